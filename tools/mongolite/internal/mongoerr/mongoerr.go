@@ -1,0 +1,126 @@
+// Package mongoerr holds the errors of the MongoDB protocol: a code, its name
+// and a message, as a client finds them in a reply.
+//
+// Codes: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
+package mongoerr
+
+import (
+	"errors"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/bson"
+)
+
+// Code is a MongoDB error code.
+type Code int32
+
+// The codes that this server answers with.
+const (
+	InternalError                 Code = 1
+	BadValue                      Code = 2
+	FailedToParse                 Code = 9
+	Unauthorized                  Code = 13
+	TypeMismatch                  Code = 14
+	InvalidLength                 Code = 16
+	IllegalOperation              Code = 20
+	NamespaceNotFound             Code = 26
+	IndexNotFound                 Code = 27
+	PathNotViable                 Code = 28
+	ConflictingUpdateOperators    Code = 40
+	CursorNotFound                Code = 43
+	NamespaceExists               Code = 48
+	MaxTimeMSExpired              Code = 50
+	DollarPrefixedFieldName       Code = 52
+	EmptyFieldName                Code = 56
+	CommandNotFound               Code = 59
+	ImmutableField                Code = 66
+	CannotCreateIndex             Code = 67
+	InvalidOptions                Code = 72
+	InvalidNamespace              Code = 73
+	IndexOptionsConflict          Code = 85
+	IndexKeySpecsConflict         Code = 86
+	OperationFailed               Code = 96
+	CannotIndexParallelArrays     Code = 171
+	InvalidPipelineOperator       Code = 168
+	TransactionTooOld             Code = 225
+	NotImplemented                Code = 238
+	Interrupted                   Code = 11601
+	DuplicateKey                  Code = 11000
+	InterruptedAtShutdown         Code = 11600
+	BSONObjectTooLarge            Code = 10334
+	OutOfDiskSpace                Code = 14031
+	FailPointEnabled              Code = 9595
+	QueryExceededMemoryLimit      Code = 292
+	NoSuchTransaction             Code = 251
+	OperationNotSupportedInTxn    Code = 263
+	InvalidIndexSpecification     Code = 197
+	UnknownField                  Code = 40415
+	MissingField                  Code = 40414
+	UnrecognizedPipelineStage     Code = 40324
+	ProjectionMixed               Code = 31254
+	PathCollision                 Code = 31249
+)
+
+var names = map[Code]string{
+	InternalError: "InternalError", BadValue: "BadValue", FailedToParse: "FailedToParse",
+	Unauthorized: "Unauthorized", TypeMismatch: "TypeMismatch", InvalidLength: "InvalidLength",
+	IllegalOperation: "IllegalOperation", NamespaceNotFound: "NamespaceNotFound",
+	IndexNotFound: "IndexNotFound", PathNotViable: "PathNotViable",
+	ConflictingUpdateOperators: "ConflictingUpdateOperators", CursorNotFound: "CursorNotFound",
+	NamespaceExists: "NamespaceExists", MaxTimeMSExpired: "MaxTimeMSExpired",
+	DollarPrefixedFieldName: "DollarPrefixedFieldName", EmptyFieldName: "EmptyFieldName",
+	CommandNotFound: "CommandNotFound", ImmutableField: "ImmutableField",
+	CannotCreateIndex: "CannotCreateIndex", InvalidOptions: "InvalidOptions",
+	InvalidNamespace: "InvalidNamespace", IndexOptionsConflict: "IndexOptionsConflict",
+	IndexKeySpecsConflict: "IndexKeySpecsConflict", OperationFailed: "OperationFailed",
+	CannotIndexParallelArrays: "CannotIndexParallelArrays",
+	InvalidPipelineOperator:   "InvalidPipelineOperator", TransactionTooOld: "TransactionTooOld",
+	NotImplemented: "NotImplemented", Interrupted: "Interrupted", DuplicateKey: "DuplicateKey",
+	InterruptedAtShutdown: "InterruptedAtShutdown", BSONObjectTooLarge: "BSONObjectTooLarge",
+	OutOfDiskSpace: "OutOfDiskSpace", FailPointEnabled: "FailPointEnabled",
+	QueryExceededMemoryLimit:   "QueryExceededMemoryLimitNoDiskUseAllowed",
+	NoSuchTransaction:          "NoSuchTransaction",
+	OperationNotSupportedInTxn: "OperationNotSupportedInTransaction",
+	InvalidIndexSpecification:  "InvalidIndexSpecificationOption",
+}
+
+// Name returns the code's name, "Location<code>" for one without a name, as
+// MongoDB does.
+func (c Code) Name() string {
+	if n, ok := names[c]; ok {
+		return n
+	}
+	return fmt.Sprintf("Location%d", int32(c))
+}
+
+// Error is a refusal or failure as the protocol carries it.
+type Error struct {
+	Code    Code
+	Message string
+	// Details are further fields of the reply or write error, as keyPattern and
+	// keyValue of a duplicate key.
+	Details bson.D
+}
+
+func (e *Error) Error() string { return e.Code.Name() + ": " + e.Message }
+
+// New returns an error with a formatted message.
+func New(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// Unsupported returns the refusal of something that MongoDB has and this
+// server has not, by its name.
+func Unsupported(what string, args ...any) *Error {
+	return New(NotImplemented, "mongolite does not support %s", fmt.Sprintf(what, args...))
+}
+
+// From returns err as a protocol error: itself if it is or wraps one, else an
+// InternalError with its text.
+func From(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return New(InternalError, "%s", err.Error())
+}
