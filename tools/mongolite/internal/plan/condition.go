@@ -1,0 +1,297 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/256dpi/lungo/bsonkit"
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
+
+	"boxoffice/tools/mongolite/internal/storage"
+)
+
+// A condition is what one operator says of a path: the value is one of points,
+// or lies in the span. Exactly one of the two is set.
+type condition struct {
+	points []any
+	span   *span
+}
+
+// span is a part of the values of one class.
+type span struct {
+	class  bsonkit.Class
+	lo, hi storage.Edge
+}
+
+// collect adds the conditions that every matching document meets.
+func collect(filter bson.D, conds map[string][]condition) {
+	for _, e := range filter {
+		if e.Key == "$and" {
+			list, _ := e.Value.(bson.A)
+			for _, item := range list {
+				if d, ok := item.(bson.D); ok {
+					collect(d, conds)
+				}
+			}
+		}
+		if strings.HasPrefix(e.Key, "$") {
+			continue
+		}
+		ops, ok := e.Value.(bson.D)
+		if !ok || len(ops) == 0 || !strings.HasPrefix(ops[0].Key, "$") {
+			ops = bson.D{{Key: "$eq", Value: e.Value}}
+		}
+		for _, op := range ops {
+			if c, ok := understand(op.Key, op.Value); ok {
+				conds[e.Key] = append(conds[e.Key], c)
+			}
+		}
+	}
+}
+
+func understand(op string, v any) (condition, bool) {
+	if op == "$in" {
+		list, ok := v.(bson.A)
+		if !ok {
+			return condition{}, false
+		}
+		for _, item := range list {
+			if !indexable(item) {
+				return condition{}, false
+			}
+		}
+		return condition{points: append([]any{}, list...)}, true
+	}
+	if !indexable(v) {
+		return condition{}, false
+	}
+	class, _ := bsonkit.Inspect(v)
+	s := &span{class, storage.ClassBound(class), storage.ClassBound(class + 1)}
+	switch op {
+	case "$eq":
+		return condition{points: []any{v}}, true
+	case "$gt", "$gte":
+		s.lo = storage.Bound{Value: v, After: op == "$gt"}
+	case "$lt", "$lte":
+		s.hi = storage.Bound{Value: v, After: op == "$lte"}
+	default:
+		return condition{}, false
+	}
+	return condition{span: s}, true
+}
+
+// indexable tells whether the documents with a value are found at its key. An
+// array can equal a field or one of its elements; a regex matches strings.
+func indexable(v any) bool {
+	switch v := v.(type) {
+	case bson.A, primitive.Regex, primitive.Decimal128:
+		return false
+	case bson.D:
+		_, err := storage.AppendKey(nil, v)
+		return err == nil
+	}
+	return true
+}
+
+func (c condition) admitsNull() bool {
+	if c.span != nil {
+		return c.span.class == bsonkit.Null
+	}
+	for _, v := range c.points {
+		if class, _ := bsonkit.Inspect(v); class == bsonkit.Null {
+			return true
+		}
+	}
+	return false
+}
+
+func (c condition) admits(v any) bool {
+	if c.span != nil {
+		return c.span.contains(v)
+	}
+	for _, p := range c.points {
+		if bsonkit.Compare(p, v) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *span) contains(v any) bool {
+	class, _ := bsonkit.Inspect(v)
+	if class != s.class {
+		return false
+	}
+	if b, ok := s.lo.(storage.Bound); ok {
+		if c := bsonkit.Compare(v, b.Value); c < 0 || c == 0 && b.After {
+			return false
+		}
+	}
+	if b, ok := s.hi.(storage.Bound); ok {
+		if c := bsonkit.Compare(v, b.Value); c > 0 || c == 0 && !b.After {
+			return false
+		}
+	}
+	return true
+}
+
+// within tells whether s lies in o.
+func (s *span) within(o *span) bool {
+	if s.class != o.class {
+		return false
+	}
+	inside := func(edge, limit storage.Edge, low bool) bool {
+		l, ok := limit.(storage.Bound)
+		if !ok {
+			return true
+		}
+		e, ok := edge.(storage.Bound)
+		if !ok {
+			return false
+		}
+		c := bsonkit.Compare(e.Value, l.Value)
+		if c == 0 {
+			return e.After == l.After || e.After == low
+		}
+		return (c > 0) == low
+	}
+	return inside(s.lo, o.lo, true) && inside(s.hi, o.hi, false)
+}
+
+// resolve merges the conditions on one path to points or to a span; both nil
+// if there is none. In a multikey index each condition may be met by another
+// element, so only one of them bounds the walk.
+func resolve(conds []condition, multikey bool) ([]any, *span) {
+	if len(conds) == 0 {
+		return nil, nil
+	}
+	chosen := conds[0]
+	for _, c := range conds[1:] {
+		if c.points != nil && (chosen.points == nil || len(c.points) < len(chosen.points)) {
+			chosen = c
+		}
+	}
+	if multikey {
+		return chosen.points, chosen.span
+	}
+	if chosen.points != nil {
+		kept := []any{}
+		for _, v := range chosen.points {
+			all := true
+			for _, c := range conds {
+				all = all && c.admits(v)
+			}
+			if all {
+				kept = append(kept, v)
+			}
+		}
+		return kept, nil
+	}
+	merged := *chosen.span
+	for _, c := range conds[1:] {
+		if c.span.class != merged.class { // no value is of two classes
+			return []any{}, nil
+		}
+		merged.lo = tighter(merged.lo, c.span.lo, true)
+		merged.hi = tighter(merged.hi, c.span.hi, false)
+	}
+	return nil, &merged
+}
+
+func tighter(a, b storage.Edge, low bool) storage.Edge {
+	x, ok := a.(storage.Bound)
+	if !ok {
+		return b
+	}
+	y, ok := b.(storage.Bound)
+	if !ok {
+		return a
+	}
+	c := bsonkit.Compare(x.Value, y.Value)
+	if c == 0 && x.After != y.After {
+		if x.After == low {
+			return a
+		}
+		return b
+	}
+	if (c > 0) == low {
+		return a
+	}
+	return b
+}
+
+// implied tells whether every document that meets the conditions matches the
+// filter of a partial index.
+// https://www.mongodb.com/docs/manual/core/index-partial/#query-coverage
+func implied(partial bson.D, conds map[string][]condition) bool {
+	for _, e := range partial {
+		if e.Key == "$and" {
+			list, _ := e.Value.(bson.A)
+			for _, item := range list {
+				if d, ok := item.(bson.D); !ok || !implied(d, conds) {
+					return false
+				}
+			}
+			continue
+		}
+		ops, ok := e.Value.(bson.D)
+		if !ok || len(ops) == 0 || !strings.HasPrefix(ops[0].Key, "$") {
+			ops = bson.D{{Key: "$eq", Value: e.Value}}
+		}
+		for _, op := range ops {
+			if !impliedBy(op, conds[e.Key]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func impliedBy(op bson.E, conds []condition) bool {
+	need, known := understand(op.Key, op.Value)
+	exists := op.Key == "$exists" && bsonkit.Compare(op.Value, true) == 0
+	for _, c := range conds {
+		switch {
+		case exists && !c.admitsNull():
+			return true
+		case !known:
+		case c.points != nil:
+			all := true
+			for _, v := range c.points {
+				all = all && need.admits(v)
+			}
+			if all {
+				return true
+			}
+		case need.span != nil && c.span.within(need.span):
+			return true
+		}
+	}
+	return false
+}
+
+func describePoints(points []any) bson.A {
+	list := make(bson.A, len(points))
+	for i, v := range points {
+		list[i] = fmt.Sprintf("[%v, %v]", v, v)
+	}
+	return list
+}
+
+func (s *span) describe() bson.A {
+	lo, hi := "(class start", "class end)"
+	if b, ok := s.lo.(storage.Bound); ok {
+		lo = "[" + fmt.Sprint(b.Value)
+		if b.After {
+			lo = "(" + fmt.Sprint(b.Value)
+		}
+	}
+	if b, ok := s.hi.(storage.Bound); ok {
+		hi = fmt.Sprint(b.Value) + ")"
+		if b.After {
+			hi = fmt.Sprint(b.Value) + "]"
+		}
+	}
+	return bson.A{lo + ", " + hi}
+}

@@ -1,0 +1,82 @@
+package storage
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"go.mongodb.org/mongo-driver/bson"
+)
+
+// Answer is what a statement of a retryable write answered. It is written
+// together with what the statement changed, so a repetition finds both or
+// neither.
+// https://github.com/mongodb/specifications/blob/master/source/retryable-writes/retryable-writes.md
+type Answer struct {
+	Session   string    `bson:"-"` // the bytes of the lsid
+	Statement int       `bson:"-"`
+	Txn       int64     `bson:"n"`
+	At        time.Time `bson:"t"`
+	Result    bson.Raw  `bson:"r"`
+}
+
+// sessionKey precedes the answers of a session. The length keeps one id from
+// being the beginning of another.
+func sessionKey(session string) []byte {
+	return append([]byte{tagAnswer, byte(len(session))}, session...)
+}
+
+// PutAnswer keeps the answer in the statement's batch, in the place of the one
+// that the session's earlier write gave to the statement of that number.
+func (tx *Tx) PutAnswer(a Answer) error {
+	raw, err := bson.Marshal(a)
+	if err != nil {
+		return err
+	}
+	key := binary.BigEndian.AppendUint32(sessionKey(a.Session), uint32(a.Statement))
+	return tx.batch.Set(key, raw, nil)
+}
+
+// Answers calls fn with every answer that is kept.
+func (s *Store) Answers(fn func(Answer)) error {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tagAnswer}, UpperBound: []byte{tagAnswer + 1}})
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	for it.First(); it.Valid(); it.Next() {
+		var a Answer
+		if err := bson.Unmarshal(it.Value(), &a); err != nil {
+			return err
+		}
+		key := it.Key()
+		a.Session = string(key[2 : 2+key[1]])
+		a.Statement = int(binary.BigEndian.Uint32(key[2+key[1]:]))
+		fn(a)
+	}
+	return it.Error()
+}
+
+// Answer returns what the statement of the session's write txn answered, nil
+// if it has not been carried out.
+func (s *Store) Answer(session string, txn int64, statement int) (bson.Raw, error) {
+	raw, err := get(s.db, binary.BigEndian.AppendUint32(sessionKey(session), uint32(statement)))
+	if raw == nil || err != nil {
+		return nil, err
+	}
+	var a Answer
+	if err := bson.Unmarshal(raw, &a); err != nil || a.Txn != txn {
+		return nil, err
+	}
+	return a.Result, nil
+}
+
+// ForgetSession deletes the answers of a session.
+func (s *Store) ForgetSession(session string) error {
+	b := s.db.NewBatch()
+	prefix := sessionKey(session)
+	if err := b.DeleteRange(prefix, after(prefix), nil); err != nil {
+		return err
+	}
+	return s.apply(b)
+}

@@ -1,0 +1,72 @@
+package storage
+
+import (
+	"errors"
+	"time"
+
+	"github.com/256dpi/lungo/bsonkit"
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
+)
+
+// expireAtOnce is how many documents one statement of Expire deletes at most,
+// so that it does not keep writers waiting.
+const expireAtOnce = 500
+
+// Expire deletes the documents that the TTL indexes say have expired at now
+// and returns their number.
+// https://www.mongodb.com/docs/manual/core/index-ttl/
+func (s *Store) Expire(now time.Time) (deleted int, err error) {
+	for _, c := range s.Collections("") {
+		for _, ix := range c.Indexes() {
+			for more := ix.ExpireAfter != nil; more; {
+				n := 0
+				err := c.Write(func(tx *Tx) error {
+					n, err = tx.expire(ix.Name, now)
+					return err
+				})
+				if errors.Is(err, ErrDropped) {
+					break
+				}
+				if err != nil {
+					return deleted, err
+				}
+				deleted, more = deleted+n, n == expireAtOnce
+			}
+		}
+	}
+	return deleted, nil
+}
+
+// expire deletes up to expireAtOnce documents whose date in the index is due.
+// Only dates expire, so the scan stays among them; of several dates in an
+// array the earliest counts.
+func (tx *Tx) expire(name string, now time.Time) (int, error) {
+	for _, ix := range tx.Indexes() {
+		if ix.Name != name || ix.ExpireAfter == nil {
+			continue
+		}
+		due := primitive.NewDateTimeFromTime(now.Add(-time.Duration(*ix.ExpireAfter) * time.Second))
+		span, err := Span(nil, ClassBound(bsonkit.Date), Bound{Value: due, After: true}, ix.Columns[0].Reverse)
+		if err != nil {
+			return 0, err
+		}
+		scan, err := tx.Scan(ix, []Range{span}, false)
+		if err != nil {
+			return 0, err
+		}
+		n := 0
+		for n < expireAtOnce && scan.Next() {
+			var doc bson.D
+			if err := bson.Unmarshal(scan.Raw(), &doc); err != nil {
+				return 0, errors.Join(err, scan.Close())
+			}
+			if err := tx.Delete(scan.Key(), doc); err != nil {
+				return 0, errors.Join(err, scan.Close())
+			}
+			n++
+		}
+		return n, errors.Join(scan.Err(), scan.Close())
+	}
+	return 0, nil
+}
