@@ -1,0 +1,218 @@
+// Command daprd is a Dapr sidecar built from the runtime's own module, with
+// only the components that Boxoffice uses.
+//
+// It takes the flags and the environment of the official daprd. What differs
+// is that nothing listens beyond this machine unless a flag says so; README.md
+// has the whole list.
+//
+// It exits with 0 after SIGINT, SIGTERM, a shutdown through the API or one of
+// the informing flags, with 1 when the runtime fails, with 2 for flags that do
+// not parse. A second signal during shutdown kills it.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"go.opencensus.io/stats/view"
+
+	"github.com/dapr/dapr/cmd/daprd/options"
+	"github.com/dapr/dapr/pkg/buildinfo"
+	"github.com/dapr/dapr/pkg/healthz"
+	"github.com/dapr/dapr/pkg/metrics"
+	"github.com/dapr/dapr/pkg/modes"
+	"github.com/dapr/dapr/pkg/runtime"
+	"github.com/dapr/dapr/pkg/security"
+	"github.com/dapr/dapr/utils"
+	"github.com/dapr/kit/concurrency"
+	"github.com/dapr/kit/logger"
+	"github.com/dapr/kit/signals"
+)
+
+const loopback = "127.0.0.1"
+
+func main() {
+	log := logger.NewLogger("dapr.runtime")
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // from here on a second signal has its default effect
+
+	if err := run(ctx, log, os.Args[1:], os.Stdout); err != nil {
+		log.Fatalf("Daprd failed: %s", err) // exits with 1
+	}
+}
+
+// run is the sidecar from its arguments to its end: it returns nil once ctx is
+// done and the runtime has shut down, or when a flag only asked for
+// information, which goes to stdout.
+//
+// The environment is the process's own, since Dapr reads it in many places.
+// Flags that do not parse, and --help, end the process inside Dapr's parser.
+func run(ctx context.Context, log logger.Logger, args []string, stdout io.Writer) error {
+	opts, err := options.New(append(loopbackFlags(), args...))
+	if err != nil {
+		return fmt.Errorf("parse flags: %w", err)
+	}
+
+	switch {
+	case opts.RuntimeVersion:
+		_, err = fmt.Fprintln(stdout, buildinfo.Version())
+		return err
+	case opts.BuildInfo:
+		_, err = fmt.Fprintf(stdout, "Version: %s\nGit Commit: %s\nGit Version: %s\n",
+			buildinfo.Version(), buildinfo.Commit(), buildinfo.GitVersion())
+		return err
+	case opts.WaitCommand:
+		runtime.WaitUntilDaprOutboundReady(opts.DaprHTTPPort)
+		return nil
+	}
+
+	opts.Logger.SetAppID(opts.AppID)
+	if err := logger.ApplyOptionsToLoggers(&opts.Logger); err != nil {
+		return fmt.Errorf("configure logging: %w", err)
+	}
+	if err := defaultHostIP(); err != nil {
+		return err
+	}
+	log.Infof("Starting Dapr Runtime -- version %s -- commit %s", buildinfo.Version(), buildinfo.Commit())
+
+	return serveUntilDone(ctx, log, opts)
+}
+
+// loopbackFlags returns a flag for every address that the sidecar may listen
+// on. They go before the user's, so that the last one given, the user's, wins.
+func loopbackFlags() []string {
+	return []string{
+		"--dapr-listen-addresses=" + loopback, // HTTP, gRPC and the profiler
+		"--dapr-internal-grpc-listen-address=" + loopback,
+		"--dapr-public-listen-address=" + loopback,
+		"--metrics-listen-address=" + loopback,
+	}
+}
+
+// defaultHostIP sets DAPR_HOST_IP to loopback when it is empty. Otherwise Dapr
+// takes the address of the outgoing interface as its own, and gives it to peers
+// that could not reach it there.
+func defaultHostIP() error {
+	if os.Getenv(utils.HostIPEnvVar) != "" {
+		return nil
+	}
+	if err := os.Setenv(utils.HostIPEnvVar, loopback); err != nil {
+		return fmt.Errorf("set %s: %w", utils.HostIPEnvVar, err)
+	}
+	return nil
+}
+
+// serveUntilDone runs one runtime after another: Dapr asks for a new one with
+// SIGHUP, which it sends to itself when a resource changes that cannot be
+// reloaded in place. It returns when ctx is done, or when a runtime ended on
+// its own, by failure or through the shutdown API.
+func serveUntilDone(ctx context.Context, log logger.Logger, opts *options.Options) error {
+	for hupCtx := range signals.OnHUP(ctx) {
+		if err := serve(hupCtx, log, opts); err != nil {
+			return err
+		}
+		if ctx.Err() != nil || hupCtx.Err() == nil {
+			break
+		}
+	}
+	log.Info("Daprd shutdown gracefully")
+	return nil
+}
+
+// serve runs one runtime until it ends or ctx is done.
+func serve(ctx context.Context, log logger.Logger, opts *options.Options) error {
+	health := healthz.New()
+	sec, err := security.New(ctx, security.Options{
+		SentryAddress:           opts.SentryAddress,
+		ControlPlaneTrustDomain: opts.ControlPlaneTrustDomain,
+		ControlPlaneNamespace:   opts.ControlPlaneNamespace,
+		TrustAnchors:            opts.TrustAnchors,
+		AppID:                   opts.AppID,
+		MTLSEnabled:             opts.EnableMTLS,
+		Mode:                    modes.DaprMode(opts.Mode),
+		Healthz:                 health,
+		JwtAudiences:            opts.SentryRequestJwtAudiences,
+	})
+	if err != nil {
+		return fmt.Errorf("create security provider: %w", err)
+	}
+
+	return concurrency.NewRunnerManager(
+		sec.Run,
+		func(ctx context.Context) error {
+			handler, err := sec.Handler(ctx)
+			if err != nil {
+				return err
+			}
+			rt, err := runtime.FromConfig(ctx, runtimeConfig(log, opts, handler, health))
+			if err != nil {
+				return err
+			}
+			return rt.Run(ctx)
+		},
+	).Run(ctx)
+}
+
+// runtimeConfig says which option becomes which setting, as upstream's
+// cmd/daprd/app does; a test compares the two field by field.
+func runtimeConfig(log logger.Logger, opts *options.Options, sec security.Handler, health healthz.Healthz) *runtime.Config {
+	return &runtime.Config{
+		AppID:                         opts.AppID,
+		ActorsService:                 opts.ActorsService,
+		ActorsDisseminationTimeout:    opts.ActorsDisseminationTimeout,
+		RemindersService:              opts.RemindersService,
+		SchedulerAddress:              opts.SchedulerAddress,
+		SchedulerStreams:              opts.SchedulerJobStreams,
+		AllowedOrigins:                opts.AllowedOrigins,
+		ResourcesPath:                 opts.ResourcesPath,
+		ControlPlaneAddress:           opts.ControlPlaneAddress,
+		AppProtocol:                   opts.AppProtocol,
+		Mode:                          opts.Mode,
+		DaprHTTPPort:                  opts.DaprHTTPPort,
+		DaprInternalGRPCPort:          opts.DaprInternalGRPCPort,
+		DaprInternalGRPCListenAddress: opts.DaprInternalGRPCListenAddress,
+		DaprAPIGRPCPort:               opts.DaprAPIGRPCPort,
+		DaprAPIListenAddresses:        opts.DaprAPIListenAddresses,
+		DaprPublicPort:                opts.DaprPublicPort,
+		DaprPublicListenAddress:       opts.DaprPublicListenAddress,
+		ApplicationPort:               opts.AppPort,
+		ProfilePort:                   opts.ProfilePort,
+		EnableProfiling:               opts.EnableProfiling,
+		AppMaxConcurrency:             opts.AppMaxConcurrency,
+		EnableMTLS:                    opts.EnableMTLS,
+		SentryAddress:                 opts.SentryAddress,
+		MaxRequestSize:                opts.MaxRequestSize,
+		ReadBufferSize:                opts.ReadBufferSize,
+		UnixDomainSocket:              opts.UnixDomainSocket,
+		DaprGracefulShutdownSeconds:   opts.DaprGracefulShutdownSeconds,
+		DaprBlockShutdownDuration:     opts.DaprBlockShutdownDuration,
+		DisableBuiltinK8sSecretStore:  opts.DisableBuiltinK8sSecretStore,
+		EnableAppHealthCheck:          opts.EnableAppHealthCheck,
+		AppHealthCheckPath:            opts.AppHealthCheckPath,
+		AppHealthProbeInterval:        opts.AppHealthProbeInterval,
+		AppHealthProbeTimeout:         opts.AppHealthProbeTimeout,
+		AppHealthThreshold:            opts.AppHealthThreshold,
+		AppChannelAddress:             opts.AppChannelAddress,
+		EnableAPILogging:              opts.EnableAPILogging,
+		Config:                        opts.Config,
+		DisableInitEndpoints:          opts.DisableInitEndpoints,
+		Metrics: metrics.Options{
+			Enabled:       opts.Metrics.Enabled(),
+			Log:           log,
+			Port:          opts.Metrics.Port(),
+			Namespace:     metrics.DefaultMetricNamespace,
+			Healthz:       health,
+			ListenAddress: opts.Metrics.ListenAddress(),
+			Meter:         view.NewMeter(),
+		},
+		AppSSL:         opts.AppSSL,
+		ComponentsPath: opts.ComponentsPath,
+		Registry:       components(logger.NewLogger("dapr.contrib")),
+		Security:       sec,
+		Healthz:        health,
+	}
+}
