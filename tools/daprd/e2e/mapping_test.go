@@ -1,0 +1,85 @@
+package e2e_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"maps"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestMapping compares what main.go hands to the runtime with what the official
+// binary hands to it. An option that is not passed on keeps its zero value
+// without a word, so this is what to look at after every upgrade of Dapr.
+func TestMapping(t *testing.T) {
+	upstream := filepath.Join(moduleDir(t, "github.com/dapr/dapr"), "cmd", "daprd", "app", "app.go")
+
+	for _, literal := range []string{"runtime.Config", "security.Options"} {
+		t.Run(literal, func(t *testing.T) {
+			got, want := fields(t, "../main.go", literal), fields(t, upstream, literal)
+			if len(want) == 0 {
+				t.Fatalf("no %s in %s", literal, upstream)
+			}
+			for _, name := range slices.Sorted(maps.Keys(want)) {
+				// What is no option is a local variable, which may have any name.
+				isOption := strings.Contains(want[name], "opts.")
+				switch value, ok := got[name]; {
+				case !ok:
+					t.Errorf("%s is not set, want %s", name, want[name])
+				case isOption && value != want[name]:
+					t.Errorf("%s = %s, want %s", name, value, want[name])
+				}
+			}
+		})
+	}
+}
+
+// fields returns the expression of every field in the composite literals of the
+// named type in a Go file, those of nested literals as "Outer.Inner".
+func fields(t *testing.T, path, typeName string) map[string]string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if lit, ok := n.(*ast.CompositeLit); ok && types.ExprString(lit.Type) == typeName {
+			collect(found, "", lit)
+		}
+		return true
+	})
+	return found
+}
+
+func collect(into map[string]string, prefix string, lit *ast.CompositeLit) {
+	for _, elt := range lit.Elts {
+		kv, ok := elt.(*ast.KeyValueExpr)
+		if !ok {
+			continue
+		}
+		name := prefix + types.ExprString(kv.Key)
+		if nested, ok := kv.Value.(*ast.CompositeLit); ok {
+			collect(into, name+".", nested)
+			continue
+		}
+		into[name] = types.ExprString(kv.Value)
+	}
+}
+
+// moduleDir returns where the sources are that this module is built from.
+func moduleDir(t *testing.T, module string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", module)
+	cmd.Env = append(cmd.Environ(), "GOWORK=off")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v", cmd, err)
+	}
+	return strings.TrimSpace(string(out))
+}
