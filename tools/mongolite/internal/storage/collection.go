@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"slices"
@@ -45,19 +46,19 @@ type state struct {
 	dropped bool
 }
 
-// reader reads one collection from a snapshot or, within a statement that
+// Reader reads one collection from a snapshot or, within a statement that
 // writes, from the store itself, which holds still under the write lock.
-type reader struct {
+type Reader struct {
 	c  *Collection
 	st *state
 	r  pebble.Reader
 }
 
 // Indexes returns the collection's indexes, _id_ first.
-func (r *reader) Indexes() []*Index { return r.st.indexes }
+func (r *Reader) Indexes() []*Index { return r.st.indexes }
 
 // Find returns the document whose _id has the key, nil if there is none.
-func (r *reader) Find(key []byte) (bson.Raw, error) { return get(r.r, r.c.documentKey(key)) }
+func (r *Reader) Find(key []byte) (bson.Raw, error) { return get(r.r, r.c.documentKey(key)) }
 
 func get(r pebble.Reader, key []byte) ([]byte, error) {
 	value, closer, err := r.Get(key)
@@ -84,7 +85,7 @@ func (c *Collection) Find(key []byte) (bson.Raw, error) {
 
 // View is the collection at one instant. It must be closed.
 type View struct {
-	reader
+	Reader
 	snapshot *pebble.Snapshot
 }
 
@@ -98,7 +99,7 @@ func (c *Collection) View() (*View, error) {
 		return nil, ErrDropped
 	}
 	snapshot := c.store.db.NewSnapshot()
-	return &View{reader{c, st, snapshot}, snapshot}, nil
+	return &View{Reader{c, st, snapshot}, snapshot}, nil
 }
 
 // Close releases the snapshot.
@@ -107,7 +108,7 @@ func (v *View) Close() error { return v.snapshot.Close() }
 // Tx is a statement that writes. It reads the collection as it was when the
 // statement began, but meets its own keys in unique indexes.
 type Tx struct {
-	reader
+	Reader
 	c        *Collection
 	st       *state
 	batch    *pebble.Batch
@@ -127,7 +128,7 @@ func (c *Collection) Write(fn func(*Tx) error) error {
 	if st.dropped {
 		return ErrDropped
 	}
-	tx := &Tx{reader: reader{c, st, c.store.db}, c: c, st: st, batch: c.store.db.NewIndexedBatch()}
+	tx := &Tx{Reader: Reader{c, st, c.store.db}, c: c, st: st, batch: c.store.db.NewIndexedBatch()}
 	if err := fn(tx); err != nil {
 		return errors.Join(err, tx.batch.Close())
 	}
@@ -162,33 +163,49 @@ func (tx *Tx) commitState(next *state) error {
 	return nil
 }
 
-// Insert adds a document. It returns DuplicateKey if its _id or a key of a
-// unique index is taken.
+// Insert adds a document, whose first field is its _id. It returns
+// DuplicateKey if its _id or a key of a unique index is taken.
 func (tx *Tx) Insert(doc bson.D) error {
-	return tx.put(nil, nil, doc)
+	raw, err := encode(doc)
+	if err != nil {
+		return err
+	}
+	key, err := AppendKey(nil, doc[0].Value)
+	if err != nil {
+		return err
+	}
+	if err := tx.free(tx.st.indexes[0], tx.c.documentKey(key), []any{doc[0].Value}); err != nil {
+		return err
+	}
+	return tx.put(key, nil, doc, raw)
 }
 
 // Replace puts doc in the place of old, the document at key with the same _id.
-func (tx *Tx) Replace(key []byte, old, doc bson.D) error {
-	return tx.put(key, old, doc)
+// It returns doc and whether it differs from old by a byte.
+func (tx *Tx) Replace(key []byte, old, doc bson.D) (bson.D, bool, error) {
+	raw, err := encode(doc)
+	if err != nil {
+		return nil, false, err
+	}
+	before, err := bson.Marshal(old)
+	if err != nil || bytes.Equal(before, raw) {
+		return doc, false, err
+	}
+	return doc, true, tx.put(key, old, doc, raw)
 }
 
-func (tx *Tx) put(key []byte, old, doc bson.D) error {
+func encode(doc bson.D) ([]byte, error) {
 	raw, err := bson.Marshal(doc)
 	if err != nil {
-		return mongoerr.New(mongoerr.BadValue, "%s", err)
+		return nil, mongoerr.New(mongoerr.BadValue, "%s", err)
 	}
 	if len(raw) > MaxDocument {
-		return mongoerr.New(mongoerr.BSONObjectTooLarge, "BSONObj size: %d (0x%X) is invalid. Size must be between 0 and %d(16MB)", len(raw), len(raw), MaxDocument)
+		return nil, mongoerr.New(mongoerr.BSONObjectTooLarge, "BSONObj size: %d (0x%X) is invalid. Size must be between 0 and %d(16MB)", len(raw), len(raw), MaxDocument)
 	}
-	if old == nil {
-		if key, err = AppendKey(nil, doc[0].Value); err != nil {
-			return err
-		}
-		if err := tx.free(tx.st.indexes[0], tx.c.documentKey(key), []any{doc[0].Value}); err != nil {
-			return err
-		}
-	}
+	return raw, nil
+}
+
+func (tx *Tx) put(key []byte, old, doc bson.D, raw []byte) error {
 	for _, ix := range tx.st.indexes[1:] {
 		if err := tx.move(ix, key, old, doc); err != nil {
 			return err
@@ -277,7 +294,7 @@ func (ix *Index) entryKey(e entry, key []byte) []byte {
 
 // fill puts every document of the collection into new indexes.
 func (tx *Tx) fill(added []*Index) error {
-	tx.reader = reader{tx.c, tx.st, tx.c.store.db}
+	tx.Reader = Reader{tx.c, tx.st, tx.c.store.db}
 	scan, err := tx.Scan(tx.st.indexes[0], []Range{{}}, false)
 	if err != nil {
 		return err
@@ -295,4 +312,11 @@ func (tx *Tx) fill(added []*Index) error {
 		}
 	}
 	return scan.Err()
+}
+
+// Size returns about how many bytes the documents take on disk.
+func (c *Collection) Size() (int64, error) {
+	prefix := numbered(tagDocument, c.id, 0)
+	n, err := c.store.db.EstimateDiskUsage(prefix, after(prefix))
+	return int64(n), err
 }

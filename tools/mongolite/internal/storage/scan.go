@@ -14,7 +14,7 @@ type Range struct{ Lo, Hi []byte }
 
 // Scan walks ranges of an index and yields their documents.
 type Scan struct {
-	r       *reader
+	r       *Reader
 	ix      *Index
 	it      *pebble.Iterator
 	ranges  []Range // still to walk
@@ -32,7 +32,7 @@ type Scan struct {
 // Scan walks ranges, which are sorted and do not overlap, of ix; of the index
 // of _id it walks the documents themselves. A document that a multikey index
 // holds at several keys is yielded at the first one met.
-func (r *reader) Scan(ix *Index, ranges []Range, reverse bool) (*Scan, error) {
+func (r *Reader) Scan(ix *Index, ranges []Range, reverse bool) (*Scan, error) {
 	it, err := r.r.NewIter(nil)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,262 @@
+// Package wire reads and writes the messages of MongoDB's wire protocol:
+// OP_MSG, and OP_QUERY with its OP_REPLY for the first hello of older drivers.
+//
+// https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/
+// https://github.com/mongodb/specifications/blob/master/source/message/OP_MSG.md
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"strings"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/x/bsonx/bsoncore"
+	"go.mongodb.org/mongo-driver/x/mongo/driver/wiremessage"
+)
+
+// MaxMessage is the largest length of a message in bytes, header included.
+const MaxMessage = 48_000_000
+
+const headerLen = 16
+
+// ErrProtocol is wrapped by the errors of bytes that are no message. The
+// stream cannot be read on after one.
+var ErrProtocol = errors.New("malformed message")
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Request is a message from a client.
+type Request struct {
+	ID         int32
+	Body       bson.Raw
+	Sequences  []Sequence
+	MoreToCome bool // the client awaits no reply
+	// Database is the one that an OP_QUERY names; an OP_MSG has it in $db.
+	Database string
+
+	checksum bool
+	query    bool
+}
+
+// Sequence is an array of a command's that travels beside its body.
+type Sequence struct {
+	Field string
+	Docs  []bson.Raw
+}
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrProtocol, fmt.Sprintf(format, args...))
+}
+
+// Read reads one message. It returns io.EOF at the end of the stream between
+// two messages, io.ErrUnexpectedEOF within one, and an error that wraps
+// ErrProtocol for bytes that are none.
+func Read(r io.Reader) (*Request, error) {
+	var header [headerLen]byte
+	if _, err := io.ReadFull(r, header[:]); err != nil {
+		return nil, err
+	}
+	length := int32(binary.LittleEndian.Uint32(header[:]))
+	if length < headerLen || length > MaxMessage {
+		return nil, malformed("length %d", length)
+	}
+	msg := make([]byte, 0, min(int(length), 1<<20))
+	msg = append(msg, header[:]...)
+	for len(msg) < int(length) { // grows with what arrives, not with what is announced
+		at, n := len(msg), min(int(length)-len(msg), 1<<20)
+		msg = append(msg, make([]byte, n)...)
+		if _, err := io.ReadFull(r, msg[at:]); err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+	}
+	req := &Request{ID: int32(binary.LittleEndian.Uint32(msg[4:]))}
+	switch op := wiremessage.OpCode(binary.LittleEndian.Uint32(msg[12:])); op {
+	case wiremessage.OpMsg:
+		return req, req.parseMsg(msg)
+	case wiremessage.OpQuery:
+		return req, req.parseQuery(msg[headerLen:])
+	default:
+		return nil, malformed("opcode %s", op)
+	}
+}
+
+func (req *Request) parseMsg(msg []byte) error {
+	flags, rest, ok := wiremessage.ReadMsgFlags(msg[headerLen:])
+	if !ok {
+		return malformed("no flags")
+	}
+	const known = wiremessage.ChecksumPresent | wiremessage.MoreToCome
+	if required := flags & 0xFFFF; required&^known != 0 {
+		return malformed("unknown flags %#x", uint32(required&^known))
+	}
+	req.MoreToCome = flags&wiremessage.MoreToCome != 0
+	if req.checksum = flags&wiremessage.ChecksumPresent != 0; req.checksum {
+		if len(rest) < 4 {
+			return malformed("no checksum")
+		}
+		end := len(msg) - 4
+		if crc32.Checksum(msg[:end], castagnoli) != binary.LittleEndian.Uint32(msg[end:]) {
+			return malformed("the checksum does not match")
+		}
+		rest = rest[:len(rest)-4]
+	}
+	for len(rest) > 0 {
+		kind := wiremessage.SectionType(rest[0])
+		rest = rest[1:]
+		switch kind {
+		case wiremessage.SingleDocument:
+			var doc bsoncore.Document
+			if doc, rest, ok = wiremessage.ReadMsgSectionSingleDocument(rest); !ok {
+				return malformed("body")
+			}
+			if req.Body != nil {
+				return malformed("two bodies")
+			}
+			req.Body = bson.Raw(doc)
+		case wiremessage.DocumentSequence:
+			seq, after, err := parseSequence(rest)
+			if err != nil {
+				return err
+			}
+			req.Sequences, rest = append(req.Sequences, seq), after
+		default:
+			return malformed("section of kind %d", kind)
+		}
+	}
+	if req.Body == nil {
+		return malformed("no body")
+	}
+	return nil
+}
+
+func parseSequence(src []byte) (seq Sequence, rest []byte, err error) {
+	if len(src) < 4 {
+		return seq, nil, malformed("sequence")
+	}
+	size := int64(int32(binary.LittleEndian.Uint32(src)))
+	if size < 5 || size > int64(len(src)) {
+		return seq, nil, malformed("sequence of %d bytes", size)
+	}
+	body, rest := src[4:size], src[size:]
+	end := strings.IndexByte(string(body[:min(len(body), 256)]), 0)
+	if end < 0 {
+		return seq, nil, malformed("sequence without a name")
+	}
+	seq.Field = string(body[:end])
+	for body = body[end+1:]; len(body) > 0; {
+		doc, after, ok := bsoncore.ReadDocument(body)
+		if !ok {
+			return seq, nil, malformed("document in sequence %s", seq.Field)
+		}
+		seq.Docs, body = append(seq.Docs, bson.Raw(doc)), after
+	}
+	return seq, rest, nil
+}
+
+func (req *Request) parseQuery(body []byte) error {
+	_, rest, ok := wiremessage.ReadQueryFlags(body)
+	var name string
+	if ok {
+		name, rest, ok = wiremessage.ReadQueryFullCollectionName(rest)
+	}
+	if ok {
+		_, rest, ok = wiremessage.ReadQueryNumberToSkip(rest)
+	}
+	if ok {
+		_, rest, ok = wiremessage.ReadQueryNumberToReturn(rest)
+	}
+	var doc bsoncore.Document
+	if ok {
+		doc, _, ok = wiremessage.ReadQueryQuery(rest)
+	}
+	db, isCommand := strings.CutSuffix(name, ".$cmd")
+	if !ok || !isCommand {
+		return malformed("OP_QUERY that is no command")
+	}
+	req.query, req.Database, req.Body = true, db, bson.Raw(doc)
+	return nil
+}
+
+// AppendReply appends the reply to the request in the form that the request
+// came in.
+func (req *Request) AppendReply(dst []byte, id int32, body bson.Raw) []byte {
+	if req.query {
+		start, dst := wiremessage.AppendHeaderStart(dst, id, req.ID, wiremessage.OpReply)
+		dst = wiremessage.AppendReplyFlags(dst, wiremessage.AwaitCapable)
+		dst = wiremessage.AppendReplyCursorID(dst, 0)
+		dst = wiremessage.AppendReplyStartingFrom(dst, 0)
+		dst = wiremessage.AppendReplyNumberReturned(dst, 1)
+		dst = append(dst, body...)
+		return bsoncore.UpdateLength(dst, start, int32(len(dst)-int(start)))
+	}
+	start, dst := wiremessage.AppendHeaderStart(dst, id, req.ID, wiremessage.OpMsg)
+	var flags wiremessage.MsgFlag
+	if req.checksum {
+		flags = wiremessage.ChecksumPresent
+	}
+	dst = wiremessage.AppendMsgFlags(dst, flags)
+	dst = wiremessage.AppendMsgSectionType(dst, wiremessage.SingleDocument)
+	dst = append(dst, body...)
+	if !req.checksum {
+		return bsoncore.UpdateLength(dst, start, int32(len(dst)-int(start)))
+	}
+	dst = bsoncore.UpdateLength(dst, start, int32(len(dst)-int(start)+4))
+	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
+}
+
+// maxDepth is how deep documents may be nested.
+// https://www.mongodb.com/docs/manual/reference/limits/#mongodb-limit-Nested-Depth-for-BSON-Documents
+const maxDepth = 180
+
+// Validate checks that the request's documents are well-formed BSON of bounded
+// depth, so that they can be decoded.
+func Validate(req *Request) error {
+	if err := validate(bsoncore.Document(req.Body), 1); err != nil {
+		return err
+	}
+	for _, seq := range req.Sequences {
+		for _, doc := range seq.Docs {
+			if err := validate(bsoncore.Document(doc), 1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func validate(doc bsoncore.Document, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("documents are nested deeper than %d", maxDepth)
+	}
+	length, rest, ok := bsoncore.ReadLength(doc)
+	if !ok || int(length) != len(doc) || length < 5 || doc[length-1] != 0 {
+		return errors.New("the length of a document is wrong")
+	}
+	for rest = rest[:len(rest)-1]; len(rest) > 0; {
+		elem, after, ok := bsoncore.ReadElement(rest)
+		if !ok {
+			return errors.New("an element is cut short")
+		}
+		value, err := elem.ValueErr()
+		if err != nil {
+			return err
+		}
+		switch value.Type {
+		case bson.TypeEmbeddedDocument, bson.TypeArray:
+			if err := validate(value.Data, depth+1); err != nil {
+				return err
+			}
+		case bson.TypeCodeWithScope:
+			return errors.New("mongolite does not support JavaScript with scope")
+		}
+		rest = after
+	}
+	return nil
+}

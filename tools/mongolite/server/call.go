@@ -1,0 +1,370 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/256dpi/lungo/bsonkit"
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
+
+	"boxoffice/tools/mongolite/internal/mongoerr"
+	"boxoffice/tools/mongolite/internal/query"
+	"boxoffice/tools/mongolite/internal/wire"
+)
+
+// command is what the server knows of a command: how to run it and what it
+// makes of each field. A field in none of the lists is refused as unknown, so
+// that nothing a client asks for is passed over.
+type command struct {
+	run func(*call) (bson.D, error)
+	// does are the fields that are carried out.
+	does string
+	// accepts are fields that may be given and cannot change the outcome here.
+	accepts string
+	// lacks are fields that MongoDB has and this server refuses by name, unless
+	// they ask for nothing (false, null, an empty document).
+	lacks string
+	// writes is set for commands that are acknowledged once they are on disk.
+	writes bool
+	// retries is set for those that a driver may send again with the same
+	// lsid and txnNumber.
+	retries bool
+}
+
+// call is one command being run.
+type call struct {
+	*conn
+	ctx  context.Context
+	name string // of the command
+	cmd  *command
+	db   string
+	body bson.D
+	seqs []wire.Sequence
+	vars *query.Vars
+
+	session string // the bytes of the lsid, empty without
+	txn     int64  // the txnNumber of a retryable write
+	retry   bool
+
+	concern      writeConcern
+	majorityRead bool
+	fault        *failCommand
+	hangUp       bool // a fail point cuts the connection behind the write
+	wrote        bool // an aggregate with $out or $merge did
+	stop         *stopper
+}
+
+func (c *call) writes() bool { return c.cmd.writes || c.wrote }
+
+// stopper asks the command that reads a cursor now whether to go on: the one
+// that opened it, later each getMore.
+type stopper struct{ reader *call }
+
+func (s *stopper) check() error { return s.reader.interrupted() }
+
+// generic are the fields that any command may have.
+// https://www.mongodb.com/docs/manual/reference/command/
+const generic = "$db lsid txnNumber readConcern writeConcern maxTimeMS comment $readPreference apiVersion $clusterTime apiDeprecationErrors"
+
+// lackedByAll are the fields that are refused in any command.
+const lackedByAll = "startTransaction autocommit apiStrict"
+
+func (c *conn) run(req *wire.Request) ([]byte, error) {
+	call := &call{conn: c, db: req.Database, seqs: req.Sequences}
+	call.stop = &stopper{call}
+	reply, err := call.do(req)
+	if errors.Is(err, errHangUp) || call.hangUp {
+		return nil, errHangUp
+	}
+	if err != nil {
+		reply = errorReply(mongoerr.From(err), call)
+	} else {
+		reply = append(reply, bson.E{Key: "ok", Value: 1.0})
+	}
+	if wce := call.writeConcernError(); wce != nil && err == nil {
+		reply = append(reply, wce...)
+	}
+	return marshalReply(reply), nil
+}
+
+func marshalReply(reply bson.D) []byte {
+	raw, err := bson.Marshal(reply)
+	if err != nil {
+		raw, _ = bson.Marshal(errorReply(mongoerr.New(mongoerr.InternalError, "encode the reply: %v", err), nil))
+	}
+	return raw
+}
+
+func (c *call) do(req *wire.Request) (bson.D, error) {
+	if err := wire.Validate(req); err != nil {
+		return nil, mongoerr.New(22, "%v", err) // InvalidBSON
+	}
+	if err := bson.Unmarshal(req.Body, &c.body); err != nil {
+		return nil, mongoerr.New(22, "%v", err)
+	}
+	if len(c.body) == 0 {
+		return nil, mongoerr.New(mongoerr.CommandNotFound, "no command")
+	}
+	c.name = c.body[0].Key
+	c.cmd = c.s.commands[c.name]
+	if c.cmd == nil || c.name == "configureFailPoint" && !c.s.cfg.TestCommands {
+		return nil, mongoerr.New(mongoerr.CommandNotFound, "no such command: '%s'", c.name)
+	}
+	if err := c.readGeneric(); err != nil {
+		return nil, err
+	}
+	timeout, err := c.integer("maxTimeMS", 0)
+	if err != nil {
+		return nil, err
+	}
+	c.ctx = c.s.ctx
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		c.ctx, cancel = context.WithTimeoutCause(c.s.ctx, time.Duration(timeout)*time.Millisecond, errTimeout)
+		defer cancel()
+	}
+	if err := c.inject(); err != nil {
+		return nil, err
+	}
+	if c.retry {
+		unlock, err := c.s.sessions.begin(c.session, c.txn)
+		if err != nil {
+			return nil, err
+		}
+		defer unlock()
+	}
+	if c.majorityRead { // what a majority has is what is on disk
+		if err := c.s.store.Sync(); err != nil {
+			return nil, err
+		}
+	}
+	reply, err := c.cmd.run(c)
+	if c.writes() && !req.MoreToCome {
+		// Also behind a failure or a statement that found nothing to do: the
+		// client learns of what others wrote.
+		err = errors.Join(err, c.s.store.Sync())
+	}
+	return reply, err
+}
+
+var errTimeout = mongoerr.New(mongoerr.MaxTimeMSExpired, "operation exceeded time limit")
+
+// interrupted returns the error of a command whose time is over or whose
+// server closes, nil else.
+func (c *call) interrupted() error {
+	switch {
+	case c.ctx.Err() == nil:
+		return nil
+	case errors.Is(context.Cause(c.ctx), errTimeout):
+		return errTimeout
+	}
+	return mongoerr.New(mongoerr.InterruptedAtShutdown, "interrupted at shutdown")
+}
+
+// readGeneric checks the names of all fields and reads those that any command
+// may have.
+func (c *call) readGeneric() error {
+	known := strings.Fields(c.cmd.does + " " + c.cmd.accepts + " " + generic)
+	lacks := strings.Fields(c.cmd.lacks + " " + lackedByAll)
+	for i, e := range c.body {
+		switch {
+		case i == 0 || slices.Contains(known, e.Key):
+		case slices.Contains(lacks, e.Key):
+			if asks(e.Key, e.Value) {
+				return mongoerr.Unsupported("%s.%s", c.name, e.Key)
+			}
+		default:
+			return mongoerr.New(mongoerr.UnknownField, "BSON field '%s.%s' is an unknown field.", c.name, e.Key)
+		}
+	}
+	if db, ok := c.get("$db"); ok {
+		if c.db, ok = db.(string); !ok || c.db == "" {
+			return mongoerr.New(mongoerr.TypeMismatch, "BSON field '$db' must be a string")
+		}
+	}
+	if strings.ContainsAny(c.db, "/\\. \"$\x00") {
+		return mongoerr.New(mongoerr.InvalidNamespace, "Invalid database name: '%s'", c.db)
+	}
+	if v, ok := c.get("apiVersion"); ok && v != "1" {
+		return mongoerr.New(322, "API version must be \"1\"")
+	}
+	if err := c.readSession(); err != nil {
+		return err
+	}
+	if err := c.readConcerns(); err != nil {
+		return err
+	}
+	let, err := c.doc("let")
+	if err != nil {
+		return err
+	}
+	c.vars, err = query.NewVars(time.Now(), let)
+	return err
+}
+
+// asks tells whether a refused field asks for anything.
+func asks(field string, v any) bool {
+	if d, ok := v.(bson.D); ok {
+		simple := field == "collation" && len(d) == 1 && d[0] == bson.E{Key: "locale", Value: "simple"}
+		return len(d) > 0 && !simple
+	}
+	return v != nil && v != false && !(field == "autocommit" && v == true)
+}
+
+func (c *call) readSession() error {
+	lsid, err := c.doc("lsid")
+	if err != nil || lsid == nil {
+		return err
+	}
+	for _, e := range lsid {
+		if id, ok := e.Value.(primitive.Binary); ok && e.Key == "id" && len(id.Data) == 16 {
+			c.session = string(id.Data)
+		}
+	}
+	if c.session == "" {
+		return mongoerr.New(mongoerr.TypeMismatch, "BSON field 'lsid.id' must be a UUID")
+	}
+	if _, ok := c.get("txnNumber"); ok {
+		if !c.cmd.retries {
+			return mongoerr.New(mongoerr.OperationNotSupportedInTxn, "Cannot run '%s' in a retryable write", c.name)
+		}
+		c.retry = true
+		c.txn, err = c.integer("txnNumber", 0)
+	}
+	return err
+}
+
+// errorReply is the reply of a command that failed. The labels tell drivers
+// what they may send again.
+func errorReply(e *mongoerr.Error, c *call) bson.D {
+	reply := bson.D{
+		{Key: "ok", Value: 0.0}, {Key: "errmsg", Value: e.Message},
+		{Key: "code", Value: int32(e.Code)}, {Key: "codeName", Value: e.Code.Name()},
+	}
+	if labels := c.labels(int32(e.Code)); len(labels) > 0 {
+		reply = append(reply, bson.E{Key: "errorLabels", Value: labels})
+	}
+	return append(reply, e.Details...)
+}
+
+func internal(r any) *mongoerr.Error {
+	return mongoerr.New(mongoerr.InternalError, "%s", fmt.Sprint(r))
+}
+
+func stack() string { return string(debug.Stack()) }
+
+// get returns a field of the command.
+func (c *call) get(name string) (any, bool) { return lookup(c.body, name) }
+
+func lookup(d bson.D, name string) (any, bool) {
+	for _, e := range d {
+		if e.Key == name {
+			return e.Value, true
+		}
+	}
+	return nil, false
+}
+
+// The following read a field of the command, or say that it is of the wrong
+// type. A field that is not there, or null, is the zero value or def.
+
+func (c *call) doc(name string) (bson.D, error) {
+	return field[bson.D](c.name, c.body, name)
+}
+
+func (c *call) array(name string) (bson.A, error) {
+	return field[bson.A](c.name, c.body, name)
+}
+
+func (c *call) boolean(name string, def bool) (bool, error) {
+	return flag(c.name, c.body, name, def)
+}
+
+func (c *call) integer(name string, def int64) (int64, error) {
+	return integer(c.name, c.body, name, def)
+}
+
+func field[T any](command string, d bson.D, name string) (T, error) {
+	v, _ := lookup(d, name)
+	t, ok := v.(T)
+	if !ok && v != nil {
+		return t, wrongType(command+"."+name, v, t)
+	}
+	return t, nil
+}
+
+func wrongType(field string, got, want any) error {
+	return mongoerr.New(mongoerr.TypeMismatch, "BSON field '%s' is the wrong type '%s', expected type '%s'", field, typeName(got), typeName(want))
+}
+
+func typeName(v any) string {
+	_, t := bsonkit.Inspect(v)
+	return bsonkit.Type2Alias[t]
+}
+
+func flag(command string, d bson.D, name string, def bool) (bool, error) {
+	switch v, _ := lookup(d, name); v := v.(type) {
+	case nil:
+		return def, nil
+	case bool:
+		return v, nil
+	case int32, int64, float64:
+		return bsonkit.Compare(v, int32(0)) != 0, nil
+	default:
+		return false, wrongType(command+"."+name, v, true)
+	}
+}
+
+func integer(command string, d bson.D, name string, def int64) (int64, error) {
+	var n int64
+	switch v, _ := lookup(d, name); v := v.(type) {
+	case nil:
+		return def, nil
+	case int32:
+		n = int64(v)
+	case int64:
+		n = v
+	case float64:
+		if v != math.Trunc(v) || math.Abs(v) > 1<<53 {
+			return 0, mongoerr.New(mongoerr.FailedToParse, "BSON field '%s.%s' must be a whole number", command, name)
+		}
+		n = int64(v)
+	default:
+		return 0, wrongType(command+"."+name, v, int64(0))
+	}
+	if n < 0 && name != "limit" {
+		return 0, mongoerr.New(51024, "BSON field '%s' value must be >= 0, actual value '%d'", name, n)
+	}
+	return n, nil
+}
+
+// ns returns the namespace that the command's first field names.
+func (c *call) ns() (string, error) {
+	coll, ok := c.body[0].Value.(string)
+	if !ok {
+		return "", mongoerr.New(mongoerr.InvalidNamespace, "collection name has invalid type %s", typeName(c.body[0].Value))
+	}
+	return c.namespace(c.db, coll)
+}
+
+// namespace checks the name of a collection.
+// https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions
+func (c *call) namespace(db, coll string) (string, error) {
+	ns := db + "." + coll
+	switch {
+	case db == "" || coll == "" || strings.HasPrefix(coll, ".") || strings.HasSuffix(coll, ".") || strings.ContainsAny(coll, "$\x00"):
+		return "", mongoerr.New(mongoerr.InvalidNamespace, "Invalid namespace specified '%s'", ns)
+	case len(ns) > 255:
+		return "", mongoerr.New(mongoerr.InvalidNamespace, "Fully qualified namespace is too long: '%s'", ns)
+	case strings.HasPrefix(coll, "system."):
+		return "", mongoerr.Unsupported("system collections (%s)", ns)
+	}
+	return ns, nil
+}

@@ -1,0 +1,387 @@
+package server
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/256dpi/lungo/bsonkit"
+	"go.mongodb.org/mongo-driver/bson"
+
+	"boxoffice/tools/mongolite/internal/mongoerr"
+	"boxoffice/tools/mongolite/internal/query"
+	"boxoffice/tools/mongolite/internal/storage"
+)
+
+// create: https://www.mongodb.com/docs/manual/reference/command/create/
+func create(c *call) (bson.D, error) {
+	ns, err := c.ns()
+	if err != nil {
+		return nil, err
+	}
+	_, made, err := c.s.store.Create(ns, nil)
+	if err == nil && !made {
+		err = mongoerr.New(mongoerr.NamespaceExists, "Collection %s already exists.", ns)
+	}
+	return nil, err
+}
+
+// drop: https://www.mongodb.com/docs/manual/reference/command/drop/
+func drop(c *call) (bson.D, error) {
+	ns, err := c.ns()
+	if err != nil {
+		return nil, err
+	}
+	coll := c.s.store.Collection(ns)
+	if coll == nil {
+		return nil, nil
+	}
+	before := len(coll.Indexes())
+	if err := c.s.store.Drop(coll); err != nil && !errors.Is(err, storage.ErrDropped) {
+		return nil, err
+	}
+	return bson.D{{Key: "nIndexesWas", Value: int32(before)}, {Key: "ns", Value: ns}}, nil
+}
+
+func dropDatabase(c *call) (bson.D, error) {
+	for _, coll := range c.s.store.Collections(c.db) {
+		if err := c.s.store.Drop(coll); err != nil && !errors.Is(err, storage.ErrDropped) {
+			return nil, err
+		}
+	}
+	return bson.D{{Key: "dropped", Value: c.db}}, nil
+}
+
+// listCollections: https://www.mongodb.com/docs/manual/reference/command/listCollections/
+func listCollections(c *call) (bson.D, error) {
+	r := reading{c: c}
+	filter, names := r.doc("filter"), r.flag("nameOnly")
+	if r.err != nil {
+		return nil, r.err
+	}
+	var docs []bson.D
+	for _, coll := range c.s.store.Collections(c.db) {
+		doc := bson.D{{Key: "name", Value: strings.TrimPrefix(coll.NS, c.db+".")}, {Key: "type", Value: "collection"}}
+		if !names {
+			doc = append(doc,
+				bson.E{Key: "options", Value: bson.D{}},
+				bson.E{Key: "info", Value: bson.D{{Key: "readOnly", Value: false}}},
+				bson.E{Key: "idIndex", Value: describeIndex(coll.Indexes()[0])})
+		}
+		docs = append(docs, doc)
+	}
+	return c.listing(c.db+".$cmd.listCollections", docs, filter)
+}
+
+// listing returns the documents that match a filter through a cursor.
+func (c *call) listing(ns string, docs []bson.D, filter bson.D) (bson.D, error) {
+	options, err := c.doc("cursor")
+	if err != nil {
+		return nil, err
+	}
+	batch, err := integer("cursor", options, "batchSize", 1<<31)
+	if err != nil {
+		return nil, err
+	}
+	f, err := query.CompileFilter(filter, c.vars)
+	if err != nil {
+		return nil, err
+	}
+	var kept list
+	for _, doc := range docs {
+		if ok, err := f.Match(doc); err != nil {
+			return nil, err
+		} else if !ok {
+			continue
+		}
+		raw, err := bson.Marshal(doc)
+		if err != nil {
+			return nil, err
+		}
+		kept = append(kept, raw)
+	}
+	return c.reply(ns, &kept, batch, false, false)
+}
+
+// listDatabases: https://www.mongodb.com/docs/manual/reference/command/listDatabases/
+func listDatabases(c *call) (bson.D, error) {
+	r := reading{c: c}
+	filter, names := r.doc("filter"), r.flag("nameOnly")
+	if r.err != nil {
+		return nil, r.err
+	}
+	f, err := query.CompileFilter(filter, c.vars)
+	if err != nil {
+		return nil, err
+	}
+	sizes := map[string]int64{}
+	var dbs []string
+	for _, coll := range c.s.store.Collections("") {
+		db, _, _ := strings.Cut(coll.NS, ".")
+		if _, ok := sizes[db]; !ok {
+			dbs = append(dbs, db)
+		}
+		size, err := coll.Size()
+		if err != nil {
+			return nil, err
+		}
+		sizes[db] += size
+	}
+	total, docs := int64(0), bson.A{}
+	for _, db := range dbs {
+		doc := bson.D{{Key: "name", Value: db}}
+		if !names {
+			doc = append(doc, bson.E{Key: "sizeOnDisk", Value: sizes[db]}, bson.E{Key: "empty", Value: false})
+		}
+		if ok, err := f.Match(doc); err != nil {
+			return nil, err
+		} else if ok {
+			docs, total = append(docs, doc), total+sizes[db]
+		}
+	}
+	reply := bson.D{{Key: "databases", Value: docs}}
+	if !names {
+		reply = append(reply, bson.E{Key: "totalSize", Value: total})
+	}
+	return reply, nil
+}
+
+// createIndexes: https://www.mongodb.com/docs/manual/reference/command/createIndexes/
+func createIndexes(c *call) (bson.D, error) {
+	ns, err := c.ns()
+	if err != nil {
+		return nil, err
+	}
+	list, err := c.array("indexes")
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, mongoerr.New(mongoerr.BadValue, "Must specify at least one index to create")
+	}
+	var specs []storage.IndexSpec
+	for _, item := range list {
+		d, ok := item.(bson.D)
+		if !ok {
+			return nil, wrongType("createIndexes.indexes", item, bson.D{})
+		}
+		spec, err := readIndex(d)
+		if err != nil {
+			return nil, err
+		}
+		if !isIDKey(spec.Key) { // that one is always there
+			specs = append(specs, spec)
+		}
+	}
+	made := c.s.store.Collection(ns) == nil
+	return c.onCollection(ns, true, func(coll *storage.Collection) (bson.D, error) {
+		before, err := coll.CreateIndexes(specs)
+		if err != nil {
+			return nil, err
+		}
+		after := len(coll.Indexes())
+		reply := bson.D{{Key: "numIndexesBefore", Value: int32(before)}, {Key: "numIndexesAfter", Value: int32(after)}, {Key: "createdCollectionAutomatically", Value: made}}
+		if before == after {
+			reply = append(reply, bson.E{Key: "note", Value: "all indexes already exist"})
+		}
+		return reply, nil
+	})
+}
+
+func isIDKey(key bson.D) bool { return len(key) == 1 && key[0].Key == "_id" }
+
+// readIndex checks the definition of an index.
+func readIndex(d bson.D) (spec storage.IndexSpec, err error) {
+	const name = "createIndexes.indexes"
+	does := []string{"key", "name", "unique", "sparse", "partialFilterExpression", "expireAfterSeconds", "background", "v", "ns"}
+	lacks := []string{"collation", "hidden", "weights", "default_language", "language_override", "textIndexVersion", "2dsphereIndexVersion", "bits", "min", "max", "wildcardProjection", "storageEngine", "clustered", "prepareUnique"}
+	if err = checkFields(name, d, does, lacks); err != nil {
+		return spec, err
+	}
+	if spec.Key, err = required(name, d, "key"); err != nil {
+		return spec, err
+	}
+	if len(spec.Key) == 0 {
+		return spec, mongoerr.New(mongoerr.CannotCreateIndex, "Index keys cannot be empty.")
+	}
+	for _, e := range spec.Key {
+		if err := checkColumn(e); err != nil {
+			return spec, err
+		}
+	}
+	if spec.Name, err = field[string](name, d, "name"); err != nil {
+		return spec, err
+	}
+	if spec.Name == "" {
+		return spec, mongoerr.New(mongoerr.FailedToParse, "The 'name' field is a required property of an index specification")
+	}
+	if spec.Unique, err = flag(name, d, "unique", false); err != nil {
+		return spec, err
+	}
+	if spec.Sparse, err = flag(name, d, "sparse", false); err != nil {
+		return spec, err
+	}
+	if spec.Partial, err = field[bson.D](name, d, "partialFilterExpression"); err != nil {
+		return spec, err
+	}
+	if spec.Partial != nil && spec.Sparse {
+		return spec, mongoerr.New(mongoerr.CannotCreateIndex, "cannot mix \"partialFilterExpression\" and \"sparse\" options")
+	}
+	if spec.Partial != nil {
+		if err := checkPartial(spec.Partial); err != nil {
+			return spec, err
+		}
+	}
+	if _, ok := lookup(d, "expireAfterSeconds"); ok {
+		seconds, err := integer(name, d, "expireAfterSeconds", 0)
+		if err != nil {
+			return spec, err
+		}
+		if seconds > 1<<31-1 || len(spec.Key) > 1 || isIDKey(spec.Key) {
+			return spec, mongoerr.New(mongoerr.CannotCreateIndex, "TTL indexes are single-field indexes on a field other than _id, with expireAfterSeconds within 0 and 2147483647")
+		}
+		spec.ExpireAfter = &seconds
+	}
+	if isIDKey(spec.Key) && (spec.Sparse || spec.Partial != nil) {
+		return spec, mongoerr.New(mongoerr.InvalidIndexSpecification, "an _id index cannot be sparse or partial")
+	}
+	return spec, nil
+}
+
+func checkColumn(e bson.E) error {
+	if kind, ok := e.Value.(string); ok {
+		return mongoerr.Unsupported("%s indexes", kind)
+	}
+	if strings.Contains(e.Key, "$**") {
+		return mongoerr.Unsupported("wildcard indexes")
+	}
+	class, _ := bsonkit.Inspect(e.Value)
+	switch {
+	case class != bsonkit.Number || bsonkit.Compare(e.Value, int32(0)) == 0:
+		return mongoerr.New(mongoerr.CannotCreateIndex, "Values in v:2 index key pattern must be a number that is not 0. Found the value of the field '%s'", e.Key)
+	case e.Key == "" || strings.HasPrefix(e.Key, ".") || strings.HasSuffix(e.Key, ".") || strings.Contains(e.Key, ".."):
+		return mongoerr.New(mongoerr.CannotCreateIndex, "Index keys cannot contain an empty field.")
+	case strings.HasPrefix(e.Key, "$"):
+		return mongoerr.New(mongoerr.CannotCreateIndex, "Index key contains an illegal field name: field name starts with '$'.")
+	}
+	return nil
+}
+
+// checkPartial allows what MongoDB allows in a partial index's filter.
+// https://www.mongodb.com/docs/manual/core/index-partial/
+func checkPartial(filter bson.D) error {
+	allowed := []string{"$eq", "$gt", "$gte", "$lt", "$lte", "$in", "$type", "$exists"}
+	for _, e := range filter {
+		if e.Key == "$and" || e.Key == "$or" {
+			list, _ := e.Value.(bson.A)
+			for _, item := range list {
+				d, _ := item.(bson.D)
+				if err := checkPartial(d); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		ops, _ := e.Value.(bson.D)
+		if strings.HasPrefix(e.Key, "$") {
+			ops = bson.D{e}
+		}
+		for _, op := range ops {
+			bad := strings.HasPrefix(op.Key, "$") && !slices.Contains(allowed, op.Key)
+			if bad || op.Key == "$exists" && bsonkit.Compare(op.Value, true) != 0 {
+				return mongoerr.New(mongoerr.CannotCreateIndex, "Expression not supported in partial index: %s", op.Key)
+			}
+		}
+	}
+	return nil
+}
+
+func describeIndex(ix *storage.Index) bson.D {
+	d := bson.D{{Key: "v", Value: int32(2)}, {Key: "key", Value: ix.Key}, {Key: "name", Value: ix.Name}}
+	if ix.Unique && !ix.IsID() {
+		d = append(d, bson.E{Key: "unique", Value: true})
+	}
+	if ix.Sparse {
+		d = append(d, bson.E{Key: "sparse", Value: true})
+	}
+	if ix.Partial != nil {
+		d = append(d, bson.E{Key: "partialFilterExpression", Value: ix.Partial})
+	}
+	if ix.ExpireAfter != nil {
+		d = append(d, bson.E{Key: "expireAfterSeconds", Value: int32(*ix.ExpireAfter)})
+	}
+	return d
+}
+
+// existing returns the collection that the command names, and an error if
+// there is none.
+func (c *call) existing() (*storage.Collection, error) {
+	ns, err := c.ns()
+	if err != nil {
+		return nil, err
+	}
+	coll := c.s.store.Collection(ns)
+	if coll == nil {
+		return nil, mongoerr.New(mongoerr.NamespaceNotFound, "ns does not exist: %s", ns)
+	}
+	return coll, nil
+}
+
+func listIndexes(c *call) (bson.D, error) {
+	coll, err := c.existing()
+	if err != nil {
+		return nil, err
+	}
+	var docs []bson.D
+	for _, ix := range coll.Indexes() {
+		docs = append(docs, describeIndex(ix))
+	}
+	return c.listing(coll.NS, docs, nil)
+}
+
+// dropIndexes: https://www.mongodb.com/docs/manual/reference/command/dropIndexes/
+func dropIndexes(c *call) (bson.D, error) {
+	coll, err := c.existing()
+	if err != nil {
+		return nil, err
+	}
+	which, _ := c.get("index")
+	names, err := indexNames(coll, which)
+	if err != nil {
+		return nil, err
+	}
+	before, err := coll.DropIndexes(names)
+	return bson.D{{Key: "nIndexesWas", Value: int32(before)}}, err
+}
+
+func indexNames(coll *storage.Collection, which any) (names []string, err error) {
+	indexes := coll.Indexes()
+	if which == "*" {
+		for _, ix := range indexes[1:] {
+			names = append(names, ix.Name)
+		}
+		return names, nil
+	}
+	wanted, ok := which.(bson.A)
+	if !ok {
+		wanted = bson.A{which}
+	}
+	for _, w := range wanted {
+		i := slices.IndexFunc(indexes, func(ix *storage.Index) bool {
+			pattern, ok := w.(bson.D)
+			return ix.Name == w || ok && bsonkit.Compare(ix.Key, pattern) == 0
+		})
+		switch {
+		case i == 0:
+			return nil, mongoerr.New(mongoerr.InvalidOptions, "cannot drop _id index")
+		case i > 0:
+			names = append(names, indexes[i].Name)
+		default:
+			if _, ok := w.(bson.D); ok {
+				return nil, mongoerr.New(mongoerr.IndexNotFound, "can't find index with key: %v", w)
+			}
+			return nil, mongoerr.New(mongoerr.IndexNotFound, "index not found with name [%v]", w)
+		}
+	}
+	return names, nil
+}

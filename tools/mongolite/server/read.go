@@ -1,0 +1,277 @@
+package server
+
+import (
+	"io"
+
+	"github.com/256dpi/lungo/bsonkit"
+	"github.com/256dpi/lungo/mongokit"
+	"go.mongodb.org/mongo-driver/bson"
+
+	"boxoffice/tools/mongolite/internal/mongoerr"
+	"boxoffice/tools/mongolite/internal/query"
+	"boxoffice/tools/mongolite/internal/storage"
+)
+
+// find: https://www.mongodb.com/docs/manual/reference/command/find/
+func find(c *call) (bson.D, error) {
+	ns, err := c.ns()
+	if err != nil {
+		return nil, err
+	}
+	r := reading{c: c}
+	filter, sort, projection := r.doc("filter"), r.doc("sort"), r.doc("projection")
+	skip, limit, batch := r.integer("skip", 0), r.integer("limit", 0), r.integer("batchSize", firstBatch)
+	single, forever := r.flag("singleBatch"), r.flag("noCursorTimeout")
+	hint, hinted := c.get("hint")
+	if r.err != nil {
+		return nil, r.err
+	}
+	if limit < 0 { // of older drivers: at most so many, in one batch
+		limit, single = -limit, true
+	}
+	if key := idKey(filter); key != nil && len(sort)+len(projection) == 0 && !hinted && skip == 0 && batch > 0 {
+		return c.findByID(ns, key)
+	}
+	sel, err := c.selection(filter, sort, hint)
+	if err != nil {
+		return nil, err
+	}
+	var shape *query.Projection
+	if len(projection) > 0 {
+		if shape, err = query.CompileProjection(projection, c.vars); err != nil {
+			return nil, err
+		}
+	}
+	view, err := c.s.view(ns)
+	if err != nil {
+		return nil, err
+	}
+	if view == nil {
+		return cursorReply("firstBatch", ns, 0, bson.A{}), nil
+	}
+	top := 0
+	if limit > 0 && skip+limit < 1<<30 {
+		top = int(skip + limit)
+	}
+	it, f, err := sel.iterate(&view.Reader, c.stop.check, top)
+	if err != nil {
+		_ = view.Close()
+		return nil, err
+	}
+	var src source = encoder{it, shape}
+	if it == query.Iterator(f) && shape == nil {
+		src = rawFound{f}
+	}
+	if skip > 0 || limit > 0 {
+		src = &window{source: src, skip: skip, limit: limit}
+	}
+	return c.reply(ns, viewSource{src, view}, batch, single, forever)
+}
+
+// findByID is find's shortest way: one look-up, and the document as it is
+// stored.
+func (c *call) findByID(ns string, key []byte) (bson.D, error) {
+	docs := bson.A{}
+	if coll := c.s.store.Collection(ns); coll != nil {
+		raw, err := coll.Find(key)
+		if err != nil {
+			return nil, err
+		}
+		if raw != nil {
+			docs = append(docs, raw)
+		}
+	}
+	return cursorReply("firstBatch", ns, 0, docs), nil
+}
+
+// count: https://www.mongodb.com/docs/manual/reference/command/count/
+func count(c *call) (bson.D, error) {
+	r := reading{c: c}
+	filter, skip, limit := r.doc("query"), r.integer("skip", 0), r.integer("limit", 0)
+	if limit < 0 {
+		limit = -limit
+	}
+	n := int64(0)
+	err := c.each(filter, r.err, func(f *found) (bool, error) {
+		n++
+		return limit == 0 || n < skip+limit, nil
+	})
+	n = max(n-skip, 0)
+	if n <= 1<<31-1 {
+		return bson.D{{Key: "n", Value: int32(n)}}, err
+	}
+	return bson.D{{Key: "n", Value: n}}, err
+}
+
+// distinct: https://www.mongodb.com/docs/manual/reference/command/distinct/
+func distinct(c *call) (bson.D, error) {
+	r := reading{c: c}
+	filter := r.doc("query")
+	path, err := field[string](c.name, c.body, "key")
+	if r.err == nil {
+		r.err = err
+	}
+	if r.err == nil && path == "" {
+		r.err = mongoerr.New(mongoerr.MissingField, "BSON field 'distinct.key' is missing but a required field")
+	}
+	docs := bsonkit.List{}
+	err = c.each(filter, r.err, func(f *found) (bool, error) {
+		doc, err := f.decode()
+		docs = append(docs, &doc)
+		return true, err
+	})
+	values := mongokit.Distinct(docs, path)
+	if values == nil {
+		values = bson.A{}
+	}
+	return bson.D{{Key: "values", Value: values}}, err
+}
+
+// each calls fn with each document of the command's collection that matches,
+// until it returns false.
+func (c *call) each(filter bson.D, err error, fn func(*found) (bool, error)) error {
+	if err != nil {
+		return err
+	}
+	ns, err := c.ns()
+	if err != nil {
+		return err
+	}
+	hint, _ := c.get("hint")
+	sel, err := c.selection(filter, nil, hint)
+	if err != nil {
+		return err
+	}
+	view, err := c.s.view(ns)
+	if view == nil || err != nil {
+		return err
+	}
+	defer view.Close()
+	f, _, err := sel.open(&view.Reader, c.interrupted)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for {
+		ok, err := f.advance()
+		if !ok || err != nil {
+			return err
+		}
+		if more, err := fn(f); !more || err != nil {
+			return err
+		}
+	}
+}
+
+// aggregate: https://www.mongodb.com/docs/manual/reference/command/aggregate/
+func aggregate(c *call) (bson.D, error) {
+	r := reading{c: c}
+	stages, options := r.array("pipeline"), r.doc("cursor")
+	if r.err != nil {
+		return nil, r.err
+	}
+	if _, ok := c.get("cursor"); !ok {
+		return nil, mongoerr.New(mongoerr.FailedToParse, "The 'cursor' option is required, except for aggregate with the explain argument")
+	}
+	batch, err := integer("cursor", options, "batchSize", firstBatch)
+	if err != nil {
+		return nil, err
+	}
+	pipeline, err := query.CompilePipeline(stages, c.vars)
+	if err != nil {
+		return nil, err
+	}
+	if docs, ok := pipeline.Source(); ok {
+		if _, named := c.body[0].Value.(string); named {
+			return nil, mongoerr.New(mongoerr.InvalidNamespace, "$documents is only valid as the first stage of a database-level aggregation")
+		}
+		return c.deliver(c.db+".$cmd.aggregate", pipeline, pipeline.Run(&docList{docs}), nil, batch)
+	}
+	ns, err := c.ns()
+	if err != nil {
+		return nil, err
+	}
+	match, sort, rest := pipeline.Head()
+	hint, _ := c.get("hint")
+	sel, err := c.selection(match, sort, hint)
+	if err != nil {
+		return nil, err
+	}
+	view, err := c.s.view(ns)
+	if err != nil {
+		return nil, err
+	}
+	if view == nil {
+		return c.deliver(ns, pipeline, rest.Run(&docList{}), nil, batch)
+	}
+	it, _, err := sel.iterate(&view.Reader, c.stop.check, 0)
+	if err != nil {
+		_ = view.Close()
+		return nil, err
+	}
+	return c.deliver(ns, pipeline, rest.Run(it), view, batch)
+}
+
+// deliver sends a pipeline's result to the client or to its $out or $merge.
+func (c *call) deliver(ns string, p *query.Pipeline, it query.Iterator, view *storage.View, batch int64) (bson.D, error) {
+	var src source = encoder{Iterator: it}
+	if view != nil {
+		src = viewSource{src, view}
+	}
+	if out := p.Out(); out != nil {
+		defer src.Close()
+		return cursorReply("firstBatch", ns, 0, bson.A{}), c.write(out, it)
+	}
+	return c.reply(ns, src, batch, false, false)
+}
+
+// docList is an iterator over documents in memory.
+type docList struct{ docs []bson.D }
+
+func (l *docList) Next() (bson.D, error) {
+	if len(l.docs) == 0 {
+		return nil, io.EOF
+	}
+	doc := l.docs[0]
+	l.docs = l.docs[1:]
+	return doc, nil
+}
+
+func (*docList) Close() {}
+
+// reading reads fields of a command one after another and keeps the first
+// error.
+type reading struct {
+	c   *call
+	err error
+}
+
+func (r *reading) keep(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+func (r *reading) doc(name string) bson.D {
+	d, err := r.c.doc(name)
+	r.keep(err)
+	return d
+}
+
+func (r *reading) array(name string) bson.A {
+	a, err := r.c.array(name)
+	r.keep(err)
+	return a
+}
+
+func (r *reading) integer(name string, def int64) int64 {
+	n, err := r.c.integer(name, def)
+	r.keep(err)
+	return n
+}
+
+func (r *reading) flag(name string) bool {
+	b, err := r.c.boolean(name, false)
+	r.keep(err)
+	return b
+}

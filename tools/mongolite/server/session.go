@@ -1,0 +1,146 @@
+package server
+
+import (
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+
+	"boxoffice/tools/mongolite/internal/mongoerr"
+	"boxoffice/tools/mongolite/internal/storage"
+)
+
+// sessionLife is how long a session that is not used is kept.
+// https://www.mongodb.com/docs/manual/reference/server-sessions/
+const sessionLife = 30 * time.Minute
+
+// sessions knows the latest retryable write of each session, so that a
+// repetition finds the first answer and an older one is refused.
+// https://github.com/mongodb/specifications/blob/master/source/retryable-writes/retryable-writes.md
+type sessions struct {
+	mu   sync.Mutex
+	byID map[string]*session
+}
+
+type session struct {
+	// running is held while a retryable write runs: its repetition over
+	// another connection waits for it.
+	running sync.Mutex
+	txn     int64
+	used    time.Time
+}
+
+func (s *sessions) load(store *storage.Store) error {
+	s.byID = map[string]*session{}
+	return store.Answers(func(a storage.Answer) {
+		known := s.byID[a.Session]
+		if known == nil {
+			known = &session{}
+			s.byID[a.Session] = known
+		}
+		known.txn = max(known.txn, a.Txn)
+		if a.At.After(known.used) {
+			known.used = a.At
+		}
+	})
+}
+
+// begin waits for the session's write under way and makes txn its latest. It
+// returns TransactionTooOld for one before it.
+func (s *sessions) begin(id string, txn int64) (unlock func(), err error) {
+	s.mu.Lock()
+	known := s.byID[id]
+	if known == nil {
+		known = &session{}
+		s.byID[id] = known
+	}
+	known.used = time.Now()
+	s.mu.Unlock()
+	known.running.Lock()
+	if txn < known.txn {
+		known.running.Unlock()
+		return nil, mongoerr.New(mongoerr.TransactionTooOld,
+			"Retryable write with txnNumber %d is prohibited on the session because a newer retryable write with txnNumber %d has already started on it", txn, known.txn)
+	}
+	known.txn = txn
+	return known.running.Unlock, nil
+}
+
+// forget deletes sessions and their answers.
+func (s *sessions) forget(store *storage.Store, drop func(id string, known *session) bool) error {
+	s.mu.Lock()
+	var ids []string
+	for id, known := range s.byID {
+		if drop(id, known) && known.running.TryLock() {
+			known.running.Unlock() // under mu nobody can begin a write
+			delete(s.byID, id)
+			ids = append(ids, id)
+		}
+	}
+	s.mu.Unlock()
+	for _, id := range ids {
+		if err := store.ForgetSession(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sessions) forgetIdle(store *storage.Store, now time.Time) error {
+	return s.forget(store, func(_ string, known *session) bool { return now.Sub(known.used) > sessionLife })
+}
+
+func endSessions(c *call) (bson.D, error) {
+	ended := map[string]bool{}
+	list, ok := c.body[0].Value.(bson.A)
+	if !ok {
+		return nil, wrongType(c.name, c.body[0].Value, bson.A{})
+	}
+	for _, item := range list {
+		lsid, ok := item.(bson.D)
+		if !ok {
+			return nil, wrongType(c.name, item, bson.D{})
+		}
+		inner := &call{name: c.name, body: bson.D{{Key: "lsid", Value: lsid}}}
+		if err := inner.readSession(); err != nil {
+			return nil, err
+		}
+		ended[inner.session] = true
+	}
+	return nil, c.s.sessions.forget(c.s.store, func(id string, _ *session) bool { return ended[id] })
+}
+
+// statement runs one statement of a write: fn in the collection's write lock,
+// with its result kept for a repetition of the command in the same batch. The
+// repetition gets that result and fn is not run again. A nil collection has
+// nothing to find, and fn is run with a nil Tx.
+func (c *call) statement(i int, coll *storage.Collection, fn func(*storage.Tx) (bson.D, error)) (bson.D, error) {
+	if c.retry {
+		raw, err := c.s.store.Answer(c.session, c.txn, i)
+		if err != nil {
+			return nil, err
+		}
+		if raw != nil {
+			var result bson.D
+			return result, bson.Unmarshal(raw, &result)
+		}
+	}
+	if coll == nil {
+		return fn(nil)
+	}
+	var result bson.D
+	err := coll.Write(func(tx *storage.Tx) (err error) {
+		if result, err = fn(tx); err != nil || !c.retry {
+			return err
+		}
+		if err := c.beforeCommit(); err != nil {
+			return err
+		}
+		raw, err := bson.Marshal(result)
+		if err != nil {
+			return err
+		}
+		return tx.PutAnswer(storage.Answer{Session: c.session, Statement: i, Txn: c.txn, At: time.Now(), Result: raw})
+	})
+	return result, err
+}

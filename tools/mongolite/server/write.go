@@ -1,0 +1,611 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"slices"
+
+	"github.com/256dpi/lungo/bsonkit"
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
+
+	"boxoffice/tools/mongolite/internal/mongoerr"
+	"boxoffice/tools/mongolite/internal/query"
+	"boxoffice/tools/mongolite/internal/storage"
+)
+
+// statements returns the documents of a write command's array, from its body
+// or from the sequence that travelled beside it.
+func (c *call) statements(name string) ([]bson.D, error) {
+	var docs []bson.D
+	list, err := c.array(name)
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range list {
+		d, ok := item.(bson.D)
+		if !ok {
+			return nil, wrongType(c.name+"."+name, item, bson.D{})
+		}
+		docs = append(docs, d)
+	}
+	for _, seq := range c.seqs {
+		if seq.Field != name {
+			return nil, mongoerr.New(mongoerr.UnknownField, "BSON field '%s.%s' is an unknown field.", c.name, seq.Field)
+		}
+		for _, raw := range seq.Docs {
+			var d bson.D
+			if err := bson.Unmarshal(raw, &d); err != nil {
+				return nil, mongoerr.New(22, "%v", err)
+			}
+			docs = append(docs, d)
+		}
+	}
+	if len(docs) == 0 || len(docs) > maxBatch {
+		return nil, mongoerr.New(mongoerr.InvalidLength, "Write batch sizes must be between 1 and %d. Got %d operations.", maxBatch, len(docs))
+	}
+	return docs, nil
+}
+
+// each statement of a write command returns its result, of which the reply
+// adds up n and nModified and collects the upserted ids.
+func (c *call) runStatements(docs []bson.D, run func(coll *storage.Collection, i int, doc bson.D) (bson.D, error), makes func(doc bson.D) bool) (bson.D, error) {
+	ns, err := c.ns()
+	if err != nil {
+		return nil, err
+	}
+	ordered, err := c.boolean("ordered", true)
+	if err != nil {
+		return nil, err
+	}
+	var n, modified int32
+	upserted, failures := bson.A{}, bson.A{}
+	for i, doc := range docs {
+		if err := c.interrupted(); err != nil {
+			return nil, err
+		}
+		result, err := c.onCollection(ns, makes(doc), func(coll *storage.Collection) (bson.D, error) { return run(coll, i, doc) })
+		if err != nil {
+			e := mongoerr.From(err)
+			if c.hangUp || fatal(e) {
+				return nil, err
+			}
+			failure := bson.D{{Key: "index", Value: int32(i)}, {Key: "code", Value: int32(e.Code)}, {Key: "errmsg", Value: e.Message}}
+			failures = append(failures, append(failure, e.Details...))
+			if ordered {
+				break
+			}
+			continue
+		}
+		for _, e := range result {
+			switch e.Key {
+			case "n":
+				n += e.Value.(int32)
+			case "nModified":
+				modified += e.Value.(int32)
+			case "upserted":
+				upserted = append(upserted, bson.D{{Key: "index", Value: int32(i)}, {Key: "_id", Value: e.Value}})
+			}
+		}
+	}
+	reply := bson.D{{Key: "n", Value: n}}
+	if c.name == "update" {
+		reply = append(reply, bson.E{Key: "nModified", Value: modified})
+	}
+	if len(upserted) > 0 {
+		reply = append(reply, bson.E{Key: "upserted", Value: upserted})
+	}
+	if len(failures) > 0 {
+		reply = append(reply, bson.E{Key: "writeErrors", Value: failures})
+	}
+	return reply, nil
+}
+
+// fatal tells whether an error is one of the whole command and not of the
+// statement that met it.
+func fatal(e *mongoerr.Error) bool {
+	return slices.Contains([]mongoerr.Code{mongoerr.InterruptedAtShutdown, mongoerr.MaxTimeMSExpired, mongoerr.OutOfDiskSpace, mongoerr.InternalError}, e.Code)
+}
+
+// onCollection runs fn with the collection ns, made first if make is set, else
+// nil if there is none. When it is dropped meanwhile, fn is run anew.
+func (c *call) onCollection(ns string, makeIt bool, fn func(*storage.Collection) (bson.D, error)) (bson.D, error) {
+	for {
+		coll := c.s.store.Collection(ns)
+		if coll == nil && makeIt {
+			var err error
+			if coll, _, err = c.s.store.Create(ns, nil); err != nil {
+				return nil, err
+			}
+		}
+		result, err := fn(coll)
+		if !errors.Is(err, storage.ErrDropped) {
+			return result, err
+		}
+	}
+}
+
+// insert: https://www.mongodb.com/docs/manual/reference/command/insert/
+func insert(c *call) (bson.D, error) {
+	docs, err := c.statements("documents")
+	if err != nil {
+		return nil, err
+	}
+	run := func(coll *storage.Collection, i int, doc bson.D) (bson.D, error) {
+		doc, err := withID(doc)
+		if err != nil {
+			return nil, err
+		}
+		return c.statement(i, coll, func(tx *storage.Tx) (bson.D, error) {
+			return bson.D{{Key: "n", Value: int32(1)}}, tx.Insert(doc)
+		})
+	}
+	return c.runStatements(docs, run, func(bson.D) bool { return true })
+}
+
+// withID returns the document with its _id in front, a new one if it has none.
+// It refuses what cannot be stored.
+func withID(doc bson.D) (bson.D, error) {
+	if err := query.CheckValue(doc); err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(doc, func(e bson.E) bool { return e.Key == "_id" })
+	switch at {
+	case 0:
+	case -1:
+		return append(bson.D{{Key: "_id", Value: primitive.NewObjectID()}}, doc...), nil
+	default:
+		id := doc[at]
+		doc = append(bson.D{id}, slices.Delete(slices.Clone(doc), at, at+1)...)
+	}
+	switch id := doc[0].Value.(type) {
+	case bson.A, primitive.Regex:
+		return nil, mongoerr.New(53, "The '_id' value cannot be of type %s", typeName(id)) // InvalidIdField
+	case bson.D:
+		for _, e := range id {
+			if len(e.Key) > 0 && e.Key[0] == '$' {
+				return nil, mongoerr.New(mongoerr.DollarPrefixedFieldName, "_id fields may not contain '$'-prefixed fields: %s is not valid for storage.", e.Key)
+			}
+		}
+	}
+	return doc, nil
+}
+
+// checkFields refuses the unknown fields of a statement.
+func checkFields(command string, doc bson.D, does, lacks []string) error {
+	for _, e := range doc {
+		switch {
+		case slices.Contains(does, e.Key):
+		case slices.Contains(lacks, e.Key):
+			if asks(e.Key, e.Value) {
+				return mongoerr.Unsupported("%s.%s", command, e.Key)
+			}
+		default:
+			return mongoerr.New(mongoerr.UnknownField, "BSON field '%s.%s' is an unknown field.", command, e.Key)
+		}
+	}
+	return nil
+}
+
+// update: https://www.mongodb.com/docs/manual/reference/command/update/
+func update(c *call) (bson.D, error) {
+	docs, err := c.statements("updates")
+	if err != nil {
+		return nil, err
+	}
+	upserts := func(doc bson.D) bool { ok, _ := flag("update.updates", doc, "upsert", false); return ok }
+	return c.runStatements(docs, func(coll *storage.Collection, i int, doc bson.D) (bson.D, error) {
+		ch, err := c.readUpdate(doc)
+		if err != nil {
+			return nil, err
+		}
+		return c.statement(i, coll, func(tx *storage.Tx) (bson.D, error) {
+			n, modified, id, err := ch.apply(tx)
+			result := bson.D{{Key: "n", Value: n}, {Key: "nModified", Value: modified}}
+			if id != bsonkit.Missing {
+				result = append(result, bson.E{Key: "upserted", Value: id})
+			}
+			return result, err
+		})
+	}, upserts)
+}
+
+// change is an update of the documents of a selection.
+type change struct {
+	selection
+	update *query.Update
+	multi  bool
+	upsert bool
+	check  func() error
+}
+
+func (c *call) readUpdate(doc bson.D) (ch change, err error) {
+	const name = "update.updates"
+	ch.check = c.interrupted
+	if err = checkFields(name, doc, []string{"q", "u", "c", "multi", "upsert", "arrayFilters", "hint"}, []string{"collation"}); err != nil {
+		return ch, err
+	}
+	vars := c.vars
+	if constants, err := field[bson.D](name, doc, "c"); err != nil {
+		return ch, err
+	} else if constants != nil {
+		return ch, mongoerr.Unsupported("%s.c", name)
+	}
+	if ch.multi, err = flag(name, doc, "multi", false); err != nil {
+		return ch, err
+	}
+	if ch.upsert, err = flag(name, doc, "upsert", false); err != nil {
+		return ch, err
+	}
+	arrayFilters, err := field[bson.A](name, doc, "arrayFilters")
+	if err != nil {
+		return ch, err
+	}
+	u, _ := lookup(doc, "u")
+	if ch.update, err = query.CompileUpdate(u, arrayFilters, vars); err != nil {
+		return ch, err
+	}
+	if ch.multi && ch.update.Kind() == query.ReplacementUpdate {
+		return ch, mongoerr.New(mongoerr.FailedToParse, "multi update is not supported for replacement-style update")
+	}
+	filter, err := required(name, doc, "q")
+	if err != nil {
+		return ch, err
+	}
+	hint, _ := lookup(doc, "hint")
+	ch.selection, err = c.selection(filter, nil, hint)
+	return ch, err
+}
+
+func required(command string, doc bson.D, name string) (bson.D, error) {
+	if _, ok := lookup(doc, name); !ok {
+		return nil, mongoerr.New(mongoerr.MissingField, "BSON field '%s.%s' is missing but a required field", command, name)
+	}
+	return field[bson.D](command, doc, name)
+}
+
+// apply changes the documents, or inserts one if there is none and upsert is
+// set. It returns how many matched or were inserted, how many were changed and
+// the inserted _id, else Missing.
+func (ch *change) apply(tx *storage.Tx) (n, modified int32, id any, err error) {
+	id = bsonkit.Missing
+	if tx == nil {
+		return 0, 0, id, nil
+	}
+	it, f, err := ch.iterate(&tx.Reader, ch.check, 1)
+	if err != nil {
+		return 0, 0, id, err
+	}
+	defer it.Close()
+	for ch.multi || n == 0 {
+		old, err := it.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return n, modified, id, err
+		}
+		n++
+		_, changed, err := ch.put(tx, f, old)
+		if err != nil {
+			return n, modified, id, err
+		}
+		if changed {
+			modified++
+		}
+	}
+	if n == 0 && ch.upsert {
+		doc, err := ch.insert(tx)
+		if err != nil {
+			return 0, 0, id, err
+		}
+		return 1, 0, doc[0].Value, nil
+	}
+	return n, modified, id, nil
+}
+
+// put writes what the update makes of old, unless that is the same.
+func (ch *change) put(tx *storage.Tx, f *found, old bson.D) (doc bson.D, changed bool, err error) {
+	if doc, err = ch.update.Apply(old, f.filter, false); err != nil {
+		return nil, false, err
+	}
+	if err = query.CheckValue(doc); err != nil {
+		return nil, false, err
+	}
+	key, err := storage.AppendKey(nil, old[0].Value)
+	if err != nil {
+		return nil, false, err
+	}
+	return tx.Replace(key, old, doc)
+}
+
+// insert adds the document that an upsert makes of its filter and update.
+func (ch *change) insert(tx *storage.Tx) (bson.D, error) {
+	base, err := query.UpsertBase(ch.filter)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := ch.update.Apply(base, ch.filter, true)
+	if err != nil {
+		return nil, err
+	}
+	if doc, err = withID(doc); err != nil {
+		return nil, err
+	}
+	return doc, tx.Insert(doc)
+}
+
+// remove is delete: https://www.mongodb.com/docs/manual/reference/command/delete/
+func remove(c *call) (bson.D, error) {
+	docs, err := c.statements("deletes")
+	if err != nil {
+		return nil, err
+	}
+	return c.runStatements(docs, func(coll *storage.Collection, i int, doc bson.D) (bson.D, error) {
+		const name = "delete.deletes"
+		if err := checkFields(name, doc, []string{"q", "limit", "hint"}, []string{"collation"}); err != nil {
+			return nil, err
+		}
+		limit, err := integer(name, doc, "limit", -1)
+		if err != nil {
+			return nil, err
+		}
+		if limit != 0 && limit != 1 {
+			return nil, mongoerr.New(mongoerr.FailedToParse, "The limit field in delete objects must be 0 or 1. Got %d", limit)
+		}
+		filter, err := required(name, doc, "q")
+		if err != nil {
+			return nil, err
+		}
+		hint, _ := lookup(doc, "hint")
+		sel, err := c.selection(filter, nil, hint)
+		if err != nil {
+			return nil, err
+		}
+		return c.statement(i, coll, func(tx *storage.Tx) (bson.D, error) {
+			n, err := c.deleteFrom(tx, sel, limit)
+			return bson.D{{Key: "n", Value: n}}, err
+		})
+	}, func(bson.D) bool { return false })
+}
+
+func (c *call) deleteFrom(tx *storage.Tx, sel selection, limit int64) (n int32, err error) {
+	if tx == nil {
+		return 0, nil
+	}
+	f, _, err := sel.open(&tx.Reader, c.interrupted)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	for limit == 0 || n == 0 {
+		old, err := f.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return n, err
+		}
+		if err := tx.Delete(slices.Clone(f.scan.Key()), old); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// findAndModify: https://www.mongodb.com/docs/manual/reference/command/findAndModify/
+func findAndModify(c *call) (bson.D, error) {
+	ns, err := c.ns()
+	if err != nil {
+		return nil, err
+	}
+	r := reading{c: c}
+	ch := change{check: c.interrupted}
+	filter, sort, fields := r.doc("query"), r.doc("sort"), r.doc("fields")
+	deletes, after, arrayFilters := r.flag("remove"), r.flag("new"), r.array("arrayFilters")
+	ch.upsert = r.flag("upsert")
+	if r.err != nil {
+		return nil, r.err
+	}
+	u, updates := c.get("update")
+	switch {
+	case deletes == updates:
+		return nil, mongoerr.New(mongoerr.FailedToParse, "Either an update or remove=true must be specified, not both")
+	case deletes && ch.upsert:
+		return nil, mongoerr.New(mongoerr.FailedToParse, "Cannot specify both upsert=true and remove=true")
+	case deletes && after:
+		return nil, mongoerr.New(mongoerr.FailedToParse, "Cannot specify both new=true and remove=true; 'remove' always returns the deleted document")
+	}
+	hint, _ := c.get("hint")
+	if ch.selection, err = c.selection(filter, sort, hint); err != nil {
+		return nil, err
+	}
+	if updates {
+		if ch.update, err = query.CompileUpdate(u, arrayFilters, c.vars); err != nil {
+			return nil, err
+		}
+	}
+	shape, err := query.CompileProjection(fields, c.vars)
+	if err != nil {
+		return nil, err
+	}
+	return c.onCollection(ns, ch.upsert, func(coll *storage.Collection) (bson.D, error) {
+		return c.statement(0, coll, func(tx *storage.Tx) (bson.D, error) { return ch.one(tx, after, shape) })
+	})
+}
+
+// one changes, inserts or deletes one document and returns findAndModify's
+// reply: what it was, or what it is now if after is set.
+func (ch *change) one(tx *storage.Tx, after bool, shape *query.Projection) (bson.D, error) {
+	var old, value bson.D
+	last := bson.D{{Key: "n", Value: int32(0)}}
+	if ch.update != nil {
+		last = append(last, bson.E{Key: "updatedExisting", Value: false})
+	}
+	if tx != nil {
+		it, f, err := ch.iterate(&tx.Reader, ch.check, 1)
+		if err != nil {
+			return nil, err
+		}
+		defer it.Close()
+		if old, err = it.Next(); err != nil && err != io.EOF {
+			return nil, err
+		}
+		switch {
+		case old == nil && ch.upsert:
+			doc, err := ch.insert(tx)
+			if err != nil {
+				return nil, err
+			}
+			last = bson.D{{Key: "n", Value: int32(1)}, {Key: "updatedExisting", Value: false}, {Key: "upserted", Value: doc[0].Value}}
+			if after {
+				value = doc
+			}
+		case old == nil:
+		case ch.update == nil:
+			key, err := storage.AppendKey(nil, old[0].Value)
+			if err != nil {
+				return nil, err
+			}
+			last[0].Value, value = int32(1), old
+			if err := tx.Delete(key, old); err != nil {
+				return nil, err
+			}
+		default:
+			doc, _, err := ch.put(tx, f, old)
+			if err != nil {
+				return nil, err
+			}
+			last[0].Value, last[1].Value = int32(1), true
+			if value = old; after {
+				value = doc
+			}
+		}
+	}
+	reply := bson.D{{Key: "lastErrorObject", Value: last}, {Key: "value", Value: nil}}
+	if value != nil {
+		value, err := shape.Apply(value)
+		if err != nil {
+			return nil, err
+		}
+		reply[1].Value = value
+	}
+	return reply, nil
+}
+
+// write puts the result of a pipeline where its $out or $merge says. Each
+// document is a statement of its own, as in MongoDB.
+func (c *call) write(out *query.Out, it query.Iterator) error {
+	c.wrote = true
+	db := c.db
+	if out.DB != "" {
+		db = out.DB
+	}
+	ns, err := c.namespace(db, out.Coll)
+	if err != nil {
+		return err
+	}
+	if out.Mode == query.OutReplace {
+		return c.replaceCollection(ns, it)
+	}
+	for {
+		doc, err := it.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if doc, err = withID(doc); err != nil {
+			return err
+		}
+		_, err = c.onCollection(ns, true, func(coll *storage.Collection) (bson.D, error) {
+			return nil, coll.Write(func(tx *storage.Tx) error { return mergeInto(tx, out, doc) })
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// replaceCollection is $out: the documents take the place of all that are
+// there, in one statement, and the indexes stay.
+func (c *call) replaceCollection(ns string, it query.Iterator) error {
+	var docs []bson.D
+	for {
+		doc, err := it.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if doc, err = withID(doc); err != nil {
+			return err
+		}
+		docs = append(docs, doc)
+	}
+	all, err := c.selection(nil, nil, nil)
+	if err != nil {
+		return err
+	}
+	_, err = c.onCollection(ns, true, func(coll *storage.Collection) (bson.D, error) {
+		return nil, coll.Write(func(tx *storage.Tx) error {
+			if _, err := c.deleteFrom(tx, all, 0); err != nil {
+				return err
+			}
+			for _, doc := range docs {
+				if err := tx.Insert(doc); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	return err
+}
+
+// mergeInto is $merge for one document.
+// https://www.mongodb.com/docs/manual/reference/operator/aggregation/merge/
+func mergeInto(tx *storage.Tx, out *query.Out, doc bson.D) error {
+	key, err := storage.AppendKey(nil, doc[0].Value)
+	if err != nil {
+		return err
+	}
+	raw, err := tx.Find(key)
+	if err != nil {
+		return err
+	}
+	if raw == nil {
+		switch out.WhenNotMatched {
+		case "discard":
+			return nil
+		case "fail":
+			return mongoerr.New(13113, "$merge could not find a matching document in the target collection for at least one document in the source collection")
+		}
+		return tx.Insert(doc)
+	}
+	var old bson.D
+	if err := bson.Unmarshal(raw, &old); err != nil {
+		return err
+	}
+	switch out.WhenMatched {
+	case "keepExisting":
+		return nil
+	case "fail":
+		return tx.Insert(doc) // a duplicate key, which is the failure
+	case "merge":
+		merged := slices.Clone(old)
+		for _, e := range doc {
+			if i := slices.IndexFunc(merged, func(o bson.E) bool { return o.Key == e.Key }); i >= 0 {
+				merged[i] = e
+			} else {
+				merged = append(merged, e)
+			}
+		}
+		doc = merged
+	}
+	_, _, err = tx.Replace(key, old, doc)
+	return err
+}
