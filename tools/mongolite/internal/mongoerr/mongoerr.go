@@ -16,53 +16,58 @@ type Code int32
 
 // The codes that this server answers with.
 const (
-	InternalError                 Code = 1
-	BadValue                      Code = 2
-	FailedToParse                 Code = 9
-	Unauthorized                  Code = 13
-	TypeMismatch                  Code = 14
-	InvalidLength                 Code = 16
-	IllegalOperation              Code = 20
-	NamespaceNotFound             Code = 26
-	IndexNotFound                 Code = 27
-	PathNotViable                 Code = 28
-	ConflictingUpdateOperators    Code = 40
-	CursorNotFound                Code = 43
-	NamespaceExists               Code = 48
-	MaxTimeMSExpired              Code = 50
-	DollarPrefixedFieldName       Code = 52
-	EmptyFieldName                Code = 56
-	CommandNotFound               Code = 59
-	ImmutableField                Code = 66
-	CannotCreateIndex             Code = 67
-	InvalidOptions                Code = 72
-	InvalidNamespace              Code = 73
-	IndexOptionsConflict          Code = 85
-	IndexKeySpecsConflict         Code = 86
-	OperationFailed               Code = 96
-	CannotIndexParallelArrays     Code = 171
-	InvalidPipelineOperator       Code = 168
-	TransactionTooOld             Code = 225
-	NotImplemented                Code = 238
-	Interrupted                   Code = 11601
-	DuplicateKey                  Code = 11000
-	InterruptedAtShutdown         Code = 11600
-	BSONObjectTooLarge            Code = 10334
-	OutOfDiskSpace                Code = 14031
-	FailPointEnabled              Code = 9595
-	QueryExceededMemoryLimit      Code = 292
-	NoSuchTransaction             Code = 251
-	OperationNotSupportedInTxn    Code = 263
-	InvalidIndexSpecification     Code = 197
-	UnknownField                  Code = 40415
-	MissingField                  Code = 40414
-	UnrecognizedPipelineStage     Code = 40324
-	ProjectionMixed               Code = 31254
-	PathCollision                 Code = 31249
+	InternalError              Code = 1
+	BadValue                   Code = 2
+	FailedToParse              Code = 9
+	Unauthorized               Code = 13
+	TypeMismatch               Code = 14
+	Overflow                   Code = 15
+	InvalidLength              Code = 16
+	IllegalOperation           Code = 20
+	NamespaceNotFound          Code = 26
+	IndexNotFound              Code = 27
+	PathNotViable              Code = 28
+	ConversionFailure          Code = 241
+	NotSingleValueField        Code = 54
+	ConflictingUpdateOperators Code = 40
+	CursorNotFound             Code = 43
+	NamespaceExists            Code = 48
+	MaxTimeMSExpired           Code = 50
+	DollarPrefixedFieldName    Code = 52
+	EmptyFieldName             Code = 56
+	CommandNotFound            Code = 59
+	ImmutableField             Code = 66
+	CannotCreateIndex          Code = 67
+	InvalidOptions             Code = 72
+	InvalidNamespace           Code = 73
+	IndexOptionsConflict       Code = 85
+	IndexKeySpecsConflict      Code = 86
+	OperationFailed            Code = 96
+	CannotIndexParallelArrays  Code = 171
+	InvalidPipelineOperator    Code = 168
+	TransactionTooOld          Code = 225
+	NotImplemented             Code = 238
+	Interrupted                Code = 11601
+	DuplicateKey               Code = 11000
+	InterruptedAtShutdown      Code = 11600
+	BSONObjectTooLarge         Code = 10334
+	OutOfDiskSpace             Code = 14031
+	FailPointEnabled           Code = 9595
+	QueryExceededMemoryLimit   Code = 292
+	NoSuchTransaction          Code = 251
+	OperationNotSupportedInTxn Code = 263
+	InvalidIndexSpecification  Code = 197
+	UnknownField               Code = 40415
+	MissingField               Code = 40414
+	UnrecognizedPipelineStage  Code = 40324
+	ProjectionMixed            Code = 31254
+	PathCollision              Code = 31249
 )
 
 var names = map[Code]string{
-	InternalError: "InternalError", BadValue: "BadValue", FailedToParse: "FailedToParse",
+	Overflow: "Overflow", ConversionFailure: "ConversionFailure",
+	NotSingleValueField: "NotSingleValueField",
+	InternalError:       "InternalError", BadValue: "BadValue", FailedToParse: "FailedToParse",
 	Unauthorized: "Unauthorized", TypeMismatch: "TypeMismatch", InvalidLength: "InvalidLength",
 	IllegalOperation: "IllegalOperation", NamespaceNotFound: "NamespaceNotFound",
 	IndexNotFound: "IndexNotFound", PathNotViable: "PathNotViable",
@@ -80,6 +85,11 @@ var names = map[Code]string{
 	OutOfDiskSpace: "OutOfDiskSpace", FailPointEnabled: "FailPointEnabled",
 	QueryExceededMemoryLimit:   "QueryExceededMemoryLimitNoDiskUseAllowed",
 	NoSuchTransaction:          "NoSuchTransaction",
+	// Those below are only thrown by fail points.
+	6: "HostUnreachable", 7: "HostNotFound", 8: "UnknownError", 64: "WriteConcernFailed",
+	89: "NetworkTimeout", 91: "ShutdownInProgress", 112: "WriteConflict", 189: "PrimarySteppedDown",
+	262: "ExceededTimeLimit", 9001: "SocketException", 10107: "NotWritablePrimary",
+	11602: "InterruptedDueToReplStateChange", 13435: "NotPrimaryNoSecondaryOk", 13436: "NotPrimaryOrSecondary",
 	OperationNotSupportedInTxn: "OperationNotSupportedInTransaction",
 	InvalidIndexSpecification:  "InvalidIndexSpecificationOption",
 }

@@ -1,0 +1,303 @@
+package query
+
+// Grouping: https://www.mongodb.com/docs/manual/reference/operator/aggregation/group/
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/256dpi/lungo/bsonkit"
+	"go.mongodb.org/mongo-driver/bson"
+
+	"boxoffice/tools/mongolite/internal/mongoerr"
+)
+
+// grouping is a compiled $group.
+type grouping struct {
+	id     expr
+	fields []groupField
+}
+
+type groupField struct {
+	name, op string
+	value    expr
+}
+
+// groupStage yields the groups in the order of their first documents. Groups
+// of more than 100 MiB return QueryExceededMemoryLimitNoDiskUseAllowed.
+func groupStage(spec any, vars *Vars) (func(Iterator) Iterator, error) {
+	g, err := compileGroup(spec, vars)
+	return func(in Iterator) Iterator { return gathered(in, g.gather) }, err
+}
+
+func sortByCount(spec any, vars *Vars) (func(Iterator) Iterator, error) {
+	switch s := spec.(type) {
+	case string:
+		if !strings.HasPrefix(s, "$") {
+			return nil, mongoerr.New(40148, "the sortByCount field must be defined as a $-prefixed path or an expression inside an object")
+		}
+	case bson.D:
+		if len(s) == 0 || !strings.HasPrefix(s[0].Key, "$") {
+			return nil, mongoerr.New(40147, "the sortByCount field must be defined as a $-prefixed path or an expression inside an object")
+		}
+	default:
+		return nil, mongoerr.New(40149, "the sortByCount field must be specified as a string or as an object")
+	}
+	group, err := groupStage(bson.D{{Key: "_id", Value: spec}, {Key: "count", Value: bson.D{{Key: "$sum", Value: int32(1)}}}}, vars)
+	if err != nil {
+		return nil, err
+	}
+	order, err := CompileSort(bson.D{{Key: "count", Value: int32(-1)}})
+	return func(in Iterator) Iterator { return SortDocs(group(in), order, 0) }, err
+}
+
+func compileGroup(spec any, vars *Vars) (*grouping, error) {
+	d, ok := spec.(bson.D)
+	if !ok {
+		return nil, mongoerr.New(15947, "a group's fields must be specified in an object")
+	}
+	g := &grouping{}
+	for _, e := range d {
+		var err error
+		if e.Key == "_id" {
+			g.id, err = compileExpr(e.Value, vars)
+		} else {
+			err = g.addField(e.Key, e.Value, vars)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if g.id == nil {
+		return nil, mongoerr.New(15955, "a group specification must include an _id")
+	}
+	return g, nil
+}
+
+// lackingAccumulators are MongoDB's accumulators that this server has not.
+const lackingAccumulators = `$accumulator $bottom $bottomN $concatArrays $firstN $lastN $maxN $median $minN $percentile
+	$setUnion $stdDevPop $stdDevSamp $top $topN`
+
+func (g *grouping) addField(name string, v any, vars *Vars) error {
+	acc, ok := v.(bson.D)
+	switch {
+	case strings.Contains(name, "."):
+		return mongoerr.New(40235, "The field name '%s' cannot contain '.'", name)
+	case strings.HasPrefix(name, "$"):
+		return mongoerr.New(40236, "The field name '%s' cannot be an operator name", name)
+	case !ok:
+		return mongoerr.New(40234, "The field '%s' must be an accumulator object", name)
+	case len(acc) != 1:
+		return mongoerr.New(40238, "The field '%s' must specify one accumulator", name)
+	}
+	op, arg := acc[0].Key, acc[0].Value
+	switch {
+	case slices.Contains(strings.Fields(lackingAccumulators), op):
+		return mongoerr.Unsupported("the accumulator %s", op)
+	case newAccumulator(op) == nil:
+		return mongoerr.New(15952, "unknown group operator '%s'", op)
+	case op == "$count":
+		if d, ok := arg.(bson.D); !ok || len(d) != 0 {
+			return mongoerr.New(mongoerr.TypeMismatch, "$count takes no arguments, i.e. $count:{}")
+		}
+		arg = int32(1)
+	}
+	if _, list := arg.(bson.A); list && op != "$push" && op != "$addToSet" {
+		return mongoerr.New(40237, "The %s accumulator is a unary operator", op)
+	}
+	value, err := compileExpr(arg, vars)
+	g.fields = append(g.fields, groupField{name, op, value})
+	return err
+}
+
+type group struct {
+	id   any
+	accs []accumulator
+}
+
+func (g *grouping) gather(in Iterator) ([]bson.D, error) {
+	var groups []*group
+	byKey := map[string]*group{}
+	used := 0
+	err := forEach(in, func(doc bson.D) error {
+		at := newScope(doc)
+		id, err := g.id(at)
+		if err != nil {
+			return err
+		}
+		k := key(id)
+		in, ok := byKey[k]
+		if !ok {
+			in = g.newGroup(id)
+			byKey[k] = in
+			groups = append(groups, in)
+			used += 2*len(k) + 64*(1+len(g.fields))
+		}
+		for i, f := range g.fields {
+			v, err := f.value(at)
+			if err == nil {
+				err = in.accs[i].add(v)
+			}
+			if err != nil {
+				return err
+			}
+			if f.op == "$push" || f.op == "$addToSet" {
+				used += size(v) // for a set an overestimate: its bound is met early, not late
+			}
+		}
+		if used > memoryLimit {
+			return tooLarge("$group")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return g.output(groups), nil
+}
+
+func (g *grouping) newGroup(id any) *group {
+	if id == bsonkit.Missing {
+		id = nil
+	}
+	out := &group{id: id}
+	for _, f := range g.fields {
+		out.accs = append(out.accs, newAccumulator(f.op))
+	}
+	return out
+}
+
+func (g *grouping) output(groups []*group) []bson.D {
+	docs := make([]bson.D, len(groups))
+	for i, in := range groups {
+		docs[i] = bson.D{{Key: "_id", Value: in.id}}
+		for j, f := range g.fields {
+			docs[i] = append(docs[i], bson.E{Key: f.name, Value: in.accs[j].result()})
+		}
+	}
+	return docs
+}
+
+// accumulator takes values, no value included, and yields one in the end.
+type accumulator interface {
+	add(v any) error
+	result() any
+}
+
+// newAccumulator returns an accumulator by its name, nil if there is none.
+func newAccumulator(op string) accumulator {
+	switch op {
+	case "$sum", "$count":
+		return &sum{total: int32(0)}
+	case "$avg":
+		return &avg{sum: sum{total: int32(0)}}
+	case "$min":
+		return &extreme{sign: -1}
+	case "$max":
+		return &extreme{sign: 1}
+	case "$first":
+		return &edge{first: true}
+	case "$last":
+		return &edge{}
+	case "$push":
+		return &list{values: bson.A{}}
+	case "$addToSet":
+		return &list{values: bson.A{}, seen: map[string]bool{}}
+	case "$mergeObjects":
+		return &merged{doc: bson.D{}}
+	}
+	return nil
+}
+
+// sum passes over what is no number.
+type sum struct {
+	total any
+	count int64
+}
+
+func (s *sum) add(v any) error {
+	if isNumber(v) {
+		s.total, _ = add(s.total, v)
+		s.count++
+	}
+	return nil
+}
+func (s *sum) result() any { return s.total }
+
+type avg struct{ sum }
+
+func (a *avg) result() any {
+	if a.count == 0 {
+		return nil
+	}
+	v, _ := exprDivide("$avg", []any{a.total, a.count})
+	return v
+}
+
+// extreme passes over null and no value.
+type extreme struct {
+	sign int
+	best any
+}
+
+func (x *extreme) add(v any) error {
+	if !nullish(v) && (x.best == nil || compare(v, x.best)*x.sign > 0) {
+		x.best = v
+	}
+	return nil
+}
+func (x *extreme) result() any { return x.best }
+
+type edge struct {
+	first, set bool
+	value      any
+}
+
+func (e *edge) add(v any) error {
+	if v == bsonkit.Missing {
+		v = nil
+	}
+	if !e.first || !e.set {
+		e.value, e.set = v, true
+	}
+	return nil
+}
+func (e *edge) result() any { return e.value }
+
+type list struct {
+	values bson.A
+	seen   map[string]bool // nil if doubles are kept
+}
+
+func (l *list) add(v any) error {
+	if v == bsonkit.Missing {
+		return nil
+	}
+	if l.seen != nil {
+		k := key(v)
+		if l.seen[k] {
+			return nil
+		}
+		l.seen[k] = true
+	}
+	l.values = append(l.values, v)
+	return nil
+}
+func (l *list) result() any { return l.values }
+
+type merged struct{ doc bson.D }
+
+func (m *merged) add(v any) error {
+	if nullish(v) {
+		return nil
+	}
+	d, ok := v.(bson.D)
+	if !ok {
+		return mongoerr.New(40400, "$mergeObjects requires object inputs, but input is of type %s", typeName(v))
+	}
+	for _, e := range d {
+		m.doc = setField(m.doc, e.Key, e.Value)
+	}
+	return nil
+}
+func (m *merged) result() any { return m.doc }

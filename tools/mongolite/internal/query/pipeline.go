@@ -1,0 +1,529 @@
+package query
+
+// Aggregation pipelines: https://www.mongodb.com/docs/manual/reference/operator/aggregation-pipeline/
+
+import (
+	"errors"
+	"io"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/256dpi/lungo/bsonkit"
+	"go.mongodb.org/mongo-driver/bson"
+
+	"boxoffice/tools/mongolite/internal/mongoerr"
+)
+
+// Iterator yields documents.
+type Iterator interface {
+	// Next returns the next document; nil and io.EOF at the end.
+	Next() (bson.D, error)
+	// Close ends the iteration early. It may be called more than once.
+	Close()
+}
+
+// Pipeline is an aggregation pipeline.
+type Pipeline struct {
+	stages []stage
+	source []bson.D // of a leading $documents, else nil
+	out    *Out
+}
+
+// stage is a compiled stage: each changes documents one by one, run does
+// anything else.
+type stage struct {
+	name string
+	spec any
+	each func(bson.D) (bson.D, error)
+	run  func(Iterator) Iterator
+	sort *Sort // of $sort
+	n    int64 // of $limit and $skip
+}
+
+// CompilePipeline validates and compiles stages. A stage that does not exist
+// returns UnrecognizedPipelineStage, one that this server has not NotImplemented.
+func CompilePipeline(stages bson.A, vars *Vars) (*Pipeline, error) {
+	if err := CheckValue(stages); err != nil {
+		return nil, err
+	}
+	p := &Pipeline{}
+	for i, v := range stages {
+		name, spec, err := stageSpec(v)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case name == "$documents" && i == 0:
+			p.source, err = documents(spec, vars)
+		case name == "$documents":
+			err = mongoerr.New(40602, "$documents is only valid as the first stage in a pipeline")
+		case (name == "$out" || name == "$merge") && i < len(stages)-1:
+			err = mongoerr.New(40601, "%s can only be the final stage in the pipeline", name)
+		case name == "$out":
+			p.out, err = compileOut(spec)
+		case name == "$merge":
+			p.out, err = compileMerge(spec)
+		default:
+			var s stage
+			s, err = compileStage(name, spec, vars)
+			p.stages = append(p.stages, s)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func stageSpec(v any) (string, any, error) {
+	d, ok := v.(bson.D)
+	if !ok {
+		return "", nil, mongoerr.New(mongoerr.TypeMismatch, "Each element of the 'pipeline' array must be an object")
+	}
+	if len(d) != 1 {
+		return "", nil, mongoerr.New(40323, "A pipeline stage specification object must contain exactly one field.")
+	}
+	return d[0].Key, d[0].Value, nil
+}
+
+// Head splits off what a planner can serve from an index: the filter of the
+// leading $match stages and the $sort after them, each nil if there is none.
+// The rest is what is left to run on the documents found.
+func (p *Pipeline) Head() (match bson.D, sort bson.D, rest *Pipeline) {
+	if p.source != nil {
+		return nil, nil, p
+	}
+	stages := p.stages
+	var filters bson.A
+	for len(stages) > 0 && stages[0].name == "$match" {
+		filters = append(filters, stages[0].spec)
+		stages = stages[1:]
+	}
+	if len(stages) > 0 && stages[0].sort != nil {
+		sort = stages[0].spec.(bson.D)
+		stages = stages[1:]
+	}
+	switch len(filters) {
+	case 0:
+	case 1:
+		match = filters[0].(bson.D)
+	default:
+		match = bson.D{{Key: "$and", Value: filters}}
+	}
+	return match, sort, &Pipeline{stages: stages, out: p.out}
+}
+
+// Limit returns how many documents the pipeline reads at most, 0 for all: what
+// SortDocs may be told for the sort that Head split off.
+func (p *Pipeline) Limit() int { return limitOf(p.stages) }
+
+func limitOf(stages []stage) int {
+	var skip int64
+	for _, s := range stages {
+		switch {
+		case s.name == "$skip" && s.n < math.MaxInt32:
+			skip += s.n
+		case s.name == "$limit" && s.n < math.MaxInt32:
+			return int(skip + s.n)
+		case s.each == nil:
+			return 0
+		}
+	}
+	return 0
+}
+
+// Run returns what the pipeline makes of in, which it closes with itself.
+func (p *Pipeline) Run(in Iterator) Iterator {
+	for i, s := range p.stages {
+		switch {
+		case s.each != nil:
+			in = mapped(in, s.each)
+		case s.sort != nil:
+			in = SortDocs(in, s.sort, limitOf(p.stages[i+1:]))
+		default:
+			in = s.run(in)
+		}
+	}
+	return in
+}
+
+// Source returns the documents of a leading $documents, and whether there is one.
+func (p *Pipeline) Source() ([]bson.D, bool) { return p.source, p.source != nil }
+
+// Out returns the target of a trailing $out or $merge; nil if there is none.
+func (p *Pipeline) Out() *Out { return p.out }
+
+// Documents iterates over a list.
+func Documents(docs []bson.D) Iterator {
+	return &stream{close: func() { docs = nil }, next: func() (bson.D, error) {
+		if len(docs) == 0 {
+			return nil, io.EOF
+		}
+		doc := docs[0]
+		docs = docs[1:]
+		return doc, nil
+	}}
+}
+
+type stream struct {
+	next  func() (bson.D, error)
+	close func()
+}
+
+func (s *stream) Next() (bson.D, error) { return s.next() }
+func (s *stream) Close()                { s.close() }
+
+func mapped(in Iterator, each func(bson.D) (bson.D, error)) Iterator {
+	return &stream{close: in.Close, next: func() (bson.D, error) {
+		doc, err := in.Next()
+		if err != nil {
+			return nil, err
+		}
+		return each(doc)
+	}}
+}
+
+// gathered reads all of in at the first Next, then yields what gather made.
+func gathered(in Iterator, gather func(Iterator) ([]bson.D, error)) Iterator {
+	var out Iterator
+	return &stream{close: in.Close, next: func() (bson.D, error) {
+		if out == nil {
+			docs, err := gather(in)
+			if err != nil {
+				return nil, err
+			}
+			out = Documents(docs)
+		}
+		return out.Next()
+	}}
+}
+
+// forEach calls do with all of in's documents.
+func forEach(in Iterator, do func(bson.D) error) error {
+	for {
+		doc, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = do(doc)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func compileStage(name string, spec any, vars *Vars) (stage, error) {
+	s := stage{name: name, spec: spec}
+	var err error
+	switch name {
+	case "$match":
+		err = s.match(spec, vars)
+	case "$sort":
+		err = s.sorting(spec)
+	case "$limit", "$skip":
+		err = s.counting(spec)
+	case "$project":
+		s.each, err = shapeStage(name, spec, vars, projectShape)
+	case "$addFields", "$set":
+		s.each, err = shapeStage(name, spec, vars, fieldsShape)
+	case "$unset":
+		s.each, err = unsetStage(spec, vars)
+	case "$replaceRoot":
+		var args map[string]any
+		if args, err = named(name, spec, "newRoot", ""); err == nil {
+			s.each, err = replaceRoot(args["newRoot"], vars)
+		}
+	case "$replaceWith":
+		s.each, err = replaceRoot(spec, vars)
+	case "$count":
+		s.run, err = countStage(spec)
+	case "$unwind":
+		s.run, err = unwindStage(spec)
+	case "$group":
+		s.run, err = groupStage(spec, vars)
+	case "$sortByCount":
+		s.run, err = sortByCount(spec, vars)
+	default:
+		err = unknownStage(name)
+	}
+	return s, err
+}
+
+// lackingStages are MongoDB's stages that this server has not.
+const lackingStages = `$bucket $bucketAuto $changeStream $changeStreamSplitLargeEvent $collStats $currentOp $densify
+	$facet $fill $geoNear $graphLookup $indexStats $listLocalSessions $listSampledQueries $listSearchIndexes
+	$listSessions $lookup $planCacheStats $queryStats $querySettings $rankFusion $redact $sample $score $search
+	$searchMeta $setWindowFields $shardedDataDistribution $unionWith $vectorSearch`
+
+func unknownStage(name string) error {
+	if slices.Contains(strings.Fields(lackingStages), name) {
+		return mongoerr.Unsupported("the pipeline stage %s", name)
+	}
+	return mongoerr.New(mongoerr.UnrecognizedPipelineStage, "Unrecognized pipeline stage name: '%s'", name)
+}
+
+func (s *stage) match(spec any, vars *Vars) error {
+	d, ok := spec.(bson.D)
+	if !ok {
+		return mongoerr.New(15959, "the match filter must be an expression in an object")
+	}
+	f, err := CompileFilter(d, vars)
+	s.run = func(in Iterator) Iterator {
+		return &stream{close: in.Close, next: func() (bson.D, error) {
+			for {
+				doc, err := in.Next()
+				if err != nil {
+					return nil, err
+				}
+				if ok, err := f.Match(doc); ok || err != nil {
+					return doc, err
+				}
+			}
+		}}
+	}
+	return err
+}
+
+func (s *stage) sorting(spec any) error {
+	d, ok := spec.(bson.D)
+	if !ok {
+		return mongoerr.New(15973, "the $sort key specification must be an object")
+	}
+	if len(d) == 0 {
+		return mongoerr.New(15976, "$sort stage must have at least one sort key")
+	}
+	var err error
+	s.sort, err = CompileSort(d)
+	return err
+}
+
+func (s *stage) counting(spec any) error {
+	n, ok := wholeNumber(spec)
+	switch {
+	case s.name == "$limit" && (!ok || n < 0):
+		return mongoerr.New(5107201, "invalid argument to $limit stage: Expected a non-negative number")
+	case s.name == "$limit" && n == 0:
+		return mongoerr.New(15958, "the limit must be positive")
+	case !ok || n < 0:
+		return mongoerr.New(5107200, "invalid argument to $skip stage: Expected a non-negative number")
+	}
+	s.n = n
+	s.run = func(in Iterator) Iterator {
+		left := n
+		return &stream{close: in.Close, next: func() (bson.D, error) {
+			if s.name == "$limit" && left == 0 {
+				return nil, io.EOF
+			}
+			for ; s.name == "$skip" && left > 0; left-- {
+				if _, err := in.Next(); err != nil {
+					return nil, err
+				}
+			}
+			left--
+			return in.Next()
+		}}
+	}
+	return nil
+}
+
+func shapeStage(name string, spec any, vars *Vars, kind shapeKind) (func(bson.D) (bson.D, error), error) {
+	d, ok := spec.(bson.D)
+	if !ok {
+		return nil, mongoerr.New(15969, "%s specification must be an object", name)
+	}
+	s, err := compileShape(d, vars, kind)
+	if err != nil {
+		return nil, err
+	}
+	return s.apply, nil
+}
+
+func unsetStage(spec any, vars *Vars) (func(bson.D) (bson.D, error), error) {
+	exclude := bson.D{}
+	for _, v := range asList(spec) {
+		name, ok := v.(string)
+		if !ok {
+			return nil, mongoerr.New(31120, "$unset specification must be a string or an array containing only string values")
+		}
+		exclude = append(exclude, bson.E{Key: name, Value: false})
+	}
+	if len(exclude) == 0 {
+		return nil, mongoerr.New(31119, "$unset specification must be a string or an array with at least one field")
+	}
+	return shapeStage("$unset", exclude, vars, projectShape)
+}
+
+func replaceRoot(spec any, vars *Vars) (func(bson.D) (bson.D, error), error) {
+	ex, err := compileExpr(spec, vars)
+	return func(doc bson.D) (bson.D, error) {
+		v, err := ex(newScope(doc))
+		if err != nil {
+			return nil, err
+		}
+		root, ok := v.(bson.D)
+		if !ok {
+			return nil, mongoerr.New(40228, "'newRoot' expression must evaluate to an object, but the resulting value has type: %s", typeName(v))
+		}
+		return root, nil
+	}, err
+}
+
+// countStage yields one document with the count, none for a count of 0.
+func countStage(spec any) (func(Iterator) Iterator, error) {
+	name, _ := spec.(string)
+	if name == "" || strings.HasPrefix(name, "$") || strings.ContainsAny(name, ".\x00") {
+		return nil, mongoerr.New(40156, "the count field must be a non-empty string without '$' in front and without '.'")
+	}
+	return func(in Iterator) Iterator {
+		return gathered(in, func(in Iterator) ([]bson.D, error) {
+			n := any(int32(0))
+			err := forEach(in, func(bson.D) error {
+				n, _ = add(n, int32(1))
+				return nil
+			})
+			if n == int32(0) || err != nil {
+				return nil, err
+			}
+			return []bson.D{{{Key: name, Value: n}}}, nil
+		})
+	}, nil
+}
+
+// unwound is a $unwind's specification.
+type unwound struct {
+	path  []string
+	index []string // of the element, nil if not asked for
+	empty bool     // keep documents without elements
+}
+
+func unwindStage(spec any) (func(Iterator) Iterator, error) {
+	u, err := compileUnwind(spec)
+	return func(in Iterator) Iterator {
+		var pending []bson.D
+		return &stream{close: in.Close, next: func() (bson.D, error) {
+			for len(pending) == 0 {
+				doc, err := in.Next()
+				if err != nil {
+					return nil, err
+				}
+				if pending, err = u.apply(doc); err != nil {
+					return nil, err
+				}
+			}
+			doc := pending[0]
+			pending = pending[1:]
+			return doc, nil
+		}}
+	}, err
+}
+
+func compileUnwind(spec any) (*unwound, error) {
+	u := &unwound{}
+	if _, short := spec.(string); short {
+		spec = bson.D{{Key: "path", Value: spec}}
+	}
+	args, err := named("$unwind", spec, "path", "includeArrayIndex preserveNullAndEmptyArrays")
+	if err != nil {
+		return nil, err
+	}
+	path, ok := args["path"].(string)
+	if !ok || !strings.HasPrefix(path, "$") {
+		return nil, mongoerr.New(28818, "path option to $unwind stage should be prefixed with a '$': %v", args["path"])
+	}
+	if u.path, err = fieldPath(path[1:]); err != nil {
+		return nil, err
+	}
+	if v, ok := args["preserveNullAndEmptyArrays"]; ok {
+		if u.empty, ok = v.(bool); !ok {
+			return nil, mongoerr.New(28809, "expected a boolean for the preserveNullAndEmptyArrays option to $unwind stage, got %s", typeName(v))
+		}
+	}
+	if v, ok := args["includeArrayIndex"]; ok {
+		name, _ := v.(string)
+		if u.index, err = fieldPath(name); err != nil || u.index[0] == "" {
+			return nil, mongoerr.New(28810, "expected a non-empty string without '$' for the includeArrayIndex option to $unwind stage")
+		}
+	}
+	return u, nil
+}
+
+// apply returns a document for each element. A value that is no array counts as
+// its own only element.
+func (u *unwound) apply(doc bson.D) ([]bson.D, error) {
+	v := getInDocs(doc, u.path)
+	arr, isArray := v.(bson.A)
+	switch {
+	case isArray && len(arr) == 0, !isArray && nullish(v):
+		if !u.empty {
+			return nil, nil
+		}
+		if isArray {
+			v = bsonkit.Missing
+		}
+		out, err := u.element(doc, v, nil)
+		return []bson.D{out}, err
+	case !isArray:
+		out, err := u.element(doc, v, nil)
+		return []bson.D{out}, err
+	}
+	out := make([]bson.D, len(arr))
+	for i, e := range arr {
+		var err error
+		if out[i], err = u.element(doc, e, int64(i)); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (u *unwound) element(doc bson.D, v, index any) (bson.D, error) {
+	out, err := put(doc, u.path, v)
+	if err == nil && u.index != nil {
+		out, err = put(out, u.index, index)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out.(bson.D), nil
+}
+
+// getInDocs returns the value at a path that leads through documents only.
+func getInDocs(doc bson.D, path []string) any {
+	v := any(doc)
+	for _, part := range path {
+		d, ok := v.(bson.D)
+		if !ok {
+			return bsonkit.Missing
+		}
+		v = field(d, part)
+	}
+	return v
+}
+
+// documents evaluates the list of a $documents stage; it is not nil.
+func documents(spec any, vars *Vars) ([]bson.D, error) {
+	ex, err := compileExpr(spec, vars)
+	if err != nil {
+		return nil, err
+	}
+	v, err := ex(newScope(bson.D{}))
+	if err != nil {
+		return nil, err
+	}
+	arr, ok := v.(bson.A)
+	if !ok {
+		return nil, mongoerr.New(5858203, "an array is expected by $documents, got: %s", typeName(v))
+	}
+	docs := make([]bson.D, 0, len(arr))
+	for _, e := range arr {
+		doc, ok := e.(bson.D)
+		if !ok {
+			return nil, mongoerr.New(40228, "$documents elements must be objects, got: %s", typeName(e))
+		}
+		docs = append(docs, doc)
+	}
+	return docs, nil
+}

@@ -1,0 +1,403 @@
+package query
+
+// Updates: https://www.mongodb.com/docs/manual/reference/command/update/#update-statement
+// and https://www.mongodb.com/docs/manual/tutorial/update-documents-with-aggregation-pipeline/
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/256dpi/lungo/bsonkit"
+	"go.mongodb.org/mongo-driver/bson"
+
+	"boxoffice/tools/mongolite/internal/mongoerr"
+)
+
+// UpdateKind is the form in which an update was written.
+type UpdateKind int
+
+// The forms of an update.
+const (
+	OperatorUpdate UpdateKind = iota
+	ReplacementUpdate
+	PipelineUpdate
+)
+
+// Update changes a document.
+type Update struct {
+	kind        UpdateKind
+	changes     []change // of operators, in the order of their paths
+	filters     map[string]*Filter
+	replacement bson.D
+	stages      []stage
+}
+
+// change is one operator on one path, which may hold positional parts.
+type change struct {
+	op       string
+	path     []string
+	modify   modifier
+	renameTo []string // of $rename, which is a change of its own kind
+}
+
+// CompileUpdate compiles a document of operators, a replacement (an empty
+// document is one) or, as a bson.A, a pipeline.
+func CompileUpdate(u any, arrayFilters bson.A, vars *Vars) (*Update, error) {
+	if err := CheckValue(u); err != nil {
+		return nil, err
+	}
+	if err := CheckValue(arrayFilters); err != nil {
+		return nil, err
+	}
+	out := &Update{}
+	var err error
+	switch u := u.(type) {
+	case bson.A:
+		out.kind = PipelineUpdate
+		err = out.compilePipeline(u, vars)
+	case bson.D:
+		out.kind = ReplacementUpdate
+		if len(u) > 0 && strings.HasPrefix(u[0].Key, "$") {
+			out.kind = OperatorUpdate
+			return out, out.compileOperators(u, arrayFilters, vars)
+		}
+		err = out.compileReplacement(u)
+	default:
+		err = mongoerr.New(mongoerr.FailedToParse, "Update argument must be either an object or an array")
+	}
+	if err == nil && len(arrayFilters) > 0 {
+		err = mongoerr.New(mongoerr.FailedToParse, "Cannot specify arrayFilters with a %s-style update", out.kind)
+	}
+	return out, err
+}
+
+func (k UpdateKind) String() string {
+	switch k {
+	case OperatorUpdate:
+		return "operator"
+	case ReplacementUpdate:
+		return "replacement"
+	}
+	return "pipeline"
+}
+
+// Kind returns the form in which the update was written.
+func (u *Update) Kind() UpdateKind { return u.kind }
+
+// Apply returns the updated document; doc is left as it is. The filter that
+// found doc resolves the positional $ and may be nil without one. An insert, of
+// an upsert, obeys $setOnInsert and may give the document its _id; otherwise a
+// change of _id returns ImmutableField. The _id comes first.
+func (u *Update) Apply(doc bson.D, f *Filter, inserting bool) (bson.D, error) {
+	out, err := u.apply(doc, f, inserting)
+	if err != nil {
+		return nil, err
+	}
+	before, after := field(doc, "_id"), field(out, "_id")
+	switch {
+	case before == bsonkit.Missing:
+	case after == bsonkit.Missing && u.kind != OperatorUpdate:
+		out = setField(out, "_id", before)
+	case after == bsonkit.Missing, bsonkit.Compare(before, after) != 0:
+		if u.kind == OperatorUpdate {
+			return nil, mongoerr.New(mongoerr.ImmutableField, "Performing an update on the path '_id' would modify the immutable field '_id'")
+		}
+		return nil, mongoerr.New(mongoerr.ImmutableField, "After applying the update, the (immutable) field '_id' was found to have been altered to _id: %s", describe(after))
+	}
+	return idFirst(out), checkValue(out, 0)
+}
+
+func (u *Update) apply(doc bson.D, f *Filter, inserting bool) (bson.D, error) {
+	switch u.kind {
+	case ReplacementUpdate:
+		return slices.Clone(u.replacement), nil
+	case PipelineUpdate:
+		for _, s := range u.stages {
+			var err error
+			if doc, err = s.each(doc); err != nil {
+				return nil, err
+			}
+		}
+		return doc, nil
+	}
+	out := any(doc)
+	for i := range u.changes {
+		c := &u.changes[i]
+		if c.op == "$setOnInsert" && !inserting {
+			continue
+		}
+		var err error
+		if out, err = u.applyChange(out, c, doc, f); err != nil {
+			return nil, err
+		}
+	}
+	return out.(bson.D), nil
+}
+
+func (u *Update) applyChange(out any, c *change, doc bson.D, f *Filter) (any, error) {
+	if c.renameTo != nil {
+		return rename(out, c.path, c.renameTo)
+	}
+	paths, err := u.resolve(out, c.path, 0, doc, f)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		old := get(out, path)
+		v, err := c.modify(old)
+		if err != nil {
+			return nil, inField(err, path)
+		}
+		if v == bsonkit.Missing && old == bsonkit.Missing {
+			continue
+		}
+		if out, err = put(out, path, v); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// inField says where an operator failed.
+func inField(err error, path []string) error {
+	e := mongoerr.From(err)
+	return mongoerr.New(e.Code, "%s, at the path '%s'", e.Message, strings.Join(path, "."))
+}
+
+// resolve returns the paths that one with positional parts names: $ the element
+// the filter matched, $[] all, $[name] those that the array filter selects.
+func (u *Update) resolve(v any, path []string, from int, doc bson.D, f *Filter) ([][]string, error) {
+	i := from + slices.IndexFunc(path[from:], isPositional)
+	if i < from {
+		return [][]string{path}, nil
+	}
+	array := path[:i]
+	arr, ok := get(v, array).(bson.A)
+	if !ok && path[i] == "$" {
+		return nil, noPosition()
+	}
+	if !ok {
+		return nil, mongoerr.New(mongoerr.BadValue, "The path '%s' must exist in the document in order to apply array updates.", strings.Join(array, "."))
+	}
+	selected, err := u.elements(arr, path, i, doc, f)
+	if err != nil {
+		return nil, err
+	}
+	var out [][]string
+	for _, at := range selected {
+		concrete := slices.Clone(path)
+		concrete[i] = strconv.Itoa(at)
+		more, err := u.resolve(v, concrete, i+1, doc, f)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, more...)
+	}
+	return out, nil
+}
+
+func isPositional(part string) bool { return part == "$" || strings.HasPrefix(part, "$[") }
+
+func noPosition() error {
+	return mongoerr.New(mongoerr.BadValue, "The positional operator did not find the match needed from the query.")
+}
+
+// elements returns the indexes that the positional part path[i] selects.
+func (u *Update) elements(arr bson.A, path []string, i int, doc bson.D, f *Filter) ([]int, error) {
+	if path[i] == "$" {
+		if f == nil {
+			return nil, noPosition()
+		}
+		at, ok := f.element(doc, path[:i])
+		if !ok || at >= len(arr) {
+			return nil, noPosition()
+		}
+		return []int{at}, nil
+	}
+	name := identifier(path[i])
+	var out []int
+	for at, e := range arr {
+		ok := name == ""
+		if !ok {
+			var err error
+			if ok, err = u.filters[name].Match(bson.D{{Key: name, Value: e}}); err != nil {
+				return nil, err
+			}
+		}
+		if ok {
+			out = append(out, at)
+		}
+	}
+	return out, nil
+}
+
+// identifier returns the name in $[name].
+func identifier(part string) string { return strings.TrimSuffix(strings.TrimPrefix(part, "$["), "]") }
+
+func (u *Update) compileReplacement(d bson.D) error {
+	for _, e := range d {
+		if strings.HasPrefix(e.Key, "$") {
+			return mongoerr.New(mongoerr.DollarPrefixedFieldName, "The dollar ($) prefixed field '%s' in '%s' is not allowed in the context of an update's replacement document.", e.Key, e.Key)
+		}
+	}
+	u.replacement = d
+	return nil
+}
+
+func (u *Update) compilePipeline(stages bson.A, vars *Vars) error {
+	for _, v := range stages {
+		name, spec, err := stageSpec(v)
+		if err != nil {
+			return err
+		}
+		s, err := compileStage(name, spec, vars)
+		if err != nil {
+			return err
+		}
+		if s.each == nil {
+			return mongoerr.New(mongoerr.InvalidOptions, "%s is not allowed to be used within an update", name)
+		}
+		u.stages = append(u.stages, s)
+	}
+	return nil
+}
+
+func (u *Update) compileOperators(d bson.D, arrayFilters bson.A, vars *Vars) error {
+	if err := u.compileArrayFilters(arrayFilters, vars); err != nil {
+		return err
+	}
+	for _, e := range d {
+		build := modifierFor(e.Key)
+		if build == nil && e.Key != "$rename" {
+			return mongoerr.New(mongoerr.FailedToParse, "Unknown modifier: %s. Expected a valid update modifier or pipeline-style update specified as an array", e.Key)
+		}
+		fields, ok := e.Value.(bson.D)
+		if !ok {
+			return mongoerr.New(mongoerr.FailedToParse, "Modifiers operate on fields but we found type %s instead. For example: {$mod: {<field>: ...}} not {%s: ...}", typeName(e.Value), e.Key)
+		}
+		for _, f := range fields {
+			c, err := u.compileChange(e.Key, f.Key, f.Value, build, vars)
+			if err != nil {
+				return err
+			}
+			u.changes = append(u.changes, c)
+		}
+	}
+	if err := checkConflicts(u.changes); err != nil {
+		return err
+	}
+	slices.SortStableFunc(u.changes, func(a, b change) int { return slices.CompareFunc(a.path, b.path, comparePart) })
+	return u.checkFilterUse()
+}
+
+// comparePart is the order in which MongoDB applies changes: names as text,
+// indexes as numbers.
+func comparePart(a, b string) int {
+	x, xn := index(a)
+	y, yn := index(b)
+	if xn && yn {
+		return cmp.Compare(x, y)
+	}
+	return strings.Compare(a, b)
+}
+
+func (u *Update) compileChange(op, name string, arg any, build builder, vars *Vars) (change, error) {
+	path, err := u.updatePath(name)
+	if err != nil {
+		return change{}, err
+	}
+	c := change{op: op, path: path}
+	if op == "$rename" {
+		c.renameTo, err = renameTarget(name, arg)
+		return c, err
+	}
+	c.modify, err = build(op, arg, vars)
+	return c, err
+}
+
+// updatePath splits a path and checks its parts.
+func (u *Update) updatePath(name string) ([]string, error) {
+	path := strings.Split(name, ".")
+	for i, part := range path {
+		switch {
+		case part == "" || strings.Contains(part, "\x00"):
+			return nil, mongoerr.New(mongoerr.EmptyFieldName, "The update path '%s' contains an empty field name, which is not allowed.", name)
+		case !isPositional(part):
+			if strings.HasPrefix(part, "$") {
+				return nil, mongoerr.New(mongoerr.DollarPrefixedFieldName, "The dollar ($) prefixed field '%s' in '%s' is not allowed in the context of an update.", part, name)
+			}
+		case i == 0:
+			return nil, mongoerr.New(mongoerr.BadValue, "Cannot have positional (i.e. '$') element in the first position in path '%s'", name)
+		case part == "$" && slices.Contains(path[i+1:], "$"):
+			return nil, mongoerr.New(mongoerr.BadValue, "Too many positional (i.e. '$') elements found in path '%s'", name)
+		case part != "$" && !strings.HasSuffix(part, "]"):
+			return nil, mongoerr.New(mongoerr.BadValue, "malformed positional element '%s' in path '%s'", part, name)
+		case part != "$" && part != "$[]" && u.filters[identifier(part)] == nil:
+			return nil, mongoerr.New(mongoerr.BadValue, "No array filter found for identifier '%s' in path '%s'", identifier(part), name)
+		}
+	}
+	return path, nil
+}
+
+// checkConflicts refuses changes of one path, or of one that leads to another.
+func checkConflicts(changes []change) error {
+	var paths [][]string
+	for _, c := range changes {
+		own := [][]string{c.path}
+		if c.renameTo != nil {
+			own = append(own, c.renameTo)
+		}
+		for _, path := range own {
+			for _, other := range paths {
+				if overlap(path, other) {
+					short := path[:min(len(path), len(other))]
+					return mongoerr.New(mongoerr.ConflictingUpdateOperators, "Updating the path '%s' would create a conflict at '%s'",
+						strings.Join(path, "."), strings.Join(short, "."))
+				}
+			}
+			paths = append(paths, path)
+		}
+	}
+	return nil
+}
+
+func (u *Update) compileArrayFilters(list bson.A, vars *Vars) error {
+	u.filters = map[string]*Filter{}
+	valid := regexp.MustCompile(`^[a-z][a-zA-Z0-9]*$`)
+	for _, v := range list {
+		d, ok := v.(bson.D)
+		if !ok {
+			return mongoerr.New(mongoerr.TypeMismatch, "Each array filter must be an object, found: %s", typeName(v))
+		}
+		f, err := CompileFilter(d, vars)
+		if err != nil {
+			return err
+		}
+		roots := slices.Compact(slices.Sorted(slices.Values(f.root.roots(nil))))
+		switch {
+		case len(roots) == 0:
+			return mongoerr.New(mongoerr.FailedToParse, "Cannot use an expression without a top-level field name in arrayFilters")
+		case len(roots) > 1:
+			return mongoerr.New(mongoerr.FailedToParse, "Error parsing array filter :: caused by :: Expected a single top-level field name, found '%s' and '%s'", roots[0], roots[1])
+		case !valid.MatchString(roots[0]):
+			return mongoerr.New(mongoerr.BadValue, "Error parsing array filter :: caused by :: The top-level field name must be an alphanumeric string beginning with a lowercase letter, found '%s'", roots[0])
+		case u.filters[roots[0]] != nil:
+			return mongoerr.New(mongoerr.FailedToParse, "Found multiple array filters with the same top-level field name %s", roots[0])
+		}
+		u.filters[roots[0]] = f
+	}
+	return nil
+}
+
+func (u *Update) checkFilterUse() error {
+	for name := range u.filters {
+		part := "$[" + name + "]"
+		if !slices.ContainsFunc(u.changes, func(c change) bool { return slices.Contains(c.path, part) }) {
+			return mongoerr.New(mongoerr.FailedToParse, "The array filter for identifier '%s' was not used in the update", name)
+		}
+	}
+	return nil
+}
