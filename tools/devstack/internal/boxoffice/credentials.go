@@ -1,0 +1,85 @@
+package boxoffice
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"boxoffice/tools/devstack/internal/secrets"
+)
+
+// credentials are the secrets of one data directory. It has no String of its
+// own because it is never printed whole.
+type credentials struct {
+	apiToken string // apps show it to their sidecars
+	appToken string // sidecars show it to their apps
+
+	adminEmail    string
+	adminPassword string
+	adminInvented bool // else the user's own, which are not shown
+}
+
+// openCredentials reads the secrets, made on the first run.
+func (s *stack) openCredentials() (credentials, error) {
+	var c credentials
+	store, err := secrets.Open(s.layout.secrets())
+	if err != nil {
+		return c, err
+	}
+	if c.apiToken, err = store.Value(secretAPIToken, secrets.Token); err != nil {
+		return c, err
+	}
+	if c.appToken, err = store.Value(secretAppToken, secrets.Token); err != nil {
+		return c, err
+	}
+	if _, err = store.Value(secretSigningKey, secrets.SigningKey); err != nil {
+		return c, err
+	}
+	c.adminEmail, c.adminPassword = s.Getenv("ADMIN_EMAIL"), s.Getenv("ADMIN_PASSWORD")
+	if c.adminEmail != "" && c.adminPassword != "" {
+		return c, nil
+	}
+	if c.adminEmail != "" || c.adminPassword != "" {
+		return c, errors.New("ADMIN_EMAIL and ADMIN_PASSWORD belong together: set both or none")
+	}
+	c.adminInvented = true
+	c.adminEmail, c.adminPassword, err = inventedAdmin(s.admin())
+	return c, err
+}
+
+// inventedAdmin reads the first admin from a file of two shell assignments,
+// made when it is absent.
+func inventedAdmin(path string) (email, password string, err error) {
+	data, err := os.ReadFile(path) //nolint:gosec // in the data directory
+	if errors.Is(err, fs.ErrNotExist) {
+		if password, err = secrets.Password(); err != nil {
+			return "", "", err
+		}
+		text := fmt.Sprintf("ADMIN_EMAIL=%s\nADMIN_PASSWORD=%s\n", firstAdminEmail, password)
+		if err := secrets.WriteFile(path, []byte(text)); err != nil {
+			return "", "", fmt.Errorf("write the first admin: %w", err)
+		}
+		return firstAdminEmail, password, nil
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("read the first admin: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return "", "", fmt.Errorf("read the first admin: %w", err)
+	}
+	for line := range strings.Lines(string(data)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch name {
+		case "ADMIN_EMAIL":
+			email = value
+		case "ADMIN_PASSWORD":
+			password = value
+		}
+	}
+	if email == "" || password == "" {
+		return "", "", fmt.Errorf("%s is damaged: it must assign ADMIN_EMAIL and ADMIN_PASSWORD; delete it to have another made", path)
+	}
+	return email, password, nil
+}

@@ -1,0 +1,248 @@
+package boxoffice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"boxoffice/tools/devstack/internal/buildcache"
+	"boxoffice/tools/devstack/internal/ports"
+	"boxoffice/tools/devstack/internal/runfile"
+	"boxoffice/tools/devstack/internal/supervise"
+)
+
+// Options are what the command line says.
+type Options struct {
+	// Root is the top of the tree.
+	Root string
+	// Data is the data directory; empty means $DATA_DIR or .data beneath Root.
+	Data string
+	// RunFile is the list of apps; empty means dapr/dapr.yaml beneath Root.
+	RunFile string
+	// Replicas is how many instances an app has, if not one.
+	Replicas map[string]int
+	// FreePorts takes free ports for everything.
+	FreePorts bool
+
+	Getenv func(string) string
+	Out    io.Writer
+}
+
+// stack is one start of Boxoffice.
+type stack struct {
+	Options
+	layout
+	started time.Time
+
+	sup   *supervise.Supervisor
+	cache *buildcache.Cache
+	ports *ports.Pool
+	built []*buildcache.Built
+
+	file    *runfile.File // nil when there is none and none is needed
+	secrets credentials
+	stores  stores
+	apps    []instance
+	progs   map[string]string // the programs built from the root module, by name
+}
+
+// Infra runs the stores, the broker and Jaeger until ctx is done, and builds
+// what "dapr run -f" needs besides.
+func Infra(ctx context.Context, o Options) error { return run(ctx, o, (*stack).infra) }
+
+// Up runs all of Boxoffice until ctx is done.
+func Up(ctx context.Context, o Options) error { return run(ctx, o, (*stack).up) }
+
+// run makes ready what start needs, starts, waits for ctx, and takes all down
+// again, however far it came.
+func run(ctx context.Context, o Options, start func(*stack, context.Context) error) (err error) {
+	s, err := open(o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+
+	err = start(s, ctx)
+	switch {
+	case ctx.Err() != nil:
+		s.sup.Logf("stopping before all was up")
+		return nil
+	case err != nil:
+		return err
+	}
+	<-ctx.Done()
+	began := time.Now()
+	s.sup.Logf("stopping")
+	s.sup.Stop()
+	s.sup.Logf("stopped in %s", time.Since(began).Round(10*time.Millisecond))
+	return nil
+}
+
+func open(o Options) (*stack, error) {
+	root, err := filepath.Abs(o.Root)
+	if err != nil {
+		return nil, err
+	}
+	o.Root = root
+	data := o.Data
+	if data == "" {
+		data = o.Getenv("DATA_DIR")
+	}
+	if data == "" {
+		data = filepath.Join(root, defaultDataDir)
+	}
+	if data, err = filepath.Abs(data); err != nil {
+		return nil, err
+	}
+	s := &stack{Options: o, layout: layout{dir: data}, started: time.Now()}
+	s.sup, err = supervise.Open(supervise.Config{Name: "devstack", Dir: data, Out: o.Out})
+	if err != nil {
+		return nil, err
+	}
+	s.ports = ports.NewPool(ports.SharedDir())
+	s.cache = &buildcache.Cache{
+		Dir:    filepath.Join(root, "bin"),
+		Run:    s.runGo,
+		Report: func(line string) { s.sup.Logf("%s", line) },
+	}
+	return s, nil
+}
+
+// close stops what runs, then lets go of what it used.
+func (s *stack) close() error {
+	s.sup.Stop()
+	errs := []error{removeIfThere(s.describe()), s.ports.Close()}
+	for _, b := range s.built {
+		errs = append(errs, b.Release())
+	}
+	return errors.Join(append(errs, s.sup.Close())...)
+}
+
+func (s *stack) infra(ctx context.Context) error {
+	path := s.runFilePath()
+	if _, err := os.Stat(path); err == nil {
+		if s.file, err = runfile.Read(path); err != nil {
+			return err
+		}
+	}
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	if err := s.checkPorts(s.stores.fixedPorts()); err != nil {
+		return err
+	}
+	daprd, err := s.buildAll(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.startStores(ctx); err != nil {
+		return err
+	}
+	if s.file != nil {
+		if err := s.linkForCLI(daprd); err != nil {
+			return err
+		}
+		if err := s.provision(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.writeDaprEnv(); err != nil {
+		return err
+	}
+	if err := s.writeDescription(); err != nil {
+		return err
+	}
+	s.sup.Print(s.infraScreen())
+	return nil
+}
+
+func (s *stack) up(ctx context.Context) error {
+	var err error
+	if s.file, err = runfile.Read(s.runFilePath()); err != nil {
+		return err
+	}
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	if s.apps, err = s.instances(); err != nil {
+		return err
+	}
+	if err := s.checkPorts(append(s.stores.fixedPorts(), appPorts(s.apps)...)); err != nil {
+		return err
+	}
+	daprd, err := s.buildAll(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.startStores(ctx); err != nil {
+		return err
+	}
+	if err := s.provision(ctx); err != nil {
+		return err
+	}
+	for _, stage := range s.appStages(daprd) {
+		if err := s.sup.Start(ctx, stage...); err != nil {
+			return err
+		}
+	}
+	if err := s.writeDescription(); err != nil {
+		return err
+	}
+	s.sup.Print(s.upScreen())
+	return nil
+}
+
+// prepare settles secrets, ports and directories.
+func (s *stack) prepare() error {
+	if err := os.RemoveAll(s.run()); err != nil {
+		return fmt.Errorf("empty %s: %w", s.run(), err)
+	}
+	if err := os.MkdirAll(filepath.Join(s.run(), "bin"), 0o700); err != nil {
+		return fmt.Errorf("make %s: %w", s.run(), err)
+	}
+	var err error
+	if s.secrets, err = s.openCredentials(); err != nil {
+		return err
+	}
+	s.stores, err = s.chooseStores()
+	return err
+}
+
+// checkPorts names the first port that is taken, before anything runs.
+func (s *stack) checkPorts(wanted []portUse) error {
+	for _, w := range wanted {
+		err := ports.Check(w.port)
+		if errors.Is(err, ports.ErrInUse) {
+			return fmt.Errorf("%w, and %s needs it: end what listens there (ss -ltnp | grep :%d), or start with --free-ports", err, w.name, w.port)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
+		}
+	}
+	return nil
+}
+
+// portUse says who needs a port.
+type portUse struct {
+	name string
+	port int
+}
+
+func (s *stack) runFilePath() string {
+	if s.RunFile != "" {
+		return s.RunFile
+	}
+	return filepath.Join(s.Root, defaultRunFile)
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package supervise_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"boxoffice/tools/devstack/internal/supervise"
+)
+
+// deadline is how long a test waits for what must happen.
+const deadline = 20 * time.Second
+
+// roleVar makes the test binary play a supervised process.
+const roleVar = "SUPERVISE_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVar); role != "" {
+		os.Exit(play(role, os.Args[1:]))
+	}
+	os.Exit(m.Run())
+}
+
+// play is what a supervised process does, by its role.
+func play(role string, args []string) int {
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	switch role {
+	case "server": // serves, and says when it is asked to end
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 1
+		}
+		if err := os.WriteFile(args[0], []byte(l.Addr().String()), 0o600); err != nil {
+			return 1
+		}
+		fmt.Println("serving")
+		<-term
+		fmt.Println("ending")
+		return 0
+	case "stubborn": // does not end when asked
+		fmt.Println("serving")
+		for range term {
+			fmt.Println("not ending")
+		}
+	case "crash":
+		fmt.Println("last words")
+		return 3
+	case "done":
+		fmt.Print("a", "\n", "b without line end")
+		return 0
+	case "parent": // has a child of its own, which shares its output
+		cmd := exec.Command("sleep", "600")
+		cmd.Stdout = os.Stdout
+		if err := cmd.Start(); err != nil {
+			return 1
+		}
+		fmt.Println("child", cmd.Process.Pid)
+		<-term
+		return 0
+	case "supervisor": // supervises a parent until it is killed
+		s, err := supervise.Open(supervise.Config{Name: "sup", Dir: args[0], Out: os.Stdout})
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		p := process("family", "parent")
+		if err := s.Start(context.Background(), p); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		fmt.Println("supervising")
+		<-term
+		_ = s.Close()
+		return 0
+	}
+	return 2
+}
+
+// process is this test binary in a role.
+func process(name, role string, args ...string) supervise.Process {
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return supervise.Process{Name: name, Path: self, Args: args, Env: []string{roleVar + "=" + role, "GORACE=atexit_sleep_ms=0"}}
+}
+
+// log is an output that a test can look at while others write to it.
+type log struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// lines are what stands after the name in the lines of one process.
+func (l *log) lines(name string) []string {
+	var found []string
+	for line := range strings.Lines(l.String()) {
+		who, what, _ := strings.Cut(strings.TrimRight(line, "\n"), " | ")
+		if strings.TrimSpace(who) == name {
+			found = append(found, what)
+		}
+	}
+	return found
+}
+
+func open(t *testing.T, dir string, out io.Writer) *supervise.Supervisor {
+	t.Helper()
+	s, err := supervise.Open(supervise.Config{
+		Name: "sup", Dir: dir, Out: out,
+		Backoff: supervise.Backoff{Min: 2 * time.Millisecond, Max: 10 * time.Millisecond, Stable: time.Hour},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	until := time.Now().Add(deadline)
+	for !ok() {
+		if time.Now().After(until) {
+			t.Fatalf("not within %s: %s", deadline, what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// alive reports whether a process runs; one that only waits to be collected
+// does not.
+func alive(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	out, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
+	return err == nil && !strings.HasPrefix(strings.TrimSpace(string(out)), "Z")
+}

@@ -1,0 +1,102 @@
+package supervise_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"boxoffice/tools/devstack/internal/supervise"
+)
+
+func TestRun(t *testing.T) {
+	t.Run("prefixes each line", func(t *testing.T) {
+		out := &log{}
+		s := open(t, t.TempDir(), out)
+		if err := s.Run(t.Context(), process("task", "done")); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"a", "b without line end"}
+		if got := out.lines("task"); !slices.Equal(got, want) {
+			t.Errorf("lines %q, want %q", got, want)
+		}
+	})
+	t.Run("can have its own output", func(t *testing.T) {
+		var own bytes.Buffer
+		out := &log{}
+		s := open(t, t.TempDir(), out)
+		p := process("task", "done")
+		p.Output = &own
+		if err := s.Run(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := own.String(), "a\nb without line end\n"; got != want {
+			t.Errorf("output %q, want %q", got, want)
+		}
+		if got := out.String(); got != "" {
+			t.Errorf("log %q, want none", got)
+		}
+	})
+	t.Run("tells how it failed", func(t *testing.T) {
+		s := open(t, t.TempDir(), &log{})
+		err := s.Run(t.Context(), process("task", "crash"))
+		if err == nil || err.Error() != "task: exit status 3, its last line was: last words" {
+			t.Errorf("error %v", err)
+		}
+	})
+	t.Run("ends with its context", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		dir := t.TempDir()
+		s := open(t, dir, writerFunc(func(p []byte) {
+			if strings.Contains(string(p), "serving") {
+				cancel()
+			}
+		}))
+		p := process("task", "stubborn")
+		p.StopWithin = 10 * time.Millisecond
+		if err := s.Run(ctx, p); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v, want %v", err, context.Canceled)
+		}
+		if pids := pidsOf(t, dir); len(pids) > 0 {
+			t.Errorf("left running: %v", pids)
+		}
+	})
+}
+
+// TestPrefix runs printf, so that the bytes are exact.
+func TestPrefix(t *testing.T) {
+	const width = 16 << 10 // where a longer line is broken
+	tests := map[string]struct {
+		printed string
+		want    []string
+	}{
+		"empty lines stay":           {"a\n\nb\n", []string{"a", "", "b"}},
+		"carriage returns go":        {"a\r\nb\n", []string{"a", "b"}},
+		"a long line is broken":      {strings.Repeat("x", width+1) + "\n", []string{strings.Repeat("x", width), "x"}},
+		"nothing is nothing":         {"", nil},
+		"no line end is a line, too": {"a", []string{"a"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			out := &log{}
+			s := open(t, t.TempDir(), out)
+			p := supervise.Process{Name: "printer", Path: "/usr/bin/printf", Args: []string{"%s", tt.printed}}
+			if err := s.Run(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+			if got := out.lines("printer"); !slices.Equal(got, tt.want) {
+				t.Errorf("lines %.40q, want %.40q", got, tt.want)
+			}
+		})
+	}
+}
+
+type writerFunc func([]byte)
+
+func (f writerFunc) Write(p []byte) (int, error) {
+	f(p)
+	return len(p), nil
+}

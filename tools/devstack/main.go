@@ -1,0 +1,143 @@
+// Command devstack starts Boxoffice, or only its stores, on this machine and
+// takes it down again. README.md has the commands and what each does.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"boxoffice/tools/devstack/internal/boxoffice"
+	"boxoffice/tools/devstack/internal/natsserver"
+	"boxoffice/tools/devstack/internal/redisserver"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	context.AfterFunc(ctx, stop) // from here on a second signal has its default effect
+	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "devstack:", oneLine(err))
+		os.Exit(1)
+	}
+}
+
+const usage = `usage: devstack <command> [flags]
+
+  up      start everything: stores, sidecars and apps
+  infra   start the stores only, for "dapr run -f"
+  nats    be a NATS server with JetStream
+  redis   be a Redis server
+
+"devstack <command> -h" lists the flags of a command.
+`
+
+// run does what args say until ctx is done.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
+	if len(args) == 0 {
+		return errors.New(`no command; "devstack help" lists them`)
+	}
+	var err error
+	switch command, rest := args[0], args[1:]; command {
+	case "up":
+		err = start(ctx, "up", rest, getenv, stdout, boxoffice.Up)
+	case "infra":
+		err = start(ctx, "infra", rest, getenv, stdout, boxoffice.Infra)
+	case "nats":
+		err = serveNATS(ctx, rest, stdout)
+	case "redis":
+		err = serveRedis(ctx, rest, stdout)
+	case "help", "-h", "--help":
+		_, err = io.WriteString(stdout, usage)
+	default:
+		err = fmt.Errorf(`no command %q; "devstack help" lists them`, command)
+	}
+	if errors.Is(err, flag.ErrHelp) {
+		return nil // the flags have been listed
+	}
+	return err
+}
+
+// start parses the flags of up and infra.
+func start(ctx context.Context, name string, args []string, getenv func(string) string, stdout io.Writer,
+	do func(context.Context, boxoffice.Options) error,
+) error {
+	o := boxoffice.Options{Replicas: map[string]int{}, Getenv: getenv, Out: stdout}
+	flags := newFlags(name, stdout)
+	flags.StringVar(&o.Root, "root", ".", "top of the tree")
+	flags.StringVar(&o.Data, "data", "", "data directory (default $DATA_DIR, else .data in the tree)")
+	flags.StringVar(&o.RunFile, "run-file", "", "Dapr's multi-app run file (default dapr/dapr.yaml in the tree)")
+	flags.BoolVar(&o.FreePorts, "free-ports", false, "take free ports instead of the usual ones")
+	if name == "up" {
+		flags.Func("replicas", "instances of apps, as booking=2,gateway=2", func(text string) error {
+			return parseReplicas(o.Replicas, text)
+		})
+	}
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	return do(ctx, o)
+}
+
+func serveNATS(ctx context.Context, args []string, stdout io.Writer) error {
+	flags := newFlags("nats", stdout)
+	listen := flags.String("listen", "127.0.0.1:14222", "address")
+	data := flags.String("data", ".data/nats", "directory of the streams")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	return natsserver.Run(ctx, *listen, *data)
+}
+
+func serveRedis(ctx context.Context, args []string, stdout io.Writer) error {
+	flags := newFlags("redis", stdout)
+	listen := flags.String("listen", "127.0.0.1:16379", "address")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	return redisserver.Run(ctx, *listen)
+}
+
+func newFlags(name string, stdout io.Writer) *flag.FlagSet {
+	flags := flag.NewFlagSet("devstack "+name, flag.ContinueOnError)
+	flags.SetOutput(stdout)
+	return flags
+}
+
+func parse(flags *flag.FlagSet, args []string) error {
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%s: unexpected %q", flags.Name(), flags.Arg(0))
+	}
+	return nil
+}
+
+// parseReplicas adds "booking=2,gateway=2" to replicas.
+func parseReplicas(replicas map[string]int, text string) error {
+	for part := range strings.SplitSeq(text, ",") {
+		app, count, ok := strings.Cut(part, "=")
+		n, err := strconv.Atoi(count)
+		if !ok || app == "" || err != nil || n < 1 {
+			return fmt.Errorf("%q is not app=count", part)
+		}
+		replicas[app] = n
+	}
+	return nil
+}
+
+// oneLine keeps an error of several lines, as joined ones are, on one.
+func oneLine(err error) string {
+	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' })
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return strings.Join(lines, "; ")
+}
