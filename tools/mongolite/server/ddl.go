@@ -174,18 +174,20 @@ func createIndexes(c *call) (bson.D, error) {
 		}
 	}
 	made := c.s.store.Collection(ns) == nil
-	return c.onCollection(ns, true, func(coll *storage.Collection) (bson.D, error) {
+	var reply bson.D
+	err = c.onCollection(ns, true, func(coll *storage.Collection) error {
 		before, err := coll.CreateIndexes(specs)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		after := len(coll.Indexes())
-		reply := bson.D{{Key: "numIndexesBefore", Value: int32(before)}, {Key: "numIndexesAfter", Value: int32(after)}, {Key: "createdCollectionAutomatically", Value: made}}
+		reply = bson.D{{Key: "numIndexesBefore", Value: int32(before)}, {Key: "numIndexesAfter", Value: int32(after)}, {Key: "createdCollectionAutomatically", Value: made}}
 		if before == after {
 			reply = append(reply, bson.E{Key: "note", Value: "all indexes already exist"})
 		}
-		return reply, nil
+		return nil
 	})
+	return reply, err
 }
 
 func isIDKey(key bson.D) bool { return len(key) == 1 && key[0].Key == "_id" }

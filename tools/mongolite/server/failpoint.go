@@ -201,6 +201,9 @@ func (c *call) inject() error {
 
 // beforeCommit does to a retryable write what onPrimaryTransactionalWrite asks.
 func (c *call) beforeCommit() error {
+	if !c.retry {
+		return nil
+	}
 	fp := &c.s.failPoints
 	fp.mu.Lock()
 	defer fp.mu.Unlock()

@@ -110,37 +110,50 @@ func endSessions(c *call) (bson.D, error) {
 	return nil, c.s.sessions.forget(c.s.store, func(id string, _ *session) bool { return ended[id] })
 }
 
-// statement runs one statement of a write: fn in the collection's write lock,
-// with its result kept for a repetition of the command in the same batch. The
-// repetition gets that result and fn is not run again. A nil collection has
-// nothing to find, and fn is run with a nil Tx.
+// answered returns what statement i of the command answered before, nil if it
+// has not been run or the command is no retryable write.
+func (c *call) answered(i int) (result bson.D, err error) {
+	if !c.retry {
+		return nil, nil
+	}
+	raw, err := c.s.store.Answer(c.session, c.txn, i)
+	if raw == nil || err != nil {
+		return nil, err
+	}
+	return result, bson.Unmarshal(raw, &result)
+}
+
+// keep writes what statement i answers into the batch of what it changed.
+func (c *call) keep(tx *storage.Tx, i int, result bson.D) error {
+	if !c.retry {
+		return nil
+	}
+	raw, err := bson.Marshal(result)
+	if err != nil {
+		return err
+	}
+	return tx.PutAnswer(storage.Answer{Session: c.session, Statement: i, Txn: c.txn, At: time.Now(), Result: raw})
+}
+
+// statement runs fn, one statement of a write, under the collection's write
+// lock, unless a repetition finds its answer. A nil collection has nothing to
+// find, and fn is run with a nil Tx.
 func (c *call) statement(i int, coll *storage.Collection, fn func(*storage.Tx) (bson.D, error)) (bson.D, error) {
-	if c.retry {
-		raw, err := c.s.store.Answer(c.session, c.txn, i)
-		if err != nil {
-			return nil, err
-		}
-		if raw != nil {
-			var result bson.D
-			return result, bson.Unmarshal(raw, &result)
-		}
+	if result, err := c.answered(i); result != nil || err != nil {
+		return result, err
 	}
 	if coll == nil {
 		return fn(nil)
 	}
 	var result bson.D
 	err := coll.Write(func(tx *storage.Tx) (err error) {
-		if result, err = fn(tx); err != nil || !c.retry {
+		if result, err = fn(tx); err != nil {
 			return err
 		}
-		if err := c.beforeCommit(); err != nil {
+		if err := c.keep(tx, i, result); err != nil {
 			return err
 		}
-		raw, err := bson.Marshal(result)
-		if err != nil {
-			return err
-		}
-		return tx.PutAnswer(storage.Answer{Session: c.session, Statement: i, Txn: c.txn, At: time.Now(), Result: raw})
+		return c.beforeCommit()
 	})
 	return result, err
 }

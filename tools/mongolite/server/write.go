@@ -47,9 +47,17 @@ func (c *call) statements(name string) ([]bson.D, error) {
 	return docs, nil
 }
 
-// each statement of a write command returns its result, of which the reply
-// adds up n and nModified and collects the upserted ids.
-func (c *call) runStatements(docs []bson.D, run func(coll *storage.Collection, i int, doc bson.D) (bson.D, error), makes func(doc bson.D) bool) (bson.D, error) {
+// outcome is what became of one statement of a write command. The reply adds
+// up the n and nModified of the results and collects what was upserted.
+type outcome struct {
+	result bson.D
+	err    error
+}
+
+// runEach runs the statements one after another until one fails, or all of
+// them if the command is not ordered. A collection that makes tells to be
+// needed is made.
+func (c *call) runEach(docs []bson.D, makes func(bson.D) bool, run func(coll *storage.Collection, i int, doc bson.D) (bson.D, error)) (bson.D, error) {
 	ns, err := c.ns()
 	if err != nil {
 		return nil, err
@@ -58,26 +66,36 @@ func (c *call) runStatements(docs []bson.D, run func(coll *storage.Collection, i
 	if err != nil {
 		return nil, err
 	}
+	var outcomes []outcome
+	for i, doc := range docs {
+		var o outcome
+		if o.err = c.interrupted(); o.err == nil {
+			o.err = c.onCollection(ns, makes(doc), func(coll *storage.Collection) (err error) {
+				o.result, err = run(coll, i, doc)
+				return err
+			})
+		}
+		outcomes = append(outcomes, o)
+		if c.hangUp || o.err != nil && (ordered || fatal(o.err)) {
+			break
+		}
+	}
+	return c.summarise(outcomes)
+}
+
+func (c *call) summarise(outcomes []outcome) (bson.D, error) {
 	var n, modified int32
 	upserted, failures := bson.A{}, bson.A{}
-	for i, doc := range docs {
-		if err := c.interrupted(); err != nil {
-			return nil, err
-		}
-		result, err := c.onCollection(ns, makes(doc), func(coll *storage.Collection) (bson.D, error) { return run(coll, i, doc) })
-		if err != nil {
-			e := mongoerr.From(err)
-			if c.hangUp || fatal(e) {
-				return nil, err
+	for i, o := range outcomes {
+		if o.err != nil {
+			if fatal(o.err) {
+				return nil, o.err
 			}
+			e := mongoerr.From(o.err)
 			failure := bson.D{{Key: "index", Value: int32(i)}, {Key: "code", Value: int32(e.Code)}, {Key: "errmsg", Value: e.Message}}
 			failures = append(failures, append(failure, e.Details...))
-			if ordered {
-				break
-			}
-			continue
 		}
-		for _, e := range result {
+		for _, e := range o.result {
 			switch e.Key {
 			case "n":
 				n += e.Value.(int32)
@@ -103,44 +121,83 @@ func (c *call) runStatements(docs []bson.D, run func(coll *storage.Collection, i
 
 // fatal tells whether an error is one of the whole command and not of the
 // statement that met it.
-func fatal(e *mongoerr.Error) bool {
-	return slices.Contains([]mongoerr.Code{mongoerr.InterruptedAtShutdown, mongoerr.MaxTimeMSExpired, mongoerr.OutOfDiskSpace, mongoerr.InternalError}, e.Code)
+func fatal(err error) bool {
+	return slices.Contains([]mongoerr.Code{mongoerr.InterruptedAtShutdown, mongoerr.MaxTimeMSExpired, mongoerr.OutOfDiskSpace, mongoerr.InternalError}, mongoerr.From(err).Code)
 }
 
-// onCollection runs fn with the collection ns, made first if make is set, else
-// nil if there is none. When it is dropped meanwhile, fn is run anew.
-func (c *call) onCollection(ns string, makeIt bool, fn func(*storage.Collection) (bson.D, error)) (bson.D, error) {
+// onCollection runs fn with the collection ns, made first if makeIt is set,
+// else nil if there is none. When it is dropped meanwhile, fn is run anew.
+func (c *call) onCollection(ns string, makeIt bool, fn func(*storage.Collection) error) error {
 	for {
 		coll := c.s.store.Collection(ns)
 		if coll == nil && makeIt {
 			var err error
 			if coll, _, err = c.s.store.Create(ns, nil); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		result, err := fn(coll)
-		if !errors.Is(err, storage.ErrDropped) {
-			return result, err
+		if err := fn(coll); !errors.Is(err, storage.ErrDropped) {
+			return err
 		}
 	}
 }
 
 // insert: https://www.mongodb.com/docs/manual/reference/command/insert/
+//
+// Each document is a statement of its own, and all that are not refused go
+// into the store together.
 func insert(c *call) (bson.D, error) {
 	docs, err := c.statements("documents")
 	if err != nil {
 		return nil, err
 	}
-	run := func(coll *storage.Collection, i int, doc bson.D) (bson.D, error) {
-		doc, err := withID(doc)
-		if err != nil {
-			return nil, err
-		}
-		return c.statement(i, coll, func(tx *storage.Tx) (bson.D, error) {
-			return bson.D{{Key: "n", Value: int32(1)}}, tx.Insert(doc)
-		})
+	ns, err := c.ns()
+	if err != nil {
+		return nil, err
 	}
-	return c.runStatements(docs, run, func(bson.D) bool { return true })
+	ordered, err := c.boolean("ordered", true)
+	if err != nil {
+		return nil, err
+	}
+	var outcomes []outcome
+	err = c.onCollection(ns, true, func(coll *storage.Collection) error {
+		outcomes = outcomes[:0]
+		return coll.Write(func(tx *storage.Tx) error {
+			for i, doc := range docs {
+				o := outcome{err: c.interrupted()}
+				if o.err == nil {
+					o.result, o.err = c.insertOne(tx, i, doc)
+				}
+				outcomes = append(outcomes, o)
+				if o.err != nil && (ordered || fatal(o.err)) {
+					break
+				}
+			}
+			if tx.Empty() { // a repetition, or nothing but refusals
+				return nil
+			}
+			return c.beforeCommit()
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.summarise(outcomes)
+}
+
+func (c *call) insertOne(tx *storage.Tx, i int, doc bson.D) (bson.D, error) {
+	if result, err := c.answered(i); result != nil || err != nil {
+		return result, err
+	}
+	doc, err := withID(doc)
+	if err != nil {
+		return nil, err
+	}
+	if err := tx.Insert(doc); err != nil {
+		return nil, err
+	}
+	result := bson.D{{Key: "n", Value: int32(1)}}
+	return result, c.keep(tx, i, result)
 }
 
 // withID returns the document with its _id in front, a new one if it has none.
@@ -194,7 +251,7 @@ func update(c *call) (bson.D, error) {
 		return nil, err
 	}
 	upserts := func(doc bson.D) bool { ok, _ := flag("update.updates", doc, "upsert", false); return ok }
-	return c.runStatements(docs, func(coll *storage.Collection, i int, doc bson.D) (bson.D, error) {
+	return c.runEach(docs, upserts, func(coll *storage.Collection, i int, doc bson.D) (bson.D, error) {
 		ch, err := c.readUpdate(doc)
 		if err != nil {
 			return nil, err
@@ -207,7 +264,7 @@ func update(c *call) (bson.D, error) {
 			}
 			return result, err
 		})
-	}, upserts)
+	})
 }
 
 // change is an update of the documents of a selection.
@@ -338,10 +395,11 @@ func (ch *change) insert(tx *storage.Tx) (bson.D, error) {
 // remove is delete: https://www.mongodb.com/docs/manual/reference/command/delete/
 func remove(c *call) (bson.D, error) {
 	docs, err := c.statements("deletes")
+	never := func(bson.D) bool { return false }
 	if err != nil {
 		return nil, err
 	}
-	return c.runStatements(docs, func(coll *storage.Collection, i int, doc bson.D) (bson.D, error) {
+	return c.runEach(docs, never, func(coll *storage.Collection, i int, doc bson.D) (bson.D, error) {
 		const name = "delete.deletes"
 		if err := checkFields(name, doc, []string{"q", "limit", "hint"}, []string{"collation"}); err != nil {
 			return nil, err
@@ -366,7 +424,7 @@ func remove(c *call) (bson.D, error) {
 			n, err := c.deleteFrom(tx, sel, limit)
 			return bson.D{{Key: "n", Value: n}}, err
 		})
-	}, func(bson.D) bool { return false })
+	})
 }
 
 func (c *call) deleteFrom(tx *storage.Tx, sel selection, limit int64) (n int32, err error) {
@@ -430,9 +488,12 @@ func findAndModify(c *call) (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.onCollection(ns, ch.upsert, func(coll *storage.Collection) (bson.D, error) {
-		return c.statement(0, coll, func(tx *storage.Tx) (bson.D, error) { return ch.one(tx, after, shape) })
+	var reply bson.D
+	err = c.onCollection(ns, ch.upsert, func(coll *storage.Collection) (err error) {
+		reply, err = c.statement(0, coll, func(tx *storage.Tx) (bson.D, error) { return ch.one(tx, after, shape) })
+		return err
 	})
+	return reply, err
 }
 
 // one changes, inserts or deletes one document and returns findAndModify's
@@ -520,8 +581,8 @@ func (c *call) write(out *query.Out, it query.Iterator) error {
 		if doc, err = withID(doc); err != nil {
 			return err
 		}
-		_, err = c.onCollection(ns, true, func(coll *storage.Collection) (bson.D, error) {
-			return nil, coll.Write(func(tx *storage.Tx) error { return mergeInto(tx, out, doc) })
+		err = c.onCollection(ns, true, func(coll *storage.Collection) error {
+			return coll.Write(func(tx *storage.Tx) error { return mergeInto(tx, out, doc) })
 		})
 		if err != nil {
 			return err
@@ -550,8 +611,8 @@ func (c *call) replaceCollection(ns string, it query.Iterator) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.onCollection(ns, true, func(coll *storage.Collection) (bson.D, error) {
-		return nil, coll.Write(func(tx *storage.Tx) error {
+	return c.onCollection(ns, true, func(coll *storage.Collection) error {
+		return coll.Write(func(tx *storage.Tx) error {
 			if _, err := c.deleteFrom(tx, all, 0); err != nil {
 				return err
 			}
@@ -563,7 +624,6 @@ func (c *call) replaceCollection(ns string, it query.Iterator) error {
 			return nil
 		})
 	})
-	return err
 }
 
 // mergeInto is $merge for one document.

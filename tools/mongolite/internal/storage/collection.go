@@ -132,7 +132,7 @@ func (c *Collection) Write(fn func(*Tx) error) error {
 	if err := fn(tx); err != nil {
 		return errors.Join(err, tx.batch.Close())
 	}
-	if tx.batch.Empty() {
+	if tx.Empty() {
 		return tx.batch.Close()
 	}
 	if len(tx.multikey) == 0 {
@@ -140,6 +140,9 @@ func (c *Collection) Write(fn func(*Tx) error) error {
 	}
 	return tx.commitState(&state{indexes: slices.Clone(st.indexes)})
 }
+
+// Empty tells whether the statement has written nothing.
+func (tx *Tx) Empty() bool { return tx.batch.Empty() }
 
 // commitState applies the batch together with the collection's new state, in
 // which the indexes found multikey are marked.
@@ -206,20 +209,24 @@ func encode(doc bson.D) ([]byte, error) {
 }
 
 func (tx *Tx) put(key []byte, old, doc bson.D, raw []byte) error {
-	for _, ix := range tx.st.indexes[1:] {
-		if err := tx.move(ix, key, old, doc); err != nil {
-			return err
-		}
+	moves, err := tx.moves(tx.st.indexes[1:], key, old, doc)
+	if err != nil {
+		return err
+	}
+	if err := moves.write(tx); err != nil {
+		return err
 	}
 	return tx.batch.Set(tx.c.documentKey(key), raw, nil)
 }
 
 // Delete removes the document at key.
 func (tx *Tx) Delete(key []byte, old bson.D) error {
-	for _, ix := range tx.st.indexes[1:] {
-		if err := tx.move(ix, key, old, nil); err != nil {
-			return err
-		}
+	moves, err := tx.moves(tx.st.indexes[1:], key, old, nil)
+	if err != nil {
+		return err
+	}
+	if err := moves.write(tx); err != nil {
+		return err
 	}
 	return tx.batch.Delete(tx.c.documentKey(key), nil)
 }
@@ -236,47 +243,73 @@ func (tx *Tx) free(ix *Index, at []byte, values []any) error {
 	return cmp.Or(closer.Close(), ix.duplicate(tx.c.NS, values))
 }
 
-// move takes the entries of old out of the index and puts those of doc in;
-// either may be nil.
-func (tx *Tx) move(ix *Index, key []byte, old, doc bson.D) error {
-	var gone, come []entry
-	var multikey bool
-	var err error
-	if old != nil {
-		if gone, _, err = ix.entries(old); err != nil {
-			return err
-		}
-	}
-	if doc != nil {
-		if come, multikey, err = ix.entries(doc); err != nil {
-			return err
-		}
-	}
-	if multikey && !ix.Multikey && !slices.Contains(tx.multikey, ix) {
-		tx.multikey = append(tx.multikey, ix)
-	}
-	same := func(list []entry, e entry) bool {
-		return slices.ContainsFunc(list, func(o entry) bool { return string(o.key) == string(e.key) })
-	}
-	for _, e := range gone {
-		if !same(come, e) {
-			if err := tx.batch.Delete(ix.entryKey(e, key), nil); err != nil {
-				return err
+// moves is what a change of the document at key does to indexes.
+type moves struct {
+	key        []byte
+	gone, come [][]byte
+	multikey   []*Index
+}
+
+// moves returns how the entries of old give way to those of doc; either may be
+// nil. It checks unique indexes and writes nothing, so that a document that is
+// refused leaves no trace in a batch that goes on.
+func (tx *Tx) moves(indexes []*Index, key []byte, old, doc bson.D) (m moves, err error) {
+	m.key = key
+	for _, ix := range indexes {
+		var gone, come []entry
+		var multikey bool
+		if old != nil {
+			if gone, _, err = ix.entries(old); err != nil {
+				return m, err
 			}
 		}
-	}
-	for _, e := range come {
-		if same(gone, e) {
-			continue
-		}
-		at := ix.entryKey(e, key)
-		if ix.Unique {
-			if err := tx.free(ix, at, e.values); err != nil {
-				return err
+		if doc != nil {
+			if come, multikey, err = ix.entries(doc); err != nil {
+				return m, err
 			}
 		}
-		if err := tx.batch.Set(at, key, nil); err != nil {
+		if multikey && !ix.Multikey {
+			m.multikey = append(m.multikey, ix)
+		}
+		for _, e := range gone {
+			if !contains(come, e) {
+				m.gone = append(m.gone, ix.entryKey(e, key))
+			}
+		}
+		for _, e := range come {
+			if contains(gone, e) {
+				continue
+			}
+			at := ix.entryKey(e, key)
+			if ix.Unique {
+				if err := tx.free(ix, at, e.values); err != nil {
+					return m, err
+				}
+			}
+			m.come = append(m.come, at)
+		}
+	}
+	return m, nil
+}
+
+func contains(list []entry, e entry) bool {
+	return slices.ContainsFunc(list, func(o entry) bool { return bytes.Equal(o.key, e.key) })
+}
+
+func (m moves) write(tx *Tx) error {
+	for _, at := range m.gone {
+		if err := tx.batch.Delete(at, nil); err != nil {
 			return err
+		}
+	}
+	for _, at := range m.come {
+		if err := tx.batch.Set(at, m.key, nil); err != nil {
+			return err
+		}
+	}
+	for _, ix := range m.multikey {
+		if !slices.Contains(tx.multikey, ix) {
+			tx.multikey = append(tx.multikey, ix)
 		}
 	}
 	return nil
@@ -305,10 +338,12 @@ func (tx *Tx) fill(added []*Index) error {
 		if err := bson.Unmarshal(scan.Raw(), &doc); err != nil {
 			return err
 		}
-		for _, ix := range added {
-			if err := tx.move(ix, scan.Key(), nil, doc); err != nil {
-				return err
-			}
+		moves, err := tx.moves(added, scan.Key(), nil, doc)
+		if err != nil {
+			return err
+		}
+		if err := moves.write(tx); err != nil {
+			return err
 		}
 	}
 	return scan.Err()
