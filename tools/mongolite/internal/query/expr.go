@@ -93,6 +93,9 @@ type exprCompiler struct {
 // compileExpr compiles v, which CheckValue has seen. An operator that does not
 // exist returns InvalidPipelineOperator.
 func compileExpr(v any, vars *Vars) (expr, error) {
+	if vars == nil {
+		vars = &Vars{}
+	}
 	return (&exprCompiler{vars: vars}).compile(v)
 }
 

@@ -100,6 +100,9 @@ func bounded(op string, arg any, _ *Vars) (modifier, error) {
 // currentDate sets the statement's time. (mongokit leaves the field as it is
 // for false, where MongoDB sets it.)
 func currentDate(op string, arg any, vars *Vars) (modifier, error) {
+	if vars == nil {
+		vars = &Vars{}
+	}
 	kind := any("date")
 	if _, ok := arg.(bool); !ok {
 		d, _ := arg.(bson.D)

@@ -5,6 +5,7 @@ package query
 // https://www.mongodb.com/docs/manual/reference/operator/aggregation/project/
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/256dpi/lungo/bsonkit"
@@ -184,7 +185,10 @@ func compileShape(p bson.D, vars *Vars, kind shapeKind) (*shape, error) {
 		return nil, err
 	}
 	if len(p) == 0 {
-		return nil, mongoerr.New(51272, "the specification must have at least one field")
+		if kind == fieldsShape {
+			return nil, mongoerr.New(40177, "specification must have at least one field")
+		}
+		return nil, mongoerr.New(51272, "projection specification must have at least one field")
 	}
 	c := &shapeCompiler{kind: kind, vars: vars}
 	if err := c.collect(nil, p); err != nil {
@@ -242,10 +246,13 @@ func (c *shapeCompiler) collect(prefix []string, d bson.D) error {
 		if err != nil {
 			return err
 		}
-		path := append(append([]string{}, prefix...), parts...)
+		if c.kind == fieldsShape && len(prefix) > 0 && len(parts) > 1 {
+			return mongoerr.New(40183, "cannot use dotted field name '%s' in a sub object", e.Key)
+		}
+		path := slices.Concat(prefix, parts)
 		if sub, ok := e.Value.(bson.D); ok && (len(sub) == 0 || !strings.HasPrefix(sub[0].Key, "$")) {
 			if len(sub) == 0 {
-				return mongoerr.New(40180, "an empty object is not a valid value. Found at %s", strings.Join(path, "."))
+				return mongoerr.New(40180, "an empty object is not a valid value. Found empty object at path %s", strings.Join(path, "."))
 			}
 			err = c.collect(path, sub)
 		} else {
