@@ -1,0 +1,125 @@
+package rpc
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"time"
+
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract"
+	"boxoffice/shared/strictjson"
+)
+
+// Bounds of a message; a page of a hundred events has about 600 KiB at most.
+const (
+	maxRequest = 1 << 20
+	maxReply   = 4 << 20
+)
+
+type request[T any] struct {
+	MessageID string        `json:"messageId"`
+	Timestamp contract.Time `json:"timestamp"`
+	Data      *T            `json:"data"` // a pointer: absent is not the same as empty
+}
+
+type reply[T any] struct {
+	MessageID string     `json:"messageId"`
+	Data      *T         `json:"data,omitempty"`
+	Error     *wireError `json:"error,omitempty"`
+}
+
+type wireError struct {
+	Code       string         `json:"code"`
+	Reason     string         `json:"reason"`
+	Message    string         `json:"message"`
+	Fields     []apperr.Field `json:"fields,omitempty"`
+	RetryAfter int            `json:"retryAfter,omitempty"` // seconds
+}
+
+func decodeRequest[T any](body []byte) (request[T], error) {
+	var r request[T]
+	if err := strictjson.Decode(body, &r); err != nil {
+		return r, err
+	}
+	var missing []apperr.Field
+	if r.MessageID == "" {
+		missing = append(missing, apperr.Field{Field: "messageId", Code: "required", Message: "is required"})
+	}
+	if r.Data == nil {
+		missing = append(missing, apperr.Field{Field: "data", Code: "required", Message: "is required"})
+	}
+	if missing != nil {
+		return r, apperr.InvalidFields(missing...)
+	}
+	return r, nil
+}
+
+// encodeReply returns the status and body of an answer; err may be nil.
+func encodeReply[T any](messageID string, data T, err *apperr.Error) (status int, body []byte) {
+	r := reply[T]{MessageID: messageID}
+	status = http.StatusOK
+	if err != nil {
+		r.Error = toWire(err)
+		status = statusOf(err)
+	} else {
+		r.Data = &data
+	}
+	body, failed := json.Marshal(r)
+	if failed != nil {
+		fault := apperr.Fault(fmt.Errorf("encode the answer: %w", failed))
+		return encodeReply(messageID, Nothing{}, fault)
+	}
+	return status, body
+}
+
+// decodeReply returns what the other side answered, if body is its answer to
+// the message at all.
+func decodeReply[T any](messageID string, body []byte) (data T, answer error, ok bool) {
+	var r reply[T]
+	if err := strictjson.Tolerant(body, &r); err != nil || r.MessageID != messageID {
+		return data, nil, false
+	}
+	switch {
+	case r.Error != nil:
+		return data, fromWire(r.Error), true
+	case r.Data != nil:
+		return *r.Data, nil, true
+	}
+	return data, nil, false
+}
+
+func statusOf(err *apperr.Error) int {
+	if !err.Failure() {
+		return http.StatusOK
+	}
+	switch err.Code { //nolint:exhaustive // the others are refusals
+	case apperr.Unavailable:
+		return http.StatusServiceUnavailable
+	case apperr.Timeout:
+		return http.StatusGatewayTimeout
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+func toWire(err *apperr.Error) *wireError {
+	return &wireError{
+		Code: string(err.Code), Reason: err.Reason, Message: err.Message, Fields: err.Fields,
+		RetryAfter: int(math.Ceil(err.RetryAfter.Seconds())),
+	}
+}
+
+// fromWire makes the error that the other side returned. It has no cause: the
+// other side logged that.
+func fromWire(w *wireError) error {
+	code, err := apperr.ParseCode(w.Code)
+	if err != nil {
+		return apperr.Fault(err)
+	}
+	e := apperr.New(code, w.Reason, w.Message)
+	e.Fields = w.Fields
+	e.RetryAfter = time.Duration(max(w.RetryAfter, 0)) * time.Second
+	return e
+}

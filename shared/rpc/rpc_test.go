@@ -1,0 +1,138 @@
+package rpc_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/rpc"
+)
+
+type greeting struct {
+	Name string `json:"name"`
+}
+
+type greeted struct {
+	Text string `json:"text"`
+}
+
+var greet = rpc.Op[greeting, greeted]{App: "echo", Method: "echo.greet", Timeout: 5 * time.Second}
+
+const (
+	appToken = "what the sidecar shows"
+	apiToken = "what the sidecar asks for"
+)
+
+// sidecar is the part of a sidecar that an invocation sees: it checks one token,
+// shows the other and hands the call to the app.
+func sidecar(t *testing.T, app http.Handler) *rpc.Client {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/v1.0/invoke/echo/method/{method}", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("dapr-api-token") != apiToken {
+			http.Error(w, "invalid api token", http.StatusUnauthorized)
+			return
+		}
+		if r.ContentLength <= 0 {
+			t.Error("the call has no Content-Length, so Dapr would never retry it")
+		}
+		r.Header.Set("dapr-api-token", appToken)
+		r.URL.Path = "/" + r.PathValue("method")
+		app.ServeHTTP(w, r)
+	})
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	client := rpc.NewClient(rpc.ClientConfig{Sidecar: srv.URL, Token: apiToken, Tracing: noop.NewTracerProvider()})
+	t.Cleanup(client.Close)
+	return client
+}
+
+// app serves greet with fn and returns what it logs.
+func app(fn func(context.Context, greeting) (greeted, error)) (*rpc.Server, *bytes.Buffer) {
+	var log bytes.Buffer
+	srv := rpc.NewServer(rpc.ServerConfig{
+		App: "echo", Token: appToken, Tracing: noop.NewTracerProvider(),
+		Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	rpc.Handle(srv, greet, fn)
+	return srv, &log
+}
+
+func TestCallAnswers(t *testing.T) {
+	srv, log := app(func(_ context.Context, g greeting) (greeted, error) {
+		return greeted{Text: "hello " + g.Name}, nil
+	})
+	got, err := rpc.Call(t.Context(), sidecar(t, srv), greet, greeting{Name: "Ada"})
+	if want := (greeted{Text: "hello Ada"}); err != nil || got != want {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+	if log.Len() > 0 {
+		t.Errorf("logged %s", log)
+	}
+}
+
+func TestEveryCodeCrosses(t *testing.T) {
+	for _, code := range apperr.Codes() {
+		t.Run(string(code), func(t *testing.T) {
+			sent := apperr.New(code, "echo.because", "Because.")
+			sent.Fields = []apperr.Field{{Field: "a.b", Code: "too_short", Message: "is too short"}}
+			sent.RetryAfter = 7 * time.Second
+			srv, log := app(func(context.Context, greeting) (greeted, error) {
+				return greeted{}, sent.Because(errors.New("the secret cause"))
+			})
+			_, err := rpc.Call(t.Context(), sidecar(t, srv), greet, greeting{})
+			got, ok := errors.AsType[*apperr.Error](err)
+			if !ok {
+				t.Fatalf("got %v, want an *apperr.Error", err)
+			}
+			if got.Code != code || got.Reason != sent.Reason || got.Message != sent.Message || got.RetryAfter != sent.RetryAfter {
+				t.Errorf("got %+v, want %+v", got, sent)
+			}
+			if len(got.Fields) != 1 || got.Fields[0] != sent.Fields[0] {
+				t.Errorf("fields: got %v, want %v", got.Fields, sent.Fields)
+			}
+			if strings.Contains(err.Error(), "secret") {
+				t.Errorf("the cause was sent: %v", err)
+			}
+			if logged := strings.Count(log.String(), "the secret cause"); sent.Failure() != (logged == 1) {
+				t.Errorf("the cause was logged %d times for a failure that is %v", logged, sent.Failure())
+			}
+		})
+	}
+}
+
+func TestRefusalsAreSuccessesToTheSidecar(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want int
+	}{
+		{apperr.New(apperr.Conflict, "booking.sold_out", ""), 200},
+		{apperr.TooMany("", "", time.Second), 200},
+		{apperr.Overloaded(time.Second), 200},
+		{apperr.Lost(errors.New("no database")), 503},
+		{apperr.TimedOut(nil), 504},
+		{errors.New("nobody named this"), 500},
+		{context.DeadlineExceeded, 504},
+	} {
+		srv, _ := app(func(context.Context, greeting) (greeted, error) { return greeted{}, tt.err })
+		r := httptest.NewRequest(http.MethodPost, "/echo.greet", strings.NewReader(`{"messageId":"1","timestamp":"2026-01-02T03:04:05Z","data":{}}`))
+		r.Header.Set("dapr-api-token", appToken)
+		w := httptest.NewRecorder()
+		srv.ServeHTTP(w, r)
+		if w.Code != tt.want {
+			t.Errorf("%v: got status %d, want %d", tt.err, w.Code, tt.want)
+		}
+		if strings.Contains(w.Body.String(), "nobody named this") {
+			t.Errorf("the cause was sent: %s", w.Body)
+		}
+	}
+}
