@@ -8,8 +8,8 @@
 // refused by its name. Documents that come in are never changed; those that go
 // out may share parts with them.
 //
-// The base are github.com/256dpi/lungo's bsonkit (comparison, types) and
-// mongokit ($mod, the $bits family, $jsonSchema, and the array operators of
-// updates). Paths through arrays, null, NaN and numeric overflow are this
-// package's own, because there mongokit departs from MongoDB.
+// The base is github.com/256dpi/lungo: bsonkit's comparison and types, mongokit's
+// $mod and $bits operators, bsonkit's schemas. Paths through arrays, null, NaN,
+// overflow and the update operators are this package's own, because there
+// mongokit departs from MongoDB or panics.
 package query

@@ -218,7 +218,7 @@ func exprDivide(name string, a []any) (any, error) {
 	}
 	return inexact(a[0], a[1], func(x, y decimal.Decimal) decimal.Decimal {
 		places := int32(decimalDigits) + y.Exponent() + int32(y.NumDigits()) - x.Exponent() - int32(x.NumDigits()) // #nosec G115
-		q, _ := decimal.NewFromString(x.DivRound(y, places).String()) // without the zeros at its end
+		q, _ := decimal.NewFromString(x.DivRound(y, places).String())                                              // without the zeros at its end
 		return q
 	}, func(x, y float64) float64 { return x / y }), nil
 }

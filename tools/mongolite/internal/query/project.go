@@ -200,16 +200,19 @@ func compileShape(p bson.D, vars *Vars, kind shapeKind) (*shape, error) {
 	inclusion := c.includes || c.matches || c.computed || !c.excludes && c.id != nil && c.id.include
 	keep := kind == fieldsShape || !inclusion || c.excludes
 	root := newShape(keep)
-	if !keep && c.id == nil {
-		c.id = &part{include: true}
-	}
 	for _, e := range c.entries {
 		if err := root.insert(e.path, &e.part, strings.Join(e.path, ".")); err != nil {
 			return nil, err
 		}
 	}
-	if _, named := root.parts["_id"]; c.id != nil && !named {
+	_, named := root.parts["_id"]
+	switch {
+	case c.id != nil && named:
+		return nil, mongoerr.New(mongoerr.PathCollision, "Path collision at _id")
+	case c.id != nil:
 		root.parts["_id"] = c.id
+	case !named && !keep:
+		root.parts["_id"] = &part{include: true}
 	}
 	return root, nil
 }

@@ -290,7 +290,7 @@ func (u *Update) compileOperators(d bson.D, arrayFilters bson.A, vars *Vars) err
 		return err
 	}
 	slices.SortStableFunc(u.changes, func(a, b change) int { return slices.CompareFunc(a.path, b.path, comparePart) })
-	return u.checkFilterUse()
+	return u.checkFilterUse(d)
 }
 
 // comparePart is the order in which MongoDB applies changes: names as text,
@@ -392,11 +392,11 @@ func (u *Update) compileArrayFilters(list bson.A, vars *Vars) error {
 	return nil
 }
 
-func (u *Update) checkFilterUse() error {
+func (u *Update) checkFilterUse(update bson.D) error {
 	for name := range u.filters {
 		part := "$[" + name + "]"
 		if !slices.ContainsFunc(u.changes, func(c change) bool { return slices.Contains(c.path, part) }) {
-			return mongoerr.New(mongoerr.FailedToParse, "The array filter for identifier '%s' was not used in the update", name)
+			return mongoerr.New(mongoerr.FailedToParse, "The array filter for identifier '%s' was not used in the update %s", name, describe(update))
 		}
 	}
 	return nil

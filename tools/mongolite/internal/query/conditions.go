@@ -1,0 +1,419 @@
+package query
+
+// The compilation of filters: https://www.mongodb.com/docs/manual/reference/operator/query/
+
+import (
+	"errors"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/256dpi/lungo/bsonkit"
+	"github.com/256dpi/lungo/mongokit"
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
+
+	"boxoffice/tools/mongolite/internal/mongoerr"
+)
+
+type filterCompiler struct {
+	vars   *Vars
+	inside bool // an $elemMatch, where $expr and other top level operators may not stand
+}
+
+// document compiles conditions on fields and top level operators, all to hold.
+func (c *filterCompiler) document(f bson.D) (*node, error) {
+	all := &node{op: "$and"}
+	for _, e := range f {
+		compile := c.fieldCondition
+		if strings.HasPrefix(e.Key, "$") {
+			compile = c.topLevel
+		}
+		n, err := compile(e.Key, e.Value)
+		if err != nil {
+			return nil, err
+		}
+		if n != nil {
+			all.kids = append(all.kids, n)
+		}
+	}
+	if len(all.kids) == 1 {
+		return all.kids[0], nil
+	}
+	return all, nil
+}
+
+func (c *filterCompiler) topLevel(op string, arg any) (*node, error) {
+	switch op {
+	case "$comment":
+		return nil, nil
+	case "$and", "$or", "$nor":
+		return c.combination(op, arg)
+	case "$where", "$text", "$alwaysTrue", "$alwaysFalse", "$sampleRate":
+		return nil, mongoerr.Unsupported("the query operator %s", op)
+	case "$expr", "$jsonSchema":
+		if c.inside {
+			return nil, mongoerr.New(mongoerr.BadValue, "%s can only be applied to the top-level document", op)
+		}
+		if op == "$jsonSchema" {
+			return jsonSchema(arg)
+		}
+		ex, err := compileExpr(arg, c.vars)
+		if err != nil {
+			return nil, err
+		}
+		return &node{op: op, test: func(doc any) (bool, error) {
+			v, err := ex(newScope(doc))
+			return truthy(v), err
+		}}, nil
+	}
+	return nil, mongoerr.New(mongoerr.BadValue, "unknown top level operator: %s. If you have a field name that starts with a '$' symbol, consider using $getField or $setField.", op)
+}
+
+func (c *filterCompiler) combination(op string, arg any) (*node, error) {
+	list, _ := arg.(bson.A)
+	if len(list) == 0 {
+		return nil, mongoerr.New(mongoerr.BadValue, "%s must be a nonempty array", op)
+	}
+	n := &node{op: op}
+	for _, item := range list {
+		f, ok := item.(bson.D)
+		if !ok {
+			return nil, mongoerr.New(mongoerr.BadValue, "$or/$and/$nor entries need to be full objects")
+		}
+		kid, err := c.document(f)
+		if err != nil {
+			return nil, err
+		}
+		n.kids = append(n.kids, kid)
+	}
+	return n, nil
+}
+
+// fieldCondition compiles {path: value} and {path: {$op: argument, ...}}.
+func (c *filterCompiler) fieldCondition(name string, arg any) (*node, error) {
+	path := strings.Split(name, ".")
+	switch arg := arg.(type) {
+	case primitive.Regex:
+		return regexNode(path, arg.Pattern, arg.Options)
+	case bson.D:
+		if isOperators(arg) {
+			return c.operators(path, arg)
+		}
+	}
+	return equal(path, arg), nil
+}
+
+// isOperators tells {$gt: 1} from a document to be equal to, a DBRef among them.
+func isOperators(d bson.D) bool {
+	return len(d) > 0 && strings.HasPrefix(d[0].Key, "$") && !slices.Contains([]string{"$ref", "$id", "$db"}, d[0].Key)
+}
+
+func (c *filterCompiler) operators(path []string, ops bson.D) (*node, error) {
+	all := &node{op: "$and"}
+	for _, e := range ops {
+		n, err := c.operator(path, ops, e.Key, e.Value)
+		if err != nil {
+			return nil, err
+		}
+		if n != nil {
+			all.kids = append(all.kids, n)
+		}
+	}
+	if len(all.kids) == 1 {
+		return all.kids[0], nil
+	}
+	return all, nil
+}
+
+func (c *filterCompiler) operator(path []string, ops bson.D, op string, arg any) (*node, error) {
+	switch op {
+	case "$eq", "$gt", "$gte", "$lt", "$lte":
+		return comparison(path, op, arg)
+	case "$ne":
+		if _, ok := arg.(primitive.Regex); ok {
+			return nil, mongoerr.New(mongoerr.BadValue, "Can't have regex as arg to $ne.")
+		}
+		return not(equal(path, arg)), nil
+	case "$in", "$nin":
+		return membership(path, op, arg)
+	case "$not":
+		return c.negation(path, arg)
+	case "$exists":
+		n := &node{op: op, path: path, whole: true, test: func(v any) (bool, error) { return v != bsonkit.Missing, nil }}
+		if !truthy(arg) {
+			return not(n), nil
+		}
+		return n, nil
+	case "$type":
+		return typeNode(path, arg)
+	case "$size":
+		return sizeNode(path, arg)
+	case "$all":
+		return c.all(path, arg)
+	case "$elemMatch":
+		return c.elemMatch(path, arg)
+	case "$regex":
+		return regexOperator(path, ops, arg)
+	case "$options":
+		if field(ops, "$regex") == bsonkit.Missing {
+			return nil, mongoerr.New(mongoerr.BadValue, "$options needs a $regex")
+		}
+		return nil, nil // read with $regex
+	case "$mod", "$bitsAllSet", "$bitsAllClear", "$bitsAnySet", "$bitsAnyClear":
+		return mongokitNode(path, op, arg)
+	case "$comment":
+		return nil, nil
+	case "$near", "$nearSphere", "$geoWithin", "$geoIntersects", "$within", "$geoNear", "$maxDistance", "$minDistance":
+		return nil, mongoerr.Unsupported("the query operator %s", op)
+	}
+	return nil, mongoerr.New(mongoerr.BadValue, "unknown operator: %s", op)
+}
+
+func not(n *node) *node { return &node{op: "$nor", kids: []*node{n}} }
+
+func equal(path []string, arg any) *node {
+	return &node{op: "$eq", path: path, arg: arg, test: func(v any) (bool, error) {
+		return compares("$eq", v, arg), nil
+	}}
+}
+
+func comparison(path []string, op string, arg any) (*node, error) {
+	if op == "$eq" {
+		return equal(path, arg), nil
+	}
+	if _, ok := arg.(primitive.Regex); ok {
+		return nil, mongoerr.New(mongoerr.BadValue, "Can't have RegEx as arg to predicate over field '%s'.", strings.Join(path, "."))
+	}
+	return &node{op: op, path: path, test: func(v any) (bool, error) {
+		return compares(op, v, arg), nil
+	}}, nil
+}
+
+// compares compares values of one type class; no value counts as null, and NaN
+// equals itself but is neither less nor greater than any number.
+func compares(op string, v, arg any) bool {
+	a, _ := bsonkit.Inspect(v)
+	b, _ := bsonkit.Inspect(arg)
+	if a != b {
+		return false
+	}
+	c := bsonkit.Compare(v, arg)
+	if a == bsonkit.Number && isNaN(v) != isNaN(arg) {
+		return false
+	}
+	switch op {
+	case "$gt":
+		return c > 0
+	case "$gte":
+		return c >= 0
+	case "$lt":
+		return c < 0
+	case "$lte":
+		return c <= 0
+	}
+	return c == 0
+}
+
+func isNaN(v any) bool {
+	f, ok := v.(float64)
+	return ok && math.IsNaN(f)
+}
+
+func membership(path []string, op string, arg any) (*node, error) {
+	list, ok := arg.(bson.A)
+	if !ok {
+		return nil, mongoerr.New(mongoerr.BadValue, "%s needs an array", op)
+	}
+	var tests []func(any) (bool, error)
+	for _, item := range list {
+		test := equal(path, item).test
+		if d, ok := item.(bson.D); ok && isOperators(d) {
+			return nil, mongoerr.New(mongoerr.BadValue, "cannot nest $ under %s", op)
+		}
+		if re, ok := item.(primitive.Regex); ok {
+			n, err := regexNode(path, re.Pattern, re.Options)
+			if err != nil {
+				return nil, err
+			}
+			test = n.test
+		}
+		tests = append(tests, test)
+	}
+	n := &node{op: "$in", path: path, test: func(v any) (bool, error) {
+		return slices.ContainsFunc(tests, func(test func(any) (bool, error)) bool {
+			ok, _ := test(v) // comparisons do not fail
+			return ok
+		}), nil
+	}}
+	switch {
+	case op == "$nin":
+		return not(n), nil
+	case len(list) == 1:
+		if _, ok := list[0].(primitive.Regex); !ok {
+			return equal(path, list[0]), nil // so that an upsert takes it, as MongoDB's does
+		}
+	}
+	return n, nil
+}
+
+func (c *filterCompiler) negation(path []string, arg any) (*node, error) {
+	switch arg := arg.(type) {
+	case primitive.Regex:
+		n, err := regexNode(path, arg.Pattern, arg.Options)
+		if err != nil {
+			return nil, err
+		}
+		return not(n), nil
+	case bson.D:
+		if len(arg) == 0 {
+			return nil, mongoerr.New(mongoerr.BadValue, "$not cannot be empty")
+		}
+		n, err := c.operators(path, arg)
+		if err != nil {
+			return nil, err
+		}
+		return not(n), nil
+	}
+	return nil, mongoerr.New(mongoerr.BadValue, "$not needs a regex or a document")
+}
+
+// typeNode tests types. (mongokit's $type takes a missing field for a null.)
+func typeNode(path []string, arg any) (*node, error) {
+	list, ok := arg.(bson.A)
+	if !ok {
+		list = bson.A{arg}
+	}
+	if len(list) == 0 {
+		return nil, mongoerr.New(mongoerr.FailedToParse, "$type must match at least one type")
+	}
+	var want []string
+	for _, item := range list {
+		alias, err := typeAlias(item)
+		if err != nil {
+			return nil, err
+		}
+		want = append(want, alias)
+	}
+	return &node{op: "$type", path: path, test: func(v any) (bool, error) {
+		return slices.Contains(want, typeName(v)) || isNumber(v) && slices.Contains(want, "number"), nil
+	}}, nil
+}
+
+func typeAlias(v any) (string, error) {
+	if s, ok := v.(string); ok {
+		if _, known := bsonkit.Alias2Type[s]; known || s == "number" {
+			return s, nil
+		}
+		return "", mongoerr.New(mongoerr.BadValue, "Unknown type name alias: %s", s)
+	}
+	if !isNumber(v) {
+		return "", mongoerr.New(mongoerr.TypeMismatch, "type must be represented as a number or a string")
+	}
+	n, ok := wholeNumber(v)
+	if n == -1 {
+		n = 0xFF // minKey
+	}
+	if t, known := bsonkit.Number2Type[byte(n)]; ok && known && n >= 0 && n <= 0xFF {
+		return bsonkit.Type2Alias[t], nil
+	}
+	return "", mongoerr.New(mongoerr.BadValue, "Invalid numerical type code: %s", numberText(v))
+}
+
+func sizeNode(path []string, arg any) (*node, error) {
+	n, ok := wholeNumber(arg)
+	if !ok {
+		return nil, mongoerr.New(mongoerr.FailedToParse, "Failed to parse $size. Expected an integer")
+	}
+	if n < 0 {
+		return nil, mongoerr.New(mongoerr.BadValue, "Failed to parse $size. Expected a non-negative number in: $size: %d", n)
+	}
+	return &node{op: "$size", path: path, whole: true, test: func(v any) (bool, error) {
+		arr, ok := v.(bson.A)
+		return ok && int64(len(arr)) == n, nil
+	}}, nil
+}
+
+// all is an equality, $regex or $elemMatch for each item.
+func (c *filterCompiler) all(path []string, arg any) (*node, error) {
+	list, ok := arg.(bson.A)
+	if !ok {
+		return nil, mongoerr.New(mongoerr.BadValue, "$all needs an array")
+	}
+	if len(list) == 0 {
+		return &node{op: "$or"}, nil // matches nothing
+	}
+	n := &node{op: "$and"}
+	for _, item := range list {
+		d, _ := item.(bson.D)
+		if isOperators(d) && (len(d) != 1 || d[0].Key != "$elemMatch") {
+			return nil, mongoerr.New(mongoerr.BadValue, "no $ expressions in $all")
+		}
+		kid, err := c.fieldCondition(strings.Join(path, "."), item)
+		if err != nil {
+			return nil, err
+		}
+		n.kids = append(n.kids, kid)
+	}
+	return n, nil
+}
+
+// elemMatch compiles both forms: operators on an element, conditions on the
+// fields of elements that are documents.
+func (c *filterCompiler) elemMatch(path []string, arg any) (*node, error) {
+	f, ok := arg.(bson.D)
+	if !ok {
+		return nil, mongoerr.New(mongoerr.BadValue, "$elemMatch needs an Object")
+	}
+	match, err := c.element(f)
+	if err != nil {
+		return nil, err
+	}
+	return &node{op: "$elemMatch", path: path, whole: true, test: func(v any) (bool, error) {
+		arr, _ := v.(bson.A)
+		for _, e := range arr {
+			if ok, err := match(e); ok || err != nil {
+				return ok, err
+			}
+		}
+		return false, nil
+	}}, nil
+}
+
+// element compiles the condition of an $elemMatch or $pull on one element.
+func (c *filterCompiler) element(f bson.D) (func(any) (bool, error), error) {
+	inner := &filterCompiler{vars: c.vars, inside: true}
+	if isOperators(f) && !slices.Contains([]string{"$and", "$or", "$nor", "$where", "$expr", "$jsonSchema"}, f[0].Key) {
+		n, err := inner.operators([]string{""}, f)
+		if err != nil {
+			return nil, err
+		}
+		return n.matchElement, nil
+	}
+	n, err := inner.document(f)
+	if err != nil {
+		return nil, err
+	}
+	return func(e any) (bool, error) {
+		if _, ok := e.(bson.D); ok {
+			return n.match(e)
+		}
+		return false, nil
+	}, nil
+}
+
+// mongokitNode runs one of mongokit's operators on the single values.
+func mongokitNode(path []string, op string, arg any) (*node, error) {
+	run := func(v any) error {
+		return mongokit.ExpressionQueryOperators[op](mongokit.Context{}, &bson.D{{Key: "v", Value: v}}, op, "v", arg)
+	}
+	if err := run(nil); err != nil && !errors.Is(err, mongokit.ErrNotMatched) { // its argument is read before the value
+		return nil, mongoerr.New(mongoerr.BadValue, "malformed %s", err)
+	}
+	return &node{op: op, path: path, test: func(v any) (bool, error) {
+		if _, ok := v.(bson.A); ok || v == bsonkit.Missing {
+			return false, nil
+		}
+		return run(v) == nil, nil
+	}}, nil
+}

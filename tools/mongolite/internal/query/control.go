@@ -1,0 +1,405 @@
+package query
+
+// Expression operators that decide what is evaluated, or bind variables:
+// https://www.mongodb.com/docs/manual/reference/operator/aggregation/
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/256dpi/lungo/bsonkit"
+	"go.mongodb.org/mongo-driver/bson"
+
+	"boxoffice/tools/mongolite/internal/mongoerr"
+)
+
+// special returns the builder of an operator that does not simply evaluate all
+// of its arguments; nil if name is none.
+func special(name string) func(*exprCompiler, string, any) (expr, error) {
+	switch name {
+	case "$literal", "$const":
+		return func(_ *exprCompiler, _ string, arg any) (expr, error) { return constant(arg), nil }
+	case "$and", "$or":
+		return (*exprCompiler).logical
+	case "$cond":
+		return (*exprCompiler).cond
+	case "$ifNull":
+		return (*exprCompiler).ifNull
+	case "$switch":
+		return (*exprCompiler).switching
+	case "$let":
+		return (*exprCompiler).letting
+	case "$map":
+		return (*exprCompiler).mapping
+	case "$filter":
+		return (*exprCompiler).filtering
+	case "$reduce":
+		return (*exprCompiler).reducing
+	case "$getField", "$setField", "$unsetField":
+		return (*exprCompiler).fieldAccess
+	}
+	return nil
+}
+
+func (c *exprCompiler) logical(name string, arg any) (expr, error) {
+	list, err := c.list(asList(arg))
+	if err != nil {
+		return nil, err
+	}
+	return func(s *scope) (any, error) {
+		for _, ex := range list {
+			v, err := ex(s)
+			if err != nil {
+				return nil, err
+			}
+			if truthy(v) != (name == "$and") {
+				return name == "$or", nil
+			}
+		}
+		return name == "$and", nil
+	}, nil
+}
+
+// asList reads an operator's argument: one that is no array stands for itself.
+func asList(arg any) bson.A {
+	if list, ok := arg.(bson.A); ok {
+		return list
+	}
+	return bson.A{arg}
+}
+
+func (c *exprCompiler) cond(name string, arg any) (expr, error) {
+	list, ok := arg.(bson.A)
+	if !ok {
+		args, err := named(name, arg, "if then else", "")
+		if err != nil {
+			return nil, err
+		}
+		list = bson.A{args["if"], args["then"], args["else"]}
+	}
+	if len(list) != 3 {
+		return nil, wrongCount(name, 3, 3, len(list))
+	}
+	parts, err := c.list(list)
+	if err != nil {
+		return nil, err
+	}
+	return func(s *scope) (any, error) {
+		v, err := parts[0](s)
+		switch {
+		case err != nil:
+			return nil, err
+		case truthy(v):
+			return parts[1](s)
+		}
+		return parts[2](s)
+	}, nil
+}
+
+// named reads an argument document with required and optional fields.
+func named(op string, arg any, required, optional string) (map[string]any, error) {
+	d, ok := arg.(bson.D)
+	if !ok {
+		return nil, mongoerr.New(mongoerr.FailedToParse, "%s only supports an object as its argument", op)
+	}
+	args := map[string]any{}
+	known := append(strings.Fields(required), strings.Fields(optional)...)
+	for _, e := range d {
+		if !slices.Contains(known, e.Key) {
+			return nil, mongoerr.New(mongoerr.FailedToParse, "Unrecognized parameter to %s: %s", op, e.Key)
+		}
+		args[e.Key] = e.Value
+	}
+	for _, key := range strings.Fields(required) {
+		if _, ok := args[key]; !ok {
+			return nil, mongoerr.New(mongoerr.FailedToParse, "Missing '%s' parameter to %s", key, op)
+		}
+	}
+	return args, nil
+}
+
+func (c *exprCompiler) ifNull(name string, arg any) (expr, error) {
+	list, err := c.list(asList(arg))
+	if err != nil {
+		return nil, err
+	}
+	if len(list) < 2 {
+		return nil, mongoerr.New(1257300, "$ifNull needs at least two arguments, had: %d", len(list))
+	}
+	return func(s *scope) (v any, err error) {
+		for _, ex := range list {
+			if v, err = ex(s); err != nil || !nullish(v) {
+				break
+			}
+		}
+		return v, err
+	}, nil
+}
+
+func (c *exprCompiler) switching(name string, arg any) (expr, error) {
+	args, err := named(name, arg, "branches", "default")
+	if err != nil {
+		return nil, err
+	}
+	list, _ := args["branches"].(bson.A)
+	if len(list) == 0 {
+		return nil, mongoerr.New(40068, "$switch requires at least one branch, an array")
+	}
+	var cases, thens []expr
+	for _, b := range list {
+		branch, err := named(name, b, "case then", "")
+		if err != nil {
+			return nil, err
+		}
+		parts, err := c.list(bson.A{branch["case"], branch["then"]})
+		if err != nil {
+			return nil, err
+		}
+		cases, thens = append(cases, parts[0]), append(thens, parts[1])
+	}
+	otherwise := func(*scope) (any, error) {
+		return nil, mongoerr.New(40066, "$switch could not find a matching branch for an input, and no default was specified.")
+	}
+	if v, ok := args["default"]; ok {
+		if otherwise, err = c.compile(v); err != nil {
+			return nil, err
+		}
+	}
+	return func(s *scope) (any, error) {
+		for i, when := range cases {
+			v, err := when(s)
+			if err != nil {
+				return nil, err
+			}
+			if truthy(v) {
+				return thens[i](s)
+			}
+		}
+		return otherwise(s)
+	}, nil
+}
+
+func (c *exprCompiler) letting(name string, arg any) (expr, error) {
+	args, err := named(name, arg, "vars in", "")
+	if err != nil {
+		return nil, err
+	}
+	bindings, ok := args["vars"].(bson.D)
+	if !ok {
+		return nil, mongoerr.New(10065, "$let needs an object of vars")
+	}
+	names := make([]string, len(bindings))
+	values := make(bson.A, len(bindings))
+	for i, e := range bindings {
+		if err := checkVariable(e.Key); err != nil {
+			return nil, err
+		}
+		names[i], values[i] = e.Key, e.Value
+	}
+	list, err := c.list(values)
+	if err != nil {
+		return nil, err
+	}
+	in, err := c.with(names...).compile(args["in"])
+	if err != nil {
+		return nil, err
+	}
+	return func(s *scope) (any, error) {
+		inner := s
+		for i, ex := range list {
+			v, err := ex(s)
+			if err != nil {
+				return nil, err
+			}
+			inner = inner.bind(names[i], v)
+		}
+		return in(inner)
+	}, nil
+}
+
+// each compiles what $map and $filter share: the input, and an expression on
+// its elements under the name of "as".
+func (c *exprCompiler) each(op string, args map[string]any, body string) (func(*scope) (bson.A, bool, error), expr, string, error) {
+	as := "this"
+	if v, ok := args["as"]; ok {
+		as, _ = v.(string)
+		if err := checkVariable(as); err != nil {
+			return nil, nil, "", err
+		}
+	}
+	input, err := c.arrayInput(op, args["input"])
+	if err != nil {
+		return nil, nil, "", err
+	}
+	in, err := c.with(as).compile(args[body])
+	return input, in, as, err
+}
+
+// arrayInput compiles an argument that must be an array; null yields not ok.
+func (c *exprCompiler) arrayInput(op string, arg any) (func(*scope) (bson.A, bool, error), error) {
+	ex, err := c.compile(arg)
+	if err != nil {
+		return nil, err
+	}
+	return func(s *scope) (bson.A, bool, error) {
+		v, err := ex(s)
+		if err != nil || nullish(v) {
+			return nil, false, err
+		}
+		arr, ok := v.(bson.A)
+		if !ok {
+			return nil, false, wrongType(op, "an array", v)
+		}
+		return arr, true, nil
+	}, nil
+}
+
+func (c *exprCompiler) mapping(name string, arg any) (expr, error) {
+	args, err := named(name, arg, "input in", "as")
+	if err != nil {
+		return nil, err
+	}
+	input, in, as, err := c.each(name, args, "in")
+	if err != nil {
+		return nil, err
+	}
+	return func(s *scope) (any, error) {
+		arr, ok, err := input(s)
+		if !ok {
+			return nil, err
+		}
+		out := make(bson.A, len(arr))
+		for i, e := range arr {
+			if out[i], err = in(s.bind(as, e)); err != nil {
+				return nil, err
+			}
+			if out[i] == bsonkit.Missing {
+				out[i] = nil
+			}
+		}
+		return out, nil
+	}, nil
+}
+
+func (c *exprCompiler) filtering(name string, arg any) (expr, error) {
+	args, err := named(name, arg, "input cond", "as limit")
+	if err != nil {
+		return nil, err
+	}
+	input, cond, as, err := c.each(name, args, "cond")
+	if err != nil {
+		return nil, err
+	}
+	limit, err := c.compile(args["limit"])
+	if err != nil {
+		return nil, err
+	}
+	return func(s *scope) (any, error) {
+		arr, ok, err := input(s)
+		if !ok {
+			return nil, err
+		}
+		n := int64(len(arr))
+		if v, err := limit(s); err != nil {
+			return nil, err
+		} else if !nullish(v) {
+			if n, ok = wholeNumber(v); !ok || n < 1 {
+				return nil, mongoerr.New(327391, "$filter: limit must be a positive integer")
+			}
+		}
+		out := bson.A{}
+		for _, e := range arr {
+			v, err := cond(s.bind(as, e))
+			if err != nil {
+				return nil, err
+			}
+			if truthy(v) && int64(len(out)) < n {
+				out = append(out, e)
+			}
+		}
+		return out, nil
+	}, nil
+}
+
+func (c *exprCompiler) reducing(name string, arg any) (expr, error) {
+	args, err := named(name, arg, "input initialValue in", "")
+	if err != nil {
+		return nil, err
+	}
+	input, err := c.arrayInput(name, args["input"])
+	if err != nil {
+		return nil, err
+	}
+	initial, err := c.compile(args["initialValue"])
+	if err != nil {
+		return nil, err
+	}
+	in, err := c.with("this", "value").compile(args["in"])
+	if err != nil {
+		return nil, err
+	}
+	return func(s *scope) (any, error) {
+		arr, ok, err := input(s)
+		if !ok {
+			return nil, err
+		}
+		value, err := initial(s)
+		for i := 0; i < len(arr) && err == nil; i++ {
+			value, err = in(s.bind("this", arr[i]).bind("value", value))
+		}
+		return value, err
+	}, nil
+}
+
+// fieldAccess compiles $getField, $setField and $unsetField, whose field is a
+// name as it stands: dots and dollars are part of it.
+func (c *exprCompiler) fieldAccess(op string, arg any) (expr, error) {
+	if d, _ := arg.(bson.D); op == "$getField" && field(d, "field") == bsonkit.Missing {
+		arg = bson.D{{Key: "field", Value: arg}} // the short form
+	}
+	required, optional := "field input", ""
+	switch op {
+	case "$getField":
+		required, optional = "field", "input"
+	case "$setField":
+		required = "field input value"
+	}
+	args, err := named(op, arg, required, optional)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := args["input"]; !ok {
+		args["input"] = "$$CURRENT"
+	}
+	if d, ok := args["field"].(bson.D); ok && len(d) == 1 && d[0].Key == "$literal" {
+		args["field"] = d[0].Value
+	}
+	name, ok := args["field"].(string)
+	if !ok || strings.Contains(name, "\x00") {
+		return nil, mongoerr.New(5654602, "%s requires 'field' to evaluate to a constant string", op)
+	}
+	parts, err := c.list(bson.A{args["input"], args["value"]})
+	if err != nil {
+		return nil, err
+	}
+	return func(s *scope) (any, error) {
+		v, err := evaluate(s, parts)
+		if err != nil {
+			return nil, err
+		}
+		doc, ok := v[0].(bson.D)
+		switch {
+		case !ok && op == "$getField":
+			return bsonkit.Missing, nil
+		case !ok && nullish(v[0]):
+			return nil, nil
+		case !ok:
+			return nil, wrongType(op, "an object", v[0])
+		case op == "$getField":
+			return field(doc, name), nil
+		case op == "$unsetField":
+			return setField(doc, name, bsonkit.Missing), nil
+		}
+		return setField(doc, name, v[1]), nil
+	}, nil
+}
