@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// reportEvery is the time between two lines about one that is not ready yet.
+const reportEvery = 10 * time.Second
+
 // child keeps one process of a stage running until it is stopped.
 type child struct {
 	Process
@@ -115,7 +118,8 @@ func (c *child) once(ready func()) error {
 	probing, stopProbing := context.WithTimeout(c.ctx, c.readyWithin())
 	defer stopProbing()
 	probed := make(chan error, 1)
-	go func() { probed <- await(probing, c.Ready) }()
+	missing := c.reportMissing()
+	go func() { probed <- await(probing, c.Ready, missing) }()
 
 	for {
 		select {
@@ -136,6 +140,18 @@ func (c *child) once(ready func()) error {
 				proc.stop(c.StopSignal, time.Now().Add(c.stopWithin()))
 				return fmt.Errorf("%s was not ready within %s: %w", c.Name, c.readyWithin(), err)
 			}
+		}
+	}
+}
+
+// reportMissing returns a function that logs what it is told now and then, so
+// that a long wait for a process explains itself.
+func (c *child) reportMissing() func(error) {
+	next := time.Now().Add(reportEvery)
+	return func(err error) {
+		if now := time.Now(); now.After(next) {
+			next = now.Add(reportEvery)
+			c.sup.Logf("waiting for %s: %v", c.Name, err)
 		}
 	}
 }

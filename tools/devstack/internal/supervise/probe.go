@@ -55,8 +55,8 @@ func HTTP(url string) Probe {
 }
 
 // await asks probe until it is content or ctx is done; the error is then the
-// probe's last one.
-func await(ctx context.Context, probe Probe) error {
+// probe's last one. Each that comes goes to missing, too.
+func await(ctx context.Context, probe Probe, missing func(error)) error {
 	if probe == nil {
 		return nil
 	}
@@ -68,8 +68,9 @@ func await(ctx context.Context, probe Probe) error {
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() == nil {
-			last = err // not the one that the end of ctx caused
+		if ctx.Err() == nil { // else the end of ctx caused it
+			last = err
+			missing(err)
 		}
 		if !pause(ctx, probeEvery) {
 			return last

@@ -56,5 +56,5 @@ func awaitGone(pid int, since string) error {
 			return nil
 		}
 		return fmt.Errorf("pid %d is still there", pid)
-	})
+	}, func(error) {})
 }

@@ -1,0 +1,153 @@
+package redisserver_test
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"boxoffice/tools/devstack/internal/ports"
+	"boxoffice/tools/devstack/internal/redisserver"
+)
+
+const (
+	deadline  = 20 * time.Second
+	listenVar = "REDISSERVER_TEST_LISTEN"
+)
+
+// TestMain makes the test binary a server when it is told an address: the real
+// server takes over the process that starts it.
+func TestMain(m *testing.M) {
+	if listen := os.Getenv(listenVar); listen != "" {
+		if err := redisserver.Run(context.Background(), listen); err != nil {
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// servers runs a test against the stand-in, and against the real server too
+// where there is one.
+func servers(t *testing.T, test func(t *testing.T, client *redis.Client)) {
+	t.Helper()
+	t.Run("stand-in", func(t *testing.T) {
+		test(t, serve(t, "PATH="+t.TempDir()))
+	})
+	t.Run("redis-server", func(t *testing.T) {
+		if _, err := exec.LookPath("redis-server"); err != nil {
+			t.Skip("no redis-server on the PATH")
+		}
+		test(t, serve(t))
+	})
+}
+
+func serve(t *testing.T, env ...string) *redis.Client {
+	t.Helper()
+	pool := ports.NewPool(ports.SharedDir())
+	t.Cleanup(func() { _ = pool.Close() })
+	port, err := pool.Take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ports.Addr(port)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Dir = t.TempDir() // the real server would write there, if it wrote
+	cmd.Env = append(append(os.Environ(), listenVar+"="+addr), env...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if left, err := os.ReadDir(cmd.Dir); err != nil || len(left) > 0 {
+			t.Errorf("it left files (%v): %v", err, left)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	for redisserver.Ready(ctx, addr) != nil {
+		if ctx.Err() != nil {
+			t.Fatal("the server does not become ready")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+func TestTimePasses(t *testing.T) {
+	servers(t, func(t *testing.T, client *redis.Client) {
+		ctx, cancel := context.WithTimeout(t.Context(), deadline)
+		defer cancel()
+		if err := client.Set(ctx, "soon", "x", 50*time.Millisecond).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Set(ctx, "late", "x", time.Hour).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Set(ctx, "never", "x", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			n, err := client.Exists(ctx, "soon").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == 0 {
+				break
+			}
+		}
+		ttl, err := client.PTTL(ctx, "late").Result()
+		if err != nil || ttl >= time.Hour || ttl < time.Hour-deadline {
+			t.Errorf("the rest of an hour is %s (%v)", ttl, err)
+		}
+		if n, err := client.Exists(ctx, "late", "never").Result(); err != nil || n != 2 {
+			t.Errorf("%d of 2 keys are there (%v)", n, err)
+		}
+	})
+}
+
+// TestReplication asks what Dapr's Redis components ask, and what they take for
+// a primary.
+func TestReplication(t *testing.T) {
+	servers(t, func(t *testing.T, client *redis.Client) {
+		ctx, cancel := context.WithTimeout(t.Context(), deadline)
+		defer cancel()
+		info, err := client.Info(ctx, "replication").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := map[string]string{}
+		for lines := bufio.NewScanner(strings.NewReader(info)); lines.Scan(); {
+			if name, value, ok := strings.Cut(lines.Text(), ":"); ok {
+				said[name] = value
+			}
+		}
+		if said["role"] != "master" || said["connected_slaves"] != "0" {
+			t.Errorf("it says %v", said)
+		}
+	})
+}
+
+func TestReadyNeedsAServer(t *testing.T) {
+	pool := ports.NewPool(ports.SharedDir())
+	defer pool.Close()
+	port, err := pool.Take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := redisserver.Ready(t.Context(), ports.Addr(port)); err == nil {
+		t.Error("ready where nothing listens")
+	}
+}
