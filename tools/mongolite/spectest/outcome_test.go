@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,37 +55,83 @@ func compile(t *testing.T, path string, flags ...string) testPackage {
 	return p
 }
 
-// test runs the tests that pattern selects, for at most limit, and returns the
-// outcomes in the order in which they ended. A test that had begun when the
-// process died has failed.
+// test runs the tests that pattern selects, each process for at most limit, and
+// returns the outcomes in the order in which they ended. A test whose process
+// died has failed, and those behind it run in another process: some tests
+// panic when an answer is not what they expect.
 //
 // The environment is these variables only: the drivers' tests read many, and
 // none from outside may decide what runs here.
 func (p testPackage) test(t *testing.T, pattern string, limit time.Duration, env ...string) []outcome {
 	t.Helper()
+	var all []outcome
+	for {
+		outcomes, printed, err := p.process(t, pattern, leaves(all), limit, env)
+		all = append(all, outcomes...)
+		exit := (*exec.ExitError)(nil)
+		switch {
+		case err == nil:
+			return all
+		case !errors.As(err, &exit) || len(leaves(outcomes)) == 0:
+			t.Fatalf("tests of %s: %v\n%s", p.path, err, tail(printed, 60))
+		case exit.ExitCode() == testsFailed:
+			if !slices.ContainsFunc(all, func(o outcome) bool { return o.status == failed }) {
+				t.Fatalf("tests of %s: %v, and none of them failed:\n%s", p.path, err, tail(printed, 60))
+			}
+			return all
+		}
+	}
+}
+
+// testsFailed is the exit status of a test binary that ran to its end.
+const testsFailed = 1
+
+// process runs the tests that pattern selects but those named, in one process.
+// It returns what became of them, what they printed and how the process ended.
+func (p testPackage) process(t *testing.T, pattern string, but []string, limit time.Duration, env []string) ([]outcome, string, error) {
+	t.Helper()
 	// The binary's own limit comes first, for it prints where every test hangs.
 	ctx, cancel := context.WithTimeout(t.Context(), limit+10*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, p.binary,
-		"-test.run="+pattern, "-test.timeout="+limit.String(), "-test.v=test2json", "-test.count=1")
+	cmd := exec.CommandContext(ctx, p.binary, "-test.run="+pattern, "-test.skip="+exactly(but),
+		"-test.timeout="+limit.String(), "-test.v=test2json", "-test.count=1")
 	cmd.Dir = p.dir
 	cmd.Env = append([]string{"TMPDIR=" + os.TempDir()}, env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-		t.Fatalf("tests of %s: %v", p.path, err)
-	}
+	return decodeEvents(t, out.Bytes()), out.String(), err
+}
 
-	outcomes := decodeEvents(t, out.Bytes())
-	blamed := false
+// leaves returns the names of the tests without those that have subtests.
+func leaves(outcomes []outcome) []string {
+	parent := map[string]bool{}
 	for _, o := range outcomes {
-		blamed = blamed || o.status == failed
+		for name := o.name; strings.Contains(name, "/"); {
+			name = name[:strings.LastIndexByte(name, '/')]
+			parent[name] = true
+		}
 	}
-	if err != nil && !blamed {
-		t.Fatalf("tests of %s: %v, and none of them failed:\n%s", p.path, err, tail(out.String(), 60))
+	var names []string
+	for _, o := range outcomes {
+		if !parent[o.name] {
+			names = append(names, o.name)
+		}
 	}
-	return outcomes
+	return names
+}
+
+// exactly returns the pattern that matches the named tests, empty for none.
+func exactly(names []string) string {
+	var patterns []string
+	for _, name := range names {
+		elements := strings.Split(name, "/")
+		for i, e := range elements {
+			elements[i] = "^" + regexp.QuoteMeta(e) + "$"
+		}
+		patterns = append(patterns, strings.Join(elements, "/"))
+	}
+	return strings.Join(patterns, "|")
 }
 
 // testEvent is a line of go tool test2json.

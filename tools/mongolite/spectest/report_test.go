@@ -33,17 +33,17 @@ type row struct {
 	outcomes []outcome
 }
 
-// judge fails t for each test that failed and is not known to, and for each
-// that is known to and did not.
+// judge fails t for each test that failed and is not known to, or not for this
+// reason, and for each that is known to and did not.
 func (r report) judge(t *testing.T) {
 	t.Helper()
-	reasons := map[string]string{}
+	list := map[string]known{}
 	for _, k := range r.known {
 		for _, name := range k.tests {
-			if _, twice := reasons[name]; twice {
+			if _, twice := list[name]; twice {
 				t.Errorf("%s is listed twice", name)
 			}
-			reasons[name] = k.reason
+			list[name] = k
 		}
 	}
 	for _, s := range r.sections {
@@ -51,11 +51,13 @@ func (r report) judge(t *testing.T) {
 			for _, row := range s.rows {
 				for _, o := range row.outcomes {
 					name := fullName(s, row, o)
-					_, listed := reasons[name]
-					delete(reasons, name)
+					k, listed := list[name]
+					delete(list, name)
 					switch {
 					case o.status == failed && !listed:
 						t.Errorf("%s:\n%s", name, o.message())
+					case o.status == failed && !strings.Contains(o.said, k.says):
+						t.Errorf("%s does not say %q:\n%s", name, k.says, o.message())
 					case o.status != failed && listed:
 						t.Errorf("%s is listed as one that fails: %s", name, o.status)
 					}
@@ -63,7 +65,7 @@ func (r report) judge(t *testing.T) {
 			}
 		})
 	}
-	for name := range reasons {
+	for name := range list {
 		t.Errorf("%s is listed as one that fails and was not run", name)
 	}
 }

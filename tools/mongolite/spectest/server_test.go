@@ -51,13 +51,13 @@ func startServer(t *testing.T) server {
 		exited <- cmd.Wait()
 		in.Close()
 	}()
-	log := &serverLog{address: make(chan string, 1), done: make(chan struct{})}
+	log := &serverLog{uri: make(chan string, 1), done: make(chan struct{})}
 	go log.read(out)
 	t.Cleanup(func() { stopServer(t, cmd, exited, log) })
 
 	select {
-	case address := <-log.address:
-		return server{uri: "mongodb://" + address}
+	case uri := <-log.uri:
+		return server{uri: uri}
 	case err := <-exited:
 		exited <- err
 		<-log.done
@@ -92,10 +92,10 @@ func stopServer(t *testing.T, cmd *exec.Cmd, exited chan error, log *serverLog) 
 	}
 }
 
-// serverLog keeps the end of what the server said and finds its address in it.
+// serverLog keeps the end of what the server said and finds its URI in it.
 type serverLog struct {
-	address chan string
-	done    chan struct{}
+	uri  chan string
+	done chan struct{}
 
 	mu    sync.Mutex
 	lines []string
@@ -104,7 +104,10 @@ type serverLog struct {
 // logLines is how much of the log is kept, enough for a race report or a panic.
 const logLines = 400
 
-var addressPattern = regexp.MustCompile(`127\.0\.0\.1:[1-9][0-9]*`)
+// The address names the replica set: with it a driver knows at once what it
+// talks to, and the runners take the server for one of unknown kind if they
+// look before it has answered.
+var uriPattern = regexp.MustCompile(`mongodb://127\.0\.0\.1:[1-9][0-9]*/\?replicaSet=\S+`)
 
 func (l *serverLog) read(r io.Reader) {
 	defer close(l.done)
@@ -117,9 +120,9 @@ func (l *serverLog) read(r io.Reader) {
 			l.lines = l.lines[1:]
 		}
 		l.mu.Unlock()
-		if address := addressPattern.FindString(line); address != "" && !found {
+		if uri := uriPattern.FindString(line); uri != "" && !found {
 			found = true
-			l.address <- address
+			l.uri <- uri
 		}
 		if err != nil {
 			return
