@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/256dpi/lungo/bsonkit"
@@ -36,13 +37,19 @@ type command struct {
 	// retries is set for those that a driver may send again with the same
 	// lsid and txnNumber.
 	retries bool
+	// sequence is the field that may travel beside the body.
+	sequence string
+	// admin is set for commands of the database admin only.
+	admin bool
+	// handshake is set for those that an older driver may send as an OP_QUERY.
+	handshake bool
 }
 
 // call is one command being run.
 type call struct {
 	*conn
 	ctx  context.Context
-	name string // of the command
+	name string // of the command, as the client wrote it
 	cmd  *command
 	db   string
 	body bson.D
@@ -65,9 +72,17 @@ func (c *call) writes() bool { return c.cmd.writes || c.wrote }
 
 // stopper asks the command that reads a cursor now whether to go on: the one
 // that opened it, later each getMore.
-type stopper struct{ reader *call }
+type stopper struct {
+	reader *call
+	killed atomic.Bool // by another command
+}
 
-func (s *stopper) check() error { return s.reader.interrupted() }
+func (s *stopper) check() error {
+	if s.killed.Load() {
+		return mongoerr.New(mongoerr.CursorKilled, "the cursor was killed")
+	}
+	return s.reader.interrupted()
+}
 
 // generic are the fields that any command may have.
 // https://www.mongodb.com/docs/manual/reference/command/
@@ -78,7 +93,7 @@ const lackedByAll = "startTransaction autocommit apiStrict"
 
 func (c *conn) run(req *wire.Request) ([]byte, error) {
 	call := &call{conn: c, db: req.Database, seqs: req.Sequences}
-	call.stop = &stopper{call}
+	call.stop = &stopper{reader: call}
 	reply, err := call.do(req)
 	if errors.Is(err, errHangUp) || call.hangUp {
 		return nil, errHangUp
@@ -104,7 +119,7 @@ func marshalReply(reply bson.D) []byte {
 
 func (c *call) do(req *wire.Request) (bson.D, error) {
 	if err := wire.Validate(req); err != nil {
-		return nil, mongoerr.New(22, "%v", err) // InvalidBSON
+		return nil, invalidBSON(err)
 	}
 	if err := bson.Unmarshal(req.Body, &c.body); err != nil {
 		return nil, mongoerr.New(22, "%v", err)
@@ -117,12 +132,18 @@ func (c *call) do(req *wire.Request) (bson.D, error) {
 	if c.cmd == nil || c.name == "configureFailPoint" && !c.s.cfg.TestCommands {
 		return nil, mongoerr.New(mongoerr.CommandNotFound, "no such command: '%s'", c.name)
 	}
+	if req.Database != "" && !c.cmd.handshake {
+		return nil, mongoerr.New(352, "Unsupported OP_QUERY command: %s. The client driver may require an upgrade.", c.name)
+	}
 	if err := c.readGeneric(); err != nil {
 		return nil, err
 	}
 	timeout, err := c.integer("maxTimeMS", 0)
 	if err != nil {
 		return nil, err
+	}
+	if timeout > math.MaxInt32 {
+		return nil, mongoerr.New(mongoerr.BadValue, "%d value for maxTimeMS is out of range [0, %d]", timeout, math.MaxInt32)
 	}
 	c.ctx = c.s.ctx
 	if timeout > 0 {
@@ -171,26 +192,11 @@ func (c *call) interrupted() error {
 // readGeneric checks the names of all fields and reads those that any command
 // may have.
 func (c *call) readGeneric() error {
-	known := strings.Fields(c.cmd.does + " " + c.cmd.accepts + " " + generic)
-	lacks := strings.Fields(c.cmd.lacks + " " + lackedByAll)
-	for i, e := range c.body {
-		switch {
-		case i == 0 || slices.Contains(known, e.Key):
-		case slices.Contains(lacks, e.Key):
-			if asks(e.Key, e.Value) {
-				return mongoerr.Unsupported("%s.%s", c.name, e.Key)
-			}
-		default:
-			return mongoerr.New(mongoerr.UnknownField, "BSON field '%s.%s' is an unknown field.", c.name, e.Key)
-		}
+	if err := c.checkNames(); err != nil {
+		return err
 	}
-	if db, ok := c.get("$db"); ok {
-		if c.db, ok = db.(string); !ok || c.db == "" {
-			return mongoerr.New(mongoerr.TypeMismatch, "BSON field '$db' must be a string")
-		}
-	}
-	if strings.ContainsAny(c.db, "/\\. \"$\x00") {
-		return mongoerr.New(mongoerr.InvalidNamespace, "Invalid database name: '%s'", c.db)
+	if err := c.readDatabase(); err != nil {
+		return err
 	}
 	if v, ok := c.get("apiVersion"); ok && v != "1" {
 		return mongoerr.New(322, "API version must be \"1\"")
@@ -209,6 +215,55 @@ func (c *call) readGeneric() error {
 	return err
 }
 
+func (c *call) checkNames() error {
+	known := strings.Fields(c.cmd.does + " " + c.cmd.accepts + " " + generic)
+	lacks := strings.Fields(c.cmd.lacks + " " + lackedByAll)
+	if err := checkFields(c.name, c.body[1:], known, lacks); err != nil {
+		return err
+	}
+	names := make([]string, 0, len(c.body)+len(c.seqs))
+	for _, e := range c.body {
+		names = append(names, e.Key)
+	}
+	for _, seq := range c.seqs {
+		if seq.Field != c.cmd.sequence {
+			return mongoerr.New(mongoerr.UnknownField, "BSON field '%s.%s' is an unknown field.", c.name, seq.Field)
+		}
+		names = append(names, seq.Field)
+	}
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return mongoerr.New(40413, "BSON field '%s.%s' is a duplicate field", c.name, name)
+		}
+	}
+	return nil
+}
+
+func (c *call) readDatabase() error {
+	if v, ok := c.get("$db"); ok {
+		if c.db, ok = v.(string); !ok {
+			return wrongType("$db", v, "")
+		}
+	} else if c.db == "" {
+		return mongoerr.New(40571, "OP_MSG requests require a $db argument")
+	}
+	if c.db == "" || len(c.db) > 63 || strings.ContainsAny(c.db, "/\\. \"$\x00") {
+		return mongoerr.New(mongoerr.InvalidNamespace, "Invalid database name: '%s'", c.db)
+	}
+	if c.cmd.admin && c.db != "admin" {
+		return mongoerr.New(mongoerr.Unauthorized, "%s may only be run against the admin database.", c.name)
+	}
+	return nil
+}
+
+func invalidBSON(err error) error {
+	var refused *mongoerr.Error
+	if errors.As(err, &refused) {
+		return refused
+	}
+	return mongoerr.New(22, "%v", err)
+}
+
 // asks tells whether a refused field asks for anything.
 func asks(field string, v any) bool {
 	if d, ok := v.(bson.D); ok {
@@ -220,25 +275,37 @@ func asks(field string, v any) bool {
 
 func (c *call) readSession() error {
 	lsid, err := c.doc("lsid")
-	if err != nil || lsid == nil {
+	if err != nil {
 		return err
 	}
-	for _, e := range lsid {
-		if id, ok := e.Value.(primitive.Binary); ok && e.Key == "id" && len(id.Data) == 16 {
-			c.session = string(id.Data)
+	if lsid != nil {
+		if c.session, err = sessionID(lsid); err != nil {
+			return err
 		}
 	}
-	if c.session == "" {
-		return mongoerr.New(mongoerr.TypeMismatch, "BSON field 'lsid.id' must be a UUID")
-	}
 	if _, ok := c.get("txnNumber"); ok {
-		if !c.cmd.retries {
+		switch {
+		case c.session == "":
+			return mongoerr.New(mongoerr.InvalidOptions, "Transaction number requires a session ID to also be specified")
+		case !c.cmd.retries:
 			return mongoerr.New(mongoerr.OperationNotSupportedInTxn, "Cannot run '%s' in a retryable write", c.name)
 		}
 		c.retry = true
 		c.txn, err = c.integer("txnNumber", 0)
 	}
 	return err
+}
+
+func sessionID(lsid bson.D) (string, error) {
+	if err := checkFields("lsid", lsid, []string{"id"}, []string{"uid", "txnNumber", "txnUUID"}); err != nil {
+		return "", err
+	}
+	id, _ := lookup(lsid, "id")
+	uuid, ok := id.(primitive.Binary)
+	if !ok || uuid.Subtype != 4 || len(uuid.Data) != 16 {
+		return "", mongoerr.New(mongoerr.TypeMismatch, "BSON field 'lsid.id' must be a UUID")
+	}
+	return string(uuid.Data), nil
 }
 
 // errorReply is the reply of a command that failed. The labels tell drivers

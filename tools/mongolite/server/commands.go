@@ -9,34 +9,32 @@ import (
 // newCommands returns the table of all commands, with MongoDB's aliases.
 // https://www.mongodb.com/docs/manual/reference/command/
 func newCommands() map[string]*command {
-	helloCmd := &command{run: hello, does: "client helloOk",
+	greeting := command{run: hello, handshake: true, does: "client helloOk",
 		// Compression and authentication are offered by the client and not taken up.
 		accepts: "compression saslSupportedMechs speculativeAuthenticate loadBalanced",
 		lacks:   "topologyVersion maxAwaitTimeMS"}
-	// Sessions hold nothing here but the answers to retryable writes, which
-	// only endSessions gives up.
-	session := &command{run: ping}
-	txn := &command{run: func(c *call) (bson.D, error) {
+	helloCmd, isMaster := greeting, greeting // two commands to a fail point
+	txn := func(c *call) (bson.D, error) {
 		return nil, mongoerr.Unsupported("multi-document transactions (%s)", c.name)
-	}}
+	}
 	modify := &command{run: findAndModify, writes: true, retries: true,
 		does: "query sort remove update new fields upsert arrayFilters hint let",
 		// There are no validators to bypass.
 		accepts: "bypassDocumentValidation", lacks: "collation"}
-	build := &command{run: buildInfo}
+	build := &command{run: buildInfo, handshake: true}
 	return map[string]*command{
-		"hello": helloCmd, "isMaster": helloCmd, "ismaster": helloCmd,
+		"hello": &helloCmd, "isMaster": &isMaster, "ismaster": &isMaster,
 		"ping":      {run: ping},
 		"buildInfo": build, "buildinfo": build,
 		"connectionStatus":   {run: connectionStatus, accepts: "showPrivileges"},
-		"getParameter":       {run: getParameter, does: "enableTestCommands requireApiVersion", lacks: "allParameters showDetails"},
+		"getParameter":       {run: getParameter, admin: true, does: "enableTestCommands requireApiVersion", lacks: "allParameters showDetails"},
 		"endSessions":        {run: endSessions},
-		"refreshSessions":    session,
-		"killSessions":       session,
-		"killAllSessions":    session,
-		"commitTransaction":  txn,
-		"abortTransaction":   txn,
-		"configureFailPoint": {run: configureFailPoint, does: "mode data"},
+		"refreshSessions":    {run: refreshSessions},
+		"killSessions":       {run: killSessions},
+		"killAllSessions":    {run: killAllSessions},
+		"commitTransaction":  {run: txn, admin: true, writes: true},
+		"abortTransaction":   {run: txn, admin: true, writes: true},
+		"configureFailPoint": {run: configureFailPoint, admin: true, does: "mode data"},
 
 		"find": {run: find,
 			does: "filter sort projection hint skip limit batchSize singleBatch noCursorTimeout let",
@@ -53,18 +51,18 @@ func newCommands() map[string]*command {
 			lacks:   "collation explain"},
 		"explain": {run: explain, does: "verbosity"},
 
-		"insert":        {run: insert, writes: true, retries: true, does: "documents ordered", accepts: "bypassDocumentValidation"},
-		"update":        {run: update, writes: true, retries: true, does: "updates ordered let", accepts: "bypassDocumentValidation"},
-		"delete":        {run: remove, writes: true, retries: true, does: "deletes ordered let"},
+		"insert":        {run: insert, writes: true, retries: true, sequence: "documents", does: "documents ordered", accepts: "bypassDocumentValidation"},
+		"update":        {run: update, writes: true, retries: true, sequence: "updates", does: "updates ordered let", accepts: "bypassDocumentValidation"},
+		"delete":        {run: remove, writes: true, retries: true, sequence: "deletes", does: "deletes ordered let"},
 		"findAndModify": modify, "findandmodify": modify,
 
 		"create": {run: create, writes: true, accepts: "autoIndexId",
-			lacks: "capped size max timeseries expireAfterSeconds clusteredIndex changeStreamPreAndPostImages storageEngine validator validationLevel validationAction indexOptionDefaults viewOn pipeline collation encryptedFields"},
+			lacks: "capped size max timeseries expireAfterSeconds clusteredIndex idIndex changeStreamPreAndPostImages storageEngine validator validationLevel validationAction indexOptionDefaults viewOn pipeline collation encryptedFields"},
 		"drop":            {run: drop, writes: true},
 		"dropDatabase":    {run: dropDatabase, writes: true},
 		"listCollections": {run: listCollections, does: "filter nameOnly cursor", accepts: "authorizedCollections"},
-		"listDatabases":   {run: listDatabases, does: "filter nameOnly", accepts: "authorizedDatabases"},
-		"createIndexes":   {run: createIndexes, writes: true, does: "indexes", accepts: "commitQuorum ignoreUnknownIndexOptions"},
+		"listDatabases":   {run: listDatabases, admin: true, does: "filter nameOnly", accepts: "authorizedDatabases"},
+		"createIndexes":   {run: createIndexes, writes: true, does: "indexes", accepts: "commitQuorum", lacks: "ignoreUnknownIndexOptions"},
 		"dropIndexes":     {run: dropIndexes, writes: true, does: "index"},
 		"listIndexes":     {run: listIndexes, does: "cursor"},
 	}

@@ -19,6 +19,9 @@ func (c *call) readConcerns() error {
 	if err != nil {
 		return err
 	}
+	if wc != nil && !c.cmd.writes && c.name != "aggregate" {
+		return mongoerr.New(mongoerr.InvalidOptions, "Command does not support writeConcern")
+	}
 	for _, e := range wc {
 		switch e.Key {
 		case "w":
@@ -35,6 +38,9 @@ func (c *call) readConcerns() error {
 		return err
 	}
 	for _, e := range rc {
+		if e.Key == "provenance" {
+			continue
+		}
 		if e.Key != "level" {
 			return mongoerr.Unsupported("readConcern.%s", e.Key)
 		}
@@ -59,8 +65,8 @@ func (w *writeConcern) readW(v any) error {
 		}
 	case int32, int64, float64:
 		n, err := integer("writeConcern", bson.D{{Key: "w", Value: v}}, "w", 1)
-		if err != nil {
-			return err
+		if err != nil || n > 50 {
+			return mongoerr.New(mongoerr.FailedToParse, "w has to be a non-negative number and not greater than 50; found: %v", v)
 		}
 		if n > 1 {
 			w.unmet = concernError(100, "UnsatisfiableWriteConcern", "Not enough data-bearing nodes")

@@ -27,16 +27,19 @@ type source interface {
 // cursors are the open cursors.
 // https://www.mongodb.com/docs/manual/core/cursors/
 type cursors struct {
-	mu   sync.Mutex
+	mu   sync.Mutex // guards the map and the cursors' busy and used
 	open map[int64]*cursor
 }
 
 type cursor struct {
+	id      int64
 	ns      string
+	session string // that opened it
 	src     source
 	stop    *stopper
 	pending bson.Raw // read but not sent: it did not fit
 	forever bool     // noCursorTimeout
+	busy    bool     // a getMore reads it, and closes it when it is killed
 	used    time.Time
 }
 
@@ -67,26 +70,33 @@ func (cur *cursor) batch(n int64) (docs bson.A, done bool, err error) {
 // reply returns the first batch of src, and keeps a cursor for the rest if
 // there may be one.
 func (c *call) reply(ns string, src source, batch int64, single, forever bool) (bson.D, error) {
-	cur := &cursor{ns: ns, src: src, stop: c.stop, forever: forever, used: time.Now()}
+	cur := &cursor{ns: ns, session: c.session, src: src, stop: c.stop, forever: forever, used: time.Now()}
 	docs, done, err := cur.batch(batch)
 	if err != nil {
 		src.Close()
 		return nil, err
 	}
-	var id int64
 	if done || single {
 		src.Close()
 	} else {
-		id = c.s.cursors.add(cur)
+		c.s.cursors.add(cur)
 	}
-	return cursorReply("firstBatch", ns, id, docs), nil
+	return cursorReply("firstBatch", ns, cur.id, docs), nil
 }
 
 func cursorReply(batch, ns string, id int64, docs bson.A) bson.D {
 	return bson.D{{Key: "cursor", Value: bson.D{{Key: batch, Value: docs}, {Key: "id", Value: id}, {Key: "ns", Value: ns}}}}
 }
 
-func (cs *cursors) add(cur *cursor) int64 {
+// batchSize reads the cursor document of a command.
+func batchSize(options bson.D, def int64) (int64, error) {
+	if err := checkFields("cursor", options, []string{"batchSize"}, nil); err != nil {
+		return 0, err
+	}
+	return integer("cursor", options, "batchSize", def)
+}
+
+func (cs *cursors) add(cur *cursor) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.open == nil {
@@ -94,42 +104,65 @@ func (cs *cursors) add(cur *cursor) int64 {
 	}
 	for {
 		if id := rand.Int64(); id != 0 && cs.open[id] == nil {
-			cs.open[id] = cur
-			return id
+			cur.id, cs.open[id] = id, cur
+			return
 		}
 	}
 }
 
-// take removes the cursor from the open ones, if it is of ns.
-func (cs *cursors) take(id int64, ns string) (*cursor, error) {
+// take returns the cursor for reader, which has it alone until it returns it
+// with put.
+func (cs *cursors) take(id int64, ns string, reader *call) (*cursor, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	cur := cs.open[id]
-	if cur == nil {
+	switch {
+	case cur == nil:
 		return nil, mongoerr.New(mongoerr.CursorNotFound, "cursor id %d not found", id)
-	}
-	if cur.ns != ns {
+	case cur.ns != ns:
 		return nil, mongoerr.New(mongoerr.Unauthorized, "Requested getMore on namespace '%s', but cursor belongs to a different namespace %s", ns, cur.ns)
+	case cur.busy:
+		return nil, mongoerr.New(mongoerr.CursorInUse, "cursor id %d is already in use", id)
 	}
-	delete(cs.open, id)
+	cur.busy, cur.stop.reader = true, reader
 	return cur, nil
 }
 
-func (cs *cursors) closeIdle(now time.Time) {
-	cs.closeWhere(func(cur *cursor) bool { return !cur.forever && now.Sub(cur.used) > cursorLife })
+// put gives the cursor back, or closes it if it has ended or was killed
+// meanwhile.
+func (cs *cursors) put(cur *cursor, ended bool) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if ended || cs.open[cur.id] == nil {
+		delete(cs.open, cur.id)
+		cur.src.Close()
+		return
+	}
+	cur.busy, cur.used = false, time.Now()
 }
 
-func (cs *cursors) closeAll() { cs.closeWhere(func(*cursor) bool { return true }) }
+func (cs *cursors) closeIdle(now time.Time) {
+	cs.kill(func(cur *cursor) bool { return !cur.forever && !cur.busy && now.Sub(cur.used) > cursorLife })
+}
 
-func (cs *cursors) closeWhere(match func(*cursor) bool) {
+func (cs *cursors) closeAll() { cs.kill(func(*cursor) bool { return true }) }
+
+// kill closes the cursors that match, those that are being read as soon as
+// their reader notices, and returns their ids.
+func (cs *cursors) kill(match func(*cursor) bool) (ids []int64) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	for id, cur := range cs.open {
-		if match(cur) {
-			delete(cs.open, id)
+		if !match(cur) {
+			continue
+		}
+		delete(cs.open, id)
+		ids = append(ids, id)
+		if cur.stop.killed.Store(true); !cur.busy {
 			cur.src.Close()
 		}
 	}
+	return ids
 }
 
 func getMore(c *call) (bson.D, error) {
@@ -148,23 +181,17 @@ func getMore(c *call) (bson.D, error) {
 	if n == 0 {
 		n = 1 << 31
 	}
-	// The cursor is out of the table while it is read, so that no other
-	// command reads or closes it at the same time.
-	cur, err := c.s.cursors.take(id, ns)
+	cur, err := c.s.cursors.take(id, ns, c)
 	if err != nil {
 		return nil, err
 	}
-	cur.stop.reader = c
+	ended := true // also by a panic
+	defer func() { c.s.cursors.put(cur, ended) }()
 	docs, done, err := cur.batch(n)
-	if err != nil || done {
-		cur.src.Close()
-		return cursorReply("nextBatch", ns, 0, docs), err
+	if ended = done || err != nil; ended {
+		id = 0
 	}
-	cur.used = time.Now()
-	c.s.cursors.mu.Lock()
-	c.s.cursors.open[id] = cur
-	c.s.cursors.mu.Unlock()
-	return cursorReply("nextBatch", ns, id, docs), nil
+	return cursorReply("nextBatch", ns, id, docs), err
 }
 
 func killCursors(c *call) (bson.D, error) {
@@ -182,8 +209,7 @@ func killCursors(c *call) (bson.D, error) {
 		if !ok {
 			return nil, wrongType("killCursors.cursors", v, int64(0))
 		}
-		if cur, err := c.s.cursors.take(id, c.db+"."+coll); err == nil {
-			cur.src.Close()
+		if c.s.cursors.kill(func(cur *cursor) bool { return cur.id == id && cur.ns == c.db+"."+coll }) != nil {
 			killed = append(killed, id)
 		} else {
 			missing = append(missing, id)

@@ -44,7 +44,11 @@ func drop(c *call) (bson.D, error) {
 }
 
 func dropDatabase(c *call) (bson.D, error) {
-	for _, coll := range c.s.store.Collections(c.db) {
+	colls := c.s.store.Collections(c.db)
+	if len(colls) == 0 {
+		return nil, nil
+	}
+	for _, coll := range colls {
 		if err := c.s.store.Drop(coll); err != nil && !errors.Is(err, storage.ErrDropped) {
 			return nil, err
 		}
@@ -79,7 +83,7 @@ func (c *call) listing(ns string, docs []bson.D, filter bson.D) (bson.D, error) 
 	if err != nil {
 		return nil, err
 	}
-	batch, err := integer("cursor", options, "batchSize", 1<<31)
+	batch, err := batchSize(options, 1<<31)
 	if err != nil {
 		return nil, err
 	}
@@ -197,8 +201,16 @@ func readIndex(d bson.D) (spec storage.IndexSpec, err error) {
 	const name = "createIndexes.indexes"
 	does := []string{"key", "name", "unique", "sparse", "partialFilterExpression", "expireAfterSeconds", "background", "v", "ns"}
 	lacks := []string{"collation", "hidden", "weights", "default_language", "language_override", "textIndexVersion", "2dsphereIndexVersion", "bits", "min", "max", "wildcardProjection", "storageEngine", "clustered", "prepareUnique"}
+	for _, e := range d {
+		if !slices.Contains(does, e.Key) && !slices.Contains(lacks, e.Key) {
+			return spec, mongoerr.New(mongoerr.InvalidIndexSpecification, "The field '%s' is not valid for an index specification.", e.Key)
+		}
+	}
 	if err = checkFields(name, d, does, lacks); err != nil {
 		return spec, err
+	}
+	if v, err := integer(name, d, "v", 2); err != nil || v != 2 {
+		return spec, mongoerr.Unsupported("an index version other than 2")
 	}
 	if spec.Key, err = required(name, d, "key"); err != nil {
 		return spec, err
@@ -324,9 +336,13 @@ func (c *call) existing() (*storage.Collection, error) {
 	}
 	coll := c.s.store.Collection(ns)
 	if coll == nil {
-		return nil, mongoerr.New(mongoerr.NamespaceNotFound, "ns does not exist: %s", ns)
+		return nil, noCollection(ns)
 	}
 	return coll, nil
+}
+
+func noCollection(ns string) error {
+	return mongoerr.New(mongoerr.NamespaceNotFound, "ns does not exist: %s", ns)
 }
 
 func listIndexes(c *call) (bson.D, error) {
@@ -347,12 +363,18 @@ func dropIndexes(c *call) (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
-	which, _ := c.get("index")
+	which, ok := c.get("index")
+	if !ok {
+		return nil, missing("dropIndexes.index")
+	}
 	names, err := indexNames(coll, which)
 	if err != nil {
 		return nil, err
 	}
 	before, err := coll.DropIndexes(names)
+	if errors.Is(err, storage.ErrDropped) {
+		err = noCollection(coll.NS)
+	}
 	return bson.D{{Key: "nIndexesWas", Value: int32(before)}}, err
 }
 

@@ -82,6 +82,9 @@ func configureFailPoint(c *call) (bson.D, error) {
 		fp.fail, fp.what = m, what
 		fp.mu.Unlock()
 	case "onPrimaryTransactionalWrite":
+		if err := checkFields("data", data, []string{"closeConnection", "failBeforeCommitExceptionCode"}, nil); err != nil {
+			return nil, err
+		}
 		var cut writeCut
 		if cut.hangUp, err = flag("data", data, "closeConnection", true); err != nil {
 			return nil, err
@@ -176,7 +179,9 @@ func readFailCommand(data bson.D) (f failCommand, err error) {
 func (c *call) inject() error {
 	fp := &c.s.failPoints
 	fp.mu.Lock()
-	hit := slices.Contains(fp.what.commands, c.name) && (fp.what.appName == "" || fp.what.appName == c.appName)
+	named := func(name string) bool { return c.s.commands[name] == c.cmd } // by any of its names
+	hit := c.name != "configureFailPoint" && slices.ContainsFunc(fp.what.commands, named) &&
+		(fp.what.appName == "" || fp.what.appName == c.appName)
 	if !hit || !fp.fail.strikes() {
 		fp.mu.Unlock()
 		return nil

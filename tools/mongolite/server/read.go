@@ -29,6 +29,9 @@ func find(c *call) (bson.D, error) {
 	if limit < 0 { // of older drivers: at most so many, in one batch
 		limit, single = -limit, true
 	}
+	if limit > 0 && limit <= batch { // nothing is left behind the first batch
+		single = true
+	}
 	if key := idKey(filter); key != nil && len(sort)+len(projection) == 0 && !hinted && skip == 0 && batch > 0 {
 		return c.findByID(ns, key)
 	}
@@ -120,11 +123,18 @@ func distinct(c *call) (bson.D, error) {
 		docs = append(docs, &doc)
 		return true, err
 	})
+	if err != nil {
+		return nil, err
+	}
 	values := mongokit.Distinct(docs, path)
 	if values == nil {
 		values = bson.A{}
 	}
-	return bson.D{{Key: "values", Value: values}}, err
+	reply := bson.D{{Key: "values", Value: values}}
+	if raw, err := bson.Marshal(reply); err == nil && len(raw) > storage.MaxDocument {
+		return nil, mongoerr.New(17217, "distinct too big, 16mb cap")
+	}
+	return reply, nil
 }
 
 // each calls fn with each document of the command's collection that matches,
@@ -173,7 +183,7 @@ func aggregate(c *call) (bson.D, error) {
 	if _, ok := c.get("cursor"); !ok {
 		return nil, mongoerr.New(mongoerr.FailedToParse, "The 'cursor' option is required, except for aggregate with the explain argument")
 	}
-	batch, err := integer("cursor", options, "batchSize", firstBatch)
+	batch, err := batchSize(options, firstBatch)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
 
+	"boxoffice/tools/mongolite/internal/mongoerr"
 	"boxoffice/tools/mongolite/internal/plan"
 	"boxoffice/tools/mongolite/internal/query"
 	"boxoffice/tools/mongolite/internal/storage"
@@ -151,7 +152,11 @@ func (e encoder) Next() (bson.Raw, error) {
 			return nil, err
 		}
 	}
-	return bson.Marshal(doc)
+	raw, err := bson.Marshal(doc)
+	if err == nil && len(raw) > storage.MaxDocument {
+		err = mongoerr.New(mongoerr.BSONObjectTooLarge, "BSONObj size: %d (0x%X) is invalid. Size must be between 0 and %d(16MB)", len(raw), len(raw), storage.MaxDocument)
+	}
+	return raw, err
 }
 
 // window leaves out the first skip documents and all behind limit more.

@@ -86,28 +86,78 @@ func (s *sessions) forget(store *storage.Store, drop func(id string, known *sess
 	return nil
 }
 
+func (s *sessions) refresh(ids map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range ids {
+		if known := s.byID[id]; known != nil {
+			known.used = time.Now()
+		}
+	}
+}
+
 func (s *sessions) forgetIdle(store *storage.Store, now time.Time) error {
 	return s.forget(store, func(_ string, known *session) bool { return now.Sub(known.used) > sessionLife })
 }
 
-func endSessions(c *call) (bson.D, error) {
-	ended := map[string]bool{}
+// named returns the sessions that the command lists.
+func (c *call) named() (map[string]bool, error) {
+	ids := map[string]bool{}
 	list, ok := c.body[0].Value.(bson.A)
 	if !ok {
-		return nil, wrongType(c.name, c.body[0].Value, bson.A{})
+		return nil, wrongType(c.name, c.body[0].Value, list)
 	}
 	for _, item := range list {
 		lsid, ok := item.(bson.D)
 		if !ok {
-			return nil, wrongType(c.name, item, bson.D{})
+			return nil, wrongType(c.name, item, lsid)
 		}
-		inner := &call{name: c.name, body: bson.D{{Key: "lsid", Value: lsid}}}
-		if err := inner.readSession(); err != nil {
+		id, err := sessionID(lsid)
+		if err != nil {
 			return nil, err
 		}
-		ended[inner.session] = true
+		ids[id] = true
+	}
+	return ids, nil
+}
+
+func endSessions(c *call) (bson.D, error) {
+	ended, err := c.named()
+	if err != nil {
+		return nil, err
 	}
 	return nil, c.s.sessions.forget(c.s.store, func(id string, _ *session) bool { return ended[id] })
+}
+
+func refreshSessions(c *call) (bson.D, error) {
+	ids, err := c.named()
+	if err != nil {
+		return nil, err
+	}
+	c.s.sessions.refresh(ids)
+	return nil, nil
+}
+
+// killSessions closes the cursors of the sessions; a statement under way ends
+// by itself. https://www.mongodb.com/docs/manual/reference/command/killSessions/
+func killSessions(c *call) (bson.D, error) {
+	ids, err := c.named()
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) == 0 {
+		return killAllSessions(c)
+	}
+	c.s.cursors.kill(func(cur *cursor) bool { return ids[cur.session] })
+	return nil, nil
+}
+
+func killAllSessions(c *call) (bson.D, error) {
+	if users, ok := c.body[0].Value.(bson.A); !ok || len(users) > 0 {
+		return nil, mongoerr.Unsupported("users (%s)", c.name)
+	}
+	c.s.cursors.kill(func(cur *cursor) bool { return cur.session != "" })
+	return nil, nil
 }
 
 // answered returns what statement i of the command answered before, nil if it
@@ -155,5 +205,8 @@ func (c *call) statement(i int, coll *storage.Collection, fn func(*storage.Tx) (
 		}
 		return c.beforeCommit()
 	})
-	return result, err
+	if err != nil { // nothing of it was done
+		return nil, err
+	}
+	return result, nil
 }

@@ -29,10 +29,7 @@ func (c *call) statements(name string) ([]bson.D, error) {
 		}
 		docs = append(docs, d)
 	}
-	for _, seq := range c.seqs {
-		if seq.Field != name {
-			return nil, mongoerr.New(mongoerr.UnknownField, "BSON field '%s.%s' is an unknown field.", c.name, seq.Field)
-		}
+	for _, seq := range c.seqs { // of that name, see checkNames
 		for _, raw := range seq.Docs {
 			var d bson.D
 			if err := bson.Unmarshal(raw, &d); err != nil {
@@ -194,6 +191,9 @@ func (c *call) insertOne(tx *storage.Tx, i int, doc bson.D) (bson.D, error) {
 		return nil, err
 	}
 	if err := tx.Insert(doc); err != nil {
+		if e := mongoerr.From(err); e.Code == mongoerr.BSONObjectTooLarge { // MongoDB's code for an insert
+			return nil, mongoerr.New(mongoerr.BadValue, "object to insert too large. %s", e.Message)
+		}
 		return nil, err
 	}
 	result := bson.D{{Key: "n", Value: int32(1)}}
@@ -267,6 +267,9 @@ func update(c *call) (bson.D, error) {
 	})
 }
 
+// errRetryMulti refuses what no driver retries, as MongoDB does.
+var errRetryMulti = mongoerr.New(mongoerr.InvalidOptions, "Cannot use retryable writes with multi=true or limit=0")
+
 // change is an update of the documents of a selection.
 type change struct {
 	selection
@@ -298,7 +301,13 @@ func (c *call) readUpdate(doc bson.D) (ch change, err error) {
 	if err != nil {
 		return ch, err
 	}
-	u, _ := lookup(doc, "u")
+	u, ok := lookup(doc, "u")
+	if !ok {
+		return ch, missing(name + ".u")
+	}
+	if ch.multi && c.retry {
+		return ch, errRetryMulti
+	}
 	if ch.update, err = query.CompileUpdate(u, arrayFilters, vars); err != nil {
 		return ch, err
 	}
@@ -316,9 +325,13 @@ func (c *call) readUpdate(doc bson.D) (ch change, err error) {
 
 func required(command string, doc bson.D, name string) (bson.D, error) {
 	if _, ok := lookup(doc, name); !ok {
-		return nil, mongoerr.New(mongoerr.MissingField, "BSON field '%s.%s' is missing but a required field", command, name)
+		return nil, missing(command + "." + name)
 	}
 	return field[bson.D](command, doc, name)
+}
+
+func missing(field string) error {
+	return mongoerr.New(mongoerr.MissingField, "BSON field '%s' is missing but a required field", field)
 }
 
 // apply changes the documents, or inserts one if there is none and upsert is
@@ -404,9 +417,15 @@ func remove(c *call) (bson.D, error) {
 		if err := checkFields(name, doc, []string{"q", "limit", "hint"}, []string{"collation"}); err != nil {
 			return nil, err
 		}
+		if _, ok := lookup(doc, "limit"); !ok {
+			return nil, missing(name + ".limit")
+		}
 		limit, err := integer(name, doc, "limit", -1)
 		if err != nil {
 			return nil, err
+		}
+		if limit == 0 && c.retry {
+			return nil, errRetryMulti
 		}
 		if limit != 0 && limit != 1 {
 			return nil, mongoerr.New(mongoerr.FailedToParse, "The limit field in delete objects must be 0 or 1. Got %d", limit)

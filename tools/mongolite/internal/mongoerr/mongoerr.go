@@ -46,6 +46,8 @@ const (
 	CannotIndexParallelArrays  Code = 171
 	InvalidPipelineOperator    Code = 168
 	TransactionTooOld          Code = 225
+	CursorKilled               Code = 237
+	CursorInUse                Code = 289
 	NotImplemented             Code = 238
 	Interrupted                Code = 11601
 	DuplicateKey               Code = 11000
@@ -83,8 +85,10 @@ var names = map[Code]string{
 	NotImplemented: "NotImplemented", Interrupted: "Interrupted", DuplicateKey: "DuplicateKey",
 	InterruptedAtShutdown: "InterruptedAtShutdown", BSONObjectTooLarge: "BSONObjectTooLarge",
 	OutOfDiskSpace: "OutOfDiskSpace", FailPointEnabled: "FailPointEnabled",
-	QueryExceededMemoryLimit:   "QueryExceededMemoryLimitNoDiskUseAllowed",
-	NoSuchTransaction:          "NoSuchTransaction",
+	QueryExceededMemoryLimit: "QueryExceededMemoryLimitNoDiskUseAllowed",
+	NoSuchTransaction:        "NoSuchTransaction",
+	CursorKilled:             "CursorKilled", CursorInUse: "CursorInUse", 22: "InvalidBSON", 53: "InvalidIdField",
+	13297: "DatabaseDifferCase", 352: "UnsupportedOpQueryCommand", 322: "APIVersionError",
 	// Those below are only thrown by fail points.
 	6: "HostUnreachable", 7: "HostNotFound", 8: "UnknownError", 64: "WriteConcernFailed",
 	89: "NetworkTimeout", 91: "ShutdownInProgress", 112: "WriteConflict", 189: "PrimarySteppedDown",

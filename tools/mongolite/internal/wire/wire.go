@@ -16,6 +16,8 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/x/bsonx/bsoncore"
 	"go.mongodb.org/mongo-driver/x/mongo/driver/wiremessage"
+
+	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
 // MaxMessage is the largest length of a message in bytes, header included.
@@ -64,6 +66,10 @@ func Read(r io.Reader) (*Request, error) {
 	if length < headerLen || length > MaxMessage {
 		return nil, malformed("length %d", length)
 	}
+	op := wiremessage.OpCode(binary.LittleEndian.Uint32(header[12:]))
+	if op != wiremessage.OpMsg && op != wiremessage.OpQuery {
+		return nil, malformed("opcode %s", op)
+	}
 	msg := make([]byte, 0, min(int(length), 1<<20))
 	msg = append(msg, header[:]...)
 	for len(msg) < int(length) { // grows with what arrives, not with what is announced
@@ -77,14 +83,10 @@ func Read(r io.Reader) (*Request, error) {
 		}
 	}
 	req := &Request{ID: int32(binary.LittleEndian.Uint32(msg[4:]))}
-	switch op := wiremessage.OpCode(binary.LittleEndian.Uint32(msg[12:])); op {
-	case wiremessage.OpMsg:
-		return req, req.parseMsg(msg)
-	case wiremessage.OpQuery:
+	if op == wiremessage.OpQuery {
 		return req, req.parseQuery(msg[headerLen:])
-	default:
-		return nil, malformed("opcode %s", op)
 	}
+	return req, req.parseMsg(msg)
 }
 
 func (req *Request) parseMsg(msg []byte) error {
@@ -254,7 +256,7 @@ func validate(doc bsoncore.Document, depth int) error {
 				return err
 			}
 		case bson.TypeCodeWithScope:
-			return errors.New("mongolite does not support JavaScript with scope")
+			return mongoerr.Unsupported("values of type javascriptWithScope")
 		}
 		rest = after
 	}
