@@ -61,7 +61,7 @@ func explain(c *call) (bson.D, error) {
 			}
 			returned++
 		}
-		if keys, docs = f.scan.KeysExamined, f.scan.DocsExamined; !p.Bounded && p.Index.IsID() && !p.Sorted {
+		if keys, docs = f.scan.KeysExamined, f.scan.DocsExamined; looksAtAll(p, sel) {
 			keys = 0
 		}
 		if limit > 0 {
@@ -136,13 +136,21 @@ func (c *call) explained() (sel selection, limit int64, err error) {
 	return sel, limit, err
 }
 
+// looksAtAll tells whether the plan walks all documents because no index
+// serves, and not because a hint names the index of _id.
+func looksAtAll(p *plan.Plan, sel selection) bool {
+	pattern, _ := sel.hint.(bson.D)
+	natural := len(pattern) == 1 && pattern[0].Key == "$natural"
+	return p.Index.IsID() && !p.Bounded && !p.Sorted && (sel.hint == nil || natural)
+}
+
 func describePlan(p *plan.Plan, sel selection, sorts bool) bson.D {
 	direction := "forward"
 	if p.Reverse {
 		direction = "backward"
 	}
 	var stage bson.D
-	if p.Index.IsID() && !p.Bounded && !p.Sorted && sel.hint == nil {
+	if looksAtAll(p, sel) {
 		stage = bson.D{{Key: "stage", Value: "COLLSCAN"}, {Key: "filter", Value: sel.filter.Source()}, {Key: "direction", Value: direction}}
 	} else {
 		stage = bson.D{
