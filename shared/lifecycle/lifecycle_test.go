@@ -1,0 +1,136 @@
+package lifecycle_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"boxoffice/shared/lifecycle"
+)
+
+// diary records what parts do, in order.
+type diary struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (d *diary) write(line string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, line)
+}
+
+func (d *diary) part(name string) lifecycle.Part {
+	return lifecycle.Part{
+		Name:  name,
+		Start: func(context.Context) error { d.write("start " + name); return nil },
+		Run: func(ctx context.Context) error {
+			<-ctx.Done()
+			d.write("ran " + name)
+			return ctx.Err()
+		},
+		Stop: func(context.Context) error { d.write("stop " + name); return nil },
+	}
+}
+
+func config() lifecycle.Config {
+	return lifecycle.Config{StartWithin: 10 * time.Second, StopWithin: 10 * time.Second}
+}
+
+func TestStartsInOrderAndStopsInReverse(t *testing.T) {
+	var d diary
+	ctx, cancel := context.WithCancel(t.Context())
+	last := lifecycle.Part{Name: "last", Start: func(context.Context) error { cancel(); return nil }}
+	if err := lifecycle.Run(ctx, config(), d.part("a"), d.part("b"), last); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"start a", "start b", "stop b", "ran b", "stop a", "ran a"}
+	if !slices.Equal(d.lines, want) {
+		t.Errorf("got %q, want %q", d.lines, want)
+	}
+}
+
+func TestFailedStartStopsWhatWasStarted(t *testing.T) {
+	var d diary
+	broken := d.part("broken")
+	broken.Start = func(context.Context) error { return errors.New("no such port") }
+	err := lifecycle.Run(t.Context(), config(), d.part("a"), broken, d.part("never"))
+	if err == nil || !strings.Contains(err.Error(), "start broken: no such port") {
+		t.Errorf("got %v", err)
+	}
+	if want := []string{"start a", "stop a", "ran a"}; !slices.Equal(d.lines, want) {
+		t.Errorf("got %q, want %q", d.lines, want)
+	}
+}
+
+func TestPartThatEndsStopsTheProgram(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{errors.New("lost the port"), "b: lost the port"},
+		{nil, "b ended"},
+	} {
+		var d diary
+		b := d.part("b")
+		b.Run = func(context.Context) error { return tt.err }
+		err := lifecycle.Run(t.Context(), config(), d.part("a"), b)
+		if err == nil || err.Error() != tt.want {
+			t.Errorf("got %v, want %s", err, tt.want)
+		}
+		if !slices.Contains(d.lines, "stop a") {
+			t.Errorf("a was not stopped: %q", d.lines)
+		}
+	}
+}
+
+func TestPartThatDoesNotStopIsNamed(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	stuck := lifecycle.Part{Name: "stuck", Run: func(context.Context) error { <-release; return nil }}
+	done := lifecycle.Part{Name: "done", Start: func(context.Context) error { cancel(); return nil }}
+	cfg := config()
+	cfg.StopWithin = 20 * time.Millisecond
+	err := lifecycle.Run(ctx, cfg, stuck, done)
+	if err == nil || !strings.Contains(err.Error(), "stop stuck: still running") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	var lost error
+	r := lifecycle.NewReadiness(time.Second, lifecycle.Check{Name: "redis", Probe: func(context.Context) error { return lost }})
+	part := r.Part(0)
+	get := func() (int, string) {
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		return w.Code, strings.TrimSpace(w.Body.String())
+	}
+	if status, _ := get(); status != 503 {
+		t.Errorf("before the start: got %d", status)
+	}
+	if err := part.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := get(); status != 200 || body != `{"status":"ready","checks":{"redis":"ok"}}` {
+		t.Errorf("got %d %s", status, body)
+	}
+	lost = errors.New("the reason")
+	if status, body := get(); status != 503 || body != `{"status":"unready","checks":{"redis":"failed"}}` {
+		t.Errorf("a dependency is lost: got %d %s", status, body)
+	}
+	lost = nil
+	if err := part.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := get(); status != 503 {
+		t.Errorf("while stopping: got %d", status)
+	}
+}
