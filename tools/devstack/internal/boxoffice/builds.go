@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -33,13 +34,28 @@ func (s *stack) buildAll(ctx context.Context) (daprd string, err error) {
 	if s.file == nil {
 		return "", nil
 	}
-	sidecar := s.tool("daprd", ".")
-	sidecar.Flags = stripped(daprVersion)
-	b, err := s.build(ctx, sidecar)
+	if daprd, err = s.sidecarProgram(ctx); err != nil {
+		return "", err
+	}
+	return daprd, s.buildApps(ctx)
+}
+
+// sidecarProgram is the user's own daprd, or one that is built.
+func (s *stack) sidecarProgram(ctx context.Context) (string, error) {
+	if wish := s.Getenv("DAPRD"); wish != "" {
+		program, err := exec.LookPath(wish)
+		if err != nil {
+			return "", fmt.Errorf("$DAPRD: %w", err)
+		}
+		return filepath.Abs(program)
+	}
+	target := s.tool("daprd", ".")
+	target.Flags = stripped(daprVersion)
+	b, err := s.build(ctx, target)
 	if err != nil {
 		return "", err
 	}
-	return b.Binary("daprd"), s.buildApps(ctx)
+	return b.Binary("daprd"), nil
 }
 
 // tool is a program with a module of its own under tools.

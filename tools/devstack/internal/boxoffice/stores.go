@@ -112,7 +112,9 @@ func (s *stack) chooseMongo() (server, error) {
 	program, err := exec.LookPath(wish)
 	switch {
 	case err == nil:
-		c.kind, c.program = "mongod", program
+		c.kind = "mongod"
+		c.program, err = filepath.Abs(program)
+		return c, err
 	case s.Getenv("MONGOD") != "":
 		return server{}, fmt.Errorf("$MONGOD: %w", err)
 	}

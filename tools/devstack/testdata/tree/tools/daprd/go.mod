@@ -1,0 +1,3 @@
+module example.org/tree/daprd
+
+go 1.26

@@ -1,0 +1,38 @@
+// Command streams stands for what provisions the broker: it makes one stream,
+// with NATS's own text protocol, so that it needs no module.
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"log"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+const stream = `{"name":"facts","subjects":["facts"]}`
+
+func main() {
+	u, err := url.Parse(os.Getenv("NATS_URL"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn, err := net.DialTimeout("tcp", u.Host, time.Second)
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	fmt.Fprintf(conn, "CONNECT {\"verbose\":false}\r\nSUB answer 1\r\nPUB $JS.API.STREAM.CREATE.facts answer %d\r\n%s\r\n", len(stream), stream)
+	for lines := bufio.NewScanner(conn); lines.Scan(); {
+		if line := lines.Text(); strings.Contains(line, `"type":`) {
+			if strings.Contains(line, `"error":`) && !strings.Contains(line, "already in use") {
+				log.Fatal(line)
+			}
+			return
+		}
+	}
+	log.Fatal("no answer")
+}

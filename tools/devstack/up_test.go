@@ -1,0 +1,173 @@
+package main_test
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestUp starts all with two instances of an app and looks at it from outside.
+func TestUp(t *testing.T) {
+	tr := newTree(t)
+	r := tr.up(t, "--replicas", "booking=2")
+	s, pids := tr.stack(t), tr.pids(t)
+
+	t.Run("is ready", func(t *testing.T) {
+		if len(s.Gateway) != 1 || len(s.Instances) != 3 {
+			t.Fatalf("%d gateways and %d instances, want 1 and 3", len(s.Gateway), len(s.Instances))
+		}
+		if status, _ := get(t, s.Gateway[0]+"/readyz"); status != http.StatusOK {
+			t.Errorf("the gateway's /readyz says %d", status)
+		}
+		if !regexp.MustCompile(`(?m)^ready in [0-9.ms]+$`).MatchString(r.out.String()) {
+			t.Error("no line of its own says that it is ready")
+		}
+	})
+
+	t.Run("each has a process under its own name", func(t *testing.T) {
+		for name, want := range map[string]string{
+			"nats": "nats-server", "mongo": "mongolite", "gateway": "gateway", "gateway-daprd": "daprd",
+			"booking": "booking", "booking-daprd": "daprd", "booking-2": "booking", "booking-2-daprd": "daprd",
+		} {
+			pid, ok := pids[name]
+			if !ok {
+				t.Errorf("%s is not in the list of processes", name)
+				continue
+			}
+			if got := strings.TrimSpace(read(t, procFile(pid, "comm"))); got != want {
+				t.Errorf("%s is called %q, want %q", name, got, want)
+			}
+		}
+		if got := strings.TrimSpace(read(t, procFile(pids["redis"], "comm"))); got != "miniredis" && got != "redis-server" {
+			t.Errorf("redis is called %q", got)
+		}
+	})
+
+	t.Run("logs are prefixed", func(t *testing.T) {
+		for _, want := range []string{"booking-2 ", "booking-2-daprd ", "gateway "} {
+			if !regexp.MustCompile(`(?m)^` + want + `.*\| .`).MatchString(r.out.String()) {
+				t.Errorf("no line of %s", want)
+			}
+		}
+	})
+
+	t.Run("secrets are kept", func(t *testing.T) {
+		checkSecrets(t, r, pids)
+	})
+
+	t.Run("a second run says so", func(t *testing.T) {
+		cmd := exec.Command(devstack, "up", "--root", tr.root, "--data", tr.data, "--free-ports")
+		cmd.Env = append(os.Environ(), tr.env...)
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "already running in "+tr.data) || strings.Count(string(out), "\n") != 1 {
+			t.Errorf("it ended with %v and says %q, want one line", err, out)
+		}
+	})
+
+	t.Run("what is killed comes back", func(t *testing.T) {
+		for _, name := range []string{"gateway", "booking-daprd", "redis"} {
+			if err := syscall.Kill(pids[name], syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			r.awaitOutput(t, name+" is back after")
+		}
+		if status, _ := get(t, s.Gateway[0]+"/readyz"); status != http.StatusOK {
+			t.Errorf("the gateway's /readyz says %d", status)
+		}
+	})
+
+	r.stop(t)
+	tr.awaitNone(t, s.ports())
+	if left := read(t, filepath.Join(tr.data, "stack.json")); left != "" {
+		t.Error("stack.json is there after the stop")
+	}
+
+	before := tr.secrets(t)
+	again := tr.up(t)
+	if strings.Contains(again.out.String(), "building") || strings.Contains(again.out.String(), "built ") {
+		t.Error("the second start built something")
+	}
+	for name, value := range tr.secrets(t) {
+		if before[name] != value {
+			t.Errorf("secret %s is another after a restart", name)
+		}
+	}
+	again.stop(t)
+}
+
+// checkSecrets sees that secrets are in files for the owner only, in no command
+// line and in no log, the admin's on the screen apart.
+func checkSecrets(t *testing.T, r *run, pids map[string]int) {
+	t.Helper()
+	for _, name := range []string{"secrets.json", "admin.env", "stack.json", "pids"} {
+		info, err := os.Stat(filepath.Join(r.data, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := info.Mode().Perm(), os.FileMode(0o600); got != want {
+			t.Errorf("%s has mode %o, want %o", name, got, want)
+		}
+	}
+	secrets := r.secrets(t)
+	if len(secrets) == 0 {
+		t.Fatal("there are no secrets")
+	}
+	_, password, ok := strings.Cut(strings.TrimSpace(read(t, filepath.Join(r.data, "admin.env"))), "ADMIN_PASSWORD=")
+	if !ok || strings.Count(r.out.String(), password) != 2 { // shown, and in the line to paste
+		t.Error("the admin's password is not on the ready screen, or not only there")
+	}
+	secrets["admin"] = password
+	for name, secret := range secrets {
+		if name != "admin" && strings.Contains(r.out.String(), secret) {
+			t.Errorf("%s is in the log", name)
+		}
+		for process, pid := range pids {
+			if strings.Contains(read(t, procFile(pid, "cmdline")), secret) {
+				t.Errorf("%s is in the command line of %s", name, process)
+			}
+			if name == "admin" && strings.Contains(read(t, procFile(pid, "environ")), secret) {
+				t.Errorf("%s was told the admin's password", process) // there is no auth in this tree
+			}
+		}
+	}
+}
+
+func TestInfra(t *testing.T) {
+	tr := newTree(t)
+	r := tr.start(t, "infra", "--free-ports")
+	r.awaitReady(t)
+	pids := tr.pids(t)
+	for _, name := range []string{"nats", "redis", "mongo"} {
+		if pids[name] == 0 {
+			t.Errorf("%s does not run", name)
+		}
+	}
+	if len(pids) != 3 {
+		t.Errorf("processes %v, want the stores only", pids)
+	}
+	for _, name := range []string{"booking", "gateway"} {
+		if _, err := os.Stat(filepath.Join(tr.root, "bin", name)); err != nil {
+			t.Errorf("dapr run would not find %s: %v", name, err)
+		}
+	}
+	got := sourced(t, filepath.Join(tr.data, "dapr.env"))
+	for name, value := range tr.stack(t).Env {
+		if got[name] != value {
+			t.Errorf("sourced: %s is %q, want %q", name, got[name], value)
+		}
+	}
+	if got["DAPR_API_TOKEN"] != tr.secrets(t)["dapr-api-token"] {
+		t.Error("sourced: the API token is another")
+	}
+	if _, err := os.Stat(filepath.Join(got["DAPR_RUNTIME_PATH"], ".dapr", "bin", "daprd")); err != nil {
+		t.Errorf("dapr run would not find daprd: %v", err)
+	}
+	ports := tr.stack(t).ports()
+	r.stop(t)
+	tr.awaitNone(t, ports)
+}
