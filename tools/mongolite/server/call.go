@@ -270,7 +270,10 @@ func asks(field string, v any) bool {
 		simple := field == "collation" && len(d) == 1 && d[0] == bson.E{Key: "locale", Value: "simple"}
 		return len(d) > 0 && !simple
 	}
-	return v != nil && v != false && !(field == "autocommit" && v == true)
+	if field == "autocommit" { // false is how a transaction goes on
+		return v != nil && v != true
+	}
+	return v != nil && v != false
 }
 
 func (c *call) readSession() error {

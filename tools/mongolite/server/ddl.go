@@ -131,6 +131,7 @@ func listDatabases(c *call) (bson.D, error) {
 		}
 		sizes[db] += size
 	}
+	slices.Sort(dbs)
 	total, docs := int64(0), bson.A{}
 	for _, db := range dbs {
 		doc := bson.D{{Key: "name", Value: db}}
