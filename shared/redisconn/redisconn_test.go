@@ -1,0 +1,53 @@
+package redisconn_test
+
+import (
+	"errors"
+	"net"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"boxoffice/shared/redisconn"
+)
+
+func open(t *testing.T, addr string) *redis.Client {
+	t.Helper()
+	client, err := redisconn.Open(redisconn.Config{Addr: addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+func TestAnswersAreNoFailures(t *testing.T) {
+	for _, scheme := range []string{"", "redis://"} {
+		client := open(t, scheme+miniredis.RunT(t).Addr())
+		if err := client.Get(t.Context(), "absent").Err(); !errors.Is(err, redis.Nil) {
+			t.Fatal(err)
+		}
+		if err := client.Do(t.Context(), "NONSENSE").Err(); err == nil {
+			t.Fatal("nonsense passed")
+		}
+		if err := client.Set(t.Context(), "a", "b", 0).Err(); err != nil {
+			t.Errorf("after refusals: %v", err)
+		}
+	}
+}
+
+func TestPausesAfterAFailure(t *testing.T) {
+	// One that takes connections and never answers.
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	client := open(t, silent.Addr().String())
+	if err := client.Get(t.Context(), "a").Err(); err == nil || errors.Is(err, redisconn.ErrPaused) {
+		t.Fatalf("first: %v", err)
+	}
+	if err := client.Get(t.Context(), "a").Err(); !errors.Is(err, redisconn.ErrPaused) {
+		t.Errorf("second: got %v, want a pause", err)
+	}
+}
