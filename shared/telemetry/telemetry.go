@@ -1,0 +1,74 @@
+// Package telemetry sets up traces and logs the same way in every program, and
+// names what stands in them.
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+// Config is read from the environment, under OpenTelemetry's own names. The
+// exporter reads more of them itself.
+type Config struct {
+	Endpoint string  `env:"OTEL_EXPORTER_OTLP_ENDPOINT"` // empty: no traces
+	Share    float64 `env:"OTEL_TRACES_SAMPLER_ARG" default:"1" min:"0"`
+}
+
+// Tracing makes spans and sends them off. The zero value is not usable.
+type Tracing struct {
+	trace.TracerProvider
+	sdk *sdktrace.TracerProvider // nil when traces go nowhere
+}
+
+// Open returns the tracing of one program. It does not wait for the collector:
+// one that is away loses traces and nothing else.
+func Open(ctx context.Context, cfg Config, service, instance string) (*Tracing, error) {
+	if cfg.Endpoint == "" {
+		return &Tracing{TracerProvider: noop.NewTracerProvider()}, nil
+	}
+	exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithTimeout(5*time.Second))
+	if err != nil {
+		return nil, fmt.Errorf("open tracing: %w", err)
+	}
+	return New(service, instance, cfg.Share, sdktrace.WithBatcher(exporter, sdktrace.WithBatchTimeout(time.Second))), nil
+}
+
+// New returns tracing over an exporter of the caller's. Of the traces that begin
+// here that share is kept; those that come from elsewhere follow their parent.
+func New(service, instance string, share float64, exporter sdktrace.TracerProviderOption) *Tracing {
+	sdk := sdktrace.NewTracerProvider(
+		exporter,
+		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(share))),
+		sdktrace.WithResource(resource.NewWithAttributes(semconv.SchemaURL,
+			semconv.ServiceName(service),
+			semconv.ServiceInstanceID(instance),
+			attribute.String("service.namespace", "boxoffice"),
+		)),
+	)
+	return &Tracing{TracerProvider: sdk, sdk: sdk}
+}
+
+// Flush sends what has not been sent. Spans that end later are lost.
+func (t *Tracing) Flush(ctx context.Context) error {
+	if t.sdk == nil {
+		return nil
+	}
+	if err := t.sdk.Shutdown(ctx); err != nil {
+		return fmt.Errorf("flush traces: %w", err)
+	}
+	return nil
+}
+
+// Propagator carries the trace from process to process: W3C trace context, as
+// Dapr does.
+func Propagator() propagation.TextMapPropagator { return propagation.TraceContext{} }
