@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract"
+	"boxoffice/shared/telemetry"
 )
 
 // Client calls operations of other apps through the own sidecar. It is safe for
@@ -47,7 +47,7 @@ func NewClient(cfg ClientConfig) *Client {
 		token:   cfg.Token,
 		http: &http.Client{Transport: otelhttp.NewTransport(transport,
 			otelhttp.WithTracerProvider(cfg.Tracing),
-			otelhttp.WithPropagators(propagation.TraceContext{}),
+			otelhttp.WithPropagators(telemetry.Propagator()),
 			otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
 				return "call " + r.URL.Path[len("/v1.0/invoke/"):]
 			}),

@@ -13,10 +13,10 @@ import (
 	"slices"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/telemetry"
 )
 
 // tokenHeader carries both of Dapr's tokens: the app's to the sidecar and the
@@ -45,7 +45,7 @@ func NewServer(cfg ServerConfig) *Server {
 	s := &Server{app: cfg.App, log: cfg.Log, ops: map[string]http.Handler{}}
 	traced := otelhttp.NewHandler(http.HandlerFunc(s.dispatch), "invoke",
 		otelhttp.WithTracerProvider(cfg.Tracing),
-		otelhttp.WithPropagators(propagation.TraceContext{}),
+		otelhttp.WithPropagators(telemetry.Propagator()),
 		otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return methodOf(r) }),
 	)
 	s.handler = RequireToken(cfg.Token, traced)
@@ -122,7 +122,8 @@ func serve[Req, Res any](ctx context.Context, body io.Reader, fn func(context.Co
 // another app has none: it was logged there.
 func (s *Server) report(ctx context.Context, method string, answer *apperr.Error, err error) {
 	if answer.Failure() && errors.Unwrap(answer) != nil {
-		s.log.ErrorContext(ctx, "operation failed", "operation", method, "code", string(answer.Code), "error", err.Error())
+		s.log.ErrorContext(ctx, "operation failed",
+			telemetry.KeyOperation, method, telemetry.KeyCode, string(answer.Code), telemetry.KeyError, err.Error())
 	}
 }
 
@@ -134,6 +135,12 @@ func (s *Server) Methods() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Serves reports whether a request is for one of the operations.
+func (s *Server) Serves(r *http.Request) bool {
+	_, ok := s.ops[methodOf(r)]
+	return ok
 }
 
 // ServeHTTP implements http.Handler.
