@@ -322,6 +322,8 @@ func differs(want, got any, path string) string {
 
 func number(v any) float64 {
 	switch v := v.(type) {
+	case int:
+		return float64(v)
 	case int32:
 		return float64(v)
 	case int64:

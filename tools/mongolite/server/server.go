@@ -54,6 +54,9 @@ type Server struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
+	closing sync.Once
+	closed  error
+
 	mu    sync.Mutex
 	conns map[*conn]struct{}
 
@@ -100,8 +103,14 @@ func (s *Server) Failed() <-chan struct{} { return s.store.Failed() }
 func (s *Server) Err() error { return s.store.Err() }
 
 // Close ends all connections and closes the store. What was acknowledged is
-// on disk already; a command under way is interrupted.
+// on disk already; a command under way is interrupted. Further calls return
+// what the first did.
 func (s *Server) Close() error {
+	s.closing.Do(func() { s.closed = s.close() })
+	return s.closed
+}
+
+func (s *Server) close() error {
 	s.cancel()
 	err := s.listener.Close()
 	s.mu.Lock()
