@@ -1,4 +1,6 @@
-package telemetry
+// Package mongotrace makes spans of MongoDB's commands. It stands apart from
+// telemetry so that programs without a database do not carry the driver.
+package mongotrace
 
 import (
 	"context"
@@ -16,15 +18,15 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// MongoMonitor returns a monitor that makes a client span of each command, named
+// Monitor returns a monitor that makes a client span of each command, named
 // by OpenTelemetry's conventions for MongoDB ("find events"). Commands
 // themselves are not recorded: they hold what users entered.
-func MongoMonitor(tracing trace.TracerProvider) *event.CommandMonitor {
-	m := &mongoMonitor{tracer: tracing.Tracer("boxoffice/shared/telemetry")}
+func Monitor(tracing trace.TracerProvider) *event.CommandMonitor {
+	m := &monitor{tracer: tracing.Tracer("boxoffice/shared/telemetry/mongotrace")}
 	return &event.CommandMonitor{Started: m.started, Succeeded: m.succeeded, Failed: m.failed}
 }
 
-type mongoMonitor struct {
+type monitor struct {
 	tracer trace.Tracer
 	spans  sync.Map // commandID: trace.Span
 }
@@ -36,7 +38,7 @@ type commandID struct {
 	request    int64
 }
 
-func (m *mongoMonitor) started(ctx context.Context, e *event.CommandStartedEvent) {
+func (m *monitor) started(ctx context.Context, e *event.CommandStartedEvent) {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return // the driver's own: handshakes, heartbeats, closing sessions
 	}
@@ -55,13 +57,13 @@ func (m *mongoMonitor) started(ctx context.Context, e *event.CommandStartedEvent
 	m.spans.Store(commandID{e.ConnectionID, e.RequestID}, span)
 }
 
-func (m *mongoMonitor) succeeded(_ context.Context, e *event.CommandSucceededEvent) {
+func (m *monitor) succeeded(_ context.Context, e *event.CommandSucceededEvent) {
 	if span := m.take(e.CommandFinishedEvent); span != nil {
 		span.End()
 	}
 }
 
-func (m *mongoMonitor) failed(_ context.Context, e *event.CommandFailedEvent) {
+func (m *monitor) failed(_ context.Context, e *event.CommandFailedEvent) {
 	span := m.take(e.CommandFinishedEvent)
 	if span == nil {
 		return
@@ -77,7 +79,7 @@ func (m *mongoMonitor) failed(_ context.Context, e *event.CommandFailedEvent) {
 	span.End()
 }
 
-func (m *mongoMonitor) take(e event.CommandFinishedEvent) trace.Span {
+func (m *monitor) take(e event.CommandFinishedEvent) trace.Span {
 	v, ok := m.spans.LoadAndDelete(commandID{e.ConnectionID, e.RequestID})
 	if !ok {
 		return nil
