@@ -1,6 +1,10 @@
+//go:build linux
+
 package main_test
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -28,4 +32,45 @@ func sourced(t *testing.T, path string) map[string]string {
 		}
 	}
 	return env
+}
+
+// listeners are the addresses at which a process accepts connections.
+func listeners(t *testing.T, pid int) []string {
+	t.Helper()
+	owned := map[string]bool{}
+	fds, err := filepath.Glob(procFile(pid, "fd/*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if target, err := os.Readlink(fd); err == nil {
+			owned[target] = true
+		}
+	}
+	var found []string
+	for _, table := range []string{"net/tcp", "net/tcp6"} {
+		for line := range strings.Lines(read(t, procFile(pid, table))) {
+			fields := strings.Fields(line) // sl, local, remote, state, ..., inode as the tenth
+			const listening = "0A"
+			if len(fields) > 9 && fields[3] == listening && owned["socket:["+fields[9]+"]"] {
+				found = append(found, address(t, fields[1]))
+			}
+		}
+	}
+	return found
+}
+
+// address reads one of the kernel's: bytes in the host's order, which is the
+// little one wherever these tests run, and the port, in hexadecimal.
+func address(t *testing.T, text string) string {
+	t.Helper()
+	ip, port, _ := strings.Cut(text, ":")
+	number, err := strconv.ParseUint(port, 16, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ip != "0100007F" {
+		return fmt.Sprintf("%s:%d", ip, number)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", number)
 }
