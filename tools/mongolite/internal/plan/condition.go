@@ -2,6 +2,8 @@ package plan
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 
 	"github.com/256dpi/lungo/bsonkit"
@@ -24,30 +26,49 @@ type span struct {
 	lo, hi storage.Edge
 }
 
-// collect adds the conditions that every matching document meets.
-func collect(filter bson.D, conds map[string][]condition) {
+// conditions are what every matching document meets, by path.
+type conditions struct {
+	known map[string][]condition
+	// said is all that the filter says of a path, whether it is understood or
+	// not.
+	said map[string]bson.D
+}
+
+func conditionsOf(filter bson.D) conditions {
+	c := conditions{map[string][]condition{}, map[string]bson.D{}}
+	c.collect(filter)
+	return c
+}
+
+func (c conditions) collect(filter bson.D) {
 	for _, e := range filter {
 		if e.Key == "$and" {
 			list, _ := e.Value.(bson.A)
 			for _, item := range list {
 				if d, ok := item.(bson.D); ok {
-					collect(d, conds)
+					c.collect(d)
 				}
 			}
 		}
 		if strings.HasPrefix(e.Key, "$") {
 			continue
 		}
-		ops, ok := e.Value.(bson.D)
-		if !ok || len(ops) == 0 || !strings.HasPrefix(ops[0].Key, "$") {
-			ops = bson.D{{Key: "$eq", Value: e.Value}}
-		}
-		for _, op := range ops {
-			if c, ok := understand(op.Key, op.Value); ok {
-				conds[e.Key] = append(conds[e.Key], c)
+		for _, op := range operators(e.Value) {
+			c.said[e.Key] = append(c.said[e.Key], op)
+			if known, ok := understand(op.Key, op.Value); ok {
+				c.known[e.Key] = append(c.known[e.Key], known)
 			}
 		}
 	}
+}
+
+// operators returns what {path: v} says, an equality in its short form too.
+func operators(v any) bson.D {
+	ops, ok := v.(bson.D)
+	if !ok || len(ops) == 0 || !strings.HasPrefix(ops[0].Key, "$") {
+		return bson.D{{Key: "$eq", Value: v}}
+	}
+	return ops
 }
 
 func understand(op string, v any) (condition, bool) {
@@ -68,12 +89,18 @@ func understand(op string, v any) (condition, bool) {
 	}
 	class, _ := bsonkit.Inspect(v)
 	s := &span{class, storage.ClassBound(class), storage.ClassBound(class + 1)}
-	switch op {
-	case "$eq":
+	if class == bsonkit.Number { // NaN is neither less nor greater than a number
+		s.lo = storage.Bound{Value: math.NaN(), After: true}
+	}
+	f, _ := v.(float64)
+	switch {
+	case op == "$eq", math.IsNaN(f) && (op == "$gte" || op == "$lte"):
 		return condition{points: []any{v}}, true
-	case "$gt", "$gte":
+	case math.IsNaN(f) && (op == "$gt" || op == "$lt"):
+		return condition{points: []any{}}, true
+	case op == "$gt", op == "$gte":
 		s.lo = storage.Bound{Value: v, After: op == "$gt"}
-	case "$lt", "$lte":
+	case op == "$lt", op == "$lte":
 		s.hi = storage.Bound{Value: v, After: op == "$lte"}
 	default:
 		return condition{}, false
@@ -224,7 +251,7 @@ func tighter(a, b storage.Edge, low bool) storage.Edge {
 // implied tells whether every document that meets the conditions matches the
 // filter of a partial index.
 // https://www.mongodb.com/docs/manual/core/index-partial/#query-coverage
-func implied(partial bson.D, conds map[string][]condition) bool {
+func implied(partial bson.D, conds conditions) bool {
 	for _, e := range partial {
 		if e.Key == "$and" {
 			list, _ := e.Value.(bson.A)
@@ -235,17 +262,20 @@ func implied(partial bson.D, conds map[string][]condition) bool {
 			}
 			continue
 		}
-		ops, ok := e.Value.(bson.D)
-		if !ok || len(ops) == 0 || !strings.HasPrefix(ops[0].Key, "$") {
-			ops = bson.D{{Key: "$eq", Value: e.Value}}
-		}
-		for _, op := range ops {
-			if !impliedBy(op, conds[e.Key]) {
+		for _, op := range operators(e.Value) {
+			if !impliedBy(op, conds.known[e.Key]) && !says(conds.said[e.Key], op) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// says tells whether op is among ops as it is.
+func says(ops bson.D, op bson.E) bool {
+	return slices.ContainsFunc(ops, func(o bson.E) bool {
+		return o.Key == op.Key && bsonkit.Compare(o.Value, op.Value) == 0
+	})
 }
 
 func impliedBy(op bson.E, conds []condition) bool {

@@ -11,6 +11,7 @@ package plan
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/256dpi/lungo/bsonkit"
 	"go.mongodb.org/mongo-driver/bson"
@@ -41,8 +42,7 @@ const maxPoints = 1000
 // that names no index is refused, as is one whose partial index does not hold
 // every document that can match.
 func Choose(indexes []*storage.Index, filter bson.D, sort *query.Sort, hint any) (*Plan, error) {
-	conds := map[string][]condition{}
-	collect(filter, conds)
+	conds := conditionsOf(filter)
 	var columns []bsonkit.Column
 	if sort != nil {
 		columns = sort.Columns()
@@ -70,7 +70,7 @@ func Choose(indexes []*storage.Index, filter bson.D, sort *query.Sort, hint any)
 	return best, nil
 }
 
-func hinted(indexes []*storage.Index, conds map[string][]condition, sort []bsonkit.Column, hint any) (*Plan, error) {
+func hinted(indexes []*storage.Index, conds conditions, sort []bsonkit.Column, hint any) (*Plan, error) {
 	pattern, _ := hint.(bson.D)
 	if len(pattern) == 1 && pattern[0].Key == "$natural" {
 		p := &Plan{Index: indexes[0], Ranges: []storage.Range{{}}}
@@ -90,7 +90,7 @@ func hinted(indexes []*storage.Index, conds map[string][]condition, sort []bsonk
 }
 
 // usable tells whether ix holds every document that can match.
-func usable(ix *storage.Index, conds map[string][]condition) bool {
+func usable(ix *storage.Index, conds conditions) bool {
 	if ix.Partial != nil && !implied(ix.Partial, conds) {
 		return false
 	}
@@ -100,20 +100,25 @@ func usable(ix *storage.Index, conds map[string][]condition) bool {
 	// A sparse index lacks the documents that have none of its columns, which
 	// a condition on one of them that null fails cannot match.
 	return slices.ContainsFunc(ix.Columns, func(c bsonkit.Column) bool {
-		return slices.ContainsFunc(conds[c.Path], func(c condition) bool { return !c.admitsNull() })
+		return slices.ContainsFunc(conds.known[c.Path], func(c condition) bool { return !c.admitsNull() })
 	})
 }
 
 // build returns the plan over ix and how good it is: each column fixed to
 // points counts most, then a range, then the sort.
-func build(ix *storage.Index, conds map[string][]condition, sort []bsonkit.Column) (*Plan, int, error) {
+func build(ix *storage.Index, conds conditions, sort []bsonkit.Column) (*Plan, int, error) {
 	p := &Plan{Index: ix, Ranges: []storage.Range{{}}}
 	prefixes := [][]byte{nil}
 	score, i := 0, 0
 	single := 0 // leading columns fixed to one value each
 	for ; i < len(ix.Columns); i++ {
 		column := ix.Columns[i]
-		points, spans := resolve(conds[column.Path], ix.Multikey)
+		// Columns through one array have keys for each of its elements alone,
+		// and another element may meet each condition.
+		if ix.Multikey && slices.ContainsFunc(ix.Columns[:i], func(c bsonkit.Column) bool { return root(c) == root(column) }) {
+			break
+		}
+		points, spans := resolve(conds.known[column.Path], ix.Multikey)
 		if points == nil && spans == nil || len(points)*len(prefixes) > maxPoints {
 			break
 		}
@@ -148,16 +153,22 @@ func build(ix *storage.Index, conds map[string][]condition, sort []bsonkit.Colum
 	if i == len(ix.Columns) && single == i && ix.Unique {
 		score += 100 // one document at most
 	}
-	p.Sorted, p.Reverse = serves(ix, conds, single, sort)
+	p.Sorted, p.Reverse = serves(ix, single, sort)
 	if p.Sorted {
 		score += 2
 	}
 	return p, score, nil
 }
 
+// root returns the field of the document at which a column begins.
+func root(c bsonkit.Column) string {
+	name, _, _ := strings.Cut(c.Path, ".")
+	return name
+}
+
 // serves tells whether a walk through ix yields the order of sort, and whether
 // backwards. Columns fixed to one value do not count on either side.
-func serves(ix *storage.Index, conds map[string][]condition, single int, sort []bsonkit.Column) (ok, reverse bool) {
+func serves(ix *storage.Index, single int, sort []bsonkit.Column) (ok, reverse bool) {
 	if len(sort) == 0 || ix.Multikey {
 		return false, false
 	}

@@ -37,6 +37,7 @@ type Index struct {
 	IndexSpec
 	Columns []bsonkit.Column
 	Filter  *query.Filter // of Partial, nil without
+	paths   [][]string    // of Columns
 }
 
 func newIndex(spec IndexSpec) (*Index, error) {
@@ -45,6 +46,9 @@ func newIndex(spec IndexSpec) (*Index, error) {
 		return nil, mongoerr.New(mongoerr.CannotCreateIndex, "%s", err)
 	}
 	ix := &Index{IndexSpec: spec, Columns: columns}
+	for _, c := range columns {
+		ix.paths = append(ix.paths, strings.Split(c.Path, "."))
+	}
 	if spec.Partial != nil {
 		vars, err := query.NewVars(timeZero, nil)
 		if err != nil {
@@ -87,41 +91,29 @@ func (ix *Index) entries(doc bson.D) (list []entry, multikey bool, err error) {
 			return nil, false, err
 		}
 	}
-	list = []entry{{}}
-	array, missing := "", true
-	for _, column := range ix.Columns {
-		v, _ := bsonkit.All(&doc, column.Path, true, true)
-		missing = missing && v == bsonkit.Missing
-		values := []any{v}
-		if a, ok := v.(bson.A); ok {
-			if array != "" {
-				return nil, false, mongoerr.New(mongoerr.CannotIndexParallelArrays, "cannot index parallel arrays [%s] [%s]", column.Path, array)
-			}
-			array, multikey = column.Path, true
-			if len(a) > 0 { // an empty array stands under itself
-				values = a
-			}
-		}
-		next := make([]entry, 0, len(list)*len(values))
-		for _, e := range list {
-			for _, v := range values {
-				key, err := appendColumn(slices.Clone(e.key), v, column.Reverse)
-				if err != nil {
-					return nil, false, err
-				}
-				next = append(next, entry{key, append(slices.Clone(e.values), v)})
-			}
-		}
-		list = next
+	rows, multikey, err := query.IndexKeys(doc, ix.paths)
+	if err != nil || ix.Sparse && !slices.ContainsFunc(rows, someValue) {
+		return nil, false, err
 	}
-	if ix.Sparse && missing {
-		return nil, false, nil
+	list = make([]entry, len(rows))
+	for i, values := range rows {
+		var key []byte
+		for j, v := range values {
+			if key, err = appendColumn(key, v, ix.Columns[j].Reverse); err != nil {
+				return nil, false, err
+			}
+		}
+		list[i] = entry{key, values}
 	}
 	if len(list) > 1 {
 		slices.SortFunc(list, func(a, b entry) int { return bytes.Compare(a.key, b.key) })
 		list = slices.CompactFunc(list, func(a, b entry) bool { return bytes.Equal(a.key, b.key) })
 	}
 	return list, multikey, nil
+}
+
+func someValue(row []any) bool {
+	return slices.ContainsFunc(row, func(v any) bool { return v != bsonkit.Missing })
 }
 
 func appendColumn(key []byte, v any, descending bool) ([]byte, error) {

@@ -1,0 +1,640 @@
+package indextest_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/256dpi/lungo/bsonkit"
+	"go.mongodb.org/mongo-driver/bson"
+
+	"boxoffice/tools/mongolite/internal/query"
+)
+
+var (
+	seed  = flag.Uint64("seed", 1, "of the random cases")
+	cases = flag.Int("cases", 10000, "how many random cases")
+)
+
+const perRound = 50
+
+// statement is a random find, update, insert or delete.
+type statement struct {
+	kind           string // find, update, findAndModify, insert, delete
+	filter, sort   bson.D
+	update         bson.D // or the document to insert
+	hint           string
+	skip, limit    int64
+	multi, upserts bool
+}
+
+// command returns what is sent for it. The hint, which only one of the
+// collections can obey, is left out unless it is asked for.
+func (s statement) command(coll string, hint bool) bson.D {
+	d := bson.D{{Key: s.kind, Value: coll}}
+	add := func(key string, v any) { d = append(d, bson.E{Key: key, Value: v}) }
+	switch s.kind {
+	case "find":
+		add("filter", s.filter)
+		if len(s.sort) > 0 {
+			add("sort", s.sort)
+		}
+		add("skip", s.skip)
+		add("limit", s.limit)
+		if s.hint != "" && hint {
+			add("hint", s.hint)
+		}
+	case "update":
+		add("updates", bson.A{bson.D{{Key: "q", Value: s.filter}, {Key: "u", Value: s.update}, {Key: "multi", Value: s.multi}, {Key: "upsert", Value: s.upserts}}})
+	case "findAndModify":
+		add("query", s.filter)
+		add("sort", s.sort)
+		add("update", s.update)
+		add("new", true)
+	case "insert":
+		add("documents", bson.A{s.update})
+	case "delete":
+		add("deletes", bson.A{bson.D{{Key: "q", Value: s.filter}, {Key: "limit", Value: int32(0)}}})
+	}
+	return d
+}
+
+// world is one collection with indexes, one without, and the model.
+type world struct {
+	c       *client
+	name    string
+	docs    []bson.D
+	indexes []*index
+	count   tally
+	bytes   map[*bson.E]string // of documents, by their first field
+}
+
+// raw returns a document's bytes.
+func (w *world) raw(doc bson.D) string {
+	raw, ok := w.bytes[&doc[0]]
+	if !ok {
+		b, err := bson.Marshal(doc)
+		if err != nil {
+			return err.Error()
+		}
+		raw = string(b)
+		w.bytes[&doc[0]] = raw
+	}
+	return raw
+}
+
+func (w *world) indexed() string { return w.name + "x" }
+func (w *world) plain() string   { return w.name + "p" }
+
+// newWorld fills the collections; some indexes are made before the documents
+// come, the others have to be built from them. Documents and indexes that do
+// not go together are left out.
+func newWorld(c *client, name string, docs []bson.D, indexes []*index, before int, count tally) (*world, error) {
+	w := &world{c: c, name: name, count: count, bytes: map[*bson.E]string{}}
+	for _, ix := range indexes[:before] {
+		if err := w.addIndex(ix); err != nil {
+			return w, err
+		}
+	}
+	for _, doc := range docs {
+		if err := w.run(statement{kind: "insert", update: doc}); err != nil {
+			return w, err
+		}
+	}
+	for _, ix := range indexes[before:] {
+		if err := w.addIndex(ix); err != nil {
+			return w, err
+		}
+	}
+	return w, w.verify()
+}
+
+func (w *world) drop() {
+	for _, coll := range []string{w.indexed(), w.plain()} {
+		_, _ = w.c.run(bson.D{{Key: "drop", Value: coll}})
+	}
+}
+
+// addIndex makes an index, unless the documents stand against it.
+func (w *world) addIndex(ix *index) error {
+	err := w.c.index(w.indexed(), ix.name, ix.key, ix.options...)
+	if ok, err := w.justified(err, append(slices.Clone(w.indexes), ix), w.docs, false); !ok {
+		return fmt.Errorf("create index %s: %w", ix.describe(), err)
+	} else if ok && err == nil {
+		w.indexes = append(w.indexes, ix)
+	}
+	return nil
+}
+
+func (ix *index) describe() string {
+	return text(append(bson.D{{Key: "key", Value: ix.key}}, ix.options...))
+}
+
+// justified tells whether the indexed collection was right to refuse, or not
+// to refuse, that docs become its documents. The error is nil if it accepted.
+func (w *world) justified(got error, indexes []*index, docs []bson.D, multi bool) (bool, error) {
+	codes, err := refusals(indexes, docs)
+	if err != nil {
+		return false, err
+	}
+	var refused *commandError
+	switch {
+	case got == nil && len(codes) == 0:
+		return true, nil
+	case got == nil:
+		return false, fmt.Errorf("it was accepted, but an index has to refuse it with %v", codes)
+	case !errors.As(got, &refused):
+		return false, got
+	case slices.Contains(codes, refused.Code), multi && refused.Code == 11000: // two may clash on the way only
+		return true, got
+	case refused.Code == 171 && slices.ContainsFunc(indexes, (*index).numbered):
+		return true, got
+	}
+	return false, fmt.Errorf("it was refused: %w, but no index stands against it", got)
+}
+
+// run runs a statement everywhere and returns how the answers differ.
+func (w *world) run(s statement) error {
+	if s.kind == "find" {
+		return w.find(s)
+	}
+	next, refused, err := w.model(s)
+	if errors.Is(err, errNoID) { // it would be a new one each time
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	got, gotErr := w.c.run(s.command(w.indexed(), true))
+	if refused != nil {
+		if gotErr == nil {
+			return fmt.Errorf("the model refuses it (%w), the server does not: %s", refused, text(got))
+		}
+		if _, err := w.c.run(s.command(w.plain(), false)); err == nil {
+			return errors.New("without an index it is not refused")
+		}
+		return w.verify()
+	}
+	ok, why := w.justified(gotErr, w.indexes, next, s.multi)
+	switch {
+	case !ok:
+		return why
+	case gotErr != nil: // and nothing changed
+		w.count["refused by an index"]++
+		return w.verify()
+	}
+	want, err := w.c.run(s.command(w.plain(), false))
+	if err != nil {
+		return fmt.Errorf("without an index: %w", err)
+	}
+	if !same(got, want) {
+		return fmt.Errorf("with indexes it answers %s, without %s", text(got), text(want))
+	}
+	w.docs = next
+	return w.verify()
+}
+
+// model returns the documents after a statement, and the error if it has to
+// be refused.
+func (w *world) model(s statement) (next []bson.D, refused, err error) {
+	next = slices.Clone(w.docs)
+	if s.kind == "insert" {
+		return append(next, s.update), nil, nil
+	}
+	found, err := matching(s.filter, w.docs, w.count)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.kind == "findAndModify" {
+		if found, _, err = sorted(s.sort, found); err != nil {
+			return nil, nil, err
+		}
+		found = found[:min(1, len(found))]
+	}
+	for _, doc := range found {
+		i := slices.IndexFunc(next, sameID(doc))
+		if s.kind == "delete" {
+			next = slices.Delete(next, i, i+1)
+			continue
+		}
+		if next[i], err = changed(s.update, s.filter, doc, false, w.count); errors.Is(err, errModels) {
+			return nil, nil, err
+		} else if err != nil {
+			return w.docs, err, nil
+		}
+	}
+	if len(found) == 0 && s.upserts {
+		doc, err := upserted(s, w.count)
+		if errors.Is(err, errModels) || errors.Is(err, errNoID) {
+			return nil, nil, err
+		} else if err != nil {
+			return w.docs, err, nil
+		}
+		if slices.ContainsFunc(w.docs, sameID(doc)) {
+			return w.docs, errors.New("its _id is taken"), nil
+		}
+		next = append(next, doc)
+	}
+	return next, nil, nil
+}
+
+func sameID(doc bson.D) func(bson.D) bool {
+	return func(d bson.D) bool { return bsonkit.Compare(d[0].Value, doc[0].Value) == 0 }
+}
+
+// find compares the answers with the model's: the same documents, each once,
+// and the same sequence of sort keys; which of several equal ones comes first
+// is nobody's promise.
+func (w *world) find(s statement) error {
+	matches, err := matching(s.filter, w.docs, w.count)
+	if err != nil {
+		return err
+	}
+	want, order := matches, (*query.Sort)(nil)
+	if len(s.sort) > 0 {
+		if want, order, err = sorted(s.sort, matches); err != nil {
+			return err
+		}
+	}
+	want = want[min(int(s.skip), len(want)):]
+	if s.limit > 0 {
+		want = want[:min(int(s.limit), len(want))]
+	}
+	for _, coll := range []string{w.plain(), w.indexed()} {
+		got, err := w.c.documents(s.command(coll, coll == w.indexed()))
+		if err != nil {
+			return fmt.Errorf("%s: %w", coll, err)
+		}
+		if err := w.equivalent(got, want, matches, order); err != nil {
+			return fmt.Errorf("%s: %w", map[bool]string{true: "with indexes", false: "without an index"}[coll == w.indexed()], err)
+		}
+	}
+	return nil
+}
+
+func (w *world) equivalent(got, want, matches []bson.D, order *query.Sort) error {
+	if len(got) != len(want) {
+		return fmt.Errorf("%d documents %v, want %d %v", len(got), ids(got), len(want), ids(want))
+	}
+	seen := map[string]bool{}
+	for i, doc := range got {
+		id := name(doc[0].Value)
+		if seen[id] {
+			return fmt.Errorf("the document %s came twice", id)
+		}
+		seen[id] = true
+		if raw := w.raw(doc); !slices.ContainsFunc(matches, func(m bson.D) bool { return w.raw(m) == raw }) {
+			return fmt.Errorf("%s is none of those that match", text(doc))
+		}
+		if order != nil && order.Compare(doc, want[i]) != 0 {
+			return fmt.Errorf("at place %d stands %s, want %s; the order is %v, want %v", i, text(doc), text(want[i]), ids(got), ids(want))
+		}
+	}
+	return nil
+}
+
+func ids(docs []bson.D) (list []any) {
+	for _, d := range docs {
+		list = append(list, d[0].Value)
+	}
+	return list
+}
+
+// verify compares the collections with the model.
+func (w *world) verify() error {
+	want := make([]string, len(w.docs))
+	for i, doc := range w.docs {
+		want[i] = w.raw(doc)
+	}
+	slices.Sort(want)
+	for _, coll := range []string{w.plain(), w.indexed()} {
+		got, err := w.c.raws(bson.D{{Key: "find", Value: coll}})
+		if err != nil {
+			return err
+		}
+		slices.Sort(got)
+		if slices.Equal(got, want) {
+			continue
+		}
+		for i := range max(len(got), len(want)) {
+			if i >= len(got) || i >= len(want) || got[i] != want[i] {
+				return fmt.Errorf("%s holds other documents than the model, as %s and %s", coll, readable(got, i), readable(want, i))
+			}
+		}
+	}
+	return nil
+}
+
+func readable(list []string, i int) string {
+	if i >= len(list) {
+		return "none"
+	}
+	return bson.Raw(list[i]).String()
+}
+
+// verifyIndexes walks every index from end to end: it has to hold the
+// documents that belong to it, at as many keys as the model says.
+func (w *world) verifyIndexes() error {
+	for _, ix := range w.indexes {
+		filter := bson.D{}
+		if ix.partial != nil {
+			filter = ix.partial.Source()
+		}
+		var want []any
+		keys := 0
+		for _, doc := range w.docs {
+			list, _, err := ix.keys(doc)
+			if err != nil {
+				return err
+			}
+			if keys += len(list); len(list) > 0 || ix.numbered() && !ix.sparse {
+				want = append(want, doc[0].Value)
+			}
+		}
+		cmd := bson.D{{Key: "find", Value: w.indexed()}, {Key: "filter", Value: filter}, {Key: "hint", Value: ix.name}}
+		docs, err := w.c.documents(cmd)
+		if err != nil {
+			return fmt.Errorf("index %s: %w", ix.describe(), err)
+		}
+		if got := ids(docs); !equalSets(got, want) && !(ix.numbered() && (ix.sparse || ix.partial != nil)) {
+			return fmt.Errorf("index %s holds the documents %v, want %v", ix.describe(), got, want)
+		}
+		reply, err := w.c.run(bson.D{{Key: "explain", Value: cmd}})
+		if err != nil {
+			return err
+		}
+		got, _ := at(reply, "executionStats", "totalKeysExamined").(int32)
+		if plan := at(reply, "queryPlanner", "winningPlan").(bson.D); at(plan, "inputStage", "indexBounds") == nil && !ix.numbered() && int(got) != keys {
+			return fmt.Errorf("index %s has %d entries, want %d", ix.describe(), got, keys)
+		}
+	}
+	return nil
+}
+
+func name(v any) string { return fmt.Sprintf("%T %v", v, v) }
+
+func equalSets(a, b []any) bool {
+	set := func(list []any) (names []string) {
+		for _, v := range list {
+			names = append(names, name(v))
+		}
+		slices.Sort(names)
+		return names
+	}
+	return slices.Equal(set(a), set(b))
+}
+
+// TestDifferential is the same answer with indexes, without, and by the model,
+// ten thousand times. -seed and -cases choose others.
+func TestDifferential(t *testing.T) {
+	addr := startServer(t)
+	total := tally{}
+	t.Cleanup(func() {
+		for _, name := range sortedKeys(total) {
+			t.Logf("%8d %s", total[name], name)
+		}
+	})
+	const shards = 4
+	var mu sync.Mutex // guards total
+	for shard := range shards {
+		t.Run(fmt.Sprint("shard=", shard), func(t *testing.T) {
+			t.Parallel()
+			c, count := dial(t, addr), tally{}
+			for round := shard; round*perRound < *cases && !t.Failed(); round += shards {
+				g := gen{rand.New(rand.NewPCG(*seed, uint64(round))), ""}
+				g.flat = pick(g, "", "b", "bc", "abc", "abc")
+				runRound(t, c, g, round, count)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for name, n := range count {
+				total[name] += n
+			}
+		})
+	}
+}
+
+func sortedKeys(m tally) (names []string) {
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func runRound(t *testing.T, c *client, g gen, round int, count tally) {
+	var docs []bson.D
+	for i := range 10 + g.IntN(25) {
+		docs = append(docs, g.document(int32(i)))
+	}
+	var indexes []*index
+	for i := range 1 + g.IntN(5) {
+		key, options := g.index()
+		ix, err := newIndex(fmt.Sprintf("ix%d", i), key, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(indexes, func(o *index) bool { return same(o.key, key) }) {
+			indexes = append(indexes, ix)
+		}
+	}
+	w, err := newWorld(c, fmt.Sprintf("r%d", round), docs, indexes, g.IntN(len(indexes)+1), count)
+	if err != nil {
+		t.Errorf("seed %d, round %d, at the start: %v", *seed, round, err)
+		return
+	}
+	for i := range perRound {
+		s := w.random(g, int32(1000+i))
+		docs := slices.Clone(w.docs)
+		err := w.run(s)
+		if err == nil && i%10 == 9 {
+			err = w.verifyIndexes()
+		}
+		if err != nil {
+			t.Errorf("seed %d, round %d, case %d (-run TestDifferential -seed %d): %v\n%s", *seed, round, i, *seed, err, minimal(c, w.name, docs, w.indexes, s))
+			return
+		}
+		if s.kind == "find" && i%5 == 0 {
+			w.countPlan(s)
+		}
+	}
+	w.drop()
+}
+
+// countPlan notes how a find is planned, so that it shows if the cases do not
+// reach the indexes.
+func (w *world) countPlan(s statement) {
+	reply, err := w.c.run(bson.D{{Key: "explain", Value: s.command(w.indexed(), true)}, {Key: "verbosity", Value: "queryPlanner"}})
+	if err != nil {
+		return
+	}
+	p := readPlan(reply)
+	switch {
+	case p.stage == "IXSCAN" && p.sorts:
+		w.count["plan: IXSCAN and SORT"]++
+	case p.stage == "IXSCAN" && len(s.sort) > 0:
+		w.count["plan: IXSCAN in order"]++
+	default:
+		w.count["plan: "+p.stage]++
+	}
+}
+
+// minimal takes away what a failure does not need and returns the rest.
+func minimal(c *client, name string, docs []bson.D, indexes []*index, s statement) string {
+	n := 0
+	fails := func(docs []bson.D, indexes []*index, s statement) error {
+		n++
+		w, err := newWorld(c, fmt.Sprintf("%sm%d", name, n), docs, indexes, 0, tally{})
+		defer w.drop()
+		if err == nil {
+			err = w.run(s)
+		}
+		if err == nil {
+			err = w.verifyIndexes()
+		}
+		return err
+	}
+	if fails(docs, indexes, s) == nil {
+		return "it does not fail on fresh collections: " + describe(docs, indexes, s)
+	}
+	shrink := func(length int, without func(int) bool) {
+		for i := length - 1; i >= 0; i-- {
+			without(i)
+		}
+	}
+	shrink(len(docs), func(i int) bool {
+		fewer := slices.Delete(slices.Clone(docs), i, i+1)
+		if fails(fewer, indexes, s) == nil {
+			return false
+		}
+		docs = fewer
+		return true
+	})
+	shrink(len(indexes), func(i int) bool {
+		fewer := slices.Delete(slices.Clone(indexes), i, i+1)
+		if fails(docs, fewer, s) == nil {
+			return false
+		}
+		indexes = fewer
+		return true
+	})
+	for _, part := range []*bson.D{&s.filter, &s.sort} {
+		shrink(len(*part), func(i int) bool {
+			whole := *part
+			if *part = slices.Delete(slices.Clone(whole), i, i+1); fails(docs, indexes, s) == nil {
+				*part = whole
+				return false
+			}
+			return true
+		})
+	}
+	for d := range docs {
+		shrink(len(docs[d])-1, func(i int) bool {
+			whole := docs[d]
+			if docs[d] = slices.Delete(slices.Clone(whole), i+1, i+2); fails(docs, indexes, s) == nil {
+				docs[d] = whole
+				return false
+			}
+			return true
+		})
+	}
+	return fmt.Sprintf("minimal: %s\n%v", describe(docs, indexes, s), fails(docs, indexes, s))
+}
+
+func describe(docs []bson.D, indexes []*index, s statement) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", text(s.command("c", true)))
+	for _, ix := range indexes {
+		fmt.Fprintf(&b, "  index %s %s\n", ix.name, ix.describe())
+	}
+	for _, d := range docs {
+		fmt.Fprintf(&b, "  %s\n", text(d))
+	}
+	return b.String()
+}
+
+// random is a statement fit for the documents as they are now.
+func (w *world) random(g gen, fresh int32) statement {
+	switch n := g.IntN(20); {
+	case n < 11:
+		s := statement{kind: "find", filter: g.filter(2)}
+		if g.IntN(2) == 0 {
+			if s.sort = g.sort(); len(w.indexes) > 0 && g.IntN(2) == 0 {
+				s.sort = w.sortBy(g)
+			}
+			s.skip, s.limit = int64(g.IntN(2)*g.IntN(4)), int64(g.IntN(2)*g.IntN(8))
+		}
+		if ix := w.anyIndex(g); ix != nil && !ix.sparse && ix.partial == nil && g.IntN(4) == 0 {
+			s.hint = ix.name
+		}
+		return s
+	case n < 12:
+		return statement{kind: "delete", filter: bson.D{{Key: "_id", Value: int32(g.IntN(40))}}}
+	case n < 14:
+		return statement{kind: "insert", update: g.document(fresh)}
+	}
+	s := statement{kind: "update", filter: g.filter(1), update: g.update(true), upserts: g.IntN(3) == 0}
+	found, err := matching(s.filter, w.docs, tally{})
+	operators := len(s.update) > 0 && strings.HasPrefix(s.update[0].Key, "$")
+	switch {
+	case err != nil:
+	case len(found) == 0 && s.upserts:
+		s.nameUpsert(fresh)
+	case len(found) > 1 && (g.IntN(2) == 0 || !operators):
+		// Which one an update takes of several is nobody's promise, but with an
+		// order it is.
+		s.kind, s.upserts = "findAndModify", false
+		s.sort = append(slices.DeleteFunc(g.sort(), func(e bson.E) bool { return e.Key == "_id" }), bson.E{Key: "_id", Value: int32(1)})
+	case len(found) > 1 || operators && g.IntN(2) == 0:
+		s.multi = true
+	}
+	return s
+}
+
+// nameUpsert gives the document that may be inserted an _id, so that it is the
+// same everywhere.
+func (s *statement) nameUpsert(id int32) {
+	f, err := compile(s.filter)
+	if err != nil {
+		return
+	}
+	base, err := query.UpsertBase(f)
+	if err != nil || slices.ContainsFunc(base, func(e bson.E) bool { return e.Key == "_id" }) {
+		return
+	}
+	e := bson.E{Key: "_id", Value: id}
+	if len(s.update) == 0 || !strings.HasPrefix(s.update[0].Key, "$") {
+		s.update = append(bson.D{e}, s.update...)
+		return
+	}
+	for i, op := range s.update {
+		if op.Key == "$setOnInsert" {
+			s.update[i].Value = append(op.Value.(bson.D), e)
+			return
+		}
+	}
+	s.update = append(s.update, bson.E{Key: "$setOnInsert", Value: bson.D{e}})
+}
+
+// sortBy is the order of an index, forwards or backwards, or a part of it.
+func (w *world) sortBy(g gen) bson.D {
+	key, turn := slices.Clone(w.anyIndex(g).key), pick(g, int32(1), int32(-1))
+	from := g.IntN(len(key))
+	key = key[from : from+1+g.IntN(len(key)-from)]
+	for i := range key {
+		key[i].Value = key[i].Value.(int32) * turn
+	}
+	return key
+}
+
+func (w *world) anyIndex(g gen) *index {
+	if len(w.indexes) == 0 {
+		return nil
+	}
+	return w.indexes[g.IntN(len(w.indexes))]
+}
