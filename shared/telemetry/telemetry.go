@@ -14,7 +14,6 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // Config is read from the environment, under OpenTelemetry's own names. The
@@ -27,14 +26,15 @@ type Config struct {
 // Tracing makes spans and sends them off. The zero value is not usable.
 type Tracing struct {
 	trace.TracerProvider
-	sdk *sdktrace.TracerProvider // nil when traces go nowhere
+	sdk *sdktrace.TracerProvider
 }
 
 // Open returns the tracing of one program. It does not wait for the collector:
 // one that is away loses traces and nothing else.
 func Open(ctx context.Context, cfg Config, service, instance string) (*Tracing, error) {
 	if cfg.Endpoint == "" {
-		return &Tracing{TracerProvider: noop.NewTracerProvider()}, nil
+		// Ids are made all the same: clients and logs are told them.
+		return New(service, instance, 0), nil
 	}
 	exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithTimeout(5*time.Second))
 	if err != nil {
@@ -43,26 +43,22 @@ func Open(ctx context.Context, cfg Config, service, instance string) (*Tracing, 
 	return New(service, instance, cfg.Share, sdktrace.WithBatcher(exporter, sdktrace.WithBatchTimeout(time.Second))), nil
 }
 
-// New returns tracing over an exporter of the caller's. Of the traces that begin
+// New returns tracing over exporters of the caller's. Of the traces that begin
 // here that share is kept; those that come from elsewhere follow their parent.
-func New(service, instance string, share float64, exporter sdktrace.TracerProviderOption) *Tracing {
-	sdk := sdktrace.NewTracerProvider(
-		exporter,
+func New(service, instance string, share float64, exporters ...sdktrace.TracerProviderOption) *Tracing {
+	sdk := sdktrace.NewTracerProvider(append(exporters,
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(share))),
 		sdktrace.WithResource(resource.NewWithAttributes(semconv.SchemaURL,
 			semconv.ServiceName(service),
 			semconv.ServiceInstanceID(instance),
 			attribute.String("service.namespace", "boxoffice"),
 		)),
-	)
+	)...)
 	return &Tracing{TracerProvider: sdk, sdk: sdk}
 }
 
 // Flush sends what has not been sent. Spans that end later are lost.
 func (t *Tracing) Flush(ctx context.Context) error {
-	if t.sdk == nil {
-		return nil
-	}
 	if err := t.sdk.Shutdown(ctx); err != nil {
 		return fmt.Errorf("flush traces: %w", err)
 	}

@@ -1,0 +1,64 @@
+// Command gateway is the edge: the one program that clients talk to. It limits
+// and checks requests, knows who asks, and hands each to the app that answers.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"boxoffice/shared/app"
+	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/lifecycle"
+	"boxoffice/shared/redisconn"
+	"boxoffice/shared/rpc"
+	"boxoffice/shared/sessioncache"
+	"boxoffice/shared/token"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Getenv, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gateway:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
+	return app.Run(ctx, "gateway", portOf(getenv), stdout, wire)
+}
+
+func wire(_ context.Context, a *app.App, cfg Config) error {
+	client, err := redisconn.Open(redisconn.Config{Addr: cfg.RedisAddr, Tracing: a.Tracing})
+	if err != nil {
+		return err
+	}
+	a.Use(lifecycle.Part{Name: "redis", Stop: func(context.Context) error { return client.Close() }})
+
+	keys := NewKeyring(time.Now, func(ctx context.Context) (token.KeySet, error) {
+		return rpc.Call(ctx, a.Client, authapi.FetchKeys, rpc.Nothing{})
+	})
+	a.Background(lifecycle.Part{Name: "keys", Run: keys.Run})
+
+	// Redis is not among the checks: without it the gateway is slower, not down.
+	a.Check("sidecar", a.SidecarProbe())
+	a.Check("auth", keys.Check)
+
+	server := NewServer(cfg, Deps{
+		Log:     a.Log,
+		Tracing: a.Tracing,
+		Calls:   a.Client,
+		Cache:   sessioncache.New(client, newID),
+		Keys:    keys,
+		Ready:   a.Readiness(),
+		Now:     time.Now,
+	})
+	a.Listen(server.Part(a.Addr()))
+	return nil
+}

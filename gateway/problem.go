@@ -1,0 +1,123 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"go.opentelemetry.io/otel/trace"
+
+	"boxoffice/shared/apperr"
+)
+
+const problemType = "application/problem+json"
+
+// problem is an error as clients see it (RFC 9457).
+type problem struct {
+	Type     string         `json:"type"`
+	Title    string         `json:"title"`
+	Status   int            `json:"status"`
+	Detail   string         `json:"detail"`
+	Instance string         `json:"instance"`
+	Code     string         `json:"code"`
+	TraceID  string         `json:"traceId"`
+	Errors   []apperr.Field `json:"errors,omitempty"`
+
+	retryAfter time.Duration
+}
+
+// problemOf judges any error: one of ours, one of Fiber's, or one that nobody
+// expected, which is told to nobody.
+func problemOf(err error) problem {
+	if e, ok := errors.AsType[*fiber.Error](err); ok {
+		return refusedByFiber(e.Code)
+	}
+	e := apperr.From(err)
+	p := newProblem(statusOf(e.Code), e.Reason, e.Message)
+	p.Errors = e.Fields
+	p.retryAfter = e.RetryAfter
+	return p
+}
+
+func newProblem(status int, code, detail string) problem {
+	return problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
+}
+
+func statusOf(code apperr.Code) int {
+	switch code {
+	case apperr.Invalid:
+		return http.StatusBadRequest
+	case apperr.Unauthenticated:
+		return http.StatusUnauthorized
+	case apperr.Forbidden:
+		return http.StatusForbidden
+	case apperr.NotFound:
+		return http.StatusNotFound
+	case apperr.Conflict:
+		return http.StatusConflict
+	case apperr.PreconditionFailed:
+		return http.StatusPreconditionFailed
+	case apperr.Unprocessable:
+		return http.StatusUnprocessableEntity
+	case apperr.RateLimited:
+		return http.StatusTooManyRequests
+	case apperr.Unavailable:
+		return http.StatusServiceUnavailable
+	case apperr.Timeout:
+		return http.StatusGatewayTimeout
+	case apperr.Internal:
+	}
+	return http.StatusInternalServerError
+}
+
+// refusedByFiber words what Fiber and fasthttp refuse themselves. Their texts may
+// quote the request.
+func refusedByFiber(status int) problem {
+	switch status {
+	case http.StatusNotFound:
+		return newProblem(status, "not_found", "There is nothing here.")
+	case http.StatusMethodNotAllowed:
+		return newProblem(status, "method_not_allowed", "The method is not allowed here.")
+	case http.StatusNotAcceptable:
+		return newProblem(status, "not_acceptable", "Answers are JSON.")
+	case http.StatusRequestTimeout, http.StatusBadGateway: // the latter is Fiber's word for a client's broken connection
+		return newProblem(http.StatusRequestTimeout, "request_timeout", "The request did not arrive in time.")
+	case http.StatusRequestEntityTooLarge:
+		return newProblem(status, "body_too_large", "The body must not be larger than 64 KiB.")
+	case http.StatusUnsupportedMediaType:
+		return newProblem(status, "unsupported_media_type", "The body must be application/json.")
+	case http.StatusRequestHeaderFieldsTooLarge:
+		return newProblem(status, "headers_too_large", "The headers must not be larger than 16 KiB.")
+	}
+	if status/100 == 4 {
+		return newProblem(http.StatusBadRequest, "invalid", "The request could not be understood.")
+	}
+	return newProblem(http.StatusInternalServerError, "internal", "Something went wrong on our side.")
+}
+
+// refuse answers with a problem.
+func (s *Server) refuse(c *fiber.Ctx, err error) error {
+	s.dress(c)
+	p := problemOf(err)
+	p.Instance = c.Path()
+	p.TraceID = trace.SpanContextFromContext(c.UserContext()).TraceID().String()
+	body, encodeErr := json.Marshal(p)
+	if encodeErr != nil {
+		return encodeErr
+	}
+	switch {
+	case p.Status == http.StatusUnauthorized:
+		c.Set(fiber.HeaderWWWAuthenticate, "Bearer")
+	case p.retryAfter > 0:
+		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(max(1, seconds(p.retryAfter))))
+	case p.Status == http.StatusTooManyRequests, p.Status == http.StatusServiceUnavailable:
+		c.Set(fiber.HeaderRetryAfter, "1")
+	}
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	c.Set(fiber.HeaderContentType, problemType)
+	c.Status(p.Status)
+	return c.Send(body)
+}
