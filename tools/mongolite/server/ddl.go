@@ -197,11 +197,16 @@ func createIndexes(c *call) (bson.D, error) {
 
 func isIDKey(key bson.D) bool { return len(key) == 1 && key[0].Key == "_id" }
 
+// The fields of an index's definition; background and ns do nothing in MongoDB either.
+const (
+	indexDoes  = "key name unique sparse partialFilterExpression expireAfterSeconds background v ns"
+	indexLacks = "collation hidden weights default_language language_override textIndexVersion 2dsphereIndexVersion bits min max wildcardProjection storageEngine clustered prepareUnique"
+)
+
 // readIndex checks the definition of an index.
 func readIndex(d bson.D) (spec storage.IndexSpec, err error) {
 	const name = "createIndexes.indexes"
-	does := []string{"key", "name", "unique", "sparse", "partialFilterExpression", "expireAfterSeconds", "background", "v", "ns"}
-	lacks := []string{"collation", "hidden", "weights", "default_language", "language_override", "textIndexVersion", "2dsphereIndexVersion", "bits", "min", "max", "wildcardProjection", "storageEngine", "clustered", "prepareUnique"}
+	does, lacks := strings.Fields(indexDoes), strings.Fields(indexLacks)
 	for _, e := range d {
 		if !slices.Contains(does, e.Key) && !slices.Contains(lacks, e.Key) {
 			return spec, mongoerr.New(mongoerr.InvalidIndexSpecification, "The field '%s' is not valid for an index specification.", e.Key)

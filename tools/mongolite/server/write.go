@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/256dpi/lungo/bsonkit"
 	"go.mongodb.org/mongo-driver/bson"
@@ -228,6 +229,14 @@ func withID(doc bson.D) (bson.D, error) {
 	return doc, nil
 }
 
+// The fields of the statements of an update and a delete.
+const (
+	updateDoes  = "q u multi upsert arrayFilters hint"
+	updateLacks = "c collation"
+	deleteDoes  = "q limit hint"
+	deleteLacks = "collation"
+)
+
 // checkFields refuses the unknown fields of a statement.
 func checkFields(command string, doc bson.D, does, lacks []string) error {
 	for _, e := range doc {
@@ -282,14 +291,8 @@ type change struct {
 func (c *call) readUpdate(doc bson.D) (ch change, err error) {
 	const name = "update.updates"
 	ch.check = c.interrupted
-	if err = checkFields(name, doc, []string{"q", "u", "c", "multi", "upsert", "arrayFilters", "hint"}, []string{"collation"}); err != nil {
+	if err = checkFields(name, doc, strings.Fields(updateDoes), strings.Fields(updateLacks)); err != nil {
 		return ch, err
-	}
-	vars := c.vars
-	if constants, err := field[bson.D](name, doc, "c"); err != nil {
-		return ch, err
-	} else if constants != nil {
-		return ch, mongoerr.Unsupported("%s.c", name)
 	}
 	if ch.multi, err = flag(name, doc, "multi", false); err != nil {
 		return ch, err
@@ -308,7 +311,7 @@ func (c *call) readUpdate(doc bson.D) (ch change, err error) {
 	if ch.multi && c.retry {
 		return ch, errRetryMulti
 	}
-	if ch.update, err = query.CompileUpdate(u, arrayFilters, vars); err != nil {
+	if ch.update, err = query.CompileUpdate(u, arrayFilters, c.vars); err != nil {
 		return ch, err
 	}
 	if ch.multi && ch.update.Kind() == query.ReplacementUpdate {
@@ -414,7 +417,7 @@ func remove(c *call) (bson.D, error) {
 	}
 	return c.runEach(docs, never, func(coll *storage.Collection, i int, doc bson.D) (bson.D, error) {
 		const name = "delete.deletes"
-		if err := checkFields(name, doc, []string{"q", "limit", "hint"}, []string{"collation"}); err != nil {
+		if err := checkFields(name, doc, strings.Fields(deleteDoes), strings.Fields(deleteLacks)); err != nil {
 			return nil, err
 		}
 		if _, ok := lookup(doc, "limit"); !ok {

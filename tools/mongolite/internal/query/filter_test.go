@@ -134,7 +134,7 @@ func TestFilterRefusals(t *testing.T) {
 		{"{'$expr': '$$nope'}", 17276, "nope"},
 		{"{'$jsonSchema': {'propertys': {}}}", mongoerr.FailedToParse, "propertys"},
 		{"{'$jsonSchema': {'properties': {'a': {'$ref': 'x'}}}}", mongoerr.FailedToParse, "$ref"},
-		{"{'a': {'$minKey': 1}}", mongoerr.BadValue, "minKey"},
+		{"{'a': {'$minKey': 1}}", mongoerr.NotImplemented, "minKey"},
 		{"{'a': [{'b': {'$maxKey': 1}}]}", mongoerr.BadValue, "maxKey"},
 		{"{'a': {'$undefined': true}}", mongoerr.BadValue, "undefined"},
 		{"{'a': {'$symbol': 'x'}}", mongoerr.BadValue, "symbol"},

@@ -114,7 +114,7 @@ func TestUpdateRefusals(t *testing.T) {
 		{updateTest{update: "{'b': 2, '$set': {'a': 1}}"}, mongoerr.DollarPrefixedFieldName, "$set"},
 		{updateTest{update: "{'$set': 1}"}, mongoerr.FailedToParse, "Modifiers operate on fields"},
 		{updateTest{update: "5"}, mongoerr.FailedToParse, "object or an array"},
-		{updateTest{update: "{'$set': {'a': {'$minKey': 1}}}"}, mongoerr.BadValue, "minKey"},
+		{updateTest{update: "{'$set': {'a': {'$minKey': 1}}}"}, mongoerr.NotImplemented, "minKey"},
 		{updateTest{update: "{'$set': {'a': 1}, '$inc': {'a': 1}}"}, mongoerr.ConflictingUpdateOperators, "Updating the path 'a' would create a conflict at 'a'"},
 		{updateTest{update: "{'$set': {'a': 1, 'a.b': 1}}"}, mongoerr.ConflictingUpdateOperators, "Updating the path 'a.b' would create a conflict at 'a'"},
 		{updateTest{update: "{'$set': {'a': 1}, '$unset': {'a.b': 1}}"}, mongoerr.ConflictingUpdateOperators, "conflict at 'a'"},

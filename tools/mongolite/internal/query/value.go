@@ -36,7 +36,7 @@ func checkValue(v any, depth int) error {
 		return nil
 	case primitive.Decimal128:
 		if _, _, err := v.BigInt(); err != nil {
-			return mongoerr.New(mongoerr.BadValue, "mongolite does not support the Decimal128 %s", v)
+			return mongoerr.Unsupported("the Decimal128 %s", v)
 		}
 		return nil
 	case bson.D:
@@ -54,7 +54,7 @@ func checkValue(v any, depth int) error {
 		}
 		return nil
 	}
-	return mongoerr.New(mongoerr.BadValue, "mongolite does not support values of type %s", refusedType(v))
+	return mongoerr.Unsupported("values of type %s", refusedType(v))
 }
 
 func refusedType(v any) string {

@@ -1,0 +1,26 @@
+package server
+
+import "strings"
+
+// CommandTable is what the server knows of a command, for the tests that hold
+// the docs against it.
+type CommandTable struct{ Does, Accepts, Lacks []string }
+
+// Lacks are the fields that the parts of commands have in MongoDB and not here.
+var Lacks = map[string][]string{
+	"createIndexes.indexes": strings.Fields(indexLacks),
+	"update.updates":        strings.Fields(updateLacks),
+	"delete.deletes":        strings.Fields(deleteLacks),
+}
+
+// Commands returns the tables of all commands by name.
+func Commands() map[string]CommandTable {
+	tables := map[string]CommandTable{}
+	for name, c := range newCommands() {
+		tables[name] = CommandTable{strings.Fields(c.does), strings.Fields(c.accepts), strings.Fields(c.lacks)}
+	}
+	return tables
+}
+
+// LackedByAll returns the fields that are refused in any command.
+func LackedByAll() []string { return strings.Fields(lackedByAll) }
