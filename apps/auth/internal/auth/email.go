@@ -1,0 +1,75 @@
+package auth
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+const (
+	maxEmail = 254 // code points
+	maxLocal = 64
+	maxLabel = 63
+)
+
+// NormalizeEmail returns the one form of an address by which accounts are told
+// apart: NFKC, lower-case, without spaces around it. Normalising again changes
+// nothing.
+func NormalizeEmail(s string) string {
+	s = strings.TrimSpace(fold(s))
+	// Lower-casing may undo the normal form, and the other way round.
+	for range 3 {
+		next := strings.TrimSpace(fold(s))
+		if next == s {
+			break
+		}
+		s = next
+	}
+	return s
+}
+
+func fold(s string) string { return norm.NFKC.String(strings.ToLower(norm.NFKC.String(s))) }
+
+// validEmail reports whether a normalised address can be one. Only mail that
+// arrives proves that it is one, so the shape is all that is asked for.
+func validEmail(s string) bool {
+	local, domain, ok := cutLast(s, '@')
+	if !ok || local == "" || utf8.RuneCountInString(local) > maxLocal || strings.ContainsRune(local, '@') {
+		return false
+	}
+	if strings.IndexFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) || r == utf8.RuneError }) >= 0 {
+		return false
+	}
+	labels := strings.Split(domain, ".")
+	if len(labels) < 2 {
+		return false
+	}
+	for _, label := range labels {
+		if !validLabel(label) {
+			return false
+		}
+	}
+	return true
+}
+
+func validLabel(s string) bool {
+	if s == "" || len(s) > maxLabel*utf8.UTFMax || utf8.RuneCountInString(s) > maxLabel || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	for _, r := range s {
+		if r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) {
+			return false
+		}
+	}
+	return true
+}
+
+func cutLast(s string, sep byte) (before, after string, ok bool) {
+	i := strings.LastIndexByte(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+1:], true
+}
