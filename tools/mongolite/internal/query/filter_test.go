@@ -135,14 +135,14 @@ func TestFilterRefusals(t *testing.T) {
 		{"{'$jsonSchema': {'propertys': {}}}", mongoerr.FailedToParse, "propertys"},
 		{"{'$jsonSchema': {'properties': {'a': {'$ref': 'x'}}}}", mongoerr.FailedToParse, "$ref"},
 		{"{'a': {'$minKey': 1}}", mongoerr.NotImplemented, "minKey"},
-		{"{'a': [{'b': {'$maxKey': 1}}]}", mongoerr.BadValue, "maxKey"},
-		{"{'a': {'$undefined': true}}", mongoerr.BadValue, "undefined"},
-		{"{'a': {'$symbol': 'x'}}", mongoerr.BadValue, "symbol"},
-		{"{'a': {'$code': 'x'}}", mongoerr.BadValue, "javascript"},
-		{"{'a': {'$code': 'x', '$scope': {}}}", mongoerr.BadValue, "javascriptWithScope"},
-		{"{'a': {'$dbPointer': {'$ref': 'a', '$id': {'$oid': '5f5f5f5f5f5f5f5f5f5f5f5f'}}}}", mongoerr.BadValue, "dbPointer"},
-		{"{'a': {'$numberDecimal': 'NaN'}}", mongoerr.BadValue, "NaN"},
-		{"{'a': {'$numberDecimal': '-Infinity'}}", mongoerr.BadValue, "Infinity"},
+		{"{'a': [{'b': {'$maxKey': 1}}]}", mongoerr.NotImplemented, "maxKey"},
+		{"{'a': {'$undefined': true}}", mongoerr.NotImplemented, "undefined"},
+		{"{'a': {'$symbol': 'x'}}", mongoerr.NotImplemented, "symbol"},
+		{"{'a': {'$code': 'x'}}", mongoerr.NotImplemented, "javascript"},
+		{"{'a': {'$code': 'x', '$scope': {}}}", mongoerr.NotImplemented, "javascriptWithScope"},
+		{"{'a': {'$dbPointer': {'$ref': 'a', '$id': {'$oid': '5f5f5f5f5f5f5f5f5f5f5f5f'}}}}", mongoerr.NotImplemented, "dbPointer"},
+		{"{'a': {'$numberDecimal': 'NaN'}}", mongoerr.NotImplemented, "NaN"},
+		{"{'a': {'$numberDecimal': '-Infinity'}}", mongoerr.NotImplemented, "Infinity"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.filter, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestCheckValue(t *testing.T) {
 		deep = bson.A{deep}
 	}
 	refused(t, query.CheckValue(deep), mongoerr.Overflow, "deep")
-	refused(t, query.CheckValue(bson.D{{Key: "a", Value: struct{}{}}}), mongoerr.BadValue, "unknown")
+	refused(t, query.CheckValue(bson.D{{Key: "a", Value: struct{}{}}}), mongoerr.NotImplemented, "unknown")
 	fine := bson.D{{Key: "a", Value: bson.A{nil, true, int32(1), int64(1), math.NaN(), "s", primitive.NewObjectID(),
 		primitive.DateTime(1), primitive.Timestamp{}, primitive.Binary{}, primitive.Regex{}, primitive.NewDecimal128(1, 1), bson.D{}}}}
 	if err := query.CheckValue(fine); err != nil {
