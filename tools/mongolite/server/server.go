@@ -34,11 +34,13 @@ type Config struct {
 	TestCommands bool
 	// ExpireEvery is how often expired documents are deleted; 0 means 10 s.
 	ExpireEvery time.Duration
-	// CacheBytes, MinFreeBytes and FS are the store's, see storage.Options.
-	CacheBytes   int64
-	MinFreeBytes uint64
-	FS           vfs.FS
-	Log          *slog.Logger // nil discards
+	// CacheBytes, MemTableBytes, MinFreeBytes and FS are the store's, see
+	// storage.Options.
+	CacheBytes    int64
+	MemTableBytes uint64
+	MinFreeBytes  uint64
+	FS            vfs.FS
+	Log           *slog.Logger // nil discards
 }
 
 // Server is a running server.
@@ -55,7 +57,11 @@ type Server struct {
 	wg     sync.WaitGroup
 
 	closing sync.Once
+<<<<<<< Updated upstream
 	closed  error
+=======
+	closed  error // what Close returned
+>>>>>>> Stashed changes
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
@@ -79,7 +85,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.store, err = storage.Open(storage.Options{
-		Dir: cfg.Data, CacheBytes: cfg.CacheBytes, MinFreeBytes: cfg.MinFreeBytes, FS: cfg.FS, Log: s.log,
+		Dir: cfg.Data, CacheBytes: cfg.CacheBytes, MemTableBytes: cfg.MemTableBytes, MinFreeBytes: cfg.MinFreeBytes, FS: cfg.FS, Log: s.log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, s.listener.Close())
@@ -103,8 +109,13 @@ func (s *Server) Failed() <-chan struct{} { return s.store.Failed() }
 func (s *Server) Err() error { return s.store.Err() }
 
 // Close ends all connections and closes the store. What was acknowledged is
+<<<<<<< Updated upstream
 // on disk already; a command under way is interrupted. Further calls return
 // what the first did.
+=======
+// on disk already; a command under way is interrupted. Close may be called
+// again and returns the same.
+>>>>>>> Stashed changes
 func (s *Server) Close() error {
 	s.closing.Do(func() { s.closed = s.close() })
 	return s.closed
@@ -120,9 +131,6 @@ func (s *Server) close() error {
 	s.mu.Unlock()
 	s.wg.Wait()
 	s.cursors.closeAll()
-	if s.store.Err() != nil { // its log cannot be closed, and the next start reads it as it is
-		return err
-	}
 	return errors.Join(err, s.store.Close())
 }
 

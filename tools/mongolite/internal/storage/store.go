@@ -22,7 +22,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -48,6 +50,9 @@ type Options struct {
 	Dir string
 	// CacheBytes is the size of the block cache; 0 means 256 MiB.
 	CacheBytes int64
+	// MemTableBytes is how much is kept in memory before it is written to a
+	// table; 0 means 64 MiB.
+	MemTableBytes uint64
 	// MinFreeBytes is the free space under which writes are refused with
 	// OutOfDiskSpace, so that what was accepted can still be flushed; 0 means
 	// 64 MiB.
@@ -60,7 +65,7 @@ type Options struct {
 // Store is an open data folder. All methods may be called concurrently.
 type Store struct {
 	db      *pebble.DB
-	fs      vfs.FS
+	disk    *disk
 	dir     string
 	minFree uint64
 
@@ -85,19 +90,23 @@ func Open(o Options) (*Store, error) {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 256 << 20
 	}
+	if o.MemTableBytes == 0 {
+		o.MemTableBytes = 64 << 20
+	}
 	if o.MinFreeBytes == 0 {
 		o.MinFreeBytes = 64 << 20
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{fs: o.FS, dir: o.Dir, minFree: o.MinFreeBytes, colls: map[string]*Collection{}, next: 1, down: make(chan struct{})}
+	s := &Store{dir: o.Dir, minFree: o.MinFreeBytes, colls: map[string]*Collection{}, next: 1, down: make(chan struct{})}
+	s.disk = newDisk(o.FS, s)
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()
 	opts := &pebble.Options{
-		FS:                          o.FS,
+		FS:                          s.disk,
 		Cache:                       cache,
-		MemTableSize:                64 << 20,
+		MemTableSize:                o.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       2,
 		L0StopWritesThreshold:       24,
@@ -108,17 +117,26 @@ func Open(o Options) (*Store, error) {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	db, err := pebble.Open(o.Dir, opts)
-	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
+	if isLocked(err) {
 		return nil, ErrLocked
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", o.Dir, err)
 	}
 	s.db = db
+	s.disk.opened.Store(true)
 	if err := s.loadCatalog(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
+}
+
+// isLocked tells whether Open failed for a lock that is held: by another
+// process, as fcntl says without a path, or by this one.
+func isLocked(err error) bool {
+	var path *fs.PathError
+	held := errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES)
+	return held && !errors.As(err, &path) || err != nil && strings.Contains(err.Error(), "lock held by current process")
 }
 
 // Close closes the folder. No other call may be under way.
@@ -127,7 +145,13 @@ func (s *Store) Close() error { return s.db.Close() }
 // Sync returns when everything applied before the call is on disk.
 func (s *Store) Sync() (err error) {
 	defer s.recoverFailure(&err)
-	return s.db.LogData(nil, pebble.Sync)
+	if err := s.db.LogData(nil, pebble.Sync); err != nil {
+		return err
+	}
+	if err := s.Err(); err != nil { // Pebble does not know, see disk
+		return diskError(err)
+	}
+	return nil
 }
 
 // Failed is closed when the store can no longer write, as after an error of
@@ -147,11 +171,14 @@ func (s *Store) writable() error {
 	if err := s.Err(); err != nil {
 		return diskError(err)
 	}
+	if err := s.disk.writesTables(); err != nil {
+		return diskError(err)
+	}
 	now := time.Now().UnixMilli()
 	if now < s.freeUntil.Load() {
 		return nil
 	}
-	usage, err := s.fs.GetDiskUsage(s.dir)
+	usage, err := s.disk.GetDiskUsage(s.dir)
 	if err == nil && usage.AvailBytes < s.minFree {
 		return mongoerr.New(mongoerr.OutOfDiskSpace,
 			"only %d MiB are free on the disk of the data folder, writes need %d MiB", usage.AvailBytes>>20, s.minFree>>20)
