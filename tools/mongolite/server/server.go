@@ -57,11 +57,7 @@ type Server struct {
 	wg     sync.WaitGroup
 
 	closing sync.Once
-<<<<<<< Updated upstream
 	closed  error
-=======
-	closed  error // what Close returned
->>>>>>> Stashed changes
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
@@ -109,13 +105,8 @@ func (s *Server) Failed() <-chan struct{} { return s.store.Failed() }
 func (s *Server) Err() error { return s.store.Err() }
 
 // Close ends all connections and closes the store. What was acknowledged is
-<<<<<<< Updated upstream
 // on disk already; a command under way is interrupted. Further calls return
 // what the first did.
-=======
-// on disk already; a command under way is interrupted. Close may be called
-// again and returns the same.
->>>>>>> Stashed changes
 func (s *Server) Close() error {
 	s.closing.Do(func() { s.closed = s.close() })
 	return s.closed
