@@ -1,0 +1,161 @@
+package eventtest
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"boxoffice/apps/event/internal/event"
+)
+
+// Hold implements event.Holds.
+func (s *Store) Hold(ctx context.Context, id string) (event.Hold, error) {
+	var h event.Hold
+	err := s.do(ctx, "holds.read", func() error {
+		var ok bool
+		if h, ok = s.holds[id]; !ok {
+			return event.ErrNoHold
+		}
+		return nil
+	})
+	return h, err
+}
+
+// InsertHold implements event.Holds.
+func (s *Store) InsertHold(ctx context.Context, h event.Hold) error {
+	return s.do(ctx, "holds.insert", func() error {
+		if _, taken := s.holds[h.ID]; taken {
+			return event.ErrExists
+		}
+		s.holds[h.ID] = h
+		return nil
+	})
+}
+
+// MoveHold implements event.Holds.
+func (s *Store) MoveHold(ctx context.Context, to event.Hold) error {
+	return s.do(ctx, "holds.move", func() error {
+		h, ok := s.holds[to.ID]
+		if !ok {
+			return event.ErrNoHold
+		}
+		if h.State == event.Held || h.State == event.Sold && to.State == event.Released {
+			h.State, h.MovedAt, h.SettleAt = to.State, to.MovedAt, time.Time{}
+			s.holds[to.ID] = h
+		}
+		return nil
+	})
+}
+
+// AskLater implements event.Holds.
+func (s *Store) AskLater(ctx context.Context, id string, at time.Time) error {
+	return s.do(ctx, "holds.later", func() error {
+		if h, ok := s.holds[id]; ok && h.State == event.Held {
+			h.SettleAt = at
+			s.holds[id] = h
+		}
+		return nil
+	})
+}
+
+// HoldsToSettle implements event.Holds.
+func (s *Store) HoldsToSettle(ctx context.Context, now time.Time, limit int) ([]event.Hold, error) {
+	var due []event.Hold
+	err := s.do(ctx, "holds.due", func() error {
+		for _, h := range s.holds {
+			if !h.SettleAt.IsZero() && !h.SettleAt.After(now) {
+				due = append(due, h)
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(due, func(a, b event.Hold) int {
+		if n := a.SettleAt.Compare(b.SettleAt); n != 0 {
+			return n
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return due[:min(len(due), limit)], err
+}
+
+// Limit implements event.Limits.
+func (s *Store) Limit(ctx context.Context, key event.LimitKey) (event.Limit, error) {
+	l := event.Limit{LimitKey: key}
+	err := s.do(ctx, "limits.read", func() error {
+		if there, ok := s.limits[key]; ok {
+			l = there
+			l.By = maps.Clone(there.By)
+		}
+		return nil
+	})
+	return l, err
+}
+
+// Claim implements event.Limits.
+func (s *Store) Claim(ctx context.Context, c event.Claim) (event.ClaimResult, error) {
+	var result event.ClaimResult
+	err := s.do(ctx, "limits.claim", func() error {
+		l, ok := s.limits[c.LimitKey]
+		if !ok {
+			l.LimitKey = c.LimitKey
+		}
+		var next event.Limit
+		if next, result = l.Claimed(c); result == event.ClaimGranted {
+			s.limits[c.LimitKey] = next
+		}
+		return nil
+	})
+	return result, err
+}
+
+// GiveBack implements event.Limits.
+func (s *Store) GiveBack(ctx context.Context, key event.LimitKey, holdID string, quantity int64) error {
+	return s.do(ctx, "limits.giveback", func() error {
+		l, ok := s.limits[key]
+		if !ok || l.By[holdID] != quantity {
+			return nil
+		}
+		l.By = maps.Clone(l.By)
+		delete(l.By, holdID)
+		l.Used -= quantity
+		l.Version++
+		s.limits[key] = l
+		return nil
+	})
+}
+
+// Unstamp implements event.Limits.
+func (s *Store) Unstamp(ctx context.Context, l event.Limit) error {
+	return s.do(ctx, "limits.unstamp", func() error {
+		there, ok := s.limits[l.LimitKey]
+		if !ok || there.Version != l.Version {
+			return event.ErrStale
+		}
+		there.ClaimedAt = time.Time{}
+		s.limits[l.LimitKey] = there
+		return nil
+	})
+}
+
+// StampedLimits implements event.Limits.
+func (s *Store) StampedLimits(ctx context.Context, before time.Time, limit int) ([]event.Limit, error) {
+	var found []event.Limit
+	err := s.do(ctx, "limits.stamped", func() error {
+		for _, l := range s.limits {
+			if !l.ClaimedAt.IsZero() && l.ClaimedAt.Before(before) {
+				l.By = maps.Clone(l.By)
+				found = append(found, l)
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(found, func(a, b event.Limit) int {
+		if n := a.ClaimedAt.Compare(b.ClaimedAt); n != 0 {
+			return n
+		}
+		return strings.Compare(a.LimitKey.String(), b.LimitKey.String())
+	})
+	return found[:min(len(found), limit)], err
+}

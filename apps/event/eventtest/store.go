@@ -1,0 +1,287 @@
+// Package eventtest is what tests of events stand on: a store in memory, and the
+// suite that every store must pass.
+package eventtest
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"boxoffice/apps/event/internal/event"
+)
+
+// Gate is asked before each operation of a store, by its name. An error before
+// keeps the operation from happening, one after is answered although it happened:
+// a reply that was lost. A gate may also wait, for as long as it likes.
+type Gate func(op string) (before, after error)
+
+// Store keeps events, holds and limits in memory. It does nothing that a document
+// database could not do with one conditional operation on one document.
+type Store struct {
+	gate Gate
+
+	mu     *sync.Mutex
+	events map[string]document
+	holds  map[string]event.Hold
+	limits map[event.LimitKey]event.Limit
+}
+
+type document struct {
+	event.Event
+	outbox []Record
+}
+
+// Record is a fact in an outbox.
+type Record struct {
+	event.Fact
+	Sent bool
+}
+
+var (
+	_ event.Events    = (*Store)(nil)
+	_ event.Catalogue = (*Store)(nil)
+	_ event.Holds     = (*Store)(nil)
+	_ event.Limits    = (*Store)(nil)
+)
+
+// NewStore returns an empty store.
+func NewStore() *Store {
+	return &Store{
+		gate: func(string) (before, after error) { return nil, nil },
+		mu:   new(sync.Mutex), events: map[string]document{}, holds: map[string]event.Hold{},
+		limits: map[event.LimitKey]event.Limit{},
+	}
+}
+
+// Through returns the same store behind a gate.
+func (s *Store) Through(gate Gate) *Store {
+	gated := *s
+	gated.gate = gate
+	return &gated
+}
+
+// do runs fn as one operation.
+func (s *Store) do(ctx context.Context, op string, fn func() error) error {
+	before, after := s.gate(op)
+	if before != nil {
+		return before
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := fn(); err != nil {
+		return err
+	}
+	return after
+}
+
+// InsertEvent implements event.Events.
+func (s *Store) InsertEvent(ctx context.Context, e event.Event, fact event.Fact) error {
+	return s.do(ctx, "events.insert", func() error {
+		if _, taken := s.events[e.ID]; taken {
+			return event.ErrExists
+		}
+		if s.nameTaken(e) {
+			return event.ErrNameTaken
+		}
+		s.events[e.ID] = document{Event: e, outbox: []Record{{Fact: fact}}}
+		return nil
+	})
+}
+
+func (s *Store) nameTaken(e event.Event) bool {
+	if e.Identity() == "" {
+		return false
+	}
+	for id, other := range s.events {
+		if id != e.ID && other.Identity() == e.Identity() {
+			return true
+		}
+	}
+	return false
+}
+
+// Event implements event.Events.
+func (s *Store) Event(ctx context.Context, id string) (event.Event, error) {
+	var e event.Event
+	err := s.do(ctx, "events.read", func() error {
+		d, ok := s.events[id]
+		if !ok {
+			return event.ErrNoEvent
+		}
+		e = d.Event
+		return nil
+	})
+	return copied(e), err
+}
+
+// copied shares no map with what is stored.
+func copied(e event.Event) event.Event {
+	e.Seats.Marks = maps.Clone(e.Seats.Marks)
+	return e
+}
+
+// WriteSeats implements event.Events.
+func (s *Store) WriteSeats(ctx context.Context, w event.SeatsWrite) error {
+	return s.do(ctx, "events.seats", func() error {
+		d, ok := s.events[w.EventID]
+		if !ok || d.Seats.Version != w.Version {
+			return event.ErrStale
+		}
+		d.Seats = w.Apply(d.Seats)
+		s.events[w.EventID] = d
+		return nil
+	})
+}
+
+// WriteDefinition implements event.Events.
+func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int64, facts ...event.Fact) error {
+	return s.do(ctx, "events.definition", func() error {
+		d, ok := s.events[e.ID]
+		if !ok || d.Version != version || d.Seats.Version != e.Seats.Version {
+			return event.ErrStale
+		}
+		if s.nameTaken(e) {
+			return event.ErrNameTaken
+		}
+		e.Seats.Marks = d.Seats.Marks
+		e.Seats.Version++
+		d.Event = e
+		for _, f := range facts {
+			d.outbox = append(slices.Clip(d.outbox), Record{Fact: f})
+		}
+		s.events[e.ID] = d
+		return nil
+	})
+}
+
+// ListEvents implements event.Catalogue.
+func (s *Store) ListEvents(ctx context.Context, q event.Query) ([]event.Event, error) {
+	var found []event.Event
+	err := s.do(ctx, "events.list", func() error {
+		for _, d := range s.events {
+			if matches(q, d.Event) && (q.After == nil || compare(q.Sort, q.Sort.At(d.Event), *q.After) > 0) {
+				found = append(found, copied(d.Event))
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(found, func(a, b event.Event) int { return compare(q.Sort, q.Sort.At(a), q.Sort.At(b)) })
+	return found[:min(len(found), q.Limit)], err
+}
+
+func matches(q event.Query, e event.Event) bool {
+	return slices.Contains(q.Statuses, e.Status) &&
+		(q.OrganizerID == "" || e.OrganizerID == q.OrganizerID) &&
+		(q.Category == "" || e.Category == q.Category) &&
+		(q.From.IsZero() || !e.StartsAt.Before(q.From)) &&
+		(q.To.IsZero() || e.StartsAt.Before(q.To))
+}
+
+func compare(sort event.Sort, a, b event.Position) int {
+	n := cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
+	if sort == event.ByStartDesc {
+		return -n
+	}
+	return n
+}
+
+// MarkedEvents implements event.Catalogue.
+func (s *Store) MarkedEvents(ctx context.Context, before time.Time, limit int) ([]string, error) {
+	return s.ids(ctx, "events.marked", limit, func(e event.Event) bool {
+		for _, mark := range e.Seats.Marks {
+			if mark.MovedAt.Before(before) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// UnfinishedCancellations implements event.Catalogue.
+func (s *Store) UnfinishedCancellations(ctx context.Context, limit int) ([]string, error) {
+	return s.ids(ctx, "events.cancelled", limit, func(e event.Event) bool {
+		return e.Status == event.Cancelled && e.Seats.Committed() > 0
+	})
+}
+
+// EndedUnsold implements event.Catalogue.
+func (s *Store) EndedUnsold(ctx context.Context, before time.Time, limit int) ([]string, error) {
+	return s.ids(ctx, "events.ended", limit, func(e event.Event) bool {
+		return e.Status != event.Deleted && e.EndsAt.Before(before) && !e.Seats.EverSold
+	})
+}
+
+func (s *Store) ids(ctx context.Context, op string, limit int, match func(event.Event) bool) ([]string, error) {
+	var found []event.Event
+	err := s.do(ctx, op, func() error {
+		for _, d := range s.events {
+			if match(d.Event) {
+				found = append(found, d.Event)
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(found, func(a, b event.Event) int {
+		return cmp.Or(cmp.Compare(a.Seats.Version, b.Seats.Version), strings.Compare(a.ID, b.ID))
+	})
+	var ids []string
+	for _, e := range found[:min(len(found), limit)] {
+		ids = append(ids, e.ID)
+	}
+	return ids, err
+}
+
+// Unsent returns the facts that no relay has published, the oldest first for each
+// event.
+func (s *Store) Unsent() []event.Fact {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var facts []event.Fact
+	for _, id := range slices.Sorted(maps.Keys(s.events)) {
+		for _, r := range s.events[id].outbox {
+			if !r.Sent {
+				facts = append(facts, r.Fact)
+			}
+		}
+	}
+	return facts
+}
+
+// MarkSent says that a fact was published.
+func (s *Store) MarkSent(eventID, factID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.events[eventID]
+	d.outbox = slices.Clone(d.outbox)
+	for i := range d.outbox {
+		if d.outbox[i].ID == factID {
+			d.outbox[i].Sent = true
+		}
+	}
+	s.events[eventID] = d
+}
+
+// Contents is all that is stored.
+type Contents struct {
+	Events map[string]event.Event
+	Holds  map[string]event.Hold
+	Limits map[event.LimitKey]event.Limit
+}
+
+// Contents returns what is stored, for checks. Nothing in it may be changed.
+func (s *Store) Contents() Contents {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	events := make(map[string]event.Event, len(s.events))
+	for id, d := range s.events {
+		events[id] = d.Event
+	}
+	return Contents{Events: events, Holds: maps.Clone(s.holds), Limits: maps.Clone(s.limits)}
+}

@@ -1,0 +1,323 @@
+package event
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/rpc"
+)
+
+// Config is what a Service needs. All fields must be set.
+type Config struct {
+	Events    Events
+	Catalogue Catalogue
+	Holds     Holds
+	Limits    Limits
+	Bookings  Bookings
+	Locks     Locker // among all processes
+	Turns     Locker // in this process, by event
+	Clock     Clock
+	IDs       IDs
+	// HoldSettleAfter is after how long a hold that nobody has heard of is asked
+	// about.
+	HoldSettleAfter time.Duration
+}
+
+// Service is the use cases. It is safe for concurrent use.
+type Service struct {
+	events      Events
+	catalogue   Catalogue
+	holds       Holds
+	limits      Limits
+	bookings    Bookings
+	locks       Locker
+	turns       Locker
+	clock       Clock
+	ids         IDs
+	settleAfter time.Duration
+	finished    finished
+}
+
+// New returns a service.
+func New(cfg Config) *Service {
+	return &Service{
+		events: cfg.Events, catalogue: cfg.Catalogue, holds: cfg.Holds, limits: cfg.Limits,
+		bookings: cfg.Bookings, locks: cfg.Locks, turns: cfg.Turns, clock: cfg.Clock, ids: cfg.IDs,
+		settleAfter: cfg.HoldSettleAfter,
+	}
+}
+
+func (s *Service) now() time.Time { return instant(s.clock.Now()) }
+
+// Create makes an event; see eventapi.Create. Repeated with the same id and
+// request it answers the event as it is now.
+func (s *Service) Create(ctx context.Context, req eventapi.CreateRequest) (eventapi.Event, error) {
+	now := s.now()
+	e, err := newEvent(req, now)
+	if err != nil {
+		return eventapi.Event{}, err
+	}
+	defer s.locks.Lock(ctx, "event_create:"+e.OrganizerID)()
+	fact, err := s.fact(eventapi.FactCreated, e)
+	if err != nil {
+		return eventapi.Event{}, err
+	}
+	err = s.events.InsertEvent(ctx, e, fact)
+	switch {
+	case errors.Is(err, ErrExists):
+		return s.repeated(ctx, e)
+	case errors.Is(err, ErrNameTaken):
+		// Its own first try may be what took the name: stores check both at once.
+		if again, found := s.repeated(ctx, e); found == nil {
+			return again, nil
+		}
+		return eventapi.Event{}, ErrDuplicate
+	case err != nil:
+		return eventapi.Event{}, fmt.Errorf("create event: %w", err)
+	}
+	return e.Public(), nil
+}
+
+// repeated answers a create whose id is taken: by itself, tried before, or by
+// another event, which no caller may learn more of.
+func (s *Service) repeated(ctx context.Context, e Event) (eventapi.Event, error) {
+	there, err := s.events.Event(ctx, e.ID)
+	switch {
+	case errors.Is(err, ErrNoEvent):
+		return eventapi.Event{}, ErrDuplicate
+	case err != nil:
+		return eventapi.Event{}, fmt.Errorf("create event %s again: %w", e.ID, err)
+	case there.Identity() != e.Identity():
+		return eventapi.Event{}, apperr.InvalidFields(apperr.Field{Field: "eventId", Code: "taken", Message: "is another event's"})
+	}
+	return there.Public(), nil
+}
+
+// Fetch returns an event; see eventapi.Fetch.
+func (s *Service) Fetch(ctx context.Context, req eventapi.FetchRequest) (eventapi.Event, error) {
+	e, err := s.visible(ctx, req)
+	if err != nil {
+		return eventapi.Event{}, err
+	}
+	return e.Public(), nil
+}
+
+// FetchAvailability returns how many seats there are; see
+// eventapi.FetchAvailability.
+func (s *Service) FetchAvailability(ctx context.Context, req eventapi.FetchRequest) (eventapi.Availability, error) {
+	e, err := s.visible(ctx, req)
+	if err != nil {
+		return eventapi.Availability{}, err
+	}
+	return eventapi.Availability{
+		EventID: e.ID, Capacity: e.Seats.Capacity, Available: e.Seats.Available,
+		Held: e.Seats.Held, Sold: e.Seats.Sold, Version: e.Seats.Version,
+	}, nil
+}
+
+func (s *Service) visible(ctx context.Context, req eventapi.FetchRequest) (Event, error) {
+	e, err := s.events.Event(ctx, req.EventID)
+	switch {
+	case errors.Is(err, ErrNoEvent):
+		return Event{}, ErrNotFound
+	case err != nil:
+		return Event{}, fmt.Errorf("fetch event %s: %w", req.EventID, err)
+	case !e.Visible(req.ByAdmin):
+		return Event{}, ErrNotFound
+	}
+	return e, nil
+}
+
+// Reserve counts the seats of a hold; see eventapi.Reserve.
+func (s *Service) Reserve(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
+	if err := validReserve(req); err != nil {
+		return eventapi.Reservation{}, err
+	}
+	wanted := Hold{
+		ID: req.HoldID, EventID: req.EventID, UserID: req.UserID, Quantity: req.Quantity, State: Held,
+		ExpiresAt: instant(req.ExpiresAt.Time),
+	}
+	for range maxTries {
+		h, claimed, err := s.reserve(ctx, wanted)
+		switch {
+		case err == nil && h != nil:
+			return eventapi.Reservation{UnitPrice: h.UnitPrice}, nil
+		case !claimed || !errors.Is(err, ErrHoldDead) && !refuses(err):
+			return eventapi.Reservation{}, err
+		}
+		// A refusal after the claim: what saw the entry must fail before it goes.
+		entry := wanted
+		entry.Limited = true
+		counted, buried := s.abandon(ctx, entry)
+		switch {
+		case buried != nil:
+			return eventapi.Reservation{}, buried
+		case !counted:
+			return eventapi.Reservation{}, err
+		}
+		// A twin's reserve of the same hold went through meanwhile.
+	}
+	return eventapi.Reservation{}, apperr.Overloaded(busyFor)
+}
+
+// reserve tries once, with as many looks as it takes. claimed says that an entry
+// of the hold may be in the user's limit.
+func (s *Service) reserve(ctx context.Context, wanted Hold) (h *Hold, claimed bool, err error) {
+	h, err = s.move(ctx, wanted.EventID, wanted.ID, func(e Event, h *Hold) (*Hold, error) {
+		switch {
+		case h != nil && h.State == Released:
+			return nil, ErrHoldDead
+		case h != nil:
+			return nil, nil //nolint:nilnil // it is counted already: nothing to move
+		}
+		next := wanted
+		next.MovedAt = s.now()
+		next.SettleAt = next.MovedAt.Add(s.settleAfter)
+		next.UnitPrice = e.Price
+		if err := s.sells(ctx, e, next); err != nil {
+			return nil, err
+		}
+		if e.MaxPerUser != nil {
+			left, err := s.claim(ctx, e, next)
+			claimed = claimed || left
+			if err != nil {
+				return nil, err
+			}
+		}
+		next.Limited = claimed
+		return &next, nil
+	})
+	if errors.Is(err, errGone) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		h = nil
+	}
+	return h, claimed, err
+}
+
+// sells returns the first reason why a hold may not be taken.
+func (s *Service) sells(ctx context.Context, e Event, wanted Hold) error {
+	if err := e.Sells(wanted.MovedAt); err != nil {
+		return err
+	}
+	if wanted.Quantity <= e.Seats.Available {
+		return nil
+	}
+	exceeds, err := s.exceeds(ctx, e, wanted)
+	switch {
+	case err != nil:
+		return err
+	case exceeds:
+		return ErrLimitExceeded
+	}
+	return soldOut(e.Seats.Available)
+}
+
+// refuses reports whether an error is a definite answer.
+func refuses(err error) bool {
+	e, ok := errors.AsType[*apperr.Error](err)
+	return ok && !e.Failure() && e.Code != apperr.Unavailable
+}
+
+// Release gives the seats of a hold back; see eventapi.Release.
+func (s *Service) Release(ctx context.Context, req eventapi.ReleaseRequest) (rpc.Nothing, error) {
+	if err := validRelease(req); err != nil {
+		return rpc.Nothing{}, err
+	}
+	err := s.release(ctx, Hold{ID: req.HoldID, EventID: req.EventID, UserID: req.UserID, Quantity: req.Quantity})
+	return rpc.Nothing{}, err
+}
+
+// release ends a hold, counted or unknown.
+func (s *Service) release(ctx context.Context, unknown Hold) error {
+	_, err := s.end(ctx, unknown, func(Hold) bool { return true })
+	return err
+}
+
+// bury ends a hold only if it is not counted.
+func (s *Service) bury(ctx context.Context, unknown Hold) error {
+	_, err := s.abandon(ctx, unknown)
+	return err
+}
+
+// abandon ends a hold only if it is not counted, and gives its entry back. It
+// reports whether the hold is counted.
+func (s *Service) abandon(ctx context.Context, unknown Hold) (counted bool, err error) {
+	h, err := s.end(ctx, unknown, func(Hold) bool { return false })
+	if err != nil {
+		return false, err
+	}
+	if h.State != Released {
+		return true, nil
+	}
+	// A tombstone that another wrote may stand before this claim.
+	if err := s.limits.GiveBack(ctx, unknown.limitKey(), unknown.ID, unknown.Quantity); err != nil {
+		return false, fmt.Errorf("give back the limit of hold %s: %w", unknown.ID, err)
+	}
+	return false, nil
+}
+
+// end brings a hold to released: one that is unknown, by a tombstone, and one
+// that is counted, if also says so. It returns the hold as it is then.
+func (s *Service) end(ctx context.Context, unknown Hold, also func(Hold) bool) (Hold, error) {
+	now := s.now()
+	h, err := s.move(ctx, unknown.EventID, unknown.ID, func(e Event, h *Hold) (*Hold, error) {
+		var next Hold
+		switch {
+		case h == nil:
+			next = unknown
+			next.Limited = unknown.Limited || e.MaxPerUser != nil
+		case h.State == Released || !also(*h):
+			return nil, nil //nolint:nilnil // nothing to move
+		default:
+			next = *h
+		}
+		next.State, next.MovedAt, next.SettleAt = Released, now, time.Time{}
+		return &next, nil
+	})
+	switch {
+	case errors.Is(err, errGone):
+		return s.endWithoutEvent(ctx, unknown, now)
+	case err != nil:
+		return Hold{}, err
+	}
+	return *h, nil
+}
+
+// endWithoutEvent ends a hold of an event that is gone: there is nothing to
+// count, and no reserve can be under way that would not miss.
+func (s *Service) endWithoutEvent(ctx context.Context, unknown Hold, now time.Time) (Hold, error) {
+	h := unknown
+	switch there, err := s.hold(ctx, unknown.ID); {
+	case err != nil:
+		return Hold{}, err
+	case there != nil:
+		h = *there
+	}
+	h.State, h.MovedAt, h.SettleAt = Released, now, time.Time{}
+	h.Limited = true // who knows; there is nobody to ask
+	return h, s.finish(ctx, h)
+}
+
+// sell counts the seats of a held hold as sold. A hold that is sold, released or
+// unknown stays as it is.
+func (s *Service) sell(ctx context.Context, eventID, holdID string) error {
+	now := s.now()
+	_, err := s.move(ctx, eventID, holdID, func(_ Event, h *Hold) (*Hold, error) {
+		if h == nil || h.State != Held {
+			return nil, nil //nolint:nilnil // nothing to move
+		}
+		next := *h
+		next.State, next.MovedAt, next.SettleAt = Sold, now, time.Time{}
+		return &next, nil
+	})
+	if errors.Is(err, errGone) {
+		return nil
+	}
+	return err
+}
