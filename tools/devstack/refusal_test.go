@@ -76,6 +76,10 @@ func TestRefusals(t *testing.T) {
 			damage: file("data/mongolite", ""),
 			want:   []string{"data/mongolite", "move it away"},
 		},
+		"data of MongoDB that are none": {
+			damage: file("data/mongolite/CURRENT", "?"),
+			want:   []string{"mongo ended before it was ready", "data/mongolite", "move them away"},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

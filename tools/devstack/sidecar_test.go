@@ -159,36 +159,55 @@ func (c sidecar) do(t *testing.T, method, path, body string) *http.Response {
 	return res
 }
 
-// TestJaeger takes the Jaeger that was built before, as if it were installed.
+// TestJaeger takes a Jaeger that is installed, or the one that was built before
+// as if it were.
 func TestJaeger(t *testing.T) {
-	jaeger := cached(t, "jaeger")
-	tr := newTree(t)
-	dir := filepath.Join(tr.root, "path")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(jaeger, filepath.Join(dir, "jaeger-all-in-one")); err != nil {
-		t.Fatal(err)
-	}
-	tr.env = append(tr.env, "JAEGER=", "PATH="+dir+":"+os.Getenv("PATH"))
-	r := tr.start(t, "infra", "--free-ports")
-	r.awaitReady(t)
-	s := tr.stack(t)
-	if status, _ := get(t, s.Jaeger+"/api/services"); status != http.StatusOK {
-		t.Errorf("Jaeger's API says %d", status)
-	}
-	if s.Env["OTEL_EXPORTER_OTLP_ENDPOINT"] == "" {
-		t.Error("the apps are not told where traces go")
-	}
-	if listens := listeners(t, tr.pids(t)["jaeger"]); len(listens) != 7 {
-		t.Errorf("Jaeger listens at %v, want 7 addresses", listens)
-	} else {
-		for _, addr := range listens {
-			if !strings.HasPrefix(addr, "127.0.0.1:") {
-				t.Errorf("Jaeger listens at %s", addr)
+	tests := map[string]struct {
+		program func(t *testing.T) string
+		name    string // by which the generations differ
+		servers int
+	}{
+		"the first": {func(t *testing.T) string { return cached(t, "jaeger") }, "jaeger-all-in-one", 7},
+		"the second": {func(t *testing.T) string {
+			program, err := exec.LookPath("jaeger")
+			if err != nil {
+				t.Skip("no jaeger on the PATH")
 			}
-		}
+			return program
+		}, "jaeger", 3},
 	}
-	r.stop(t)
-	tr.awaitNone(t, nil)
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			program := tt.program(t)
+			tr := newTree(t)
+			dir := filepath.Join(tr.root, "path")
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(program, filepath.Join(dir, tt.name)); err != nil {
+				t.Fatal(err)
+			}
+			tr.env = append(tr.env, "JAEGER=", "PATH="+dir+":"+goOnly(t))
+			r := tr.start(t, "infra", "--free-ports")
+			r.awaitReady(t)
+			s := tr.stack(t)
+			if status, _ := get(t, s.Jaeger+"/api/services"); status != http.StatusOK {
+				t.Errorf("Jaeger's API says %d", status)
+			}
+			if s.Env["OTEL_EXPORTER_OTLP_ENDPOINT"] == "" {
+				t.Error("the apps are not told where traces go")
+			}
+			listens := listeners(t, tr.pids(t)["jaeger"])
+			if len(listens) != tt.servers {
+				t.Errorf("Jaeger listens at %v, want %d addresses", listens, tt.servers)
+			}
+			for _, addr := range listens {
+				if !strings.HasPrefix(addr, "127.0.0.1:") {
+					t.Errorf("Jaeger listens at %s", addr)
+				}
+			}
+			r.stop(t)
+			tr.awaitNone(t, nil)
+		})
+	}
 }

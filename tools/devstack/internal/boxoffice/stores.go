@@ -2,7 +2,6 @@ package boxoffice
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,17 +28,6 @@ type server struct {
 	program string // empty: to be built
 	port    int
 	uri     string // as the apps are told
-}
-
-// tracing is Jaeger, or whatever the user sends traces to.
-type tracing struct {
-	wanted   bool
-	own      bool
-	program  string // empty: to be built
-	port     int    // of its page and API
-	otlp     int
-	others   []int // ports that it must have and nobody asks for
-	endpoint string
 }
 
 // chooseStores looks for what the machine and the environment offer.
@@ -121,35 +109,6 @@ func (s *stack) chooseMongo() (server, error) {
 	return c, nil
 }
 
-func (s *stack) chooseTracing() (tracing, error) {
-	if e := s.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"); e != "" {
-		return tracing{own: true, endpoint: e}, nil
-	}
-	if s.Getenv("JAEGER") == "off" {
-		return tracing{}, nil
-	}
-	c := tracing{wanted: true}
-	if program, err := exec.LookPath("jaeger-all-in-one"); err == nil {
-		c.program = program
-	}
-	var err error
-	if c.port, err = s.port(jaegerPort); err != nil {
-		return c, err
-	}
-	if c.otlp, err = s.port(otlpPort); err != nil {
-		return c, err
-	}
-	for range 5 {
-		port, err := s.ports.Take()
-		if err != nil {
-			return c, err
-		}
-		c.others = append(c.others, port)
-	}
-	c.endpoint = "http://" + ports.Addr(c.otlp)
-	return c, nil
-}
-
 // port is the usual port, or a free one when those are asked for.
 func (s *stack) port(usual int) (int, error) {
 	if s.FreePorts || usual == 0 {
@@ -189,7 +148,11 @@ func (s *stack) startStores(ctx context.Context) error {
 		stage = append(stage, p)
 	}
 	if s.stores.jaeger.wanted {
-		stage = append(stage, s.jaegerProcess())
+		p, err := s.jaegerProcess()
+		if err != nil {
+			return err
+		}
+		stage = append(stage, p)
 	}
 	return s.sup.Start(ctx, stage...)
 }
@@ -235,33 +198,6 @@ func (s *stack) mongoProcess() (supervise.Process, error) {
 		ReadyWithin: startWithin,
 		Hint:        damagedHint(dir),
 	}, nil
-}
-
-// jaegerProcess is Jaeger with every server that it has on the loopback
-// interface; most cannot be switched off.
-func (s *stack) jaegerProcess() supervise.Process {
-	c := s.stores.jaeger
-	page := ports.Addr(c.port)
-	return supervise.Process{
-		Name: "jaeger",
-		Path: c.program,
-		Args: []string{
-			"--memory.max-traces=" + tracesKept,
-			"--log-level=warn",
-			"--query.http-server.host-port=" + page,
-			"--collector.otlp.grpc.host-port=" + ports.Addr(c.otlp),
-			"--collector.otlp.http.host-port=" + ports.Addr(c.others[0]),
-			"--query.grpc-server.host-port=" + ports.Addr(c.others[1]),
-			"--collector.grpc-server.host-port=" + ports.Addr(c.others[2]),
-			"--collector.http-server.host-port=" + ports.Addr(c.others[3]),
-			"--admin.http.host-port=" + ports.Addr(c.others[4]),
-		},
-		// Jaeger traces itself; those traces would stand among ours.
-		Env: []string{"OTEL_TRACES_SAMPLER=always_off", "OTEL_EXPORTER_OTLP_ENDPOINT=" + c.endpoint},
-		Ready: func(ctx context.Context) error {
-			return errors.Join(supervise.HTTP("http://"+page+"/api/services")(ctx), supervise.TCP(ports.Addr(c.otlp))(ctx))
-		},
-	}
 }
 
 func damagedHint(dir string) string {
