@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -112,6 +114,31 @@ func TestKilledProcessComesBack(t *testing.T) {
 	eventually(t, "the app is back", func() bool {
 		return slices.ContainsFunc(out.lines("sup"), func(l string) bool { return strings.HasPrefix(l, "app is back after ") })
 	})
+}
+
+// TestChildrenOutliveThreads has threads of this program end while a child
+// runs: the kernel takes the end of the one that started it for its parent's.
+func TestChildrenOutliveThreads(t *testing.T) {
+	dir, out := t.TempDir(), &log{}
+	s := open(t, dir, out)
+	p := process("app", "stubborn")
+	p.StopWithin = 10 * time.Millisecond
+	var wait sync.WaitGroup
+	for n := range 20 {
+		p.Name = fmt.Sprintf("app%d", n)
+		if err := s.Start(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			wait.Go(runtime.LockOSThread) // ends its thread
+		}
+	}
+	wait.Wait()
+	pids := pidsOf(t, dir)
+	s.Stop() // after whatever the threads' ends have done
+	if restarts := out.lines("sup"); len(restarts) > 0 || len(pids) != 20 {
+		t.Errorf("%d of 20 run, and the supervisor says %q", len(pids), restarts)
+	}
 }
 
 func TestFirstStartThatFails(t *testing.T) {
