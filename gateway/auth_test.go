@@ -1,0 +1,195 @@
+package main_test
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/sessioncache"
+	"boxoffice/shared/token"
+)
+
+func bearer(raw string) []string { return []string{"Authorization", "Bearer " + raw} }
+
+func TestTheSixAnswersOfTheAuthMiddleware(t *testing.T) {
+	refused := func(reason string) error { return apperr.New(apperr.Unauthenticated, reason, "auth's own words") }
+	for _, tt := range []struct {
+		name         string
+		prepare      func(*harness)
+		header       func(*harness) string
+		code, detail string
+	}{
+		{name: "no header", header: func(*harness) string { return "" }, code: "auth.token_missing", detail: "No token provided"},
+		{name: "another scheme", header: func(*harness) string { return "Basic YTpi" }, code: "auth.token_missing", detail: "No token provided"},
+		{name: "nothing behind the scheme", header: func(*harness) string { return "Bearer " }, code: "auth.token_missing", detail: "No token provided"},
+		{name: "nonsense", header: func(*harness) string { return "Bearer nonsense" }, code: "auth.token_invalid", detail: "Invalid or expired token"},
+		{
+			name: "expired", code: "auth.token_invalid", detail: "Invalid or expired token",
+			header: func(h *harness) string {
+				return "Bearer " + h.token(func(c *token.Claims) { c.ExpiresAt = h.now.Add(-time.Second) })
+			},
+		},
+		{
+			name: "a refresh token", code: "auth.token_type", detail: "Invalid token type",
+			header: func(h *harness) string {
+				return "Bearer " + h.token(func(c *token.Claims) { c.Type, c.FamilyID = token.Refresh, "f1" })
+			},
+		},
+		{
+			name: "revoked", code: "auth.session_invalid", detail: "Session invalid or expired",
+			prepare: func(h *harness) { h.auth.fail = refused(authapi.ReasonSessionInvalid) },
+		},
+		{
+			name: "revoked, and the cache knows", code: "auth.session_invalid", detail: "Session invalid or expired",
+			prepare: func(h *harness) {
+				if err := h.cache.End(h.t.Context(), "s1"); err != nil {
+					h.t.Fatal(err)
+				}
+			},
+		},
+		{
+			name: "somebody else's session", code: "auth.session_invalid", detail: "Session invalid or expired",
+			prepare: func(h *harness) { h.auth.session.UserID = "u2" },
+		},
+		{
+			name: "past its end", code: "auth.session_expired", detail: "Session expired",
+			prepare: func(h *harness) { h.auth.fail = refused(authapi.ReasonSessionExpired) },
+		},
+		{
+			name: "no such user", code: "auth.user_inactive", detail: "User not found or inactive",
+			prepare: func(h *harness) { h.auth.fail = refused(authapi.ReasonUserInactive) },
+		},
+		{
+			name: "deactivated", code: "auth.user_inactive", detail: "User not found or inactive",
+			prepare: func(h *harness) { h.auth.user.IsActive = false },
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHarness(t)
+			if tt.prepare != nil {
+				tt.prepare(h)
+			}
+			header := "Bearer " + h.token()
+			if tt.header != nil {
+				header = tt.header(h)
+			}
+			p := h.wantProblem(h.get("/api/auth/me", "Authorization", header), 401, tt.code)
+			if p.Detail != tt.detail {
+				t.Errorf("got %q, want %q", p.Detail, tt.detail)
+			}
+		})
+	}
+}
+
+func TestMeAnswersTheRecordAndAsksAuthOnce(t *testing.T) {
+	h := newHarness(t)
+	h.auth.user.Role = authapi.RoleAdmin // unlike the token
+	for range 3 {
+		res := h.get("/api/auth/me", bearer(h.token())...)
+		var got authapi.User
+		if err := json.Unmarshal([]byte(res.body), &got); err != nil || res.StatusCode != 200 {
+			t.Fatalf("got %d %s", res.StatusCode, res.body)
+		}
+		if got != h.auth.user {
+			t.Errorf("got %+v, want %+v", got, h.auth.user)
+		}
+		wantHeaders(t, res)
+		// Auth fills the cache under the lease that came with the check.
+		if err := h.cache.Fill(t.Context(), "lease", h.auth.session, h.auth.user, 1, h.now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if h.auth.checks != 1 {
+		t.Errorf("auth was asked %d times, want once", h.auth.checks)
+	}
+}
+
+func TestCachedSessionPastItsEndIsAuthsAffair(t *testing.T) {
+	h := newHarness(t)
+	if _, _, err := h.cache.Look(t.Context(), sessioncache.Question{SessionID: "s1", UserID: "u1"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.cache.Fill(t.Context(), "lease", h.auth.session, h.auth.user, 1, h.now); err != nil {
+		t.Fatal(err)
+	}
+	raw := h.token(func(c *token.Claims) { c.ExpiresAt = h.now.Add(3 * time.Hour) })
+	h.now = h.now.Add(2 * time.Hour)
+	h.auth.fail = apperr.New(apperr.Unauthenticated, authapi.ReasonSessionExpired, "")
+	h.wantProblem(h.get("/api/auth/me", bearer(raw)...), 401, "auth.session_expired")
+}
+
+func TestWithoutRedisAuthIsAsked(t *testing.T) {
+	h := newHarness(t)
+	h.redis.Close()
+	for range 3 {
+		if res := h.get("/api/auth/me", bearer(h.token())...); res.StatusCode != 200 {
+			t.Errorf("got %d %s", res.StatusCode, res.body)
+		}
+	}
+	if h.auth.checks != 3 {
+		t.Errorf("auth was asked %d times, want each time", h.auth.checks)
+	}
+	h.auth.fail = apperr.New(apperr.Unauthenticated, authapi.ReasonSessionInvalid, "")
+	h.wantProblem(h.get("/api/auth/me", bearer(h.token())...), 401, "auth.session_invalid")
+}
+
+func TestAuthThatFailsIsNoRefusal(t *testing.T) {
+	h := newHarness(t)
+	h.auth.fail = apperr.Lost(errors.New("the database's address"))
+	p := h.wantProblem(h.get("/api/auth/me", bearer(h.token())...), 503, "unavailable")
+	if p.Detail == "" {
+		t.Error("no detail")
+	}
+}
+
+func TestUnknownKeyIsAskedForOnceInAWhile(t *testing.T) {
+	h := newHarness(t)
+	stranger := newHarness(t)
+	before := h.auth.fetched
+	for range 5 {
+		h.wantProblem(h.get("/api/auth/me", bearer(stranger.token())...), 401, "auth.token_invalid")
+	}
+	if got := h.auth.fetched - before; got != 1 {
+		t.Errorf("the keys were fetched %d times, want once", got)
+	}
+	// The key turns out to be a new one of auth's.
+	h.auth.keys.Keys = append(h.auth.keys.Keys, stranger.auth.keys.Keys...)
+	h.now = h.now.Add(time.Minute)
+	if res := h.get("/api/auth/me", bearer(stranger.token())...); res.StatusCode != 200 {
+		t.Errorf("got %d %s", res.StatusCode, res.body)
+	}
+}
+
+func TestGuestRoutesRefuseABadTokenAndLogInIgnoresIt(t *testing.T) {
+	h := newHarness(t)
+	body := `{"email":"ada@example.org","password":"correct horse","name":"Ada"}`
+	h.wantProblem(h.do("POST", "/api/auth/register", body, bearer("bad")...), 401, "auth.token_invalid")
+	if res := h.do("POST", "/api/auth/login", `{"email":"a@b.c","password":"p"}`, bearer("bad")...); res.StatusCode != 200 {
+		t.Errorf("log-in: got %d %s", res.StatusCode, res.body)
+	}
+	if res := h.do("POST", "/api/auth/register", body, bearer(h.token())...); res.StatusCode != 201 || h.auth.register.ByAdmin {
+		t.Errorf("by a user: got %d, by admin %v", res.StatusCode, h.auth.register.ByAdmin)
+	}
+	h.auth.user.Role = authapi.RoleAdmin
+	if res := h.do("POST", "/api/auth/register", body, bearer(h.token())...); res.StatusCode != 201 || !h.auth.register.ByAdmin {
+		t.Errorf("by an admin: got %d, by admin %v", res.StatusCode, h.auth.register.ByAdmin)
+	}
+}
+
+func TestJWKS(t *testing.T) {
+	h := newHarness(t)
+	res := h.get("/.well-known/jwks.json")
+	ring, err := token.ParseRing([]byte(res.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := token.Verify(h.token(), ring, h.now); err != nil {
+		t.Errorf("the published keys do not verify a token: %v", err)
+	}
+	if got := res.Header.Get("Cache-Control"); got != "public, max-age=300" {
+		t.Errorf("Cache-Control: got %q", got)
+	}
+}

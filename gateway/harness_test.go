@@ -1,0 +1,262 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"boxoffice/gateway"
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract"
+	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/lifecycle"
+	"boxoffice/shared/redisconn"
+	"boxoffice/shared/rpc"
+	"boxoffice/shared/sessioncache"
+	"boxoffice/shared/telemetry"
+	"boxoffice/shared/token"
+)
+
+const secret = "a token of at least sixteen characters"
+
+// harness is the gateway in this process: the real server, the real client of
+// operations and the real cache, with a sidecar and an auth that are played.
+type harness struct {
+	t       *testing.T
+	server  *main.Server
+	auth    *fakeAuth
+	redis   *miniredis.Miniredis
+	cache   *sessioncache.Cache
+	log     *bytes.Buffer
+	spans   *tracetest.InMemoryExporter
+	now     time.Time
+	private ed25519.PrivateKey
+}
+
+// fakeAuth answers auth's operations out of its fields.
+type fakeAuth struct {
+	user     authapi.User
+	session  authapi.Session
+	fail     error // instead of any answer
+	checks   int
+	register authapi.RegisterRequest // the last one
+	login    authapi.LogInRequest
+	keys     token.KeySet
+	fetched  int // how often the keys were
+}
+
+func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &harness{t: t, log: &bytes.Buffer{}, spans: tracetest.NewInMemoryExporter(), now: time.Now(), private: private}
+	h.auth = &fakeAuth{
+		user:    authapi.User{ID: "u1", Email: "ada@example.org", Name: "Ada", Role: authapi.RoleUser, IsActive: true, CreatedAt: contract.At(h.now)},
+		session: authapi.Session{ID: "s1", FamilyID: "f1", UserID: "u1", ExpiresAt: contract.At(h.now.Add(time.Hour))},
+		keys:    token.NewKeySet(public),
+	}
+	h.redis = miniredis.RunT(t)
+	client, err := redisconn.Open(redisconn.Config{Addr: h.redis.Addr()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+
+	tracing := telemetry.New("gateway", "test", 1, sdktrace.WithSyncer(h.spans))
+	log := telemetry.NewLog(h.log, "gateway", "test")
+	calls := rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar(t, h.auth.serve(log, tracing)), Token: secret, Tracing: tracing})
+	t.Cleanup(calls.Close)
+	clock := func() time.Time { return h.now }
+	keys := main.NewKeyring(clock, func(ctx context.Context) (token.KeySet, error) {
+		return rpc.Call(ctx, calls, authapi.FetchKeys, rpc.Nothing{})
+	})
+	h.cache = sessioncache.New(client, func() string { return "lease" })
+	cfg := main.Config{}
+	for _, f := range change {
+		f(&cfg)
+	}
+	ready := lifecycle.NewReadiness(time.Second, lifecycle.Check{Name: "auth", Probe: keys.Check})
+	h.server = main.NewServer(cfg, main.Deps{
+		Log: log, Tracing: tracing, Calls: calls, Cache: h.cache, Keys: keys, Ready: ready, Now: clock,
+	})
+	if err := ready.Part(0).Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.fetchKeys(keys)
+	return h
+}
+
+// fetchKeys runs the keyring until it has keys, as the program does.
+func (h *harness) fetchKeys(keys *main.Keyring) {
+	h.t.Helper()
+	ctx, cancel := context.WithCancel(h.t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = keys.Run(ctx) }()
+	for keys.Check(ctx) != nil {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-h.t.Context().Done():
+			h.t.Fatal("no keys")
+		}
+	}
+	cancel()
+	<-done
+}
+
+// sidecar hands an invocation to the app, as the gateway's sidecar does over
+// auth's.
+func sidecar(t *testing.T, app http.Handler) string {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1.0/invoke/auth/method/{method}", func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("dapr-api-token", secret)
+		r.URL.Path = "/" + r.PathValue("method")
+		app.ServeHTTP(w, r)
+	})
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+func (f *fakeAuth) serve(log *slog.Logger, tracing *telemetry.Tracing) http.Handler {
+	srv := rpc.NewServer(rpc.ServerConfig{App: authapi.App, Token: secret, Log: log, Tracing: tracing})
+	tokens := authapi.Tokens{AccessToken: "a", RefreshToken: "r", TokenType: "Bearer", ExpiresIn: 900}
+	rpc.Handle(srv, authapi.Register, func(_ context.Context, r authapi.RegisterRequest) (authapi.Login, error) {
+		f.register = r
+		return authapi.Login{User: f.user, Tokens: tokens}, f.fail
+	})
+	rpc.Handle(srv, authapi.LogIn, func(_ context.Context, r authapi.LogInRequest) (authapi.Login, error) {
+		f.login = r
+		return authapi.Login{User: f.user, Tokens: tokens}, f.fail
+	})
+	rpc.Handle(srv, authapi.Refresh, func(context.Context, authapi.RefreshRequest) (authapi.Refreshed, error) {
+		return authapi.Refreshed{Tokens: tokens}, f.fail
+	})
+	rpc.Handle(srv, authapi.LogOut, func(context.Context, authapi.LogOutRequest) (rpc.Nothing, error) {
+		return rpc.Nothing{}, f.fail
+	})
+	rpc.Handle(srv, authapi.CheckSession, func(context.Context, authapi.CheckSessionRequest) (authapi.CheckedSession, error) {
+		f.checks++
+		return authapi.CheckedSession{Session: f.session, User: f.user}, f.fail
+	})
+	rpc.Handle(srv, authapi.FetchKeys, func(context.Context, rpc.Nothing) (token.KeySet, error) {
+		f.fetched++
+		return f.keys, nil
+	})
+	return srv
+}
+
+// token signs claims like those of the fake session, changed as asked for.
+func (h *harness) token(change ...func(*token.Claims)) string {
+	h.t.Helper()
+	c := token.Claims{
+		Type: token.Access, Subject: "u1", SessionID: "s1", Email: "ada@example.org", Role: authapi.RoleUser,
+		ID: "j1", IssuedAt: h.now.Add(-time.Minute), ExpiresAt: h.now.Add(10 * time.Minute),
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	raw, err := token.Sign(c, h.private)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return raw
+}
+
+// response is an answer with its body read.
+type response struct {
+	*http.Response
+	body string
+}
+
+// do sends a request; headers are name and value in turn. A body is JSON unless
+// they say otherwise.
+func (h *harness) do(method, path, body string, headers ...string) response {
+	h.t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := h.server.Fiber().Test(r, 10_000)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return response{res, string(data)}
+}
+
+func (h *harness) get(path string, headers ...string) response {
+	h.t.Helper()
+	return h.do(http.MethodGet, path, "", headers...)
+}
+
+// problem is a problem document as a client reads it.
+type problem struct {
+	Type, Title, Detail, Instance, Code, TraceID string
+	Status                                       int
+	Errors                                       []apperr.Field
+}
+
+// wantProblem checks what all problems have in common and returns this one.
+func (h *harness) wantProblem(res response, status int, code string) problem {
+	h.t.Helper()
+	var p problem
+	if err := json.Unmarshal([]byte(res.body), &p); err != nil {
+		h.t.Fatalf("status %d: %v: %s", res.StatusCode, err, res.body)
+	}
+	if res.StatusCode != status || p.Status != status || p.Code != code {
+		h.t.Errorf("got status %d, %d in the body, %s (%s), want %d %s", res.StatusCode, p.Status, p.Code, p.Detail, status, code)
+	}
+	if got := res.Header.Get("Content-Type"); got != "application/problem+json" {
+		h.t.Errorf("Content-Type: got %q", got)
+	}
+	if p.Type == "" || p.Title == "" || p.Detail == "" || p.Instance == "" || len(p.TraceID) != 32 {
+		h.t.Errorf("the problem is not whole: %s", res.body)
+	}
+	if !strings.Contains(res.Header.Get("Traceparent"), p.TraceID) {
+		h.t.Errorf("traceparent %q is not of the problem's trace %s", res.Header.Get("Traceparent"), p.TraceID)
+	}
+	wantHeaders(h.t, res)
+	return p
+}
+
+// wantHeaders checks what every answer carries.
+func wantHeaders(t *testing.T, res response) {
+	t.Helper()
+	for _, name := range []string{"X-Request-Id", "Traceparent", "X-Content-Type-Options", "Content-Security-Policy", "Cache-Control"} {
+		if len(res.Header.Values(name)) != 1 || res.Header.Get(name) == "" {
+			t.Errorf("%s: got %q, want one value", name, res.Header.Values(name))
+		}
+	}
+	switch res.StatusCode {
+	case http.StatusUnauthorized:
+		if got := res.Header.Get("WWW-Authenticate"); got != "Bearer" {
+			t.Errorf("WWW-Authenticate: got %q", got)
+		}
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		if res.Header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	}
+}
