@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -58,9 +60,7 @@ func (l Limit) Claimed(c Claim) (Limit, ClaimResult) {
 		return l, ClaimRefused
 	}
 	by := make(map[string]int64, len(l.By)+1)
-	for id, n := range l.By {
-		by[id] = n
-	}
+	maps.Copy(by, l.By)
 	by[c.HoldID] = c.Quantity
 	l.By = by
 	l.Used += c.Quantity
@@ -111,7 +111,8 @@ func (s *Service) exceeds(ctx context.Context, e Event, h Hold) (bool, error) {
 // released is given back, one without a hold gets a tombstone first. When every
 // entry stands behind a counted hold, the stamp goes.
 func (s *Service) settleLimit(ctx context.Context, l Limit) error {
-	for holdID, quantity := range l.By {
+	for _, holdID := range slices.Sorted(maps.Keys(l.By)) {
+		quantity := l.By[holdID]
 		h, err := s.holds.Hold(ctx, holdID)
 		switch {
 		case errors.Is(err, ErrNoHold):

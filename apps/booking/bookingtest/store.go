@@ -1,0 +1,221 @@
+// Package bookingtest is what tests of bookings stand on: a store in memory, and
+// the suite that every store must pass.
+package bookingtest
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"boxoffice/apps/booking/internal/booking"
+)
+
+// Gate is asked before each operation of a store, by its name. An error before
+// keeps the operation from happening, one after is answered although it happened:
+// a reply that was lost. A gate may also wait, for as long as it likes.
+type Gate func(op string) (before, after error)
+
+// Store keeps bookings in memory. It does nothing that a document database could
+// not do with one conditional operation on one document.
+type Store struct {
+	gate Gate
+
+	mu       *sync.Mutex
+	bookings map[string]document
+}
+
+type document struct {
+	booking.Booking
+	outbox []record
+}
+
+type record struct {
+	booking.Fact
+	sent bool
+}
+
+var (
+	_ booking.Store  = (*Store)(nil)
+	_ booking.Finder = (*Store)(nil)
+)
+
+// NewStore returns an empty store.
+func NewStore() *Store {
+	return &Store{
+		gate: func(string) (before, after error) { return nil, nil },
+		mu:   new(sync.Mutex), bookings: map[string]document{},
+	}
+}
+
+// Through returns the same store behind a gate.
+func (s *Store) Through(gate Gate) *Store {
+	gated := *s
+	gated.gate = gate
+	return &gated
+}
+
+// do runs fn as one operation.
+func (s *Store) do(ctx context.Context, op string, fn func() error) error {
+	before, after := s.gate(op)
+	if before != nil {
+		return before
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := fn(); err != nil {
+		return err
+	}
+	return after
+}
+
+// InsertBooking implements booking.Store.
+func (s *Store) InsertBooking(ctx context.Context, b booking.Booking, facts ...booking.Fact) error {
+	return s.do(ctx, "bookings.insert", func() error {
+		if _, taken := s.bookings[b.ID]; taken {
+			return booking.ErrExists
+		}
+		s.bookings[b.ID] = document{Booking: b, outbox: records(facts)}
+		return nil
+	})
+}
+
+// Booking implements booking.Store.
+func (s *Store) Booking(ctx context.Context, id string) (booking.Booking, error) {
+	var b booking.Booking
+	err := s.do(ctx, "bookings.read", func() error {
+		d, ok := s.bookings[id]
+		if !ok {
+			return booking.ErrNoBooking
+		}
+		b = d.Booking
+		return nil
+	})
+	return b, err
+}
+
+// ReplaceBooking implements booking.Store.
+func (s *Store) ReplaceBooking(ctx context.Context, b booking.Booking, state booking.State, n int64, facts ...booking.Fact) error {
+	return s.do(ctx, "bookings.replace", func() error {
+		d, ok := s.bookings[b.ID]
+		if !ok || d.State != state || d.N != n {
+			return booking.ErrStale
+		}
+		s.bookings[b.ID] = document{Booking: b, outbox: append(slices.Clip(d.outbox), records(facts)...)}
+		return nil
+	})
+}
+
+func records(facts []booking.Fact) []record {
+	var rs []record
+	for _, f := range facts {
+		rs = append(rs, record{Fact: f})
+	}
+	return rs
+}
+
+// ListBookings implements booking.Finder.
+func (s *Store) ListBookings(ctx context.Context, q booking.Query) ([]booking.Booking, error) {
+	found, err := s.find(ctx, "bookings.list", func(b booking.Booking) bool {
+		return matches(q, b) && (q.After == nil || newestFirst(b, booking.Booking{CreatedAt: q.After.CreatedAt, ID: q.After.ID}) > 0)
+	}, newestFirst)
+	return found[:min(len(found), q.Limit)], err
+}
+
+// CountBookings implements booking.Finder.
+func (s *Store) CountBookings(ctx context.Context, q booking.Query) (int64, error) {
+	found, err := s.find(ctx, "bookings.count", func(b booking.Booking) bool { return matches(q, b) }, newestFirst)
+	return int64(len(found)), err
+}
+
+func matches(q booking.Query, b booking.Booking) bool {
+	return b.State != booking.Refused &&
+		(q.UserID == "" || b.UserID == q.UserID) &&
+		(q.EventID == "" || b.EventID == q.EventID) &&
+		(q.State == "" || b.State == q.State) &&
+		(q.From.IsZero() || !b.CreatedAt.Before(q.From)) &&
+		(q.To.IsZero() || b.CreatedAt.Before(q.To))
+}
+
+// DueBookings implements booking.Finder.
+func (s *Store) DueBookings(ctx context.Context, eventID string, now time.Time, limit int) ([]booking.Booking, error) {
+	found, err := s.find(ctx, "bookings.due", func(b booking.Booking) bool {
+		return b.State == booking.Pending && !b.ExpiresAt.After(now) && (eventID == "" || b.EventID == eventID)
+	}, func(a, b booking.Booking) int {
+		return cmp.Or(a.ExpiresAt.Compare(b.ExpiresAt), strings.Compare(a.ID, b.ID))
+	})
+	return found[:min(len(found), limit)], err
+}
+
+// LiveBookings implements booking.Finder.
+func (s *Store) LiveBookings(ctx context.Context, eventID, after string, limit int) ([]booking.Booking, error) {
+	found, err := s.find(ctx, "bookings.live", func(b booking.Booking) bool {
+		return b.Live() && b.EventID == eventID && b.ID > after
+	}, func(a, b booking.Booking) int { return strings.Compare(a.ID, b.ID) })
+	return found[:min(len(found), limit)], err
+}
+
+func (s *Store) find(ctx context.Context, op string, match func(booking.Booking) bool, order func(a, b booking.Booking) int) ([]booking.Booking, error) {
+	var found []booking.Booking
+	err := s.do(ctx, op, func() error {
+		for _, d := range s.bookings {
+			if match(d.Booking) {
+				found = append(found, d.Booking)
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(found, order)
+	return found, err
+}
+
+func newestFirst(a, b booking.Booking) int {
+	return -cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.ID, b.ID))
+}
+
+// Unsent returns the facts that no relay has published, the oldest first for each
+// booking.
+func (s *Store) Unsent() []booking.Fact {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var facts []booking.Fact
+	for _, id := range slices.Sorted(maps.Keys(s.bookings)) {
+		for _, r := range s.bookings[id].outbox {
+			if !r.sent {
+				facts = append(facts, r.Fact)
+			}
+		}
+	}
+	return facts
+}
+
+// MarkSent says that a fact was published.
+func (s *Store) MarkSent(bookingID, factID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.bookings[bookingID]
+	d.outbox = slices.Clone(d.outbox)
+	for i := range d.outbox {
+		if d.outbox[i].ID == factID {
+			d.outbox[i].sent = true
+		}
+	}
+	s.bookings[bookingID] = d
+}
+
+// Contents returns all records, for checks.
+func (s *Store) Contents() map[string]booking.Booking {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[string]booking.Booking, len(s.bookings))
+	for id, d := range s.bookings {
+		all[id] = d.Booking
+	}
+	return all
+}

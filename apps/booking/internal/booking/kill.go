@@ -1,0 +1,79 @@
+package booking
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract/bookingapi"
+)
+
+// maxRounds is how often a use case looks again after it met another one. Each
+// round means that another one got on.
+const maxRounds = 16
+
+// kill makes a number dead: afterwards no create or late confirm can make the
+// booking live by it, other than one that has done so. known is the record as it
+// was read, or nil. It returns the booking that is there, and nil when there is
+// only a refused record.
+func (s *Service) kill(ctx context.Context, id string, n int64, known *Booking) (*Booking, error) {
+	for range maxRounds {
+		dead, err := s.killKnown(ctx, id, n, known)
+		switch {
+		case err == nil && dead.State == Refused:
+			return nil, nil //nolint:nilnil // there is no booking
+		case err == nil:
+			return &dead, nil
+		case !errors.Is(err, ErrExists) && !errors.Is(err, ErrStale):
+			return nil, err
+		}
+		if known, err = s.look(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	return nil, overtaken()
+}
+
+// killKnown returns the record after which the number is dead.
+func (s *Service) killKnown(ctx context.Context, id string, n int64, known *Booking) (Booking, error) {
+	if known == nil {
+		b := Booking{ID: id, N: n + 1, State: Refused, UpdatedAt: s.now(), Revision: 1}
+		return b, s.insert(ctx, b)
+	}
+	b := *known
+	switch {
+	case b.State == Refused && b.N <= n:
+		b.N = n + 1 // the first that may be used
+	case b.State == Expired && b.N < n:
+		b.N = n // the last that was
+	default:
+		// Nothing comes to live from here by this number.
+		return b, nil
+	}
+	b.UpdatedAt = s.now()
+	b.Revision++
+	return b, s.replace(ctx, *known, b)
+}
+
+// Settle says whether a hold stands behind a live booking; see
+// bookingapi.Settle.
+func (s *Service) Settle(ctx context.Context, req bookingapi.SettleRequest) (bookingapi.Settlement, error) {
+	id, n, err := parseHoldID(req.HoldID)
+	if err != nil {
+		return bookingapi.Settlement{}, apperr.InvalidFields(
+			apperr.Field{Field: "holdId", Code: "invalid", Message: "is not a hold's id"}).Because(err)
+	}
+	known, err := s.look(ctx, id)
+	if err != nil {
+		return bookingapi.Settlement{}, err
+	}
+	b, err := s.kill(ctx, id, n, known)
+	switch {
+	case err != nil:
+		return bookingapi.Settlement{}, fmt.Errorf("settle hold %s: %w", req.HoldID, err)
+	case b == nil || !b.Live() || b.HoldID != req.HoldID:
+		return bookingapi.Settlement{}, nil
+	}
+	return bookingapi.Settlement{Live: true, Confirmed: b.State == Confirmed}, nil
+}

@@ -1,0 +1,136 @@
+package booking
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/shared/contract/eventapi"
+)
+
+// Config is what a Service needs. All fields must be set.
+type Config struct {
+	Store         Store
+	Finder        Finder
+	Seats         Seats
+	Events        Events
+	Locks         Locker
+	Clock         Clock
+	IDs           IDs
+	TTL           time.Duration // how long a pending booking lives
+	MaxPerBooking int64         // how many tickets one booking may be for
+}
+
+// Service is the use cases. It is safe for concurrent use.
+type Service struct {
+	store  Store
+	finder Finder
+	seats  Seats
+	events Events
+	locks  Locker
+	clock  Clock
+	ids    IDs
+	ttl    time.Duration
+	max    int64
+
+	mu       sync.Mutex
+	searched map[string]time.Time // when due bookings were last looked for, by event
+}
+
+// New returns a service.
+func New(cfg Config) *Service {
+	return &Service{
+		store: cfg.Store, finder: cfg.Finder, seats: cfg.Seats, events: cfg.Events, locks: cfg.Locks,
+		clock: cfg.Clock, ids: cfg.IDs, ttl: cfg.TTL, max: cfg.MaxPerBooking,
+		searched: map[string]time.Time{},
+	}
+}
+
+func (s *Service) now() time.Time { return instant(s.clock.Now()) }
+
+// insert stores a record that was not there.
+func (s *Service) insert(ctx context.Context, b Booking) error {
+	facts, err := s.factsOf("", b)
+	if err != nil {
+		return err
+	}
+	if err := s.store.InsertBooking(ctx, b, facts...); err != nil {
+		return fmt.Errorf("insert booking %s as %s: %w", b.ID, b.State, err)
+	}
+	return nil
+}
+
+// replace is the only way by which a record changes: where it still has the state
+// and n of was. It returns ErrStale when it has not.
+func (s *Service) replace(ctx context.Context, was, b Booking) error {
+	facts, err := s.factsOf(was.State, b)
+	if err != nil {
+		return err
+	}
+	if err := s.store.ReplaceBooking(ctx, b, was.State, was.N, facts...); err != nil {
+		return fmt.Errorf("make booking %s %s: %w", b.ID, b.State, err)
+	}
+	return nil
+}
+
+// look returns a record, or nil when there is none.
+func (s *Service) look(ctx context.Context, id string) (*Booking, error) {
+	b, err := s.store.Booking(ctx, id)
+	switch {
+	case errors.Is(err, ErrNoBooking):
+		return nil, nil //nolint:nilnil // no record is an answer, and callers need it apart from a failure
+	case err != nil:
+		return nil, fmt.Errorf("read booking %s: %w", id, err)
+	}
+	return &b, nil
+}
+
+// release gives a hold back at once. When that fails, the fact or the sweep does
+// it, so nobody need know.
+func (s *Service) release(ctx context.Context, b Booking) {
+	_ = s.seats.Release(ctx, eventapi.ReleaseRequest{
+		HoldID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity,
+	})
+}
+
+// reserve takes the hold that b names. When seats are short it first gives back
+// what is due, and asks once more.
+func (s *Service) reserve(ctx context.Context, b Booking) (eventapi.Reservation, error) {
+	req := eventapi.ReserveRequest{
+		HoldID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity,
+	}
+	req.ExpiresAt.Time = b.ExpiresAt
+	taken, err := s.seats.Reserve(ctx, req)
+	if !errors.Is(err, errSoldOut) {
+		return taken, err
+	}
+	freed, failed := s.expireDueOf(ctx, b.EventID)
+	if failed != nil || freed == 0 {
+		return taken, err
+	}
+	return s.seats.Reserve(ctx, req)
+}
+
+// Fetch returns a booking; see bookingapi.Fetch.
+func (s *Service) Fetch(ctx context.Context, req bookingapi.FetchRequest) (bookingapi.Booking, error) {
+	b, err := s.visible(ctx, req)
+	if err != nil {
+		return bookingapi.Booking{}, err
+	}
+	return b.Public(), nil
+}
+
+// visible returns a booking that who asks may see, or ErrNotFound.
+func (s *Service) visible(ctx context.Context, req bookingapi.FetchRequest) (Booking, error) {
+	b, err := s.look(ctx, req.BookingID)
+	switch {
+	case err != nil:
+		return Booking{}, err
+	case b == nil, b.State == Refused, !req.ByAdmin && b.UserID != req.UserID:
+		return Booking{}, ErrNotFound
+	}
+	return *b, nil
+}
