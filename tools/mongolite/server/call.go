@@ -62,6 +62,7 @@ type call struct {
 
 	concern      writeConcern
 	majorityRead bool
+	linearizable bool
 	fault        *failCommand
 	hangUp       bool // a fail point cuts the connection behind the write
 	wrote        bool // an aggregate with $out or $merge did

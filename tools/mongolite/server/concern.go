@@ -46,8 +46,10 @@ func (c *call) readConcerns() error {
 		}
 		switch e.Value {
 		case "local", "available":
-		case "majority", "linearizable":
+		case "majority":
 			c.majorityRead = true
+		case "linearizable":
+			c.majorityRead, c.linearizable = true, true
 		case "snapshot":
 			return mongoerr.Unsupported("readConcern level snapshot")
 		default:

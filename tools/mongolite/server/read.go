@@ -191,6 +191,9 @@ func aggregate(c *call) (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
+	if pipeline.Out() != nil && c.linearizable {
+		return nil, mongoerr.New(mongoerr.InvalidOptions, "readConcern level 'linearizable' cannot be used with $out or $merge")
+	}
 	if docs, ok := pipeline.Source(); ok {
 		if _, named := c.body[0].Value.(string); named {
 			return nil, mongoerr.New(mongoerr.InvalidNamespace, "$documents is only valid as the first stage of a database-level aggregation")

@@ -16,8 +16,8 @@ func TestUnknownThings(t *testing.T) {
 		{`{"saslStart": 1, "mechanism": "SCRAM-SHA-256"}`, `{"ok": 0, "code": 59}`},
 		{`{"find": "c", "nonsense": 1}`, `{"ok": 0, "code": 40415, "codeName": "Location40415", "errmsg": "BSON field 'find.nonsense' is an unknown field."}`},
 		{`{"find": "c", "filter": {}, "filter": {"a": 1}}`, `{"ok": 0, "code": 40413}`},
-		{`{"update": "c", "updates": [{"q": {}, "u": {}, "nonsense": 1}]}`, `{"ok": 1, "writeErrors": [{"code": 40415, "errmsg": "BSON field 'update.updates.nonsense' is an unknown field."}]}`},
-		{`{"delete": "c", "deletes": [{"q": {}, "limit": 0, "nonsense": 1}]}`, `{"ok": 1, "writeErrors": [{"code": 40415, "errmsg": "BSON field 'delete.deletes.nonsense' is an unknown field."}]}`},
+		{`{"update": "c", "updates": [{"q": {}, "u": {}, "nonsense": 1}]}`, `{"ok": 0, "code": 40415, "errmsg": "BSON field 'update.updates.nonsense' is an unknown field."}`},
+		{`{"delete": "c", "deletes": [{"q": {}, "limit": 0, "nonsense": 1}]}`, `{"ok": 0, "code": 40415, "errmsg": "BSON field 'delete.deletes.nonsense' is an unknown field."}`},
 		{`{"createIndexes": "c", "indexes": [{"key": {"a": 1}, "name": "a", "nonsense": 1}]}`, `{"ok": 0, "code": 197, "errmsg": "The field 'nonsense' is not valid for an index specification."}`},
 		{`{"aggregate": "c", "pipeline": [], "cursor": {"nonsense": 1}}`, `{"ok": 0, "code": 40415, "errmsg": "BSON field 'cursor.nonsense' is an unknown field."}`},
 		{`{"aggregate": "c", "pipeline": [{"$nonsense": 1}], "cursor": {}}`, `{"ok": 0, "code": 40324, "errmsg": "Unrecognized pipeline stage name: '$nonsense'"}`},
@@ -93,6 +93,7 @@ func TestConcerns(t *testing.T) {
 	p.talk([][2]string{
 		{`{"find": "c", "readConcern": {}}`, `{"ok": 1}`},
 		{`{"find": "c", "readConcern": {"level": "snapshot"}}`, `{"ok": 0, "code": 238, "errmsg": "mongolite does not support readConcern level snapshot"}`},
+		{`{"aggregate": "c", "pipeline": [{"$out": "d"}], "cursor": {}, "readConcern": {"level": "linearizable"}}`, `{"ok": 0, "code": 72}`},
 		{`{"find": "c", "readConcern": {"level": "mars"}}`, `{"ok": 0, "code": 9}`},
 		{`{"find": "c", "readConcern": {"level": "local", "afterClusterTime": {"$timestamp": {"t": 1, "i": 1}}}}`, `{"ok": 0, "code": 238, "errmsg": "mongolite does not support readConcern.afterClusterTime"}`},
 	}...)

@@ -90,8 +90,8 @@ func TestRetryableWritesThatAreRefused(t *testing.T) {
 	p.is(retryable(t, `{"find": "c"}`, 1, 1), `{"ok": 0, "code": 263, "codeName": "OperationNotSupportedInTransaction"}`)
 	p.is(retryable(t, `{"aggregate": "c", "pipeline": [{"$out": "d"}], "cursor": {}}`, 1, 1), `{"ok": 0, "code": 263}`)
 	p.is(retryable(t, `{"create": "c"}`, 1, 1), `{"ok": 0, "code": 263}`)
-	p.is(retryable(t, `{"update": "c", "updates": [{"q": {}, "u": {"$set": {"a": 1}}, "multi": true}]}`, 1, 1), `{"ok": 1, "n": 0, "writeErrors": [{"code": 72}]}`)
-	p.is(retryable(t, `{"delete": "c", "deletes": [{"q": {}, "limit": 0}]}`, 1, 1), `{"ok": 1, "n": 0, "writeErrors": [{"code": 72}]}`)
+	p.is(retryable(t, `{"update": "c", "updates": [{"q": {}, "u": {"$set": {"a": 1}}, "multi": true}]}`, 1, 1), `{"ok": 0, "code": 72}`)
+	p.is(retryable(t, `{"delete": "c", "deletes": [{"q": {}, "limit": 0}]}`, 1, 1), `{"ok": 0, "code": 72}`)
 	p.is(retryable(t, `{"insert": "c", "documents": [{}]}`, 1, -1), `{"ok": 0, "code": 51024}`)
 }
 

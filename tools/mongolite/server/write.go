@@ -259,6 +259,11 @@ func update(c *call) (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, doc := range docs {
+		if err := c.checkUpdate(doc); err != nil {
+			return nil, err
+		}
+	}
 	upserts := func(doc bson.D) bool { ok, _ := flag("update.updates", doc, "upsert", false); return ok }
 	return c.runEach(docs, upserts, func(coll *storage.Collection, i int, doc bson.D) (bson.D, error) {
 		ch, err := c.readUpdate(doc)
@@ -279,6 +284,58 @@ func update(c *call) (bson.D, error) {
 // errRetryMulti refuses what no driver retries, as MongoDB does.
 var errRetryMulti = mongoerr.New(mongoerr.InvalidOptions, "Cannot use retryable writes with multi=true or limit=0")
 
+// checkUpdate refuses a statement that is malformed, and with it the command,
+// before any statement is run. What its filter and update say is the
+// statement's own affair.
+func (c *call) checkUpdate(doc bson.D) error {
+	const name = "update.updates"
+	if err := checkFields(name, doc, strings.Fields(updateDoes), strings.Fields(updateLacks)); err != nil {
+		return err
+	}
+	if _, err := required(name, doc, "q"); err != nil {
+		return err
+	}
+	if _, ok := lookup(doc, "u"); !ok {
+		return missing(name + ".u")
+	}
+	multi, err := flag(name, doc, "multi", false)
+	if err != nil {
+		return err
+	}
+	if multi && c.retry {
+		return errRetryMulti
+	}
+	if _, err := flag(name, doc, "upsert", false); err != nil {
+		return err
+	}
+	_, err = field[bson.A](name, doc, "arrayFilters")
+	return err
+}
+
+// checkDelete is checkUpdate for a delete.
+func (c *call) checkDelete(doc bson.D) error {
+	const name = "delete.deletes"
+	if err := checkFields(name, doc, strings.Fields(deleteDoes), strings.Fields(deleteLacks)); err != nil {
+		return err
+	}
+	if _, err := required(name, doc, "q"); err != nil {
+		return err
+	}
+	if _, ok := lookup(doc, "limit"); !ok {
+		return missing(name + ".limit")
+	}
+	limit, err := integer(name, doc, "limit", -1)
+	switch {
+	case err != nil:
+		return err
+	case limit != 0 && limit != 1:
+		return mongoerr.New(mongoerr.FailedToParse, "The limit field in delete objects must be 0 or 1. Got %d", limit)
+	case limit == 0 && c.retry:
+		return errRetryMulti
+	}
+	return nil
+}
+
 // change is an update of the documents of a selection.
 type change struct {
 	selection
@@ -291,9 +348,6 @@ type change struct {
 func (c *call) readUpdate(doc bson.D) (ch change, err error) {
 	const name = "update.updates"
 	ch.check = c.interrupted
-	if err = checkFields(name, doc, strings.Fields(updateDoes), strings.Fields(updateLacks)); err != nil {
-		return ch, err
-	}
 	if ch.multi, err = flag(name, doc, "multi", false); err != nil {
 		return ch, err
 	}
@@ -304,13 +358,7 @@ func (c *call) readUpdate(doc bson.D) (ch change, err error) {
 	if err != nil {
 		return ch, err
 	}
-	u, ok := lookup(doc, "u")
-	if !ok {
-		return ch, missing(name + ".u")
-	}
-	if ch.multi && c.retry {
-		return ch, errRetryMulti
-	}
+	u, _ := lookup(doc, "u")
 	if ch.update, err = query.CompileUpdate(u, arrayFilters, c.vars); err != nil {
 		return ch, err
 	}
@@ -415,25 +463,18 @@ func remove(c *call) (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.runEach(docs, never, func(coll *storage.Collection, i int, doc bson.D) (bson.D, error) {
-		const name = "delete.deletes"
-		if err := checkFields(name, doc, strings.Fields(deleteDoes), strings.Fields(deleteLacks)); err != nil {
+	for _, doc := range docs {
+		if err := c.checkDelete(doc); err != nil {
 			return nil, err
 		}
-		if _, ok := lookup(doc, "limit"); !ok {
-			return nil, missing(name + ".limit")
-		}
-		limit, err := integer(name, doc, "limit", -1)
+	}
+	return c.runEach(docs, never, func(coll *storage.Collection, i int, doc bson.D) (bson.D, error) {
+		const name = "delete.deletes"
+		filter, err := required(name, doc, "q")
 		if err != nil {
 			return nil, err
 		}
-		if limit == 0 && c.retry {
-			return nil, errRetryMulti
-		}
-		if limit != 0 && limit != 1 {
-			return nil, mongoerr.New(mongoerr.FailedToParse, "The limit field in delete objects must be 0 or 1. Got %d", limit)
-		}
-		filter, err := required(name, doc, "q")
+		limit, err := integer(name, doc, "limit", -1)
 		if err != nil {
 			return nil, err
 		}
