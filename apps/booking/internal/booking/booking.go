@@ -154,8 +154,8 @@ func code(id string) string {
 	return s[:4] + "-" + s[4:]
 }
 
-// keyedID is the id of the booking that a user makes under an idempotency key.
-func keyedID(userID, key string) string { return digest(userID + "\n" + key) }
+// KeyedID is the id of the booking that a user makes under an idempotency key.
+func KeyedID(userID, key string) string { return digest(userID + "\n" + key) }
 
 // fingerprint tells requests apart that share an id.
 func fingerprint(req bookingapi.CreateRequest) string {

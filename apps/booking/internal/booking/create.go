@@ -16,7 +16,7 @@ func (s *Service) Create(ctx context.Context, req bookingapi.CreateRequest) (boo
 	t := try{id: req.BookingID, fingerprint: fingerprint(req), req: req, n: 1}
 	if req.IdempotencyKey != "" {
 		// Who sends a key may have asked before.
-		t.id = keyedID(req.UserID, req.IdempotencyKey)
+		t.id = KeyedID(req.UserID, req.IdempotencyKey)
 		there, err := s.look(ctx, t.id)
 		switch {
 		case err != nil:

@@ -1,0 +1,240 @@
+package model_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"boxoffice/apps/booking/bookingtest"
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract"
+	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/rpc"
+)
+
+// seats is how the booking app asks the event app: over a network that delays
+// calls, repeats them and loses their answers.
+type seats struct{ w *world }
+
+// settler is the other way round.
+type settler struct{ w *world }
+
+func (s seats) Reserve(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
+	return call(s.w, "reserve "+req.HoldID, func() (eventapi.Reservation, error) { return s.w.event().Reserve(ctx, req) })
+}
+
+func (s seats) Release(ctx context.Context, req eventapi.ReleaseRequest) error {
+	_, err := call(s.w, "release "+req.HoldID, func() (rpc.Nothing, error) { return s.w.event().Release(ctx, req) })
+	return err
+}
+
+func (s seats) Event(ctx context.Context, id string) (eventapi.Event, error) {
+	return s.w.event().Fetch(ctx, eventapi.FetchRequest{EventID: id, ByAdmin: true})
+}
+
+func (s settler) Settle(ctx context.Context, holdID string) (bookingapi.Settlement, error) {
+	return call(s.w, "settle "+holdID, func() (bookingapi.Settlement, error) {
+		return s.w.booking().Settle(ctx, bookingapi.SettleRequest{HoldID: holdID})
+	})
+}
+
+func call[Res any](w *world, name string, fn func() (Res, error)) (Res, error) {
+	var none Res
+	if w.current.crashed {
+		return none, errCrashed
+	}
+	later := func() { w.spawn("(late) "+name, func(*proc) { _, _ = fn() }) }
+	if !w.calm {
+		switch {
+		case w.chance(12): // the caller gives up, the callee goes on
+			later()
+			return none, apperr.TimedOut(errNoReply)
+		case w.chance(12): // the sidecar tries twice
+			later()
+		}
+	}
+	res, err := fn()
+	if !w.calm && w.chance(25) {
+		return none, apperr.TimedOut(errNoReply)
+	}
+	// As it crosses the wire: a refusal keeps its code and reason, the rest is lost.
+	if err != nil {
+		wire := apperr.From(err)
+		err = apperr.New(wire.Code, wire.Reason, wire.Message)
+	}
+	return res, err
+}
+
+// create starts a client's request.
+func (w *world) create() {
+	req := bookingapi.CreateRequest{
+		UserID: fmt.Sprintf("user%d", w.rng.IntN(2)), EventID: eventID, Quantity: int64(1 + w.rng.IntN(2)),
+	}
+	id := ""
+	if w.chance(5) {
+		id = w.NewID()
+		req.BookingID = id
+	} else {
+		req.IdempotencyKey = fmt.Sprintf("key%d", w.rng.IntN(2))
+		id = bookingtest.KeyedID(req.UserID, req.IdempotencyKey)
+	}
+	svc := w.booking()
+	w.spawn(fmt.Sprintf("create %s by %s, %d", id, req.UserID, req.Quantity), func(p *proc) {
+		created, err := svc.Create(context.Background(), req)
+		if p.crashed {
+			return
+		}
+		w.logf("p%d answers create %s: %v %v", p.id, id, created.Booking.Status, err)
+		switch {
+		case err == nil:
+			w.seen.answered(id, created.Booking)
+		case definite(err) && !errors.Is(err, mismatch):
+			w.seen.refused[id] = max(w.seen.refused[id], p.started)
+		}
+	})
+}
+
+var (
+	mismatch = apperr.New(apperr.Unprocessable, bookingapi.ReasonMismatch, "")
+	expired  = apperr.New(apperr.Conflict, bookingapi.ReasonExpired, "")
+)
+
+func definite(err error) bool {
+	e, ok := errors.AsType[*apperr.Error](err)
+	return ok && !e.Failure()
+}
+
+func (w *world) confirm(id, userID string) {
+	svc := w.booking()
+	w.spawn("confirm "+id, func(p *proc) {
+		b, err := svc.Confirm(context.Background(), bookingapi.ConfirmRequest{BookingID: id, UserID: userID})
+		if p.crashed {
+			return
+		}
+		w.logf("p%d answers confirm %s: %v %v", p.id, id, b.Status, err)
+		if errors.Is(err, expired) {
+			w.seen.expired[id] = max(w.seen.expired[id], p.started)
+		}
+	})
+}
+
+func (w *world) cancel(id, userID string) {
+	svc := w.booking()
+	w.spawn("cancel "+id, func(*proc) {
+		_, _ = svc.Cancel(context.Background(), bookingapi.CancelRequest{BookingID: id, UserID: userID})
+	})
+}
+
+func (w *world) sweepEvents() *proc {
+	svc := w.event()
+	return w.spawn("sweep of events", func(*proc) { _ = svc.Sweep(context.Background()) })
+}
+
+func (w *world) sweepBookings() *proc {
+	svc := w.booking()
+	return w.spawn("sweep of bookings", func(*proc) { _, _ = svc.Expire(context.Background()) })
+}
+
+func (w *world) update(c eventapi.Changes) {
+	svc := w.event()
+	w.spawn(fmt.Sprintf("update capacity %v limit %v", c.Capacity, c.MaxPerUser), func(*proc) {
+		_, _ = svc.Update(context.Background(), eventapi.UpdateRequest{EventID: eventID, Changes: c})
+	})
+}
+
+func (w *world) cancelEvent() {
+	svc := w.event()
+	w.spawn("cancel the event", func(*proc) {
+		_, _ = svc.Cancel(context.Background(), eventapi.FetchRequest{EventID: eventID})
+	})
+}
+
+func (w *world) deleteEvent() {
+	svc := w.event()
+	w.spawn("delete the event", func(*proc) {
+		_, _ = svc.Delete(context.Background(), eventapi.FetchRequest{EventID: eventID})
+	})
+}
+
+// relay publishes what is in the outboxes. It may die before it says so.
+func (w *world) relay() {
+	for _, f := range w.bookingStore.Unsent() {
+		w.bus = append(w.bus, message{f.Type, f.Data})
+		if w.calm || !w.chance(8) {
+			w.bookingStore.MarkSent(f.Subject, f.ID)
+		}
+	}
+	for _, f := range w.eventStore.Unsent() {
+		w.bus = append(w.bus, message{f.Type, f.Data})
+		if w.calm || !w.chance(8) {
+			w.eventStore.MarkSent(f.Subject, f.ID)
+		}
+	}
+}
+
+// deliver brings a fact to the app that listens, or returns nil when none does.
+func (w *world) deliver(m message) *proc {
+	ctx := context.Background()
+	if m.kind == eventapi.FactCancelled {
+		fact := decode[eventapi.Fact](m.data)
+		svc := w.booking()
+		return w.spawn("fact "+m.kind, func(*proc) { _ = svc.OnEventCancelled(ctx, fact) })
+	}
+	on := map[string]func(context.Context, bookingapi.Fact) error{
+		bookingapi.FactCreated:   w.event().OnBookingCreated,
+		bookingapi.FactConfirmed: w.event().OnBookingConfirmed,
+		bookingapi.FactCancelled: w.event().OnBookingCancelled,
+		bookingapi.FactExpired:   w.event().OnBookingExpired,
+	}[m.kind]
+	if on == nil {
+		return nil
+	}
+	fact := decode[bookingapi.Fact](m.data)
+	return w.spawn("fact "+m.kind+" of "+fact.Resource.HoldID, func(*proc) { _ = on(ctx, fact) })
+}
+
+func decode[T any](data []byte) T {
+	var v T
+	if err := json.Unmarshal(data, &v); err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// begin starts something at random.
+func (w *world) begin() {
+	ids := w.seen.known
+	switch n := w.rng.IntN(100); {
+	case n < 45 || len(ids) == 0:
+		w.create()
+	case n < 54:
+		id := ids[w.rng.IntN(len(ids))]
+		w.confirm(id, w.seen.owner[id])
+	case n < 62:
+		id := ids[w.rng.IntN(len(ids))]
+		w.cancel(id, w.seen.owner[id])
+	case n < 74:
+		w.relay()
+		if len(w.bus) > 0 {
+			w.deliver(w.bus[w.rng.IntN(len(w.bus))])
+		}
+	case n < 82:
+		w.sweepEvents()
+	case n < 87:
+		w.sweepBookings()
+	case n < 92:
+		w.update(eventapi.Changes{Capacity: contract.Set(int64(1 + w.rng.IntN(4)))})
+	case n < 97:
+		limit := contract.Clear[int64]()
+		if !w.chance(4) {
+			limit = contract.Set(int64(1 + w.rng.IntN(3)))
+		}
+		w.update(eventapi.Changes{MaxPerUser: limit})
+	case n < 99:
+		w.cancelEvent()
+	default:
+		w.deleteEvent()
+	}
+}
