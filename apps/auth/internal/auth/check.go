@@ -18,10 +18,17 @@ type Checked struct {
 // it returns it has filled in the cache, under the lease.
 func (s *Service) CheckSession(ctx context.Context, userID, sessionID, lease string) (Checked, error) {
 	now := instant(s.clock.Now())
+	// The user comes first: whoever changes a password changes the record before
+	// the sessions, so that what is read in this order never looks older than it is.
+	u, err := s.users.User(ctx, userID)
+	unknown := errors.Is(err, ErrNoUser)
+	if err != nil && !unknown {
+		return Checked{}, fmt.Errorf("check session: %w", err)
+	}
 	var family Family
-	err := s.change(ctx, userID, func(e *Entry) (bool, error) {
+	err = s.change(ctx, userID, func(e *Entry) (bool, error) {
 		f, expired, ok := e.Find(sessionID, now)
-		if !ok || e.PasswordVersion == 0 {
+		if !ok || e.PasswordVersion < u.PasswordVersion {
 			return false, ErrSessionInvalid
 		}
 		if expired {
@@ -31,19 +38,14 @@ func (s *Service) CheckSession(ctx context.Context, userID, sessionID, lease str
 		family = f
 		return false, nil
 	})
-	if errors.Is(err, ErrSessionInvalid) || errors.Is(err, ErrSessionExpired) {
+	switch {
+	case errors.Is(err, ErrSessionInvalid), errors.Is(err, ErrSessionExpired):
 		s.cache.End(ctx, sessionID)
 		return Checked{}, err
-	}
-	if err != nil {
+	case err != nil:
 		return Checked{}, fmt.Errorf("check session: %w", err)
-	}
-	u, err := s.users.User(ctx, userID)
-	if errors.Is(err, ErrNoUser) {
+	case unknown:
 		return Checked{}, ErrUserInactive
-	}
-	if err != nil {
-		return Checked{}, fmt.Errorf("check session: %w", err)
 	}
 	s.cache.Fill(ctx, lease, userID, family, u)
 	return Checked{family, u}, nil

@@ -66,8 +66,7 @@ const (
 // LogIn adds a family whose password was verified at that version, and returns
 // the ids of the sessions that ended thereby: those of an older password and,
 // when there are too many, the oldest. It returns ErrInvalidCredentials when the
-// password is an older one by now. A family that is there already stays as it
-// is: the caller tries again.
+// password is an older one by now.
 func (e *Entry) LogIn(f Family, passwordVersion int64, now time.Time) (ended []string, err error) {
 	if passwordVersion < e.PasswordVersion {
 		return nil, ErrInvalidCredentials
@@ -75,9 +74,6 @@ func (e *Entry) LogIn(f Family, passwordVersion int64, now time.Time) (ended []s
 	if passwordVersion > e.PasswordVersion {
 		ended = e.drop(func(Family) bool { return true })
 		e.PasswordVersion = passwordVersion
-	}
-	if e.index(f.ID) >= 0 {
-		return ended, nil
 	}
 	// One that has expired is kept for as long as an access token of it may ask,
 	// who then hears that it expired. Only those make place first.
@@ -139,6 +135,9 @@ func (e *Entry) Find(sessionID string, now time.Time) (f Family, expired, ok boo
 }
 
 func (f Family) expired(now time.Time) bool { return !now.Before(f.Current.ExpiresAt) }
+
+// Has reports whether a family is there.
+func (e *Entry) Has(familyID string) bool { return e.index(familyID) >= 0 }
 
 func (e *Entry) index(familyID string) int {
 	return slices.IndexFunc(e.Families, func(f Family) bool { return f.ID == familyID })

@@ -62,6 +62,9 @@ func (s *Service) EnsureAdmin(ctx context.Context, email, password string) error
 	if err != nil {
 		return fmt.Errorf("first admin: %w", err)
 	}
+	if s.policy.Weak(normalPassword(password), u.Email) {
+		return fmt.Errorf("first admin: %w", ErrWeakPassword)
+	}
 	id, err := s.users.IDByEmail(ctx, u.Email)
 	if err == nil {
 		_, err = s.users.User(ctx, id)

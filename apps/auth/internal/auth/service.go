@@ -106,6 +106,9 @@ func (s *Service) startSession(ctx context.Context, u User, d Device) (Tokens, e
 	}
 	var ended []string
 	err := s.change(ctx, u.ID, func(e *Entry) (bool, error) {
+		if e.Has(f.ID) {
+			return false, nil // an earlier try was stored after all
+		}
 		var err error
 		ended, err = e.LogIn(f, u.PasswordVersion, now)
 		return err == nil, err

@@ -1,0 +1,181 @@
+package auth_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"boxoffice/apps/auth/internal/auth"
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/token"
+)
+
+func TestRegister(t *testing.T) {
+	w := newWorld(t)
+	r := registration()
+	r.Email, r.Name = "  ANN@Example.com ", " Ann "
+	got, err := w.Register(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := auth.User{
+		ID: "u1", Email: email, Name: "Ann", Role: auth.RoleUser, Active: true,
+		PasswordHash: got.User.PasswordHash, PasswordVersion: 1, Version: 1,
+		CreatedAt: w.clock.Now(), UpdatedAt: w.clock.Now(),
+	}
+	if got.User != want {
+		t.Errorf("got %+v, want %+v", got.User, want)
+	}
+	if !strings.HasPrefix(got.User.PasswordHash, "$argon2id$v=19$m=64,t=1,p=1$") || strings.Contains(got.User.PasswordHash, password) {
+		t.Errorf("the hash is %q", got.User.PasswordHash)
+	}
+	if checked, err := w.check(got.Tokens.Access); err != nil || checked.User != want || checked.Family.Device != device {
+		t.Errorf("got %+v, %v", checked, err)
+	}
+	c := w.claims(got.Tokens.Access)
+	if c.Type != token.Access || c.Subject != "u1" || c.Email != email || c.Role != "user" || c.FamilyID != "" {
+		t.Errorf("access claims %+v", c)
+	}
+	if life := c.ExpiresAt.Sub(w.clock.Now()); life < accessTTL || life >= accessTTL+1e9 {
+		t.Errorf("the access token lives for %s", life)
+	}
+	r2 := w.claims(got.Tokens.Refresh)
+	if r2.Type != token.Refresh || r2.SessionID != c.SessionID || r2.FamilyID == "" || r2.ID == c.ID || r2.Email != "" {
+		t.Errorf("refresh claims %+v", r2)
+	}
+	if strings.Contains(w.log.String(), email) {
+		t.Error("the address was logged")
+	}
+}
+
+func TestRegisterRefuses(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("ü", n) }
+	tests := []struct {
+		name   string
+		change func(*auth.Registration)
+		code   apperr.Code
+		reason string
+		fields string // "field code" of each
+	}{
+		{"everything", func(r *auth.Registration) { *r = auth.Registration{Role: "root"} }, apperr.Invalid, "invalid",
+			"email required, password required, name required, userId required, role unknown"},
+		{"e-mail", func(r *auth.Registration) { r.Email = "ann" }, apperr.Invalid, "invalid", "email malformed"},
+		{"e-mail too long", func(r *auth.Registration) { r.Email = "a@" + long(253) }, apperr.Invalid, "invalid", "email too_long"},
+		{"short password", func(r *auth.Registration) { r.Password = "1234567" }, apperr.Invalid, "invalid", "password too_short"},
+		{"short after NFKC", func(r *auth.Registration) { r.Password = "u\u0308o\u0308a\u0308e\u0308" }, apperr.Invalid, "invalid", "password too_short"},
+		{"long password", func(r *auth.Registration) { r.Password = long(129) }, apperr.Invalid, "invalid", "password too_long"},
+		{"password no text", func(r *auth.Registration) { r.Password = "\xff23456789" }, apperr.Invalid, "invalid", "password malformed"},
+		{"blank name", func(r *auth.Registration) { r.Name = "  " }, apperr.Invalid, "invalid", "name required"},
+		{"long name", func(r *auth.Registration) { r.Name = long(101) }, apperr.Invalid, "invalid", "name too_long"},
+		{"name with a control", func(r *auth.Registration) { r.Name = "A\nn" }, apperr.Invalid, "invalid", "name malformed"},
+		{"common password", func(r *auth.Registration) { r.Password = "Password123" }, apperr.Invalid, "auth.weak_password", ""},
+		{"the address", func(r *auth.Registration) { r.Password = "ann-example-2026" }, apperr.Invalid, "auth.weak_password", ""},
+		{"the product", func(r *auth.Registration) { r.Password = "BoxOffice2026!" }, apperr.Invalid, "auth.weak_password", ""},
+		{"one character", func(r *auth.Registration) { r.Password = "üüüüüüüü" }, apperr.Invalid, "auth.weak_password", ""},
+		{"full-width form of a common one", func(r *auth.Registration) { r.Password = "ｐａｓｓｗｏｒｄ" }, apperr.Invalid, "auth.weak_password", ""},
+		{"admin", func(r *auth.Registration) { r.Role = "admin" }, apperr.Forbidden, "auth.admin_required", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			r := registration()
+			tt.change(&r)
+			_, err := w.Register(t.Context(), r)
+			refused(t, tt.name, err, tt.code, tt.reason)
+			var fields []string
+			for _, f := range apperr.From(err).Fields {
+				fields = append(fields, f.Field+" "+f.Code)
+			}
+			if got := strings.Join(fields, ", "); got != tt.fields {
+				t.Errorf("fields: got %s, want %s", got, tt.fields)
+			}
+			if w.users.Len() != 0 || w.sessions.Writes() != 0 {
+				t.Error("something was written")
+			}
+		})
+	}
+}
+
+func TestRegisterAccepts(t *testing.T) {
+	for name, change := range map[string]func(*auth.Registration){
+		"eight code points": func(r *auth.Registration) { r.Password = "üöä€xyzq" },
+		"128 code points":   func(r *auth.Registration) { r.Password = strings.Repeat("üé", 64) },
+		"254 in the e-mail": func(r *auth.Registration) { r.Email = "a@" + strings.Repeat("b.", 125) + "bb" },
+		"100 in the name":   func(r *auth.Registration) { r.Name = strings.Repeat("ü", 100) },
+		"a word and more":   func(r *auth.Registration) { r.Password = "boxoffice-qx-83" },
+		"role user":         func(r *auth.Registration) { r.Role = "user" },
+		"admin by an admin": func(r *auth.Registration) { r.Role, r.ByAdmin = "admin", true },
+	} {
+		r := registration()
+		change(&r)
+		if got, err := newWorld(t).Register(t.Context(), r); err != nil || (got.User.Role == auth.RoleAdmin) != (r.Role == "admin") {
+			t.Errorf("%s: got %+v, %v", name, got.User, err)
+		}
+	}
+}
+
+func TestRegisterTakenAndAgain(t *testing.T) {
+	w := newWorld(t)
+	first := w.register()
+	r := registration()
+	r.UserID, r.Email = "u2", "ANN@example.com"
+	_, err := w.Register(t.Context(), r)
+	refused(t, "another", err, apperr.Invalid, "auth.email_taken")
+	if w.users.Len() != 1 || w.families() != 1 {
+		t.Error("something was written")
+	}
+	again, err := w.Register(t.Context(), registration())
+	if err != nil || again.User != first.User {
+		t.Errorf("the same one again: got %+v, %v", again.User, err)
+	}
+}
+
+func TestRegistrationsRaceForAnAddress(t *testing.T) {
+	w := newWorld(t)
+	var won atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			r := registration()
+			r.UserID = fmt.Sprint("u", i)
+			switch _, err := w.Register(t.Context(), r); {
+			case err == nil:
+				won.Add(1)
+			case !errors.Is(err, auth.ErrEmailTaken):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if won.Load() != 1 || w.users.Len() != 1 {
+		t.Errorf("%d won, %d users", won.Load(), w.users.Len())
+	}
+}
+
+func TestEnsureAdmin(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	for range 2 {
+		if err := w.EnsureAdmin(ctx, "Boss@example.com", password); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := w.LogIn(ctx, "boss@example.com", password, device)
+	if err != nil || got.User.Role != auth.RoleAdmin || w.users.Len() != 1 {
+		t.Errorf("got %+v, %v", got.User, err)
+	}
+	// Another password in the configuration changes nothing that is there.
+	if err := w.EnsureAdmin(ctx, "boss@example.com", "another good one"); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.LogIn(ctx, "boss@example.com", password, device); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []string{"", "short", "password", "boss-example"} {
+		if err := w.EnsureAdmin(ctx, "boss@example.com", bad); err == nil {
+			t.Errorf("%q: taken", bad)
+		}
+	}
+}
