@@ -161,13 +161,13 @@ func (w *world) deleteEvent() {
 // relay publishes what is in the outboxes. It may die before it says so.
 func (w *world) relay() {
 	for _, f := range w.bookingStore.Unsent() {
-		w.bus = append(w.bus, message{f.Type, f.Data})
+		w.bus = append(w.bus, message{kind: f.Type, booking: decode[bookingapi.Fact](f.Data)})
 		if w.calm || !w.chance(8) {
 			w.bookingStore.MarkSent(f.Subject, f.ID)
 		}
 	}
 	for _, f := range w.eventStore.Unsent() {
-		w.bus = append(w.bus, message{f.Type, f.Data})
+		w.bus = append(w.bus, message{kind: f.Type, event: decode[eventapi.Fact](f.Data)})
 		if w.calm || !w.chance(8) {
 			w.eventStore.MarkSent(f.Subject, f.ID)
 		}
@@ -178,8 +178,7 @@ func (w *world) relay() {
 func (w *world) deliver(m message) *proc {
 	ctx := context.Background()
 	if m.kind == eventapi.FactCancelled {
-		fact := decode[eventapi.Fact](m.data)
-		svc := w.booking()
+		fact, svc := m.event, w.booking()
 		return w.spawn("fact "+m.kind, func(*proc) { _ = svc.OnEventCancelled(ctx, fact) })
 	}
 	on := map[string]func(context.Context, bookingapi.Fact) error{
@@ -191,7 +190,7 @@ func (w *world) deliver(m message) *proc {
 	if on == nil {
 		return nil
 	}
-	fact := decode[bookingapi.Fact](m.data)
+	fact := m.booking
 	return w.spawn("fact "+m.kind+" of "+fact.Resource.HoldID, func(*proc) { _ = on(ctx, fact) })
 }
 

@@ -24,6 +24,8 @@ type history struct {
 	before           map[string]bool // holds that were counted when the limit was set
 	broken           error
 	actor            *proc // who did the last step
+	writes           int64 // of the stores, at the last check
+	checked          int   // answers at the last check
 }
 
 func (h *history) init() {
@@ -60,6 +62,11 @@ func (w *world) check() error {
 	if w.seen.broken != nil {
 		return w.seen.broken
 	}
+	writes := w.eventStore.Writes() + w.bookingStore.Writes()
+	if writes == w.seen.writes && len(w.seen.answers) == w.seen.checked {
+		return nil
+	}
+	w.seen.writes, w.seen.checked = writes, len(w.seen.answers)
 	c := w.eventStore.Contents()
 	e := c.Events[eventID]
 	s := e.Seats

@@ -12,6 +12,8 @@ import (
 
 	"boxoffice/apps/booking/bookingtest"
 	"boxoffice/apps/event/eventtest"
+	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/shared/contract/eventapi"
 )
 
 const (
@@ -45,15 +47,17 @@ type world struct {
 	current *proc // who runs
 	calm    bool  // no faults: recovery
 	bus     []message
+	tells   bool // keeps the trace
 	trace   []string
 
 	seen history
 }
 
-// message is a fact as a broker keeps it.
+// message is a fact as a broker keeps it, read already.
 type message struct {
-	kind string
-	data []byte
+	kind    string
+	event   eventapi.Fact
+	booking bookingapi.Fact
 }
 
 // proc is a process at work on one thing: it runs only when it is resumed, until
@@ -119,6 +123,9 @@ func (w *world) booking() *bookingtest.Service { return w.bookings[w.rng.IntN(re
 func (w *world) chance(n int) bool { return w.rng.IntN(n) == 0 }
 
 func (w *world) logf(format string, args ...any) {
+	if !w.tells {
+		return
+	}
 	w.trace = append(w.trace, fmt.Sprintf("%4d %s", w.step, fmt.Sprintf(format, args...)))
 }
 

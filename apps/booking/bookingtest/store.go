@@ -24,6 +24,7 @@ type Gate func(op string) (before, after error)
 type Store struct {
 	gate Gate
 
+	writes   *int64
 	mu       *sync.Mutex
 	bookings map[string]document
 }
@@ -47,7 +48,7 @@ var (
 func NewStore() *Store {
 	return &Store{
 		gate: func(string) (before, after error) { return nil, nil },
-		mu:   new(sync.Mutex), bookings: map[string]document{},
+		mu:   new(sync.Mutex), writes: new(int64), bookings: map[string]document{},
 	}
 }
 
@@ -82,6 +83,7 @@ func (s *Store) InsertBooking(ctx context.Context, b booking.Booking, facts ...b
 			return booking.ErrExists
 		}
 		s.bookings[b.ID] = document{Booking: b, outbox: records(facts)}
+		*s.writes++
 		return nil
 	})
 }
@@ -108,6 +110,7 @@ func (s *Store) ReplaceBooking(ctx context.Context, b booking.Booking, state boo
 			return booking.ErrStale
 		}
 		s.bookings[b.ID] = document{Booking: b, outbox: append(slices.Clip(d.outbox), records(facts)...)}
+		*s.writes++
 		return nil
 	})
 }
@@ -207,6 +210,13 @@ func (s *Store) MarkSent(bookingID, factID string) {
 		}
 	}
 	s.bookings[bookingID] = d
+}
+
+// Writes is how often the records have changed.
+func (s *Store) Writes() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return *s.writes
 }
 
 // Contents returns all records, for checks.

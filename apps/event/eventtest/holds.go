@@ -30,6 +30,7 @@ func (s *Store) InsertHold(ctx context.Context, h event.Hold) error {
 			return event.ErrExists
 		}
 		s.holds[h.ID] = h
+		*s.writes++
 		return nil
 	})
 }
@@ -44,6 +45,7 @@ func (s *Store) MoveHold(ctx context.Context, to event.Hold) error {
 		if h.State == event.Held || h.State == event.Sold && to.State == event.Released {
 			h.State, h.MovedAt, h.SettleAt = to.State, to.MovedAt, time.Time{}
 			s.holds[to.ID] = h
+			*s.writes++
 		}
 		return nil
 	})
@@ -55,6 +57,7 @@ func (s *Store) AskLater(ctx context.Context, id string, at time.Time) error {
 		if h, ok := s.holds[id]; ok && h.State == event.Held {
 			h.SettleAt = at
 			s.holds[id] = h
+			*s.writes++
 		}
 		return nil
 	})
@@ -104,6 +107,7 @@ func (s *Store) Claim(ctx context.Context, c event.Claim) (event.ClaimResult, er
 		var next event.Limit
 		if next, result = l.Claimed(c); result == event.ClaimGranted {
 			s.limits[c.LimitKey] = next
+			*s.writes++
 		}
 		return nil
 	})
@@ -122,6 +126,7 @@ func (s *Store) GiveBack(ctx context.Context, key event.LimitKey, holdID string,
 		l.Used -= quantity
 		l.Version++
 		s.limits[key] = l
+		*s.writes++
 		return nil
 	})
 }
@@ -135,6 +140,7 @@ func (s *Store) Unstamp(ctx context.Context, l event.Limit) error {
 		}
 		there.ClaimedAt = time.Time{}
 		s.limits[l.LimitKey] = there
+		*s.writes++
 		return nil
 	})
 }

@@ -24,6 +24,7 @@ type Gate func(op string) (before, after error)
 type Store struct {
 	gate Gate
 
+	writes *int64
 	mu     *sync.Mutex
 	events map[string]document
 	holds  map[string]event.Hold
@@ -52,7 +53,7 @@ var (
 func NewStore() *Store {
 	return &Store{
 		gate: func(string) (before, after error) { return nil, nil },
-		mu:   new(sync.Mutex), events: map[string]document{}, holds: map[string]event.Hold{},
+		mu:   new(sync.Mutex), writes: new(int64), events: map[string]document{}, holds: map[string]event.Hold{},
 		limits: map[event.LimitKey]event.Limit{},
 	}
 }
@@ -91,6 +92,7 @@ func (s *Store) InsertEvent(ctx context.Context, e event.Event, fact event.Fact)
 			return event.ErrNameTaken
 		}
 		s.events[e.ID] = document{Event: e, outbox: []Record{{Fact: fact}}}
+		*s.writes++
 		return nil
 	})
 }
@@ -136,6 +138,7 @@ func (s *Store) WriteSeats(ctx context.Context, w event.SeatsWrite) error {
 		}
 		d.Seats = w.Apply(d.Seats)
 		s.events[w.EventID] = d
+		*s.writes++
 		return nil
 	})
 }
@@ -157,6 +160,7 @@ func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int6
 			d.outbox = append(slices.Clip(d.outbox), Record{Fact: f})
 		}
 		s.events[e.ID] = d
+		*s.writes++
 		return nil
 	})
 }
@@ -266,6 +270,13 @@ func (s *Store) MarkSent(eventID, factID string) {
 		}
 	}
 	s.events[eventID] = d
+}
+
+// Writes is how often the contents have changed.
+func (s *Store) Writes() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return *s.writes
 }
 
 // Contents is all that is stored.
