@@ -18,7 +18,7 @@ import (
 
 const (
 	apiToken = "a token of the test"
-	patience = 30 * time.Second
+	patience = 2 * time.Minute
 )
 
 // binary returns $DAPRD, else a sidecar built from the module beside this one,

@@ -9,8 +9,8 @@ type CommandTable struct{ Does, Accepts, Lacks []string }
 // Lacks are the fields that the parts of commands have in MongoDB and not here.
 var Lacks = map[string][]string{
 	"createIndexes.indexes": strings.Fields(indexLacks),
-	"update.updates":        strings.Fields(updateLacks),
-	"delete.deletes":        strings.Fields(deleteLacks),
+	"update.updates":        updateLacks,
+	"delete.deletes":        deleteLacks,
 }
 
 // Commands returns the tables of all commands by name.

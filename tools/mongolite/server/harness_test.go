@@ -24,7 +24,7 @@ import (
 )
 
 // patience bounds every wait: what takes longer hangs.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // start serves an empty folder, with test commands, until t ends.
 func start(t testing.TB) *server.Server {
@@ -82,9 +82,6 @@ func dial(t testing.TB, s *server.Server) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
 	return &peer{t: t, nc: nc, in: bufio.NewReader(nc)}
 }
 
@@ -150,6 +147,7 @@ func (p *peer) send(flags uint32, sections ...[]byte) {
 
 func (p *peer) write(msg []byte) {
 	p.t.Helper()
+	must(p.t, p.nc.SetDeadline(time.Now().Add(patience)))
 	if _, err := p.nc.Write(msg); err != nil {
 		p.t.Fatal(err)
 	}

@@ -230,11 +230,11 @@ func withID(doc bson.D) (bson.D, error) {
 }
 
 // The fields of the statements of an update and a delete.
-const (
-	updateDoes  = "q u multi upsert arrayFilters hint"
-	updateLacks = "c collation"
-	deleteDoes  = "q limit hint"
-	deleteLacks = "collation"
+var (
+	updateDoes  = strings.Fields("q u multi upsert arrayFilters hint")
+	updateLacks = strings.Fields("c collation")
+	deleteDoes  = strings.Fields("q limit hint")
+	deleteLacks = strings.Fields("collation")
 )
 
 // checkFields refuses the unknown fields of a statement.
@@ -289,7 +289,7 @@ var errRetryMulti = mongoerr.New(mongoerr.InvalidOptions, "Cannot use retryable 
 // statement's own affair.
 func (c *call) checkUpdate(doc bson.D) error {
 	const name = "update.updates"
-	if err := checkFields(name, doc, strings.Fields(updateDoes), strings.Fields(updateLacks)); err != nil {
+	if err := checkFields(name, doc, updateDoes, updateLacks); err != nil {
 		return err
 	}
 	if _, err := required(name, doc, "q"); err != nil {
@@ -315,7 +315,7 @@ func (c *call) checkUpdate(doc bson.D) error {
 // checkDelete is checkUpdate for a delete.
 func (c *call) checkDelete(doc bson.D) error {
 	const name = "delete.deletes"
-	if err := checkFields(name, doc, strings.Fields(deleteDoes), strings.Fields(deleteLacks)); err != nil {
+	if err := checkFields(name, doc, deleteDoes, deleteLacks); err != nil {
 		return err
 	}
 	if _, err := required(name, doc, "q"); err != nil {
