@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"boxoffice/shared/contract"
+	"boxoffice/shared/contract/authapi"
 )
 
 const (
@@ -132,6 +135,11 @@ func (e *Entry) Find(sessionID string, now time.Time) (f Family, expired, ok boo
 		return Family{}, false, false
 	}
 	return e.Families[i], e.Families[i].expired(now), true
+}
+
+// Public returns what others may see of the family's current session.
+func (f Family) Public(userID string) authapi.Session {
+	return authapi.Session{ID: f.Current.ID, FamilyID: f.ID, UserID: userID, ExpiresAt: contract.At(f.Current.ExpiresAt)}
 }
 
 func (f Family) expired(now time.Time) bool { return !now.Before(f.Current.ExpiresAt) }

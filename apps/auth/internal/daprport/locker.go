@@ -1,0 +1,66 @@
+package daprport
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"github.com/dapr/go-sdk/client"
+
+	"boxoffice/apps/auth/internal/auth"
+)
+
+const (
+	tryFor    = 100 * time.Millisecond
+	tryEvery  = 10 * time.Millisecond
+	heldFor   = 5 // seconds, then the lock ends by itself
+	unlockFor = 200 * time.Millisecond
+)
+
+// Locker is an auth.Locker over Dapr's lock API.
+type Locker struct {
+	dapr  client.Client
+	store string
+}
+
+var _ auth.Locker = (*Locker)(nil)
+
+// NewLocker returns the locks of the lock store of that name.
+func NewLocker(dapr client.Client, store string) *Locker { return &Locker{dapr: dapr, store: store} }
+
+// Lock implements auth.Locker. It tries for a tenth of a second; when the store
+// does not answer it does not even try again.
+func (l *Locker) Lock(ctx context.Context, name string) (unlock func()) {
+	owner := rand.Text()
+	if !l.try(ctx, name, owner) {
+		return func() {}
+	}
+	return func() {
+		// Also when the caller has left: else others would wait for nothing.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockFor)
+		defer cancel()
+		// Should it fail, the lock ends by itself.
+		_, _ = l.dapr.UnlockAlpha1(ctx, l.store, &client.UnlockRequest{ResourceID: name, LockOwner: owner})
+	}
+}
+
+func (l *Locker) try(ctx context.Context, name, owner string) bool {
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
+	tick := time.NewTicker(tryEvery)
+	defer tick.Stop()
+	for {
+		res, err := l.dapr.TryLockAlpha1(ctx, l.store, &client.LockRequest{ResourceID: name, LockOwner: owner, ExpiryInSeconds: heldFor})
+		if err != nil {
+			return false
+		}
+		if res.Success {
+			return true
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}

@@ -1,0 +1,50 @@
+package mongostore
+
+import (
+	"time"
+
+	"boxoffice/apps/auth/internal/auth"
+)
+
+// addressDocument says whose an e-mail address is.
+type addressDocument struct {
+	Email  string `bson:"_id"`
+	UserID string `bson:"userId"`
+}
+
+// userDocument is a user, or with Void set the promise that there is none of
+// that id.
+type userDocument struct {
+	ID              string    `bson:"_id"`
+	Void            bool      `bson:"void,omitempty"`
+	Email           string    `bson:"email"`
+	Name            string    `bson:"name"`
+	Role            string    `bson:"role"`
+	Active          bool      `bson:"active"`
+	PasswordHash    string    `bson:"passwordHash"`
+	PasswordVersion int64     `bson:"passwordVersion"`
+	Version         int64     `bson:"version"`
+	CreatedAt       time.Time `bson:"createdAt"`
+	UpdatedAt       time.Time `bson:"updatedAt"`
+}
+
+type voidDocument struct {
+	ID   string `bson:"_id"`
+	Void bool   `bson:"void"`
+}
+
+func toDocument(u auth.User) userDocument {
+	return userDocument{
+		ID: u.ID, Email: u.Email, Name: u.Name, Role: string(u.Role), Active: u.Active,
+		PasswordHash: u.PasswordHash, PasswordVersion: u.PasswordVersion, Version: u.Version,
+		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
+	}
+}
+
+func fromDocument(d userDocument) auth.User {
+	return auth.User{
+		ID: d.ID, Email: d.Email, Name: d.Name, Role: auth.Role(d.Role), Active: d.Active,
+		PasswordHash: d.PasswordHash, PasswordVersion: d.PasswordVersion, Version: d.Version,
+		CreatedAt: d.CreatedAt.UTC(), UpdatedAt: d.UpdatedAt.UTC(),
+	}
+}

@@ -1,0 +1,211 @@
+// Package mongostore keeps accounts in MongoDB.
+//
+// Two collections: users, and addresses {_id: <e-mail>, userId}, whose _id is
+// what makes an address unique. The address is inserted first and its user
+// second. A user who was never inserted, since his maker died between the two,
+// holds his address only until somebody else asks for it: that one first inserts
+// a void user under the missing id, so that a maker who only stalled fails, and
+// then takes the address over by compare-and-set.
+package mongostore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/event"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+
+	"boxoffice/apps/auth/internal/auth"
+	"boxoffice/shared/apperr"
+)
+
+const (
+	connectWithin = 5 * time.Second
+	answerWithin  = 5 * time.Second
+
+	// maxTries bounds how often an address that changes hands is looked at.
+	maxTries = 10
+)
+
+// Config is what Open needs.
+type Config struct {
+	URI      string
+	Database string
+	Monitor  *event.CommandMonitor // may be nil
+}
+
+// Store is an auth.Users in MongoDB. It is safe for concurrent use.
+type Store struct {
+	client    *mongo.Client
+	users     *mongo.Collection
+	addresses *mongo.Collection
+}
+
+var _ auth.Users = (*Store)(nil)
+
+// Open returns a store that connects when it is first used.
+func Open(cfg Config) (*Store, error) {
+	client, err := mongo.Connect(options.Client().ApplyURI(cfg.URI).
+		SetAppName("auth").
+		SetMonitor(cfg.Monitor).
+		SetServerSelectionTimeout(connectWithin).
+		SetTimeout(answerWithin).
+		SetReadPreference(readpref.Primary()).
+		SetWriteConcern(writeconcern.Majority()))
+	if err != nil {
+		return nil, fmt.Errorf("mongodb: %w", err)
+	}
+	db := client.Database(cfg.Database)
+	return &Store{client: client, users: db.Collection("users"), addresses: db.Collection("addresses")}, nil
+}
+
+// Ping asks whether the database answers.
+func (s *Store) Ping(ctx context.Context) error { return s.client.Ping(ctx, nil) }
+
+// Close ends the connections.
+func (s *Store) Close(ctx context.Context) error { return s.client.Disconnect(ctx) }
+
+// Add implements auth.Users.
+func (s *Store) Add(ctx context.Context, u auth.User) (auth.User, error) {
+	for range maxTries {
+		mine, err := s.claim(ctx, u.Email, u.ID)
+		if err != nil {
+			return auth.User{}, err
+		}
+		if mine {
+			return s.insert(ctx, u)
+		}
+	}
+	return auth.User{}, apperr.Lost(errors.New("add user: the address keeps changing hands"))
+}
+
+// insert stores a user whose address is his. Once it is, only he and who voids
+// him insert under his id.
+func (s *Store) insert(ctx context.Context, u auth.User) (auth.User, error) {
+	_, err := s.users.InsertOne(ctx, toDocument(u))
+	if err == nil {
+		return u, nil
+	}
+	if !mongo.IsDuplicateKeyError(err) {
+		return auth.User{}, failure("insert user", err)
+	}
+	there, err := s.User(ctx, u.ID)
+	if errors.Is(err, auth.ErrNoUser) || err == nil && there.Email != u.Email {
+		return auth.User{}, auth.ErrEmailTaken
+	}
+	return there, err
+}
+
+// claim makes an address that of a user. It returns false when it has to be
+// looked at again, and auth.ErrEmailTaken when another user has it.
+func (s *Store) claim(ctx context.Context, email, userID string) (mine bool, err error) {
+	_, err = s.addresses.InsertOne(ctx, addressDocument{Email: email, UserID: userID})
+	if err == nil {
+		return true, nil
+	}
+	if !mongo.IsDuplicateKeyError(err) {
+		return false, failure("insert address", err)
+	}
+	owner, err := s.IDByEmail(ctx, email)
+	switch {
+	case errors.Is(err, auth.ErrNoUser):
+		return false, nil
+	case err != nil:
+		return false, err
+	case owner == userID:
+		return true, nil
+	}
+	if err := s.void(ctx, owner); err != nil {
+		return false, err
+	}
+	res, err := s.addresses.UpdateOne(ctx,
+		bson.D{{Key: "_id", Value: email}, {Key: "userId", Value: owner}},
+		bson.D{{Key: "$set", Value: bson.D{{Key: "userId", Value: userID}}}})
+	if err != nil {
+		return false, failure("take address over", err)
+	}
+	return res.MatchedCount == 1, nil
+}
+
+// void makes sure that there is no user of that id and never will be, or returns
+// auth.ErrEmailTaken when there is.
+func (s *Store) void(ctx context.Context, id string) error {
+	_, err := s.User(ctx, id)
+	if err == nil {
+		return auth.ErrEmailTaken
+	}
+	if !errors.Is(err, auth.ErrNoUser) {
+		return err
+	}
+	_, err = s.users.InsertOne(ctx, voidDocument{ID: id, Void: true})
+	if err == nil {
+		return nil
+	}
+	if !mongo.IsDuplicateKeyError(err) {
+		return failure("void user", err)
+	}
+	// Somebody was faster: the user himself, or another who voids him.
+	if _, err = s.User(ctx, id); err == nil {
+		return auth.ErrEmailTaken
+	}
+	if errors.Is(err, auth.ErrNoUser) {
+		return nil
+	}
+	return err
+}
+
+// IDByEmail implements auth.Users.
+func (s *Store) IDByEmail(ctx context.Context, email string) (string, error) {
+	var d addressDocument
+	err := s.addresses.FindOne(ctx, byID(email)).Decode(&d)
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		return "", auth.ErrNoUser
+	}
+	if err != nil {
+		return "", failure("find address", err)
+	}
+	return d.UserID, nil
+}
+
+// User implements auth.Users.
+func (s *Store) User(ctx context.Context, id string) (auth.User, error) {
+	var d userDocument
+	err := s.users.FindOne(ctx, byID(id)).Decode(&d)
+	if errors.Is(err, mongo.ErrNoDocuments) || err == nil && d.Void {
+		return auth.User{}, auth.ErrNoUser
+	}
+	if err != nil {
+		return auth.User{}, failure("find user", err)
+	}
+	return fromDocument(d), nil
+}
+
+// Rehash implements auth.Users.
+func (s *Store) Rehash(ctx context.Context, id, from, to string) error {
+	_, err := s.users.UpdateOne(ctx,
+		bson.D{{Key: "_id", Value: id}, {Key: "passwordHash", Value: from}},
+		bson.D{{Key: "$set", Value: bson.D{{Key: "passwordHash", Value: to}}}})
+	if err != nil {
+		return failure("rehash", err)
+	}
+	return nil
+}
+
+func byID(id string) bson.D { return bson.D{{Key: "_id", Value: id}} }
+
+// failure is what the service makes of an error of the driver's. The error
+// itself names addresses when it is about a duplicate, so it is not for anyone's
+// eyes then; no caller passes one.
+func failure(what string, err error) error {
+	err = fmt.Errorf("mongodb: %s: %w", what, err)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return apperr.Lost(err)
+}
