@@ -66,13 +66,14 @@ func (p testPackage) test(t *testing.T, pattern string, limit time.Duration, env
 	t.Helper()
 	var all []outcome
 	for {
-		outcomes, printed, err := p.process(t, pattern, leaves(all), limit, env)
+		before := leaves(all)
+		outcomes, printed, err := p.process(t, pattern, before, limit, env)
 		all = append(all, outcomes...)
 		exit := (*exec.ExitError)(nil)
 		switch {
 		case err == nil:
 			return all
-		case !errors.As(err, &exit) || len(leaves(outcomes)) == 0:
+		case !errors.As(err, &exit) || len(leaves(all)) == len(before):
 			t.Fatalf("tests of %s: %v\n%s", p.path, err, tail(printed, 60))
 		case exit.ExitCode() == testsFailed:
 			if !slices.ContainsFunc(all, func(o outcome) bool { return o.status == failed }) {

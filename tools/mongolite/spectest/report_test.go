@@ -3,6 +3,7 @@ package spectest_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,41 +34,50 @@ type row struct {
 	outcomes []outcome
 }
 
-// judge fails t for each test that failed and is not known to, or not for this
-// reason, and for each that is known to and did not.
+// judge fails t for each complaint.
 func (r report) judge(t *testing.T) {
 	t.Helper()
+	for _, complaint := range r.complaints() {
+		t.Error(complaint)
+	}
+}
+
+// complaints returns one for each test that failed and is not known to, or not
+// for this reason, and for each that is known to fail and did not.
+func (r report) complaints() []string {
+	var complaints []string
+	complain := func(format string, args ...any) { complaints = append(complaints, fmt.Sprintf(format, args...)) }
+
 	list := map[string]known{}
 	for _, k := range r.known {
 		for _, name := range k.tests {
 			if _, twice := list[name]; twice {
-				t.Errorf("%s is listed twice", name)
+				complain("%s is listed twice", name)
 			}
 			list[name] = k
 		}
 	}
 	for _, s := range r.sections {
-		t.Run(s.name, func(t *testing.T) {
-			for _, row := range s.rows {
-				for _, o := range row.outcomes {
-					name := fullName(s, row, o)
-					k, listed := list[name]
-					delete(list, name)
-					switch {
-					case o.status == failed && !listed:
-						t.Errorf("%s:\n%s", name, o.message())
-					case o.status == failed && !strings.Contains(o.said, k.says):
-						t.Errorf("%s does not say %q:\n%s", name, k.says, o.message())
-					case o.status != failed && listed:
-						t.Errorf("%s is listed as one that fails: %s", name, o.status)
-					}
+		for _, row := range s.rows {
+			for _, o := range row.outcomes {
+				name := fullName(s, row, o)
+				k, listed := list[name]
+				delete(list, name)
+				switch {
+				case o.status == failed && !listed:
+					complain("%s:\n%s", name, o.message())
+				case o.status == failed && !strings.Contains(o.said, k.says):
+					complain("%s does not say %q:\n%s", name, k.says, o.message())
+				case o.status != failed && listed:
+					complain("%s is listed as one that fails: %s", name, o.status)
 				}
 			}
-		})
+		}
 	}
-	for name := range list {
-		t.Errorf("%s is listed as one that fails and was not run", name)
+	for _, name := range slices.Sorted(maps.Keys(list)) {
+		complain("%s is listed as one that fails and was not run", name)
 	}
+	return complaints
 }
 
 // fullName is how known_test.go names a test.
@@ -83,8 +93,6 @@ func (r report) check(t *testing.T, s server) {
 	switch {
 	case s.external:
 		t.Logf("MONGOLITE_URI names the server: %s is not compared", path)
-	case *update && t.Failed():
-		t.Errorf("%s is not written", path)
 	case *update:
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -103,13 +111,34 @@ func (r report) check(t *testing.T, s server) {
 	}
 }
 
+// unknown returns the tests that failed and are not known to; none in a run
+// that passed.
+func (r report) unknown() []known {
+	k := known{reason: "Not known, to be mended"}
+	for _, s := range r.sections {
+		for _, row := range s.rows {
+			for _, o := range row.outcomes {
+				name := fullName(s, row, o)
+				listed := slices.ContainsFunc(r.known, func(k known) bool { return slices.Contains(k.tests, name) })
+				if o.status == failed && !listed {
+					k.tests = append(k.tests, name)
+				}
+			}
+		}
+	}
+	if k.tests == nil {
+		return nil
+	}
+	return []known{k}
+}
+
 // page returns the report as Markdown. Times and addresses are left out, so
 // that two runs of one server write the same.
 func (r report) page() string {
 	var b strings.Builder
 	b.WriteString(r.intro)
 
-	b.WriteString("\n| suite | tests | passed | skipped | known to fail |\n|---|---:|---:|---:|---:|\n")
+	b.WriteString("\n| suite | tests | passed | skipped | failed |\n|---|---:|---:|---:|---:|\n")
 	var all counts
 	for _, s := range r.sections {
 		var sum counts
@@ -121,15 +150,9 @@ func (r report) page() string {
 	}
 	fmt.Fprintf(&b, "| all | %s |\n", all)
 
-	b.WriteString("\n## Known to fail\n\n")
-	if len(r.known) == 0 {
-		b.WriteString("None.\n")
-	}
-	for i, k := range r.known {
-		if i > 0 {
-			b.WriteString("\n")
-		}
-		fmt.Fprintf(&b, "%s:\n\n", k.reason)
+	b.WriteString("\n## What fails\n")
+	for _, k := range append(slices.Clone(r.known), r.unknown()...) {
+		fmt.Fprintf(&b, "\n%s:\n\n", k.reason)
 		for _, name := range k.tests {
 			fmt.Fprintf(&b, "- `%s`\n", name)
 		}
@@ -137,7 +160,7 @@ func (r report) page() string {
 
 	for _, s := range r.sections {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", s.name, s.about)
-		b.WriteString("| file | tests | passed | skipped | known to fail | skipped because |\n|---|---:|---:|---:|---:|---|\n")
+		b.WriteString("| file | tests | passed | skipped | failed | skipped because |\n|---|---:|---:|---:|---:|---|\n")
 		for _, row := range s.rows {
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", row.name, row.count(), cell(row.skipReasons()))
 		}
