@@ -1,0 +1,285 @@
+package eventtest
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"boxoffice/apps/event/internal/event"
+	"boxoffice/shared/contract"
+)
+
+// Ports is a whole store.
+type Ports interface {
+	event.Events
+	event.Catalogue
+	event.Holds
+	event.Limits
+}
+
+// Subject is an empty store under test.
+type Subject struct {
+	Ports
+	// Facts returns what is in the outboxes, by event and then in the order of
+	// writing.
+	Facts func(t *testing.T) []event.Fact
+}
+
+// Conform holds a store against what the ports promise. open returns an empty one
+// for each part.
+func Conform(t *testing.T, open func(t *testing.T) Subject) {
+	for _, part := range []struct {
+		name string
+		test func(t *testing.T, s Subject)
+	}{
+		{"events come back as they were stored", testRoundTrip},
+		{"ids and identities are taken once", testIdentity},
+		{"seats are compared by version", testWriteSeats},
+		{"definitions are compared by both versions", testWriteDefinition},
+		{"racing writes of seats: one wins each version", testSeatsRace},
+		{"lists are filtered, sorted and cut", testList},
+		{"sweeps find what they look for", testCatalogue},
+		{"holds go only forward", testHolds},
+		{"holds are found when due", testHoldsToSettle},
+		{"limits are claimed and given back", testLimits},
+		{"racing claims stay under the limit", testClaimRace},
+		{"racing reserves for the last seats", testLastSeats},
+	} {
+		t.Run(part.name, func(t *testing.T) { part.test(t, open(t)) })
+	}
+}
+
+// Day0 is when the events of the suite are made.
+var day0 = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
+
+// Full is an event with every field set, of capacity 10.
+func Full(id string) event.Event {
+	most := int64(4)
+	from, to := day0.Add(time.Hour), day0.Add(48*time.Hour)
+	return event.Event{
+		ID: id, OrganizerID: "organizer-" + id,
+		Definition: event.Definition{
+			Name: "Évening 🎭 " + id, Description: "A description", Category: "theatre", Venue: "Old Hall",
+			StartsAt: day0.Add(72 * time.Hour), EndsAt: day0.Add(75*time.Hour + 123*time.Millisecond), Timezone: "Europe/Berlin",
+			Price: contract.Money{Amount: 2500, Currency: "EUR"}, MaxPerUser: &most,
+			SalesStartAt: &from, SalesEndAt: &to, CancellationCutoffHours: 24,
+		},
+		Status: event.Published, Version: 1, CreatedAt: day0, UpdatedAt: day0.Add(time.Millisecond),
+		Seats: event.Seats{Capacity: 10, Available: 10, Version: 1},
+	}
+}
+
+// Taken is a held hold of an event.
+func Taken(id, eventID string, quantity int64) event.Hold {
+	return event.Hold{
+		ID: id, EventID: eventID, UserID: "user", Quantity: quantity, State: event.Held, Limited: true,
+		UnitPrice: contract.Money{Amount: 2500, Currency: "EUR"},
+		ExpiresAt: day0.Add(15 * time.Minute), MovedAt: day0, SettleAt: day0.Add(time.Minute),
+	}
+}
+
+func created(id, eventID string) event.Fact {
+	return event.Fact{ID: id, Type: "event.created", Subject: eventID, At: day0, Data: []byte(`{"messageId":"` + id + `"}`)}
+}
+
+func insert(t *testing.T, s Subject, e event.Event) {
+	t.Helper()
+	if err := s.InsertEvent(t.Context(), e, created("fact-of-"+e.ID, e.ID)); err != nil {
+		t.Fatalf("insert event %s: %v", e.ID, err)
+	}
+}
+
+func read(t *testing.T, s Subject, id string) event.Event {
+	t.Helper()
+	e, err := s.Event(t.Context(), id)
+	if err != nil {
+		t.Fatalf("read event %s: %v", id, err)
+	}
+	return e
+}
+
+// Same compares events; a store may answer an empty map for none.
+func same(t *testing.T, got, want event.Event) {
+	t.Helper()
+	for _, e := range []*event.Event{&got, &want} {
+		if len(e.Seats.Marks) == 0 {
+			e.Seats.Marks = nil
+		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func is(t *testing.T, what string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func testRoundTrip(t *testing.T, s Subject) {
+	full := Full("full")
+	full.Seats = event.Seats{
+		Capacity: 10, Available: 3, Held: 2, Sold: 5, Version: 7, EverSold: true,
+		Marks: map[string]event.Hold{"b_1_x": Taken("b_1_x", "full", 2)},
+	}
+	bare := event.Event{
+		ID: "bare", OrganizerID: "o", Status: event.Draft, Version: 1, CreatedAt: day0, UpdatedAt: day0,
+		Definition: event.Definition{
+			Name: "Bare", StartsAt: day0, EndsAt: day0.Add(time.Hour), Timezone: "UTC", Price: contract.Money{Currency: "EUR"},
+		},
+		Seats: event.Seats{Capacity: 1, Available: 1, Version: 1},
+	}
+	for _, want := range []event.Event{full, bare} {
+		insert(t, s, want)
+		same(t, read(t, s, want.ID), want)
+	}
+	_, err := s.Event(t.Context(), "nobody")
+	is(t, "unknown event", err, event.ErrNoEvent)
+	facts := s.Facts(t)
+	want := []event.Fact{created("fact-of-bare", "bare"), created("fact-of-full", "full")}
+	if !reflect.DeepEqual(facts, want) {
+		t.Errorf("outbox: got %v, want %v", facts, want)
+	}
+}
+
+func testIdentity(t *testing.T, s Subject) {
+	ctx := t.Context()
+	a, b := Full("a"), Full("b")
+	insert(t, s, a)
+	insert(t, s, b)
+	is(t, "same id", s.InsertEvent(ctx, func() event.Event { e := Full("a"); e.Name = "Other"; return e }(), created("f", "a")), event.ErrExists)
+	twin := Full("twin")
+	twin.OrganizerID, twin.Name = a.OrganizerID, a.Name
+	is(t, "same identity", s.InsertEvent(ctx, twin, created("f", "twin")), event.ErrNameTaken)
+
+	renamed := read(t, s, "b")
+	renamed.OrganizerID, renamed.Name = a.OrganizerID, a.Name
+	renamed.Version++
+	is(t, "renamed onto another", s.WriteDefinition(ctx, renamed, 1, created("f", "b")), event.ErrNameTaken)
+	same(t, read(t, s, "b"), b)
+
+	a.Status, a.Version = event.Cancelled, 2
+	is(t, "cancel", s.WriteDefinition(ctx, a, 1), nil)
+	is(t, "cancelled ones count", s.InsertEvent(ctx, twin, created("f", "twin")), event.ErrNameTaken)
+	a = read(t, s, "a")
+	a.Status, a.Version = event.Deleted, 3
+	is(t, "delete", s.WriteDefinition(ctx, a, 2), nil)
+	is(t, "deleted ones do not", s.InsertEvent(ctx, twin, created("f", "twin")), nil)
+}
+
+func testWriteSeats(t *testing.T, s Subject) {
+	ctx := t.Context()
+	e := Full("e")
+	insert(t, s, e)
+	h := Taken("b_1_x", "e", 3)
+	w, err := e.Seats.Write("e", []event.Move{{To: h}}, nil)
+	is(t, "compute", err, nil)
+	is(t, "write", s.WriteSeats(ctx, w), nil)
+	want := e
+	want.Seats = event.Seats{Capacity: 10, Available: 7, Held: 3, Version: 2, Marks: map[string]event.Hold{h.ID: h}}
+	same(t, read(t, s, "e"), want)
+
+	is(t, "the same again", s.WriteSeats(ctx, w), event.ErrStale)
+	w.EventID = "nobody"
+	is(t, "no event", s.WriteSeats(ctx, w), event.ErrStale)
+	same(t, read(t, s, "e"), want)
+
+	// Many moves in one write, and marks that go with it.
+	sold, tomb := h, event.Hold{ID: "c_1_x", EventID: "e", UserID: "user", Quantity: 1, State: event.Released, MovedAt: day0}
+	sold.State, sold.SettleAt = event.Sold, time.Time{}
+	second := Taken("d_1_x", "e", 2)
+	w, err = want.Seats.Write("e", []event.Move{{From: event.Held, To: sold}, {To: tomb}, {To: second}}, []string{h.ID})
+	is(t, "compute", err, nil)
+	is(t, "write", s.WriteSeats(ctx, w), nil)
+	want.Seats = event.Seats{
+		Capacity: 10, Available: 5, Held: 2, Sold: 3, Version: 3, EverSold: true,
+		Marks: map[string]event.Hold{sold.ID: sold, tomb.ID: tomb, second.ID: second},
+	}
+	same(t, read(t, s, "e"), want)
+	w, _ = want.Seats.Write("e", nil, []string{sold.ID, tomb.ID, "unknown"})
+	is(t, "clear", s.WriteSeats(ctx, w), nil)
+	want.Seats.Version, want.Seats.Marks = 4, map[string]event.Hold{second.ID: second}
+	same(t, read(t, s, "e"), want)
+}
+
+func testWriteDefinition(t *testing.T, s Subject) {
+	ctx := t.Context()
+	e := Full("e")
+	insert(t, s, e)
+	h := Taken("b_1_x", "e", 1)
+	w, _ := e.Seats.Write("e", []event.Move{{To: h}}, nil)
+	is(t, "reserve", s.WriteSeats(ctx, w), nil)
+
+	stale := e
+	stale.Name, stale.Version = "Changed", 2
+	is(t, "another version of the seats", s.WriteDefinition(ctx, stale, 1, created("no", "e")), event.ErrStale)
+	e = read(t, s, "e")
+	next := e
+	next.Name, next.Version, next.MaxPerUser, next.SalesEndAt = "Changed", 2, nil, nil
+	next.Seats.Marks = nil // they are not the caller's to change
+	next.Seats, _ = next.Seats.Resized(20)
+	is(t, "another version", s.WriteDefinition(ctx, next, 5, created("no", "e")), event.ErrStale)
+	is(t, "the right one", s.WriteDefinition(ctx, next, 1, created("x", "e"), created("y", "e")), nil)
+	is(t, "again", s.WriteDefinition(ctx, next, 1, created("no", "e")), event.ErrStale)
+	next.Seats.Version, next.Seats.Marks = 3, map[string]event.Hold{h.ID: h}
+	same(t, read(t, s, "e"), next)
+	var ids []string
+	for _, f := range s.Facts(t) {
+		ids = append(ids, f.ID)
+	}
+	if want := []string{"fact-of-e", "x", "y"}; !slices.Equal(ids, want) {
+		t.Errorf("outbox: got %v, want %v", ids, want)
+	}
+	gone := Full("gone")
+	is(t, "no event", s.WriteDefinition(ctx, gone, 1), event.ErrStale)
+}
+
+// together runs fn in so many goroutines at once.
+func together(n int, fn func(i int)) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { fn(i) })
+	}
+	wg.Wait()
+}
+
+func testSeatsRace(t *testing.T, s Subject) {
+	e := Full("e")
+	e.Seats = event.Seats{Capacity: 1000, Available: 1000, Version: 1}
+	insert(t, s, e)
+	const workers, each = 8, 20
+	together(workers, func(i int) {
+		for range each {
+			for {
+				e, err := s.Event(t.Context(), "e")
+				if err != nil {
+					t.Errorf("read: %v", err)
+					return
+				}
+				h := Taken(string(rune('a'+i))+"_1_x", "e", 1)
+				w, err := e.Seats.Write("e", []event.Move{{To: h}}, nil)
+				if err != nil {
+					t.Errorf("compute: %v", err)
+					return
+				}
+				err = s.WriteSeats(t.Context(), w)
+				if err == nil {
+					break
+				}
+				if !errors.Is(err, event.ErrStale) {
+					t.Errorf("write: %v", err)
+					return
+				}
+			}
+		}
+	})
+	got := read(t, s, "e").Seats
+	if got.Held != workers*each || got.Available != 1000-workers*each || got.Version != 1+workers*each {
+		t.Errorf("after %d moves: %+v", workers*each, got)
+	}
+}

@@ -1,0 +1,138 @@
+package eventtest
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"boxoffice/apps/event/internal/event"
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract"
+	"boxoffice/shared/contract/eventapi"
+)
+
+func testLimits(t *testing.T, s Subject) {
+	ctx := t.Context()
+	key := event.LimitKey{EventID: "e", UserID: "u"}
+	expect := func(name string, used, version int64, stamp time.Time, by map[string]int64) {
+		t.Helper()
+		got, err := s.Limit(ctx, key)
+		if len(got.By) == 0 {
+			got.By = nil
+		}
+		want := event.Limit{LimitKey: key, Used: used, By: by, Version: version, ClaimedAt: stamp}
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, %v, want %+v", name, got, err, want)
+		}
+	}
+	claim := func(name, hold string, quantity, most int64, at time.Duration, want event.ClaimResult) {
+		t.Helper()
+		got, err := s.Claim(ctx, event.Claim{LimitKey: key, HoldID: hold, Quantity: quantity, Max: most, At: day0.Add(at)})
+		if err != nil || got != want {
+			t.Errorf("%s: got %v, %v, want %v", name, got, err, want)
+		}
+	}
+	expect("none yet", 0, 0, time.Time{}, nil)
+	claim("more than anybody may", "big_1_x", 5, 4, 0, event.ClaimRefused)
+	expect("refused", 0, 0, time.Time{}, nil)
+	claim("the first", "a_1_x", 3, 4, 0, event.ClaimGranted)
+	expect("one", 3, 1, day0, map[string]int64{"a_1_x": 3})
+	claim("too many", "b_1_x", 2, 4, time.Second, event.ClaimRefused)
+	claim("a second", "b_1_x", 1, 4, time.Second, event.ClaimGranted)
+	expect("the older stamp stays", 4, 2, day0, map[string]int64{"a_1_x": 3, "b_1_x": 1})
+	claim("the first again", "a_1_x", 3, 4, time.Second, event.ClaimPresent)
+	claim("under a lower limit", "a_1_x", 3, 3, time.Second, event.ClaimOverdone)
+	claim("another under a lower limit", "c_1_x", 1, 3, time.Second, event.ClaimRefused)
+	expect("nothing changed", 4, 2, day0, map[string]int64{"a_1_x": 3, "b_1_x": 1})
+
+	found, err := s.StampedLimits(ctx, day0, 10)
+	if err != nil || len(found) != 0 {
+		t.Errorf("stamped before its time: got %v, %v", found, err)
+	}
+	found, err = s.StampedLimits(ctx, day0.Add(time.Second), 10)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("stamped: got %v, %v, want one", found, err)
+	}
+	is(t, "give back", s.GiveBack(ctx, key, "b_1_x", 1), nil)
+	expect("given back", 3, 3, day0, map[string]int64{"a_1_x": 3})
+	is(t, "give back again", s.GiveBack(ctx, key, "b_1_x", 1), nil)
+	is(t, "give back what was never claimed", s.GiveBack(ctx, key, "z_1_x", 1), nil)
+	is(t, "give back another quantity", s.GiveBack(ctx, key, "a_1_x", 1), nil)
+	is(t, "give back to nobody", s.GiveBack(ctx, event.LimitKey{EventID: "e", UserID: "x"}, "a_1_x", 3), nil)
+	expect("given back once", 3, 3, day0, map[string]int64{"a_1_x": 3})
+
+	is(t, "unstamp what changed since", s.Unstamp(ctx, found[0]), event.ErrStale)
+	l, err := s.Limit(ctx, key)
+	is(t, "read", err, nil)
+	is(t, "unstamp", s.Unstamp(ctx, l), nil)
+	expect("no stamp", 3, 3, time.Time{}, map[string]int64{"a_1_x": 3})
+	claim("a new stamp", "d_1_x", 1, 4, time.Minute, event.ClaimGranted)
+	expect("a new stamp", 4, 4, day0.Add(time.Minute), map[string]int64{"a_1_x": 3, "d_1_x": 1})
+}
+
+func testClaimRace(t *testing.T, s Subject) {
+	key := event.LimitKey{EventID: "e", UserID: "u"}
+	const workers, most = 16, 5
+	var granted atomic.Int64
+	together(workers, func(i int) {
+		got, err := s.Claim(t.Context(), event.Claim{LimitKey: key, HoldID: fmt.Sprintf("h%d_1_x", i), Quantity: 1, Max: most, At: day0})
+		if err != nil {
+			t.Errorf("claim: %v", err)
+		}
+		if got == event.ClaimGranted {
+			granted.Add(1)
+		}
+	})
+	l, err := s.Limit(t.Context(), key)
+	if err != nil || granted.Load() != most || l.Used != most || len(l.By) != most {
+		t.Errorf("granted %d of %d, used %d, entries %d, %v", granted.Load(), most, l.Used, len(l.By), err)
+	}
+}
+
+// fixed is a clock that stands.
+type fixed struct{}
+
+func (fixed) Now() time.Time { return day0.Add(2 * time.Hour) }
+
+// testLastSeats lets many take the last seats through the use cases, half of them
+// twice at once.
+func testLastSeats(t *testing.T, s Subject) {
+	e := Full("e")
+	e.MaxPerUser = nil
+	e.Seats = event.Seats{Capacity: 10, Available: 10, Version: 1}
+	insert(t, s, e)
+	svc := event.New(event.Config{
+		Events: s, Catalogue: s, Holds: s, Limits: s, Locks: Unlocked{}, Turns: event.NewTurns(10 * time.Second),
+		Clock: fixed{}, HoldSettleAfter: time.Minute,
+	})
+	const clients = 40
+	var won, lost atomic.Int64
+	together(clients, func(i int) {
+		req := eventapi.ReserveRequest{
+			HoldID: fmt.Sprintf("b%d_1_x", i), EventID: "e", UserID: fmt.Sprintf("u%d", i), Quantity: 1,
+			ExpiresAt: contract.At(day0.Add(3 * time.Hour)),
+		}
+		together(1+i%2, func(n int) {
+			_, err := svc.Reserve(t.Context(), req)
+			switch {
+			case n > 0 && (err == nil || errors.Is(err, event.ErrSoldOut)):
+			case err == nil:
+				won.Add(1)
+			case errors.Is(err, event.ErrSoldOut):
+				lost.Add(1)
+			default:
+				t.Errorf("reserve: %v", apperr.From(err))
+			}
+		})
+	})
+	if won.Load() != 10 || lost.Load() != clients-10 {
+		t.Errorf("%d won, %d were refused, want 10 and %d", won.Load(), lost.Load(), clients-10)
+	}
+	got := read(t, s, "e").Seats
+	if got.Held != 10 || got.Available != 0 {
+		t.Errorf("got %+v, want 10 held", got)
+	}
+}
