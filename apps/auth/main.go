@@ -1,0 +1,121 @@
+// Auth is the app for accounts and sessions: it registers, logs in, refreshes
+// and ends sessions, and tells the gateway whose a session is.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	dapr "github.com/dapr/go-sdk/client"
+
+	"boxoffice/apps/auth/internal/attempts"
+	"boxoffice/apps/auth/internal/auth"
+	"boxoffice/apps/auth/internal/daprport"
+	"boxoffice/apps/auth/internal/mongostore"
+	"boxoffice/apps/auth/internal/redisstore"
+	"boxoffice/apps/auth/internal/transport"
+	"boxoffice/shared/app"
+	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/lifecycle"
+	"boxoffice/shared/redisconn"
+	"boxoffice/shared/sessioncache"
+	"boxoffice/shared/telemetry/mongotrace"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Getenv, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "auth:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
+	return app.Run(ctx, authapi.App, getenv, stdout, wire)
+}
+
+func wire(_ context.Context, a *app.App, cfg settings) error {
+	users, err := mongostore.Open(mongostore.Config{
+		URI: cfg.MongoURI.Reveal(), Database: database, Monitor: mongotrace.Monitor(a.Tracing),
+	})
+	if err != nil {
+		return err
+	}
+	a.Use(lifecycle.Part{Name: "mongodb", Start: users.Ping, Stop: users.Close})
+	a.Check("mongodb", users.Ping)
+
+	redis, err := redisconn.Open(redisconn.Config{Addr: cfg.RedisAddr.Reveal(), Tracing: a.Tracing})
+	if err != nil {
+		return err
+	}
+	a.Use(lifecycle.Part{Name: "redis", Stop: func(context.Context) error { return redis.Close() }})
+
+	conn, err := a.DaprConn()
+	if err != nil {
+		return err
+	}
+	sidecar := dapr.NewClientWithConnection(conn)
+
+	hasher, err := auth.NewHasher(auth.DefaultHashParams(), runtime.GOMAXPROCS(0), cfg.HashQueue)
+	if err != nil {
+		return err
+	}
+	keys := daprport.NewKeys(sidecar, secretStore, signingKey)
+	cache := redisstore.NewCache(sessioncache.New(redis, rand.Text), clock{}, a.Log)
+	svc, err := auth.New(auth.Config{
+		Users:      users,
+		Sessions:   daprport.NewSessions(sidecar, stateStore),
+		Attempts:   redisstore.NewAttempts(redis, attempts.NewCounter(clock{})),
+		Cache:      cache,
+		Locker:     daprport.NewLocker(sidecar, lockStore),
+		Clock:      clock{},
+		IDs:        ids{},
+		Keys:       keys,
+		Hasher:     hasher,
+		Policy:     auth.NewPolicy(),
+		Log:        a.Log,
+		AccessTTL:  cfg.AccessTokenTTL,
+		SessionTTL: cfg.SessionTTL,
+	})
+	if err != nil {
+		return err
+	}
+	transport.Bind(a.Server, svc)
+
+	a.Background(lifecycle.Part{Name: "signing keys", Start: keys.Load})
+	a.Background(lifecycle.Part{Name: "first admin", Start: func(ctx context.Context) error {
+		return svc.EnsureAdmin(ctx, cfg.AdminEmail, cfg.AdminPassword.Reveal())
+	}})
+	a.Background(lifecycle.Part{Name: "cache notices", Run: cache.Run})
+	return nil
+}
+
+// clock is the machine's.
+type clock struct{}
+
+func (clock) Now() time.Time { return time.Now() }
+
+func (clock) Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// ids are random, of more than 128 bits.
+type ids struct{}
+
+func (ids) NewID() string { return rand.Text() }
