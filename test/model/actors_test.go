@@ -161,13 +161,13 @@ func (w *world) deleteEvent() {
 // relay publishes what is in the outboxes. It may die before it says so.
 func (w *world) relay() {
 	for _, f := range w.bookingStore.Unsent() {
-		w.bus = append(w.bus, message{kind: f.Type, booking: decode[bookingapi.Fact](f.Data)})
+		w.bus = append(w.bus, &message{kind: f.Type, booking: decode[bookingapi.Fact](f.Data)})
 		if w.calm || !w.chance(8) {
 			w.bookingStore.MarkSent(f.Subject, f.ID)
 		}
 	}
 	for _, f := range w.eventStore.Unsent() {
-		w.bus = append(w.bus, message{kind: f.Type, event: decode[eventapi.Fact](f.Data)})
+		w.bus = append(w.bus, &message{kind: f.Type, event: decode[eventapi.Fact](f.Data)})
 		if w.calm || !w.chance(8) {
 			w.eventStore.MarkSent(f.Subject, f.ID)
 		}
@@ -175,23 +175,33 @@ func (w *world) relay() {
 }
 
 // deliver brings a fact to the app that listens, or returns nil when none does.
-func (w *world) deliver(m message) *proc {
-	ctx := context.Background()
-	if m.kind == eventapi.FactCancelled {
-		fact, svc := m.event, w.booking()
-		return w.spawn("fact "+m.kind, func(*proc) { _ = svc.OnEventCancelled(ctx, fact) })
-	}
-	on := map[string]func(context.Context, bookingapi.Fact) error{
-		bookingapi.FactCreated:   w.event().OnBookingCreated,
-		bookingapi.FactConfirmed: w.event().OnBookingConfirmed,
-		bookingapi.FactCancelled: w.event().OnBookingCancelled,
-		bookingapi.FactExpired:   w.event().OnBookingExpired,
-	}[m.kind]
+func (w *world) deliver(m *message) *proc {
+	on := w.listener(m)
 	if on == nil {
 		return nil
 	}
-	fact := m.booking
-	return w.spawn("fact "+m.kind+" of "+fact.Resource.HoldID, func(*proc) { _ = on(ctx, fact) })
+	return w.spawn("fact "+m.kind+" of "+m.booking.Resource.HoldID, func(p *proc) {
+		if err := on(context.Background()); err == nil && !p.crashed {
+			m.acknowledged = true
+		}
+	})
+}
+
+func (w *world) listener(m *message) func(context.Context) error {
+	event, booking := w.event(), w.booking()
+	switch m.kind {
+	case eventapi.FactCancelled:
+		return func(ctx context.Context) error { return booking.OnEventCancelled(ctx, m.event) }
+	case bookingapi.FactCreated:
+		return func(ctx context.Context) error { return event.OnBookingCreated(ctx, m.booking) }
+	case bookingapi.FactConfirmed:
+		return func(ctx context.Context) error { return event.OnBookingConfirmed(ctx, m.booking) }
+	case bookingapi.FactCancelled:
+		return func(ctx context.Context) error { return event.OnBookingCancelled(ctx, m.booking) }
+	case bookingapi.FactExpired:
+		return func(ctx context.Context) error { return event.OnBookingExpired(ctx, m.booking) }
+	}
+	return nil
 }
 
 func decode[T any](data []byte) T {
@@ -202,38 +212,69 @@ func decode[T any](data []byte) T {
 	return v
 }
 
+// mood is what a schedule is full of: how often each thing begins, out of the sum.
+type mood struct {
+	create, confirm, cancel, fact, sweep, expire, capacity, limit, end, remove int
+}
+
+func moods() []mood {
+	return []mood{
+		{45, 9, 8, 12, 8, 5, 5, 5, 2, 1},
+		{30, 3, 20, 12, 8, 5, 2, 6, 1, 13},  // deletions
+		{30, 20, 5, 15, 10, 12, 3, 3, 1, 1}, // lapses and late confirms
+		{50, 2, 12, 5, 12, 3, 4, 12, 0, 0},  // limits
+		{60, 4, 6, 6, 14, 2, 8, 0, 0, 0},    // keys
+	}
+}
+
 // begin starts something at random.
 func (w *world) begin() {
-	ids := w.seen.known
-	switch n := w.rng.IntN(100); {
-	case n < 45 || len(ids) == 0:
-		w.create()
-	case n < 54:
-		id := ids[w.rng.IntN(len(ids))]
-		w.confirm(id, w.seen.owner[id])
-	case n < 62:
-		id := ids[w.rng.IntN(len(ids))]
-		w.cancel(id, w.seen.owner[id])
-	case n < 74:
-		w.relay()
-		if len(w.bus) > 0 {
-			w.deliver(w.bus[w.rng.IntN(len(w.bus))])
+	known := func(do func(id, userID string)) func() {
+		return func() {
+			if ids := w.seen.known; len(ids) > 0 {
+				id := ids[w.rng.IntN(len(ids))]
+				do(id, w.seen.owner[id])
+				return
+			}
+			w.create()
 		}
-	case n < 82:
-		w.sweepEvents()
-	case n < 87:
-		w.sweepBookings()
-	case n < 92:
-		w.update(eventapi.Changes{Capacity: contract.Set(int64(1 + w.rng.IntN(4)))})
-	case n < 97:
-		limit := contract.Clear[int64]()
-		if !w.chance(4) {
-			limit = contract.Set(int64(1 + w.rng.IntN(3)))
+	}
+	m := w.mood
+	things := []struct {
+		weight int
+		do     func()
+	}{
+		{m.create, w.create},
+		{m.confirm, known(w.confirm)},
+		{m.cancel, known(w.cancel)},
+		{m.fact, func() {
+			w.relay()
+			if len(w.bus) > 0 {
+				w.deliver(w.bus[w.rng.IntN(len(w.bus))])
+			}
+		}},
+		{m.sweep, func() { w.sweepEvents() }},
+		{m.expire, func() { w.sweepBookings() }},
+		{m.capacity, func() { w.update(eventapi.Changes{Capacity: contract.Set(int64(1 + w.rng.IntN(4)))}) }},
+		{m.limit, func() {
+			limit := contract.Clear[int64]()
+			if !w.chance(4) {
+				limit = contract.Set(int64(1 + w.rng.IntN(3)))
+			}
+			w.update(eventapi.Changes{MaxPerUser: limit})
+		}},
+		{m.end, w.cancelEvent},
+		{m.remove, w.deleteEvent},
+	}
+	sum := 0
+	for _, t := range things {
+		sum += t.weight
+	}
+	n := w.rng.IntN(sum)
+	for _, t := range things {
+		if n -= t.weight; n < 0 {
+			t.do()
+			return
 		}
-		w.update(eventapi.Changes{MaxPerUser: limit})
-	case n < 99:
-		w.cancelEvent()
-	default:
-		w.deleteEvent()
 	}
 }

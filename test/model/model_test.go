@@ -144,13 +144,13 @@ func (w *world) tick() {
 }
 
 // recover is what happens when faults are over: the settling time passes, sweeps
-// run twice, and every fact there ever was arrives, in any order.
+// run twice, and every fact that nobody took in yet arrives, others once more, in
+// any order.
 func (w *world) recover(wait time.Duration) error {
 	w.calm = true
 	defer func() { w.calm = false }()
 	w.logf("recovery")
 	w.now = w.now.Add(settleAfter + wait + time.Second)
-	told := 0
 	for range 2 {
 		for _, p := range []*proc{w.sweepEvents(), w.sweepBookings()} {
 			if err := w.finish(p); err != nil {
@@ -159,20 +159,28 @@ func (w *world) recover(wait time.Duration) error {
 		}
 		for range 2 { // facts make facts
 			w.relay()
-			facts := slices.Clone(w.bus[told:])
-			told = len(w.bus)
-			w.rng.Shuffle(len(facts), func(i, j int) { facts[i], facts[j] = facts[j], facts[i] })
-			for _, m := range facts {
-				if p := w.deliver(m); p != nil {
-					if err := w.finish(p); err != nil {
-						return err
-					}
-				}
+			if err := w.deliverAll(); err != nil {
+				return err
 			}
 		}
-		w.relay()
 	}
 	return w.checkAtRest()
+}
+
+func (w *world) deliverAll() error {
+	facts := slices.Clone(w.bus)
+	w.rng.Shuffle(len(facts), func(i, j int) { facts[i], facts[j] = facts[j], facts[i] })
+	for _, m := range facts {
+		if m.acknowledged && !w.chance(5) {
+			continue
+		}
+		if p := w.deliver(m); p != nil {
+			if err := w.finish(p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (w *world) end() {

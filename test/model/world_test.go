@@ -46,7 +46,8 @@ type world struct {
 	procs   []*proc
 	current *proc // who runs
 	calm    bool  // no faults: recovery
-	bus     []message
+	bus     []*message
+	mood    mood
 	tells   bool // keeps the trace
 	trace   []string
 
@@ -58,6 +59,8 @@ type message struct {
 	kind    string
 	event   eventapi.Fact
 	booking bookingapi.Fact
+	// acknowledged says that somebody took it in; until then it comes again.
+	acknowledged bool
 }
 
 // proc is a process at work on one thing: it runs only when it is resumed, until
@@ -90,6 +93,8 @@ func newWorld(seed uint64) *world {
 		w.startEventApp(i)
 		w.startBookingApp(i)
 	}
+	all := moods()
+	w.mood = all[w.rng.IntN(len(all))]
 	w.seen.init()
 	return w
 }
