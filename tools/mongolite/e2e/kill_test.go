@@ -1,0 +1,609 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/event"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+const (
+	killRounds   = 100
+	killWriters  = 6
+	idsPerWriter = 40 // each id is written by one writer only
+	groupSize    = 12 // documents that one updateMany changes
+)
+
+// item is a document at a version. All its fields follow from its _id and
+// version, so that one of two halves is told from a whole one. Version 0 is
+// that there is no document.
+func item(id, v int64) bson.D {
+	if v == 0 {
+		return nil
+	}
+	doc := bson.D{{"_id", id}, {"v", v},
+		{"u", fmt.Sprintf("%d/%d", id, v)},
+		{"tags", bson.A{fmt.Sprint("t", v%7), fmt.Sprint("t", (v+id)%5), fmt.Sprint("own", id)}},
+		{"p", v%5 - 2}, // the partial index holds those above 0
+		{"exp", bson.NewDateTimeFromTime(time.Unix(4e9+v, 0))},
+		{"pad", bson.Binary{Data: bytes.Repeat([]byte{byte(v)}, int(v%9)*100)}},
+	}
+	if v%3 > 0 {
+		doc = append(doc, bson.E{Key: "s", Value: v % 11}) // the sparse index lacks every third
+	}
+	return doc
+}
+
+// change returns the update that makes version v of a document.
+func change(id, v int64) bson.D {
+	doc := item(id, v)
+	update := bson.D{{"$set", doc[1:]}}
+	if v%3 == 0 {
+		update = append(update, bson.E{Key: "$unset", Value: bson.D{{"s", ""}}})
+	}
+	return update
+}
+
+// ledger is what is known outside the server of the documents of one writer.
+type ledger struct {
+	known map[int64]int64   // the version acknowledged last
+	maybe map[int64][]int64 // versions of writes whose outcome is unknown
+	next  int64             // versions are used once
+	// commands are those in doubt that wrote one version to several documents
+	// in order.
+	commands []orderedWrite
+}
+
+type orderedWrite struct {
+	ids     []int64
+	version int64
+}
+
+func (l *ledger) version() int64 {
+	l.next++
+	return l.next
+}
+
+func (l *ledger) ack(id, v int64) { l.known[id] = v }
+func (l *ledger) doubt(id, v int64) {
+	l.maybe[id] = append(l.maybe[id], v)
+}
+
+// record notes a write of version v of each of the ids. A refusal by the
+// server would be one too many: no writer meets another.
+func (l *ledger) record(err error, v int64, ids ...int64) error {
+	for _, id := range ids {
+		if err == nil {
+			l.ack(id, v)
+		} else {
+			l.doubt(id, v)
+		}
+	}
+	if err != nil {
+		l.commands = append(l.commands, orderedWrite{ids, v})
+	}
+	return unexpected(err)
+}
+
+// unexpected returns an error that does not come from the server's death.
+func unexpected(err error) error {
+	if err == nil || mongo.IsNetworkError(err) || mongo.IsTimeout(err) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	if codeOf(err) == 0 { // no server said so: the connection was cleared, no server can be selected
+		return nil
+	}
+	return err
+}
+
+// killWorld is one folder that is served, killed and served again.
+type killWorld struct {
+	t      *testing.T
+	dir    string
+	addr   string
+	server *process
+
+	ledgers []*ledger
+	shared  struct {
+		sold, doubts atomic.Int64 // decrements of one counter by all
+	}
+	groups []struct{ known, doubts int64 } // increments of whole groups, by writer
+	raw    *rawWriter
+	acks   atomic.Int64
+	doubts atomic.Int64
+	slow   time.Duration // the slowest start
+	checks time.Duration
+}
+
+// TestKill kills the server at any moment, a hundred times, and starts it
+// again on the same folder. Outside is written down what was acknowledged and
+// what is in doubt: nothing acknowledged may be missing, nothing else half
+// there, and every index agrees with its documents.
+func TestKill(t *testing.T) {
+	w := &killWorld{t: t, dir: t.TempDir(), addr: freePort(t)}
+	w.server = start(t, w.addr, w.dir)
+	w.prepare()
+	retrying := w.startRetrying(2)
+	for round := range killRounds {
+		w.load(time.Duration(60+rand.IntN(140)) * time.Millisecond)
+		began := time.Now()
+		w.server = start(t, w.addr, w.dir)
+		w.slow = max(w.slow, time.Since(began))
+		began = time.Now()
+		if out := w.server.stderr.String(); out != "" {
+			t.Fatalf("round %d: the start had something to say: %s", round, out)
+		}
+		w.check(round)
+		w.checks += time.Since(began)
+		if t.Failed() {
+			t.Fatalf("in round %d", round)
+		}
+	}
+	retrying.finish()
+	t.Logf("%d acknowledged, %d in doubt, %d retried by the driver through a kill, %d by hand; slowest start %v, checks %v",
+		w.acks.Load(), w.doubts.Load(), retrying.retried.Load(), w.raw.repeated, w.slow, w.checks)
+	if w.doubts.Load() == 0 || retrying.retried.Load() == 0 || w.raw.repeated == 0 {
+		t.Error("the kills met no write under way")
+	}
+}
+
+func (w *killWorld) prepare() {
+	t := w.t
+	ctx := deadline(t)
+	db := connect(t, w.addr).Database("kill")
+	index := func(coll string, keys bson.D, o *options.IndexOptionsBuilder) {
+		_, err := db.Collection(coll).Indexes().CreateOne(ctx, mongo.IndexModel{Keys: keys, Options: o})
+		must(t, err)
+	}
+	for _, coll := range []string{"items", "more"} {
+		index(coll, bson.D{{"u", 1}}, options.Index().SetUnique(true))
+		index(coll, bson.D{{"tags", 1}}, options.Index())
+		index(coll, bson.D{{"s", -1}}, options.Index().SetSparse(true))
+		index(coll, bson.D{{"p", 1}, {"v", -1}}, options.Index().SetPartialFilterExpression(bson.D{{"p", bson.D{{"$gt", 0}}}}))
+		index(coll, bson.D{{"exp", 1}}, options.Index().SetExpireAfterSeconds(0))
+	}
+	index("groups", bson.D{{"g", 1}, {"n", 1}}, options.Index())
+	index("groups", bson.D{{"n", -1}}, options.Index())
+	w.groups = make([]struct{ known, doubts int64 }, killWriters)
+	for i := range killWriters {
+		w.ledgers = append(w.ledgers, &ledger{known: map[int64]int64{}, maybe: map[int64][]int64{}})
+		for j := range groupSize {
+			_, err := db.Collection("groups").InsertOne(ctx, bson.D{{"_id", i*groupSize + j}, {"g", i}, {"n", 0}})
+			must(t, err)
+		}
+	}
+	_, err := db.Collection("stock").InsertOne(ctx, bson.D{{"_id", 1}, {"a", 1 << 40}, {"sold", 0}})
+	must(t, err)
+	w.raw = &rawWriter{session: bson.NewObjectID()}
+	_, err = db.Collection("raw").InsertOne(ctx, bson.D{{"_id", 1}, {"n", 0}, {"m", 0}})
+	must(t, err)
+}
+
+// load writes until the server is killed, which is after d.
+func (w *killWorld) load(d time.Duration) {
+	t := w.t
+	client := connect(t, w.addr, options.Client().SetRetryWrites(false))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	db := client.Database("kill")
+	var dead atomic.Bool
+	var wg sync.WaitGroup
+	for i := range killWriters {
+		wg.Go(func() {
+			for !dead.Load() {
+				if err := w.step(ctx, db, i); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Go(func() { w.raw.run(w.addr, &dead) })
+	<-time.After(d) // the length of the load is all that this decides
+	w.server.kill(t)
+	dead.Store(true)
+	cancel() // who waits for a server need not
+	within(t, "writers whose server is gone", wg.Wait)
+	_ = client.Disconnect(ctx) // there is no server to say goodbye to
+}
+
+// step is one write of writer i.
+func (w *killWorld) step(ctx context.Context, db *mongo.Database, i int) error {
+	l := w.ledgers[i]
+	id := int64(i*idsPerWriter + rand.IntN(idsPerWriter))
+	coll := db.Collection("items")
+	if id%4 == 3 {
+		coll = db.Collection("more")
+	}
+	if len(l.maybe[id]) > 0 {
+		return nil // in doubt until the next start
+	}
+	now, v := l.known[id], l.version()
+	filter := bson.D{{"_id", id}, {"v", now}}
+	var err error
+	switch kind := rand.IntN(10); {
+	case kind == 0:
+		return w.sell(ctx, db.Collection("stock"))
+	case kind == 1:
+		return w.group(ctx, db.Collection("groups"), i)
+	case kind == 2 && now == 0:
+		return w.many(ctx, db, i, v)
+	case kind == 3 && now > 0:
+		return w.bulk(ctx, db, i, v)
+	case now == 0 && kind < 6:
+		_, err = coll.InsertOne(ctx, item(id, v))
+	case now == 0:
+		_, err = coll.UpdateOne(ctx, bson.D{{"_id", id}}, change(id, v), options.UpdateOne().SetUpsert(true))
+	case kind == 4:
+		var res *mongo.DeleteResult
+		if res, err = coll.DeleteOne(ctx, filter); err == nil && res.DeletedCount != 1 {
+			return fmt.Errorf("version %d of %d is not there to delete", now, id)
+		}
+		v = 0
+	case kind == 5:
+		var old bson.Raw
+		if old, err = coll.FindOneAndDelete(ctx, filter).Raw(); err == nil && !same(old, item(id, now)) {
+			return fmt.Errorf("findAndModify removed %v, want version %d", old, now)
+		}
+		v = 0
+	case kind == 6:
+		var old bson.Raw
+		if old, err = coll.FindOneAndUpdate(ctx, filter, change(id, v)).Raw(); err == nil && !same(old, item(id, now)) {
+			return fmt.Errorf("findAndModify found %v, want version %d", old, now)
+		}
+	case kind == 7:
+		_, err = coll.ReplaceOne(ctx, filter, item(id, v))
+	default:
+		var res *mongo.UpdateResult
+		if res, err = coll.UpdateOne(ctx, filter, change(id, v)); err == nil && res.ModifiedCount != 1 {
+			return fmt.Errorf("version %d of %d is not there to update", now, id)
+		}
+	}
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		return fmt.Errorf("version %d of %d is not there", now, id)
+	}
+	w.note(err)
+	return l.record(err, v, id)
+}
+
+func (w *killWorld) note(err error) {
+	if err == nil {
+		w.acks.Add(1)
+	} else {
+		w.doubts.Add(1)
+	}
+}
+
+func (w *killWorld) sell(ctx context.Context, coll *mongo.Collection) error {
+	res, err := coll.UpdateOne(ctx, bson.D{{"_id", 1}, {"a", bson.D{{"$gt", 0}}}}, bson.D{{"$inc", bson.D{{"a", -1}, {"sold", 1}}}})
+	w.note(err)
+	if err != nil {
+		w.shared.doubts.Add(1)
+		return unexpected(err)
+	}
+	w.shared.sold.Add(res.ModifiedCount)
+	return nil
+}
+
+// group changes all documents of a group in one statement.
+func (w *killWorld) group(ctx context.Context, coll *mongo.Collection, i int) error {
+	res, err := coll.UpdateMany(ctx, bson.D{{"g", i}}, bson.D{{"$inc", bson.D{{"n", 1}}}})
+	w.note(err)
+	if err != nil {
+		w.groups[i].doubts++
+		return unexpected(err)
+	}
+	w.groups[i].known++
+	if res.ModifiedCount != groupSize {
+		return fmt.Errorf("updateMany changed %d documents of a group, want %d", res.ModifiedCount, groupSize)
+	}
+	return nil
+}
+
+// quiet returns up to n ids of a writer's in one collection that are there, or
+// not there, and not in doubt.
+func (l *ledger) quiet(i, n int, there bool) []int64 {
+	var ids []int64
+	for _, j := range rand.Perm(idsPerWriter) {
+		id := int64(i*idsPerWriter + j)
+		if id%4 != 3 && len(l.maybe[id]) == 0 && (l.known[id] > 0) == there && len(ids) < n {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// many inserts several documents by one command.
+func (w *killWorld) many(ctx context.Context, db *mongo.Database, i int, v int64) error {
+	ids := w.ledgers[i].quiet(i, 8, false)
+	if len(ids) == 0 {
+		return nil
+	}
+	var docs []any
+	for _, id := range ids {
+		docs = append(docs, item(id, v))
+	}
+	_, err := db.Collection("items").InsertMany(ctx, docs)
+	w.note(err)
+	return w.ledgers[i].record(err, v, ids...)
+}
+
+// bulk updates several documents by one command.
+func (w *killWorld) bulk(ctx context.Context, db *mongo.Database, i int, v int64) error {
+	ids := w.ledgers[i].quiet(i, 8, true)
+	if len(ids) == 0 {
+		return nil
+	}
+	var models []mongo.WriteModel
+	for _, id := range ids {
+		models = append(models, mongo.NewUpdateOneModel().SetFilter(bson.D{{"_id", id}, {"v", w.ledgers[i].known[id]}}).SetUpdate(change(id, v)))
+	}
+	res, err := db.Collection("items").BulkWrite(ctx, models)
+	if err == nil && res.ModifiedCount != int64(len(ids)) {
+		return fmt.Errorf("%d statements modified %d documents", len(ids), res.ModifiedCount)
+	}
+	w.note(err)
+	return w.ledgers[i].record(err, v, ids...)
+}
+
+// same compares a document with what it should be; the order of the fields
+// behind the first is the update's.
+func same(raw bson.Raw, want bson.D) bool {
+	if raw == nil || want == nil {
+		return raw == nil && want == nil
+	}
+	elements, err := raw.Elements()
+	if err != nil || len(elements) != len(want) {
+		return false
+	}
+	for _, e := range want {
+		typ, data, err := bson.MarshalValue(e.Value)
+		if got := raw.Lookup(e.Key); err != nil || got.Type != typ || !bytes.Equal(got.Value, data) {
+			return false
+		}
+	}
+	return true
+}
+
+// check holds the server against the ledger and settles what was in doubt.
+func (w *killWorld) check(round int) {
+	t := w.t
+	client := connect(t, w.addr)
+	defer disconnect(client)
+	db := client.Database("kill")
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+
+	found := map[int64]bson.Raw{}
+	for _, name := range []string{"items", "more"} {
+		var docs []bson.Raw
+		cur, err := db.Collection(name).Find(ctx, bson.D{})
+		must(t, err)
+		must(t, cur.All(ctx, &docs))
+		for _, doc := range docs {
+			found[doc.Lookup("_id").AsInt64()] = doc
+		}
+	}
+	for i, l := range w.ledgers {
+		for id := int64(i * idsPerWriter); id < int64((i+1)*idsPerWriter); id++ {
+			raw := found[id]
+			delete(found, id)
+			var v int64
+			if raw != nil {
+				v, _ = raw.Lookup("v").AsInt64OK()
+			}
+			if v != l.known[id] && !slices.Contains(l.maybe[id], v) || !same(raw, item(id, v)) {
+				t.Errorf("document %d is %v; acknowledged is version %d, in doubt are %v", id, raw, l.known[id], l.maybe[id])
+			}
+			l.known[id] = v
+		}
+		for _, c := range l.commands {
+			for j, id := range c.ids {
+				if j > 0 && l.known[id] == c.version && l.known[c.ids[j-1]] != c.version {
+					t.Errorf("of the ordered statements on %v number %d was carried out and not the one before", c.ids, j)
+				}
+			}
+		}
+		clear(l.maybe)
+		l.commands = nil
+	}
+	for id, doc := range found {
+		t.Errorf("document %d was never written: %v", id, doc)
+	}
+
+	var stock struct{ A, Sold int64 }
+	must(t, db.Collection("stock").FindOne(ctx, bson.D{{"_id", 1}}).Decode(&stock))
+	low := w.shared.sold.Load()
+	if high := low + w.shared.doubts.Load(); stock.Sold < low || stock.Sold > high || stock.A+stock.Sold != 1<<40 {
+		t.Errorf("got %+v, want between %d and %d sold", stock, low, high)
+	}
+	w.shared.sold.Store(stock.Sold)
+	w.shared.doubts.Store(0)
+
+	for i := range w.groups {
+		g := &w.groups[i]
+		var members []struct{ N int64 }
+		cur, err := db.Collection("groups").Find(ctx, bson.D{{"g", i}})
+		must(t, err)
+		must(t, cur.All(ctx, &members))
+		for _, m := range members {
+			if len(members) != groupSize || m.N != members[0].N || m.N < g.known || m.N > g.known+g.doubts {
+				t.Errorf("group %d is %v, want %d documents alike between %d and %d", i, members, groupSize, g.known, g.known+g.doubts)
+				break
+			}
+		}
+		g.known, g.doubts = members[0].N, 0
+	}
+	must(t, w.raw.settle(w.addr))
+	agree(t, db.Collection("items"))
+	agree(t, db.Collection([]string{"more", "groups"}[round%2]))
+}
+
+// rawWriter sends retryable writes by hand, one txnNumber after another, and
+// after a kill the last of them again.
+type rawWriter struct {
+	session  bson.ObjectID
+	txn      int64
+	first    any // the first answer to the last write, nil while there is none
+	repeated int // how often a write without an answer was sent again
+}
+
+// command returns the write of a txnNumber, by turns of each kind. Both
+// counters come to the txnNumber if each write is carried out once.
+func (r *rawWriter) command() bson.D {
+	update := bson.D{{"$inc", bson.D{{"n", 1}}}, {"$set", bson.D{{"m", r.txn}}}}
+	query := bson.D{{"_id", 1}, {"n", r.txn - 1}} // matches but once
+	lsid := bson.D{{"id", bson.Binary{Subtype: 4, Data: append(make([]byte, 4), r.session[:]...)}}}
+	cmd := bson.D{{"findAndModify", "raw"}, {"query", query}, {"update", update}, {"new", true}}
+	if r.txn%2 == 0 {
+		cmd = bson.D{{"update", "raw"}, {"updates", bson.A{bson.D{{"q", query}, {"u", update}}}}}
+	}
+	return append(cmd, bson.D{{"lsid", lsid}, {"txnNumber", r.txn}, {"$db", "kill"}}...)
+}
+
+// outcome returns what matters of a reply, the same for each repetition.
+func outcome(reply bson.M) any {
+	return fmt.Sprint(reply["ok"], reply["n"], reply["nModified"], reply["value"], reply["lastErrorObject"], reply["writeErrors"])
+}
+
+func (r *rawWriter) run(addr string, dead *atomic.Bool) {
+	c, err := dial(addr)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	for !dead.Load() {
+		r.txn, r.first = r.txn+1, nil
+		reply, err := c.ask(r.command())
+		if err != nil {
+			return
+		}
+		r.first = outcome(reply)
+	}
+}
+
+// settle repeats the last write and expects the first answer, whether it came
+// before the kill or not, and the write to have been carried out once.
+func (r *rawWriter) settle(addr string) error {
+	if r.txn == 0 {
+		return nil
+	}
+	c, err := dial(addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if r.first == nil {
+		r.repeated++
+	}
+	for range 2 {
+		reply, err := c.ask(r.command())
+		if err != nil {
+			return err
+		}
+		if r.first == nil {
+			r.first = outcome(reply)
+		}
+		if got := outcome(reply); got != r.first {
+			return fmt.Errorf("write %d was answered %v, again %v", r.txn, r.first, got)
+		}
+	}
+	reply, err := c.ask(bson.D{{"find", "raw"}, {"filter", bson.D{{"_id", 1}, {"n", r.txn}, {"m", r.txn}}}, {"$db", "kill"}})
+	if err != nil {
+		return err
+	}
+	if batch := reply["cursor"].(bson.D)[0].Value.(bson.A); len(batch) != 1 {
+		return fmt.Errorf("%d writes were not carried out once each: %v", r.txn, reply)
+	}
+	return nil
+}
+
+// retrying are writers whose driver sends a write again when the server died
+// under it. They know of no doubt: each of their writes is carried out once.
+type retrying struct {
+	w       *killWorld
+	stop    context.CancelFunc
+	wg      sync.WaitGroup
+	retried atomic.Int64
+	counts  []int64
+}
+
+func (w *killWorld) startRetrying(n int) *retrying {
+	ctx, stop := context.WithCancel(context.Background())
+	w.t.Cleanup(stop)
+	r := &retrying{w: w, stop: stop, counts: make([]int64, n)}
+	for i := range n {
+		client := connect(w.t, w.addr, options.Client().SetRetryWrites(true).SetHeartbeatInterval(500*time.Millisecond).
+			SetMonitor(&event.CommandMonitor{Failed: func(_ context.Context, e *event.CommandFailedEvent) {
+				if e.CommandName != "find" {
+					r.retried.Add(1)
+				}
+			}}))
+		coll := client.Database("kill").Collection("retried")
+		r.wg.Go(func() {
+			for ctx.Err() == nil {
+				r.write(coll, i)
+			}
+		})
+	}
+	return r
+}
+
+// write increments a counter. Where the second try failed too the driver
+// returns an error, and the counter is looked up.
+func (r *retrying) write(coll *mongo.Collection, i int) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	defer cancel()
+	inc := bson.D{{"$inc", bson.D{{"n", 1}}}}
+	var err error
+	if n := r.counts[i]; n%2 == 0 {
+		_, err = coll.UpdateOne(ctx, bson.D{{"_id", i}}, inc, options.UpdateOne().SetUpsert(true))
+	} else {
+		err = coll.FindOneAndUpdate(ctx, bson.D{{"_id", i}}, inc).Err()
+	}
+	if err == nil {
+		r.counts[i]++
+		return
+	}
+	if err := unexpected(err); err != nil {
+		r.w.t.Error(err)
+	}
+	for ctx.Err() == nil {
+		var doc struct{ N int64 }
+		err := coll.FindOne(ctx, bson.D{{"_id", i}}).Decode(&doc)
+		if err != nil && !errors.Is(err, mongo.ErrNoDocuments) {
+			continue
+		}
+		if doc.N != r.counts[i] && doc.N != r.counts[i]+1 {
+			r.w.t.Errorf("counter %d is %d behind a write in doubt, %d were acknowledged", i, doc.N, r.counts[i])
+		}
+		r.counts[i] = doc.N
+		return
+	}
+}
+
+// finish stops the writers and compares their counters.
+func (r *retrying) finish() {
+	t := r.w.t
+	r.stop()
+	within(t, "writers that retry", r.wg.Wait)
+	coll := connect(t, r.w.addr).Database("kill").Collection("retried")
+	for i, want := range r.counts {
+		var doc struct{ N int64 }
+		must(t, coll.FindOne(deadline(t), bson.D{{"_id", i}}).Decode(&doc))
+		if doc.N != want || want == 0 {
+			t.Errorf("counter %d is %d, want %d: each write once", i, doc.N, want)
+		}
+	}
+}
