@@ -10,14 +10,15 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 )
 
 // Run serves at listen until ctx is done.
 //
-// The real server takes this process over, so it keeps its pid and whatever
-// holds for it, and Run does not return.
+// The real server takes this process over, so it keeps its pid, and Run does
+// not return. On Linux it ends with the process that started this one.
 func Run(ctx context.Context, listen string) error {
 	path, err := exec.LookPath("redis-server")
 	switch {
@@ -35,6 +36,13 @@ func Run(ctx context.Context, listen string) error {
 		// No password guards it, so the interface must: this is what protected
 		// mode asks for, said aloud.
 		"--protected-mode", "yes", "--daemonize", "no",
+	}
+	// The thread that calls exec becomes the process, and what was set for the
+	// process at its start belongs to another thread.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := dieWithParent(); err != nil {
+		return fmt.Errorf("run %s: %w", path, err)
 	}
 	if err := syscall.Exec(path, argv, os.Environ()); err != nil { //nolint:gosec // found on the PATH
 		return fmt.Errorf("run %s: %w", path, err)

@@ -106,6 +106,10 @@ func Open(cfg Config) (*Supervisor, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("%s cannot be the data directory (%w): move it away or name another", dir, err)
 	}
+	// One name for it, however it was spelled: the children are known by it.
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return nil, fmt.Errorf("open %s: %w", cfg.Dir, err)
+	}
 	lock, err := takeLock(filepath.Join(dir, "lock"))
 	if err != nil {
 		return nil, err
