@@ -187,6 +187,9 @@ func aggregate(c *call) (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
+	if stages, err = c.withSessions(stages); err != nil {
+		return nil, err
+	}
 	pipeline, err := query.CompilePipeline(stages, c.vars)
 	if err != nil {
 		return nil, err
@@ -217,7 +220,7 @@ func aggregate(c *call) (bson.D, error) {
 	if view == nil {
 		return c.deliver(ns, pipeline, rest.Run(&docList{}), nil, batch)
 	}
-	it, _, err := sel.iterate(&view.Reader, c.stop.check, 0)
+	it, _, err := sel.iterate(&view.Reader, c.stop.check, rest.Limit())
 	if err != nil {
 		_ = view.Close()
 		return nil, err

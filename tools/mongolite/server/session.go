@@ -1,10 +1,12 @@
 package server
 
 import (
+	"crypto/sha256"
 	"sync"
 	"time"
 
 	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
 
 	"boxoffice/tools/mongolite/internal/mongoerr"
 	"boxoffice/tools/mongolite/internal/storage"
@@ -48,15 +50,7 @@ func (s *sessions) load(store *storage.Store) error {
 // begin waits for the session's write under way and makes txn its latest. It
 // returns TransactionTooOld for one before it.
 func (s *sessions) begin(id string, txn int64) (unlock func(), err error) {
-	s.mu.Lock()
-	known := s.byID[id]
-	if known == nil {
-		known = &session{}
-		s.byID[id] = known
-	}
-	known.used = time.Now()
-	s.mu.Unlock()
-	known.running.Lock()
+	known := s.lock(id)
 	if txn < known.txn {
 		known.running.Unlock()
 		return nil, mongoerr.New(mongoerr.TransactionTooOld,
@@ -64,6 +58,28 @@ func (s *sessions) begin(id string, txn int64) (unlock func(), err error) {
 	}
 	known.txn = txn
 	return known.running.Unlock, nil
+}
+
+// lock returns the session with no other write under way.
+func (s *sessions) lock(id string) *session {
+	for {
+		s.mu.Lock()
+		known := s.byID[id]
+		if known == nil {
+			known = &session{}
+			s.byID[id] = known
+		}
+		known.used = time.Now()
+		s.mu.Unlock()
+		known.running.Lock()
+		s.mu.Lock()
+		kept := s.byID[id] == known
+		s.mu.Unlock()
+		if kept {
+			return known
+		}
+		known.running.Unlock() // it was forgotten meanwhile
+	}
 }
 
 // forget deletes sessions and their answers.
@@ -98,6 +114,49 @@ func (s *sessions) refresh(ids map[string]bool) {
 
 func (s *sessions) forgetIdle(store *storage.Store, now time.Time) error {
 	return s.forget(store, func(_ string, known *session) bool { return now.Sub(known.used) > sessionLife })
+}
+
+// anonymous is the digest of no user's name, which sessions carry without
+// authentication.
+var anonymous = sha256.Sum256(nil)
+
+// withSessions puts the sessions that have written, and the command's own, in
+// the place of a leading $listLocalSessions of an aggregation on a database.
+// https://www.mongodb.com/docs/manual/reference/operator/aggregation/listLocalSessions/
+func (c *call) withSessions(stages bson.A) (bson.A, error) {
+	if len(stages) == 0 {
+		return stages, nil
+	}
+	first, _ := stages[0].(bson.D)
+	if len(first) != 1 || first[0].Key != "$listLocalSessions" {
+		return stages, nil
+	}
+	if _, named := c.body[0].Value.(string); named {
+		return nil, mongoerr.New(mongoerr.InvalidNamespace, "$listLocalSessions must be run against the database with {aggregate: 1}, not a collection")
+	}
+	if options, ok := first[0].Value.(bson.D); !ok || len(options) > 0 {
+		return nil, mongoerr.Unsupported("the options of $listLocalSessions")
+	}
+	used := map[string]time.Time{}
+	if c.session != "" {
+		used[c.session] = time.Now()
+	}
+	c.s.sessions.mu.Lock()
+	for id, known := range c.s.sessions.byID {
+		used[id] = known.used
+	}
+	c.s.sessions.mu.Unlock()
+	docs := bson.A{}
+	for id, at := range used {
+		docs = append(docs, bson.D{
+			{Key: "_id", Value: bson.D{
+				{Key: "id", Value: primitive.Binary{Subtype: 4, Data: []byte(id)}},
+				{Key: "uid", Value: primitive.Binary{Data: anonymous[:]}},
+			}},
+			{Key: "lastUse", Value: primitive.NewDateTimeFromTime(at)},
+		})
+	}
+	return append(bson.A{bson.D{{Key: "$documents", Value: docs}}}, stages[1:]...), nil
 }
 
 // named returns the sessions that the command lists.
