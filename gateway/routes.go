@@ -41,6 +41,7 @@ func (s *Server) health(*call) (any, error) {
 func (s *Server) readiness(c *call) (answer, error) {
 	report, ready := s.ready.Report(c.ctx)
 	if !ready {
+		c.Set("Retry-After", "1")
 		return answer{http.StatusServiceUnavailable, report}, nil
 	}
 	return answer{http.StatusOK, report}, nil

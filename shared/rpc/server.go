@@ -114,8 +114,9 @@ func serve[Req, Res any](ctx context.Context, body io.Reader, fn func(context.Co
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
+	messageID = req.MessageID // known to the answer of a panic too
 	res, err = fn(ctx, *req.Data)
-	return req.MessageID, res, err
+	return messageID, res, err
 }
 
 // report logs a failure where its cause is known. An error that came over from
