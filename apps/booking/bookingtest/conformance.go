@@ -1,0 +1,313 @@
+package bookingtest
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"boxoffice/apps/booking/internal/booking"
+	"boxoffice/shared/contract"
+)
+
+// Ports is a whole store.
+type Ports interface {
+	booking.Store
+	booking.Finder
+}
+
+// Subject is an empty store under test.
+type Subject struct {
+	Ports
+	// Facts returns what is in the outboxes, by booking and then in the order of
+	// writing.
+	Facts func(t *testing.T) []booking.Fact
+}
+
+// Conform holds a store against what the ports promise. open returns an empty one
+// for each part.
+func Conform(t *testing.T, open func(t *testing.T) Subject) {
+	for _, part := range []struct {
+		name string
+		test func(t *testing.T, s Subject)
+	}{
+		{"records come back as they were stored", testRoundTrip},
+		{"records are compared by state and number", testReplace},
+		{"racing inserts: one wins", testInsertRace},
+		{"racing changes: one wins", testReplaceRace},
+		{"lists are filtered, sorted and cut", testList},
+		{"due bookings are found", testDue},
+		{"live bookings are found", testLive},
+	} {
+		t.Run(part.name, func(t *testing.T) { part.test(t, open(t)) })
+	}
+}
+
+// day0 is when the bookings of the suite are made.
+var day0 = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
+
+// Full is a booking with every field set.
+func Full(id string) booking.Booking {
+	return booking.Booking{
+		ID: id, N: 3, State: booking.Cancelled, HoldID: id + "_3_f", Fingerprint: "f", EventID: "e", UserID: "u",
+		Quantity: 2, UnitPrice: contract.Money{Amount: 2500, Currency: "EUR"},
+		ExpiresAt: day0.Add(15 * time.Minute), CreatedAt: day0, UpdatedAt: day0.Add(3 * time.Millisecond), Revision: 4,
+		ConfirmedAt: day0.Add(time.Second), PaymentReference: "päid", CancelledAt: day0.Add(time.Minute),
+		CancelReason: booking.ByAdmin,
+	}
+}
+
+// Fresh is a pending booking.
+func Fresh(id string) booking.Booking {
+	b := Full(id)
+	b.N, b.State, b.HoldID, b.Revision = 1, booking.Pending, id+"_1_f", 1
+	b.ConfirmedAt, b.PaymentReference, b.CancelledAt, b.CancelReason = time.Time{}, "", time.Time{}, ""
+	return b
+}
+
+// Refused is a record that is no booking.
+func Refused(id string) booking.Booking {
+	return booking.Booking{ID: id, N: 2, State: booking.Refused, UpdatedAt: day0, Revision: 1}
+}
+
+func fact(id, bookingID string) booking.Fact {
+	return booking.Fact{ID: id, Type: "booking.created", Subject: bookingID, At: day0, Data: []byte(`{"messageId":"` + id + `"}`)}
+}
+
+func is(t *testing.T, what string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func expect(t *testing.T, s Subject, want booking.Booking) {
+	t.Helper()
+	if got, err := s.Booking(t.Context(), want.ID); err != nil || got != want {
+		t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
+	}
+}
+
+func factIDs(t *testing.T, s Subject) []string {
+	t.Helper()
+	var ids []string
+	for _, f := range s.Facts(t) {
+		ids = append(ids, f.ID)
+	}
+	return ids
+}
+
+func testRoundTrip(t *testing.T, s Subject) {
+	ctx := t.Context()
+	for _, b := range []booking.Booking{Full("full"), Fresh("fresh"), Refused("refused")} {
+		is(t, "insert", s.InsertBooking(ctx, b, fact("fact-of-"+b.ID, b.ID)), nil)
+		expect(t, s, b)
+	}
+	is(t, "insert again", s.InsertBooking(ctx, Full("fresh"), fact("no", "fresh")), booking.ErrExists)
+	is(t, "insert over a refused one", s.InsertBooking(ctx, Fresh("refused"), fact("no", "refused")), booking.ErrExists)
+	expect(t, s, Fresh("fresh"))
+	_, err := s.Booking(ctx, "nobody")
+	is(t, "unknown booking", err, booking.ErrNoBooking)
+	want := []booking.Fact{fact("fact-of-fresh", "fresh"), fact("fact-of-full", "full"), fact("fact-of-refused", "refused")}
+	if got := s.Facts(t); !reflect.DeepEqual(got, want) {
+		t.Errorf("outbox: got %v, want %v", got, want)
+	}
+}
+
+func testReplace(t *testing.T, s Subject) {
+	ctx := t.Context()
+	b := Fresh("b")
+	is(t, "insert", s.InsertBooking(ctx, b, fact("1", "b")), nil)
+	next := b
+	next.State, next.Revision = booking.Expired, 2
+	is(t, "another state", s.ReplaceBooking(ctx, next, booking.Confirmed, 1, fact("no", "b")), booking.ErrStale)
+	is(t, "another number", s.ReplaceBooking(ctx, next, booking.Pending, 2, fact("no", "b")), booking.ErrStale)
+	is(t, "no such booking", s.ReplaceBooking(ctx, Fresh("x"), booking.Pending, 1, fact("no", "x")), booking.ErrStale)
+	expect(t, s, b)
+	is(t, "the right one", s.ReplaceBooking(ctx, next, booking.Pending, 1, fact("2", "b"), fact("3", "b")), nil)
+	is(t, "again", s.ReplaceBooking(ctx, next, booking.Pending, 1, fact("no", "b")), booking.ErrStale)
+	expect(t, s, next)
+	raised := next
+	raised.N, raised.Revision = 2, 3
+	is(t, "without a fact", s.ReplaceBooking(ctx, raised, booking.Expired, 1), nil)
+	expect(t, s, raised)
+	if got, want := factIDs(t, s), []string{"1", "2", "3"}; !slices.Equal(got, want) {
+		t.Errorf("outbox: got %v, want %v", got, want)
+	}
+
+	// A refused record becomes a booking.
+	is(t, "insert", s.InsertBooking(ctx, Refused("r")), nil)
+	b = Fresh("r")
+	b.N = 2
+	is(t, "become pending", s.ReplaceBooking(ctx, b, booking.Refused, 2, fact("4", "r")), nil)
+	expect(t, s, b)
+}
+
+// together runs fn in so many goroutines at once.
+func together(n int, fn func(i int)) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { fn(i) })
+	}
+	wg.Wait()
+}
+
+func testInsertRace(t *testing.T, s Subject) {
+	var won atomic.Int64
+	together(16, func(i int) {
+		b := Fresh("b")
+		b.Quantity = int64(i + 1)
+		switch err := s.InsertBooking(t.Context(), b, fact(fmt.Sprint(i), "b")); {
+		case err == nil:
+			won.Add(1)
+		case !errors.Is(err, booking.ErrExists):
+			t.Errorf("insert: %v", err)
+		}
+	})
+	if won.Load() != 1 || len(factIDs(t, s)) != 1 {
+		t.Errorf("%d inserts won, facts %v", won.Load(), factIDs(t, s))
+	}
+}
+
+func testReplaceRace(t *testing.T, s Subject) {
+	b := Fresh("b")
+	is(t, "insert", s.InsertBooking(t.Context(), b), nil)
+	var won atomic.Int64
+	together(16, func(i int) {
+		next := b
+		next.State = []booking.State{booking.Confirmed, booking.Cancelled, booking.Expired}[i%3]
+		switch err := s.ReplaceBooking(t.Context(), next, booking.Pending, 1, fact(fmt.Sprint(i), "b")); {
+		case err == nil:
+			won.Add(1)
+		case !errors.Is(err, booking.ErrStale):
+			t.Errorf("replace: %v", err)
+		}
+	})
+	if won.Load() != 1 || len(factIDs(t, s)) != 1 {
+		t.Errorf("%d changes won, facts %v", won.Load(), factIDs(t, s))
+	}
+}
+
+func testList(t *testing.T, s Subject) {
+	add := func(id, event, user string, state booking.State, made time.Duration) {
+		b := Full(id)
+		b.EventID, b.UserID, b.State, b.CreatedAt = event, user, state, day0.Add(made)
+		is(t, "insert", s.InsertBooking(t.Context(), b), nil)
+	}
+	add("a", "e1", "u1", booking.Pending, 1*time.Minute)
+	add("b", "e1", "u2", booking.Confirmed, 2*time.Minute)
+	add("c", "e2", "u1", booking.Cancelled, 2*time.Minute)
+	add("d", "e2", "u1", booking.Expired, 3*time.Minute)
+	is(t, "insert", s.InsertBooking(t.Context(), Refused("r")), nil)
+	for _, tt := range []struct {
+		name string
+		q    booking.Query
+		want []string
+	}{
+		{"all", booking.Query{}, []string{"d", "c", "b", "a"}},
+		{"of an event", booking.Query{EventID: "e1"}, []string{"b", "a"}},
+		{"of a user", booking.Query{UserID: "u1"}, []string{"d", "c", "a"}},
+		{"of a state", booking.Query{State: booking.Confirmed}, []string{"b"}},
+		{"of a user at an event", booking.Query{UserID: "u1", EventID: "e2", State: booking.Expired}, []string{"d"}},
+		{"from", booking.Query{From: day0.Add(2 * time.Minute)}, []string{"d", "c", "b"}},
+		{"to", booking.Query{To: day0.Add(2 * time.Minute)}, []string{"a"}},
+		{"nothing", booking.Query{UserID: "nobody"}, nil},
+	} {
+		for _, limit := range []int{100, 2, 1} {
+			q := tt.q
+			q.Limit = limit
+			var got []string
+			for range 10 {
+				found, err := s.ListBookings(t.Context(), q)
+				if err != nil || len(found) > limit {
+					t.Fatalf("%s: got %d bookings, %v", tt.name, len(found), err)
+				}
+				for _, b := range found {
+					got = append(got, b.ID)
+				}
+				if len(found) < limit {
+					break
+				}
+				last := found[len(found)-1]
+				q.After = &booking.Position{CreatedAt: last.CreatedAt, ID: last.ID}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("%s, %d at a time: got %v, want %v", tt.name, limit, got, tt.want)
+			}
+			if n, err := s.CountBookings(t.Context(), q); err != nil || n != int64(len(tt.want)) {
+				t.Errorf("%s: counted %d, %v, want %d", tt.name, n, err, len(tt.want))
+			}
+		}
+	}
+}
+
+func ids(bs []booking.Booking) []string {
+	var ids []string
+	for _, b := range bs {
+		ids = append(ids, b.ID)
+	}
+	return ids
+}
+
+func testDue(t *testing.T, s Subject) {
+	add := func(id, event string, state booking.State, expires time.Duration) {
+		b := Fresh(id)
+		b.EventID, b.State, b.ExpiresAt = event, state, day0.Add(expires)
+		is(t, "insert", s.InsertBooking(t.Context(), b), nil)
+	}
+	add("third", "e1", booking.Pending, 3*time.Minute)
+	add("second", "e2", booking.Pending, 2*time.Minute)
+	add("first", "e1", booking.Pending, 1*time.Minute)
+	add("confirmed", "e1", booking.Confirmed, 0)
+	add("expired", "e1", booking.Expired, 0)
+	for _, tt := range []struct {
+		event string
+		at    time.Duration
+		limit int
+		want  []string
+	}{
+		{"", time.Minute - time.Millisecond, 10, nil},
+		{"", time.Minute, 10, []string{"first"}},
+		{"", time.Hour, 10, []string{"first", "second", "third"}},
+		{"", time.Hour, 2, []string{"first", "second"}},
+		{"e1", time.Hour, 10, []string{"first", "third"}},
+		{"e3", time.Hour, 10, nil},
+	} {
+		got, err := s.DueBookings(t.Context(), tt.event, day0.Add(tt.at), tt.limit)
+		if err != nil || !slices.Equal(ids(got), tt.want) {
+			t.Errorf("of %q after %s: got %v, %v, want %v", tt.event, tt.at, ids(got), err, tt.want)
+		}
+	}
+}
+
+func testLive(t *testing.T, s Subject) {
+	for id, state := range map[string]booking.State{
+		"a": booking.Pending, "b": booking.Confirmed, "c": booking.Cancelled, "d": booking.Expired, "e": booking.Pending,
+	} {
+		b := Full(id)
+		b.State = state
+		is(t, "insert", s.InsertBooking(t.Context(), b), nil)
+	}
+	other := Fresh("f")
+	other.EventID = "other"
+	is(t, "insert", s.InsertBooking(t.Context(), other), nil)
+	for _, tt := range []struct {
+		after string
+		limit int
+		want  []string
+	}{
+		{"", 10, []string{"a", "b", "e"}},
+		{"", 2, []string{"a", "b"}},
+		{"b", 2, []string{"e"}},
+		{"e", 2, nil},
+	} {
+		got, err := s.LiveBookings(t.Context(), "e", tt.after, tt.limit)
+		if err != nil || !slices.Equal(ids(got), tt.want) {
+			t.Errorf("after %q: got %v, %v, want %v", tt.after, ids(got), err, tt.want)
+		}
+	}
+}
