@@ -1,0 +1,167 @@
+package event_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"boxoffice/apps/event/eventtest"
+	"boxoffice/apps/event/internal/event"
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract"
+	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/shared/contract/eventapi"
+)
+
+const settleAfter = time.Minute
+
+// fixture is a service over a store in memory, with a clock and answers of the
+// booking app that a test sets.
+type fixture struct {
+	t *testing.T
+	*event.Service
+	store *eventtest.Store
+	now   time.Time
+	ids   int
+
+	ops     []string                         // of the store, since they were last looked at
+	onOp    func(op string)                  // called before each
+	settled map[string]bookingapi.Settlement // dead when missing
+	asked   []string
+}
+
+func newFixture(t *testing.T) *fixture {
+	f := &fixture{t: t, now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC), settled: map[string]bookingapi.Settlement{}}
+	f.store = eventtest.NewStore()
+	gated := f.store.Through(func(op string) (before, after error) {
+		f.ops = append(f.ops, op)
+		if f.onOp != nil {
+			f.onOp(op)
+		}
+		return nil, nil
+	})
+	f.Service = event.New(event.Config{
+		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f,
+		Locks: eventtest.Unlocked{}, Turns: eventtest.Unlocked{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
+	})
+	return f
+}
+
+func (f *fixture) Now() time.Time { return f.now }
+
+func (f *fixture) NewID() string {
+	f.ids++
+	return fmt.Sprintf("id-%d", f.ids)
+}
+
+func (f *fixture) Settle(_ context.Context, holdID string) (bookingapi.Settlement, error) {
+	f.asked = append(f.asked, holdID)
+	return f.settled[holdID], nil
+}
+
+// define is a definition of nothing but what must be there, of capacity 10.
+func (f *fixture) define(change func(*eventapi.Definition)) eventapi.Definition {
+	d := eventapi.Definition{
+		Name: "Gala", StartsAt: contract.At(f.now.Add(48 * time.Hour)), EndsAt: contract.At(f.now.Add(50 * time.Hour)), Capacity: 10,
+	}
+	if change != nil {
+		change(&d)
+	}
+	return d
+}
+
+// open makes the event "gala".
+func (f *fixture) open(change func(*eventapi.Definition)) {
+	f.t.Helper()
+	if _, err := f.Create(f.t.Context(), eventapi.CreateRequest{EventID: "gala", OrganizerID: "admin", Event: f.define(change)}); err != nil {
+		f.t.Fatalf("create: %v", err)
+	}
+	f.ops = nil
+}
+
+func (f *fixture) hold(id, user string, quantity int64) eventapi.ReserveRequest {
+	return eventapi.ReserveRequest{
+		HoldID: id, EventID: "gala", UserID: user, Quantity: quantity, ExpiresAt: contract.At(f.now.Add(15 * time.Minute)),
+	}
+}
+
+// reserve takes a hold that must be granted.
+func (f *fixture) reserve(id, user string, quantity int64) {
+	f.t.Helper()
+	if _, err := f.Reserve(f.t.Context(), f.hold(id, user, quantity)); err != nil {
+		f.t.Fatalf("reserve %s: %v", id, err)
+	}
+}
+
+func (f *fixture) release(id, user string, quantity int64) {
+	f.t.Helper()
+	_, err := f.Release(f.t.Context(), eventapi.ReleaseRequest{HoldID: id, EventID: "gala", UserID: user, Quantity: quantity})
+	f.is("release "+id, err, nil)
+}
+
+func (f *fixture) is(what string, got, want error) {
+	f.t.Helper()
+	if !errors.Is(got, want) {
+		f.t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// seats checks available, held and sold.
+func (f *fixture) seats(what string, available, held, sold int64) {
+	f.t.Helper()
+	s := f.store.Contents().Events["gala"].Seats
+	if s.Available != available || s.Held != held || s.Sold != sold {
+		f.t.Errorf("%s: available %d, held %d, sold %d, want %d, %d, %d", what, s.Available, s.Held, s.Sold, available, held, sold)
+	}
+}
+
+func (f *fixture) state(what, id string, want event.HoldState) {
+	f.t.Helper()
+	if got := f.store.Contents().Holds[id].State; got != want {
+		f.t.Errorf("%s: hold %s is %q, want %q", what, id, got, want)
+	}
+}
+
+// used checks what a user's limit counts.
+func (f *fixture) used(what, user string, want int64) {
+	f.t.Helper()
+	if got := f.store.Contents().Limits[event.LimitKey{EventID: "gala", UserID: user}].Used; got != want {
+		f.t.Errorf("%s: %s has %d in the limit, want %d", what, user, got, want)
+	}
+}
+
+// cost checks the operations of the store since the last look.
+func (f *fixture) cost(what string, want ...string) {
+	f.t.Helper()
+	if !slices.Equal(f.ops, want) {
+		f.t.Errorf("%s: got %v, want %v", what, f.ops, want)
+	}
+	f.ops = nil
+}
+
+// fact is what the booking app says about a hold.
+func (f *fixture) fact(holdID, user string, quantity int64) bookingapi.Fact {
+	return bookingapi.Fact{Resource: bookingapi.Resource{
+		HoldID:  holdID,
+		Booking: bookingapi.Booking{EventID: "gala", UserID: user, Quantity: quantity, ExpiresAt: contract.At(f.now.Add(15 * time.Minute))},
+	}}
+}
+
+// wrongFields returns which fields an error complains of, as field:code.
+func wrongFields(err error) []string {
+	e, ok := errors.AsType[*apperr.Error](err)
+	if !ok || e.Code != apperr.Invalid {
+		return nil
+	}
+	var fields []string
+	for _, f := range e.Fields {
+		fields = append(fields, f.Field+":"+f.Code)
+	}
+	slices.Sort(fields)
+	return fields
+}
+
+func ptr[T any](v T) *T { return &v }
