@@ -49,10 +49,12 @@ func (h *history) answered(id string, b bookingapi.Booking) {
 }
 
 // counted returns the holds as the event counts them: a mark is what its hold is
-// about to become.
+// about to become. Nobody reads the marks of a deleted event.
 func counted(e eventtest.Event, holds map[string]eventtest.Hold) map[string]eventtest.Hold {
 	all := maps.Clone(holds)
-	maps.Copy(all, e.Seats.Marks)
+	if e.Status != "deleted" {
+		maps.Copy(all, e.Seats.Marks)
+	}
 	maps.DeleteFunc(all, func(_ string, h eventtest.Hold) bool { return h.State == "released" })
 	return all
 }
