@@ -1,0 +1,147 @@
+package booking_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"boxoffice/apps/booking/bookingtest"
+	"boxoffice/apps/booking/internal/booking"
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract"
+	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/shared/contract/eventapi"
+)
+
+const ttl = 15 * time.Minute
+
+var (
+	errDead    = apperr.New(apperr.Conflict, eventapi.ReasonHoldDead, "")
+	errSoldOut = apperr.New(apperr.Conflict, eventapi.ReasonSoldOut, "No tickets are left.")
+	errLimit   = apperr.New(apperr.Conflict, eventapi.ReasonLimitExceeded, "")
+	errUnknown = apperr.TimedOut(nil)
+	errAgain   = apperr.New(apperr.Unavailable, "", "")
+)
+
+// fixture is a service over a store in memory and an event app that a test sets.
+type fixture struct {
+	t *testing.T
+	*booking.Service
+	store *bookingtest.Store
+	now   time.Time
+	ids   int
+
+	calls []string // of store and event app, since they were last looked at
+	// onReserve answers a reserve; nil grants it.
+	onReserve func(holdID string) error
+	released  []string
+	event     eventapi.Event
+}
+
+func newFixture(t *testing.T) *fixture {
+	f := &fixture{t: t, now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)}
+	f.event = eventapi.Event{ID: "gala", Status: eventapi.StatusPublished, StartsAt: contract.At(f.now.Add(48 * time.Hour))}
+	f.store = bookingtest.NewStore()
+	gated := f.store.Through(func(op string) (before, after error) {
+		f.calls = append(f.calls, op)
+		return nil, nil
+	})
+	f.Service = booking.New(booking.Config{
+		Store: gated, Finder: gated, Seats: f, Events: f, Locks: bookingtest.Unlocked{}, Clock: f, IDs: f,
+		TTL: ttl, MaxPerBooking: 10,
+	})
+	return f
+}
+
+func (f *fixture) Now() time.Time { return f.now }
+
+func (f *fixture) NewID() string {
+	f.ids++
+	return fmt.Sprintf("id-%d", f.ids)
+}
+
+func (f *fixture) Reserve(_ context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
+	f.calls = append(f.calls, "reserve")
+	if f.onReserve != nil {
+		if err := f.onReserve(req.HoldID); err != nil {
+			return eventapi.Reservation{}, err
+		}
+	}
+	return eventapi.Reservation{UnitPrice: contract.Money{Amount: 2500, Currency: "EUR"}}, nil
+}
+
+func (f *fixture) Release(_ context.Context, req eventapi.ReleaseRequest) error {
+	f.calls = append(f.calls, "release")
+	f.released = append(f.released, req.HoldID)
+	return errUnknown // it does not matter
+}
+
+func (f *fixture) Event(context.Context, string) (eventapi.Event, error) {
+	f.calls = append(f.calls, "event")
+	return f.event, nil
+}
+
+func request(key string, quantity int64) bookingapi.CreateRequest {
+	return bookingapi.CreateRequest{BookingID: "own-id", IdempotencyKey: key, UserID: "u1", EventID: "gala", Quantity: quantity}
+}
+
+// book makes a booking that must succeed.
+func (f *fixture) book(req bookingapi.CreateRequest) bookingapi.Created {
+	f.t.Helper()
+	created, err := f.Create(f.t.Context(), req)
+	if err != nil {
+		f.t.Fatalf("create: %v", err)
+	}
+	return created
+}
+
+func (f *fixture) is(what string, got, want error) {
+	f.t.Helper()
+	if !errors.Is(got, want) {
+		f.t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// cost checks the calls since the last look.
+func (f *fixture) cost(what string, want ...string) {
+	f.t.Helper()
+	if !slices.Equal(f.calls, want) {
+		f.t.Errorf("%s: got %v, want %v", what, f.calls, want)
+	}
+	f.calls = nil
+}
+
+// record returns the one record of the id.
+func (f *fixture) record(id string) booking.Booking { return f.store.Contents()[id] }
+
+// facts checks the types of all facts in the outbox of the only booking.
+func (f *fixture) facts(what string, want ...string) {
+	f.t.Helper()
+	var got []string
+	for _, fact := range f.store.Unsent() {
+		got = append(got, strings.TrimPrefix(fact.Type, "booking."))
+	}
+	if !slices.Equal(got, want) {
+		f.t.Errorf("%s: got facts %v, want %v", what, got, want)
+	}
+}
+
+func wrongFields(err error) []string {
+	e, ok := errors.AsType[*apperr.Error](err)
+	if !ok || e.Code != apperr.Invalid {
+		return nil
+	}
+	var fields []string
+	for _, f := range e.Fields {
+		fields = append(fields, f.Field+":"+f.Code)
+	}
+	return fields
+}
+
+func asker(id string) bookingapi.FetchRequest {
+	return bookingapi.FetchRequest{BookingID: id, UserID: "u1"}
+}
