@@ -10,8 +10,8 @@ import (
 // https://www.mongodb.com/docs/manual/reference/command/
 func newCommands() map[string]*command {
 	greeting := command{run: hello, handshake: true, does: "client helloOk",
-		// Compression and authentication are offered by the client and not taken up.
-		accepts: "compression saslSupportedMechs speculativeAuthenticate loadBalanced",
+		// Backpressure, compression and authentication are offered by the client and not taken up.
+		accepts: "backpressure compression saslSupportedMechs speculativeAuthenticate loadBalanced",
 		lacks:   "topologyVersion maxAwaitTimeMS"}
 	helloCmd, isMaster := greeting, greeting // two commands to a fail point
 	txn := func(c *call) (bson.D, error) {
