@@ -43,6 +43,11 @@ type command struct {
 	admin bool
 	// handshake is set for those that an older driver may send as an OP_QUERY.
 	handshake bool
+	// open is set for those that, as in MongoDB, pass over a field that nobody
+	// knows: what a newer driver offers and an older server cannot take up.
+	open bool
+
+	known, refused []string // the names in the lists above, of any command's too
 }
 
 // call is one command being run.
@@ -217,9 +222,11 @@ func (c *call) readGeneric() error {
 }
 
 func (c *call) checkNames() error {
-	known := strings.Fields(c.cmd.does + " " + c.cmd.accepts + " " + generic)
-	lacks := strings.Fields(c.cmd.lacks + " " + lackedByAll)
-	if err := checkFields(c.name, c.body[1:], known, lacks); err != nil {
+	fields := c.body[1:]
+	if c.cmd.open {
+		fields = slices.DeleteFunc(slices.Clone(fields), func(e bson.E) bool { return !slices.Contains(c.cmd.refused, e.Key) })
+	}
+	if err := checkFields(c.name, fields, c.cmd.known, c.cmd.refused); err != nil {
 		return err
 	}
 	names := make([]string, 0, len(c.body)+len(c.seqs))

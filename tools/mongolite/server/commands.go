@@ -1,6 +1,8 @@
 package server
 
 import (
+	"strings"
+
 	"go.mongodb.org/mongo-driver/bson"
 
 	"boxoffice/tools/mongolite/internal/mongoerr"
@@ -9,9 +11,9 @@ import (
 // newCommands returns the table of all commands, with MongoDB's aliases.
 // https://www.mongodb.com/docs/manual/reference/command/
 func newCommands() map[string]*command {
-	greeting := command{run: hello, handshake: true, does: "client helloOk",
-		// Backpressure, compression and authentication are offered by the client and not taken up.
-		accepts: "backpressure compression saslSupportedMechs speculativeAuthenticate loadBalanced",
+	greeting := command{run: hello, handshake: true, open: true, does: "client helloOk",
+		// Compression and authentication are offered by the client and not taken up.
+		accepts: "compression saslSupportedMechs speculativeAuthenticate loadBalanced",
 		lacks:   "topologyVersion maxAwaitTimeMS"}
 	helloCmd, isMaster := greeting, greeting // two commands to a fail point
 	txn := func(c *call) (bson.D, error) {
@@ -22,7 +24,7 @@ func newCommands() map[string]*command {
 		// There are no validators to bypass.
 		accepts: "bypassDocumentValidation", lacks: "collation"}
 	build := &command{run: buildInfo, handshake: true}
-	return map[string]*command{
+	table := map[string]*command{
 		"hello": &helloCmd, "isMaster": &isMaster, "ismaster": &isMaster,
 		"ping":      {run: ping},
 		"buildInfo": build, "buildinfo": build,
@@ -66,4 +68,9 @@ func newCommands() map[string]*command {
 		"dropIndexes":     {run: dropIndexes, writes: true, does: "index"},
 		"listIndexes":     {run: listIndexes, does: "cursor"},
 	}
+	for _, cmd := range table {
+		cmd.known = strings.Fields(cmd.does + " " + cmd.accepts + " " + generic)
+		cmd.refused = strings.Fields(cmd.lacks + " " + lackedByAll)
+	}
+	return table
 }

@@ -35,20 +35,6 @@ var knownSpecs = []known{
 		},
 	},
 	{
-		reason: "No list of sessions: the stage $listLocalSessions",
-		says:   "the pipeline stage $listLocalSessions",
-		tests: []string{
-			"v2/crud/db-aggregate-write-readPreference.json/Database-level_aggregate_with_$out_includes_read_preference_for_5.0+_server",
-			"v2/crud/db-aggregate-write-readPreference.json/Database-level_aggregate_with_$merge_includes_read_preference_for_5.0+_server",
-			"v2/crud/db-aggregate.json/Aggregate_with_$listLocalSessions",
-			"v2/crud/db-aggregate.json/Aggregate_with_$listLocalSessions_and_allowDiskUse",
-			"v1/crud/db-aggregate-write-readPreference.json/Database-level_aggregate_with_$out_includes_read_preference_for_5.0+_server",
-			"v1/crud/db-aggregate-write-readPreference.json/Database-level_aggregate_with_$merge_includes_read_preference_for_5.0+_server",
-			"v1/crud/db-aggregate.json/Aggregate_with_$listLocalSessions",
-			"v1/crud/db-aggregate.json/Aggregate_with_$listLocalSessions_and_allowDiskUse",
-		},
-	},
-	{
 		reason: "No views",
 		says:   "mongolite does not support create.pipeline",
 		tests: []string{
