@@ -136,6 +136,10 @@ func TestKill(t *testing.T) {
 	w.prepare()
 	retrying := w.startRetrying(2)
 	for round := range killRounds {
+		retries := round%4 == 0
+		if retries {
+			retrying.resume()
+		}
 		w.load(time.Duration(60+rand.IntN(140)) * time.Millisecond)
 		began := time.Now()
 		w.server = start(t, w.addr, w.dir)
@@ -146,14 +150,17 @@ func TestKill(t *testing.T) {
 		}
 		w.check(round)
 		w.checks += time.Since(began)
+		if retries {
+			retrying.pause()
+		}
 		if t.Failed() {
 			t.Fatalf("in round %d", round)
 		}
 	}
 	retrying.finish()
 	t.Logf("%d acknowledged, %d in doubt, %d retried by the driver through a kill, %d by hand; slowest start %v, checks %v",
-		w.acks.Load(), w.doubts.Load(), retrying.retried.Load(), w.raw.repeated, w.slow, w.checks)
-	if w.doubts.Load() == 0 || retrying.retried.Load() == 0 || w.raw.repeated == 0 {
+		w.acks.Load(), w.doubts.Load(), retrying.through, w.raw.repeated, w.slow, w.checks)
+	if w.doubts.Load() == 0 || retrying.through == 0 || w.raw.repeated == 0 {
 		t.Error("the kills met no write under way")
 	}
 }
@@ -531,18 +538,48 @@ func (r *rawWriter) settle(addr string) error {
 
 // retrying are writers whose driver sends a write again when the server died
 // under it. They know of no doubt: each of their writes is carried out once.
+// They pause in most rounds, for the driver keeps a processor busy while it
+// looks for a server, half a second each time.
 type retrying struct {
 	w       *killWorld
-	stop    context.CancelFunc
+	ctx     context.Context
+	cancel  context.CancelFunc
+	gate    sync.RWMutex // held while they pause
+	paused  bool
+	stop    atomic.Bool
 	wg      sync.WaitGroup
-	retried atomic.Int64
-	counts  []int64
+	retried atomic.Int64 // tries that failed
+	counts  []atomic.Int64
+	before  int64 // retried when the last round with them began
+	through int64 // tries that a kill made fail
+}
+
+func (r *retrying) resume() {
+	r.open()
+	for i := range r.counts { // each has found the server
+		from := r.counts[i].Load()
+		eventually(r.w.t, "a writer that retries goes on", func() bool { return r.counts[i].Load() > from+1 })
+	}
+	r.before = r.retried.Load()
+}
+
+func (r *retrying) open() {
+	if r.paused {
+		r.paused = false
+		r.gate.Unlock()
+	}
+}
+
+func (r *retrying) pause() {
+	within(r.w.t, "writers that retry", r.gate.Lock)
+	r.paused = true
+	r.through += r.retried.Load() - r.before
 }
 
 func (w *killWorld) startRetrying(n int) *retrying {
-	ctx, stop := context.WithCancel(context.Background())
-	w.t.Cleanup(stop)
-	r := &retrying{w: w, stop: stop, counts: make([]int64, n)}
+	r := &retrying{w: w, counts: make([]atomic.Int64, n)}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.pause()
 	for i := range n {
 		client := connect(w.t, w.addr, options.Client().SetRetryWrites(true).SetHeartbeatInterval(500*time.Millisecond).
 			SetMonitor(&event.CommandMonitor{Failed: func(_ context.Context, e *event.CommandFailedEvent) {
@@ -552,28 +589,37 @@ func (w *killWorld) startRetrying(n int) *retrying {
 			}}))
 		coll := client.Database("kill").Collection("retried")
 		r.wg.Go(func() {
-			for ctx.Err() == nil {
+			for !r.stop.Load() {
+				r.gate.RLock()
 				r.write(coll, i)
+				r.gate.RUnlock()
 			}
 		})
 	}
+	w.t.Cleanup(func() { // also where the test gave up
+		r.stop.Store(true)
+		r.cancel()
+		r.open()
+		within(w.t, "writers that retry", r.wg.Wait)
+	})
 	return r
 }
 
 // write increments a counter. Where the second try failed too the driver
 // returns an error, and the counter is looked up.
 func (r *retrying) write(coll *mongo.Collection, i int) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(r.ctx, 2*patience)
 	defer cancel()
 	inc := bson.D{{"$inc", bson.D{{"n", 1}}}}
 	var err error
-	if n := r.counts[i]; n%2 == 0 {
+	count := &r.counts[i]
+	if count.Load()%2 == 0 {
 		_, err = coll.UpdateOne(ctx, bson.D{{"_id", i}}, inc, options.UpdateOne().SetUpsert(true))
 	} else {
 		err = coll.FindOneAndUpdate(ctx, bson.D{{"_id", i}}, inc).Err()
 	}
 	if err == nil {
-		r.counts[i]++
+		count.Add(1)
 		return
 	}
 	if err := unexpected(err); err != nil {
@@ -585,10 +631,10 @@ func (r *retrying) write(coll *mongo.Collection, i int) {
 		if err != nil && !errors.Is(err, mongo.ErrNoDocuments) {
 			continue
 		}
-		if doc.N != r.counts[i] && doc.N != r.counts[i]+1 {
-			r.w.t.Errorf("counter %d is %d behind a write in doubt, %d were acknowledged", i, doc.N, r.counts[i])
+		if n := count.Load(); doc.N != n && doc.N != n+1 {
+			r.w.t.Errorf("counter %d is %d behind a write in doubt, %d were acknowledged", i, doc.N, n)
 		}
-		r.counts[i] = doc.N
+		count.Store(doc.N)
 		return
 	}
 }
@@ -596,10 +642,12 @@ func (r *retrying) write(coll *mongo.Collection, i int) {
 // finish stops the writers and compares their counters.
 func (r *retrying) finish() {
 	t := r.w.t
-	r.stop()
+	r.stop.Store(true)
+	r.open()
 	within(t, "writers that retry", r.wg.Wait)
 	coll := connect(t, r.w.addr).Database("kill").Collection("retried")
-	for i, want := range r.counts {
+	for i := range r.counts {
+		want := r.counts[i].Load()
 		var doc struct{ N int64 }
 		must(t, coll.FindOne(deadline(t), bson.D{{"_id", i}}).Decode(&doc))
 		if doc.N != want || want == 0 {
