@@ -1,0 +1,54 @@
+# Boxoffice. "make" alone lists the targets from the comments behind them.
+
+SHELL := /usr/bin/env bash -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help devstack run infra test test-mongolite bench-mongolite lint fmt clean
+
+# The modules that tests run in. The sidecar's own tests stand in a package of
+# their own, so that Dapr is compiled once, without -race.
+MODULES := . tools/devstack tools/mongolite tools/mongolite/spectest
+GOTEST := GOWORK=off go test -race -shuffle=on
+GOVET := GOWORK=off go vet -composites=false
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+devstack:
+	@command -v go >/dev/null || { echo "no Go toolchain on the PATH: install Go (https://go.dev/dl/) and start again" >&2; exit 1; }
+	@mkdir -p bin
+	@cd tools/devstack && GOWORK=off CGO_ENABLED=0 go build -trimpath -o ../../bin/devstack .
+
+run: devstack ## start everything on this machine; Ctrl-C stops it
+	@exec bin/devstack up $(ARGS)
+
+infra: devstack ## start the stores only
+	@exec bin/devstack infra $(ARGS)
+
+bin/daprd: $(wildcard tools/daprd/*.go) tools/daprd/go.mod tools/daprd/go.sum
+	@echo "building the sidecar (minutes, the first time)"
+	@mkdir -p bin
+	@cd tools/daprd && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/daprd .
+
+test: bin/daprd ## run every test there is
+	@export DAPRD=$(CURDIR)/bin/daprd; \
+	for m in $(MODULES); do echo "--- $$m"; (cd $$m && $(GOVET) ./... && $(GOTEST) ./...); done; \
+	echo "--- tools/daprd"; cd tools/daprd && $(GOVET) ./e2e && $(GOTEST) ./e2e
+
+bench-mongolite: ## measure the embedded MongoDB server
+	@mkdir -p bin; cd tools/mongolite; \
+	GOWORK=off CGO_ENABLED=0 go build -o ../../bin/mongolite . ; GOWORK=off CGO_ENABLED=0 go build -o ../../bin/mongolite-bench ./bench; \
+	data=$$(mktemp -d); \
+	../../bin/mongolite --listen 127.0.0.1:0 --data $$data > $$data/ready & server=$$!; \
+	trap "kill $$server; wait $$server; rm -rf $$data" EXIT; \
+	until grep -q ready $$data/ready; do kill -0 $$server; sleep 0.1; done; \
+	../../bin/mongolite-bench --uri "$$(grep -o 'mongodb://[^ ]*' $$data/ready)" $(ARGS)
+
+fmt: ## format the code
+	@gofmt -w $$(git ls-files '*.go')
+
+lint: ## check format and code
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "not gofmt-ed: $$bad" >&2; exit 1; }
+	@for m in $(MODULES); do (cd $$m && $(GOVET) ./... && GOWORK=off go mod tidy -diff); done
+
+clean: ## remove what was built; the data stay
+	@rm -rf bin
