@@ -572,6 +572,9 @@ func (w *world) random(g gen, fresh int32) statement {
 	case n < 11:
 		s := statement{kind: "find", filter: g.filter(2)}
 		if g.IntN(2) == 0 {
+			s.filter = w.aimed(g)
+		}
+		if g.IntN(2) == 0 {
 			if s.sort = g.sort(); len(w.indexes) > 0 && g.IntN(2) == 0 {
 				s.sort = w.sortBy(g)
 			}
@@ -587,6 +590,9 @@ func (w *world) random(g gen, fresh int32) statement {
 		return statement{kind: "insert", update: g.document(fresh)}
 	}
 	s := statement{kind: "update", filter: g.filter(1), update: g.update(true), upserts: g.IntN(3) == 0}
+	if g.IntN(3) == 0 {
+		s.filter = w.aimed(g)
+	}
 	found, err := matching(s.filter, w.docs, tally{})
 	operators := len(s.update) > 0 && strings.HasPrefix(s.update[0].Key, "$")
 	switch {
@@ -635,9 +641,52 @@ func (w *world) sortBy(g gen) bson.D {
 	from := g.IntN(len(key))
 	key = key[from : from+1+g.IntN(len(key)-from)]
 	for i := range key {
-		key[i].Value = key[i].Value.(int32) * turn
+		if key[i].Value = key[i].Value.(int32) * turn; g.IntN(5) == 0 {
+			turn = -turn
+		}
 	}
 	return key
+}
+
+// aimed is a filter on columns of an index, by values that the documents have.
+func (w *world) aimed(g gen) bson.D {
+	ix := w.anyIndex(g)
+	if ix == nil {
+		return g.filter(1)
+	}
+	f := bson.D{}
+	for _, e := range ix.key[:1+g.IntN(len(ix.key))] {
+		v := func() any { return w.sample(g, e.Key) }
+		low, high := pick(g, "$gt", "$gte"), pick(g, "$lt", "$lte")
+		f = append(f, bson.E{Key: e.Key, Value: pick(g,
+			bson.D{{Key: "$eq", Value: v()}},
+			bson.D{{Key: "$in", Value: bson.A{v(), v(), v()}}},
+			bson.D{{Key: low, Value: v()}},
+			bson.D{{Key: high, Value: v()}},
+			bson.D{{Key: low, Value: v()}, {Key: high, Value: v()}},
+			bson.D{{Key: low, Value: v()}, {Key: high, Value: v()}},
+			bson.D{{Key: low, Value: v()}, {Key: "$in", Value: bson.A{v(), v(), v()}}},
+		)})
+	}
+	if ix.partial != nil && g.IntN(3) > 0 {
+		f = append(f, bson.E{Key: "$and", Value: bson.A{ix.partial.Source()}})
+	}
+	return f
+}
+
+// sample is a value that some document has at path, or any.
+func (w *world) sample(g gen, path string) any {
+	if len(w.docs) == 0 || g.IntN(5) == 0 {
+		return g.scalar()
+	}
+	v, _ := bsonkit.All(&w.docs[g.IntN(len(w.docs))], path, true, true)
+	if arr, ok := v.(bson.A); ok && len(arr) > 0 && g.IntN(10) > 0 {
+		v = arr[g.IntN(len(arr))]
+	}
+	if v == bsonkit.Missing {
+		return g.scalar()
+	}
+	return v
 }
 
 func (w *world) anyIndex(g gen) *index {

@@ -2,11 +2,14 @@ package indextest_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"testing"
 
 	"go.mongodb.org/mongo-driver/bson"
+
+	"boxoffice/tools/mongolite/internal/query"
 )
 
 // planned is what explain says of a plan.
@@ -69,16 +72,17 @@ func key(names ...string) (k bson.D) {
 func op(name string, v any) bson.D { return d{{Key: name, Value: v}} }
 
 // rows are a hundred documents: a of ten values, b of a hundred, s in every
-// second one, tags of two values each and items of two documents each.
+// second one, numbers and strings mixed, tags of two values each and items of two documents each.
 func rows() (docs []bson.D) {
 	for i := range int32(100) {
 		doc := d{
 			{Key: "_id", Value: i}, {Key: "a", Value: i % 10}, {Key: "b", Value: i}, {Key: "c", Value: i % 3},
-			{Key: "tags", Value: a{i, i + 1}},
+			{Key: "mixed", Value: any(i)}, {Key: "tags", Value: a{i, i + 1}},
 			{Key: "items", Value: a{d{{Key: "k", Value: i}, {Key: "v", Value: int32(1)}}, d{{Key: "k", Value: int32(-1)}, {Key: "v", Value: i}}}},
 		}
 		if i%2 == 0 {
 			doc = append(doc, bson.E{Key: "s", Value: i})
+			doc[4].Value = fmt.Sprint(i)
 		}
 		docs = append(docs, doc)
 	}
@@ -99,6 +103,7 @@ func TestPlans(t *testing.T) {
 	}
 	partial := func(def definition, filter bson.D) definition { return with(def, "partialFilterExpression", filter) }
 	from50 := partial(plain("b"), d{{Key: "b", Value: op("$gte", int32(50))}})
+	above50 := partial(plain("b"), d{{Key: "b", Value: op("$gt", int32(50))}})
 	below50 := partial(plain("b"), d{{Key: "b", Value: op("$lt", int32(50))}})
 	hasS := partial(plain("b"), d{{Key: "s", Value: op("$exists", true)}})
 	numeric := partial(plain("b"), d{{Key: "s", Value: op("$type", "number")}})
@@ -137,6 +142,8 @@ func TestPlans(t *testing.T) {
 		{name: "range within one type, upwards", indexes: []definition{plain("a")}, filter: d{{Key: "a", Value: op("$gte", int32(8))}}, plan: on(ix, "a"), stats: walked(20)},
 		{name: "range of a type that no value has", indexes: []definition{plain("a")}, filter: d{{Key: "a", Value: op("$gte", "")}}, plan: on(ix, "a")},
 		{name: "the same, downwards", indexes: []definition{plain("-a")}, filter: d{{Key: "a", Value: op("$lt", "x")}}, plan: on(ix, "a")},
+		{name: "range of numbers leaves strings out", indexes: []definition{plain("mixed")}, filter: d{{Key: "mixed", Value: op("$gt", int32(49))}}, plan: on(ix, "mixed"), stats: walked(25)},
+		{name: "range of strings leaves numbers out, descending", indexes: []definition{plain("-mixed")}, filter: d{{Key: "mixed", Value: op("$lte", "zz")}}, plan: on(ix, "mixed"), stats: walked(50)},
 		{name: "range leaves nulls out", indexes: []definition{plain("s")}, filter: d{{Key: "s", Value: op("$lt", int32(1000))}}, plan: on(ix, "s"), stats: walked(50)},
 		{name: "nothing is below NaN", indexes: []definition{plain("a")}, filter: d{{Key: "a", Value: op("$lt", math.NaN())}}, plan: on(ix, "a")},
 		{name: "conditions that no value meets", indexes: []definition{plain("a")}, filter: d{{Key: "a", Value: int32(3)}, {Key: "$and", Value: a{d{{Key: "a", Value: int32(4)}}}}}, plan: on(ix, "a")},
@@ -190,6 +197,7 @@ func TestPlans(t *testing.T) {
 		{name: "partial, the same", indexes: []definition{from50}, filter: d{{Key: "b", Value: op("$gte", 50.0)}}, plan: on(ix, "b"), stats: walked(50)},
 		{name: "partial, a value within", indexes: []definition{from50}, filter: d{{Key: "b", Value: int32(70)}}, plan: on(ix, "b"), stats: walked(1)},
 		{name: "partial, wider", indexes: []definition{from50}, filter: d{{Key: "b", Value: op("$gt", int32(49))}}, plan: coll, stats: found(coll100, 50)},
+		{name: "partial, closed where it is open", indexes: []definition{above50}, filter: d{{Key: "b", Value: op("$gte", int32(50))}}, plan: coll, stats: found(coll100, 50)},
 		{name: "partial, a value without", indexes: []definition{from50}, filter: d{{Key: "b", Value: op("$in", a{int32(49), int32(70)})}}, plan: coll, stats: found(coll100, 2)},
 		{name: "partial, other type", indexes: []definition{from50}, filter: d{{Key: "b", Value: op("$gte", "x")}}, plan: coll, stats: coll100},
 		{name: "partial, NaN is not below", indexes: []definition{below50}, filter: d{{Key: "b", Value: math.NaN()}}, plan: coll, stats: coll100},
@@ -241,6 +249,13 @@ func TestPlans(t *testing.T) {
 			found, err := c.documents(find)
 			if err != nil || len(found) != int(test.stats.returned) {
 				t.Errorf("find returned %d documents and %v, want %d", len(found), err, test.stats.returned)
+			}
+			order, err := query.CompileSort(test.sort)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.IsSortedFunc(found, order.Compare) {
+				t.Errorf("find returned %v, which is not in order", ids(found))
 			}
 		})
 	}
