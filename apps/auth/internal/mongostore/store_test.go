@@ -2,11 +2,13 @@ package mongostore_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/event"
@@ -23,7 +25,7 @@ import (
 // open returns a store and its database, whose commands are watched.
 func open(t *testing.T, uri string, n *atomic.Int64) (*mongostore.Store, *mongo.Database) {
 	t.Helper()
-	name := fmt.Sprintf("auth_%d", n.Add(1))
+	name := fmt.Sprintf("test_auth_%s_%d", rand.Text()[:8], n.Add(1))
 	store, err := mongostore.Open(mongostore.Config{URI: uri, Database: name, Monitor: watch(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -33,9 +35,11 @@ func open(t *testing.T, uri string, n *atomic.Int64) (*mongostore.Store, *mongo.
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = store.Close(context.WithoutCancel(t.Context()))
-		_ = client.Database(name).Drop(context.WithoutCancel(t.Context()))
-		_ = client.Disconnect(context.WithoutCancel(t.Context()))
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		defer cancel()
+		if err := errors.Join(store.Close(ctx), client.Database(name).Drop(ctx), client.Disconnect(ctx)); err != nil {
+			t.Error(err)
+		}
 	})
 	return store, client.Database(name)
 }
@@ -156,7 +160,7 @@ func TestGone(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	t.Cleanup(func() { _ = store.Close(context.WithoutCancel(t.Context())) })
+	t.Cleanup(func() { _ = store.Close(t.Context()) })
 	go cancel() // rather than wait for the driver to give up
 	if _, err := store.User(ctx, "u1"); err == nil || errors.Is(err, auth.ErrNoUser) {
 		t.Errorf("user: %v", err)
