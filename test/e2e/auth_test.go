@@ -1,0 +1,178 @@
+package e2e_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"boxoffice/test/stack"
+)
+
+type user struct {
+	ID, Email, Name, Role string
+	IsActive              bool
+}
+
+type tokens struct {
+	AccessToken, RefreshToken, TokenType string
+	ExpiresIn                            int
+}
+
+type login struct {
+	User   user
+	Tokens tokens
+}
+
+// register makes an account and returns it with its first session.
+func register(t *testing.T) login {
+	t.Helper()
+	var l login
+	body := map[string]string{"email": address(), "password": password, "name": "Ada"}
+	client{t: t}.do("POST", "/api/auth/register", body).want(t, 201, &l)
+	return l
+}
+
+func TestAuthJourney(t *testing.T) {
+	registered := register(t)
+	if u := registered.User; u.ID == "" || u.Name != "Ada" || u.Role != "user" || !u.IsActive {
+		t.Errorf("registered: got %+v", u)
+	}
+
+	var in login
+	guest := client{t: t}
+	guest.do("POST", "/api/auth/login", map[string]string{"email": registered.User.Email, "password": password}).want(t, 200, &in)
+	if in.User != registered.User || in.Tokens.TokenType != "Bearer" || in.Tokens.ExpiresIn <= 0 {
+		t.Errorf("logged in: got %+v", in)
+	}
+
+	var me user
+	ada := client{t: t, token: in.Tokens.AccessToken}
+	for range 2 { // asked of auth, then of the cache
+		ada.do("GET", "/api/auth/me", nil).want(t, 200, &me)
+		if me != registered.User {
+			t.Errorf("me: got %+v, want %+v", me, registered.User)
+		}
+	}
+
+	var next struct{ Tokens tokens }
+	guest.do("POST", "/api/auth/refresh", map[string]string{"refreshToken": in.Tokens.RefreshToken}).want(t, 200, &next)
+	ada.do("GET", "/api/auth/me", nil).refused(t, 401, "auth.session_invalid")
+	ada.token = next.Tokens.AccessToken
+	ada.do("GET", "/api/auth/me", nil).want(t, 200, &me)
+
+	out := map[string]string{"refreshToken": next.Tokens.RefreshToken}
+	guest.do("POST", "/api/auth/logout", out).want(t, 200, nil)
+	ada.do("GET", "/api/auth/me", nil).refused(t, 401, "auth.session_invalid")
+	guest.do("POST", "/api/auth/logout", out).refused(t, 400, "auth.session_not_found")
+	guest.do("POST", "/api/auth/refresh", out).refused(t, 401, "auth.refresh_invalid")
+
+	// The other log-in, that of the registration, is a session of its own.
+	client{t: t, token: registered.Tokens.AccessToken}.do("GET", "/api/auth/me", nil).want(t, 200, nil)
+}
+
+func TestAuthRefusals(t *testing.T) {
+	ada := register(t)
+	guest := client{t: t}
+	body := map[string]string{"email": ada.User.Email, "password": "another password", "name": "Eve"}
+	guest.do("POST", "/api/auth/register", body).refused(t, 400, "auth.email_taken")
+	guest.do("POST", "/api/auth/login", map[string]string{"email": ada.User.Email, "password": "wrong"}).refused(t, 401, "auth.invalid_credentials")
+	guest.do("POST", "/api/auth/login", map[string]string{"email": address(), "password": "wrong"}).refused(t, 401, "auth.invalid_credentials")
+	for token, want := range map[string][2]string{
+		"":                      {"auth.token_missing", "No token provided"},
+		"nonsense":              {"auth.token_invalid", "Invalid or expired token"},
+		ada.Tokens.RefreshToken: {"auth.token_type", "Invalid token type"},
+	} {
+		detail := client{t: t, token: token}.do("GET", "/api/auth/me", nil).refused(t, 401, want[0])
+		if detail != want[1] {
+			t.Errorf("got %q, want %q", detail, want[1])
+		}
+	}
+}
+
+func TestOnlyAnAdminMakesAdmins(t *testing.T) {
+	ada := register(t)
+	body := map[string]string{"email": address(), "password": password, "name": "Root", "role": "admin"}
+	client{t: t}.do("POST", "/api/auth/register", body).refused(t, 403, "auth.admin_required")
+	client{t: t, token: ada.Tokens.AccessToken}.do("POST", "/api/auth/register", body).refused(t, 403, "auth.admin_required")
+
+	var in, made login
+	first := map[string]string{"email": running.AdminEmail, "password": running.AdminPassword}
+	client{t: t}.do("POST", "/api/auth/login", first).want(t, 200, &in)
+	client{t: t, token: in.Tokens.AccessToken}.do("POST", "/api/auth/register", body).want(t, 201, &made)
+	if made.User.Role != "admin" {
+		t.Errorf("got %+v, want an admin", made.User)
+	}
+}
+
+// The diagram of a log-in, read out of its trace.
+func TestLogInIsOneTrace(t *testing.T) {
+	ada := register(t)
+	res := client{t: t}.do("POST", "/api/auth/login", map[string]string{"email": ada.User.Email, "password": password})
+	res.want(t, 200, nil)
+	root, err := running.Trace(t.Context(), res.traceID(t), func(root *stack.Span) error {
+		if _, err := root.Find("gateway evalsha"); err != nil {
+			return err
+		}
+		operation, err := root.Find(
+			"gateway call auth/method/auth.login",
+			"daprd gateway CallLocal/auth/auth.login",
+			"daprd auth CallLocal/auth/auth.login",
+			"auth auth.login",
+		)
+		if err != nil {
+			return err
+		}
+		for _, path := range [][]string{
+			{"auth find users"},
+			{"auth dapr.proto.runtime.v1.Dapr/TryLockAlpha1", "daprd auth /dapr.proto.runtime.v1.Dapr/TryLockAlpha1"},
+			{"auth dapr.proto.runtime.v1.Dapr/SaveState", "daprd auth /dapr.proto.runtime.v1.Dapr/SaveState"},
+			{"auth evalsha"},
+		} {
+			if _, err := operation.Find(path...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if root.Name != "POST /api/auth/login" || root.Service != "gateway" {
+		t.Errorf("the root is %s of %s", root.Name, root.Service)
+	}
+}
+
+// An authenticated request that the cache knows costs one round trip to Redis and
+// no call at all.
+func TestKnownSessionCostsOneRoundTrip(t *testing.T) {
+	ada := client{t: t, token: register(t).Tokens.AccessToken}
+	ada.do("GET", "/api/auth/me", nil).want(t, 200, nil) // fills the cache
+	res := ada.do("GET", "/api/auth/me", nil)
+	res.want(t, 200, nil)
+	root, err := running.Trace(t.Context(), res.traceID(t), func(root *stack.Span) error {
+		_, err := root.Find("gateway evalsha")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(root.Children) != 1 {
+		t.Errorf("got\n%swant one span beneath the root", root)
+	}
+}
+
+func TestNothingSecretIsLogged(t *testing.T) {
+	ada := register(t)
+	res := client{t: t}.do("POST", "/api/auth/login", map[string]string{"email": ada.User.Email, "password": "wrong " + password})
+	res.refused(t, http.StatusUnauthorized, "auth.invalid_credentials")
+	lines := slices.Collect(strings.Lines(running.Log()))
+	for what, text := range map[string]string{
+		"a password": password, "an e-mail address": ada.User.Email, "an access token": ada.Tokens.AccessToken,
+		"a refresh token": ada.Tokens.RefreshToken, "the API token": running.APIToken, "the app token": running.AppToken,
+	} {
+		if i := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, text) }); i >= 0 {
+			t.Errorf("%s is in the log: %s", what, lines[i])
+		}
+	}
+}

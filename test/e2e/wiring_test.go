@@ -1,0 +1,75 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestReady(t *testing.T) {
+	var got struct {
+		Status string
+		Checks map[string]string
+	}
+	client{t: t}.do("GET", "/readyz", nil).want(t, 200, &got)
+	if got.Status != "ready" || got.Checks["auth"] != "ok" || got.Checks["sidecar"] != "ok" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAppsAndSidecarsAskForTheirTokens(t *testing.T) {
+	for _, i := range running.Instances {
+		calls := []string{fmt.Sprintf("http://127.0.0.1:%d/v1.0/invoke/auth/method/auth.jwks", i.HTTPPort)}
+		if i.App != "gateway" {
+			calls = append(calls, fmt.Sprintf("http://127.0.0.1:%d/auth.jwks", i.Port))
+		}
+		for _, url := range calls {
+			for _, token := range []string{"", "guessed", running.AppToken + "x"} {
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(`{"messageId":"1","data":{}}`))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if token != "" {
+					r.Header.Set("dapr-api-token", token)
+				}
+				if res := send(t, r); res.StatusCode != http.StatusUnauthorized {
+					t.Errorf("%s with token %q: got %d %s", url, token, res.StatusCode, res.body)
+				}
+			}
+		}
+	}
+}
+
+func TestSidecarsLoadWhatTheyShould(t *testing.T) {
+	want := map[string][]string{
+		"gateway": {},
+		"auth":    {"lock", "pubsub", "secrets", "statestore"},
+	}
+	for app, names := range want {
+		i, err := running.Instance(app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/v1.0/metadata", i.HTTPPort), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("dapr-api-token", running.APIToken)
+		res := send(t, r)
+		var got struct{ Components []struct{ Name string } }
+		if err := json.Unmarshal([]byte(res.body), &got); err != nil || res.StatusCode != 200 {
+			t.Fatalf("%s: got %d %s", app, res.StatusCode, res.body)
+		}
+		loaded := []string{}
+		for _, c := range got.Components {
+			loaded = append(loaded, c.Name)
+		}
+		slices.Sort(loaded)
+		if !slices.Equal(loaded, names) {
+			t.Errorf("%s: got %q, want %q", app, loaded, names)
+		}
+	}
+}

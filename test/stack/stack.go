@@ -1,0 +1,245 @@
+// Package stack starts all of Boxoffice for black-box tests: the devstack on free
+// ports, with a data directory of its own.
+package stack
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	readyWithin = 15 * time.Minute // the first one builds everything
+	stopWithin  = 20 * time.Second
+)
+
+// Stack is Boxoffice, running.
+type Stack struct {
+	Gateway       string // base URL
+	Jaeger        string // base URL
+	Instances     []Instance
+	AdminEmail    string
+	AdminPassword string
+	APIToken      string // what sidecars ask for
+	AppToken      string // what apps ask for
+
+	cmd    *exec.Cmd
+	exited chan error
+	log    *output
+}
+
+// Instance is an app with its sidecar.
+type Instance struct {
+	Name     string `json:"name"`
+	App      string `json:"app"`
+	Port     int    `json:"port"`
+	HTTPPort int    `json:"daprHTTPPort"`
+}
+
+// Options say what is not as usual.
+type Options struct {
+	Data string   // the data directory; it may be one from an earlier start
+	Env  []string // added to the environment: limits and the like
+	Args []string // for devstack: --replicas
+}
+
+// Start returns when all is up. Stop it, also after a failed test.
+func Start(o Options) (*Stack, error) {
+	root, err := repository()
+	if err != nil {
+		return nil, err
+	}
+	program := filepath.Join(root, "bin", "devstack-for-tests")
+	if err := build(root, program); err != nil {
+		return nil, err
+	}
+	args := append([]string{"up", "--root", root, "--data", o.Data, "--free-ports"}, o.Args...)
+	s := &Stack{
+		cmd:    exec.Command(program, args...), //nolint:gosec,noctx // ended by Stop
+		exited: make(chan error, 1),
+		log:    newOutput(),
+	}
+	s.cmd.Env = append(os.Environ(), o.Env...)
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	s.cmd.SysProcAttr = attributes()
+	started := make(chan error, 1)
+	go func() {
+		// The devstack ends with the thread that started it, so that a test that
+		// is killed leaves nothing running.
+		runtime.LockOSThread()
+		err := s.cmd.Start()
+		started <- err
+		if err == nil {
+			s.exited <- s.cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	select {
+	case <-s.log.ready:
+	case err := <-s.exited:
+		return nil, fmt.Errorf("the devstack ended: %w\n%s", err, s.Log())
+	case <-time.After(readyWithin):
+		return nil, errors.Join(fmt.Errorf("not ready within %s:\n%s", readyWithin, s.Log()), s.Stop())
+	}
+	if err := s.describe(o.Data); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+// Stop takes everything down.
+func (s *Stack) Stop() error {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case err := <-s.exited:
+		if err != nil {
+			return fmt.Errorf("the devstack failed: %w\n%s", err, s.Log())
+		}
+		return nil
+	case <-time.After(stopWithin):
+		_ = s.cmd.Process.Kill()
+		return fmt.Errorf("the devstack did not stop within %s", stopWithin)
+	}
+}
+
+// Log is what the devstack and all its processes have printed.
+func (s *Stack) Log() string { return s.log.String() }
+
+// Instance returns the first instance of an app.
+func (s *Stack) Instance(app string) (Instance, error) {
+	for _, i := range s.Instances {
+		if i.App == app {
+			return i, nil
+		}
+	}
+	return Instance{}, fmt.Errorf("no instance of %s", app)
+}
+
+// describe reads what the devstack says of itself in its data directory.
+func (s *Stack) describe(dir string) error {
+	var d struct {
+		Gateway   []string   `json:"gateway"`
+		Jaeger    string     `json:"jaeger"`
+		Instances []Instance `json:"instances"`
+	}
+	if err := readJSON(filepath.Join(dir, "stack.json"), &d); err != nil {
+		return err
+	}
+	if len(d.Gateway) == 0 {
+		return errors.New("no gateway runs")
+	}
+	s.Gateway, s.Jaeger, s.Instances = d.Gateway[0], d.Jaeger, d.Instances
+	var secrets map[string]string
+	if err := readJSON(filepath.Join(dir, "secrets.json"), &secrets); err != nil {
+		return err
+	}
+	s.APIToken, s.AppToken = secrets["dapr-api-token"], secrets["app-api-token"]
+	text, err := os.ReadFile(filepath.Join(dir, "admin.env")) //nolint:gosec // the test's own
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch name {
+		case "ADMIN_EMAIL":
+			s.AdminEmail = value
+		case "ADMIN_PASSWORD":
+			s.AdminPassword = value
+		}
+	}
+	return nil
+}
+
+func readJSON(path string, v any) error {
+	data, err := os.ReadFile(path) //nolint:gosec // the test's own
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, v)
+}
+
+func build(root, program string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, ".") //nolint:gosec // ours
+	cmd.Dir = filepath.Join(root, "tools", "devstack")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build devstack: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// repository is the top of the tree, found by its go.mod: tests run in their
+// package's directory.
+func repository() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "dapr", "dapr.yaml")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("not within the tree")
+		}
+		dir = parent
+	}
+}
+
+// output keeps what is written, and tells when the line came that says ready.
+type output struct {
+	ready chan struct{}
+	pipe  *io.PipeWriter
+
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func newOutput() *output {
+	r, w := io.Pipe()
+	o := &output{ready: make(chan struct{}), pipe: w}
+	go func() {
+		lines := bufio.NewReader(r)
+		said := false
+		for {
+			line, err := lines.ReadString('\n')
+			o.mu.Lock()
+			o.text.WriteString(line)
+			o.mu.Unlock()
+			if !said && strings.HasPrefix(line, "ready in ") {
+				said = true
+				close(o.ready)
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return o
+}
+
+func (o *output) Write(p []byte) (int, error) { return o.pipe.Write(p) }
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
