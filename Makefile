@@ -7,7 +7,7 @@ SHELL := /usr/bin/env bash -euo pipefail -c
 # The modules that tests run in. The sidecar's own tests stand in a package of
 # their own, so that Dapr is compiled once, without -race.
 MODULES := . tools/devstack tools/mongolite tools/mongolite/spectest
-GOTEST := GOWORK=off go test -race -shuffle=on
+GOTEST := GOWORK=off go test -race -shuffle=on -timeout 25m
 GOVET := GOWORK=off go vet -composites=false
 
 help: ## list the targets
