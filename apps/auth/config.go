@@ -9,6 +9,7 @@ import (
 // settings is what auth reads from the environment, besides what all programs do.
 type settings struct {
 	MongoURI  config.Secret `env:"MONGO_URI,required"` // it may hold a password
+	Database  string        `env:"MONGO_DATABASE" default:"auth"`
 	RedisAddr config.Secret `env:"REDIS_ADDR,required"`
 
 	// AccessTokenTTL is how long an access token is good for.
@@ -32,5 +33,4 @@ const (
 	secretStore = "secrets"
 
 	signingKey = "token-signing-key" //nolint:gosec // a secret's name
-	database   = "auth"
 )

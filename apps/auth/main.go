@@ -45,7 +45,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 
 func wire(_ context.Context, a *app.App, cfg settings) error {
 	users, err := mongostore.Open(mongostore.Config{
-		URI: cfg.MongoURI.Reveal(), Database: database, Monitor: mongotrace.Monitor(a.Tracing),
+		URI: cfg.MongoURI.Reveal(), Database: cfg.Database, Monitor: mongotrace.Monitor(a.Tracing),
 	})
 	if err != nil {
 		return err

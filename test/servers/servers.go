@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
@@ -63,7 +65,7 @@ func StartMongo(t *testing.T) Mongo {
 // startMongolite returns the URI that the server prints when it listens.
 func startMongolite(t *testing.T) string {
 	t.Helper()
-	cmd := exec.Command(build(t, "mongolite"), "--listen", "127.0.0.1:0", "--data", t.TempDir()) //nolint:gosec,noctx // ended by stop
+	cmd := exec.Command(build(t, "mongolite"), "--listen", "127.0.0.1:0", "--data", t.TempDir()) //nolint:gosec,noctx // ended by its cleanup
 	cmd.Stderr = t.Output()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -81,36 +83,81 @@ func startMongolite(t *testing.T) string {
 	return uri
 }
 
+// SidecarConfig says which sidecar to start.
+type SidecarConfig struct {
+	AppID      string
+	AppPort    int      // 0: the app does not listen
+	Components []string // each the text of a YAML file
+	APIToken   string   // asked for by the sidecar; may be empty
+	AppToken   string   // shown to the app; may be empty
+}
+
 // Sidecar is a running daprd.
 type Sidecar struct {
 	HTTPPort int
-	GRPCAddr string
+	GRPCPort int
 }
 
-// StartSidecar runs daprd for an app that does not listen, with components, each
-// the text of a YAML file. The sidecar asks for no token.
-func StartSidecar(t *testing.T, appID string, components ...string) Sidecar {
+// GRPCAddr is where its gRPC API listens.
+func (s Sidecar) GRPCAddr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.GRPCPort)) }
+
+// URL is where its HTTP API listens.
+func (s Sidecar) URL() string {
+	return "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(s.HTTPPort))
+}
+
+// StartSidecar runs a daprd and waits until its own API answers. It waits for no
+// app.
+func StartSidecar(t *testing.T, cfg SidecarConfig) Sidecar {
 	t.Helper()
 	dir := t.TempDir()
-	for i, text := range components {
+	for i, text := range cfg.Components {
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d.yaml", i)), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s := Sidecar{HTTPPort: freePort(t)}
-	grpc := freePort(t)
-	s.GRPCAddr = net.JoinHostPort("127.0.0.1", strconv.Itoa(grpc))
-	//nolint:gosec,noctx // ended by stop
-	cmd := exec.Command(daprd(t), "--app-id", appID, "--resources-path", dir, "--log-level", "error",
+	s := Sidecar{HTTPPort: FreePort(t), GRPCPort: FreePort(t)}
+	args := []string{
+		"--app-id", cfg.AppID, "--resources-path", dir, "--log-level", "error",
 		"--placement-host-address", "", "--scheduler-host-address", "",
-		"--dapr-http-port", strconv.Itoa(s.HTTPPort), "--dapr-grpc-port", strconv.Itoa(grpc),
-		"--dapr-internal-grpc-port", strconv.Itoa(freePort(t)), "--enable-metrics=false",
-		"--dapr-listen-addresses", "127.0.0.1")
-	cmd.Env = append(os.Environ(), "DAPR_HOST_IP=127.0.0.1")
+		"--dapr-http-port", strconv.Itoa(s.HTTPPort), "--dapr-grpc-port", strconv.Itoa(s.GRPCPort),
+		"--dapr-internal-grpc-port", strconv.Itoa(FreePort(t)), "--enable-metrics=false",
+		"--dapr-listen-addresses", "127.0.0.1",
+	}
+	if cfg.AppPort > 0 {
+		args = append(args, "--app-port", strconv.Itoa(cfg.AppPort))
+	}
+	cmd := exec.Command(daprd(t), args...) //nolint:gosec,noctx // ended by its cleanup
+	cmd.Env = append(os.Environ(), "DAPR_HOST_IP=127.0.0.1", "DAPR_API_TOKEN="+cfg.APIToken, "APP_API_TOKEN="+cfg.AppToken)
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
 	start(t, cmd)
-	await(t, fmt.Sprintf("http://127.0.0.1:%d/v1.0/healthz/outbound", s.HTTPPort))
+	await(t, s.URL()+"/v1.0/healthz/outbound")
 	return s
+}
+
+// Component is the YAML of a component with these pairs of metadata.
+func Component(name, kind string, metadata ...string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: %s}\nspec:\n  type: %s\n  version: v1\n  metadata:\n", name, kind)
+	for i := 0; i+1 < len(metadata); i += 2 {
+		fmt.Fprintf(&b, "    - {name: %s, value: %q}\n", metadata[i], metadata[i+1])
+	}
+	return b.String()
+}
+
+// StartRedis is a stand-in that Dapr's components take for a primary. Its time
+// stands still.
+func StartRedis(t *testing.T) *miniredis.Miniredis {
+	t.Helper()
+	m := miniredis.RunT(t)
+	m.Server().SetPreHook(func(p *server.Peer, cmd string, _ ...string) bool {
+		if !strings.EqualFold(cmd, "INFO") {
+			return false
+		}
+		p.WriteBulk("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n")
+		return true
+	})
+	return m
 }
 
 // daprd is the sidecar that $DAPRD names, else the one of tools/daprd.
@@ -199,7 +246,8 @@ func repository(t *testing.T) string {
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
 }
 
-func freePort(t *testing.T) int {
+// FreePort is a port that nobody listens on.
+func FreePort(t *testing.T) int {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -11,12 +11,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
-	"github.com/alicebob/miniredis/v2/server"
 	"github.com/dapr/go-sdk/client"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -27,29 +24,6 @@ import (
 	"boxoffice/shared/apperr"
 	"boxoffice/test/servers"
 )
-
-func component(name, kind string, metadata ...string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: %s}\nspec:\n  type: %s\n  version: v1\n  metadata:\n", name, kind)
-	for i := 0; i < len(metadata); i += 2 {
-		fmt.Fprintf(&b, "    - {name: %s, value: %q}\n", metadata[i], metadata[i+1])
-	}
-	return b.String()
-}
-
-// redis is a stand-in that Dapr's components take for a primary.
-func redis(t *testing.T) *miniredis.Miniredis {
-	t.Helper()
-	m := miniredis.RunT(t)
-	m.Server().SetPreHook(func(p *server.Peer, cmd string, args ...string) bool {
-		if !strings.EqualFold(cmd, "INFO") {
-			return false
-		}
-		p.WriteBulk("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n")
-		return true
-	})
-	return m
-}
 
 func secretsFile(t *testing.T) string {
 	t.Helper()
@@ -84,14 +58,15 @@ func connect(t *testing.T, addr string) client.Client {
 }
 
 func TestSidecar(t *testing.T) {
-	m, r := servers.StartMongo(t), redis(t)
-	sidecar := servers.StartSidecar(t, "auth",
-		component("statestore", "state.mongodb", "connectionString", m.URI, "databaseName", m.Database, "collectionName", "sessions", "writeconcern", "majority"),
-		component("memory", "state.in-memory"),
-		component("lock", "lock.redis", "redisHost", r.Addr(), "redisPassword", ""),
-		component("secrets", "secretstores.local.file", "secretsFile", secretsFile(t)),
-	)
-	dapr := connect(t, sidecar.GRPCAddr)
+	m, r := servers.StartMongo(t), servers.StartRedis(t)
+	sidecar := servers.StartSidecar(t, servers.SidecarConfig{AppID: "auth", Components: []string{
+		servers.Component("statestore", "state.mongodb",
+			"connectionString", m.URI, "databaseName", m.Database, "collectionName", "sessions", "writeconcern", "majority"),
+		servers.Component("memory", "state.in-memory"),
+		servers.Component("lock", "lock.redis", "redisHost", r.Addr(), "redisPassword", ""),
+		servers.Component("secrets", "secretstores.local.file", "secretsFile", secretsFile(t)),
+	}})
+	dapr := connect(t, sidecar.GRPCAddr())
 	for _, store := range []string{"statestore", "memory"} {
 		t.Run(store, func(t *testing.T) {
 			authtest.TestSessions(t, func(*testing.T) (auth.Sessions, func() string) {
