@@ -525,7 +525,7 @@ func minimal(c *client, name string, docs []bson.D, indexes []*index, s statemen
 	})
 	shrink(len(indexes), func(i int) bool {
 		fewer := slices.Delete(slices.Clone(indexes), i, i+1)
-		if fails(docs, fewer, s) == nil {
+		if indexes[i].name == s.hint || fails(docs, fewer, s) == nil {
 			return false
 		}
 		indexes = fewer
