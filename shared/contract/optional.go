@@ -1,8 +1,10 @@
 package contract
 
 import (
-	"bytes"
 	"encoding/json"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Optional is a field of a change: absent, it stays as it is; null, it is
@@ -33,12 +35,12 @@ func (o Optional[T]) MarshalJSON() ([]byte, error) {
 	return json.Marshal(o.Value)
 }
 
-// UnmarshalJSON reads null or a value.
-func (o *Optional[T]) UnmarshalJSON(data []byte) error {
+// UnmarshalJSONFrom reads null or a value, as strictly as what it stands in.
+func (o *Optional[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	*o = Optional[T]{Present: true}
-	if bytes.Equal(bytes.TrimSpace(data), []byte("null")) {
+	if dec.PeekKind() == 'n' {
 		o.Null = true
-		return nil
+		return dec.SkipValue()
 	}
-	return json.Unmarshal(data, &o.Value)
+	return jsonv2.UnmarshalDecode(dec, &o.Value)
 }

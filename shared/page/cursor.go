@@ -10,6 +10,7 @@ import (
 	"errors"
 
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/validation"
 )
 
 // Bounds of a page.
@@ -24,15 +25,13 @@ const (
 var errCursor = errors.New("not a cursor of this list")
 
 // Limit returns how many entries a page has that was asked for with n, which is
-// 0 for the default.
-func Limit(n int) (int, error) {
+// 0 for the default, and notes what is wrong with n.
+func Limit(n int, wrong *validation.Problems) int {
 	if n == 0 {
-		return DefaultLimit, nil
+		return DefaultLimit
 	}
-	if n < 1 || n > MaxLimit {
-		return 0, apperr.InvalidFields(apperr.Field{Field: "limit", Code: "out_of_range", Message: "must be from 1 to 100"})
-	}
-	return n, nil
+	wrong.Within("limit", int64(n), 1, MaxLimit)
+	return n
 }
 
 // Encode returns the cursor of the position pos, which must be JSON's, in a

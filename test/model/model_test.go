@@ -14,7 +14,7 @@ import (
 
 var (
 	flagSeed = flag.Uint64("seed", 1, "of the first schedule")
-	flagRuns = flag.Int("runs", 4000, "how many schedules")
+	flagRuns = flag.Int("runs", 2000, "how many schedules")
 )
 
 const (

@@ -349,7 +349,7 @@ func TestList(t *testing.T) {
 		{"another user's cursor", bookingapi.ListRequest{UserID: "u2", PageRequest: contract.PageRequest{Cursor: cursor}}, []string{"cursor:invalid"}},
 		{"a forged one", bookingapi.ListRequest{UserID: "u1", PageRequest: contract.PageRequest{Cursor: "x" + cursor[1:]}}, []string{"cursor:invalid"}},
 		{"all at once", bookingapi.ListRequest{UserID: "ü", EventID: "?", Status: "refused", PageRequest: contract.PageRequest{Limit: 101}},
-			[]string{"limit:out_of_range", "userId:invalid", "eventId:invalid", "status:invalid"}},
+			[]string{"limit:too_large", "userId:invalid", "eventId:invalid", "status:invalid"}},
 		{"unknown ids", bookingapi.ListRequest{UserID: "nobody", EventID: "nothing"}, nil},
 	} {
 		page, err := f.List(t.Context(), tt.req)

@@ -9,6 +9,7 @@ import (
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/page"
+	"boxoffice/shared/validation"
 )
 
 // Query says which bookings, and from where on. What is empty does not narrow
@@ -64,20 +65,18 @@ func (s *Service) List(ctx context.Context, req bookingapi.ListRequest) (contrac
 
 // newQuery reads a request. list names the list for its cursors.
 func newQuery(req bookingapi.ListRequest) (q Query, list string, err error) {
-	var p problems
+	var p validation.Problems
 	q = Query{UserID: req.UserID, EventID: req.EventID}
-	if q.Limit, err = page.Limit(req.Limit); err != nil {
-		p.add("limit", "out_of_range", "must be from 1 to %d", page.MaxLimit)
-	}
+	q.Limit = page.Limit(req.Limit, &p)
 	if req.UserID != "" {
-		p.id("userId", req.UserID)
+		p.ID("userId", req.UserID)
 	}
 	if req.EventID != "" {
-		p.id("eventId", req.EventID)
+		p.ID("eventId", req.EventID)
 	}
 	if req.Status != "" {
 		if q.State, err = ParseState(req.Status); err != nil {
-			p.add("status", "invalid", "must be one of pending, confirmed, cancelled, expired")
+			p.Add("status", "invalid", "must be one of pending, confirmed, cancelled, expired")
 		}
 	}
 	if req.From != nil {
@@ -86,7 +85,7 @@ func newQuery(req bookingapi.ListRequest) (q Query, list string, err error) {
 	if req.To != nil {
 		q.To = req.To.Time
 	}
-	if err := p.err(); err != nil {
+	if err := p.Err(); err != nil {
 		return q, "", err
 	}
 	name := req

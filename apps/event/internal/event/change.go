@@ -127,9 +127,9 @@ func (e *Event) apply(c eventapi.Changes, now time.Time) error {
 	}
 	p.definition(d, capacity)
 	if status == Published && e.Status == Draft && !now.Before(d.StartsAt) {
-		p.add("startsAt", "in_past", "must be in the future to be published")
+		p.Add("startsAt", "in_past", "must be in the future to be published")
 	}
-	if err := p.err(); err != nil {
+	if err := p.Err(); err != nil {
 		return err
 	}
 	seats, err := e.Seats.Resized(capacity)
@@ -149,7 +149,7 @@ func (e *Event) apply(c eventapi.Changes, now time.Time) error {
 func set[T any](p *problems, field string, o contract.Optional[T], to *T) {
 	switch {
 	case o.Null:
-		p.add(field, "null", "must not be null")
+		p.Add(field, "null", "must not be null")
 	case o.Present:
 		*to = o.Value
 	}

@@ -99,15 +99,13 @@ func (s *Service) List(ctx context.Context, req eventapi.ListRequest) (contract.
 func newQuery(req eventapi.ListRequest) (q Query, list string, err error) {
 	var p problems
 	q = Query{OrganizerID: req.OrganizerID, Category: req.Category}
-	if q.Limit, err = page.Limit(req.Limit); err != nil {
-		p.add("limit", "out_of_range", "must be from 1 to %d", page.MaxLimit)
-	}
+	q.Limit = page.Limit(req.Limit, &p.Problems)
 	if q.Sort, err = ParseSort(req.Sort); err != nil {
-		p.add("sort", "invalid", "must be one of startsAt, -startsAt, name, createdAt")
+		p.Add("sort", "invalid", "must be one of startsAt, -startsAt, name, createdAt")
 	}
-	p.text("category", req.Category, maxCategory)
+	p.Text("category", req.Category, maxCategory)
 	if req.OrganizerID != "" {
-		p.id("organizerId", req.OrganizerID)
+		p.ID("organizerId", req.OrganizerID)
 	}
 	q.Statuses = p.visibleStatuses(req)
 	if req.From != nil {
@@ -116,7 +114,7 @@ func newQuery(req eventapi.ListRequest) (q Query, list string, err error) {
 	if req.To != nil {
 		q.To = req.To.Time
 	}
-	if err := p.err(); err != nil {
+	if err := p.Err(); err != nil {
 		return q, "", err
 	}
 	name := req
@@ -140,7 +138,7 @@ func (p *problems) visibleStatuses(req eventapi.ListRequest) []Status {
 	if req.Status != "" {
 		status, err := ParseStatus(req.Status)
 		if err != nil {
-			p.add("status", "invalid", "must be one of draft, published, cancelled")
+			p.Add("status", "invalid", "must be one of draft, published, cancelled")
 		}
 		asked = []Status{status}
 	}

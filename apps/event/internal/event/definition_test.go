@@ -1,0 +1,286 @@
+package event_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"boxoffice/apps/event/internal/event"
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract"
+	"boxoffice/shared/contract/eventapi"
+)
+
+func (f *fixture) create(id string, change func(*eventapi.Definition)) (eventapi.Event, error) {
+	return f.Create(f.t.Context(), eventapi.CreateRequest{EventID: id, OrganizerID: "admin", Event: f.define(change)})
+}
+
+func TestCreateFillsInDefaults(t *testing.T) {
+	f := newFixture(t)
+	got, err := f.create("gala", nil)
+	f.is("create", err, nil)
+	want := eventapi.Event{
+		ID: "gala", Name: "Gala", StartsAt: contract.At(f.now.Add(48 * time.Hour)), EndsAt: contract.At(f.now.Add(50 * time.Hour)),
+		Timezone: "UTC", Capacity: 10, Available: 10, Price: contract.Money{Currency: "EUR"}, Status: "published",
+		OrganizerID: "admin", Version: 1, SeatsVersion: 1, CreatedAt: contract.At(f.now), UpdatedAt: contract.At(f.now),
+	}
+	if got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	facts := f.store.Unsent()
+	if len(facts) != 1 || facts[0].Type != eventapi.FactCreated || facts[0].Subject != "gala" {
+		t.Errorf("facts: got %+v", facts)
+	}
+	f.cost("create", "events.insert")
+}
+
+func TestCreateAgain(t *testing.T) {
+	f := newFixture(t)
+	first, err := f.create("gala", nil)
+	f.is("create", err, nil)
+	again, err := f.create("gala", nil)
+	if err != nil || again != first {
+		t.Errorf("again: got %+v, %v", again, err)
+	}
+	_, err = f.create("other", nil)
+	f.is("the same name and start", err, event.ErrDuplicate)
+	_, err = f.create("gala", func(d *eventapi.Definition) { d.Name = "Other" })
+	if got, want := wrongFields(err), []string{"eventId:taken"}; !slices.Equal(got, want) {
+		t.Errorf("another event's id: got %v, want %v", err, want)
+	}
+}
+
+func TestCreateValidates(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("é", n) }
+	for _, tt := range []struct {
+		name   string
+		change func(f *fixture, d *eventapi.Definition)
+		want   []string
+	}{
+		{"nothing", func(_ *fixture, d *eventapi.Definition) { *d = eventapi.Definition{} },
+			[]string{"capacity:too_small", "endsAt:required", "name:required", "startsAt:required"}},
+		{"everything at its bound", func(_ *fixture, d *eventapi.Definition) {
+			d.Name, d.Description, d.Category, d.Venue = long(200), ptr(long(5000)), ptr(long(200)), ptr(long(200))
+			d.Capacity, d.MaxPerUser, d.CancellationCutoffHours = 1_000_000, ptr(int64(1_000_000)), ptr(int64(8760))
+			d.Price, d.Timezone = &contract.Money{Amount: 100_000_000, Currency: "JPY"}, ptr("America/Argentina/Buenos_Aires")
+		}, nil},
+		{"everything beyond", func(f *fixture, d *eventapi.Definition) {
+			d.Name, d.Description, d.Category, d.Venue = long(201), ptr(long(5001)), ptr(long(201)), ptr(long(201))
+			d.Capacity, d.MaxPerUser, d.CancellationCutoffHours = 1_000_001, ptr(int64(1_000_001)), ptr(int64(8761))
+			d.Price, d.Timezone = &contract.Money{Amount: 100_000_001, Currency: "jpy"}, ptr("Mars/Olympus")
+			d.EndsAt, d.Status = d.StartsAt, ptr("cancelled")
+			d.SalesStartAt, d.SalesEndAt = ptr(contract.At(f.now)), ptr(contract.At(f.now))
+		}, []string{
+			"cancellationCutoffHours:too_large", "capacity:too_large", "category:too_long", "description:too_long",
+			"endsAt:invalid", "maxPerUser:too_large", "name:too_long", "price.amount:too_large", "price.currency:invalid",
+			"salesEndAt:invalid", "status:invalid", "timezone:invalid", "venue:too_long",
+		}},
+		{"below", func(_ *fixture, d *eventapi.Definition) {
+			d.Name, d.Capacity, d.MaxPerUser, d.CancellationCutoffHours = " ", 0, ptr(int64(0)), ptr(int64(-1))
+			d.Price, d.Timezone, d.Status = &contract.Money{Amount: -1}, ptr(""), ptr("")
+		}, []string{
+			"cancellationCutoffHours:too_small", "capacity:too_small", "maxPerUser:too_small", "name:required",
+			"price.amount:too_small", "price.currency:invalid", "status:invalid", "timezone:invalid",
+		}},
+		{"local time", func(_ *fixture, d *eventapi.Definition) { d.Timezone = ptr("Local") }, []string{"timezone:invalid"}},
+		{"published when it has started", func(f *fixture, d *eventapi.Definition) { d.StartsAt = contract.At(f.now) }, []string{"startsAt:in_past"}},
+		{"a draft that has started", func(f *fixture, d *eventapi.Definition) {
+			d.StartsAt, d.Status = contract.At(f.now), ptr("draft")
+		}, nil},
+	} {
+		f := newFixture(t)
+		_, err := f.create("gala", func(d *eventapi.Definition) { tt.change(f, d) })
+		if got := wrongFields(err); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %v (%v), want %v", tt.name, got, err, tt.want)
+		}
+		if tt.want != nil && len(f.ops) > 0 {
+			t.Errorf("%s: did %v", tt.name, f.ops)
+		}
+	}
+}
+
+func TestUpdate(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		before  func(f *fixture)
+		changes eventapi.Changes
+		version int64
+		want    error
+		fields  []string
+		check   func(e eventapi.Event) bool
+	}{
+		{name: "a name", changes: eventapi.Changes{Name: contract.Set("New")}, version: 1,
+			check: func(e eventapi.Event) bool { return e.Name == "New" && e.Version == 2 && e.SeatsVersion == 3 }},
+		{name: "another version", changes: eventapi.Changes{Name: contract.Set("New")}, version: 2, want: event.ErrVersionConflict},
+		{name: "nothing", want: apperr.New(apperr.Invalid, "", "")},
+		{name: "clear what can be", changes: eventapi.Changes{
+			Description: contract.Clear[string](), Category: contract.Clear[string](), Venue: contract.Clear[string](),
+			MaxPerUser: contract.Clear[int64](), SalesStartAt: contract.Clear[contract.Time](), SalesEndAt: contract.Clear[contract.Time](),
+		}, check: func(e eventapi.Event) bool {
+			return e.Description == nil && e.Category == nil && e.Venue == nil && e.MaxPerUser == nil && e.SalesStartAt == nil && e.SalesEndAt == nil
+		}},
+		{name: "clear what cannot be", changes: eventapi.Changes{
+			Name: contract.Clear[string](), StartsAt: contract.Clear[contract.Time](), Capacity: contract.Clear[int64](),
+			CancellationCutoffHours: contract.Clear[int64](),
+		}, fields: []string{"cancellationCutoffHours:null", "capacity:null", "name:null", "startsAt:null"}},
+		{name: "capacity to what is taken", changes: eventapi.Changes{Capacity: contract.Set(int64(2))},
+			check: func(e eventapi.Event) bool { return e.Capacity == 2 && e.Available == 0 }},
+		{name: "capacity below", changes: eventapi.Changes{Capacity: contract.Set(int64(1))}, want: event.ErrCapacityCommitted},
+		{name: "back to draft with bookings", changes: eventapi.Changes{Status: contract.Set("draft")}, want: event.ErrHasBookings},
+		{name: "back to draft without", before: func(f *fixture) { f.release("a_1_x", "u1", 2) }, changes: eventapi.Changes{Status: contract.Set("draft")},
+			check: func(e eventapi.Event) bool { return e.Status == "draft" }},
+		{name: "the status that it has", changes: eventapi.Changes{Status: contract.Set("published")},
+			check: func(e eventapi.Event) bool { return e.Status == "published" }},
+		{name: "cancel by the back door", changes: eventapi.Changes{Status: contract.Set("cancelled")}, fields: []string{"status:invalid"}},
+		{name: "a cancelled one", before: func(f *fixture) {
+			_, err := f.Cancel(f.t.Context(), eventapi.FetchRequest{EventID: "gala"})
+			f.is("cancel", err, nil)
+		}, changes: eventapi.Changes{Name: contract.Set("New")}, want: event.ErrCancelled},
+		{name: "onto a duplicate", before: func(f *fixture) {
+			_, err := f.create("other", func(d *eventapi.Definition) { d.Name = "Other" })
+			f.is("create", err, nil)
+		}, changes: eventapi.Changes{Name: contract.Set("Other")}, want: event.ErrDuplicate},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.open(func(d *eventapi.Definition) { d.Description, d.MaxPerUser = ptr("text"), ptr(int64(5)) })
+			f.reserve("a_1_x", "u1", 2)
+			if tt.before != nil {
+				tt.before(f)
+			}
+			writes := f.store.Writes()
+			got, err := f.Update(t.Context(), eventapi.UpdateRequest{EventID: "gala", Version: tt.version, Changes: tt.changes})
+			switch {
+			case tt.fields != nil:
+				if fields := wrongFields(err); !slices.Equal(fields, tt.fields) {
+					t.Errorf("got %v, want %v", fields, tt.fields)
+				}
+			default:
+				f.is("update", err, tt.want)
+			}
+			if tt.check != nil && !tt.check(got) {
+				t.Errorf("got %+v", got)
+			}
+			if wrote := f.store.Writes() != writes; wrote != (tt.check != nil) {
+				t.Errorf("written: %v", wrote)
+			}
+		})
+	}
+	f := newFixture(t)
+	_, err := f.Update(t.Context(), eventapi.UpdateRequest{EventID: "none", Changes: eventapi.Changes{Name: contract.Set("n")}})
+	f.is("no event", err, event.ErrNotFound)
+}
+
+func TestCancelAndDelete(t *testing.T) {
+	f := newFixture(t)
+	f.open(nil)
+	f.reserve("a_1_x", "u1", 2)
+	ask := eventapi.FetchRequest{EventID: "gala"}
+	_, err := f.Delete(t.Context(), ask)
+	f.is("delete with bookings", err, event.ErrHasBookings)
+	for range 2 {
+		got, err := f.Cancel(t.Context(), ask)
+		if err != nil || got.Status != "cancelled" || got.Version != 2 {
+			t.Errorf("cancel: got %+v, %v", got, err)
+		}
+	}
+	f.release("a_1_x", "u1", 2)
+	_, err = f.Delete(t.Context(), ask)
+	f.is("delete", err, nil)
+	for name, call := range map[string]func() error{
+		"fetch": func() error {
+			_, err := f.Fetch(t.Context(), eventapi.FetchRequest{EventID: "gala", ByAdmin: true})
+			return err
+		},
+		"availability": func() error { _, err := f.FetchAvailability(t.Context(), ask); return err },
+		"cancel":       func() error { _, err := f.Cancel(t.Context(), ask); return err },
+		"delete":       func() error { _, err := f.Delete(t.Context(), ask); return err },
+	} {
+		f.is(name, call(), event.ErrNotFound)
+	}
+	var types []string
+	for _, fact := range f.store.Unsent() {
+		types = append(types, fact.Type)
+	}
+	if want := []string{eventapi.FactCreated, eventapi.FactCancelled, eventapi.FactDeleted}; !slices.Equal(types, want) {
+		t.Errorf("facts: got %v, want %v", types, want)
+	}
+	_, err = f.create("again", nil)
+	f.is("its name is free", err, nil)
+}
+
+func TestDraftsAreForAdmins(t *testing.T) {
+	f := newFixture(t)
+	f.open(func(d *eventapi.Definition) { d.Status = ptr("draft") })
+	for _, admin := range []bool{false, true} {
+		want := event.ErrNotFound
+		listed := 0
+		if admin {
+			want, listed = nil, 1
+		}
+		_, err := f.Fetch(t.Context(), eventapi.FetchRequest{EventID: "gala", ByAdmin: admin})
+		if want == nil {
+			f.is("fetch as an admin", err, nil)
+		} else {
+			f.is("fetch", err, want)
+		}
+		for _, status := range []string{"", "draft"} {
+			page, err := f.List(t.Context(), eventapi.ListRequest{ByAdmin: admin, Status: status})
+			if err != nil || len(page.Items) != listed {
+				t.Errorf("admin %v, status %q: got %v, %v, want %d", admin, status, page.Items, err, listed)
+			}
+		}
+	}
+}
+
+func TestList(t *testing.T) {
+	f := newFixture(t)
+	var want []string
+	for i := range 5 {
+		e, err := f.create(f.NewID(), func(d *eventapi.Definition) {
+			d.StartsAt, d.EndsAt = contract.At(f.now.Add(time.Duration(50-i)*time.Hour)), contract.At(f.now.Add(100*time.Hour))
+		})
+		f.is("create", err, nil)
+		want = append([]string{e.ID}, want...)
+	}
+	req := eventapi.ListRequest{PageRequest: contract.PageRequest{Limit: 2}}
+	var got []string
+	cursor := ""
+	for range 3 {
+		page, err := f.List(t.Context(), req)
+		if err != nil || page.Limit != 2 {
+			t.Fatalf("got %+v, %v", page, err)
+		}
+		for _, e := range page.Items {
+			got = append(got, e.ID)
+		}
+		if req.Cursor = page.NextCursor; req.Cursor != "" {
+			cursor = req.Cursor
+		}
+	}
+	if !slices.Equal(got, want) || req.Cursor != "" {
+		t.Errorf("got %v, %q, want %v", got, req.Cursor, want)
+	}
+	at := contract.PageRequest{Cursor: cursor}
+	for _, tt := range []struct {
+		name string
+		req  eventapi.ListRequest
+		want []string
+	}{
+		{"under another sort", eventapi.ListRequest{PageRequest: at, Sort: "name"}, []string{"cursor:invalid"}},
+		{"under another filter", eventapi.ListRequest{PageRequest: at, Category: "x"}, []string{"cursor:invalid"}},
+		{"all that can be wrong", eventapi.ListRequest{
+			PageRequest: contract.PageRequest{Limit: -1}, Sort: "price", Status: "deleted", OrganizerID: "a b", Category: strings.Repeat("c", 201),
+		}, []string{"category:too_long", "limit:too_small", "organizerId:invalid", "sort:invalid", "status:invalid"}},
+		{"unknown ids", eventapi.ListRequest{OrganizerID: "nobody", Category: "nothing"}, nil},
+	} {
+		page, err := f.List(t.Context(), tt.req)
+		if got := wrongFields(err); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+		if page.Items == nil || len(page.Items) > 0 {
+			t.Errorf("%s: got %v, want an empty list", tt.name, page.Items)
+		}
+	}
+}

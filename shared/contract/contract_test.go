@@ -1,0 +1,49 @@
+package contract_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"boxoffice/shared/contract"
+	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/strictjson"
+)
+
+func TestTimeOnTheWire(t *testing.T) {
+	zone := time.FixedZone("", 3600)
+	got, err := json.Marshal(contract.At(time.Date(2030, 1, 1, 0, 30, 0, 123_999_999, zone)))
+	if want := `"2029-12-31T23:30:00.123Z"`; err != nil || string(got) != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+}
+
+// A change has three answers to each field: leave it, clear it, set it.
+func TestChangesOnTheWire(t *testing.T) {
+	for body, want := range map[string]eventapi.Changes{
+		`{}`:                                    {},
+		`{"venue":null}`:                        {Venue: contract.Clear[string]()},
+		`{"venue":""}`:                          {Venue: contract.Set("")},
+		`{"capacity":7,"name":"n"}`:             {Capacity: contract.Set(int64(7)), Name: contract.Set("n")},
+		`{"price":{"amount":1,"currency":"X"}}`: {Price: contract.Set(contract.Money{Amount: 1, Currency: "X"})},
+	} {
+		var got eventapi.Changes
+		if err := strictjson.Decode([]byte(body), &got); err != nil || got != want {
+			t.Errorf("%s: got %+v, %v, want %+v", body, got, err, want)
+		}
+		back, err := json.Marshal(got)
+		if err != nil {
+			t.Fatalf("%s: %v", body, err)
+		}
+		var again eventapi.Changes
+		if err := strictjson.Decode(back, &again); err != nil || again != want {
+			t.Errorf("%s became %s: got %+v, %v", body, back, again, err)
+		}
+	}
+	for _, body := range []string{`{"capacity":"7"}`, `{"capacity":1.5}`, `{"price":{"amount":1,"tax":2}}`, `{"owner":"x"}`, `{"startsAt":"soon"}`, `{"price":{"amount":null}}`, `{"name":"a","name":"b"}`} {
+		var got eventapi.Changes
+		if err := strictjson.Decode([]byte(body), &got); err == nil {
+			t.Errorf("%s was taken as %+v", body, got)
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package page_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/page"
+	"boxoffice/shared/validation"
+)
+
+type position struct {
+	Name string `json:"n"`
+	ID   string `json:"i"`
+}
+
+func TestCursorComesBack(t *testing.T) {
+	for _, want := range []position{{}, {"Zürich", "x"}, {strings.Repeat("ü", 200), strings.Repeat("i", 64)}} {
+		cursor, err := page.Encode("list", want)
+		if err != nil {
+			t.Fatalf("encode: %v", err)
+		}
+		var got position
+		if err := page.Decode("list", cursor, &got); err != nil || got != want {
+			t.Errorf("got %v, %v, want %v", got, err, want)
+		}
+	}
+}
+
+func TestOtherCursorsAreRefused(t *testing.T) {
+	cursor, err := page.Encode("list", position{"a", "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := base64.RawURLEncoding.EncodeToString([]byte(`123456789012{"n":"a","i":"b"}`))
+	for name, tt := range map[string]struct{ list, cursor string }{
+		"of another list": {"other", cursor}, "empty": {"list", ""}, "cut": {"list", cursor[:len(cursor)-2]},
+		"longer": {"list", cursor + "AA"}, "no base64": {"list", "%"}, "forged": {"list", forged},
+		"changed": {"list", strings.ToLower(cursor)}, "huge": {"list", strings.Repeat("A", 1<<20)},
+	} {
+		var got position
+		err := page.Decode(tt.list, tt.cursor, &got)
+		e, ok := errors.AsType[*apperr.Error](err)
+		if !ok || e.Code != apperr.Invalid || len(e.Fields) != 1 || e.Fields[0].Field != "cursor" {
+			t.Errorf("%s: got %v, want a refusal of cursor", name, err)
+		}
+	}
+}
+
+func TestLimit(t *testing.T) {
+	for n, want := range map[int]struct {
+		limit int
+		ok    bool
+	}{0: {20, true}, 1: {1, true}, 100: {100, true}, 101: {101, false}, -1: {-1, false}} {
+		var wrong validation.Problems
+		if got := page.Limit(n, &wrong); got != want.limit || (wrong.Err() == nil) != want.ok {
+			t.Errorf("%d: got %d, %v, want %v", n, got, wrong.Err(), want)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	cursor, err := page.Encode("list", position{"a", "b"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(cursor)
+	f.Add("")
+	f.Fuzz(func(t *testing.T, s string) {
+		var got position
+		if err := page.Decode("list", s, &got); err != nil {
+			return
+		}
+		if again, err := page.Encode("list", got); err != nil || again != s {
+			t.Errorf("%q was taken, but it would be %q, %v", s, again, err)
+		}
+	})
+}
