@@ -13,8 +13,8 @@ import (
 
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/authapi"
-	"boxoffice/shared/redisconn/redistest"
 	"boxoffice/shared/sessioncache"
+	"boxoffice/test/servers"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -285,7 +285,7 @@ func TestARefusedRequestLearnsNothing(t *testing.T) {
 }
 
 func TestOnEachServer(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, addr string) {
+	servers.EachRedis(t, func(t *testing.T, addr string) {
 		client := redis.NewClient(&redis.Options{Addr: addr})
 		t.Cleanup(func() { client.Close() })
 		f := fixture{sessioncache.New(client, rand.Text), nil, t}

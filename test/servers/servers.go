@@ -19,8 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
-	"github.com/alicebob/miniredis/v2/server"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
@@ -145,21 +143,6 @@ func Component(name, kind string, metadata ...string) string {
 	return b.String()
 }
 
-// StartRedis is a stand-in that Dapr's components take for a primary. Its time
-// stands still.
-func StartRedis(t *testing.T) *miniredis.Miniredis {
-	t.Helper()
-	m := miniredis.RunT(t)
-	m.Server().SetPreHook(func(p *server.Peer, cmd string, _ ...string) bool {
-		if !strings.EqualFold(cmd, "INFO") {
-			return false
-		}
-		p.WriteBulk("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n")
-		return true
-	})
-	return m
-}
-
 // daprd is the sidecar that $DAPRD names, else the one of tools/daprd.
 func daprd(t *testing.T) string {
 	t.Helper()
@@ -228,7 +211,7 @@ func build(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(bin, name+"-for-tests")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", path, ".") //nolint:gosec // ours
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, ".") //nolint:gosec // ours
 	cmd.Dir = filepath.Join(root, "tools", name)
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {

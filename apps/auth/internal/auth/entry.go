@@ -55,6 +55,23 @@ type Device struct {
 	UserAgent string
 }
 
+// clipped cuts what a client may have made as long as it likes.
+func (d Device) clipped() Device {
+	return Device{Address: clip(d.Address, maxAddress), UserAgent: clip(d.UserAgent, maxUserAgent)}
+}
+
+// clip cuts a text to so many code points.
+func clip(s string, most int) string {
+	n := 0
+	for i := range s {
+		if n == most {
+			return s[:i]
+		}
+		n++
+	}
+	return s
+}
+
 // Rotation is what became of a refresh.
 type Rotation int
 

@@ -67,7 +67,7 @@ func parsePHC(s string) (phc, error) {
 // hashPassword returns a new hash of a password in its normal form.
 func hashPassword(password string, params HashParams) string {
 	salt := make([]byte, saltLength)
-	rand.Read(salt) //nolint:errcheck // never fails (crypto/rand)
+	rand.Read(salt)
 	key := argon2.IDKey([]byte(password), salt, params.Passes, params.Memory, params.Threads, keyLength)
 	return phc{params, salt, key}.String()
 }

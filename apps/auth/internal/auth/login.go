@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"boxoffice/shared/telemetry"
+	"boxoffice/shared/validation"
 )
 
 // nobody stands for the id of an account that does not exist, so that one costs
@@ -20,14 +21,15 @@ const nobody = "-"
 // time.
 func (s *Service) LogIn(ctx context.Context, email, password string, d Device) (Login, error) {
 	email = NormalizeEmail(email)
-	var wrong fields
-	wrong.email(email)
+	var wrong validation.Problems
+	checkEmail(&wrong, email)
 	if password == "" {
-		wrong.add("password", "required", "is required")
+		wrong.Add("password", "required", "is required")
 	}
-	if err := wrong.err(); err != nil {
+	if err := wrong.Err(); err != nil {
 		return Login{}, err
 	}
+	d = d.clipped()
 	leave, err := s.gate.enter(ctx, email+" "+d.Address)
 	if err != nil {
 		return Login{}, err
@@ -41,9 +43,10 @@ func (s *Service) LogIn(ctx context.Context, email, password string, d Device) (
 	}
 	u, lease, err := s.verify(ctx, email, password)
 	if err != nil {
-		// Only an answer about the password makes it an attempt.
+		// Only an answer about the password makes it an attempt, also when there
+		// was no time left for one.
 		if !errors.Is(err, ErrInvalidCredentials) {
-			err = errors.Join(err, s.attempts.Withdraw(ctx, email, d.Address))
+			err = errors.Join(err, s.attempts.Withdraw(context.WithoutCancel(ctx), email, d.Address))
 		}
 		return Login{}, fmt.Errorf("log in: %w", err)
 	}

@@ -8,7 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"boxoffice/shared/apperr"
+	"boxoffice/shared/validation"
 )
 
 const maxName = 100 // code points
@@ -101,66 +101,52 @@ func (s *Service) newUser(r Registration) (User, error) {
 		ID: r.UserID, Email: NormalizeEmail(r.Email), Name: strings.TrimSpace(r.Name), Role: RoleUser, Active: true,
 		PasswordVersion: 1, Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	var wrong fields
-	wrong.email(u.Email)
-	wrong.newPassword(r.Password)
-	wrong.length("name", utf8.RuneCountInString(u.Name), 1, maxName)
-	if strings.IndexFunc(u.Name, unicode.IsControl) >= 0 || !utf8.ValidString(u.Name) {
-		wrong.add("name", "malformed", "holds characters that no name has")
-	}
-	if u.ID == "" {
-		wrong.add("userId", "required", "is required")
-	}
+	var wrong validation.Problems
+	checkEmail(&wrong, u.Email)
+	checkNewPassword(&wrong, r.Password)
+	checkName(&wrong, u.Name)
+	wrong.ID("userId", u.ID)
 	if r.Role != "" {
 		role, err := ParseRole(r.Role)
 		if err != nil {
-			wrong.add("role", "unknown", "must be user or admin")
+			wrong.Add("role", "unknown", "must be user or admin")
 		}
 		u.Role = role
 	}
-	return u, wrong.err()
+	return u, wrong.Err()
 }
 
-// fields collects what is wrong with a request.
-type fields []apperr.Field
-
-func (f *fields) add(field, code, message string) {
-	*f = append(*f, apperr.Field{Field: field, Code: code, Message: message})
-}
-
-func (f *fields) email(normalised string) {
-	switch n := utf8.RuneCountInString(normalised); {
-	case n == 0:
-		f.add("email", "required", "is required")
-	case n > maxEmail:
-		f.length("email", n, 1, maxEmail)
-	case !validEmail(normalised):
-		f.add("email", "malformed", "must be an e-mail address")
-	}
-}
-
-func (f *fields) newPassword(password string) {
-	if !utf8.ValidString(password) {
-		f.add("password", "malformed", "must be text")
-		return
-	}
-	f.length("password", utf8.RuneCountInString(normalPassword(password)), minPassword, maxPassword)
-}
-
-func (f *fields) length(field string, n, least, most int) {
+func checkEmail(wrong *validation.Problems, normalised string) {
 	switch {
-	case n == 0:
-		f.add(field, "required", "is required")
-	case n < least:
-		f.add(field, "too_short", fmt.Sprintf("must have at least %d characters", least))
-	case n > most:
-		f.add(field, "too_long", fmt.Sprintf("must have at most %d characters", most))
+	case normalised == "":
+		wrong.Add("email", "required", "is required")
+	case utf8.RuneCountInString(normalised) > maxEmail:
+		wrong.Text("email", normalised, maxEmail)
+	case !validEmail(normalised):
+		wrong.Add("email", "invalid", "must be an e-mail address")
 	}
 }
 
-func (f fields) err() error {
-	if len(f) == 0 {
-		return nil
+func checkName(wrong *validation.Problems, name string) {
+	switch {
+	case name == "":
+		wrong.Add("name", "required", "is required")
+	case strings.IndexFunc(name, unicode.IsControl) >= 0 || !utf8.ValidString(name):
+		wrong.Add("name", "invalid", "holds characters that no name has")
 	}
-	return apperr.InvalidFields(f...)
+	wrong.Text("name", name, maxName)
+}
+
+func checkNewPassword(wrong *validation.Problems, password string) {
+	normal := normalPassword(password)
+	switch n := utf8.RuneCountInString(normal); {
+	case n == 0:
+		wrong.Add("password", "required", "is required")
+	case !utf8.ValidString(password):
+		wrong.Add("password", "invalid", "must be text")
+	case n < minPassword:
+		wrong.Add("password", "too_short", "has %d characters, at least %d are needed", n, minPassword)
+	default:
+		wrong.Text("password", normal, maxPassword)
+	}
 }

@@ -101,7 +101,7 @@ func (s *Service) startSession(ctx context.Context, u User, d Device) (Tokens, e
 	f := Family{
 		ID:        s.ids.NewID(),
 		CreatedAt: now,
-		Device:    Device{Address: clip(d.Address, maxAddress), UserAgent: clip(d.UserAgent, maxUserAgent)},
+		Device:    d.clipped(),
 		Current:   s.newSession(now),
 	}
 	var ended []string
@@ -131,16 +131,4 @@ func (s *Service) PublicKeys() (token.KeySet, error) {
 
 func (s *Service) newSession(now time.Time) Session {
 	return Session{ID: s.ids.NewID(), StartedAt: now, ExpiresAt: instant(now.Add(s.sessionTTL))}
-}
-
-// clip cuts a text to so many code points.
-func clip(s string, most int) string {
-	n := 0
-	for i := range s {
-		if n == most {
-			return s[:i]
-		}
-		n++
-	}
-	return s
 }

@@ -3,6 +3,7 @@ package authtest
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,7 @@ func TestUsers(t *testing.T, open func(t *testing.T) auth.Users) {
 	t.Run("comes back as it was", func(t *testing.T) {
 		users, ctx := open(t), t.Context()
 		want := User("u1", "ann@example.com")
+		filled(t, want)
 		if got, err := users.Add(ctx, want); err != nil || got != want {
 			t.Fatalf("add: got %+v, %v", got, err)
 		}
@@ -160,6 +162,7 @@ func TestSessions(t *testing.T, open func(t *testing.T) (sessions auth.Sessions,
 	})
 	t.Run("comes back as it was", func(t *testing.T) {
 		ctx, id := t.Context(), user()
+		filled(t, EntryOf("f1"))
 		for _, want := range []auth.Entry{EntryOf("f1", "f2"), EntryOf("f2"), EntryOf()} {
 			_, version, err := sessions.Entry(ctx, id)
 			if err != nil {
@@ -350,6 +353,26 @@ func TestAttempts(t *testing.T, open func(t *testing.T) Counting) {
 			t.Errorf("%d got through, want 5", got)
 		}
 	})
+}
+
+// filled fails the test when a field is not set, so that one that a store
+// forgets is found.
+func filled(t *testing.T, v any) {
+	t.Helper()
+	var walk func(path string, v reflect.Value)
+	walk = func(path string, v reflect.Value) {
+		switch {
+		case v.IsZero():
+			t.Fatalf("%s is not set by the suite", path)
+		case v.Kind() == reflect.Slice:
+			walk(path, v.Index(0))
+		case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[time.Time]():
+			for i := range v.NumField() {
+				walk(path+"."+v.Type().Field(i).Name, v.Field(i))
+			}
+		}
+	}
+	walk(reflect.TypeOf(v).Name(), reflect.ValueOf(v))
 }
 
 // about reports whether a server whose clock goes on shows about that time.

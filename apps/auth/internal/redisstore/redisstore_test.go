@@ -15,8 +15,8 @@ import (
 	"boxoffice/apps/auth/internal/auth"
 	"boxoffice/apps/auth/internal/authtest"
 	"boxoffice/apps/auth/internal/redisstore"
-	"boxoffice/shared/redisconn/redistest"
 	"boxoffice/shared/sessioncache"
+	"boxoffice/test/servers"
 )
 
 func connect(t *testing.T, addr string) *redis.Client {
@@ -46,7 +46,7 @@ func TestAttempts(t *testing.T) {
 }
 
 func TestAttemptsOnEachServer(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, addr string) {
+	servers.EachRedis(t, func(t *testing.T, addr string) {
 		a := redisstore.NewAttempts(connect(t, addr), none{attempts.NewCounter(authtest.NewClock(authtest.Epoch))})
 		through := 0
 		for range 8 {

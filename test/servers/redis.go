@@ -1,0 +1,68 @@
+package servers
+
+import (
+	"context"
+	"net"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+)
+
+// StartRedis is a stand-in that Dapr's components take for a primary. Its time
+// stands still.
+func StartRedis(t *testing.T) *miniredis.Miniredis {
+	t.Helper()
+	m := miniredis.RunT(t)
+	m.Server().SetPreHook(func(p *server.Peer, cmd string, _ ...string) bool {
+		if !strings.EqualFold(cmd, "INFO") {
+			return false
+		}
+		p.WriteBulk("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n")
+		return true
+	})
+	return m
+}
+
+// EachRedis runs fn as a subtest on every kind of Redis there is, each empty and
+// fn's own: the stand-in always, a real one when redis-server is on the PATH.
+func EachRedis(t *testing.T, fn func(t *testing.T, addr string)) {
+	t.Helper()
+	t.Run("miniredis", func(t *testing.T) { fn(t, miniredis.RunT(t).Addr()) })
+	t.Run("redis-server", func(t *testing.T) {
+		path, err := exec.LookPath("redis-server")
+		if err != nil {
+			t.Skip("redis-server is not on the PATH")
+		}
+		fn(t, startRedisServer(t, path))
+	})
+}
+
+func startRedisServer(t *testing.T, path string) string {
+	t.Helper()
+	port := FreePort(t)
+	//nolint:gosec,noctx // what the PATH says; ended by its cleanup
+	cmd := exec.Command(path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
+	start(t, cmd)
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	ctx, cancel := context.WithTimeout(t.Context(), readyWithin)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			_ = conn.Close()
+			return addr
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("redis-server does not listen: %v", err)
+		}
+	}
+}
