@@ -72,12 +72,17 @@ func (w *world) create() {
 	req := bookingapi.CreateRequest{
 		UserID: fmt.Sprintf("user%d", w.rng.IntN(2)), EventID: eventID, Quantity: int64(1 + w.rng.IntN(2)),
 	}
-	id := ""
 	if w.chance(5) {
-		id = w.NewID()
-		req.BookingID = id
+		req.BookingID = w.NewID()
 	} else {
 		req.IdempotencyKey = fmt.Sprintf("key%d", w.rng.IntN(2))
+	}
+	w.request(req)
+}
+
+func (w *world) request(req bookingapi.CreateRequest) {
+	id := req.BookingID
+	if req.IdempotencyKey != "" {
 		id = bookingtest.KeyedID(req.UserID, req.IdempotencyKey)
 	}
 	svc := w.booking()

@@ -9,5 +9,10 @@
 // every step it checks what must hold at every instant, and when all is at rest,
 // what must hold then:
 //
-//	go test ./test/model -run Schedules -args -seed 4711 -runs 1 -v
+//	go test ./test/model -run Schedules -args -seed 4711 -runs 1
+//
+// Besides, for a dozen small scenarios it tries every schedule there is with a
+// bounded number of interruptions:
+//
+//	go test ./test/model -run EverySchedule -v -args -interruptions 2
 package model

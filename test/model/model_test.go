@@ -15,6 +15,8 @@ import (
 var (
 	flagSeed = flag.Uint64("seed", 1, "of the first schedule")
 	flagRuns = flag.Int("runs", 2000, "how many schedules")
+
+	flagInterruptions = flag.Int("interruptions", 1, "of a schedule, when all are tried")
 )
 
 const (

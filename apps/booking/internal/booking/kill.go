@@ -22,7 +22,7 @@ func (s *Service) kill(ctx context.Context, id string, n int64, known *Booking) 
 		dead, err := s.killKnown(ctx, id, n, known)
 		switch {
 		case err == nil && dead.State == Refused:
-			return nil, nil //nolint:nilnil // there is no booking
+			return nil, nil // there is no booking
 		case err == nil:
 			return &dead, nil
 		case !errors.Is(err, ErrExists) && !errors.Is(err, ErrStale):

@@ -81,7 +81,7 @@ func (s *Service) look(ctx context.Context, id string) (*Booking, error) {
 	b, err := s.store.Booking(ctx, id)
 	switch {
 	case errors.Is(err, ErrNoBooking):
-		return nil, nil //nolint:nilnil // no record is an answer, and callers need it apart from a failure
+		return nil, nil // no record is an answer, and callers need it apart from a failure
 	case err != nil:
 		return nil, fmt.Errorf("read booking %s: %w", id, err)
 	}

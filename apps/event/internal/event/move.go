@@ -89,7 +89,7 @@ func (s *Service) hold(ctx context.Context, id string) (*Hold, error) {
 	h, err := s.holds.Hold(ctx, id)
 	switch {
 	case errors.Is(err, ErrNoHold):
-		return nil, nil //nolint:nilnil // no hold is an answer, and callers need it apart from a failure
+		return nil, nil // no hold is an answer, and callers need it apart from a failure
 	case err != nil:
 		return nil, fmt.Errorf("read hold %s: %w", id, err)
 	}

@@ -172,7 +172,7 @@ func (s *Service) reserve(ctx context.Context, wanted Hold) (h *Hold, claimed bo
 		case h != nil && h.State == Released:
 			return nil, ErrHoldDead
 		case h != nil:
-			return nil, nil //nolint:nilnil // it is counted already: nothing to move
+			return nil, nil // it is counted already: nothing to move
 		}
 		next := wanted
 		next.MovedAt = s.now()
@@ -273,7 +273,7 @@ func (s *Service) end(ctx context.Context, unknown Hold, also func(Hold) bool) (
 			next = unknown
 			next.Limited = unknown.Limited || e.MaxPerUser != nil
 		case h.State == Released || !also(*h):
-			return nil, nil //nolint:nilnil // nothing to move
+			return nil, nil // nothing to move
 		default:
 			next = *h
 		}
@@ -310,7 +310,7 @@ func (s *Service) sell(ctx context.Context, eventID, holdID string) error {
 	now := s.now()
 	_, err := s.move(ctx, eventID, holdID, func(_ Event, h *Hold) (*Hold, error) {
 		if h == nil || h.State != Held {
-			return nil, nil //nolint:nilnil // nothing to move
+			return nil, nil // nothing to move
 		}
 		next := *h
 		next.State, next.MovedAt, next.SettleAt = Sold, now, time.Time{}
