@@ -8,6 +8,7 @@ SHELL := /usr/bin/env bash -euo pipefail -c
 # their own, so that Dapr is compiled once, without -race.
 MODULES := . tools/devstack tools/mongolite tools/mongolite/spectest
 GOTEST := GOWORK=off go test -race -shuffle=on -timeout 25m
+GOLANGCI := v2.15.0
 GOVET := GOWORK=off go vet -composites=false
 
 help: ## list the targets
@@ -46,9 +47,16 @@ bench-mongolite: ## measure the embedded MongoDB server
 fmt: ## format the code
 	@gofmt -w $$(git ls-files '*.go')
 
-lint: ## check format and code
+bin/golangci-lint: Makefile
+	@echo "building the linter (minutes, the first time)"
+	@mkdir -p bin
+	@GOWORK=off GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+	@touch $@
+
+lint: bin/golangci-lint ## check format and code
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "not gofmt-ed: $$bad" >&2; exit 1; }
 	@for m in $(MODULES); do (cd $$m && $(GOVET) ./... && GOWORK=off go mod tidy -diff); done
+	@GOWORK=off bin/golangci-lint run ./...
 
 clean: ## remove what was built; the data stay
 	@rm -rf bin

@@ -50,6 +50,7 @@ func wire(_ context.Context, a *app.App, cfg Config) error {
 	a.Check("sidecar", a.SidecarProbe())
 	a.Check("auth", keys.Check)
 
+	//nolint:contextcheck // requests bring their own
 	server := NewServer(cfg, Deps{
 		Log:     a.Log,
 		Tracing: a.Tracing,

@@ -22,7 +22,7 @@ func TestLocalLimitsAreThoseOfRedis(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	local := newLocalLimits(func() time.Time { return now }, 1000)
 
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same cases each time
+	random := rand.New(rand.NewPCG(1, 2)) // the same cases each time
 	limits := []sessioncache.Limit{
 		{Bucket: "browse", Subject: "a", Requests: 5, Period: time.Second},
 		{Bucket: "browse", Subject: "b", Requests: 5, Period: time.Second},

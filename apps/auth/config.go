@@ -32,5 +32,5 @@ const (
 	lockStore   = "lock"
 	secretStore = "secrets"
 
-	signingKey = "token-signing-key" //nolint:gosec // a secret's name
+	signingKey = "token-signing-key"
 )

@@ -120,7 +120,7 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // Is reports whether target is an Error of the same code and reason.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // the chain is walked by errors.Is
+	t, ok := target.(*Error) // no As: errors.Is walks the chain
 	return ok && t.Code == e.Code && t.Reason == e.Reason
 }
 

@@ -87,7 +87,7 @@ func decode(v reflect.Value, text string) error {
 		v.SetInt(int64(d))
 		return nil
 	}
-	switch v.Kind() { //nolint:exhaustive // the rest is refused
+	switch v.Kind() {
 	case reflect.String:
 		v.SetString(text)
 	case reflect.Bool:
@@ -154,7 +154,7 @@ func size(v reflect.Value) (n float64, unit string) {
 	if s, ok := v.Interface().(Secret); ok {
 		return float64(len(s.value)), " characters"
 	}
-	switch v.Kind() { //nolint:exhaustive // what min stands at
+	switch v.Kind() {
 	case reflect.String, reflect.Slice:
 		return float64(v.Len()), " characters"
 	case reflect.Float64:

@@ -94,7 +94,7 @@ func statusOf(err *apperr.Error) int {
 	if !err.Failure() {
 		return http.StatusOK
 	}
-	switch err.Code { //nolint:exhaustive // the others are refusals
+	switch err.Code {
 	case apperr.Unavailable:
 		return http.StatusServiceUnavailable
 	case apperr.Timeout:

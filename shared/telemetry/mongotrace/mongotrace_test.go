@@ -70,8 +70,8 @@ func TestCommandsAreSpans(t *testing.T) {
 		}
 		attrs := attribute.NewSet(got.Attributes...)
 		for key, want := range want.attrs {
-			if v, _ := attrs.Value(key); v.Emit() != want {
-				t.Errorf("%s: %s: got %q, want %q", got.Name, key, v.Emit(), want)
+			if v, _ := attrs.Value(key); v.String() != want {
+				t.Errorf("%s: %s: got %q, want %q", got.Name, key, v.String(), want)
 			}
 		}
 	}

@@ -1,0 +1,173 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"boxoffice/shared/app"
+	"boxoffice/shared/lifecycle"
+	"boxoffice/shared/rpc"
+)
+
+const appToken = "what the sidecar shows to apps"
+
+var shout = rpc.Op[string, string]{App: "echo", Method: "echo.shout", Timeout: time.Second}
+
+// diary records what happens in which order.
+type diary struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (d *diary) write(line string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, line)
+}
+
+func (d *diary) part(name string) lifecycle.Part {
+	return lifecycle.Part{
+		Name:  name,
+		Start: func(context.Context) error { d.write("start " + name); return nil },
+		Stop:  func(context.Context) error { d.write("stop " + name); return nil },
+	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+func TestRun(t *testing.T) {
+	var d diary
+	port := freePort(t)
+	base := "http://127.0.0.1:" + port
+	// The sidecar is ready some time after the app listens, as a real one is.
+	asked := 0
+	sidecar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		if res, err := http.Get(base + "/healthz"); err != nil || res.StatusCode != http.StatusNoContent { //nolint:bodyclose // it has none
+			t.Errorf("the app waits for its sidecar before it listens: %v", err)
+		}
+		if got, _ := fetch(t, "GET", base+"/readyz", "", ""); got != http.StatusServiceUnavailable {
+			t.Errorf("ready before the sidecar is: %d", got)
+		}
+		if asked < 3 {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		d.write("sidecar ready")
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(sidecar.Close)
+	address, err := url.Parse(sidecar.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{
+		"APP_PORT": port, "DAPR_HTTP_PORT": address.Port(),
+		"DAPR_API_TOKEN": "what apps show to the sidecar", "APP_API_TOKEN": appToken, "GREETING": "hello",
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- app.Run(ctx, "echo", func(name string) string { return env[name] }, io.Discard, func(_ context.Context, a *app.App, cfg struct {
+			Greeting string `env:"GREETING,required"`
+		}) error {
+			a.Use(d.part("store"))
+			a.Background(d.part("job"))
+			a.Mux.HandleFunc("POST /topic", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "delivered") })
+			rpc.Handle(a.Server, shout, func(_ context.Context, s string) (string, error) {
+				return cfg.Greeting + " " + strings.ToUpper(s), nil
+			})
+			return nil
+		})
+	}()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		if status, _ := fetch(t, "GET", base+"/readyz", "", ""); status == http.StatusOK {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("never ready")
+		}
+		time.Sleep(5 * time.Millisecond) // between two looks
+	}
+	const message = `{"messageId":"1","data":"ada"}`
+	for _, tt := range []struct {
+		path, token string
+		status      int
+		body        string
+	}{
+		{"/echo.shout", appToken, 200, `{"messageId":"1","data":"hello ADA"}`},
+		{"/topic", appToken, 200, "delivered"},
+		{"/echo.shout", "", 401, ""},
+		{"/topic", "guessed", 401, ""},
+		{"/nothing", appToken, 404, ""},
+	} {
+		status, body := fetch(t, "POST", base+tt.path, tt.token, message)
+		if status != tt.status || tt.body != "" && body != tt.body {
+			t.Errorf("%s: got %d %s, want %d %s", tt.path, status, body, tt.status, tt.body)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if want := []string{"start store", "sidecar ready", "start job", "stop job", "stop store"}; !slices.Equal(d.lines, want) {
+		t.Errorf("got %q, want %q", d.lines, want)
+	}
+}
+
+func TestRunNamesEveryWrongVariable(t *testing.T) {
+	err := app.Run(t.Context(), "echo", func(name string) string {
+		return map[string]string{"APP_API_TOKEN": "short"}[name]
+	}, io.Discard, func(context.Context, *app.App, struct {
+		Greeting string `env:"GREETING,required"`
+	},
+	) error {
+		t.Error("wired with a wrong configuration")
+		return nil
+	})
+	for _, name := range []string{"DAPR_API_TOKEN", "APP_API_TOKEN", "GREETING"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is not in: %v", name, err)
+		}
+	}
+}
+
+func fetch(t *testing.T, method, url, token, body string) (status int, text string) {
+	t.Helper()
+	r, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		r.Header.Set("dapr-api-token", token)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, ""
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(data)
+}
