@@ -31,7 +31,8 @@ func (s seats) Release(ctx context.Context, req eventapi.ReleaseRequest) error {
 }
 
 func (s seats) Event(ctx context.Context, id string) (eventapi.Event, error) {
-	return s.w.event().Fetch(ctx, eventapi.FetchRequest{EventID: id, ByAdmin: true})
+	v, err := s.w.event().Fetch(ctx, eventapi.FetchRequest{EventID: id, ByAdmin: true})
+	return v.Event, err
 }
 
 func (s settler) Settle(ctx context.Context, holdID string) (bookingapi.Settlement, error) {

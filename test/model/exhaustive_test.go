@@ -145,9 +145,9 @@ func TestEverySchedule(t *testing.T) {
 		var c choices
 		for {
 			total++
-			if w, err := s.run(&c, most, false); err != nil {
+			if _, err := s.run(&c, most, false); err != nil {
 				c.at = 0
-				w, _ = s.run(&c, most, true)
+				w, _ := s.run(&c, most, true)
 				t.Fatalf("%s: %v\n%s", s.name, err, w.story())
 			}
 			if !c.next() {

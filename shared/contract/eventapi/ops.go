@@ -17,11 +17,11 @@ const App = "event"
 var (
 	// Create makes an event. Repeated with the same EventID it is the same event.
 	// Refusal: event.duplicate.
-	Create = rpc.Op[CreateRequest, Event]{App: App, Method: "event.create", Timeout: 10 * time.Second}
+	Create = rpc.Op[CreateRequest, Versioned]{App: App, Method: "event.create", Timeout: 10 * time.Second}
 
 	// Fetch returns one event. Refusal: event.not_found, for drafts too unless an
 	// admin asks.
-	Fetch = rpc.Op[FetchRequest, Event]{App: App, Method: "event.get", Timeout: 10 * time.Second}
+	Fetch = rpc.Op[FetchRequest, Versioned]{App: App, Method: "event.get", Timeout: 10 * time.Second}
 
 	// List returns a page of the events that match, drafts only to admins.
 	List = rpc.Op[ListRequest, contract.Page[Event]]{App: App, Method: "event.list", Timeout: 10 * time.Second}

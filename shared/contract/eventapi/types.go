@@ -1,6 +1,10 @@
 package eventapi
 
-import "boxoffice/shared/contract"
+import (
+	"fmt"
+
+	"boxoffice/shared/contract"
+)
 
 // Statuses of an event.
 const (
@@ -39,10 +43,16 @@ type Event struct {
 	Version                 int64          `json:"version"` // counts changes of the definition, not sales
 	CreatedAt               contract.Time  `json:"createdAt"`
 	UpdatedAt               contract.Time  `json:"updatedAt"`
-
-	// SeatsVersion counts moves of seats; with Version it makes the ETag.
-	SeatsVersion int64 `json:"seatsVersion"`
 }
+
+// Versioned is an event with all that changes when it does.
+type Versioned struct {
+	Event        Event `json:"event"`
+	SeatsVersion int64 `json:"seatsVersion"` // counts moves of seats, and never goes back
+}
+
+// ETag is the event's, in quotes.
+func (v Versioned) ETag() string { return fmt.Sprintf(`"%d-%d"`, v.Event.Version, v.SeatsVersion) }
 
 // Definition is what an admin says about a new event. What is absent gets its
 // default.

@@ -15,9 +15,9 @@ import (
 // Update changes the definition or the status of an event. Refusals:
 // event.not_found, event.version_conflict, event.cancelled, event.duplicate,
 // event.capacity_below_committed, event.has_bookings.
-func (s *Service) Update(ctx context.Context, req eventapi.UpdateRequest) (eventapi.Event, error) {
+func (s *Service) Update(ctx context.Context, req eventapi.UpdateRequest) (eventapi.Versioned, error) {
 	if req.Changes == (eventapi.Changes{}) {
-		return eventapi.Event{}, apperr.New(apperr.Invalid, "", "There is nothing to change.")
+		return eventapi.Versioned{}, apperr.New(apperr.Invalid, "", "There is nothing to change.")
 	}
 	e, err := s.change(ctx, req.EventID, eventapi.FactUpdated, func(e *Event, now time.Time) (bool, error) {
 		if req.Version != 0 && req.Version != e.Version {
@@ -25,19 +25,19 @@ func (s *Service) Update(ctx context.Context, req eventapi.UpdateRequest) (event
 		}
 		return true, e.apply(req.Changes, now)
 	})
-	return e.Public(), err
+	return e.versioned(), err
 }
 
 // Cancel cancels an event, for ever; its live bookings follow. Repeated it
 // changes nothing. Refusal: event.not_found.
-func (s *Service) Cancel(ctx context.Context, req eventapi.FetchRequest) (eventapi.Event, error) {
+func (s *Service) Cancel(ctx context.Context, req eventapi.FetchRequest) (eventapi.Versioned, error) {
 	e, err := s.change(ctx, req.EventID, eventapi.FactCancelled, func(e *Event, _ time.Time) (bool, error) {
 		if e.Status == Cancelled {
 			return false, nil
 		}
 		return true, e.become(Cancelled)
 	})
-	return e.Public(), err
+	return e.versioned(), err
 }
 
 // Delete removes an event that has no live bookings. Refusals: event.not_found,

@@ -12,7 +12,7 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-func (f *fixture) create(id string, change func(*eventapi.Definition)) (eventapi.Event, error) {
+func (f *fixture) create(id string, change func(*eventapi.Definition)) (eventapi.Versioned, error) {
 	return f.Create(f.t.Context(), eventapi.CreateRequest{EventID: id, OrganizerID: "admin", Event: f.define(change)})
 }
 
@@ -20,11 +20,11 @@ func TestCreateFillsInDefaults(t *testing.T) {
 	f := newFixture(t)
 	got, err := f.create("gala", nil)
 	f.is("create", err, nil)
-	want := eventapi.Event{
+	want := eventapi.Versioned{SeatsVersion: 1, Event: eventapi.Event{
 		ID: "gala", Name: "Gala", StartsAt: contract.At(f.now.Add(48 * time.Hour)), EndsAt: contract.At(f.now.Add(50 * time.Hour)),
 		Timezone: "UTC", Capacity: 10, Available: 10, Price: contract.Money{Currency: "EUR"}, Status: "published",
-		OrganizerID: "admin", Version: 1, SeatsVersion: 1, CreatedAt: contract.At(f.now), UpdatedAt: contract.At(f.now),
-	}
+		OrganizerID: "admin", Version: 1, CreatedAt: contract.At(f.now), UpdatedAt: contract.At(f.now),
+	}}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -108,30 +108,32 @@ func TestUpdate(t *testing.T) {
 		version int64
 		want    error
 		fields  []string
-		check   func(e eventapi.Event) bool
+		check   func(e eventapi.Versioned) bool
 	}{
 		{name: "a name", changes: eventapi.Changes{Name: contract.Set("New")}, version: 1,
-			check: func(e eventapi.Event) bool { return e.Name == "New" && e.Version == 2 && e.SeatsVersion == 3 }},
+			check: func(e eventapi.Versioned) bool {
+				return e.Event.Name == "New" && e.Event.Version == 2 && e.SeatsVersion == 3
+			}},
 		{name: "another version", changes: eventapi.Changes{Name: contract.Set("New")}, version: 2, want: event.ErrVersionConflict},
 		{name: "nothing", want: apperr.New(apperr.Invalid, "", "")},
 		{name: "clear what can be", changes: eventapi.Changes{
 			Description: contract.Clear[string](), Category: contract.Clear[string](), Venue: contract.Clear[string](),
 			MaxPerUser: contract.Clear[int64](), SalesStartAt: contract.Clear[contract.Time](), SalesEndAt: contract.Clear[contract.Time](),
-		}, check: func(e eventapi.Event) bool {
-			return e.Description == nil && e.Category == nil && e.Venue == nil && e.MaxPerUser == nil && e.SalesStartAt == nil && e.SalesEndAt == nil
+		}, check: func(e eventapi.Versioned) bool {
+			return e.Event.Description == nil && e.Event.Category == nil && e.Event.Venue == nil && e.Event.MaxPerUser == nil && e.Event.SalesStartAt == nil && e.Event.SalesEndAt == nil
 		}},
 		{name: "clear what cannot be", changes: eventapi.Changes{
 			Name: contract.Clear[string](), StartsAt: contract.Clear[contract.Time](), Capacity: contract.Clear[int64](),
 			CancellationCutoffHours: contract.Clear[int64](),
 		}, fields: []string{"cancellationCutoffHours:null", "capacity:null", "name:null", "startsAt:null"}},
 		{name: "capacity to what is taken", changes: eventapi.Changes{Capacity: contract.Set(int64(2))},
-			check: func(e eventapi.Event) bool { return e.Capacity == 2 && e.Available == 0 }},
+			check: func(e eventapi.Versioned) bool { return e.Event.Capacity == 2 && e.Event.Available == 0 }},
 		{name: "capacity below", changes: eventapi.Changes{Capacity: contract.Set(int64(1))}, want: event.ErrCapacityCommitted},
 		{name: "back to draft with bookings", changes: eventapi.Changes{Status: contract.Set("draft")}, want: event.ErrHasBookings},
 		{name: "back to draft without", before: func(f *fixture) { f.release("a_1_x", "u1", 2) }, changes: eventapi.Changes{Status: contract.Set("draft")},
-			check: func(e eventapi.Event) bool { return e.Status == "draft" }},
+			check: func(e eventapi.Versioned) bool { return e.Event.Status == "draft" }},
 		{name: "the status that it has", changes: eventapi.Changes{Status: contract.Set("published")},
-			check: func(e eventapi.Event) bool { return e.Status == "published" }},
+			check: func(e eventapi.Versioned) bool { return e.Event.Status == "published" }},
 		{name: "cancel by the back door", changes: eventapi.Changes{Status: contract.Set("cancelled")}, fields: []string{"status:invalid"}},
 		{name: "a cancelled one", before: func(f *fixture) {
 			_, err := f.Cancel(f.t.Context(), eventapi.FetchRequest{EventID: "gala"})
@@ -181,7 +183,7 @@ func TestCancelAndDelete(t *testing.T) {
 	f.is("delete with bookings", err, event.ErrHasBookings)
 	for range 2 {
 		got, err := f.Cancel(t.Context(), ask)
-		if err != nil || got.Status != "cancelled" || got.Version != 2 {
+		if err != nil || got.Event.Status != "cancelled" || got.Event.Version != 2 {
 			t.Errorf("cancel: got %+v, %v", got, err)
 		}
 	}
@@ -242,7 +244,7 @@ func TestList(t *testing.T) {
 			d.StartsAt, d.EndsAt = contract.At(f.now.Add(time.Duration(50-i)*time.Hour)), contract.At(f.now.Add(100*time.Hour))
 		})
 		f.is("create", err, nil)
-		want = append([]string{e.ID}, want...)
+		want = append([]string{e.Event.ID}, want...)
 	}
 	req := eventapi.ListRequest{PageRequest: contract.PageRequest{Limit: 2}}
 	var got []string

@@ -152,8 +152,12 @@ func (e Event) Public() eventapi.Event {
 		CancellationCutoffHours: e.CancellationCutoffHours,
 		Status:                  string(e.Status), OrganizerID: e.OrganizerID, Version: e.Version,
 		CreatedAt: contract.At(e.CreatedAt), UpdatedAt: contract.At(e.UpdatedAt),
-		SeatsVersion: e.Seats.Version,
 	}
+}
+
+// versioned is Public with the seats' version.
+func (e Event) versioned() eventapi.Versioned {
+	return eventapi.Versioned{Event: e.Public(), SeatsVersion: e.Seats.Version}
 }
 
 func text(s string) *string {

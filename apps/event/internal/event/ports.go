@@ -8,7 +8,8 @@ import (
 )
 
 // Events keeps events, one document each with its outbox in it. Every method is
-// one conditional operation on one document, or a read.
+// one conditional operation on one document, or a read. A deleted event may be
+// dropped when all of its outbox is sent.
 type Events interface {
 	// InsertEvent stores a new event and its fact. It returns ErrExists when the id
 	// is taken, ErrNameTaken when another event has its Identity.

@@ -55,16 +55,16 @@ func (s *Service) now() time.Time { return instant(s.clock.Now()) }
 
 // Create makes an event; see eventapi.Create. Repeated with the same id and
 // request it answers the event as it is now.
-func (s *Service) Create(ctx context.Context, req eventapi.CreateRequest) (eventapi.Event, error) {
+func (s *Service) Create(ctx context.Context, req eventapi.CreateRequest) (eventapi.Versioned, error) {
 	now := s.now()
 	e, err := newEvent(req, now)
 	if err != nil {
-		return eventapi.Event{}, err
+		return eventapi.Versioned{}, err
 	}
 	defer s.locks.Lock(ctx, "event_create:"+e.OrganizerID)()
 	fact, err := s.fact(eventapi.FactCreated, e)
 	if err != nil {
-		return eventapi.Event{}, err
+		return eventapi.Versioned{}, err
 	}
 	err = s.events.InsertEvent(ctx, e, fact)
 	switch {
@@ -75,35 +75,35 @@ func (s *Service) Create(ctx context.Context, req eventapi.CreateRequest) (event
 		if again, found := s.repeated(ctx, e); found == nil {
 			return again, nil
 		}
-		return eventapi.Event{}, ErrDuplicate
+		return eventapi.Versioned{}, ErrDuplicate
 	case err != nil:
-		return eventapi.Event{}, fmt.Errorf("create event: %w", err)
+		return eventapi.Versioned{}, fmt.Errorf("create event: %w", err)
 	}
-	return e.Public(), nil
+	return e.versioned(), nil
 }
 
 // repeated answers a create whose id is taken: by itself, tried before, or by
 // another event, which no caller may learn more of.
-func (s *Service) repeated(ctx context.Context, e Event) (eventapi.Event, error) {
+func (s *Service) repeated(ctx context.Context, e Event) (eventapi.Versioned, error) {
 	there, err := s.events.Event(ctx, e.ID)
 	switch {
 	case errors.Is(err, ErrNoEvent):
-		return eventapi.Event{}, ErrDuplicate
+		return eventapi.Versioned{}, ErrDuplicate
 	case err != nil:
-		return eventapi.Event{}, fmt.Errorf("create event %s again: %w", e.ID, err)
+		return eventapi.Versioned{}, fmt.Errorf("create event %s again: %w", e.ID, err)
 	case there.Identity() != e.Identity():
-		return eventapi.Event{}, apperr.InvalidFields(apperr.Field{Field: "eventId", Code: "taken", Message: "is another event's"})
+		return eventapi.Versioned{}, apperr.InvalidFields(apperr.Field{Field: "eventId", Code: "taken", Message: "is another event's"})
 	}
-	return there.Public(), nil
+	return there.versioned(), nil
 }
 
 // Fetch returns an event; see eventapi.Fetch.
-func (s *Service) Fetch(ctx context.Context, req eventapi.FetchRequest) (eventapi.Event, error) {
+func (s *Service) Fetch(ctx context.Context, req eventapi.FetchRequest) (eventapi.Versioned, error) {
 	e, err := s.visible(ctx, req)
 	if err != nil {
-		return eventapi.Event{}, err
+		return eventapi.Versioned{}, err
 	}
-	return e.Public(), nil
+	return e.versioned(), nil
 }
 
 // FetchAvailability returns how many seats there are; see
