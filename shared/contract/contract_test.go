@@ -18,6 +18,13 @@ func TestTimeOnTheWire(t *testing.T) {
 	}
 }
 
+func TestETag(t *testing.T) {
+	v := eventapi.Versioned{Event: eventapi.Event{Version: 3}, SeatsVersion: 17}
+	if got, want := v.ETag(), `"3-17"`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // A change has three answers to each field: leave it, clear it, set it.
 func TestChangesOnTheWire(t *testing.T) {
 	for body, want := range map[string]eventapi.Changes{

@@ -26,6 +26,8 @@ type Subject struct {
 	// Facts returns what is in the outboxes, by event and then in the order of
 	// writing.
 	Facts func(t *testing.T) []event.Fact
+	// Publish says of all facts that they were published.
+	Publish func(t *testing.T)
 }
 
 // Conform holds a store against what the ports promise. open returns an empty one

@@ -198,8 +198,8 @@ func compare(sort event.Sort, a, b event.Position) int {
 
 // MarkedEvents implements event.Catalogue.
 func (s *Store) MarkedEvents(ctx context.Context, before time.Time, limit int) ([]string, error) {
-	return s.ids(ctx, "events.marked", limit, func(e event.Event) bool {
-		for _, mark := range e.Seats.Marks {
+	return s.ids(ctx, "events.marked", limit, func(d document) bool {
+		for _, mark := range d.Seats.Marks {
 			if mark.MovedAt.Before(before) {
 				return true
 			}
@@ -210,23 +210,24 @@ func (s *Store) MarkedEvents(ctx context.Context, before time.Time, limit int) (
 
 // UnfinishedCancellations implements event.Catalogue.
 func (s *Store) UnfinishedCancellations(ctx context.Context, limit int) ([]string, error) {
-	return s.ids(ctx, "events.cancelled", limit, func(e event.Event) bool {
-		return e.Status == event.Cancelled && e.Seats.Committed() > 0
+	return s.ids(ctx, "events.cancelled", limit, func(d document) bool {
+		unsent := slices.ContainsFunc(d.outbox, func(r Record) bool { return !r.Sent })
+		return d.Status == event.Cancelled && d.Seats.Committed() > 0 && !unsent
 	})
 }
 
 // EndedUnsold implements event.Catalogue.
 func (s *Store) EndedUnsold(ctx context.Context, before time.Time, limit int) ([]string, error) {
-	return s.ids(ctx, "events.ended", limit, func(e event.Event) bool {
-		return e.Status != event.Deleted && e.EndsAt.Before(before) && !e.Seats.EverSold
+	return s.ids(ctx, "events.ended", limit, func(d document) bool {
+		return d.Status != event.Deleted && d.EndsAt.Before(before) && !d.Seats.EverSold
 	})
 }
 
-func (s *Store) ids(ctx context.Context, op string, limit int, match func(event.Event) bool) ([]string, error) {
+func (s *Store) ids(ctx context.Context, op string, limit int, match func(document) bool) ([]string, error) {
 	var found []event.Event
 	err := s.do(ctx, op, func() error {
 		for _, d := range s.events {
-			if match(d.Event) {
+			if match(d) {
 				found = append(found, d.Event)
 			}
 		}

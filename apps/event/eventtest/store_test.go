@@ -10,6 +10,14 @@ import (
 func TestStoreConforms(t *testing.T) {
 	eventtest.Conform(t, func(*testing.T) eventtest.Subject {
 		s := eventtest.NewStore()
-		return eventtest.Subject{Ports: s, Facts: func(*testing.T) []event.Fact { return s.Unsent() }}
+		return eventtest.Subject{
+			Ports: s,
+			Facts: func(*testing.T) []event.Fact { return s.Unsent() },
+			Publish: func(*testing.T) {
+				for _, f := range s.Unsent() {
+					s.MarkSent(f.Subject, f.ID)
+				}
+			},
+		}
 	})
 }

@@ -35,7 +35,8 @@ type Catalogue interface {
 	// at most limit.
 	MarkedEvents(ctx context.Context, before time.Time, limit int) ([]string, error)
 	// UnfinishedCancellations returns ids of cancelled events with seats held or
-	// sold, those first whose seats' version is lowest, at most limit.
+	// sold whose facts have all been published, those first whose seats' version is
+	// lowest, at most limit.
 	UnfinishedCancellations(ctx context.Context, limit int) ([]string, error)
 	// EndedUnsold returns ids of events that ended before a time and were never
 	// sold, at most limit.

@@ -97,7 +97,8 @@ func (s *Service) sweepLimits(ctx context.Context) error {
 
 // sweepCancellations says again that an event is cancelled while bookings of it
 // are live: one may have been made when the fact was on its way. Each time it is
-// a fact of its own, since brokers drop what they saw a moment ago.
+// a fact of its own, since brokers drop what they saw a moment ago; and it is not
+// said while what was said before waits to be published.
 func (s *Service) sweepCancellations(ctx context.Context) error {
 	ids, err := s.catalogue.UnfinishedCancellations(ctx, sweepBatch)
 	if err != nil {
