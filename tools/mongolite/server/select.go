@@ -45,10 +45,7 @@ func (sel selection) open(r *storage.Reader, check func() error) (*found, *plan.
 	if err != nil {
 		return nil, nil, err
 	}
-	scan, err := r.Scan(p.Index, slices.Clone(p.Ranges), p.Reverse)
-	if err != nil {
-		return nil, nil, err
-	}
+	scan := r.Scan(p.Index, slices.Clone(p.Ranges), p.Reverse)
 	return &found{scan: scan, filter: sel.filter, all: len(sel.filter.Source()) == 0, check: check}, p, nil
 }
 

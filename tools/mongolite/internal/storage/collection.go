@@ -328,10 +328,7 @@ func (ix *Index) entryKey(e entry, key []byte) []byte {
 // fill puts every document of the collection into new indexes.
 func (tx *Tx) fill(added []*Index) error {
 	tx.Reader = Reader{tx.c, tx.st, tx.c.store.db}
-	scan, err := tx.Scan(tx.st.indexes[0], []Range{{}}, false)
-	if err != nil {
-		return err
-	}
+	scan := tx.Scan(tx.st.indexes[0], []Range{{}}, false)
 	defer scan.Close()
 	for scan.Next() {
 		var doc bson.D

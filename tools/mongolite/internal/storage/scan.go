@@ -12,12 +12,18 @@ import (
 // in the encoding of the index's columns. A nil Hi has no end.
 type Range struct{ Lo, Hi []byte }
 
+// point tells whether the range of a one-column index is that of one value.
+func (r Range) point() bool {
+	n := len(r.Lo)
+	return len(r.Hi) == n+1 && r.Hi[n] == 0xFF && bytes.Equal(r.Lo, r.Hi[:n])
+}
+
 // Scan walks ranges of an index and yields their documents.
 type Scan struct {
 	r       *Reader
 	ix      *Index
-	it      *pebble.Iterator
-	ranges  []Range // still to walk
+	it      *pebble.Iterator // nil until a range is walked
+	ranges  []Range          // still to walk
 	reverse bool
 	open    bool // it stands in a range
 	seen    map[string]struct{}
@@ -32,16 +38,12 @@ type Scan struct {
 // Scan walks ranges, which are sorted and do not overlap, of ix; of the index
 // of _id it walks the documents themselves. A document that a multikey index
 // holds at several keys is yielded at the first one met.
-func (r *Reader) Scan(ix *Index, ranges []Range, reverse bool) (*Scan, error) {
-	it, err := r.r.NewIter(nil)
-	if err != nil {
-		return nil, err
-	}
-	s := &Scan{r: r, ix: ix, it: it, ranges: ranges, reverse: reverse}
+func (r *Reader) Scan(ix *Index, ranges []Range, reverse bool) *Scan {
+	s := &Scan{r: r, ix: ix, ranges: ranges, reverse: reverse}
 	if ix.Multikey {
 		s.seen = map[string]struct{}{}
 	}
-	return s, nil
+	return s
 }
 
 // Next moves to the next document; false at the end or an error.
@@ -49,8 +51,10 @@ func (s *Scan) Next() bool {
 	for s.err == nil && s.step() {
 		s.KeysExamined++
 		if s.ix.IsID() {
-			s.key, s.raw = s.it.Key()[5:], s.it.Value()
 			s.DocsExamined++
+			if s.open {
+				s.key, s.raw = s.it.Key()[5:], s.it.Value()
+			}
 			return true
 		}
 		key := bytes.Clone(s.it.Value())
@@ -70,13 +74,16 @@ func (s *Scan) Next() bool {
 	return false
 }
 
-// step moves the iterator to the next entry in any range.
+// step moves to the next entry in any range: with the iterator, or, for one
+// document by its _id, with a look-up, which asks the filters of the files and
+// not their indexes.
 func (s *Scan) step() bool {
 	if s.open {
 		if s.reverse && s.it.Prev() || !s.reverse && s.it.Next() {
 			return true
 		}
 		s.open = false
+		s.err = s.it.Error()
 	}
 	for s.err == nil && len(s.ranges) > 0 {
 		var next Range
@@ -85,17 +92,34 @@ func (s *Scan) step() bool {
 		} else {
 			next, s.ranges = s.ranges[0], s.ranges[1:]
 		}
-		s.it.SetBounds(s.bounds(next))
-		if s.reverse && s.it.Last() || !s.reverse && s.it.First() {
-			s.open = true
+		if s.ix.IsID() && next.point() {
+			s.key = next.Lo
+			if s.raw, s.err = s.r.Find(s.key); s.raw != nil {
+				return true
+			}
+			continue
+		}
+		if s.enter(next); s.open {
 			return true
 		}
-		s.err = s.it.Error()
-	}
-	if s.err == nil {
-		s.err = s.it.Error()
 	}
 	return false
+}
+
+// enter puts the iterator on the first entry of a range, if it has one.
+func (s *Scan) enter(r Range) {
+	lo, hi := s.bounds(r)
+	if s.it == nil {
+		if s.it, s.err = s.r.r.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi}); s.err != nil {
+			return
+		}
+	} else {
+		s.it.SetBounds(lo, hi)
+	}
+	s.open = s.reverse && s.it.Last() || !s.reverse && s.it.First()
+	if !s.open {
+		s.err = s.it.Error()
+	}
 }
 
 func (s *Scan) bounds(r Range) (lo, hi []byte) {
@@ -120,4 +144,9 @@ func (s *Scan) Raw() bson.Raw { return s.raw }
 func (s *Scan) Err() error { return s.err }
 
 // Close releases the iterator.
-func (s *Scan) Close() error { return s.it.Close() }
+func (s *Scan) Close() error {
+	if s.it == nil {
+		return nil
+	}
+	return s.it.Close()
+}

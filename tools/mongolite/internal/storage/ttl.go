@@ -51,10 +51,7 @@ func (tx *Tx) expire(name string, now time.Time) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		scan, err := tx.Scan(ix, []Range{span}, false)
-		if err != nil {
-			return 0, err
-		}
+		scan := tx.Scan(ix, []Range{span}, false)
 		n := 0
 		for n < expireAtOnce && scan.Next() {
 			var doc bson.D
