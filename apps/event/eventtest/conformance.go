@@ -54,7 +54,7 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 	}
 }
 
-// Day0 is when the events of the suite are made.
+// day0 is when the events of the suite are made.
 var day0 = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
 // Full is an event with every field set, of capacity 10.
@@ -103,7 +103,7 @@ func read(t *testing.T, s Subject, id string) event.Event {
 	return e
 }
 
-// Same compares events; a store may answer an empty map for none.
+// same compares events; a store may answer an empty map for none.
 func same(t *testing.T, got, want event.Event) {
 	t.Helper()
 	for _, e := range []*event.Event{&got, &want} {

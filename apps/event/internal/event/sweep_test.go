@@ -60,7 +60,7 @@ func TestSweepAsksAboutHoldsNobodyHeardOf(t *testing.T) {
 	f.state("dead after all", "heard_1_x", event.Released)
 }
 
-// stop makes the service fail from an operation on, as a crash would.
+// stopAt makes a service that fails from an operation on, as a crash would.
 func (f *fixture) stopAt(op string) *event.Service {
 	gone := errors.New("crashed")
 	stopped := false
