@@ -1,0 +1,165 @@
+// Package wiring_test holds the YAML of components/ and dapr/ against itself:
+// what Dapr passes over in silence is an error here.
+package wiring_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/shared/contract/eventapi"
+)
+
+type component struct {
+	Kind     string
+	Metadata struct{ Name string }
+	Scopes   []string
+	Spec     struct{ Type string }
+}
+
+type resiliency struct {
+	Spec struct {
+		Policies struct {
+			Timeouts map[string]string
+			Retries  map[string]struct {
+				MaxRetries *int `yaml:"maxRetries"`
+			}
+			CircuitBreakers map[string]struct{ Trip string } `yaml:"circuitBreakers"`
+		}
+		Targets struct {
+			Apps       map[string]map[string]string
+			Components map[string]struct{ Outbound, Inbound map[string]string }
+		}
+	}
+}
+
+func read[T any](t *testing.T, path string) T {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v T
+	if err := yaml.Unmarshal(data, &v); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return v
+}
+
+func policies(t *testing.T) resiliency {
+	t.Helper()
+	return read[resiliency](t, "../../dapr/resiliency.yaml")
+}
+
+func components(t *testing.T) map[string]component {
+	t.Helper()
+	files, err := filepath.Glob("../../components/*/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no components: %v", err)
+	}
+	found := map[string]component{}
+	for _, f := range files {
+		found[f] = read[component](t, f)
+	}
+	return found
+}
+
+func TestEveryComponentHasScopesAndPolicies(t *testing.T) {
+	targets := policies(t).Spec.Targets.Components
+	names := map[string]bool{}
+	for file, c := range components(t) {
+		names[c.Metadata.Name] = true
+		if c.Kind != "Component" || c.Spec.Type == "" {
+			t.Errorf("%s is no component", file)
+		}
+		if len(c.Scopes) == 0 {
+			t.Errorf("%s may be loaded by any app", file)
+		}
+		if _, ok := targets[c.Metadata.Name]; !ok {
+			t.Errorf("%s: the policies do not name %s, so Dapr retries without a bound", file, c.Metadata.Name)
+		}
+	}
+	for name := range targets {
+		if !names[name] {
+			t.Errorf("the policies name %s, which is no component", name)
+		}
+	}
+}
+
+func TestEveryAppHasPolicies(t *testing.T) {
+	run := read[struct {
+		Apps []struct {
+			ID string `yaml:"appID"`
+		}
+	}](t, "../../dapr/dapr.yaml")
+	apps := policies(t).Spec.Targets.Apps
+	for _, a := range run.Apps {
+		for _, kind := range []string{"timeout", "retry", "circuitBreaker"} {
+			if apps[a.ID][kind] == "" {
+				t.Errorf("%s has no %s", a.ID, kind)
+			}
+		}
+	}
+}
+
+func TestPoliciesThatAreNamedExistAndAreBounded(t *testing.T) {
+	spec := policies(t).Spec
+	check := func(who string, names map[string]string) {
+		for kind, name := range names {
+			var ok bool
+			switch kind {
+			case "timeout":
+				_, ok = spec.Policies.Timeouts[name]
+			case "retry":
+				_, ok = spec.Policies.Retries[name]
+			case "circuitBreaker":
+				_, ok = spec.Policies.CircuitBreakers[name]
+			}
+			if !ok {
+				t.Errorf("%s: there is no %s %q", who, kind, name)
+			}
+		}
+	}
+	for app, names := range spec.Targets.Apps {
+		check(app, names)
+	}
+	for name, c := range spec.Targets.Components {
+		check(name, c.Outbound)
+		check(name, c.Inbound)
+	}
+	for name, r := range spec.Policies.Retries {
+		if r.MaxRetries == nil || *r.MaxRetries < 0 || *r.MaxRetries > 2 {
+			t.Errorf("retry %s has no bound", name)
+		}
+	}
+	for name, b := range spec.Policies.CircuitBreakers {
+		if b.Trip == "" {
+			t.Errorf("circuit breaker %s trips after a run of failures", name)
+		}
+	}
+}
+
+// A caller gives up before its sidecar does, else the breaker counts the call as
+// one that was cancelled.
+func TestSidecarsWaitLongerThanCallers(t *testing.T) {
+	spec := policies(t).Spec
+	for app, deadlines := range map[string][]time.Duration{
+		authapi.App: {authapi.Register.Timeout, authapi.LogIn.Timeout, authapi.Refresh.Timeout, authapi.LogOut.Timeout, authapi.CheckSession.Timeout, authapi.FetchKeys.Timeout},
+		"event":     {eventapi.Create.Timeout, eventapi.Fetch.Timeout, eventapi.List.Timeout, eventapi.Reserve.Timeout, eventapi.Release.Timeout},
+		"booking":   {bookingapi.Create.Timeout, bookingapi.Confirm.Timeout, bookingapi.Cancel.Timeout, bookingapi.Settle.Timeout},
+	} {
+		patience, err := time.ParseDuration(spec.Policies.Timeouts[spec.Targets.Apps[app]["timeout"]])
+		if err != nil {
+			t.Fatalf("%s: %v", app, err)
+		}
+		if longest := slices.Max(deadlines); longest <= 0 || patience <= longest {
+			t.Errorf("%s: the sidecar waits %s, its callers %s", app, patience, longest)
+		}
+	}
+}
