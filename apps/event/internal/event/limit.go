@@ -12,8 +12,9 @@ import (
 // LimitKey names whose tickets of what are limited.
 type LimitKey struct{ EventID, UserID string }
 
-// String is the id of the document.
-func (k LimitKey) String() string { return k.EventID + "_" + k.UserID }
+// String is the id of the document. What stands between is in no id, so no two
+// keys share a document.
+func (k LimitKey) String() string { return k.EventID + ":" + k.UserID }
 
 // Limit is what a user holds of a limited event: Used is the sum of By, which
 // has an entry for each hold.
