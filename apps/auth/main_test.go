@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -211,6 +212,48 @@ func TestProgram(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("registrations race for an address", func(t *testing.T) {
+		reasons := together(20, func(i int) error {
+			_, err := rpc.Call(t.Context(), p.Client, authapi.Register, authapi.RegisterRequest{
+				UserID: fmt.Sprint("racer", i), Email: "race@example.com", Password: "correct horse battery", Name: "Racer", Device: device,
+			})
+			return err
+		})
+		if reasons["none"] != 1 || reasons[authapi.ReasonEmailTaken] != 19 {
+			t.Errorf("got %v", reasons)
+		}
+	})
+	t.Run("parallel guesses", func(t *testing.T) {
+		reasons := together(200, func(int) error {
+			_, err := rpc.Call(t.Context(), p.Client, authapi.LogIn, authapi.LogInRequest{
+				Email: "race@example.com", Password: "wrong password", Device: authapi.Device{Address: "198.51.100.1"},
+			})
+			return err
+		})
+		// On a busy machine Redis may be given up for a second, and then the
+		// process counts to five by itself.
+		looked := reasons[authapi.ReasonInvalidCredentials]
+		if looked < 5 || looked > 10 || looked+reasons[authapi.ReasonLocked] != 200 {
+			t.Errorf("got %v", reasons)
+		}
+	})
+	t.Run("parallel log-ins", func(t *testing.T) {
+		tokens := make([]authapi.Tokens, 9)
+		reasons := together(len(tokens), func(i int) error {
+			login, err := rpc.Call(t.Context(), p.Client, authapi.LogIn, authapi.LogInRequest{
+				Email: "race@example.com", Password: "correct horse battery", Device: device,
+			})
+			tokens[i] = login.Tokens
+			return err
+		})
+		if reasons["none"] != len(tokens) {
+			t.Fatalf("got %v", reasons)
+		}
+		for _, tk := range tokens {
+			c := p.claims(t, tk.AccessToken)
+			call(t, p, authapi.CheckSession, authapi.CheckSessionRequest{UserID: c.Subject, SessionID: c.SessionID})
+		}
+	})
 	t.Run("the first admin", func(t *testing.T) {
 		login := call(t, p, authapi.LogIn, authapi.LogInRequest{Email: boss, Password: secret, Device: device})
 		if login.User.Role != authapi.RoleAdmin {
@@ -233,6 +276,26 @@ func TestProgram(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// together runs fn so many times at once and counts the reasons of its errors.
+func together(n int, fn func(i int) error) map[string]int {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	reasons := map[string]int{}
+	for i := range n {
+		wg.Go(func() {
+			reason := "none"
+			if err := fn(i); err != nil {
+				reason = apperr.From(err).Reason
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			reasons[reason]++
+		})
+	}
+	wg.Wait()
+	return reasons
 }
 
 // fiftyRefreshes refreshes at once and returns the one answer.
