@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -95,6 +96,12 @@ func TestDiskFull(t *testing.T) {
 		{"manifest write", true, func(q *quotaFS) { q.fault = on("write", "MANIFEST") }},
 		{"manifest sync", true, func(q *quotaFS) { q.fault = on("sync", "MANIFEST") }},
 		{"folder sync", true, func(q *quotaFS) { q.fault = on("sync", "/") }},
+		// The disk has room again at once, and the store must not write on
+		// behind the gap.
+		{"log write once", true, func(q *quotaFS) { q.fault = once(on("write", ".log")) }},
+		{"log create once", true, func(q *quotaFS) { q.fault = once(on("create", ".log")) }},
+		{"manifest write once", true, func(q *quotaFS) { q.fault = once(on("write", "MANIFEST")) }},
+		{"folder sync once", true, func(q *quotaFS) { q.fault = once(on("sync", "/")) }},
 		{"table create", false, func(q *quotaFS) { q.fault = on("create", ".sst") }},
 		{"table write", false, func(q *quotaFS) { q.fault = on("write", ".sst") }},
 		{"table sync", false, func(q *quotaFS) { q.fault = on("sync", ".sst") }},
@@ -180,7 +187,11 @@ func TestDiskFull(t *testing.T) {
 			if disk.refused() == 0 {
 				t.Error("the fault was not met")
 			}
+			before := disk.contents(t, "data")
 			closeServer(t, s)
+			if fault.lasting && !maps.Equal(before, disk.contents(t, "data")) {
+				t.Error("the folder was written to behind the failure, which may leave gaps in it")
+			}
 
 			disk.set(func(q *quotaFS) { q.fault, q.free = nil, 1<<40 })
 			again := serve(t, cfg)

@@ -120,7 +120,12 @@ func start(t *testing.T, listen, dir string) *process {
 	if listen == "" {
 		listen = "127.0.0.1:0"
 	}
-	cmd := exec.Command(commandPath(t), "--listen", listen, "--data", dir, "--cache-mib", "32", "--test-commands")
+	return startCommand(t, exec.Command(commandPath(t), "--listen", listen, "--data", dir, "--cache-mib", "32", "--test-commands"))
+}
+
+// startCommand runs the command until it is ready.
+func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
 	p, stdout := launch(t, cmd)
 	ready := make(chan string, 1)
 	go func() {

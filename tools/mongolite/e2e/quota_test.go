@@ -1,9 +1,11 @@
 package e2e_test
 
 import (
+	"io"
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -104,6 +106,23 @@ func (q *quotaFS) Remove(name string) error {
 	return nil
 }
 
+// contents returns the files of a folder.
+func (q *quotaFS) contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	names, err := q.List(dir)
+	must(t, err)
+	files := map[string]string{}
+	for _, name := range names {
+		f, err := q.FS.Open(q.PathJoin(dir, name))
+		must(t, err)
+		b, err := io.ReadAll(f)
+		must(t, err)
+		must(t, f.Close())
+		files[name] = string(b)
+	}
+	return files
+}
+
 type quotaFile struct {
 	vfs.File
 	q    *quotaFS
@@ -137,4 +156,16 @@ func (f *quotaFile) SyncTo(n int64) (full bool, err error) {
 // on returns a fault of one operation on the files whose name has a part.
 func on(op, part string) func(string, string) bool {
 	return func(o, name string) bool { return o == op && strings.Contains(name, part) }
+}
+
+// once returns a fault that strikes the first time only.
+func once(fault func(string, string) bool) func(string, string) bool {
+	struck := false
+	return func(op, name string) bool {
+		if struck || !fault(op, name) {
+			return false
+		}
+		struck = true
+		return true
+	}
 }

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -189,4 +190,42 @@ func TestStartFailsInProcess(t *testing.T) {
 	if again.Addr() != s.Addr() {
 		t.Errorf("got %s, want %s", again.Addr(), s.Addr())
 	}
+}
+
+// TestCommandThatCannotWrite lets the command reach the largest file that it
+// may write, which is its full disk: it says so and exits with 1, and the next
+// start has all that was acknowledged.
+func TestCommandThatCannotWrite(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command("sh", "-c", `ulimit -f 2048 && exec "$0" "$@"`, commandPath(t), "--listen", "127.0.0.1:0", "--data", dir)
+	p := startCommand(t, cmd)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	coll := connect(t, p.addr, options.Client().SetRetryWrites(false)).Database("limit").Collection("docs")
+	var mu sync.Mutex
+	acked := map[int64]bool{}
+	var next atomic.Int64
+	parallel(4, func(int) {
+		for {
+			id := next.Add(1)
+			_, err := coll.InsertOne(ctx, bson.D{{"_id", id}, {"pad", strings.Repeat("x", 5000)}})
+			if errors.Is(err, context.DeadlineExceeded) {
+				t.Error("a write hangs, or none fails")
+			}
+			if err != nil {
+				cancel() // the others need not look for a server that is gone
+				return
+			}
+			mu.Lock()
+			acked[id] = true
+			mu.Unlock()
+		}
+	})
+	if code, said := p.wait(t), p.stderr.String(); code != 1 || !strings.HasPrefix(said, "mongolite: ") || !strings.Contains(said, "file too large") || strings.Count(said, "\n") != 1 {
+		t.Errorf("got exit %d and %q, want 1 and one line that says why", code, said)
+	}
+	if len(acked) == 0 {
+		t.Error("nothing was acknowledged before")
+	}
+	missing(t, start(t, "", dir).addr, "limit", acked)
 }
