@@ -1,0 +1,149 @@
+package outboxtest
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"boxoffice/shared/outbox"
+)
+
+// Subject is an empty store under test.
+type Subject struct {
+	outbox.Store
+	// Add makes a document with one record by the store's own write, or adds one to
+	// it. The records' ids, in the order of writing, are the caller's to choose.
+	Add func(t *testing.T, document, recordID string, at time.Time)
+}
+
+// Conform holds a store against what the port promises. open returns an empty one
+// for each part.
+func Conform(t *testing.T, open func(t *testing.T) Subject) {
+	for _, part := range []struct {
+		name string
+		test func(t *testing.T, s Subject)
+	}{
+		{"boxes are saved by version", testSave},
+		{"due boxes are found", testDue},
+		{"racing claims: one wins", testClaims},
+		{"what is added while a relay works is not lost", testAdded},
+	} {
+		t.Run(part.name, func(t *testing.T) { part.test(t, open(t)) })
+	}
+}
+
+var day0 = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func is(t *testing.T, what string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func boxOf(t *testing.T, s Subject, document string) outbox.Box {
+	t.Helper()
+	b, err := s.Box(t.Context(), document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func idsOf(b outbox.Box) []string {
+	var ids []string
+	for _, r := range b.Records {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}
+
+func testSave(t *testing.T, s Subject) {
+	ctx := t.Context()
+	_, err := s.Box(ctx, "nothing")
+	is(t, "no document", err, outbox.ErrNoBox)
+	is(t, "save no document", s.SaveBox(ctx, outbox.Box{Document: "nothing"}, day0), outbox.ErrStale)
+	s.Add(t, "d", "1", day0)
+	s.Add(t, "d", "2", day0.Add(time.Second))
+	was := boxOf(t, s, "d")
+	if got, want := idsOf(was), []string{"1", "2"}; !slices.Equal(got, want) || !was.Records[1].SentAt.IsZero() {
+		t.Fatalf("got %v, want %v", was, want)
+	}
+	next := was
+	next.Records = slices.Clone(was.Records[1:])
+	next.Records[0].SentAt = day0.Add(time.Minute)
+	is(t, "save", s.SaveBox(ctx, next, day0.Add(time.Hour)), nil)
+	is(t, "save again", s.SaveBox(ctx, was, day0), outbox.ErrStale)
+	got := boxOf(t, s, "d")
+	if next.Version++; !reflect.DeepEqual(got, next) {
+		t.Errorf("got %+v\nwant %+v", got, next)
+	}
+	next.Records = nil
+	is(t, "empty it", s.SaveBox(ctx, next, time.Time{}), nil)
+	if got := boxOf(t, s, "d"); len(got.Records) != 0 {
+		t.Errorf("got %v, want no records", got)
+	}
+	s.Add(t, "d", "3", day0)
+	if got := idsOf(boxOf(t, s, "d")); !slices.Equal(got, []string{"3"}) {
+		t.Errorf("after it was empty: got %v", got)
+	}
+}
+
+func testDue(t *testing.T, s Subject) {
+	ctx := t.Context()
+	s.Add(t, "b", "1", day0.Add(time.Minute))
+	s.Add(t, "a", "2", day0.Add(2*time.Minute))
+	s.Add(t, "c", "3", day0)
+	expect := func(at time.Duration, limit int, want ...string) {
+		t.Helper()
+		got, err := s.DueBoxes(ctx, day0.Add(at), limit)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("due after %s: got %v, %v, want %v", at, got, err, want)
+		}
+	}
+	expect(-time.Millisecond, 10)
+	expect(0, 10, "c")
+	expect(time.Hour, 10, "c", "b", "a")
+	expect(time.Hour, 2, "c", "b")
+	is(t, "save", s.SaveBox(ctx, boxOf(t, s, "c"), day0.Add(time.Hour)), nil)
+	is(t, "never", s.SaveBox(ctx, boxOf(t, s, "b"), time.Time{}), nil)
+	expect(time.Hour, 10, "a", "c")
+	s.Add(t, "b", "4", day0)
+	expect(time.Hour, 10, "b", "a", "c")
+}
+
+func testClaims(t *testing.T, s Subject) {
+	s.Add(t, "d", "1", day0)
+	b := boxOf(t, s, "d")
+	var won atomic.Int64
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			switch err := s.SaveBox(t.Context(), b, day0.Add(time.Hour)); {
+			case err == nil:
+				won.Add(1)
+			case !errors.Is(err, outbox.ErrStale):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if won.Load() != 1 {
+		t.Errorf("%d claims won", won.Load())
+	}
+}
+
+func testAdded(t *testing.T, s Subject) {
+	s.Add(t, "d", "1", day0)
+	b := boxOf(t, s, "d")
+	s.Add(t, "d", "2", day0)
+	b.Records = nil
+	is(t, "save over a new record", s.SaveBox(t.Context(), b, time.Time{}), outbox.ErrStale)
+	if got := idsOf(boxOf(t, s, "d")); !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("got %v", got)
+	}
+}

@@ -1,0 +1,86 @@
+// Package outboxtest is what tests of outboxes stand on: a store in memory, and
+// the suite that every store must pass.
+package outboxtest
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"boxoffice/shared/outbox"
+)
+
+// Store keeps boxes in memory.
+type Store struct {
+	mu    sync.Mutex
+	boxes map[string]box
+}
+
+type box struct {
+	outbox.Box
+	due time.Time
+}
+
+var _ outbox.Store = (*Store)(nil)
+
+// NewStore returns an empty store.
+func NewStore() *Store { return &Store{boxes: map[string]box{}} }
+
+// Add appends records to a document's box, which is due from that time on.
+func (s *Store) Add(document string, due time.Time, records ...outbox.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.boxes[document]
+	b.Document = document
+	b.Version++
+	b.Records = append(slices.Clip(b.Records), records...)
+	b.due = due
+	s.boxes[document] = b
+}
+
+// Box implements outbox.Store.
+func (s *Store) Box(_ context.Context, document string) (outbox.Box, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.boxes[document]
+	if !ok {
+		return outbox.Box{}, outbox.ErrNoBox
+	}
+	b.Records = slices.Clone(b.Records)
+	return b.Box, nil
+}
+
+// SaveBox implements outbox.Store.
+func (s *Store) SaveBox(_ context.Context, b outbox.Box, due time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if there, ok := s.boxes[b.Document]; !ok || there.Version != b.Version {
+		return outbox.ErrStale
+	}
+	b.Version++
+	b.Records = slices.Clone(b.Records)
+	s.boxes[b.Document] = box{Box: b, due: due}
+	return nil
+}
+
+// DueBoxes implements outbox.Store.
+func (s *Store) DueBoxes(_ context.Context, now time.Time, limit int) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var due []box
+	for _, b := range s.boxes {
+		if !b.due.IsZero() && !b.due.After(now) {
+			due = append(due, b)
+		}
+	}
+	slices.SortFunc(due, func(a, b box) int {
+		return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.Document, b.Document))
+	})
+	var documents []string
+	for _, b := range due[:min(len(due), limit)] {
+		documents = append(documents, b.Document)
+	}
+	return documents, nil
+}

@@ -1,0 +1,240 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"boxoffice/shared/telemetry"
+)
+
+const (
+	workers    = 8
+	queued     = 1024 // for each worker; what does not fit waits for the sweep
+	drainFor   = 2 * time.Second
+	publishFor = 5 * time.Second
+
+	// keepFor is how long a published record stays.
+	keepFor = 24 * time.Hour
+	// grace is how long the sweep leaves a new record to who feeds it.
+	grace = 5 * time.Second
+	// claimFor is how long a sweep has a document to itself.
+	claimFor = 30 * time.Second
+	// pauseFor is how long nothing is tried that was fed, after a failure.
+	pauseFor = time.Second
+
+	batch     = 100
+	maxRounds = 16
+	// maxFailures ends a sweep: the bus is away.
+	maxFailures = 3
+)
+
+// Config is what a Relay needs. All fields must be set.
+type Config struct {
+	Store     Store
+	Publisher Publisher
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Relay publishes records. It is safe for concurrent use, and any number of them
+// may work on one store.
+type Relay struct {
+	store  Store
+	bus    Publisher
+	now    func() time.Time
+	log    *slog.Logger
+	queues [workers]chan fed
+	paused atomic.Int64 // until then, in unix nanoseconds
+}
+
+// fed is a document that has something new, in the trace of who wrote it.
+type fed struct {
+	document string
+	span     trace.SpanContext
+}
+
+// New returns a relay that works once it is run.
+func New(cfg Config) *Relay {
+	r := &Relay{store: cfg.Store, bus: cfg.Publisher, now: cfg.Now, log: cfg.Log}
+	for i := range r.queues {
+		r.queues[i] = make(chan fed, queued)
+	}
+	return r
+}
+
+// Feed says that a document has records to publish. It never waits.
+func (r *Relay) Feed(ctx context.Context, document string) {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(document)) // never fails
+	select {
+	// One worker for each document, so that its records are not passed by others.
+	case r.queues[h.Sum32()%workers] <- fed{document, trace.SpanContextFromContext(ctx)}:
+	default:
+	}
+}
+
+// Run publishes what is fed until ctx ends, and then for a moment what was fed
+// before.
+func (r *Relay) Run(ctx context.Context) error {
+	// What is under way when the program stops is finished, not cut off.
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	release := context.AfterFunc(ctx, func() { time.AfterFunc(drainFor, stop) })
+	defer release()
+	var wg sync.WaitGroup
+	for _, queue := range r.queues {
+		wg.Go(func() { r.work(ctx, working, queue) })
+	}
+	wg.Wait()
+	return ctx.Err()
+}
+
+// work takes from a queue until until ends and the queue is empty.
+func (r *Relay) work(until, ctx context.Context, queue <-chan fed) {
+	for {
+		select {
+		case f := <-queue:
+			r.take(ctx, f)
+			continue
+		default:
+		}
+		select {
+		case f := <-queue:
+			r.take(ctx, f)
+		case <-until.Done():
+			if len(queue) == 0 || ctx.Err() != nil {
+				return
+			}
+		}
+	}
+}
+
+// take publishes what was fed. After a failure the sweep does.
+func (r *Relay) take(ctx context.Context, f fed) {
+	if ctx.Err() != nil || r.now().UnixNano() < r.paused.Load() {
+		return
+	}
+	ctx = trace.ContextWithSpanContext(ctx, f.span)
+	if err := r.relay(ctx, f.document, false); err != nil {
+		r.paused.Store(r.now().Add(pauseFor).UnixNano())
+		r.log.WarnContext(ctx, "facts wait to be published", telemetry.KeyError, err.Error())
+	}
+}
+
+// Sweep publishes what a crash or the bus left, and drops what was published long
+// ago. It may run anywhere, any number of times and at once: each document is
+// claimed first.
+func (r *Relay) Sweep(ctx context.Context) error {
+	var failed []error
+	for {
+		due, err := r.store.DueBoxes(ctx, r.now().Add(-grace), batch)
+		if err != nil {
+			return errors.Join(append(failed, fmt.Errorf("find due outboxes: %w", err))...)
+		}
+		for _, document := range due {
+			if err := r.relay(ctx, document, true); err != nil {
+				failed = append(failed, err)
+			}
+			if len(failed) >= maxFailures {
+				return errors.Join(failed...)
+			}
+		}
+		if len(due) < batch {
+			return errors.Join(failed...)
+		}
+	}
+}
+
+// relay publishes what a document has, and looks again when more came meanwhile.
+func (r *Relay) relay(ctx context.Context, document string, claim bool) error {
+	sent := map[string]time.Time{}
+	for range maxRounds {
+		box, err := r.store.Box(ctx, document)
+		if errors.Is(err, ErrNoBox) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read outbox of %s: %w", document, err)
+		}
+		if claim {
+			switch err := r.store.SaveBox(ctx, box, r.now().Add(claimFor)); {
+			case errors.Is(err, ErrStale):
+				return nil // somebody else is at it
+			case err != nil:
+				return fmt.Errorf("claim outbox of %s: %w", document, err)
+			}
+			box.Version++
+		}
+		next, changed, failed := r.publish(ctx, box, sent)
+		if !changed && !claim {
+			return failed
+		}
+		if err := r.store.SaveBox(ctx, next, r.due(next)); !errors.Is(err, ErrStale) {
+			if err != nil {
+				err = fmt.Errorf("save outbox of %s: %w", document, err)
+			}
+			return errors.Join(failed, err)
+		}
+		if failed != nil {
+			return failed
+		}
+		claim = false
+	}
+	return fmt.Errorf("the outbox of %s keeps changing", document)
+}
+
+// publish publishes the records that were not yet, up to the first failure, and
+// returns the box that is left. sent has what earlier rounds published.
+func (r *Relay) publish(ctx context.Context, box Box, sent map[string]time.Time) (next Box, changed bool, failed error) {
+	next = Box{Document: box.Document, Version: box.Version}
+	for _, rec := range box.Records {
+		if !rec.SentAt.IsZero() && !r.now().Before(rec.SentAt.Add(keepFor)) {
+			changed = true
+			continue
+		}
+		if rec.SentAt.IsZero() && failed == nil {
+			if _, ok := sent[rec.ID]; !ok {
+				if failed = r.publishOne(ctx, rec); failed == nil {
+					sent[rec.ID] = r.now().UTC().Truncate(time.Millisecond)
+				}
+			}
+		}
+		if at, ok := sent[rec.ID]; ok && rec.SentAt.IsZero() {
+			rec.SentAt, changed = at, true
+		}
+		next.Records = append(next.Records, rec)
+	}
+	return next, changed, failed
+}
+
+func (r *Relay) publishOne(ctx context.Context, rec Record) error {
+	ctx, cancel := context.WithTimeout(traced(ctx, rec), publishFor)
+	defer cancel()
+	if err := r.bus.Publish(ctx, rec); err != nil {
+		return fmt.Errorf("publish %s of %s: %w", rec.Type, rec.Subject, err)
+	}
+	return nil
+}
+
+// due is from when somebody must look at a box again.
+func (r *Relay) due(box Box) time.Time {
+	var due time.Time
+	for _, rec := range box.Records {
+		at := rec.SentAt.Add(keepFor)
+		if rec.SentAt.IsZero() {
+			at = r.now()
+		}
+		if due.IsZero() || at.Before(due) {
+			due = at
+		}
+	}
+	return due
+}

@@ -1,0 +1,293 @@
+package outbox_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"boxoffice/shared/outbox"
+	"boxoffice/shared/outbox/outboxtest"
+)
+
+var day0 = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
+
+// bench is a relay with a bus that can fail and a clock that can be set.
+type bench struct {
+	*outbox.Relay
+	t     *testing.T
+	store *outboxtest.Store
+
+	mu     sync.Mutex
+	now    time.Time
+	fail   map[string]error
+	bus    []string // ids, as published
+	traces map[string]trace.TraceID
+	came   chan string
+	during func(id string) // called in each publish
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{t: t, store: outboxtest.NewStore(), now: day0, fail: map[string]error{}, traces: map[string]trace.TraceID{}, came: make(chan string, 1000)}
+	b.Relay = outbox.New(outbox.Config{Store: b.store, Publisher: b, Now: b.clock, Log: slog.New(slog.DiscardHandler)})
+	return b
+}
+
+func (b *bench) clock() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.now
+}
+
+func (b *bench) later(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.now = b.now.Add(d)
+}
+
+func (b *bench) Publish(ctx context.Context, r outbox.Record) error {
+	if b.during != nil {
+		b.during(r.ID)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.fail[r.ID]; err != nil {
+		return err
+	}
+	b.bus = append(b.bus, r.ID)
+	b.traces[r.ID] = trace.SpanContextFromContext(ctx).TraceID()
+	b.came <- r.ID
+	return nil
+}
+
+func (b *bench) add(document string, ids ...string) {
+	for _, id := range ids {
+		b.store.Add(document, b.clock(), outbox.Record{ID: id, Type: "t", Subject: document, At: b.clock(), Data: []byte("{}")})
+	}
+}
+
+func (b *bench) published(what string, want ...string) {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.Equal(b.bus, want) {
+		b.t.Errorf("%s: got %v, want %v", what, b.bus, want)
+	}
+}
+
+func (b *bench) sweep() error { return b.Sweep(b.t.Context()) }
+
+func (b *bench) swept(what string, want ...string) {
+	b.t.Helper()
+	if err := b.sweep(); err != nil {
+		b.t.Errorf("%s: %v", what, err)
+	}
+	b.published(what, want...)
+}
+
+func (b *bench) left(document string) int {
+	b.t.Helper()
+	box, err := b.store.Box(b.t.Context(), document)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return len(box.Records)
+}
+
+func TestSweep(t *testing.T) {
+	b := newBench(t)
+	b.add("d", "1", "2")
+	b.swept("at once: who wrote them feeds them")
+	b.later(10 * time.Second)
+	b.swept("later", "1", "2")
+	b.later(time.Hour)
+	b.add("d", "3")
+	b.later(10 * time.Second)
+	b.swept("only what is new", "1", "2", "3")
+	if n := b.left("d"); n != 3 {
+		t.Errorf("%d records are left, want all for a day", n)
+	}
+	b.later(23*time.Hour + 10*time.Second)
+	b.swept("after a day", "1", "2", "3")
+	if n := b.left("d"); n != 1 {
+		t.Errorf("%d records are left, want the third", n)
+	}
+	b.later(2 * time.Hour)
+	b.swept("after another", "1", "2", "3")
+	if due, err := b.store.DueBoxes(t.Context(), b.clock().Add(1000*time.Hour), 10); err != nil || len(due) != 0 || b.left("d") != 0 {
+		t.Errorf("due: %v, %v; %d left", due, err, b.left("d"))
+	}
+}
+
+var errAway = errors.New("away")
+
+// A record that cannot be published holds back those behind it, of its document
+// only.
+func TestOrderIsKeptOverFailures(t *testing.T) {
+	b := newBench(t)
+	b.add("d", "1", "2", "3")
+	b.add("e", "4")
+	b.fail["2"] = errAway
+	b.later(10 * time.Second)
+	if err := b.sweep(); !errors.Is(err, errAway) {
+		t.Errorf("got %v", err)
+	}
+	b.published("until it fails", "1", "4")
+	delete(b.fail, "2")
+	b.later(time.Minute)
+	b.swept("then the rest", "1", "4", "2", "3")
+}
+
+func TestASweepEndsWhenTheBusIsAway(t *testing.T) {
+	b := newBench(t)
+	tries := 0
+	b.during = func(string) { tries++ }
+	for i := range 50 {
+		b.add(fmt.Sprint("d", i), fmt.Sprint(i))
+		b.fail[fmt.Sprint(i)] = errAway
+	}
+	b.later(10 * time.Second)
+	if err := b.sweep(); !errors.Is(err, errAway) || tries > 3 {
+		t.Errorf("%d tries, %v", tries, err)
+	}
+	clear(b.fail)
+	b.later(time.Minute)
+	if err := b.sweep(); err != nil || len(b.bus) != 50 {
+		t.Errorf("%d of 50 published, %v", len(b.bus), err)
+	}
+}
+
+// Two sweeps at once publish each record once.
+func TestSweepsClaim(t *testing.T) {
+	b := newBench(t)
+	for i := range 20 {
+		b.add(fmt.Sprint("d", i), fmt.Sprint(i))
+	}
+	b.later(10 * time.Second)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if err := b.sweep(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if slices.Sort(b.bus); len(slices.Compact(slices.Clone(b.bus))) != 20 || len(b.bus) != 20 {
+		t.Errorf("got %v", b.bus)
+	}
+}
+
+// What is written while the relay publishes is published too, and nothing twice.
+func TestRecordsThatComeMeanwhile(t *testing.T) {
+	b := newBench(t)
+	b.add("d", "1")
+	b.during = func(id string) {
+		if id == "1" {
+			b.add("d", "2")
+		}
+	}
+	b.later(10 * time.Second)
+	b.swept("both", "1", "2")
+}
+
+// A relay that died after publishing publishes again.
+func TestTwiceRatherThanNever(t *testing.T) {
+	b := newBench(t)
+	b.add("d", "1")
+	b.later(10 * time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
+	b.during = func(string) { cancel() }
+	dying := outbox.New(outbox.Config{Store: broken{b.store}, Publisher: b, Now: b.clock, Log: slog.New(slog.DiscardHandler)})
+	if err := dying.Sweep(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	b.during = nil
+	b.later(time.Minute)
+	b.swept("again", "1", "1")
+}
+
+// broken fails once its caller is gone.
+type broken struct{ *outboxtest.Store }
+
+func (s broken) SaveBox(ctx context.Context, b outbox.Box, due time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.Store.SaveBox(ctx, b, due)
+}
+
+// await waits for so many to be published.
+func (b *bench) await(n int) {
+	b.t.Helper()
+	for range n {
+		select {
+		case <-b.came:
+		case <-time.After(10 * time.Second):
+			b.t.Fatal("not published")
+		}
+	}
+}
+
+func TestFeed(t *testing.T) {
+	b := newBench(t)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	parent := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled})
+	in := trace.ContextWithSpanContext(t.Context(), parent)
+	b.store.Add("d", b.clock(), outbox.Record{ID: "1", Type: "t", Subject: "d", At: b.clock(), TraceParent: outbox.TraceParent(in)})
+	b.Feed(in, "d")
+	b.Feed(in, "gone")
+	b.await(1)
+	b.mu.Lock()
+	got := b.traces["1"]
+	b.mu.Unlock()
+	if got != parent.TraceID() {
+		t.Errorf("trace: got %s, want %s", got, parent.TraceID())
+	}
+	// What was fed is published, also when it stops.
+	var ids []string
+	for i := range 100 {
+		ids = append(ids, fmt.Sprint("n", i))
+		b.add("d", ids[i])
+		b.Feed(in, "d")
+	}
+	stop()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	b.published("all, in order", append([]string{"1"}, ids...)...)
+}
+
+// After a failure what is fed is left to the sweep for a while.
+func TestFeedPauses(t *testing.T) {
+	b := newBench(t)
+	b.add("d", "1")
+	b.fail["1"] = errAway
+	tried := make(chan string, 10)
+	b.during = func(id string) { tried <- id }
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	b.Feed(t.Context(), "d")
+	<-tried
+	stop()
+	<-done
+	b.add("e", "2")
+	b.Feed(t.Context(), "e")
+	if err := b.Run(ctx); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	b.published("nothing")
+	clear(b.fail)
+	b.later(time.Minute)
+	b.swept("by the sweep", "1", "2")
+}
