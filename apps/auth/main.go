@@ -23,6 +23,7 @@ import (
 	"boxoffice/apps/auth/internal/transport"
 	"boxoffice/shared/app"
 	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/daprlock"
 	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/redisconn"
 	"boxoffice/shared/sessioncache"
@@ -76,7 +77,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		Sessions:   daprport.NewSessions(sidecar, stateStore),
 		Attempts:   redisstore.NewAttempts(redis, attempts.NewCounter(clock{})),
 		Cache:      cache,
-		Locker:     daprport.NewLocker(sidecar, lockStore),
+		Locker:     daprlock.New(sidecar, lockStore),
 		Clock:      clock{},
 		IDs:        ids{},
 		Keys:       keys,

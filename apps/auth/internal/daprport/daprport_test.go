@@ -22,6 +22,7 @@ import (
 	"boxoffice/apps/auth/internal/authtest"
 	"boxoffice/apps/auth/internal/daprport"
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/daprlock"
 	"boxoffice/test/servers"
 )
 
@@ -137,7 +138,7 @@ func refreshesRace(t *testing.T, sessions auth.Sessions) {
 }
 
 func locks(t *testing.T, dapr client.Client) {
-	locker := daprport.NewLocker(dapr, "lock")
+	locker := daprlock.New(dapr, "lock")
 	held := func() bool {
 		t.Helper()
 		res, err := dapr.TryLockAlpha1(t.Context(), "lock", &client.LockRequest{ResourceID: "login:ann", LockOwner: "test", ExpiryInSeconds: 60})
@@ -175,7 +176,7 @@ func locks(t *testing.T, dapr client.Client) {
 	if held() {
 		t.Error("still locked by one who left")
 	}
-	daprport.NewLocker(dapr, "absent").Lock(t.Context(), "login:ann")()
+	daprlock.New(dapr, "absent").Lock(t.Context(), "login:ann")()
 }
 
 func keys(t *testing.T, dapr client.Client) {

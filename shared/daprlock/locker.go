@@ -1,4 +1,6 @@
-package daprport
+// Package daprlock is the apps' locks over Dapr's lock API. They keep work from
+// being done twice at once; nothing that must be right rests on one.
+package daprlock
 
 import (
 	"context"
@@ -6,8 +8,6 @@ import (
 	"time"
 
 	"github.com/dapr/go-sdk/client"
-
-	"boxoffice/apps/auth/internal/auth"
 )
 
 const (
@@ -17,19 +17,18 @@ const (
 	unlockFor = 200 * time.Millisecond
 )
 
-// Locker is an auth.Locker over Dapr's lock API.
+// Locker takes locks from one lock store. It is safe for concurrent use.
 type Locker struct {
 	dapr  client.Client
 	store string
 }
 
-var _ auth.Locker = (*Locker)(nil)
+// New returns the locks of the lock store of that name.
+func New(dapr client.Client, store string) *Locker { return &Locker{dapr: dapr, store: store} }
 
-// NewLocker returns the locks of the lock store of that name.
-func NewLocker(dapr client.Client, store string) *Locker { return &Locker{dapr: dapr, store: store} }
-
-// Lock implements auth.Locker. It tries for a tenth of a second; when the store
-// does not answer it does not even try again.
+// Lock tries for a tenth of a second and returns, with the lock or without it;
+// when the store does not answer it does not even try again. The caller calls
+// unlock when he is done.
 func (l *Locker) Lock(ctx context.Context, name string) (unlock func()) {
 	owner := rand.Text()
 	if !l.try(ctx, name, owner) {
