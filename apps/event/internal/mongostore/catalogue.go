@@ -1,0 +1,147 @@
+package mongostore
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"boxoffice/apps/event/internal/event"
+)
+
+// ListEvents implements event.Catalogue. The events come without marks, which are
+// the sellers' alone.
+func (s *Store) ListEvents(ctx context.Context, q event.Query) ([]event.Event, error) {
+	field, direction := order(q.Sort)
+	cursor, err := s.events.Find(ctx, filter(q), options.Find().
+		SetSort(bson.D{{Key: field, Value: direction}, {Key: "_id", Value: direction}}).
+		SetLimit(int64(q.Limit)).
+		SetProjection(bson.D{{Key: "outbox", Value: 0}, {Key: "seats.marks", Value: 0}}))
+	if err != nil {
+		return nil, failure("list events", err)
+	}
+	var documents []eventDocument
+	if err := cursor.All(ctx, &documents); err != nil {
+		return nil, failure("list events", err)
+	}
+	var events []event.Event
+	for _, d := range documents {
+		events = append(events, fromDocument(d))
+	}
+	return events, nil
+}
+
+// order is the field of an order, and its direction.
+func order(sort event.Sort) (field string, direction int) {
+	switch sort {
+	case event.ByName:
+		return "name", 1
+	case event.ByCreation:
+		return "createdAt", 1
+	case event.ByStartDesc:
+		return "startsAt", -1
+	case event.ByStart:
+	}
+	return "startsAt", 1
+}
+
+// filter is what matches a query. Conditions on the field of the order come first
+// and bound the index.
+func filter(q event.Query) bson.D {
+	var all bson.A
+	add := func(key string, value any) { all = append(all, bson.D{{Key: key, Value: value}}) }
+	if q.Category != "" {
+		add("category", q.Category)
+	}
+	if q.OrganizerID != "" {
+		add("organizerId", q.OrganizerID)
+	}
+	if !q.From.IsZero() {
+		add("startsAt", bson.D{{Key: "$gte", Value: q.From}})
+	}
+	if !q.To.IsZero() {
+		add("startsAt", bson.D{{Key: "$lt", Value: q.To}})
+	}
+	if q.After != nil {
+		all = append(all, after(q.Sort, *q.After)...)
+	}
+	var statuses bson.A
+	for _, status := range q.Statuses {
+		if status != event.Deleted {
+			statuses = append(statuses, string(status))
+		}
+	}
+	add("status", bson.D{{Key: "$in", Value: statuses}})
+	return bson.D{{Key: "$and", Value: all}}
+}
+
+// after is what lies behind a position: not before it in the order, and if at the
+// same place there, of a later id.
+func after(sort event.Sort, at event.Position) bson.A {
+	field, direction := order(sort)
+	var value any = at.Time
+	if sort == event.ByName {
+		value = at.Name
+	}
+	beyond := "$gt"
+	if direction < 0 {
+		beyond = "$lt"
+	}
+	return bson.A{
+		bson.D{{Key: field, Value: bson.D{{Key: beyond + "e", Value: value}}}},
+		bson.D{{Key: "$or", Value: bson.A{
+			bson.D{{Key: field, Value: bson.D{{Key: beyond, Value: value}}}},
+			bson.D{{Key: "_id", Value: bson.D{{Key: beyond, Value: at.ID}}}},
+		}}},
+	}
+}
+
+// MarkedEvents implements event.Catalogue.
+func (s *Store) MarkedEvents(ctx context.Context, before time.Time, limit int) ([]string, error) {
+	// The oldest of the marks, whose names nobody knows beforehand.
+	oldest := bson.D{{Key: "$min", Value: bson.D{{Key: "$map", Value: bson.D{
+		{Key: "input", Value: bson.D{{Key: "$objectToArray", Value: "$seats.marks"}}},
+		{Key: "as", Value: "mark"},
+		{Key: "in", Value: "$$mark.v.movedAt"},
+	}}}}}
+	return s.ids(ctx, "find marked events", bson.D{
+		marked(),
+		{Key: "$expr", Value: bson.D{{Key: "$lt", Value: bson.A{oldest, before}}}},
+	}, bson.D{{Key: "createdAt", Value: 1}}, limit)
+}
+
+// UnfinishedCancellations implements event.Catalogue.
+func (s *Store) UnfinishedCancellations(ctx context.Context, limit int) ([]string, error) {
+	return s.ids(ctx, "find cancelled events", append(unfinished(),
+		bson.E{Key: "outbox.sent", Value: bson.D{{Key: "$ne", Value: false}}},
+	), bson.D{{Key: "seats.version", Value: 1}}, limit)
+}
+
+// EndedUnsold implements event.Catalogue.
+func (s *Store) EndedUnsold(ctx context.Context, before time.Time, limit int) ([]string, error) {
+	return s.ids(ctx, "find ended events", append(unsold(),
+		bson.E{Key: "endsAt", Value: bson.D{{Key: "$lt", Value: before}}},
+		bson.E{Key: "status", Value: bson.D{{Key: "$ne", Value: string(event.Deleted)}}},
+	), bson.D{{Key: "endsAt", Value: 1}}, limit)
+}
+
+// ids returns the ids of events that match, in an order.
+func (s *Store) ids(ctx context.Context, what string, filter, sort bson.D, limit int) ([]string, error) {
+	cursor, err := s.events.Find(ctx, filter, options.Find().
+		SetSort(sort).SetLimit(int64(limit)).SetProjection(bson.D{{Key: "_id", Value: 1}}))
+	if err != nil {
+		return nil, failure(what, err)
+	}
+	var documents []struct {
+		ID string `bson:"_id"`
+	}
+	if err := cursor.All(ctx, &documents); err != nil {
+		return nil, failure(what, err)
+	}
+	var ids []string
+	for _, d := range documents {
+		ids = append(ids, d.ID)
+	}
+	return ids, nil
+}

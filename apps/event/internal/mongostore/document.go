@@ -1,0 +1,208 @@
+package mongostore
+
+import (
+	"time"
+
+	"boxoffice/apps/event/internal/event"
+	"boxoffice/shared/contract"
+)
+
+// eventDocument is an event with its seats and its outbox. An update of the
+// definition sets what definitionDocument holds, one of the seats single fields.
+type eventDocument struct {
+	ID          string             `bson:"_id"`
+	OrganizerID string             `bson:"organizerId"`
+	Identity    string             `bson:"identity,omitempty"` // unique where it is there
+	Definition  definitionDocument `bson:",inline"`
+	CreatedAt   time.Time          `bson:"createdAt"`
+	Seats       seatsDocument      `bson:"seats"`
+	Outbox      []factDocument     `bson:"outbox,omitempty"`
+}
+
+// definitionDocument is what only a change of the definition writes.
+type definitionDocument struct {
+	Name         string        `bson:"name"`
+	Description  string        `bson:"description"`
+	Category     string        `bson:"category"`
+	Venue        string        `bson:"venue"`
+	StartsAt     time.Time     `bson:"startsAt"`
+	EndsAt       time.Time     `bson:"endsAt"`
+	Timezone     string        `bson:"timezone"`
+	Price        moneyDocument `bson:"price"`
+	MaxPerUser   *int64        `bson:"maxPerUser"`
+	SalesStartAt *time.Time    `bson:"salesStartAt"`
+	SalesEndAt   *time.Time    `bson:"salesEndAt"`
+	CutoffHours  int64         `bson:"cancellationCutoffHours"`
+	Status       string        `bson:"status"`
+	Version      int64         `bson:"version"`
+	UpdatedAt    time.Time     `bson:"updatedAt"`
+}
+
+type moneyDocument struct {
+	Amount   int64  `bson:"amount"`
+	Currency string `bson:"currency"`
+}
+
+// seatsDocument is event.Seats. Committed is held and sold together, which an
+// index asks for.
+type seatsDocument struct {
+	Capacity  int64                   `bson:"capacity"`
+	Available int64                   `bson:"available"`
+	Held      int64                   `bson:"held"`
+	Sold      int64                   `bson:"sold"`
+	Committed int64                   `bson:"committed"`
+	Version   int64                   `bson:"version"`
+	EverSold  bool                    `bson:"everSold"`
+	Marks     map[string]holdDocument `bson:"marks"` // never null
+}
+
+// factDocument is a record of the outbox.
+type factDocument struct {
+	ID      string    `bson:"id"`
+	Type    string    `bson:"type"`
+	Subject string    `bson:"subject"`
+	At      time.Time `bson:"at"`
+	Data    []byte    `bson:"data"`
+	Sent    bool      `bson:"sent"`
+}
+
+// holdDocument is a hold, by itself or as a mark in its event.
+type holdDocument struct {
+	ID        string        `bson:"_id"`
+	EventID   string        `bson:"eventId"`
+	UserID    string        `bson:"userId"`
+	Quantity  int64         `bson:"quantity"`
+	UnitPrice moneyDocument `bson:"unitPrice"`
+	State     string        `bson:"state"`
+	Limited   bool          `bson:"limited"`
+	ExpiresAt *time.Time    `bson:"expiresAt,omitempty"`
+	MovedAt   time.Time     `bson:"movedAt"`
+	SettleAt  *time.Time    `bson:"settleAt,omitempty"`
+	PurgeAt   *time.Time    `bson:"purgeAt,omitempty"` // the database drops it then
+}
+
+// limitDocument is what one user holds of one event.
+type limitDocument struct {
+	ID        string           `bson:"_id"`
+	EventID   string           `bson:"eventId"`
+	UserID    string           `bson:"userId"`
+	Used      int64            `bson:"used"`
+	By        map[string]int64 `bson:"by"`
+	Version   int64            `bson:"version"`
+	ClaimedAt *time.Time       `bson:"claimedAt,omitempty"`
+}
+
+func toDocument(e event.Event, facts ...event.Fact) eventDocument {
+	return eventDocument{
+		ID: e.ID, OrganizerID: e.OrganizerID, Identity: e.Identity(), Definition: toDefinition(e),
+		CreatedAt: e.CreatedAt, Seats: toSeats(e.Seats), Outbox: toFacts(facts),
+	}
+}
+
+func toDefinition(e event.Event) definitionDocument {
+	return definitionDocument{
+		Name: e.Name, Description: e.Description, Category: e.Category, Venue: e.Venue,
+		StartsAt: e.StartsAt, EndsAt: e.EndsAt, Timezone: e.Timezone, Price: moneyDocument(e.Price),
+		MaxPerUser: e.MaxPerUser, SalesStartAt: e.SalesStartAt, SalesEndAt: e.SalesEndAt,
+		CutoffHours: e.CancellationCutoffHours,
+		Status:      string(e.Status), Version: e.Version, UpdatedAt: e.UpdatedAt,
+	}
+}
+
+func toSeats(s event.Seats) seatsDocument {
+	d := seatsDocument{
+		Capacity: s.Capacity, Available: s.Available, Held: s.Held, Sold: s.Sold, Committed: s.Committed(),
+		Version: s.Version, EverSold: s.EverSold, Marks: make(map[string]holdDocument, len(s.Marks)),
+	}
+	for id, mark := range s.Marks {
+		d.Marks[id] = toHold(mark)
+	}
+	return d
+}
+
+func toFacts(facts []event.Fact) []factDocument {
+	var records []factDocument
+	for _, f := range facts {
+		records = append(records, factDocument{ID: f.ID, Type: f.Type, Subject: f.Subject, At: f.At, Data: f.Data})
+	}
+	return records
+}
+
+func toHold(h event.Hold) holdDocument {
+	d := holdDocument{
+		ID: h.ID, EventID: h.EventID, UserID: h.UserID, Quantity: h.Quantity, UnitPrice: moneyDocument(h.UnitPrice),
+		State: string(h.State), Limited: h.Limited,
+		ExpiresAt: known(h.ExpiresAt), MovedAt: h.MovedAt, SettleAt: known(h.SettleAt),
+	}
+	if at, ok := h.PurgeAt(); ok {
+		d.PurgeAt = &at
+	}
+	return d
+}
+
+func fromDocument(d eventDocument) event.Event {
+	def := d.Definition
+	return event.Event{
+		ID: d.ID, OrganizerID: d.OrganizerID,
+		Definition: event.Definition{
+			Name: def.Name, Description: def.Description, Category: def.Category, Venue: def.Venue,
+			StartsAt: def.StartsAt.UTC(), EndsAt: def.EndsAt.UTC(), Timezone: def.Timezone, Price: contract.Money(def.Price),
+			MaxPerUser: def.MaxPerUser, SalesStartAt: inUTC(def.SalesStartAt), SalesEndAt: inUTC(def.SalesEndAt),
+			CancellationCutoffHours: def.CutoffHours,
+		},
+		Status: event.Status(def.Status), Version: def.Version, Seats: fromSeats(d.Seats),
+		CreatedAt: d.CreatedAt.UTC(), UpdatedAt: def.UpdatedAt.UTC(),
+	}
+}
+
+func fromSeats(d seatsDocument) event.Seats {
+	s := event.Seats{
+		Capacity: d.Capacity, Available: d.Available, Held: d.Held, Sold: d.Sold,
+		Version: d.Version, EverSold: d.EverSold,
+	}
+	if len(d.Marks) > 0 {
+		s.Marks = make(map[string]event.Hold, len(d.Marks))
+	}
+	for id, mark := range d.Marks {
+		s.Marks[id] = fromHold(mark)
+	}
+	return s
+}
+
+func fromHold(d holdDocument) event.Hold {
+	return event.Hold{
+		ID: d.ID, EventID: d.EventID, UserID: d.UserID, Quantity: d.Quantity, UnitPrice: contract.Money(d.UnitPrice),
+		State: event.HoldState(d.State), Limited: d.Limited,
+		ExpiresAt: orZero(d.ExpiresAt), MovedAt: d.MovedAt.UTC(), SettleAt: orZero(d.SettleAt),
+	}
+}
+
+func fromLimit(d limitDocument) event.Limit {
+	return event.Limit{
+		LimitKey: event.LimitKey{EventID: d.EventID, UserID: d.UserID},
+		Used:     d.Used, By: d.By, Version: d.Version, ClaimedAt: orZero(d.ClaimedAt),
+	}
+}
+
+// known is a time that may be unset.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+func inUTC(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	at := t.UTC()
+	return &at
+}

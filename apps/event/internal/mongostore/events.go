@@ -1,0 +1,132 @@
+package mongostore
+
+import (
+	"context"
+	"errors"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"boxoffice/apps/event/internal/event"
+)
+
+// InsertEvent implements event.Events.
+func (s *Store) InsertEvent(ctx context.Context, e event.Event, fact event.Fact) error {
+	_, err := s.events.InsertOne(ctx, toDocument(e, fact))
+	switch {
+	case err == nil:
+		return nil
+	case !mongo.IsDuplicateKeyError(err):
+		return failure("insert event", err)
+	}
+	// Which of the two it is only the server's text would tell.
+	switch _, err := s.Event(ctx, e.ID); {
+	case err == nil:
+		return event.ErrExists
+	case errors.Is(err, event.ErrNoEvent):
+		return event.ErrNameTaken
+	default:
+		return err
+	}
+}
+
+// Event implements event.Events.
+func (s *Store) Event(ctx context.Context, id string) (event.Event, error) {
+	var d eventDocument
+	err := s.events.FindOne(ctx, byID(id), options.FindOne().SetProjection(bson.D{{Key: "outbox", Value: 0}})).Decode(&d)
+	switch {
+	case errors.Is(err, mongo.ErrNoDocuments):
+		return event.Event{}, event.ErrNoEvent
+	case err != nil:
+		return event.Event{}, failure("find event", err)
+	}
+	return fromDocument(d), nil
+}
+
+// WriteSeats implements event.Events.
+func (s *Store) WriteSeats(ctx context.Context, w event.SeatsWrite) error {
+	set := bson.D{
+		{Key: "seats.available", Value: w.Available},
+		{Key: "seats.held", Value: w.Held},
+		{Key: "seats.sold", Value: w.Sold},
+		{Key: "seats.committed", Value: w.Held + w.Sold},
+		{Key: "seats.everSold", Value: w.EverSold},
+		{Key: "seats.version", Value: w.Version + 1},
+	}
+	for id, mark := range w.Set {
+		set = append(set, bson.E{Key: markPath(id), Value: toHold(mark)})
+	}
+	update := bson.D{{Key: "$set", Value: set}}
+	if len(w.Cleared) > 0 {
+		var unset bson.D
+		for _, id := range w.Cleared {
+			unset = append(unset, bson.E{Key: markPath(id), Value: ""})
+		}
+		update = append(update, bson.E{Key: "$unset", Value: unset})
+	}
+	res, err := s.events.UpdateOne(ctx, bson.D{{Key: "_id", Value: w.EventID}, {Key: "seats.version", Value: w.Version}}, update)
+	return stale(res, "write seats", err)
+}
+
+// markPath is where a hold's mark is: ids hold no dot and no dollar.
+func markPath(holdID string) string { return "seats.marks." + holdID }
+
+// WriteDefinition implements event.Events.
+func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int64, facts ...event.Fact) error {
+	set, err := fields(toDefinition(e))
+	if err != nil {
+		return failure("write event", err)
+	}
+	set = append(set,
+		bson.E{Key: "organizerId", Value: e.OrganizerID},
+		bson.E{Key: "createdAt", Value: e.CreatedAt},
+		bson.E{Key: "seats.capacity", Value: e.Seats.Capacity},
+		bson.E{Key: "seats.available", Value: e.Seats.Available},
+		bson.E{Key: "seats.held", Value: e.Seats.Held},
+		bson.E{Key: "seats.sold", Value: e.Seats.Sold},
+		bson.E{Key: "seats.committed", Value: e.Seats.Committed()},
+		bson.E{Key: "seats.everSold", Value: e.Seats.EverSold},
+		bson.E{Key: "seats.version", Value: e.Seats.Version + 1},
+	)
+	var update bson.D
+	if identity := e.Identity(); identity != "" {
+		set = append(set, bson.E{Key: "identity", Value: identity})
+	} else {
+		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "identity", Value: ""}}})
+	}
+	update = append(update, bson.E{Key: "$set", Value: set})
+	if records := toFacts(facts); records != nil {
+		update = append(update, bson.E{Key: "$push", Value: bson.D{{Key: "outbox", Value: bson.D{{Key: "$each", Value: records}}}}})
+	}
+	res, err := s.events.UpdateOne(ctx, bson.D{
+		{Key: "_id", Value: e.ID}, {Key: "version", Value: version}, {Key: "seats.version", Value: e.Seats.Version},
+	}, update)
+	if mongo.IsDuplicateKeyError(err) {
+		return event.ErrNameTaken
+	}
+	return stale(res, "write event", err)
+}
+
+// fields are a document's, to be set one by one.
+func fields(document any) (bson.D, error) {
+	data, err := bson.Marshal(document)
+	if err != nil {
+		return nil, err
+	}
+	var d bson.D
+	return d, bson.Unmarshal(data, &d)
+}
+
+// stale turns an update that met no document into event.ErrStale.
+func stale(res *mongo.UpdateResult, what string, err error) error {
+	switch {
+	case err != nil:
+		return failure(what, err)
+	case res.MatchedCount == 0:
+		return event.ErrStale
+	}
+	return nil
+}
+
+func byID(id string) bson.D { return bson.D{{Key: "_id", Value: id}} }

@@ -1,0 +1,100 @@
+package mongostore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"boxoffice/apps/event/internal/event"
+)
+
+// Hold implements event.Holds.
+func (s *Store) Hold(ctx context.Context, id string) (event.Hold, error) {
+	var d holdDocument
+	err := s.holds.FindOne(ctx, byID(id)).Decode(&d)
+	switch {
+	case errors.Is(err, mongo.ErrNoDocuments):
+		return event.Hold{}, event.ErrNoHold
+	case err != nil:
+		return event.Hold{}, failure("find hold", err)
+	}
+	return fromHold(d), nil
+}
+
+// InsertHold implements event.Holds.
+func (s *Store) InsertHold(ctx context.Context, h event.Hold) error {
+	_, err := s.holds.InsertOne(ctx, toHold(h))
+	switch {
+	case mongo.IsDuplicateKeyError(err):
+		return event.ErrExists
+	case err != nil:
+		return failure("insert hold", err)
+	}
+	return nil
+}
+
+// MoveHold implements event.Holds.
+func (s *Store) MoveHold(ctx context.Context, to event.Hold) error {
+	d := toHold(to)
+	set := bson.D{{Key: "state", Value: d.State}, {Key: "movedAt", Value: d.MovedAt}}
+	if d.PurgeAt != nil {
+		set = append(set, bson.E{Key: "purgeAt", Value: *d.PurgeAt})
+	}
+	res, err := s.holds.UpdateOne(ctx,
+		bson.D{{Key: "_id", Value: to.ID}, {Key: "state", Value: bson.D{{Key: "$in", Value: behind(to.State)}}}},
+		bson.D{{Key: "$set", Value: set}, {Key: "$unset", Value: bson.D{{Key: "settleAt", Value: ""}}}})
+	switch {
+	case err != nil:
+		return failure("move hold", err)
+	case res.MatchedCount == 1:
+		return nil
+	}
+	_, err = s.Hold(ctx, to.ID) // there or beyond already, or unknown
+	return err
+}
+
+// behind are the states from which a hold goes on to another.
+func behind(state event.HoldState) bson.A {
+	switch state {
+	case event.Sold:
+		return bson.A{string(event.Held)}
+	case event.Released:
+		return bson.A{string(event.Held), string(event.Sold)}
+	case event.Held:
+	}
+	return bson.A{}
+}
+
+// AskLater implements event.Holds.
+func (s *Store) AskLater(ctx context.Context, id string, at time.Time) error {
+	_, err := s.holds.UpdateOne(ctx,
+		bson.D{{Key: "_id", Value: id}, {Key: "state", Value: string(event.Held)}},
+		bson.D{{Key: "$set", Value: bson.D{{Key: "settleAt", Value: at}}}})
+	if err != nil {
+		return failure("ask about hold later", err)
+	}
+	return nil
+}
+
+// HoldsToSettle implements event.Holds.
+func (s *Store) HoldsToSettle(ctx context.Context, now time.Time, limit int) ([]event.Hold, error) {
+	cursor, err := s.holds.Find(ctx,
+		bson.D{{Key: "settleAt", Value: bson.D{{Key: "$lte", Value: now}}}},
+		options.Find().SetSort(bson.D{{Key: "settleAt", Value: 1}}).SetLimit(int64(limit)))
+	if err != nil {
+		return nil, failure("find holds to settle", err)
+	}
+	var documents []holdDocument
+	if err := cursor.All(ctx, &documents); err != nil {
+		return nil, failure("find holds to settle", err)
+	}
+	var holds []event.Hold
+	for _, d := range documents {
+		holds = append(holds, fromHold(d))
+	}
+	return holds, nil
+}
