@@ -1,0 +1,138 @@
+package mongostore
+
+import (
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"boxoffice/apps/booking/internal/booking"
+	"boxoffice/shared/contract"
+	"boxoffice/shared/outbox"
+)
+
+// fields are what a change of a booking sets. Times that are not yet are null.
+type fields struct {
+	N                int64      `bson:"n"`
+	State            string     `bson:"state"`
+	HoldID           string     `bson:"holdId"`
+	Fingerprint      string     `bson:"fingerprint"`
+	EventID          string     `bson:"eventId"`
+	UserID           string     `bson:"userId"`
+	Quantity         int64      `bson:"quantity"`
+	UnitPrice        money      `bson:"unitPrice"`
+	ExpiresAt        *time.Time `bson:"expiresAt"`
+	CreatedAt        *time.Time `bson:"createdAt"`
+	UpdatedAt        *time.Time `bson:"updatedAt"`
+	Revision         int64      `bson:"revision"`
+	ConfirmedAt      *time.Time `bson:"confirmedAt"`
+	PaymentReference string     `bson:"paymentReference"`
+	CancelledAt      *time.Time `bson:"cancelledAt"`
+	CancelReason     string     `bson:"cancelReason"`
+	PurgeAt          *time.Time `bson:"purgeAt"` // when MongoDB drops it
+}
+
+type money struct {
+	Amount   int64  `bson:"amount"`
+	Currency string `bson:"currency"`
+}
+
+// document is a booking with its outbox.
+type document struct {
+	ID            string     `bson:"_id"`
+	Fields        fields     `bson:",inline"`
+	Outbox        []record   `bson:"outbox"`
+	OutboxVersion int64      `bson:"outboxVersion"`
+	OutboxDue     *time.Time `bson:"outboxDue,omitempty"` // absent, so that the sparse index stays small
+}
+
+// record is a fact of the outbox. Its subject is the document's id.
+type record struct {
+	ID          string     `bson:"id"`
+	Type        string     `bson:"type"`
+	At          time.Time  `bson:"at"`
+	Data        string     `bson:"data"` // as JSON, for people to read
+	TraceParent string     `bson:"traceparent"`
+	SentAt      *time.Time `bson:"sentAt"`
+}
+
+func toFields(b booking.Booking) fields {
+	f := fields{
+		N: b.N, State: string(b.State), HoldID: b.HoldID, Fingerprint: b.Fingerprint,
+		EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity, UnitPrice: money(b.UnitPrice),
+		ExpiresAt: orNull(b.ExpiresAt), CreatedAt: orNull(b.CreatedAt), UpdatedAt: orNull(b.UpdatedAt), Revision: b.Revision,
+		ConfirmedAt: orNull(b.ConfirmedAt), PaymentReference: b.PaymentReference,
+		CancelledAt: orNull(b.CancelledAt), CancelReason: string(b.CancelReason),
+	}
+	if at, ok := b.PurgeAt(); ok {
+		f.PurgeAt = &at
+	}
+	return f
+}
+
+func fromDocument(d document) booking.Booking {
+	f := d.Fields
+	return booking.Booking{
+		ID: d.ID, N: f.N, State: booking.State(f.State), HoldID: f.HoldID, Fingerprint: f.Fingerprint,
+		EventID: f.EventID, UserID: f.UserID, Quantity: f.Quantity, UnitPrice: contract.Money(f.UnitPrice),
+		ExpiresAt: orZero(f.ExpiresAt), CreatedAt: orZero(f.CreatedAt), UpdatedAt: orZero(f.UpdatedAt), Revision: f.Revision,
+		ConfirmedAt: orZero(f.ConfirmedAt), PaymentReference: f.PaymentReference,
+		CancelledAt: orZero(f.CancelledAt), CancelReason: booking.Reason(f.CancelReason),
+	}
+}
+
+// toRecords are the facts with the trace of who writes them.
+func toRecords(facts []booking.Fact, traceParent string) []record {
+	records := make([]record, len(facts))
+	for i, f := range facts {
+		records[i] = record{ID: f.ID, Type: f.Type, At: f.At, Data: string(f.Data), TraceParent: traceParent}
+	}
+	return records
+}
+
+// firstOf is when the earliest fact became so; there must be one.
+func firstOf(facts []booking.Fact) time.Time {
+	first := facts[0].At
+	for _, f := range facts {
+		if f.At.Before(first) {
+			first = f.At
+		}
+	}
+	return first
+}
+
+func toBox(d document) outbox.Box {
+	b := outbox.Box{Document: d.ID, Version: d.OutboxVersion}
+	for _, r := range d.Outbox {
+		b.Records = append(b.Records, outbox.Record{
+			ID: r.ID, Type: r.Type, Subject: d.ID, At: r.At.UTC(), Data: []byte(r.Data),
+			TraceParent: r.TraceParent, SentAt: orZero(r.SentAt),
+		})
+	}
+	return b
+}
+
+func fromBox(b outbox.Box) []record {
+	records := make([]record, len(b.Records))
+	for i, r := range b.Records {
+		records[i] = record{
+			ID: r.ID, Type: r.Type, At: r.At, Data: string(r.Data), TraceParent: r.TraceParent, SentAt: orNull(r.SentAt),
+		}
+	}
+	return records
+}
+
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+func byID(id string) bson.D { return bson.D{{Key: "_id", Value: id}} }

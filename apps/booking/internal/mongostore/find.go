@@ -1,0 +1,92 @@
+package mongostore
+
+import (
+	"context"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"boxoffice/apps/booking/internal/booking"
+)
+
+// ListBookings implements booking.Finder.
+func (s *Store) ListBookings(ctx context.Context, q booking.Query) ([]booking.Booking, error) {
+	filter := filterOf(q)
+	if a := q.After; a != nil {
+		filter = append(filter, bson.E{Key: "$or", Value: bson.A{
+			bson.D{{Key: "createdAt", Value: bson.D{{Key: "$lt", Value: a.CreatedAt}}}},
+			bson.D{{Key: "createdAt", Value: a.CreatedAt}, {Key: "_id", Value: bson.D{{Key: "$lt", Value: a.ID}}}},
+		}})
+	}
+	return s.find(ctx, "list bookings", filter, bson.D{{Key: "createdAt", Value: -1}, {Key: "_id", Value: -1}}, q.Limit)
+}
+
+// CountBookings implements booking.Finder.
+func (s *Store) CountBookings(ctx context.Context, q booking.Query) (int64, error) {
+	q.After = nil
+	n, err := s.bookings.CountDocuments(ctx, filterOf(q))
+	if err != nil {
+		return 0, failure("count bookings", err)
+	}
+	return n, nil
+}
+
+// filterOf narrows a list. Comparing createdAt with a time, as it always does,
+// leaves refused records out: they have none.
+func filterOf(q booking.Query) bson.D {
+	var filter bson.D
+	for _, f := range []struct{ key, value string }{
+		{"userId", q.UserID}, {"eventId", q.EventID}, {"state", string(q.State)},
+	} {
+		if f.value != "" {
+			filter = append(filter, bson.E{Key: f.key, Value: f.value})
+		}
+	}
+	made := bson.D{{Key: "$gte", Value: q.From}} // the zero time is before all
+	if !q.To.IsZero() {
+		made = append(made, bson.E{Key: "$lt", Value: q.To})
+	}
+	if q.After != nil {
+		made = append(made, bson.E{Key: "$lte", Value: q.After.CreatedAt}) // so that an index begins there
+	}
+	return append(filter, bson.E{Key: "createdAt", Value: made})
+}
+
+// DueBookings implements booking.Finder.
+func (s *Store) DueBookings(ctx context.Context, eventID string, now time.Time, limit int) ([]booking.Booking, error) {
+	filter := bson.D{
+		{Key: "state", Value: string(booking.Pending)},
+		{Key: "expiresAt", Value: bson.D{{Key: "$lte", Value: now}}},
+	}
+	if eventID != "" {
+		filter = append(filter, bson.E{Key: "eventId", Value: eventID})
+	}
+	return s.find(ctx, "find due bookings", filter, bson.D{{Key: "expiresAt", Value: 1}, {Key: "_id", Value: 1}}, limit)
+}
+
+// LiveBookings implements booking.Finder.
+func (s *Store) LiveBookings(ctx context.Context, eventID, after string, limit int) ([]booking.Booking, error) {
+	return s.find(ctx, "find live bookings", bson.D{
+		{Key: "eventId", Value: eventID},
+		{Key: "state", Value: bson.D{{Key: "$in", Value: bson.A{string(booking.Pending), string(booking.Confirmed)}}}},
+		{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}},
+	}, bson.D{{Key: "_id", Value: 1}}, limit)
+}
+
+func (s *Store) find(ctx context.Context, what string, filter, order bson.D, limit int) ([]booking.Booking, error) {
+	cursor, err := s.bookings.Find(ctx, filter,
+		options.Find().SetSort(order).SetLimit(int64(limit)).SetProjection(withoutOutbox()))
+	if err != nil {
+		return nil, failure(what, err)
+	}
+	var documents []document
+	if err := cursor.All(ctx, &documents); err != nil {
+		return nil, failure(what, err)
+	}
+	found := make([]booking.Booking, len(documents))
+	for i, d := range documents {
+		found[i] = fromDocument(d)
+	}
+	return found, nil
+}

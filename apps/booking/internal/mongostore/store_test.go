@@ -1,0 +1,260 @@
+package mongostore_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/event"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"boxoffice/apps/booking/bookingtest"
+	"boxoffice/apps/booking/internal/booking"
+	"boxoffice/apps/booking/internal/mongostore"
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/outbox/outboxtest"
+	"boxoffice/test/servers"
+)
+
+// opener opens stores of databases of their own on one server.
+type opener struct {
+	uri string
+	n   atomic.Int64
+}
+
+// open returns a store and its collection. The store's commands are watched.
+func (o *opener) open(t *testing.T) (*mongostore.Store, *mongo.Collection) {
+	t.Helper()
+	name := fmt.Sprintf("test_booking_%s_%d", rand.Text()[:8], o.n.Add(1))
+	store, err := mongostore.Open(mongostore.Config{URI: o.uri, Database: name, Monitor: watch(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := mongo.Connect(options.Client().ApplyURI(o.uri))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		defer cancel()
+		if err := errors.Join(store.Close(ctx), client.Database(name).Drop(ctx), client.Disconnect(ctx)); err != nil {
+			t.Error(err)
+		}
+	})
+	for range 2 { // also when they are there
+		if err := store.Prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return store, client.Database(name).Collection("bookings")
+}
+
+// watch fails the test when the store uses a command that it does not say.
+func watch(t *testing.T) *event.CommandMonitor {
+	known := map[string]bool{
+		"insert": true, "find": true, "update": true, "aggregate": true, "createIndexes": true, "getMore": true,
+		"ping": true, "endSessions": true, "killCursors": true,
+	}
+	return &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
+		if !known[e.CommandName] {
+			t.Errorf("the store sent %s", e.CommandName)
+		}
+	}}
+}
+
+// facts reads the outboxes past the store.
+func facts(t *testing.T, c *mongo.Collection) []booking.Fact {
+	t.Helper()
+	cursor, err := c.Find(t.Context(), bson.D{}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documents []struct {
+		ID     string `bson:"_id"`
+		Outbox []struct {
+			ID, Type, Data string
+			At             time.Time
+		}
+	}
+	if err := cursor.All(t.Context(), &documents); err != nil {
+		t.Fatal(err)
+	}
+	var all []booking.Fact
+	for _, d := range documents {
+		for _, r := range d.Outbox {
+			all = append(all, booking.Fact{ID: r.ID, Type: r.Type, Subject: d.ID, At: r.At.UTC(), Data: []byte(r.Data)})
+		}
+	}
+	return all
+}
+
+func TestStore(t *testing.T) {
+	o := &opener{uri: servers.StartMongo(t).URI}
+	t.Run("bookings", func(t *testing.T) {
+		bookingtest.Conform(t, func(t *testing.T) bookingtest.Subject {
+			store, c := o.open(t)
+			return bookingtest.Subject{Ports: store, Facts: func(t *testing.T) []booking.Fact { return facts(t, c) }}
+		})
+	})
+	t.Run("outboxes", func(t *testing.T) {
+		outboxtest.Conform(t, func(t *testing.T) outboxtest.Subject {
+			store, _ := o.open(t)
+			return outboxtest.Subject{Store: store, Add: func(t *testing.T, document, id string, at time.Time) { add(t, store, document, id, at) }}
+		})
+	})
+	t.Run("every question has its index", func(t *testing.T) { indexed(t, o) })
+	t.Run("refused records are purged, bookings never", func(t *testing.T) { purged(t, o) })
+}
+
+// add writes a booking with a fact, or adds a fact to it.
+func add(t *testing.T, store *mongostore.Store, id, factID string, at time.Time) {
+	t.Helper()
+	f := booking.Fact{ID: factID, Type: "booking.created", Subject: id, At: at, Data: []byte(`{}`)}
+	b := bookingtest.Fresh(id)
+	err := store.InsertBooking(t.Context(), b, f)
+	if errors.Is(err, booking.ErrExists) {
+		err = store.ReplaceBooking(t.Context(), b, b.State, b.N, f)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// purged looks at what the index that drops records goes by.
+func purged(t *testing.T, o *opener) {
+	store, c := o.open(t)
+	refused := bookingtest.Refused("r")
+	if err := errors.Join(store.InsertBooking(t.Context(), refused), store.InsertBooking(t.Context(), bookingtest.Fresh("b"))); err != nil {
+		t.Fatal(err)
+	}
+	purgeAt := func(id string) *time.Time {
+		var d struct {
+			PurgeAt *time.Time `bson:"purgeAt"`
+		}
+		if err := c.FindOne(t.Context(), bson.D{{Key: "_id", Value: id}}).Decode(&d); err != nil {
+			t.Fatal(err)
+		}
+		return d.PurgeAt
+	}
+	want, _ := refused.PurgeAt()
+	if at := purgeAt("r"); at == nil || !at.Equal(want) {
+		t.Errorf("refused: got %v, want %v", at, want)
+	}
+	next := bookingtest.Fresh("r")
+	next.N = 2
+	if err := store.ReplaceBooking(t.Context(), next, booking.Refused, 2); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"b", "r"} {
+		if at := purgeAt(id); at != nil {
+			t.Errorf("booking %s: is dropped at %v", id, at)
+		}
+	}
+}
+
+// asked remembers the finds of a store.
+func indexed(t *testing.T, o *opener) {
+	_, c := o.open(t)
+	var finds []bson.Raw
+	store, err := mongostore.Open(mongostore.Config{URI: o.uri, Database: c.Database().Name(), Monitor: &event.CommandMonitor{
+		Started: func(_ context.Context, e *event.CommandStartedEvent) {
+			if e.CommandName == "find" {
+				finds = append(finds, append(bson.Raw(nil), e.Command...))
+			}
+		},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close(t.Context())
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	after := &booking.Position{CreatedAt: now, ID: "b"}
+	for _, q := range []booking.Query{
+		{Limit: 2}, {Limit: 2, After: after}, {UserID: "u", Limit: 2, After: after}, {EventID: "e", Limit: 2}, {State: booking.Pending, Limit: 2},
+	} {
+		if _, err := store.ListBookings(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err1 := store.DueBookings(t.Context(), "", now, 2)
+	_, err2 := store.DueBookings(t.Context(), "e", now, 2)
+	_, err3 := store.LiveBookings(t.Context(), "e", "", 2)
+	_, err4 := store.DueBoxes(t.Context(), now, 2)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		t.Fatal(err)
+	}
+	if len(finds) != 9 {
+		t.Fatalf("%d finds", len(finds))
+	}
+	for _, find := range finds {
+		var command bson.D
+		if err := bson.Unmarshal(find, &command); err != nil {
+			t.Fatal(err)
+		}
+		var asked bson.D
+		for _, e := range command {
+			switch e.Key {
+			case "find", "filter", "sort", "limit", "projection":
+				asked = append(asked, e)
+			}
+		}
+		plan, err := c.Database().RunCommand(t.Context(), bson.D{{Key: "explain", Value: asked}, {Key: "verbosity", Value: "queryPlanner"}}).Raw()
+		if err != nil {
+			t.Fatal(err)
+		}
+		stages := map[string]bool{}
+		if winning, err := plan.LookupErr("queryPlanner", "winningPlan"); err == nil {
+			collect(winning.Document(), stages)
+		}
+		if !stages["IXSCAN"] || stages["COLLSCAN"] {
+			t.Errorf("%v: got %v of %s", asked, stages, plan)
+		}
+	}
+}
+
+// collect gathers the names of a plan's stages.
+func collect(plan bson.Raw, stages map[string]bool) {
+	elements, err := plan.Elements()
+	if err != nil {
+		return
+	}
+	for _, e := range elements {
+		switch v := e.Value(); {
+		case e.Key() == "stage":
+			stages[v.StringValue()] = true
+		case v.Type == bson.TypeEmbeddedDocument:
+			collect(v.Document(), stages)
+		case v.Type == bson.TypeArray:
+			values, _ := v.Array().Values()
+			for _, inner := range values {
+				if inner.Type == bson.TypeEmbeddedDocument {
+					collect(inner.Document(), stages)
+				}
+			}
+		}
+	}
+}
+
+func TestGone(t *testing.T) {
+	store, err := mongostore.Open(mongostore.Config{URI: "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50", Database: "booking"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	t.Cleanup(func() { _ = store.Close(t.Context()) })
+	go cancel() // rather than wait for the driver to give up
+	_, err = store.Booking(ctx, "b")
+	if err == nil || errors.Is(err, booking.ErrNoBooking) {
+		t.Errorf("booking: %v", err)
+	}
+	if code := apperr.From(err).Code; err != nil && code != apperr.Internal && code != apperr.Unavailable {
+		t.Errorf("code %s", code)
+	}
+}
