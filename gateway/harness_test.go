@@ -21,6 +21,7 @@ import (
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/redisconn"
 	"boxoffice/shared/rpc"
@@ -37,6 +38,7 @@ type harness struct {
 	t       *testing.T
 	server  *main.Server
 	auth    *fakeAuth
+	event   *fakeEvent
 	redis   *miniredis.Miniredis
 	cache   *sessioncache.Cache
 	log     *bytes.Buffer
@@ -69,6 +71,7 @@ func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 		session: authapi.Session{ID: "s1", FamilyID: "f1", UserID: "u1", ExpiresAt: contract.At(h.now.Add(time.Hour))},
 		keys:    token.NewKeySet(public),
 	}
+	h.event = &fakeEvent{}
 	h.redis = miniredis.RunT(t)
 	client, err := redisconn.Open(redisconn.Config{Addr: h.redis.Addr()})
 	if err != nil {
@@ -78,7 +81,9 @@ func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 
 	tracing := telemetry.New("gateway", "test", 1, sdktrace.WithSyncer(h.spans))
 	log := telemetry.NewLog(h.log, "gateway", "test")
-	calls := rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar(t, h.auth.serve(log, tracing)), Token: secret, Tracing: tracing})
+	calls := rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar(t, map[string]http.Handler{
+		authapi.App: h.auth.serve(log, tracing), eventapi.App: h.event.serve(log, tracing),
+	}), Token: secret, Tracing: tracing})
 	t.Cleanup(calls.Close)
 	clock := func() time.Time { return h.now }
 	keys := main.NewKeyring(clock, func(ctx context.Context) (token.KeySet, error) {
@@ -117,15 +122,15 @@ func (h *harness) fetchKeys(keys *main.Keyring) {
 	<-done
 }
 
-// sidecar hands an invocation to the app, as the gateway's sidecar does over
-// auth's.
-func sidecar(t *testing.T, app http.Handler) string {
+// sidecar hands an invocation to its app, as the gateway's sidecar does over the
+// app's.
+func sidecar(t *testing.T, apps map[string]http.Handler) string {
 	t.Helper()
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1.0/invoke/auth/method/{method}", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("POST /v1.0/invoke/{app}/method/{method}", func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set("dapr-api-token", secret)
 		r.URL.Path = "/" + r.PathValue("method")
-		app.ServeHTTP(w, r)
+		apps[r.PathValue("app")].ServeHTTP(w, r)
 	})
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)

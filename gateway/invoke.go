@@ -23,7 +23,7 @@ type call struct {
 	address string
 }
 
-// answer is what a client gets back as JSON.
+// answer is what a client gets back as JSON; a nil body is none.
 type answer struct {
 	status int
 	body   any
@@ -77,6 +77,10 @@ func (s *Server) handle(r route) fiber.Handler {
 }
 
 func reply(c *fiber.Ctx, a answer) error {
+	if a.body == nil { // 304
+		c.Status(a.status)
+		return nil
+	}
 	body, err := json.Marshal(a.body)
 	if err != nil {
 		return err
@@ -93,6 +97,12 @@ func operation[Req, Res any](s *Server, op rpc.Op[Req, Res], status int, bind fu
 
 // presented is operation with an answer that clients see in another form.
 func presented[Req, Res any](s *Server, op rpc.Op[Req, Res], status int, bind func(*call) (Req, error), present func(Res) any) endpoint {
+	return asked(s, op, bind, func(_ *call, res Res) answer { return answer{status, present(res)} })
+}
+
+// asked is operation with an answer that has headers of its own, or depends on
+// what the client sent.
+func asked[Req, Res any](s *Server, op rpc.Op[Req, Res], bind func(*call) (Req, error), present func(*call, Res) answer) endpoint {
 	return endpoint{op: op.Method, answer: func(c *call) (answer, error) {
 		req, err := bind(c)
 		if err != nil {
@@ -102,9 +112,12 @@ func presented[Req, Res any](s *Server, op rpc.Op[Req, Res], status int, bind fu
 		if err != nil {
 			return answer{}, err
 		}
-		return answer{status, present(res)}, nil
+		return present(c, res), nil
 	}}
 }
+
+// byAdmin reports whether an admin asks.
+func (c *call) byAdmin() bool { return c.caller != nil && c.caller.Role == authapi.RoleAdmin }
 
 // own answers a route with what the gateway itself knows.
 func own(fn func(*call) (any, error)) endpoint {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/rpc"
 )
 
@@ -29,6 +30,11 @@ func (s *Server) routes() []route {
 		{post, "/api/auth/refresh", anyone, write, operation(s, authapi.Refresh, http.StatusOK, bindRefresh)},
 		{post, "/api/auth/logout", anyone, write, presented(s, authapi.LogOut, http.StatusOK, bindLogOut, loggedOut)},
 		{get, "/api/auth/me", user, browse, own(me)},
+
+		{post, "/api/events", admin, write, asked(s, eventapi.Create, bindCreateEvent, createdEvent)},
+		{get, "/api/events", guest, browse, asked(s, eventapi.List, bindListEvents, listedEvents)},
+		{get, "/api/events/:eventId", guest, browse, asked(s, eventapi.Fetch, bindFetchEvent, fetchedEvent)},
+		{get, "/api/events/:eventId/availability", guest, browse, asked(s, eventapi.FetchAvailability, bindFetchEvent, fetchedSeats)},
 	}
 }
 
@@ -68,7 +74,7 @@ func bindRegister(c *call) (authapi.RegisterRequest, error) {
 	}
 	return authapi.RegisterRequest{
 		UserID: newID(), Email: body.Email, Password: body.Password, Name: body.Name, Role: body.Role,
-		ByAdmin: c.caller != nil && c.caller.Role == authapi.RoleAdmin,
+		ByAdmin: c.byAdmin(),
 		Device:  c.device(),
 	}, err
 }

@@ -60,7 +60,7 @@ func (s *Store) claim(ctx context.Context, c event.Claim) (granted bool, err err
 	entry := entryPath(c.HoldID)
 	_, err = s.limits.UpdateOne(ctx,
 		bson.D{
-			{Key: "_id", Value: c.LimitKey.String()},
+			{Key: "_id", Value: c.String()},
 			{Key: "used", Value: bson.D{{Key: "$lte", Value: c.Max - c.Quantity}}},
 			{Key: entry, Value: bson.D{{Key: "$exists", Value: false}}},
 		},
@@ -102,7 +102,7 @@ func (s *Store) GiveBack(ctx context.Context, key event.LimitKey, holdID string,
 // Unstamp implements event.Limits.
 func (s *Store) Unstamp(ctx context.Context, l event.Limit) error {
 	res, err := s.limits.UpdateOne(ctx,
-		bson.D{{Key: "_id", Value: l.LimitKey.String()}, {Key: "version", Value: l.Version}},
+		bson.D{{Key: "_id", Value: l.String()}, {Key: "version", Value: l.Version}},
 		bson.D{{Key: "$unset", Value: bson.D{{Key: "claimedAt", Value: ""}}}})
 	return stale(res, "unstamp", err)
 }

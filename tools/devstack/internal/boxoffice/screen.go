@@ -44,7 +44,7 @@ func (s *stack) tryLines(b *strings.Builder, gateway string) {
 		password = "$ADMIN_PASSWORD"
 	}
 	body := fmt.Sprintf(`"{\"email\":\"%s\",\"password\":\"%s\"}"`, s.secrets.adminEmail, password)
-	fmt.Fprintf(b, "\n  curl -s %s/readyz\n  curl -s %s/.well-known/jwks.json\n", gateway, gateway)
+	fmt.Fprintf(b, "\n  curl -s %s/readyz\n  curl -s %s/api/events\n", gateway, gateway)
 	fmt.Fprintf(b, "  curl -s %s/api/auth/login -H 'Content-Type: application/json' -d %s\n", gateway, body)
 }
 

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"time"
+
+	"boxoffice/shared/config"
+)
+
+// settings is what the event app reads from the environment, besides what all
+// programs do.
+type settings struct {
+	MongoURI config.Secret `env:"MONGO_URI,required"` // it may hold a password
+	Database string        `env:"MONGO_DATABASE" default:"event"`
+
+	// HoldSettleAfter is after how long a hold that nobody has heard of is asked
+	// about.
+	HoldSettleAfter time.Duration `env:"HOLD_SETTLE_AFTER" default:"1m" min:"1s"`
+}
+
+// lockStore is the component that locks are taken from.
+const lockStore = "lock"
+
+// turnFor is how long a move of seats waits for others of the same event in this
+// process. Later they meet in the database, where one of them looks again.
+const turnFor = time.Second

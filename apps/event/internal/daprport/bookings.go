@@ -1,0 +1,23 @@
+// Package daprport is what the event app asks other apps through its sidecar.
+package daprport
+
+import (
+	"context"
+
+	"boxoffice/apps/event/internal/event"
+	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/shared/rpc"
+)
+
+// Bookings is an event.Bookings that asks the booking app.
+type Bookings struct{ calls *rpc.Client }
+
+var _ event.Bookings = (*Bookings)(nil)
+
+// NewBookings returns the booking app as these calls reach it.
+func NewBookings(calls *rpc.Client) *Bookings { return &Bookings{calls: calls} }
+
+// Settle implements event.Bookings.
+func (b *Bookings) Settle(ctx context.Context, holdID string) (bookingapi.Settlement, error) {
+	return rpc.Call(ctx, b.calls, bookingapi.Settle, bookingapi.SettleRequest{HoldID: holdID})
+}
