@@ -114,7 +114,7 @@ func (s *Store) MarkedEvents(ctx context.Context, before time.Time, limit int) (
 // UnfinishedCancellations implements event.Catalogue.
 func (s *Store) UnfinishedCancellations(ctx context.Context, limit int) ([]string, error) {
 	return s.ids(ctx, "find cancelled events", append(unfinished(),
-		bson.E{Key: "outbox.sent", Value: bson.D{{Key: "$ne", Value: false}}},
+		bson.E{Key: "outbox", Value: bson.D{{Key: "$not", Value: bson.D{{Key: "$elemMatch", Value: bson.D{{Key: "sentAt", Value: nil}}}}}}},
 	), bson.D{{Key: "seats.version", Value: 1}}, limit)
 }
 

@@ -9,11 +9,12 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"boxoffice/apps/event/internal/event"
+	"boxoffice/shared/outbox"
 )
 
 // InsertEvent implements event.Events.
 func (s *Store) InsertEvent(ctx context.Context, e event.Event, fact event.Fact) error {
-	_, err := s.events.InsertOne(ctx, toDocument(e, fact))
+	_, err := s.events.InsertOne(ctx, toDocument(e, toRecords([]event.Fact{fact}, outbox.TraceParent(ctx))))
 	switch {
 	case err == nil:
 		return nil
@@ -96,8 +97,12 @@ func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int6
 		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "identity", Value: ""}}})
 	}
 	update = append(update, bson.E{Key: "$set", Value: set})
-	if records := toFacts(facts); records != nil {
-		update = append(update, bson.E{Key: "$push", Value: bson.D{{Key: "outbox", Value: bson.D{{Key: "$each", Value: records}}}}})
+	if records := toRecords(facts, outbox.TraceParent(ctx)); records != nil {
+		update = append(update,
+			bson.E{Key: "$push", Value: bson.D{{Key: "outbox", Value: bson.D{{Key: "$each", Value: records}}}}},
+			bson.E{Key: "$inc", Value: bson.D{{Key: "outboxVersion", Value: int64(1)}}},
+			bson.E{Key: "$min", Value: bson.D{{Key: "outboxDue", Value: records[0].At}}},
+		)
 	}
 	res, err := s.events.UpdateOne(ctx, bson.D{
 		{Key: "_id", Value: e.ID}, {Key: "version", Value: version}, {Key: "seats.version", Value: e.Seats.Version},

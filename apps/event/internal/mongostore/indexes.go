@@ -20,8 +20,8 @@ func (s *Store) Prepare(ctx context.Context) error {
 	}{
 		{s.events, eventIndexes()},
 		{s.holds, []mongo.IndexModel{
-			index("to settle", bson.D{{Key: "settleAt", Value: 1}}, options.Index().SetSparse(true)),
-			index("to purge", bson.D{{Key: "purgeAt", Value: 1}}, options.Index().SetExpireAfterSeconds(0)),
+			index("to_settle", bson.D{{Key: "settleAt", Value: 1}}, options.Index().SetSparse(true)),
+			index("to_purge", bson.D{{Key: "purgeAt", Value: 1}}, options.Index().SetExpireAfterSeconds(0)),
 		}},
 		{s.limits, []mongo.IndexModel{
 			index("stamped", bson.D{{Key: "claimedAt", Value: 1}}, options.Index().SetSparse(true)),
@@ -48,13 +48,14 @@ func eventIndexes() []mongo.IndexModel {
 		index("marked", bson.D{{Key: "createdAt", Value: 1}}, options.Index().SetPartialFilterExpression(bson.D{marked()})),
 		index("cancelled", bson.D{{Key: "seats.version", Value: 1}, {Key: "seats.committed", Value: 1}},
 			options.Index().SetPartialFilterExpression(unfinished())),
+		index("outbox", bson.D{{Key: "outboxDue", Value: 1}}, options.Index().SetSparse(true)),
 		index("ended", bson.D{{Key: "endsAt", Value: 1}}, options.Index().SetPartialFilterExpression(unsold())),
 	}
 	for _, narrowed := range []string{"", "category", "organizerId"} {
 		for _, field := range []string{"startsAt", "name", "createdAt"} {
-			name, keys := "by "+field, bson.D{{Key: field, Value: 1}, {Key: "_id", Value: 1}}
+			name, keys := "by_"+field, bson.D{{Key: field, Value: 1}, {Key: "_id", Value: 1}}
 			if narrowed != "" {
-				name, keys = narrowed+" "+name, append(bson.D{{Key: narrowed, Value: 1}}, keys...)
+				name, keys = narrowed+"_"+name, append(bson.D{{Key: narrowed, Value: 1}}, keys...)
 			}
 			indexes = append(indexes, index(name, keys, options.Index()))
 		}

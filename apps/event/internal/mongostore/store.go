@@ -24,6 +24,7 @@ import (
 
 	"boxoffice/apps/event/internal/event"
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/outbox"
 )
 
 const (
@@ -51,6 +52,7 @@ var (
 	_ event.Catalogue = (*Store)(nil)
 	_ event.Holds     = (*Store)(nil)
 	_ event.Limits    = (*Store)(nil)
+	_ outbox.Store    = (*Store)(nil)
 )
 
 // Open returns a store that connects when it is first used. Prepare it before.

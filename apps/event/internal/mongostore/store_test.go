@@ -18,6 +18,7 @@ import (
 	"boxoffice/apps/event/internal/event"
 	"boxoffice/apps/event/internal/mongostore"
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/outbox/outboxtest"
 	"boxoffice/test/servers"
 )
 
@@ -73,12 +74,18 @@ func TestStoreConforms(t *testing.T) {
 			Facts: func(t *testing.T) []event.Fact { return outbox(t, events) },
 			Publish: func(t *testing.T) {
 				t.Helper()
-				_, err := events.UpdateMany(t.Context(), bson.D{}, bson.D{{Key: "$set", Value: bson.D{{Key: "outbox.$[].sent", Value: true}}}})
+				_, err := events.UpdateMany(t.Context(), bson.D{}, bson.D{{Key: "$set", Value: bson.D{{Key: "outbox.$[].sentAt", Value: time.Now()}}}})
 				if err != nil {
 					t.Fatal(err)
 				}
 			},
 		}
+	})
+	t.Run("outboxes", func(t *testing.T) {
+		outboxtest.Conform(t, func(t *testing.T) outboxtest.Subject {
+			store, _ := open(t, m.URI, &n)
+			return outboxtest.Subject{Store: store, Add: func(t *testing.T, document, id string, at time.Time) { add(t, store, document, id, at) }}
+		})
 	})
 	t.Run("every list and sweep has its index", func(t *testing.T) { indexed(t, m.URI, &n) })
 	t.Run("an index with other options", func(t *testing.T) { otherIndex(t, m.URI, &n) })
@@ -92,7 +99,11 @@ func outbox(t *testing.T, events *mongo.Collection) []event.Fact {
 		t.Fatal(err)
 	}
 	var documents []struct {
-		Outbox []event.Fact `bson:"outbox"`
+		ID     string `bson:"_id"`
+		Outbox []struct {
+			ID, Type, Data string
+			At             time.Time
+		}
 	}
 	if err := cursor.All(t.Context(), &documents); err != nil {
 		t.Fatal(err)
@@ -100,11 +111,26 @@ func outbox(t *testing.T, events *mongo.Collection) []event.Fact {
 	var facts []event.Fact
 	for _, d := range documents {
 		for _, f := range d.Outbox {
-			f.At = f.At.UTC()
-			facts = append(facts, f)
+			facts = append(facts, event.Fact{ID: f.ID, Type: f.Type, Subject: d.ID, At: f.At.UTC(), Data: []byte(f.Data)})
 		}
 	}
 	return facts
+}
+
+// add writes an event with a fact, or adds a fact to it.
+func add(t *testing.T, store *mongostore.Store, id, factID string, at time.Time) {
+	t.Helper()
+	f := event.Fact{ID: factID, Type: "event.created", Subject: id, At: at, Data: []byte(`{}`)}
+	err := store.InsertEvent(t.Context(), eventtest.Full(id), f)
+	if errors.Is(err, event.ErrExists) {
+		var e event.Event
+		if e, err = store.Event(t.Context(), id); err == nil {
+			err = store.WriteDefinition(t.Context(), e, e.Version, f)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // indexed asks the server how it answers what the store asks.
@@ -144,6 +170,7 @@ func indexed(t *testing.T, uri string, n *atomic.Int64) {
 	ask(spy.UnfinishedCancellations(ctx, 1))
 	ask(spy.EndedUnsold(ctx, now, 1))
 	ask(spy.HoldsToSettle(ctx, now, 1))
+	ask(spy.DueBoxes(ctx, now, 1))
 	ask(spy.StampedLimits(ctx, now, 1))
 	for _, find := range asked {
 		command := bson.D{}
@@ -191,7 +218,7 @@ func otherIndex(t *testing.T, uri string, n *atomic.Int64) {
 		t.Fatal(err)
 	}
 	_, err := holds.Indexes().CreateOne(t.Context(), mongo.IndexModel{
-		Keys: bson.D{{Key: "state", Value: 1}}, Options: options.Index().SetName("to settle"),
+		Keys: bson.D{{Key: "state", Value: 1}}, Options: options.Index().SetName("to_settle"),
 	})
 	if err != nil {
 		t.Fatal(err)
