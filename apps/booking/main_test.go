@@ -1,0 +1,315 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract"
+	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/rpc"
+	"boxoffice/shared/telemetry"
+	"boxoffice/test/servers"
+)
+
+const (
+	apiToken = "asked for by the sidecar"
+	appToken = "shown to the app by the sidecar"
+	patience = 20 * time.Second
+	capacity = 30
+)
+
+// seats is the event app as booking knows it, with one event.
+type seats struct {
+	mu    sync.Mutex
+	holds map[string]int64 // 0 once released
+}
+
+func (s *seats) held() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sum()
+}
+
+func (s *seats) sum() int64 {
+	var n int64
+	for _, q := range s.holds {
+		n += q
+	}
+	return n
+}
+
+func (s *seats) reserve(_ context.Context, r eventapi.ReserveRequest) (eventapi.Reservation, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	quantity, known := s.holds[r.HoldID]
+	switch {
+	case r.EventID != "gala":
+		return eventapi.Reservation{}, apperr.NotFoundError(eventapi.ReasonNotFound, "There is no such event.")
+	case known && quantity == 0:
+		return eventapi.Reservation{}, apperr.ConflictError(eventapi.ReasonHoldDead, "This hold was released.")
+	case !known && s.sum()+r.Quantity > capacity:
+		return eventapi.Reservation{}, apperr.ConflictError(eventapi.ReasonSoldOut, "Not enough tickets are left.")
+	}
+	s.holds[r.HoldID] = r.Quantity
+	return eventapi.Reservation{UnitPrice: contract.Money{Amount: 2500, Currency: "EUR"}}, nil
+}
+
+func (s *seats) release(_ context.Context, r eventapi.ReleaseRequest) (rpc.Nothing, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holds[r.HoldID] = 0
+	return rpc.Nothing{}, nil
+}
+
+func (s *seats) event(context.Context, eventapi.FetchRequest) (eventapi.Versioned, error) {
+	return eventapi.Versioned{Event: eventapi.Event{ID: "gala", StartsAt: contract.At(time.Now().Add(time.Hour)), Status: eventapi.StatusPublished}}, nil
+}
+
+// before stands before the program's sidecar and answers for the event app.
+func (s *seats) before(t *testing.T, sidecar string) (port string) {
+	t.Helper()
+	srv := rpc.NewServer(rpc.ServerConfig{
+		App: eventapi.App, Token: appToken, Log: telemetry.NewLog(t.Output(), "event", "test"), Tracing: noop.NewTracerProvider(),
+	})
+	rpc.Handle(srv, eventapi.Reserve, s.reserve)
+	rpc.Handle(srv, eventapi.Release, s.release)
+	rpc.Handle(srv, eventapi.Fetch, s.event)
+	target, err := url.Parse(sidecar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", httputil.NewSingleHostReverseProxy(target))
+	mux.HandleFunc("POST /v1.0/invoke/event/method/{method}", func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("dapr-api-token", appToken)
+		r.URL.Path = "/" + r.PathValue("method")
+		srv.ServeHTTP(w, r)
+	})
+	front := httptest.NewServer(mux)
+	t.Cleanup(front.Close)
+	at, err := url.Parse(front.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at.Port()
+}
+
+// program is booking as it runs, with its sidecar and its database.
+type program struct {
+	*rpc.Client
+	seats    *seats
+	bookings *mongo.Collection
+}
+
+func startProgram(t *testing.T, more map[string]string) program {
+	t.Helper()
+	db, redis := servers.StartMongo(t), servers.StartRedis(t)
+	port := servers.FreePort(t)
+	sidecar := servers.StartSidecar(t, servers.SidecarConfig{
+		AppID: "booking", AppPort: port, APIToken: apiToken, AppToken: appToken,
+		Components: []string{
+			servers.Component("lock", "lock.redis", "redisHost", redis.Addr(), "redisPassword", ""),
+			servers.Component("pubsub", "pubsub.in-memory"),
+		},
+	})
+	p := program{seats: &seats{holds: map[string]int64{}}}
+	env := map[string]string{
+		"APP_PORT": strconv.Itoa(port), "DAPR_HTTP_PORT": p.seats.before(t, sidecar.URL()), "DAPR_GRPC_PORT": strconv.Itoa(sidecar.GRPCPort),
+		"DAPR_API_TOKEN": apiToken, "APP_API_TOKEN": appToken, "MONGO_URI": db.URI, "MONGO_DATABASE": db.Database,
+	}
+	for name, value := range more {
+		env[name] = value
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, func(name string) string { return env[name] }, t.Output()) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("booking ended with: %v", err)
+		}
+	})
+	eventually(t, "booking is ready", func() bool {
+		select {
+		case err := <-ended:
+			t.Fatalf("booking ended: %v", err)
+		default:
+		}
+		res, err := http.Get("http://127.0.0.1:" + env["APP_PORT"] + "/readyz")
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+	p.Client = rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar.URL(), Token: apiToken, Tracing: noop.NewTracerProvider()})
+	t.Cleanup(p.Close)
+	client, err := mongo.Connect(options.Client().ApplyURI(db.URI))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Disconnect(context.WithoutCancel(t.Context())) })
+	p.bookings = client.Database(db.Database).Collection("bookings")
+	return p
+}
+
+// eventually waits until a thing is so.
+func eventually(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); !so(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("not so: %s", what)
+		}
+	}
+}
+
+func call[Req, Res any](t *testing.T, p program, op rpc.Op[Req, Res], req Req) Res {
+	t.Helper()
+	res, err := rpc.Call(t.Context(), p.Client, op, req)
+	if err != nil {
+		t.Fatalf("%s: %v", op.Method, err)
+	}
+	return res
+}
+
+func request(id, key string, quantity int64) bookingapi.CreateRequest {
+	return bookingapi.CreateRequest{BookingID: id, IdempotencyKey: key, UserID: "u1", EventID: "gala", Quantity: quantity}
+}
+
+// unsent counts the facts that were not published.
+func (p program) unsent(t *testing.T) int64 {
+	t.Helper()
+	n, err := p.bookings.CountDocuments(t.Context(), bson.D{{Key: "outbox", Value: bson.D{
+		{Key: "$elemMatch", Value: bson.D{{Key: "sentAt", Value: nil}}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// The whole program through its sidecar.
+func TestProgram(t *testing.T) {
+	p := startProgram(t, nil)
+	mine := bookingapi.FetchRequest{BookingID: "b1", UserID: "u1"}
+	t.Run("a booking's life", func(t *testing.T) {
+		made := call(t, p, bookingapi.Create, request("b1", "", 2))
+		if b := made.Booking; b.ID != "b1" || b.Status != bookingapi.StatusPending || b.TotalPrice.Amount != 5000 || made.Replayed {
+			t.Errorf("got %+v", made)
+		}
+		if got := call(t, p, bookingapi.Fetch, mine); got != made.Booking {
+			t.Errorf("got %+v, want %+v", got, made.Booking)
+		}
+		_, err := rpc.Call(t.Context(), p.Client, bookingapi.Fetch, bookingapi.FetchRequest{BookingID: "b1", UserID: "u2"})
+		if apperr.From(err).Reason != bookingapi.ReasonNotFound {
+			t.Errorf("another's: got %v", err)
+		}
+		for range 2 {
+			got := call(t, p, bookingapi.Confirm, bookingapi.ConfirmRequest{BookingID: "b1", UserID: "u1"})
+			if got.Status != bookingapi.StatusConfirmed {
+				t.Errorf("got %+v", got)
+			}
+		}
+		listed := call(t, p, bookingapi.List, bookingapi.ListRequest{UserID: "u1", Count: true})
+		if len(listed.Items) != 1 || listed.Items[0].ID != "b1" || listed.Total == nil || *listed.Total != 1 {
+			t.Errorf("got %+v", listed)
+		}
+		for range 2 {
+			if got := call(t, p, bookingapi.Cancel, mine); got.Status != bookingapi.StatusCancelled {
+				t.Errorf("got %+v", got)
+			}
+		}
+		if n := p.seats.held(); n != 0 {
+			t.Errorf("%d seats are held", n)
+		}
+		eventually(t, "all facts are published", func() bool { return p.unsent(t) == 0 })
+	})
+	t.Run("twins meet", func(t *testing.T) {
+		reasons := together(20, func(int) error {
+			_, err := rpc.Call(t.Context(), p.Client, bookingapi.Create, request("", "key", 1))
+			return err
+		})
+		if reasons["none"] != 20 || p.seats.held() != 1 {
+			t.Errorf("got %v, %d seats held", reasons, p.seats.held())
+		}
+		if again := call(t, p, bookingapi.Create, request("", "key", 1)); !again.Replayed {
+			t.Errorf("got %+v", again)
+		}
+		_, err := rpc.Call(t.Context(), p.Client, bookingapi.Create, request("", "key", 2))
+		if apperr.From(err).Reason != bookingapi.ReasonMismatch {
+			t.Errorf("another request: got %v", err)
+		}
+	})
+	t.Run("the last seats", func(t *testing.T) {
+		reasons := together(60, func(i int) error {
+			req := request(fmt.Sprint("racer", i), "", 1)
+			req.UserID = fmt.Sprint("u", i%7)
+			_, err := rpc.Call(t.Context(), p.Client, bookingapi.Create, req)
+			return err
+		})
+		if reasons["none"] != capacity-1 || reasons[eventapi.ReasonSoldOut] != 60-(capacity-1) {
+			t.Errorf("got %v", reasons)
+		}
+		eventually(t, "all facts are published", func() bool { return p.unsent(t) == 0 })
+	})
+	t.Run("a hold without a booking is dead", func(t *testing.T) {
+		if s := call(t, p, bookingapi.Settle, bookingapi.SettleRequest{HoldID: "nothing_1_f"}); s.Live {
+			t.Errorf("got %+v", s)
+		}
+	})
+}
+
+// What nobody confirms expires, and its seats come back.
+func TestSweep(t *testing.T) {
+	p := startProgram(t, map[string]string{"BOOKING_TTL": "1s", "SWEEP_INTERVAL": "1s"})
+	call(t, p, bookingapi.Create, request("b1", "", 2))
+	eventually(t, "expired", func() bool {
+		got := call(t, p, bookingapi.Fetch, bookingapi.FetchRequest{BookingID: "b1", UserID: "u1"})
+		return got.Status == bookingapi.StatusExpired
+	})
+	eventually(t, "the seats are back", func() bool { return p.seats.held() == 0 })
+	eventually(t, "all facts are published", func() bool { return p.unsent(t) == 0 })
+}
+
+// together runs fn so many times at once and counts the reasons of its errors.
+func together(n int, fn func(i int) error) map[string]int {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	reasons := map[string]int{}
+	for i := range n {
+		wg.Go(func() {
+			reason := "none"
+			if err := fn(i); err != nil {
+				reason = apperr.From(err).Reason
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			reasons[reason]++
+		})
+	}
+	wg.Wait()
+	return reasons
+}
+
+func TestRefusesToStart(t *testing.T) {
+	if err := run(t.Context(), func(string) string { return "" }, t.Output()); err == nil {
+		t.Fatal("started with nothing")
+	}
+}
