@@ -21,6 +21,7 @@ import (
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/redisconn"
@@ -39,6 +40,7 @@ type harness struct {
 	server  *main.Server
 	auth    *fakeAuth
 	event   *fakeEvent
+	booking *fakeBooking
 	redis   *miniredis.Miniredis
 	cache   *sessioncache.Cache
 	log     *bytes.Buffer
@@ -71,7 +73,7 @@ func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 		session: authapi.Session{ID: "s1", FamilyID: "f1", UserID: "u1", ExpiresAt: contract.At(h.now.Add(time.Hour))},
 		keys:    token.NewKeySet(public),
 	}
-	h.event = &fakeEvent{}
+	h.event, h.booking = &fakeEvent{}, &fakeBooking{}
 	h.redis = miniredis.RunT(t)
 	client, err := redisconn.Open(redisconn.Config{Addr: h.redis.Addr()})
 	if err != nil {
@@ -83,6 +85,7 @@ func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 	log := telemetry.NewLog(h.log, "gateway", "test")
 	calls := rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar(t, map[string]http.Handler{
 		authapi.App: h.auth.serve(log, tracing), eventapi.App: h.event.serve(log, tracing),
+		bookingapi.App: h.booking.serve(log, tracing),
 	}), Token: secret, Tracing: tracing})
 	t.Cleanup(calls.Close)
 	clock := func() time.Time { return h.now }

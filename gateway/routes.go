@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/rpc"
 )
@@ -35,6 +36,13 @@ func (s *Server) routes() []route {
 		{get, "/api/events", guest, browse, asked(s, eventapi.List, bindListEvents, listedEvents)},
 		{get, "/api/events/:eventId", guest, browse, asked(s, eventapi.Fetch, bindFetchEvent, fetchedEvent)},
 		{get, "/api/events/:eventId/availability", guest, browse, asked(s, eventapi.FetchAvailability, bindFetchEvent, fetchedSeats)},
+
+		{post, "/api/bookings", user, write, asked(s, bookingapi.Create, bindCreateBooking, createdBooking)},
+		{get, "/api/bookings", admin, browse, presented(s, bookingapi.List, http.StatusOK, bindListBookings, listedBookings)},
+		{get, "/api/bookings/me", user, browse, presented(s, bookingapi.List, http.StatusOK, bindOwnBookings, listedBookings)},
+		{get, "/api/bookings/:bookingId", user, browse, operation(s, bookingapi.Fetch, http.StatusOK, bindBooking)},
+		{post, "/api/bookings/:bookingId/confirm", user, write, operation(s, bookingapi.Confirm, http.StatusOK, bindConfirmBooking)},
+		{post, "/api/bookings/:bookingId/cancel", user, write, operation(s, bookingapi.Cancel, http.StatusOK, bindBooking)},
 	}
 }
 

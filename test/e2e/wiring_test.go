@@ -47,6 +47,7 @@ func TestSidecarsLoadWhatTheyShould(t *testing.T) {
 	want := map[string][]string{
 		"gateway": {},
 		"auth":    {"lock", "pubsub", "secrets", "statestore"},
+		"booking": {"lock", "pubsub"},
 		"event":   {"lock", "pubsub"},
 	}
 	for app, names := range want {

@@ -1,0 +1,305 @@
+package e2e_test
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"boxoffice/test/stack"
+)
+
+type booking struct {
+	ID, Code, EventID, UserID, Status, CancelReason string
+	Quantity                                        int64
+	TotalPrice                                      struct {
+		Amount   int64
+		Currency string
+	}
+	ExpiresAt, CreatedAt     time.Time
+	ConfirmedAt, CancelledAt *time.Time
+}
+
+type bookings struct {
+	Data []booking
+	Page struct {
+		Limit      int
+		NextCursor *string
+		Total      *int64
+	}
+}
+
+func (b bookings) ids() []string {
+	var ids []string
+	for _, one := range b.Data {
+		ids = append(ids, one.ID)
+	}
+	return ids
+}
+
+// onSale makes an event of so many seats and returns its id.
+func onSale(t *testing.T, capacity int) string {
+	t.Helper()
+	boss, _ := asAdmin(t)
+	body := evening(unique("Norma"), "opera")
+	body["capacity"] = capacity
+	var made event
+	boss.do("POST", "/api/events", body).want(t, 201, &made)
+	return made.ID
+}
+
+// book asks for seats; key may be empty.
+func (c client) book(eventID string, quantity int, key string) response {
+	c.t.Helper()
+	body, err := json.Marshal(map[string]any{"eventId": eventID, "quantity": quantity})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, running.Gateway+"/api/bookings", strings.NewReader(string(body)))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+c.token)
+	if key != "" {
+		r.Header.Set("Idempotency-Key", key)
+	}
+	return send(c.t, r)
+}
+
+// available is how many seats of an event are left.
+func available(t *testing.T, eventID string) int64 {
+	t.Helper()
+	var seats struct{ Available int64 }
+	client{t: t}.do("GET", "/api/events/"+eventID+"/availability", nil).want(t, 200, &seats)
+	return seats.Available
+}
+
+func TestBookingJourney(t *testing.T) {
+	eventID := onSale(t, 10)
+	account := register(t)
+	ada := client{t: t, token: account.Tokens.AccessToken}
+	bob := client{t: t, token: register(t).Tokens.AccessToken}
+
+	var first, second booking
+	res := ada.book(eventID, 2, "")
+	res.want(t, 201, &first)
+	if b := first; b.ID == "" || b.Code == "" || b.EventID != eventID || b.UserID != account.User.ID || b.Status != "pending" || b.Quantity != 2 ||
+		b.TotalPrice.Amount != 5000 || b.TotalPrice.Currency != "EUR" || !b.ExpiresAt.After(b.CreatedAt) || b.ConfirmedAt != nil {
+		t.Errorf("booked: got %+v", b)
+	}
+	path := "/api/bookings/" + first.ID
+	if got := res.Header.Get("Location"); got != path {
+		t.Errorf("Location: got %q, want %q", got, path)
+	}
+	if n := available(t, eventID); n != 8 {
+		t.Errorf("%d seats are left, want 8", n)
+	}
+
+	var read booking
+	ada.do("GET", path, nil).want(t, 200, &read)
+	if read != first {
+		t.Errorf("read: got %+v, want %+v", read, first)
+	}
+	bob.do("GET", path, nil).refused(t, 404, "booking.not_found")
+	bob.do("POST", path+"/cancel", nil).refused(t, 404, "booking.not_found")
+	client{t: t}.do("GET", path, nil).refused(t, 401, "auth.token_missing")
+
+	for range 2 { // repeated, it is confirmed all the same
+		var confirmed booking
+		ada.do("POST", path+"/confirm", map[string]string{"paymentReference": "p-1"}).want(t, 200, &confirmed)
+		if confirmed.ID != first.ID || confirmed.Status != "confirmed" || confirmed.ConfirmedAt == nil {
+			t.Errorf("confirmed: got %+v", confirmed)
+		}
+	}
+
+	ada.book(eventID, 3, "").want(t, 201, &second)
+	for range 2 { // seats come back once
+		var cancelled booking
+		ada.do("POST", "/api/bookings/"+second.ID+"/cancel", nil).want(t, 200, &cancelled)
+		if cancelled.Status != "cancelled" || cancelled.CancelReason != "user" || cancelled.CancelledAt == nil {
+			t.Errorf("cancelled: got %+v", cancelled)
+		}
+	}
+	if n := available(t, eventID); n != 8 {
+		t.Errorf("%d seats are left after the cancellation, want 8", n)
+	}
+	ada.do("POST", "/api/bookings/"+second.ID+"/confirm", nil).refused(t, 409, "booking.not_pending")
+
+	var own bookings
+	ada.do("GET", "/api/bookings/me", nil).want(t, 200, &own)
+	if got, want := own.ids(), []string{second.ID, first.ID}; !slices.Equal(got, want) || own.Page.Limit != 20 || own.Page.Total != nil {
+		t.Errorf("own: got %v of %+v, want %v", got, own.Page, want)
+	}
+	ada.do("GET", "/api/bookings/me?limit=1", nil).want(t, 200, &own)
+	if len(own.Data) != 1 || own.Page.NextCursor == nil {
+		t.Fatalf("the first page: got %+v", own)
+	}
+	ada.do("GET", "/api/bookings/me?limit=1&cursor="+*own.Page.NextCursor, nil).want(t, 200, &own)
+	if got := own.ids(); !slices.Equal(got, []string{first.ID}) || own.Page.NextCursor != nil {
+		t.Errorf("the last page: got %v, %+v", got, own.Page)
+	}
+	bob.do("GET", "/api/bookings/me", nil).want(t, 200, &own)
+	if own.Data == nil || len(own.Data) != 0 {
+		t.Errorf("another's list: got %+v", own.Data)
+	}
+}
+
+func TestAdminsSeeAllBookings(t *testing.T) {
+	boss, _ := asAdmin(t)
+	eventID := onSale(t, 10)
+	ada := client{t: t, token: register(t).Tokens.AccessToken}
+	var made booking
+	ada.book(eventID, 1, "").want(t, 201, &made)
+	ada.book(eventID, 1, "").want(t, 201, nil)
+	ada.do("GET", "/api/bookings", nil).refused(t, 403, "auth.admin_required")
+
+	var all bookings
+	boss.do("GET", "/api/bookings?limit=1&eventId="+eventID, nil).want(t, 200, &all)
+	if len(all.Data) != 1 || all.Page.Total == nil || *all.Page.Total != 2 || all.Page.NextCursor == nil {
+		t.Errorf("got %+v", all)
+	}
+	var got booking
+	boss.do("POST", "/api/bookings/"+made.ID+"/cancel", nil).want(t, 200, &got)
+	if got.Status != "cancelled" || got.CancelReason != "admin" {
+		t.Errorf("cancelled by an admin: got %+v", got)
+	}
+	boss.do("GET", "/api/bookings?status=cancelled&eventId="+eventID, nil).want(t, 200, &all)
+	if ids := all.ids(); !slices.Equal(ids, []string{made.ID}) || *all.Page.Total != 1 {
+		t.Errorf("cancelled ones: got %v", ids)
+	}
+	boss.do("GET", "/api/bookings?status=refused", nil).refused(t, 400, "invalid")
+}
+
+func TestSameKeyIsTheSameBooking(t *testing.T) {
+	eventID := onSale(t, 100)
+	ada := client{t: t, token: register(t).Tokens.AccessToken}
+	key := rand.Text()
+	var made, again booking
+	if res := ada.book(eventID, 2, key); res.Header.Get("Idempotency-Replayed") != "" {
+		t.Error("the first is said to be replayed")
+	} else {
+		res.want(t, 201, &made)
+	}
+	ada.do("POST", "/api/bookings/"+made.ID+"/confirm", nil).want(t, 200, nil)
+	res := ada.book(eventID, 2, key)
+	res.want(t, 201, &again)
+	if again != made || res.Header.Get("Idempotency-Replayed") != "true" || res.Header.Get("Location") != "/api/bookings/"+made.ID {
+		t.Errorf("again: got %+v, %q, want %+v", again, res.Header, made)
+	}
+	ada.book(eventID, 3, key).refused(t, 422, "idempotency.mismatch")
+	// Another's key is another key.
+	bob := client{t: t, token: register(t).Tokens.AccessToken}
+	var other booking
+	bob.book(eventID, 2, key).want(t, 201, &other)
+	if other.ID == made.ID {
+		t.Error("two users share a booking")
+	}
+
+	twins := rand.Text()
+	ids := make(chan string)
+	const n = 20
+	for range n {
+		go func() {
+			var b booking
+			if err := json.Unmarshal([]byte(ada.book(eventID, 1, twins).body), &b); err != nil {
+				t.Error(err)
+			}
+			ids <- b.ID
+		}()
+	}
+	seen := map[string]bool{}
+	for range n {
+		seen[<-ids] = true
+	}
+	if len(seen) != 1 || seen[""] {
+		t.Errorf("twins in flight got %v", seen)
+	}
+	if left := available(t, eventID); left != 95 {
+		t.Errorf("%d seats are left, want 95", left)
+	}
+}
+
+func TestBookingRefusals(t *testing.T) {
+	eventID := onSale(t, 3)
+	ada := client{t: t, token: register(t).Tokens.AccessToken}
+	ada.book("unknown", 1, "").refused(t, 404, "event.not_found")
+	ada.book(eventID, 4, "").refused(t, 409, "booking.sold_out")
+	ada.book(eventID, 0, "").refused(t, 400, "invalid")
+	ada.book(eventID, 11, "").refused(t, 400, "invalid")
+	ada.do("GET", "/api/bookings/unknown", nil).refused(t, 404, "booking.not_found")
+	if n := available(t, eventID); n != 3 {
+		t.Errorf("%d seats are left, want 3", n)
+	}
+}
+
+// Many want the last seats: as many get one as there are.
+func TestLastSeats(t *testing.T) {
+	const seats, clients = 10, 60
+	eventID := onSale(t, seats)
+	ada := client{t: t, token: register(t).Tokens.AccessToken}
+	statuses := make(chan int)
+	for range clients {
+		go func() { statuses <- ada.book(eventID, 1, "").StatusCode }()
+	}
+	got := map[int]int{}
+	for range clients {
+		got[<-statuses]++
+	}
+	if got[201] != seats || got[409] != clients-seats {
+		t.Errorf("got %v, want %d times 201 and else 409", got, seats)
+	}
+	if n := available(t, eventID); n != 0 {
+		t.Errorf("%d seats are left", n)
+	}
+}
+
+// The diagram of a booking, read out of its trace: one root, no parent missing,
+// from the client to both databases and to the bus.
+func TestBookingIsOneTrace(t *testing.T) {
+	eventID := onSale(t, 5)
+	ada := client{t: t, token: register(t).Tokens.AccessToken}
+	res := ada.book(eventID, 1, "")
+	res.want(t, 201, nil)
+	root, err := running.Trace(t.Context(), res.traceID(t), func(root *stack.Span) error {
+		create, err := root.Find(
+			"gateway call booking/method/booking.create",
+			"daprd gateway CallLocal/booking/booking.create",
+			"daprd booking CallLocal/booking/booking.create",
+			"booking booking.create",
+		)
+		if err != nil {
+			return err
+		}
+		for _, path := range [][]string{
+			{"booking dapr.proto.runtime.v1.Dapr/TryLockAlpha1", "daprd booking /dapr.proto.runtime.v1.Dapr/TryLockAlpha1"},
+			{"booking insert bookings"},
+			{"booking dapr.proto.runtime.v1.Dapr/PublishEvent", "daprd booking /dapr.proto.runtime.v1.Dapr/PublishEvent"},
+			{"booking update bookings"}, // the fact was published
+		} {
+			if _, err := create.Find(path...); err != nil {
+				return err
+			}
+		}
+		reserve, err := create.Find(
+			"booking call event/method/event.capacity.reserve",
+			"daprd booking CallLocal/event/event.capacity.reserve",
+			"daprd event CallLocal/event/event.capacity.reserve",
+			"event event.capacity.reserve",
+		)
+		if err != nil {
+			return err
+		}
+		_, err = reserve.Find("event update events")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if root.Name != "POST /api/bookings" || root.Service != "gateway" {
+		t.Errorf("the root is %s of %s", root.Name, root.Service)
+	}
+}
