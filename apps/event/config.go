@@ -17,8 +17,13 @@ type settings struct {
 	HoldSettleAfter time.Duration `env:"HOLD_SETTLE_AFTER" default:"1m" min:"1s"`
 }
 
-// lockStore is the component that locks are taken from.
-const lockStore = "lock"
+// Names of the components that this program uses.
+const (
+	lockStore = "lock"
+	pubsub    = "pubsub"
+	sweep     = "sweep"
+	cleanup   = "cleanup"
+)
 
 // turnFor is how long a move of seats waits for others of the same event in this
 // process. Later they meet in the database, where one of them looks again.

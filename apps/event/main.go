@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,8 +22,10 @@ import (
 	"boxoffice/apps/event/internal/transport"
 	"boxoffice/shared/app"
 	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/daprbus"
 	"boxoffice/shared/daprlock"
 	"boxoffice/shared/lifecycle"
+	"boxoffice/shared/outbox"
 	"boxoffice/shared/telemetry/mongotrace"
 )
 
@@ -54,21 +57,57 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	if err != nil {
 		return err
 	}
+	sidecar := dapr.NewClientWithConnection(conn)
+	relay := outbox.New(outbox.Config{
+		Store: store, Publisher: daprbus.New(sidecar, pubsub, eventapi.Topic), Now: time.Now, Log: a.Log,
+	})
+	// It ends after the last request, so that what that one wrote is published.
+	a.Use(lifecycle.Part{Name: "relay", Run: relay.Run})
+
 	// The booking app is not among the checks: it needs this one.
 	svc := event.New(event.Config{
-		Events:          store,
+		Events:          feeding{store, relay},
 		Catalogue:       store,
 		Holds:           store,
 		Limits:          store,
 		Bookings:        daprport.NewBookings(a.Client),
-		Locks:           daprlock.New(dapr.NewClientWithConnection(conn), lockStore),
+		Locks:           daprlock.New(sidecar, lockStore),
 		Turns:           event.NewTurns(turnFor),
 		Clock:           clock{},
 		IDs:             ids{},
 		HoldSettleAfter: cfg.HoldSettleAfter,
 	})
 	transport.Bind(a.Server, svc)
+	in := transport.Inlet{Service: svc, Log: a.Log, Tracing: a.Tracing}
+	in.Subscribe(a.Mux)
+	in.OnTick(a.Mux, sweep, func(ctx context.Context) error { return errors.Join(svc.Sweep(ctx), relay.Sweep(ctx)) })
+	in.OnTick(a.Mux, cleanup, func(ctx context.Context) error {
+		_, err := svc.Cleanup(ctx)
+		return err
+	})
 	return nil
+}
+
+// feeding tells the relay of each write that has a fact.
+type feeding struct {
+	event.Events
+	relay *outbox.Relay
+}
+
+func (f feeding) InsertEvent(ctx context.Context, e event.Event, fact event.Fact) error {
+	err := f.Events.InsertEvent(ctx, e, fact)
+	if err == nil {
+		f.relay.Feed(ctx, e.ID)
+	}
+	return err
+}
+
+func (f feeding) WriteDefinition(ctx context.Context, e event.Event, version int64, facts ...event.Fact) error {
+	err := f.Events.WriteDefinition(ctx, e, version, facts...)
+	if err == nil && len(facts) > 0 {
+		f.relay.Feed(ctx, e.ID)
+	}
+	return err
 }
 
 // clock is the machine's.

@@ -222,6 +222,7 @@ func TestCreateEventIsOneTrace(t *testing.T) {
 		for _, path := range [][]string{
 			{"event dapr.proto.runtime.v1.Dapr/TryLockAlpha1", "daprd event /dapr.proto.runtime.v1.Dapr/TryLockAlpha1"},
 			{"event insert events"},
+			{"event dapr.proto.runtime.v1.Dapr/PublishEvent", "daprd event /dapr.proto.runtime.v1.Dapr/PublishEvent"},
 			{"event dapr.proto.runtime.v1.Dapr/UnlockAlpha1", "daprd event /dapr.proto.runtime.v1.Dapr/UnlockAlpha1"},
 		} {
 			if _, err := operation.Find(path...); err != nil {

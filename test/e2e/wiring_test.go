@@ -48,7 +48,7 @@ func TestSidecarsLoadWhatTheyShould(t *testing.T) {
 		"gateway": {},
 		"auth":    {"lock", "pubsub", "secrets", "statestore"},
 		"booking": {"lock", "pubsub"},
-		"event":   {"lock", "pubsub"},
+		"event":   {"cleanup", "lock", "pubsub", "sweep"},
 	}
 	for app, names := range want {
 		i, err := running.Instance(app)

@@ -1,6 +1,7 @@
 package boxoffice
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -19,6 +20,7 @@ func (s *stack) publicEnv() []string {
 		"MONGO_URI=" + s.stores.mongo.uri,
 		"SECRETS_FILE=" + s.layout.secrets(),
 		"NAME_RESOLUTION_DB=" + s.names(),
+		"SWEEP_SCHEDULE=@every " + cmp.Or(s.Getenv(sweepVar), "30s"),
 	}
 	if e := s.stores.jaeger.endpoint; e != "" {
 		env = append(env, "OTEL_EXPORTER_OTLP_ENDPOINT="+e)

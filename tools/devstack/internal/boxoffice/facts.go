@@ -23,6 +23,8 @@ const (
 	frontReady = "/readyz"
 	// frontPortVar overrules the front's port in the run file.
 	frontPortVar = "GATEWAY_PORT"
+	// sweepVar is how often the sidecars' cron components tick for sweeps.
+	sweepVar = "SWEEP_INTERVAL"
 	// keyHolder is the app that alone gets the first admin's credentials.
 	keyHolder = "auth"
 

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract"
+	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/rpc"
+	"boxoffice/test/servers"
+)
+
+const (
+	apiToken = "asked for by the sidecar"
+	appToken = "shown to the app by the sidecar"
+	patience = 20 * time.Second
+)
+
+// program is the event app as it runs, with its sidecar and its database.
+type program struct {
+	*rpc.Client
+	sidecar servers.Sidecar
+	drop    func() // ends Redis
+}
+
+func startProgram(t *testing.T) program {
+	t.Helper()
+	mongo, redisServer := servers.StartMongo(t), servers.StartRedis(t)
+	port := servers.FreePort(t)
+	subscription, err := os.ReadFile("../../dapr/event-facts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sidecar := servers.StartSidecar(t, servers.SidecarConfig{
+		AppID: "event", AppPort: port, APIToken: apiToken, AppToken: appToken,
+		Components: []string{
+			servers.Component(lockStore, "lock.redis", "redisHost", redisServer.Addr(), "redisPassword", "",
+				"redisMaxRetries", "-1", "dialTimeout", "100ms", "readTimeout", "200ms", "writeTimeout", "200ms"),
+			servers.Component(pubsub, "pubsub.in-memory"),
+			servers.Component(sweep, "bindings.cron", "schedule", "@every 1s", "direction", "input"),
+			servers.Component(cleanup, "bindings.cron", "schedule", "@every 1s", "direction", "input"),
+			string(subscription),
+		},
+	})
+	env := map[string]string{
+		"APP_PORT": strconv.Itoa(port), "DAPR_HTTP_PORT": strconv.Itoa(sidecar.HTTPPort), "DAPR_GRPC_PORT": strconv.Itoa(sidecar.GRPCPort),
+		"DAPR_API_TOKEN": apiToken, "APP_API_TOKEN": appToken, "MONGO_URI": mongo.URI, "MONGO_DATABASE": mongo.Database,
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, func(name string) string { return env[name] }, t.Output()) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("event ended with: %v", err)
+		}
+	})
+	eventually(t, "it is ready", func() bool {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+env["APP_PORT"]+"/readyz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode/100 == 2
+	})
+	p := program{
+		Client:  rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar.URL(), Token: apiToken, Tracing: noop.NewTracerProvider()}),
+		sidecar: sidecar, drop: redisServer.Close,
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// eventually waits until a thing is so.
+func eventually(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); !so(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("not so: %s", what)
+		}
+	}
+}
+
+func call[Req, Res any](t *testing.T, p program, op rpc.Op[Req, Res], req Req) Res {
+	t.Helper()
+	res, err := rpc.Call(t.Context(), p.Client, op, req)
+	if err != nil {
+		t.Fatalf("%s: %v", op.Method, err)
+	}
+	return res
+}
+
+func evening(name string, capacity int64) eventapi.Definition {
+	start := time.Now().Add(48 * time.Hour)
+	return eventapi.Definition{Name: name, StartsAt: contract.At(start), EndsAt: contract.At(start.Add(time.Hour)), Capacity: capacity}
+}
+
+// publish puts a fact of the booking app on the bus, as its sidecar would.
+func (p program) publish(t *testing.T, kind string, b bookingapi.Resource) {
+	t.Helper()
+	data, err := json.Marshal(bookingapi.Fact{MessageID: "m", Timestamp: contract.At(time.Now()), Version: 1, Resource: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := p.sidecar.URL() + "/v1.0/publish/" + pubsub + "/" + bookingapi.Topic + "?metadata.cloudevent.type=" + kind
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("dapr-api-token", apiToken)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode/100 != 2 {
+		t.Fatalf("publish: status %d", res.StatusCode)
+	}
+}
+
+// The whole program through its sidecar: what the gateway, the booking app, the
+// bus and the clock see of it.
+func TestProgram(t *testing.T) {
+	p := startProgram(t)
+	t.Run("an event is made once", func(t *testing.T) { madeOnce(t, p) })
+	t.Run("a booking's life", func(t *testing.T) { bookingsLife(t, p) })
+	t.Run("many for the last seats", func(t *testing.T) { lastSeats(t, p) })
+	t.Run("what ended unsold is cleaned up", func(t *testing.T) { cleanedUp(t, p) })
+	t.Run("without Redis", func(t *testing.T) {
+		p.drop()
+		call(t, p, eventapi.Create, eventapi.CreateRequest{EventID: "unlocked", OrganizerID: "boss", Event: evening("Unlocked", 1)})
+	})
+}
+
+func madeOnce(t *testing.T, p program) {
+	req := eventapi.CreateRequest{EventID: "gala", OrganizerID: "boss", Event: evening("Gala", 10)}
+	made := call(t, p, eventapi.Create, req)
+	if again := call(t, p, eventapi.Create, req); again != made {
+		t.Errorf("again: got %+v, want %+v", again, made)
+	}
+	req.EventID = "twin"
+	_, err := rpc.Call(t.Context(), p.Client, eventapi.Create, req)
+	if apperr.From(err).Reason != eventapi.ReasonDuplicate {
+		t.Errorf("a twin: got %v", err)
+	}
+	list := call(t, p, eventapi.List, eventapi.ListRequest{})
+	if len(list.Items) != 1 || list.Items[0] != made.Event {
+		t.Errorf("listed: got %+v, want %+v", list.Items, made.Event)
+	}
+}
+
+func bookingsLife(t *testing.T, p program) {
+	call(t, p, eventapi.Create, eventapi.CreateRequest{EventID: "life", OrganizerID: "boss", Event: evening("Life", 10)})
+	hold := bookingapi.Resource{HoldID: "b1_1_x", Booking: bookingapi.Booking{
+		ID: "b1", EventID: "life", UserID: "u1", Quantity: 2, ExpiresAt: contract.At(time.Now().Add(time.Hour)),
+	}}
+	call(t, p, eventapi.Reserve, eventapi.ReserveRequest{
+		HoldID: hold.HoldID, EventID: hold.EventID, UserID: hold.UserID, Quantity: hold.Quantity, ExpiresAt: hold.ExpiresAt,
+	})
+	seats := func(available, held, sold int64) func() bool {
+		return func() bool {
+			a := call(t, p, eventapi.FetchAvailability, eventapi.FetchRequest{EventID: "life"})
+			return a.Available == available && a.Held == held && a.Sold == sold
+		}
+	}
+	eventually(t, "the seats are held", seats(8, 2, 0))
+	// Facts come again, and the broker in memory loses those that nobody takes yet.
+	eventually(t, "the seats are sold", func() bool {
+		p.publish(t, bookingapi.FactCreated, hold)
+		p.publish(t, bookingapi.FactConfirmed, hold)
+		return seats(8, 0, 2)()
+	})
+	p.publish(t, "booking.unheard-of", hold)
+	p.publish(t, bookingapi.FactCancelled, hold)
+	eventually(t, "the seats are back", seats(10, 0, 0))
+}
+
+func lastSeats(t *testing.T, p program) {
+	call(t, p, eventapi.Create, eventapi.CreateRequest{EventID: "last", OrganizerID: "boss", Event: evening("Last", 10)})
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	reasons := map[string]int{}
+	for i := range 60 {
+		wg.Go(func() {
+			_, err := rpc.Call(t.Context(), p.Client, eventapi.Reserve, eventapi.ReserveRequest{
+				HoldID: fmt.Sprintf("r%d_1_x", i), EventID: "last", UserID: fmt.Sprint("u", i), Quantity: 1,
+				ExpiresAt: contract.At(time.Now().Add(time.Hour)),
+			})
+			reason := "none"
+			if err != nil {
+				reason = apperr.From(err).Reason
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			reasons[reason]++
+		})
+	}
+	wg.Wait()
+	if reasons["none"] != 10 || reasons[eventapi.ReasonSoldOut] != 50 {
+		t.Errorf("got %v, want 10 and 50 sold out", reasons)
+	}
+}
+
+func cleanedUp(t *testing.T, p program) {
+	draft := eventapi.StatusDraft
+	past := evening("Past", 1)
+	past.StartsAt, past.EndsAt, past.Status = contract.At(time.Now().Add(-2*time.Hour)), contract.At(time.Now().Add(-time.Hour)), &draft
+	call(t, p, eventapi.Create, eventapi.CreateRequest{EventID: "past", OrganizerID: "boss", Event: past})
+	eventually(t, "it is gone", func() bool {
+		_, err := rpc.Call(t.Context(), p.Client, eventapi.Fetch, eventapi.FetchRequest{EventID: "past", ByAdmin: true})
+		return apperr.From(err).Reason == eventapi.ReasonNotFound
+	})
+}
+
+func TestRefusesToStart(t *testing.T) {
+	if err := run(t.Context(), func(string) string { return "" }, t.Output()); err == nil {
+		t.Fatal("started with nothing")
+	}
+}
