@@ -22,6 +22,7 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/daprbus"
 	"boxoffice/shared/daprlock"
+	"boxoffice/shared/inlet"
 	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/telemetry/mongotrace"
@@ -76,6 +77,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		MaxPerBooking: int64(cfg.MaxPerBooking),
 	})
 	transport.Bind(a.Server, svc)
+	transport.Subscribe(inlet.Inlet{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing}, svc)
 	a.Background(sweeps(a.Log, cfg.SweepInterval,
 		sweep{"due bookings", func(ctx context.Context) error {
 			_, err := svc.Expire(ctx)

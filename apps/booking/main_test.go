@@ -2,25 +2,33 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
 
+	dapr "github.com/dapr/go-sdk/client"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.opentelemetry.io/otel/trace/noop"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/daprbus"
+	"boxoffice/shared/outbox"
 	"boxoffice/shared/rpc"
 	"boxoffice/shared/telemetry"
 	"boxoffice/test/servers"
@@ -112,6 +120,7 @@ func (s *seats) before(t *testing.T, sidecar string) (port string) {
 // program is booking as it runs, with its sidecar and its database.
 type program struct {
 	*rpc.Client
+	grpc     string // the sidecar's
 	seats    *seats
 	bookings *mongo.Collection
 }
@@ -120,14 +129,19 @@ func startProgram(t *testing.T, more map[string]string) program {
 	t.Helper()
 	db, redis := servers.StartMongo(t), servers.StartRedis(t)
 	port := servers.FreePort(t)
+	subscription, err := os.ReadFile("../../dapr/booking-facts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
 	sidecar := servers.StartSidecar(t, servers.SidecarConfig{
 		AppID: "booking", AppPort: port, APIToken: apiToken, AppToken: appToken,
 		Components: []string{
 			servers.Component("lock", "lock.redis", "redisHost", redis.Addr(), "redisPassword", ""),
 			servers.Component("pubsub", "pubsub.in-memory"),
+			string(subscription),
 		},
 	})
-	p := program{seats: &seats{holds: map[string]int64{}}}
+	p := program{grpc: sidecar.GRPCAddr(), seats: &seats{holds: map[string]int64{}}}
 	env := map[string]string{
 		"APP_PORT": strconv.Itoa(port), "DAPR_HTTP_PORT": p.seats.before(t, sidecar.URL()), "DAPR_GRPC_PORT": strconv.Itoa(sidecar.GRPCPort),
 		"DAPR_API_TOKEN": apiToken, "APP_API_TOKEN": appToken, "MONGO_URI": db.URI, "MONGO_DATABASE": db.Database,
@@ -269,11 +283,45 @@ func TestProgram(t *testing.T) {
 		}
 		eventually(t, "all facts are published", func() bool { return p.unsent(t) == 0 })
 	})
+	t.Run("a cancelled event", func(t *testing.T) { eventCancelled(t, p) })
 	t.Run("a hold without a booking is dead", func(t *testing.T) {
 		if s := call(t, p, bookingapi.Settle, bookingapi.SettleRequest{HoldID: "nothing_1_f"}); s.Live {
 			t.Errorf("got %+v", s)
 		}
 	})
+}
+
+// eventCancelled tells, as the event app does, that the event will not take place.
+func eventCancelled(t *testing.T, p program) {
+	conn, err := grpc.NewClient(p.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithUnaryInterceptor(
+		func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			return invoke(metadata.AppendToOutgoingContext(ctx, "dapr-api-token", apiToken), method, req, reply, cc, opts...)
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if p.seats.held() == 0 {
+		t.Fatal("nothing is booked")
+	}
+	data, err := json.Marshal(eventapi.Fact{MessageID: "f1", Version: 2, Resource: eventapi.Event{ID: "gala", Status: eventapi.StatusCancelled}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bus := daprbus.New(dapr.NewClientWithConnection(conn), pubsub, eventapi.Topic)
+	eventually(t, "all bookings are cancelled", func() bool {
+		// Again and again, as the event's sweep does: this broker keeps nothing for
+		// those who subscribe later.
+		if err := bus.Publish(t.Context(), outbox.Record{ID: "f1", Type: eventapi.FactCancelled, Subject: "gala", Data: data}); err != nil {
+			t.Fatal(err)
+		}
+		live, err := p.bookings.CountDocuments(t.Context(), bson.D{{Key: "state", Value: bson.D{{Key: "$in", Value: bson.A{"pending", "confirmed"}}}}})
+		return err == nil && live == 0 && p.seats.held() == 0
+	})
+	listed := call(t, p, bookingapi.List, bookingapi.ListRequest{Status: bookingapi.StatusCancelled})
+	if reason := listed.Items[0].CancelReason; reason != bookingapi.EventCancelled {
+		t.Errorf("got %q", reason)
+	}
 }
 
 // What nobody confirms expires, and its seats come back.
