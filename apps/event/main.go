@@ -24,6 +24,7 @@ import (
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/daprbus"
 	"boxoffice/shared/daprlock"
+	"boxoffice/shared/inlet"
 	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/telemetry/mongotrace"
@@ -78,10 +79,10 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		HoldSettleAfter: cfg.HoldSettleAfter,
 	})
 	transport.Bind(a.Server, svc)
-	in := transport.Inlet{Service: svc, Log: a.Log, Tracing: a.Tracing}
-	in.Subscribe(a.Mux)
-	in.OnTick(a.Mux, sweep, func(ctx context.Context) error { return errors.Join(svc.Sweep(ctx), relay.Sweep(ctx)) })
-	in.OnTick(a.Mux, cleanup, func(ctx context.Context) error {
+	in := inlet.Inlet{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing}
+	transport.Subscribe(in, svc)
+	in.OnTick(sweep, func(ctx context.Context) error { return errors.Join(svc.Sweep(ctx), relay.Sweep(ctx)) })
+	in.OnTick(cleanup, func(ctx context.Context) error {
 		_, err := svc.Cleanup(ctx)
 		return err
 	})
