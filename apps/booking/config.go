@@ -16,13 +16,11 @@ type settings struct {
 	BookingTTL time.Duration `env:"BOOKING_TTL" default:"15m" min:"1s"`
 	// MaxPerBooking is how many tickets one booking may be for.
 	MaxPerBooking int `env:"MAX_PER_BOOKING" default:"10" min:"1"`
-	// SweepInterval is how often bookings are looked for that are due, and facts
-	// that nobody has published.
-	SweepInterval time.Duration `env:"SWEEP_INTERVAL" default:"30s" min:"1s"`
 }
 
 // Names of the components that this program uses.
 const (
 	lockStore = "lock"
 	pubsub    = "pubsub"
+	sweep     = "sweep"
 )

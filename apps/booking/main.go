@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -77,14 +78,12 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		MaxPerBooking: int64(cfg.MaxPerBooking),
 	})
 	transport.Bind(a.Server, svc)
-	transport.Subscribe(inlet.Inlet{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing}, svc)
-	a.Background(sweeps(a.Log, cfg.SweepInterval,
-		sweep{"due bookings", func(ctx context.Context) error {
-			_, err := svc.Expire(ctx)
-			return err
-		}},
-		sweep{"outbox", relay.Sweep},
-	))
+	in := inlet.Inlet{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing}
+	transport.Subscribe(in, svc)
+	in.OnTick(sweep, func(ctx context.Context) error {
+		_, err := svc.Expire(ctx)
+		return errors.Join(err, relay.Sweep(ctx))
+	})
 	return nil
 }
 

@@ -138,6 +138,7 @@ func startProgram(t *testing.T, more map[string]string) program {
 		Components: []string{
 			servers.Component("lock", "lock.redis", "redisHost", redis.Addr(), "redisPassword", ""),
 			servers.Component("pubsub", "pubsub.in-memory"),
+			servers.Component("sweep", "bindings.cron", "schedule", "@every 1s", "direction", "input"),
 			string(subscription),
 		},
 	})
@@ -326,7 +327,7 @@ func eventCancelled(t *testing.T, p program) {
 
 // What nobody confirms expires, and its seats come back.
 func TestSweep(t *testing.T) {
-	p := startProgram(t, map[string]string{"BOOKING_TTL": "1s", "SWEEP_INTERVAL": "1s"})
+	p := startProgram(t, map[string]string{"BOOKING_TTL": "1s"})
 	call(t, p, bookingapi.Create, request("b1", "", 2))
 	eventually(t, "expired", func() bool {
 		got := call(t, p, bookingapi.Fetch, bookingapi.FetchRequest{BookingID: "b1", UserID: "u1"})

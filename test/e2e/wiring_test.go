@@ -47,7 +47,7 @@ func TestSidecarsLoadWhatTheyShould(t *testing.T) {
 	want := map[string][]string{
 		"gateway": {},
 		"auth":    {"lock", "pubsub", "secrets", "statestore"},
-		"booking": {"lock", "pubsub"},
+		"booking": {"lock", "pubsub", "sweep"},
 		"event":   {"cleanup", "lock", "pubsub", "sweep"},
 	}
 	for app, names := range want {
