@@ -4,6 +4,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -263,7 +264,7 @@ func testSeatsRace(t *testing.T, s Subject) {
 					t.Errorf("read: %v", err)
 					return
 				}
-				h := Taken(string(rune('a'+i))+"_1_x", "e", 1)
+				h := Taken(strconv.Itoa(i)+"_1_x", "e", 1)
 				w, err := e.Seats.Write("e", []event.Move{{To: h}}, nil)
 				if err != nil {
 					t.Errorf("compute: %v", err)

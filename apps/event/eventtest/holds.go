@@ -161,7 +161,7 @@ func (s *Store) StampedLimits(ctx context.Context, before time.Time, limit int) 
 		if n := a.ClaimedAt.Compare(b.ClaimedAt); n != 0 {
 			return n
 		}
-		return strings.Compare(a.LimitKey.String(), b.LimitKey.String())
+		return strings.Compare(a.String(), b.String())
 	})
 	return found[:min(len(found), limit)], err
 }
