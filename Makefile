@@ -7,7 +7,7 @@ SHELL := /usr/bin/env bash -euo pipefail -c
 # The modules that tests run in. The sidecar's own tests stand in a package of
 # their own, so that Dapr is compiled once, without -race.
 MODULES := . tools/devstack tools/mongolite tools/mongolite/spectest
-GOTEST := GOWORK=off go test -race -shuffle=on -timeout 25m
+GOTEST := GOWORK=off go test -race -shuffle=on -count=1 -timeout 25m
 GOLANGCI := v2.15.0
 GOVET := GOWORK=off go vet -composites=false
 
