@@ -36,6 +36,7 @@ type Box struct {
 	Document string
 	Version  int64 // raised with each change of the records
 	Records  []Record
+	Due      time.Time // from when a sweep may take it; zero for never
 }
 
 // Store keeps boxes. Records are added by the store's own writes, which raise the

@@ -165,6 +165,10 @@ func (r *Relay) relay(ctx context.Context, document string, claim bool) error {
 			return fmt.Errorf("read outbox of %s: %w", document, err)
 		}
 		if claim {
+			// It may have been claimed, or done, since it was found to be due.
+			if box.Due.IsZero() || box.Due.After(r.now().Add(-grace)) {
+				return nil
+			}
 			switch err := r.store.SaveBox(ctx, box, r.now().Add(claimFor)); {
 			case errors.Is(err, ErrStale):
 				return nil // somebody else is at it

@@ -15,18 +15,13 @@ import (
 // Store keeps boxes in memory.
 type Store struct {
 	mu    sync.Mutex
-	boxes map[string]box
-}
-
-type box struct {
-	outbox.Box
-	due time.Time
+	boxes map[string]outbox.Box
 }
 
 var _ outbox.Store = (*Store)(nil)
 
 // NewStore returns an empty store.
-func NewStore() *Store { return &Store{boxes: map[string]box{}} }
+func NewStore() *Store { return &Store{boxes: map[string]outbox.Box{}} }
 
 // Add appends records to a document's box, which is due from that time on.
 func (s *Store) Add(document string, due time.Time, records ...outbox.Record) {
@@ -36,7 +31,7 @@ func (s *Store) Add(document string, due time.Time, records ...outbox.Record) {
 	b.Document = document
 	b.Version++
 	b.Records = append(slices.Clip(b.Records), records...)
-	b.due = due
+	b.Due = due
 	s.boxes[document] = b
 }
 
@@ -49,7 +44,7 @@ func (s *Store) Box(_ context.Context, document string) (outbox.Box, error) {
 		return outbox.Box{}, outbox.ErrNoBox
 	}
 	b.Records = slices.Clone(b.Records)
-	return b.Box, nil
+	return b, nil
 }
 
 // SaveBox implements outbox.Store.
@@ -61,7 +56,8 @@ func (s *Store) SaveBox(_ context.Context, b outbox.Box, due time.Time) error {
 	}
 	b.Version++
 	b.Records = slices.Clone(b.Records)
-	s.boxes[b.Document] = box{Box: b, due: due}
+	b.Due = due
+	s.boxes[b.Document] = b
 	return nil
 }
 
@@ -69,14 +65,14 @@ func (s *Store) SaveBox(_ context.Context, b outbox.Box, due time.Time) error {
 func (s *Store) DueBoxes(_ context.Context, now time.Time, limit int) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var due []box
+	var due []outbox.Box
 	for _, b := range s.boxes {
-		if !b.due.IsZero() && !b.due.After(now) {
+		if !b.Due.IsZero() && !b.Due.After(now) {
 			due = append(due, b)
 		}
 	}
-	slices.SortFunc(due, func(a, b box) int {
-		return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.Document, b.Document))
+	slices.SortFunc(due, func(a, b outbox.Box) int {
+		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.Document, b.Document))
 	})
 	var documents []string
 	for _, b := range due[:min(len(due), limit)] {

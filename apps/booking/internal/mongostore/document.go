@@ -101,7 +101,7 @@ func firstOf(facts []booking.Fact) time.Time {
 }
 
 func toBox(d document) outbox.Box {
-	b := outbox.Box{Document: d.ID, Version: d.OutboxVersion}
+	b := outbox.Box{Document: d.ID, Version: d.OutboxVersion, Due: orZero(d.OutboxDue)}
 	for _, r := range d.Outbox {
 		b.Records = append(b.Records, outbox.Record{
 			ID: r.ID, Type: r.Type, Subject: d.ID, At: r.At.UTC(), Data: []byte(r.Data),

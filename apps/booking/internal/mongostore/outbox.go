@@ -16,7 +16,7 @@ import (
 func (s *Store) Box(ctx context.Context, id string) (outbox.Box, error) {
 	var d document
 	err := s.bookings.FindOne(ctx, byID(id), options.FindOne().SetProjection(
-		bson.D{{Key: "outbox", Value: 1}, {Key: "outboxVersion", Value: 1}})).Decode(&d)
+		bson.D{{Key: "outbox", Value: 1}, {Key: "outboxVersion", Value: 1}, {Key: "outboxDue", Value: 1}})).Decode(&d)
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return outbox.Box{}, outbox.ErrNoBox
 	}

@@ -137,7 +137,7 @@ func toRecords(facts []event.Fact, traceParent string) []record {
 }
 
 func toBox(d eventDocument) outbox.Box {
-	b := outbox.Box{Document: d.ID, Version: d.OutboxVersion}
+	b := outbox.Box{Document: d.ID, Version: d.OutboxVersion, Due: orZero(d.OutboxDue)}
 	for _, r := range d.Outbox {
 		b.Records = append(b.Records, outbox.Record{
 			ID: r.ID, Type: r.Type, Subject: d.ID, At: r.At.UTC(), Data: []byte(r.Data),
