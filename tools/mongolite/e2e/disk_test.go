@@ -218,3 +218,29 @@ func TestDiskFull(t *testing.T) {
 		})
 	}
 }
+
+// A statement for which the disk has no room is refused by itself: it changes
+// nothing, and writing goes on with smaller ones.
+func TestStatementLargerThanTheFreeSpace(t *testing.T) {
+	disk := newQuotaFS(1 << 30)
+	s := serve(t, server.Config{Data: "data", FS: disk})
+	coll := connect(t, s.Addr()).Database("full").Collection("docs")
+	ctx := deadline(t)
+	for i := range 10 {
+		_, err := coll.InsertOne(ctx, bson.D{{Key: "_id", Value: i}, {Key: "pad", Value: make([]byte, 14<<20)}})
+		must(t, err)
+	}
+	disk.set(func(q *quotaFS) { q.free = 100 << 20 }) // more than any write needs
+	_, err := coll.UpdateMany(ctx, bson.D{}, bson.D{{Key: "$set", Value: bson.D{{Key: "a", Value: 1}}}})
+	var command mongo.CommandError
+	if !errors.As(err, &command) || command.Code != outOfDiskSpace {
+		t.Errorf("updateMany: %v, want OutOfDiskSpace", err)
+	}
+	_, err = coll.InsertOne(ctx, bson.D{{Key: "_id", Value: "small"}})
+	must(t, err)
+	n, err := coll.CountDocuments(ctx, bson.D{{Key: "a", Value: 1}})
+	must(t, err)
+	if n != 0 || s.Err() != nil {
+		t.Errorf("%d documents were changed, the store says %v", n, s.Err())
+	}
+}

@@ -36,7 +36,7 @@ func seats(b *testing.B, n int32, indexes ...storage.IndexSpec) *storage.Collect
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := coll.CreateIndexes(indexes); err != nil {
+	if _, err := coll.CreateIndexes(indexes, func() error { return nil }); err != nil {
 		b.Fatal(err)
 	}
 	for i := range n {

@@ -167,15 +167,11 @@ func (c *call) do(req *wire.Request) (bson.D, error) {
 		}
 		defer unlock()
 	}
-	if c.majorityRead { // what a majority has is what is on disk
-		if err := c.s.store.Sync(); err != nil {
-			return nil, err
-		}
-	}
 	reply, err := c.cmd.run(c)
-	if c.writes() && !req.MoreToCome {
+	if (c.writes() || c.majorityRead) && !req.MoreToCome {
 		// Also behind a failure or a statement that found nothing to do: the
-		// client learns of what others wrote.
+		// client learns of what others wrote. What a majority has is what is on
+		// disk.
 		err = errors.Join(err, c.s.store.Sync())
 	}
 	return reply, err

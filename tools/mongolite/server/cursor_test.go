@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
 func getMore(id any, batch int) bson.D {
@@ -199,4 +200,25 @@ func TestKillSessionsClosesCursors(t *testing.T) {
 	p.is(`{"killAllSessions": []}`, `{"ok": 1}`)
 	p.is(getMore(two, 1), `{"ok": 0, "code": 43}`)
 	p.is(getMore(none, 1), `{"ok": 1}`)
+}
+
+// A limit that fits in the first batch is met across batches of 16 MiB too.
+func TestLimitOverManyBytes(t *testing.T) {
+	coll := connect(t, start(t)).Database("test").Collection("c")
+	ctx := background(t)
+	docs := make([]any, 30)
+	for i := range docs {
+		docs[i] = bson.D{{Key: "_id", Value: i}, {Key: "pad", Value: make([]byte, 1<<20)}}
+	}
+	_, err := coll.InsertMany(ctx, docs)
+	must(t, err)
+	for _, limit := range []int64{16, 30, 50} {
+		cur, err := coll.Find(ctx, bson.D{}, options.Find().SetLimit(limit))
+		must(t, err)
+		var got []bson.Raw
+		must(t, cur.All(ctx, &got))
+		if want := min(int(limit), len(docs)); len(got) != want {
+			t.Errorf("limit %d gives %d documents, want %d", limit, len(got), want)
+		}
+	}
 }

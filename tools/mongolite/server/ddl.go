@@ -181,7 +181,7 @@ func createIndexes(c *call) (bson.D, error) {
 	made := c.s.store.Collection(ns) == nil
 	var reply bson.D
 	err = c.onCollection(ns, true, func(coll *storage.Collection) error {
-		before, err := coll.CreateIndexes(specs)
+		before, err := coll.CreateIndexes(specs, c.interrupted)
 		if err != nil {
 			return err
 		}
@@ -234,6 +234,12 @@ func readIndex(d bson.D) (spec storage.IndexSpec, err error) {
 	}
 	if spec.Name == "" {
 		return spec, mongoerr.New(mongoerr.FailedToParse, "The 'name' field is a required property of an index specification")
+	}
+	if spec.Name == "*" { // which names all of them
+		return spec, mongoerr.New(mongoerr.BadValue, "The index name '*' is not valid.")
+	}
+	if isIDKey(spec.Key) && bsonkit.Compare(spec.Key[0].Value, int32(1)) != 0 {
+		return spec, mongoerr.New(mongoerr.BadValue, "The field 'key' for an _id index must be {_id: 1}, but got {_id: %v}", spec.Key[0].Value)
 	}
 	if spec.Unique, err = flag(name, d, "unique", false); err != nil {
 		return spec, err

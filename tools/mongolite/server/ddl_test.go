@@ -57,6 +57,8 @@ func TestIndexes(t *testing.T) {
 		{create("c", `{"key": {"a": 1}, "name": "a_1"}`), `{"ok": 1, "numIndexesBefore": 2, "numIndexesAfter": 2, "note": "all indexes already exist"}`},
 		{create("new", `{"key": {"a": 1, "b": -1}, "name": "ab", "background": true, "v": 2}`), `{"ok": 1, "numIndexesBefore": 1, "numIndexesAfter": 2, "createdCollectionAutomatically": true}`},
 		{create("c", `{"key": {"_id": 1}, "name": "_id_"}`), `{"ok": 1, "numIndexesAfter": 2}`},
+		{create("c", `{"key": {"_id": -1}, "name": "id"}`), `{"ok": 0, "code": 2, "errmsg": "The field 'key' for an _id index must be {_id: 1}, but got {_id: -1}"}`},
+		{create("c", `{"key": {"b": 1}, "name": "*"}`), `{"ok": 0, "code": 2, "errmsg": "The index name '*' is not valid."}`},
 		{create("c", `{"key": {"b": 1}, "name": "a_1"}`), `{"ok": 0, "code": 86, "codeName": "IndexKeySpecsConflict"}`},
 		{create("c", `{"key": {"a": 1}, "name": "a_1", "unique": true}`), `{"ok": 0, "code": 85, "codeName": "IndexOptionsConflict"}`},
 		{create("c", `{"key": {"a": 1}, "name": "other"}`), `{"ok": 0, "code": 85, "errmsg": "Index already exists with a different name: a_1"}`},

@@ -2,6 +2,7 @@ package server
 
 import (
 	"io"
+	"math"
 
 	"github.com/256dpi/lungo/bsonkit"
 	"github.com/256dpi/lungo/mongokit"
@@ -29,8 +30,8 @@ func find(c *call) (bson.D, error) {
 	if limit < 0 { // of older drivers: at most so many, in one batch
 		limit, single = -limit, true
 	}
-	if limit > 0 && limit <= batch { // nothing is left behind the first batch
-		single = true
+	if limit > 0 && limit <= batch { // the first batch meets the end, unless it is full of bytes before
+		batch = math.MaxInt64
 	}
 	if key := idKey(filter); key != nil && len(sort)+len(projection) == 0 && !hinted && skip == 0 && batch > 0 {
 		return c.findByID(ns, key)

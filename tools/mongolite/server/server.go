@@ -163,7 +163,9 @@ func (s *Server) housekeep() {
 		case <-s.ctx.Done():
 			return
 		case now := <-expire.C:
-			_, err = s.store.Expire(now)
+			if _, err = s.store.Expire(now, s.ctx.Err); s.ctx.Err() != nil {
+				return
+			}
 		case now := <-tidy.C:
 			s.cursors.closeIdle(now)
 			err = s.sessions.forgetIdle(s.store, now)

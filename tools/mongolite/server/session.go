@@ -85,21 +85,26 @@ func (s *sessions) lock(id string) *session {
 // forget deletes sessions and their answers.
 func (s *sessions) forget(store *storage.Store, drop func(id string, known *session) bool) error {
 	s.mu.Lock()
-	var ids []string
+	going := map[string]*session{}
 	for id, known := range s.byID {
 		if drop(id, known) && known.running.TryLock() {
-			known.running.Unlock() // under mu nobody can begin a write
-			delete(s.byID, id)
-			ids = append(ids, id)
+			going[id] = known // no write of it begins until it is gone
 		}
 	}
 	s.mu.Unlock()
-	for _, id := range ids {
-		if err := store.ForgetSession(id); err != nil {
-			return err
+	var err error
+	for id, known := range going {
+		if err == nil {
+			err = store.ForgetSession(id)
 		}
+		if err == nil {
+			s.mu.Lock()
+			delete(s.byID, id)
+			s.mu.Unlock()
+		}
+		known.running.Unlock()
 	}
-	return nil
+	return err
 }
 
 func (s *sessions) refresh(ids map[string]bool) {

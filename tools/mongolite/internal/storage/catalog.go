@@ -173,8 +173,9 @@ func (s *Store) Drop(c *Collection) error {
 
 // CreateIndexes adds the indexes of specs that are not there yet and fills
 // them; all of them or none. It returns how many there were before. An index
-// that is there under another name or with other options is refused.
-func (c *Collection) CreateIndexes(specs []IndexSpec) (before int, err error) {
+// that is there under another name or with other options is refused. An error of
+// check, which is asked now and then, ends the work.
+func (c *Collection) CreateIndexes(specs []IndexSpec, check func() error) (before int, err error) {
 	s := c.store
 	if err := s.writable(); err != nil {
 		return 0, err
@@ -185,36 +186,46 @@ func (c *Collection) CreateIndexes(specs []IndexSpec) (before int, err error) {
 	if st.dropped {
 		return 0, ErrDropped
 	}
-	b := s.db.NewIndexedBatch()
-	next := &state{indexes: slices.Clone(st.indexes)}
-	var added []*Index
-	s.mu.Lock()
-	for _, spec := range specs {
-		var there bool
-		if there, err = conflicts(next.indexes, spec); there || err != nil {
-			if err != nil {
-				break
-			}
-			continue
-		}
-		var ix *Index
-		if spec.ID, err = s.number(b); err != nil {
-			break
-		}
-		if ix, err = newIndex(spec); err != nil {
-			break
-		}
-		next.indexes, added = append(next.indexes, ix), append(added, ix)
-	}
-	s.mu.Unlock()
+	added, err := s.newIndexes(st.indexes, specs)
 	if err != nil || len(added) == 0 {
 		return len(st.indexes), err
 	}
-	tx := &Tx{c: c, st: next, batch: b}
-	if err := tx.fill(added); err != nil {
-		return len(st.indexes), err
+	next := &state{indexes: slices.Concat(st.indexes, added)}
+	tx := &Tx{c: c, st: next, batch: s.db.NewIndexedBatch()}
+	if err := tx.fill(added, check); err != nil {
+		return len(st.indexes), errors.Join(err, tx.batch.Close())
 	}
 	return len(st.indexes), tx.commitState(next)
+}
+
+// newIndexes returns the indexes of specs that are not among those that are
+// there. Their numbers are taken in the store at once, and not with what fills
+// them, which comes later than the numbers that others take meanwhile.
+func (s *Store) newIndexes(there []*Index, specs []IndexSpec) (added []*Index, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.db.NewBatch()
+	for _, spec := range specs {
+		known, err := conflicts(slices.Concat(there, added), spec)
+		if err != nil {
+			return nil, err
+		}
+		if known {
+			continue
+		}
+		if spec.ID, err = s.number(b); err != nil {
+			return nil, err
+		}
+		ix, err := newIndex(spec)
+		if err != nil {
+			return nil, err
+		}
+		added = append(added, ix)
+	}
+	if len(added) == 0 {
+		return nil, nil
+	}
+	return added, s.apply(b)
 }
 
 // conflicts tells whether spec is among the indexes already, and refuses one

@@ -326,11 +326,16 @@ func (ix *Index) entryKey(e entry, key []byte) []byte {
 }
 
 // fill puts every document of the collection into new indexes.
-func (tx *Tx) fill(added []*Index) error {
+func (tx *Tx) fill(added []*Index, check func() error) error {
 	tx.Reader = Reader{tx.c, tx.st, tx.c.store.db}
 	scan := tx.Scan(tx.st.indexes[0], []Range{{}}, false)
 	defer scan.Close()
 	for scan.Next() {
+		if scan.DocsExamined%256 == 0 {
+			if err := check(); err != nil {
+				return err
+			}
+		}
 		var doc bson.D
 		if err := bson.Unmarshal(scan.Raw(), &doc); err != nil {
 			return err

@@ -187,9 +187,20 @@ func (s *Store) writable() error {
 	return nil
 }
 
-// apply makes the batch visible and queues it for the log.
+// large is the size from which a batch is held against the free space by
+// itself; for smaller ones there is minFree.
+const large = 1 << 20
+
+// apply makes the batch visible and queues it for the log. It refuses one that
+// the disk has no room for, which would end the store's writing.
 func (s *Store) apply(b *pebble.Batch) (err error) {
 	defer s.recoverFailure(&err)
+	if n := uint64(b.Len()); n > large {
+		usage, err := s.disk.GetDiskUsage(s.dir)
+		if err == nil && usage.AvailBytes < s.minFree+n {
+			return mongoerr.New(mongoerr.OutOfDiskSpace, "the statement writes %d MiB and %d MiB are free on the disk of the data folder", n>>20, usage.AvailBytes>>20)
+		}
+	}
 	return s.db.Apply(b, pebble.NoSync)
 }
 

@@ -14,12 +14,16 @@ import (
 const expireAtOnce = 500
 
 // Expire deletes the documents that the TTL indexes say have expired at now
-// and returns their number.
+// and returns their number. An error of check, which is asked between
+// statements, ends the work.
 // https://www.mongodb.com/docs/manual/core/index-ttl/
-func (s *Store) Expire(now time.Time) (deleted int, err error) {
+func (s *Store) Expire(now time.Time, check func() error) (deleted int, err error) {
 	for _, c := range s.Collections("") {
 		for _, ix := range c.Indexes() {
 			for more := ix.ExpireAfter != nil; more; {
+				if err := check(); err != nil {
+					return deleted, err
+				}
 				n := 0
 				err := c.Write(func(tx *Tx) error {
 					n, err = tx.expire(ix.Name, now)
