@@ -1,7 +1,6 @@
 package server
 
 import (
-	"io"
 	"math"
 
 	"github.com/256dpi/lungo/bsonkit"
@@ -202,7 +201,7 @@ func aggregate(c *call) (bson.D, error) {
 		if _, named := c.body[0].Value.(string); named {
 			return nil, mongoerr.New(mongoerr.InvalidNamespace, "$documents is only valid as the first stage of a database-level aggregation")
 		}
-		return c.deliver(c.db+".$cmd.aggregate", pipeline, pipeline.Run(&docList{docs}), nil, batch)
+		return c.deliver(c.db+".$cmd.aggregate", pipeline, pipeline.Run(query.Documents(docs)), nil, batch)
 	}
 	ns, err := c.ns()
 	if err != nil {
@@ -219,7 +218,7 @@ func aggregate(c *call) (bson.D, error) {
 		return nil, err
 	}
 	if view == nil {
-		return c.deliver(ns, pipeline, rest.Run(&docList{}), nil, batch)
+		return c.deliver(ns, pipeline, rest.Run(query.Documents(nil)), nil, batch)
 	}
 	it, _, err := sel.iterate(&view.Reader, c.stop.check, rest.Limit())
 	if err != nil {
@@ -241,20 +240,6 @@ func (c *call) deliver(ns string, p *query.Pipeline, it query.Iterator, view *st
 	}
 	return c.reply(ns, src, batch, false, false)
 }
-
-// docList is an iterator over documents in memory.
-type docList struct{ docs []bson.D }
-
-func (l *docList) Next() (bson.D, error) {
-	if len(l.docs) == 0 {
-		return nil, io.EOF
-	}
-	doc := l.docs[0]
-	l.docs = l.docs[1:]
-	return doc, nil
-}
-
-func (*docList) Close() {}
 
 // reading reads fields of a command one after another and keeps the first
 // error.

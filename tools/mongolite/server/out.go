@@ -1,0 +1,127 @@
+package server
+
+import (
+	"io"
+	"slices"
+
+	"go.mongodb.org/mongo-driver/bson"
+
+	"boxoffice/tools/mongolite/internal/mongoerr"
+	"boxoffice/tools/mongolite/internal/query"
+	"boxoffice/tools/mongolite/internal/storage"
+)
+
+// write puts the result of a pipeline where its $out or $merge says. Each
+// document is a statement of its own, as in MongoDB.
+func (c *call) write(out *query.Out, it query.Iterator) error {
+	c.wrote = true
+	db := c.db
+	if out.DB != "" {
+		db = out.DB
+	}
+	ns, err := c.namespace(db, out.Coll)
+	if err != nil {
+		return err
+	}
+	if out.Mode == query.OutReplace {
+		return c.replaceCollection(ns, it)
+	}
+	for {
+		doc, err := it.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if doc, err = withID(doc); err != nil {
+			return err
+		}
+		err = c.onCollection(ns, true, func(coll *storage.Collection) error {
+			return coll.Write(func(tx *storage.Tx) error { return mergeInto(tx, out, doc) })
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// replaceCollection is $out: the documents take the place of all that are
+// there, in one statement, and the indexes stay.
+func (c *call) replaceCollection(ns string, it query.Iterator) error {
+	var docs []bson.D
+	for {
+		doc, err := it.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if doc, err = withID(doc); err != nil {
+			return err
+		}
+		docs = append(docs, doc)
+	}
+	all, err := c.selection(nil, nil, nil)
+	if err != nil {
+		return err
+	}
+	return c.onCollection(ns, true, func(coll *storage.Collection) error {
+		return coll.Write(func(tx *storage.Tx) error {
+			if _, err := c.deleteFrom(tx, all, 0); err != nil {
+				return err
+			}
+			for _, doc := range docs {
+				if err := tx.Insert(doc); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// mergeInto is $merge for one document.
+// https://www.mongodb.com/docs/manual/reference/operator/aggregation/merge/
+func mergeInto(tx *storage.Tx, out *query.Out, doc bson.D) error {
+	key, err := storage.AppendKey(nil, doc[0].Value)
+	if err != nil {
+		return err
+	}
+	raw, err := tx.Find(key)
+	if err != nil {
+		return err
+	}
+	if raw == nil {
+		switch out.WhenNotMatched {
+		case "discard":
+			return nil
+		case "fail":
+			return mongoerr.New(13113, "$merge could not find a matching document in the target collection for at least one document in the source collection")
+		}
+		return tx.Insert(doc)
+	}
+	var old bson.D
+	if err := bson.Unmarshal(raw, &old); err != nil {
+		return err
+	}
+	switch out.WhenMatched {
+	case "keepExisting":
+		return nil
+	case "fail":
+		return tx.Insert(doc) // a duplicate key, which is the failure
+	case "merge":
+		merged := slices.Clone(old)
+		for _, e := range doc {
+			if i := slices.IndexFunc(merged, func(o bson.E) bool { return o.Key == e.Key }); i >= 0 {
+				merged[i] = e
+			} else {
+				merged = append(merged, e)
+			}
+		}
+		doc = merged
+	}
+	_, _, err = tx.Replace(key, old, doc)
+	return err
+}
