@@ -2,7 +2,7 @@
 
 SHELL := /usr/bin/env bash -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help devstack run infra test test-mongolite bench-mongolite lint fmt clean
+.PHONY: help devstack run infra demo test test-mongolite bench-mongolite lint fmt clean
 
 # The modules that tests run in. The sidecar's own tests stand in a package of
 # their own, so that Dapr is compiled once, without -race.
@@ -24,6 +24,10 @@ run: devstack ## start everything on this machine; Ctrl-C stops it
 
 infra: devstack ## start the stores only
 	@exec bin/devstack infra $(ARGS)
+
+demo: ## fill what "make run" started with a season, book, and show the trace
+	@mkdir -p bin; GOWORK=off CGO_ENABLED=0 go build -trimpath -o bin/demo ./tools/demo
+	@exec bin/demo
 
 bin/daprd: $(wildcard tools/daprd/*.go) tools/daprd/go.mod tools/daprd/go.sum
 	@echo "building the sidecar (minutes, the first time)"
