@@ -79,7 +79,7 @@ func (c *client) call(ctx context.Context, r request, v any) error {
 			}
 			return err
 		}
-		fmt.Fprintf(c.d.out, "  too many requests for the gateway's limits: waiting %s, as it asks\n", refused.retry)
+		c.d.say("  too many requests for the gateway's limits: waiting %s, as it asks\n", refused.retry)
 		if err := pause(ctx, refused.retry); err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ func (c *client) once(ctx context.Context, r request, v any) error {
 	if err != nil {
 		return err
 	}
-	res, err := http.DefaultClient.Do(out) //nolint:gosec // to the gateway that the user named
+	res, err := http.DefaultClient.Do(out)
 	if err != nil {
 		return &noAnswer{err}
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,7 +54,7 @@ func TestStartTheStackFirst(t *testing.T) {
 	} {
 		p, err := locate(where)
 		if err == nil {
-			err = (&demo{out: t.Output(), where: p, answers: new(atomic.Int64)}).ready(t.Context())
+			err = (&demo{out: t.Output(), where: p}).ready(t.Context())
 		}
 		if err == nil || !strings.Contains(err.Error(), "start `make run` first") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: got %v, want one line that says make run", name, err)
@@ -77,7 +76,7 @@ func TestLimitsAreKept(t *testing.T) {
 	}))
 	defer server.Close()
 	var out strings.Builder
-	c := (&demo{out: &out, where: place{gateway: server.URL}, answers: new(atomic.Int64)}).guest()
+	c := (&demo{out: &out, where: place{gateway: server.URL}}).guest()
 	for range 2 {
 		if err := c.call(t.Context(), request{method: "POST", path: "/api/events", want: 200}, nil); err != nil {
 			t.Fatal(err)
@@ -98,7 +97,7 @@ func TestLimitsAreKept(t *testing.T) {
 func TestWrongStatusIsAnError(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
-	c := (&demo{out: t.Output(), where: place{gateway: server.URL}, answers: new(atomic.Int64)}).guest()
+	c := (&demo{out: t.Output(), where: place{gateway: server.URL}}).guest()
 	err := c.call(t.Context(), request{method: "GET", path: "/api/events", want: 200}, nil)
 	if err == nil || !strings.Contains(err.Error(), "GET /api/events: got 404, want 200") {
 		t.Errorf("got %v", err)

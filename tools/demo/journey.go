@@ -66,7 +66,7 @@ func (l *latest) set(p *person, b bookingapi.Booking) {
 // play lets all go their way at once, and then the admin look at what they booked.
 func (d *demo) play(ctx context.Context, boss *client, events []season.Event) (*latest, error) {
 	people, last := cast(d, events), &latest{}
-	fmt.Fprintf(d.out, "%d people book at once\n", len(people))
+	d.say("%d people book at once\n", len(people))
 	failed := make([]error, len(people))
 	var wg sync.WaitGroup
 	for i, p := range people {
@@ -81,7 +81,7 @@ func (d *demo) play(ctx context.Context, boss *client, events []season.Event) (*
 		return nil, err
 	}
 	for _, p := range people {
-		fmt.Fprintf(d.out, "  %-8s %-28s %d × %-12s %s confirmed, %s cancelled\n",
+		d.say("  %-8s %-28s %d × %-12s %s confirmed, %s cancelled\n",
 			p.name, p.event.Name, p.kept.Quantity, price(p.event), p.kept.Code, p.dropped.Code)
 	}
 	return last, d.review(ctx, boss, people)
@@ -238,7 +238,7 @@ func (d *demo) review(ctx context.Context, boss *client, people []*person) error
 	for _, p := range people {
 		kept[p.event.ID] = append(kept[p.event.ID], p)
 	}
-	fmt.Fprintf(d.out, "\nthe admin's list of bookings\n")
+	d.say("\nthe admin's list of bookings\n")
 	for _, p := range people {
 		of := kept[p.event.ID]
 		if of[0] != p {
@@ -252,7 +252,7 @@ func (d *demo) review(ctx context.Context, boss *client, people []*person) error
 		if all.Page.Total == nil || *all.Page.Total < int64(2*len(of)) {
 			return fmt.Errorf("the admin's list of %s has no total of its bookings: %+v", p.event.Name, all.Page)
 		}
-		fmt.Fprintf(d.out, "  %-28s %-28s %d in all\n", p.event.Name, value(p.event.Venue), *all.Page.Total)
+		d.say("  %-28s %-28s %d in all\n", p.event.Name, value(p.event.Venue), *all.Page.Total)
 	}
 	return nil
 }

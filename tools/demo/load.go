@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/url"
 	"os"
@@ -72,14 +71,14 @@ func (d *demo) load(ctx context.Context, boss *client, events []season.Event, no
 		}
 		_ = bar.Add(1) // a bar that cannot be drawn is no reason to stop
 	}
-	fmt.Fprintf(d.out, "the season: %d events, %d new, %d already there\n\n", len(events), made, len(events)-made)
+	d.say("the season: %d events, %d new, %d already there\n\n", len(events), made, len(events)-made)
 	return nil
 }
 
 // estimate says how long so many more requests take when they keep to the limit.
 func (d *demo) estimate(limit budget, more int) {
 	if wait := time.Duration(max(0, more-limit.left)) * limit.step; wait > time.Second {
-		fmt.Fprintf(d.out, "the gateway's limit for one user makes this take about %s\n", wait.Round(time.Second))
+		d.say("the gateway's limit for one user makes this take about %s\n", wait.Round(time.Second))
 	}
 }
 
@@ -107,7 +106,7 @@ func coming(ctx context.Context, boss *client, now time.Time) (map[string]bool, 
 // newBar draws only for who looks at a terminal.
 func newBar(out io.Writer, n int) *progressbar.ProgressBar {
 	file, ok := out.(*os.File)
-	seen := ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file's number fits
+	seen := ok && term.IsTerminal(int(file.Fd()))
 	return progressbar.NewOptions(n,
 		progressbar.OptionSetWriter(out), progressbar.OptionSetVisibility(seen),
 		progressbar.OptionSetDescription("events"), progressbar.OptionSetWidth(40),

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -45,7 +46,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	d := &demo{out: stdout, where: where, answers: new(atomic.Int64)}
+	d := &demo{out: stdout, where: where}
 	if err := d.ready(ctx); err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%d answers, each with the status that it should have, in %s\n\n",
+	d.say("%d answers, each with the status that it should have, in %s\n\n",
 		d.answers.Load(), time.Since(began).Round(100*time.Millisecond))
 	return d.show(ctx, last)
 }
@@ -69,7 +70,15 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 type demo struct {
 	out     io.Writer
 	where   place
-	answers *atomic.Int64 // that were as they should be
+	answers atomic.Int64 // that were as they should be
+	saying  sync.Mutex
+}
+
+// say writes for who watches. Somebody who has gone away is no reason to stop.
+func (d *demo) say(format string, args ...any) {
+	d.saying.Lock()
+	defer d.saying.Unlock()
+	_, _ = fmt.Fprintf(d.out, format, args...)
 }
 
 // ready asks whether a gateway runs there.

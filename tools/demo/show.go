@@ -15,7 +15,7 @@ const wholeWithin = time.Minute
 // show prints the trace of a booking once it is whole.
 func (d *demo) show(ctx context.Context, last *latest) error {
 	if d.where.jaeger == "" {
-		fmt.Fprintln(d.out, "no trace to show: this stack has no Jaeger (JAEGER=off, or traces go elsewhere)")
+		d.say("no trace to show: this stack has no Jaeger (JAEGER=off, or traces go elsewhere)\n")
 		return nil
 	}
 	if last.trace == "" {
@@ -27,7 +27,7 @@ func (d *demo) show(ctx context.Context, last *latest) error {
 	if err != nil {
 		return fmt.Errorf("the trace of booking %s is not whole: %w", last.booking.Code, err)
 	}
-	fmt.Fprintf(d.out, "the last booking, %s: %d × %s for %s, in trace %s\n\n%s",
+	d.say("the last booking, %s: %d × %s for %s, in trace %s\n\n%s",
 		last.booking.Code, last.booking.Quantity, last.event, last.who, last.trace, root)
 	return nil
 }
