@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
-	"time"
 
 	dapr "github.com/dapr/go-sdk/client"
 
@@ -71,15 +70,15 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		return err
 	}
 	keys := daprport.NewKeys(sidecar, secretStore, signingKey)
-	cache := redisstore.NewCache(sessioncache.New(redis, rand.Text), clock{}, a.Log)
+	cache := redisstore.NewCache(sessioncache.New(redis, rand.Text), app.Clock{}, a.Log)
 	svc, err := auth.New(auth.Config{
 		Users:      users,
 		Sessions:   daprport.NewSessions(sidecar, stateStore),
-		Attempts:   redisstore.NewAttempts(redis, attempts.NewCounter(clock{})),
+		Attempts:   redisstore.NewAttempts(redis, attempts.NewCounter(app.Clock{})),
 		Cache:      cache,
 		Locker:     daprlock.New(sidecar, lockStore),
-		Clock:      clock{},
-		IDs:        ids{},
+		Clock:      app.Clock{},
+		IDs:        app.IDs{},
 		Keys:       keys,
 		Hasher:     hasher,
 		Policy:     auth.NewPolicy(),
@@ -99,24 +98,3 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	a.Background(lifecycle.Part{Name: "cache notices", Run: cache.Run})
 	return nil
 }
-
-// clock is the machine's.
-type clock struct{}
-
-func (clock) Now() time.Time { return time.Now() }
-
-func (clock) Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// ids are random, of more than 128 bits.
-type ids struct{}
-
-func (ids) NewID() string { return rand.Text() }

@@ -21,6 +21,4 @@ type settings struct {
 // Names of the components that this program uses.
 const (
 	lockStore = "lock"
-	pubsub    = "pubsub"
-	sweep     = "sweep"
 )

@@ -4,14 +4,11 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	dapr "github.com/dapr/go-sdk/client"
 
@@ -23,8 +20,6 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/daprbus"
 	"boxoffice/shared/daprlock"
-	"boxoffice/shared/inlet"
-	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/telemetry/mongotrace"
 )
@@ -50,39 +45,33 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	if err != nil {
 		return err
 	}
-	a.Use(lifecycle.Part{Name: "mongodb", Start: store.Prepare, Stop: store.Close})
-	a.Check("mongodb", store.Ping)
+	a.UseDatabase("mongodb", store)
 
 	conn, err := a.DaprConn()
 	if err != nil {
 		return err
 	}
 	sidecar := dapr.NewClientWithConnection(conn)
-	relay := outbox.New(outbox.Config{
-		Store: store, Publisher: daprbus.New(sidecar, pubsub, bookingapi.Topic), Now: time.Now, Log: a.Log,
-	})
-	// It ends after the last request, so that what that one wrote is published.
-	a.Use(lifecycle.Part{Name: "relay", Run: relay.Run})
+	bus := daprbus.Join(a, sidecar, store.Outbox(), bookingapi.Topic)
 
 	// The event app is not among the checks: it asks this one.
 	seats := daprport.NewSeats(a.Client)
 	svc := booking.New(booking.Config{
-		Store:         feeding{store, relay},
+		Store:         feeding{store, bus.Relay},
 		Finder:        store,
 		Seats:         seats,
 		Events:        seats,
 		Locks:         daprlock.New(sidecar, lockStore),
-		Clock:         clock{},
-		IDs:           ids{},
+		Clock:         app.Clock{},
+		IDs:           app.IDs{},
 		TTL:           cfg.BookingTTL,
 		MaxPerBooking: int64(cfg.MaxPerBooking),
 	})
 	transport.Bind(a.Server, svc)
-	in := inlet.Inlet{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing}
-	transport.Subscribe(in, svc)
-	in.OnTick(sweep, func(ctx context.Context) error {
+	transport.Subscribe(bus.Inlet, svc)
+	bus.OnSweep(func(ctx context.Context) error {
 		_, err := svc.Expire(ctx)
-		return errors.Join(err, relay.Sweep(ctx))
+		return err
 	})
 	return nil
 }
@@ -108,13 +97,3 @@ func (f feeding) ReplaceBooking(ctx context.Context, b booking.Booking, state bo
 	}
 	return err
 }
-
-// clock is the machine's.
-type clock struct{}
-
-func (clock) Now() time.Time { return time.Now() }
-
-// ids are random, of more than 128 bits.
-type ids struct{}
-
-func (ids) NewID() string { return rand.Text() }

@@ -309,7 +309,7 @@ func eventCancelled(t *testing.T, p program) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bus := daprbus.New(dapr.NewClientWithConnection(conn), pubsub, eventapi.Topic)
+	bus := daprbus.New(dapr.NewClientWithConnection(conn), daprbus.Component, eventapi.Topic)
 	eventually(t, "all bookings are cancelled", func() bool {
 		// Again and again, as the event's sweep does: this broker keeps nothing for
 		// those who subscribe later.

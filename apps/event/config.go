@@ -20,8 +20,6 @@ type settings struct {
 // Names of the components that this program uses.
 const (
 	lockStore = "lock"
-	pubsub    = "pubsub"
-	sweep     = "sweep"
 	cleanup   = "cleanup"
 )
 

@@ -4,14 +4,11 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 	_ "time/tzdata" // the zones of events must not depend on the machine
 
 	dapr "github.com/dapr/go-sdk/client"
@@ -24,8 +21,6 @@ import (
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/daprbus"
 	"boxoffice/shared/daprlock"
-	"boxoffice/shared/inlet"
-	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/telemetry/mongotrace"
 )
@@ -51,38 +46,32 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	if err != nil {
 		return err
 	}
-	a.Use(lifecycle.Part{Name: "mongodb", Start: store.Prepare, Stop: store.Close})
-	a.Check("mongodb", store.Ping)
+	a.UseDatabase("mongodb", store)
 
 	conn, err := a.DaprConn()
 	if err != nil {
 		return err
 	}
 	sidecar := dapr.NewClientWithConnection(conn)
-	relay := outbox.New(outbox.Config{
-		Store: store, Publisher: daprbus.New(sidecar, pubsub, eventapi.Topic), Now: time.Now, Log: a.Log,
-	})
-	// It ends after the last request, so that what that one wrote is published.
-	a.Use(lifecycle.Part{Name: "relay", Run: relay.Run})
+	bus := daprbus.Join(a, sidecar, store.Outbox(), eventapi.Topic)
 
 	// The booking app is not among the checks: it needs this one.
 	svc := event.New(event.Config{
-		Events:          feeding{store, relay},
+		Events:          feeding{store, bus.Relay},
 		Catalogue:       store,
 		Holds:           store,
 		Limits:          store,
 		Bookings:        daprport.NewBookings(a.Client),
 		Locks:           daprlock.New(sidecar, lockStore),
 		Turns:           event.NewTurns(turnFor),
-		Clock:           clock{},
-		IDs:             ids{},
+		Clock:           app.Clock{},
+		IDs:             app.IDs{},
 		HoldSettleAfter: cfg.HoldSettleAfter,
 	})
 	transport.Bind(a.Server, svc)
-	in := inlet.Inlet{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing}
-	transport.Subscribe(in, svc)
-	in.OnTick(sweep, func(ctx context.Context) error { return errors.Join(svc.Sweep(ctx), relay.Sweep(ctx)) })
-	in.OnTick(cleanup, func(ctx context.Context) error {
+	transport.Subscribe(bus.Inlet, svc)
+	bus.OnSweep(svc.Sweep)
+	bus.OnTick(cleanup, func(ctx context.Context) error {
 		_, err := svc.Cleanup(ctx)
 		return err
 	})
@@ -110,13 +99,3 @@ func (f feeding) WriteDefinition(ctx context.Context, e event.Event, version int
 	}
 	return err
 }
-
-// clock is the machine's.
-type clock struct{}
-
-func (clock) Now() time.Time { return time.Now() }
-
-// ids are random, of more than 128 bits.
-type ids struct{}
-
-func (ids) NewID() string { return rand.Text() }

@@ -101,6 +101,19 @@ func open(ctx context.Context, cfg Config, name string, stdout io.Writer) (*App,
 // requests are done: stores and what is built on them.
 func (a *App) Use(p lifecycle.Part) { a.used = append(a.used, p) }
 
+// Database is what a program keeps its records in.
+type Database interface {
+	Prepare(ctx context.Context) error
+	Ping(ctx context.Context) error
+	Close(ctx context.Context) error
+}
+
+// UseDatabase adds a database that the program is not ready without.
+func (a *App) UseDatabase(name string, db Database) {
+	a.Use(lifecycle.Part{Name: name, Start: db.Prepare, Stop: db.Close})
+	a.Check(name, db.Ping)
+}
+
 // Background adds work that needs the sidecar. It starts when the sidecar is
 // there and ends before the program stops to take requests.
 func (a *App) Background(p lifecycle.Part) { a.background = append(a.background, p) }

@@ -20,6 +20,16 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
+// Fact is what a store is given to write beside a change. A domain has a type of
+// its own for it, of this shape.
+type Fact struct {
+	ID      string // the same for every delivery
+	Type    string
+	Subject string // the id of the document
+	At      time.Time
+	Data    []byte // JSON
+}
+
 // Record is a fact that waits in its document, or was published.
 type Record struct {
 	ID          string // the same for every delivery

@@ -11,65 +11,38 @@ package mongostore
 import (
 	"context"
 	"errors"
-	"fmt"
-	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
-	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
-	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
 	"boxoffice/apps/auth/internal/auth"
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/mongostore"
 )
 
-const (
-	connectWithin = 5 * time.Second
-	answerWithin  = 5 * time.Second
-
-	// maxTries bounds how often an address that changes hands is looked at.
-	maxTries = 10
-)
-
-// Config is what Open needs.
-type Config struct {
-	URI      string
-	Database string
-	Monitor  *event.CommandMonitor // may be nil
-}
+// maxTries bounds how often an address that changes hands is looked at.
+const maxTries = 10
 
 // Store is an auth.Users in MongoDB. It is safe for concurrent use.
 type Store struct {
-	client    *mongo.Client
+	*mongostore.Client
 	users     *mongo.Collection
 	addresses *mongo.Collection
 }
 
 var _ auth.Users = (*Store)(nil)
 
+// Config is what Open needs.
+type Config = mongostore.Config
+
 // Open returns a store that connects when it is first used.
 func Open(cfg Config) (*Store, error) {
-	client, err := mongo.Connect(options.Client().ApplyURI(cfg.URI).
-		SetAppName("auth").
-		SetMonitor(cfg.Monitor).
-		SetServerSelectionTimeout(connectWithin).
-		SetTimeout(answerWithin).
-		SetReadPreference(readpref.Primary()).
-		SetWriteConcern(writeconcern.Majority()))
+	client, err := mongostore.Connect(cfg, "auth")
 	if err != nil {
-		return nil, fmt.Errorf("mongodb: %w", err)
+		return nil, err
 	}
-	db := client.Database(cfg.Database)
-	return &Store{client: client, users: db.Collection("users"), addresses: db.Collection("addresses")}, nil
+	return &Store{Client: client, users: client.DB.Collection("users"), addresses: client.DB.Collection("addresses")}, nil
 }
-
-// Ping asks whether the database answers.
-func (s *Store) Ping(ctx context.Context) error { return s.client.Ping(ctx, nil) }
-
-// Close ends the connections.
-func (s *Store) Close(ctx context.Context) error { return s.client.Disconnect(ctx) }
 
 // Add implements auth.Users.
 func (s *Store) Add(ctx context.Context, u auth.User) (auth.User, error) {
@@ -93,7 +66,7 @@ func (s *Store) insert(ctx context.Context, u auth.User) (auth.User, error) {
 		return u, nil
 	}
 	if !mongo.IsDuplicateKeyError(err) {
-		return auth.User{}, failure("insert user", err)
+		return auth.User{}, mongostore.Failure("insert user", err)
 	}
 	there, err := s.User(ctx, u.ID)
 	if errors.Is(err, auth.ErrNoUser) || err == nil && there.Email != u.Email {
@@ -110,7 +83,7 @@ func (s *Store) claim(ctx context.Context, email, userID string) (mine bool, err
 		return true, nil
 	}
 	if !mongo.IsDuplicateKeyError(err) {
-		return false, failure("insert address", err)
+		return false, mongostore.Failure("insert address", err)
 	}
 	owner, err := s.IDByEmail(ctx, email)
 	switch {
@@ -128,7 +101,7 @@ func (s *Store) claim(ctx context.Context, email, userID string) (mine bool, err
 		bson.D{{Key: "_id", Value: email}, {Key: "userId", Value: owner}},
 		bson.D{{Key: "$set", Value: bson.D{{Key: "userId", Value: userID}}}})
 	if err != nil {
-		return false, failure("take address over", err)
+		return false, mongostore.Failure("take address over", err)
 	}
 	return res.MatchedCount == 1, nil
 }
@@ -148,7 +121,7 @@ func (s *Store) void(ctx context.Context, id string) error {
 		return nil
 	}
 	if !mongo.IsDuplicateKeyError(err) {
-		return failure("void user", err)
+		return mongostore.Failure("void user", err)
 	}
 	// Somebody was faster: the user himself, or another who voids him.
 	if _, err = s.User(ctx, id); err == nil {
@@ -168,7 +141,7 @@ func (s *Store) IDByEmail(ctx context.Context, email string) (string, error) {
 		return "", auth.ErrNoUser
 	}
 	if err != nil {
-		return "", failure("find address", err)
+		return "", mongostore.Failure("find address", err)
 	}
 	return d.UserID, nil
 }
@@ -181,7 +154,7 @@ func (s *Store) User(ctx context.Context, id string) (auth.User, error) {
 		return auth.User{}, auth.ErrNoUser
 	}
 	if err != nil {
-		return auth.User{}, failure("find user", err)
+		return auth.User{}, mongostore.Failure("find user", err)
 	}
 	return fromDocument(d), nil
 }
@@ -192,20 +165,9 @@ func (s *Store) Rehash(ctx context.Context, id, from, to string) error {
 		bson.D{{Key: "_id", Value: id}, {Key: "passwordHash", Value: from}},
 		bson.D{{Key: "$set", Value: bson.D{{Key: "passwordHash", Value: to}}}})
 	if err != nil {
-		return failure("rehash", err)
+		return mongostore.Failure("rehash", err)
 	}
 	return nil
 }
 
 func byID(id string) bson.D { return bson.D{{Key: "_id", Value: id}} }
-
-// failure is what the service makes of an error of the driver's. The error
-// itself names addresses when it is about a duplicate, so it is not for anyone's
-// eyes then; no caller passes one.
-func failure(what string, err error) error {
-	err = fmt.Errorf("mongodb: %s: %w", what, err)
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return err
-	}
-	return apperr.Lost(err)
-}

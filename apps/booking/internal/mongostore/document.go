@@ -7,7 +7,7 @@ import (
 
 	"boxoffice/apps/booking/internal/booking"
 	"boxoffice/shared/contract"
-	"boxoffice/shared/outbox"
+	"boxoffice/shared/mongostore"
 )
 
 // fields are what a change of a booking sets. Times that are not yet are null.
@@ -38,21 +38,9 @@ type money struct {
 
 // document is a booking with its outbox.
 type document struct {
-	ID            string     `bson:"_id"`
-	Fields        fields     `bson:",inline"`
-	Outbox        []record   `bson:"outbox"`
-	OutboxVersion int64      `bson:"outboxVersion"`
-	OutboxDue     *time.Time `bson:"outboxDue,omitempty"` // absent, so that the sparse index stays small
-}
-
-// record is a fact of the outbox. Its subject is the document's id.
-type record struct {
-	ID          string     `bson:"id"`
-	Type        string     `bson:"type"`
-	At          time.Time  `bson:"at"`
-	Data        string     `bson:"data"` // as JSON, for people to read
-	TraceParent string     `bson:"traceparent"`
-	SentAt      *time.Time `bson:"sentAt"`
+	ID     string            `bson:"_id"`
+	Fields fields            `bson:",inline"`
+	Outbox mongostore.Fields `bson:",inline"`
 }
 
 func toFields(b booking.Booking) fields {
@@ -78,47 +66,6 @@ func fromDocument(d document) booking.Booking {
 		ConfirmedAt: orZero(f.ConfirmedAt), PaymentReference: f.PaymentReference,
 		CancelledAt: orZero(f.CancelledAt), CancelReason: booking.Reason(f.CancelReason),
 	}
-}
-
-// toRecords are the facts with the trace of who writes them.
-func toRecords(facts []booking.Fact, traceParent string) []record {
-	records := make([]record, len(facts))
-	for i, f := range facts {
-		records[i] = record{ID: f.ID, Type: f.Type, At: f.At, Data: string(f.Data), TraceParent: traceParent}
-	}
-	return records
-}
-
-// firstOf is when the earliest fact became so; there must be one.
-func firstOf(facts []booking.Fact) time.Time {
-	first := facts[0].At
-	for _, f := range facts {
-		if f.At.Before(first) {
-			first = f.At
-		}
-	}
-	return first
-}
-
-func toBox(d document) outbox.Box {
-	b := outbox.Box{Document: d.ID, Version: d.OutboxVersion, Due: orZero(d.OutboxDue)}
-	for _, r := range d.Outbox {
-		b.Records = append(b.Records, outbox.Record{
-			ID: r.ID, Type: r.Type, Subject: d.ID, At: r.At.UTC(), Data: []byte(r.Data),
-			TraceParent: r.TraceParent, SentAt: orZero(r.SentAt),
-		})
-	}
-	return b
-}
-
-func fromBox(b outbox.Box) []record {
-	records := make([]record, len(b.Records))
-	for i, r := range b.Records {
-		records[i] = record{
-			ID: r.ID, Type: r.Type, At: r.At, Data: string(r.Data), TraceParent: r.TraceParent, SentAt: orNull(r.SentAt),
-		}
-	}
-	return records
 }
 
 func orNull(t time.Time) *time.Time {

@@ -6,64 +6,40 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
-	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
-	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
 	"boxoffice/apps/booking/internal/booking"
-	"boxoffice/shared/apperr"
-	"boxoffice/shared/outbox"
+	"boxoffice/shared/mongostore"
 )
-
-const (
-	connectWithin = 5 * time.Second
-	answerWithin  = 5 * time.Second
-)
-
-// Config is what Open needs.
-type Config struct {
-	URI      string
-	Database string
-	Monitor  *event.CommandMonitor // may be nil
-}
 
 // Store is booking's ports in MongoDB. It is safe for concurrent use.
 type Store struct {
-	client   *mongo.Client
+	*mongostore.Client
 	bookings *mongo.Collection
 }
 
 var (
 	_ booking.Store  = (*Store)(nil)
 	_ booking.Finder = (*Store)(nil)
-	_ outbox.Store   = (*Store)(nil)
 )
+
+// Config is what Open needs.
+type Config = mongostore.Config
 
 // Open returns a store that connects when it is first used.
 func Open(cfg Config) (*Store, error) {
-	client, err := mongo.Connect(options.Client().ApplyURI(cfg.URI).
-		SetAppName("booking").
-		SetMonitor(cfg.Monitor).
-		SetServerSelectionTimeout(connectWithin).
-		SetTimeout(answerWithin).
-		SetReadPreference(readpref.Primary()).
-		SetWriteConcern(writeconcern.Majority()))
+	client, err := mongostore.Connect(cfg, "booking")
 	if err != nil {
-		return nil, fmt.Errorf("mongodb: %w", err)
+		return nil, err
 	}
-	return &Store{client: client, bookings: client.Database(cfg.Database).Collection("bookings")}, nil
+	return &Store{Client: client, bookings: client.DB.Collection("bookings")}, nil
 }
 
-// Ping asks whether the database answers.
-func (s *Store) Ping(ctx context.Context) error { return s.client.Ping(ctx, nil) }
-
-// Close ends the connections.
-func (s *Store) Close(ctx context.Context) error { return s.client.Disconnect(ctx) }
+// Outbox is where the facts about bookings wait.
+func (s *Store) Outbox() *mongostore.Outbox { return mongostore.NewOutbox(s.bookings) }
 
 // Prepare makes the indexes. One that is there with other options is an error.
 func (s *Store) Prepare(ctx context.Context) error {
@@ -88,24 +64,19 @@ func indexes() []mongo.IndexModel {
 		index("due", options.Index(), asc("state"), asc("expiresAt"), asc("_id")),
 		index("due_of_event", options.Index(), asc("eventId"), asc("state"), asc("expiresAt"), asc("_id")),
 		index("live_of_event", options.Index(), asc("eventId"), asc("state"), asc("_id")),
-		index("outbox", options.Index().SetSparse(true), asc("outboxDue"), asc("_id")),
+		mongostore.OutboxIndex(),
 		index("purge", options.Index().SetExpireAfterSeconds(0), asc("purgeAt")),
 	}
 }
 
 // InsertBooking implements booking.Store.
 func (s *Store) InsertBooking(ctx context.Context, b booking.Booking, facts ...booking.Fact) error {
-	d := document{ID: b.ID, Fields: toFields(b), Outbox: toRecords(facts, outbox.TraceParent(ctx))}
-	if len(facts) > 0 {
-		due := firstOf(facts)
-		d.OutboxVersion, d.OutboxDue = 1, &due
-	}
-	_, err := s.bookings.InsertOne(ctx, d)
+	_, err := s.bookings.InsertOne(ctx, document{ID: b.ID, Fields: toFields(b), Outbox: mongostore.NewFields(ctx, facts)})
 	if mongo.IsDuplicateKeyError(err) {
 		return booking.ErrExists
 	}
 	if err != nil {
-		return failure("insert booking", err)
+		return mongostore.Failure("insert booking", err)
 	}
 	return nil
 }
@@ -113,46 +84,26 @@ func (s *Store) InsertBooking(ctx context.Context, b booking.Booking, facts ...b
 // Booking implements booking.Store.
 func (s *Store) Booking(ctx context.Context, id string) (booking.Booking, error) {
 	var d document
-	err := s.bookings.FindOne(ctx, byID(id), options.FindOne().SetProjection(withoutOutbox())).Decode(&d)
+	err := s.bookings.FindOne(ctx, byID(id), options.FindOne().SetProjection(mongostore.WithoutOutbox())).Decode(&d)
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return booking.Booking{}, booking.ErrNoBooking
 	}
 	if err != nil {
-		return booking.Booking{}, failure("find booking", err)
+		return booking.Booking{}, mongostore.Failure("find booking", err)
 	}
 	return fromDocument(d), nil
 }
 
 // ReplaceBooking implements booking.Store.
 func (s *Store) ReplaceBooking(ctx context.Context, b booking.Booking, state booking.State, n int64, facts ...booking.Fact) error {
-	change := bson.D{{Key: "$set", Value: toFields(b)}}
-	if len(facts) > 0 {
-		records := toRecords(facts, outbox.TraceParent(ctx))
-		change = append(change,
-			bson.E{Key: "$push", Value: bson.D{{Key: "outbox", Value: bson.D{{Key: "$each", Value: records}}}}},
-			bson.E{Key: "$inc", Value: bson.D{{Key: "outboxVersion", Value: int64(1)}}},
-			bson.E{Key: "$min", Value: bson.D{{Key: "outboxDue", Value: firstOf(facts)}}},
-		)
-	}
+	change := append(bson.D{{Key: "$set", Value: toFields(b)}}, mongostore.Push(ctx, facts)...)
 	res, err := s.bookings.UpdateOne(ctx,
 		bson.D{{Key: "_id", Value: b.ID}, {Key: "state", Value: string(state)}, {Key: "n", Value: n}}, change)
 	if err != nil {
-		return failure("replace booking", err)
+		return mongostore.Failure("replace booking", err)
 	}
 	if res.MatchedCount == 0 {
 		return booking.ErrStale
 	}
 	return nil
-}
-
-// withoutOutbox leaves out what only the relay reads.
-func withoutOutbox() bson.D { return bson.D{{Key: "outbox", Value: 0}} }
-
-// failure is what the service makes of an error of the driver's.
-func failure(what string, err error) error {
-	err = fmt.Errorf("mongodb: %s: %w", what, err)
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return err
-	}
-	return apperr.Lost(err)
 }

@@ -105,7 +105,7 @@ func TestStore(t *testing.T) {
 	t.Run("outboxes", func(t *testing.T) {
 		outboxtest.Conform(t, func(t *testing.T) outboxtest.Subject {
 			store, _ := o.open(t)
-			return outboxtest.Subject{Store: store, Add: func(t *testing.T, document, id string, at time.Time) { add(t, store, document, id, at) }}
+			return outboxtest.Subject{Store: store.Outbox(), Add: func(t *testing.T, document, id string, at time.Time) { add(t, store, document, id, at) }}
 		})
 	})
 	t.Run("every question has its index", func(t *testing.T) { indexed(t, o) })
@@ -185,7 +185,7 @@ func indexed(t *testing.T, o *opener) {
 	_, err1 := store.DueBookings(t.Context(), "", now, 2)
 	_, err2 := store.DueBookings(t.Context(), "e", now, 2)
 	_, err3 := store.LiveBookings(t.Context(), "e", "", 2)
-	_, err4 := store.DueBoxes(t.Context(), now, 2)
+	_, err4 := store.Outbox().DueBoxes(t.Context(), now, 2)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import (
 
 	"boxoffice/apps/event/internal/event"
 	"boxoffice/shared/contract"
-	"boxoffice/shared/outbox"
+	"boxoffice/shared/mongostore"
 )
 
 // eventDocument is an event with its seats and its outbox. An update of the
@@ -18,9 +18,7 @@ type eventDocument struct {
 	CreatedAt   time.Time          `bson:"createdAt"`
 	Seats       seatsDocument      `bson:"seats"`
 
-	Outbox        []record   `bson:"outbox"`
-	OutboxVersion int64      `bson:"outboxVersion"`
-	OutboxDue     *time.Time `bson:"outboxDue,omitempty"` // absent, so that the sparse index stays small
+	Outbox mongostore.Fields `bson:",inline"`
 }
 
 // definitionDocument is what only a change of the definition writes.
@@ -60,16 +58,6 @@ type seatsDocument struct {
 	Marks     map[string]holdDocument `bson:"marks"` // never null
 }
 
-// record is a fact of the outbox. Its subject is the document's id.
-type record struct {
-	ID          string     `bson:"id"`
-	Type        string     `bson:"type"`
-	At          time.Time  `bson:"at"`
-	Data        string     `bson:"data"` // as JSON, for people to read
-	TraceParent string     `bson:"traceparent"`
-	SentAt      *time.Time `bson:"sentAt"`
-}
-
 // holdDocument is a hold, by itself or as a mark in its event.
 type holdDocument struct {
 	ID        string        `bson:"_id"`
@@ -96,15 +84,11 @@ type limitDocument struct {
 	ClaimedAt *time.Time       `bson:"claimedAt,omitempty"`
 }
 
-func toDocument(e event.Event, outbox []record) eventDocument {
-	d := eventDocument{
+func toDocument(e event.Event, outbox mongostore.Fields) eventDocument {
+	return eventDocument{
 		ID: e.ID, OrganizerID: e.OrganizerID, Identity: e.Identity(), Definition: toDefinition(e),
 		CreatedAt: e.CreatedAt, Seats: toSeats(e.Seats), Outbox: outbox,
 	}
-	if len(outbox) > 0 {
-		d.OutboxVersion, d.OutboxDue = 1, &outbox[0].At
-	}
-	return d
 }
 
 func toDefinition(e event.Event) definitionDocument {
@@ -126,35 +110,6 @@ func toSeats(s event.Seats) seatsDocument {
 		d.Marks[id] = toHold(mark)
 	}
 	return d
-}
-
-func toRecords(facts []event.Fact, traceParent string) []record {
-	var records []record
-	for _, f := range facts {
-		records = append(records, record{ID: f.ID, Type: f.Type, At: f.At, Data: string(f.Data), TraceParent: traceParent})
-	}
-	return records
-}
-
-func toBox(d eventDocument) outbox.Box {
-	b := outbox.Box{Document: d.ID, Version: d.OutboxVersion, Due: orZero(d.OutboxDue)}
-	for _, r := range d.Outbox {
-		b.Records = append(b.Records, outbox.Record{
-			ID: r.ID, Type: r.Type, Subject: d.ID, At: r.At.UTC(), Data: []byte(r.Data),
-			TraceParent: r.TraceParent, SentAt: orZero(r.SentAt),
-		})
-	}
-	return b
-}
-
-func fromBox(b outbox.Box) []record {
-	records := []record{} // never null
-	for _, r := range b.Records {
-		records = append(records, record{
-			ID: r.ID, Type: r.Type, At: r.At, Data: string(r.Data), TraceParent: r.TraceParent, SentAt: known(r.SentAt),
-		})
-	}
-	return records
 }
 
 func toHold(h event.Hold) holdDocument {

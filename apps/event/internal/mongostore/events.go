@@ -9,17 +9,17 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"boxoffice/apps/event/internal/event"
-	"boxoffice/shared/outbox"
+	"boxoffice/shared/mongostore"
 )
 
 // InsertEvent implements event.Events.
 func (s *Store) InsertEvent(ctx context.Context, e event.Event, fact event.Fact) error {
-	_, err := s.events.InsertOne(ctx, toDocument(e, toRecords([]event.Fact{fact}, outbox.TraceParent(ctx))))
+	_, err := s.events.InsertOne(ctx, toDocument(e, mongostore.NewFields(ctx, []event.Fact{fact})))
 	switch {
 	case err == nil:
 		return nil
 	case !mongo.IsDuplicateKeyError(err):
-		return failure("insert event", err)
+		return mongostore.Failure("insert event", err)
 	}
 	// Which of the two it is only the server's text would tell.
 	switch _, err := s.Event(ctx, e.ID); {
@@ -35,12 +35,12 @@ func (s *Store) InsertEvent(ctx context.Context, e event.Event, fact event.Fact)
 // Event implements event.Events.
 func (s *Store) Event(ctx context.Context, id string) (event.Event, error) {
 	var d eventDocument
-	err := s.events.FindOne(ctx, byID(id), options.FindOne().SetProjection(bson.D{{Key: "outbox", Value: 0}})).Decode(&d)
+	err := s.events.FindOne(ctx, byID(id), options.FindOne().SetProjection(mongostore.WithoutOutbox())).Decode(&d)
 	switch {
 	case errors.Is(err, mongo.ErrNoDocuments):
 		return event.Event{}, event.ErrNoEvent
 	case err != nil:
-		return event.Event{}, failure("find event", err)
+		return event.Event{}, mongostore.Failure("find event", err)
 	}
 	return fromDocument(d), nil
 }
@@ -77,7 +77,7 @@ func markPath(holdID string) string { return "seats.marks." + holdID }
 func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int64, facts ...event.Fact) error {
 	set, err := fields(toDefinition(e))
 	if err != nil {
-		return failure("write event", err)
+		return mongostore.Failure("write event", err)
 	}
 	set = append(set,
 		bson.E{Key: "organizerId", Value: e.OrganizerID},
@@ -97,13 +97,7 @@ func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int6
 		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "identity", Value: ""}}})
 	}
 	update = append(update, bson.E{Key: "$set", Value: set})
-	if records := toRecords(facts, outbox.TraceParent(ctx)); records != nil {
-		update = append(update,
-			bson.E{Key: "$push", Value: bson.D{{Key: "outbox", Value: bson.D{{Key: "$each", Value: records}}}}},
-			bson.E{Key: "$inc", Value: bson.D{{Key: "outboxVersion", Value: int64(1)}}},
-			bson.E{Key: "$min", Value: bson.D{{Key: "outboxDue", Value: records[0].At}}},
-		)
-	}
+	update = append(update, mongostore.Push(ctx, facts)...)
 	res, err := s.events.UpdateOne(ctx, bson.D{
 		{Key: "_id", Value: e.ID}, {Key: "version", Value: version}, {Key: "seats.version", Value: e.Seats.Version},
 	}, update)
@@ -127,7 +121,7 @@ func fields(document any) (bson.D, error) {
 func stale(res *mongo.UpdateResult, what string, err error) error {
 	switch {
 	case err != nil:
-		return failure(what, err)
+		return mongostore.Failure(what, err)
 	case res.MatchedCount == 0:
 		return event.ErrStale
 	}

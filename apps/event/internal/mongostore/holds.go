@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"boxoffice/apps/event/internal/event"
+	"boxoffice/shared/mongostore"
 )
 
 // Hold implements event.Holds.
@@ -20,7 +21,7 @@ func (s *Store) Hold(ctx context.Context, id string) (event.Hold, error) {
 	case errors.Is(err, mongo.ErrNoDocuments):
 		return event.Hold{}, event.ErrNoHold
 	case err != nil:
-		return event.Hold{}, failure("find hold", err)
+		return event.Hold{}, mongostore.Failure("find hold", err)
 	}
 	return fromHold(d), nil
 }
@@ -32,7 +33,7 @@ func (s *Store) InsertHold(ctx context.Context, h event.Hold) error {
 	case mongo.IsDuplicateKeyError(err):
 		return event.ErrExists
 	case err != nil:
-		return failure("insert hold", err)
+		return mongostore.Failure("insert hold", err)
 	}
 	return nil
 }
@@ -49,7 +50,7 @@ func (s *Store) MoveHold(ctx context.Context, to event.Hold) error {
 		bson.D{{Key: "$set", Value: set}, {Key: "$unset", Value: bson.D{{Key: "settleAt", Value: ""}}}})
 	switch {
 	case err != nil:
-		return failure("move hold", err)
+		return mongostore.Failure("move hold", err)
 	case res.MatchedCount == 1:
 		return nil
 	}
@@ -75,7 +76,7 @@ func (s *Store) AskLater(ctx context.Context, id string, at time.Time) error {
 		bson.D{{Key: "_id", Value: id}, {Key: "state", Value: string(event.Held)}},
 		bson.D{{Key: "$set", Value: bson.D{{Key: "settleAt", Value: at}}}})
 	if err != nil {
-		return failure("ask about hold later", err)
+		return mongostore.Failure("ask about hold later", err)
 	}
 	return nil
 }
@@ -86,11 +87,11 @@ func (s *Store) HoldsToSettle(ctx context.Context, now time.Time, limit int) ([]
 		bson.D{{Key: "settleAt", Value: bson.D{{Key: "$lte", Value: now}}}},
 		options.Find().SetSort(bson.D{{Key: "settleAt", Value: 1}}).SetLimit(int64(limit)))
 	if err != nil {
-		return nil, failure("find holds to settle", err)
+		return nil, mongostore.Failure("find holds to settle", err)
 	}
 	var documents []holdDocument
 	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, failure("find holds to settle", err)
+		return nil, mongostore.Failure("find holds to settle", err)
 	}
 	var holds []event.Hold
 	for _, d := range documents {

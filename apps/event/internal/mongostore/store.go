@@ -11,37 +11,15 @@
 package mongostore
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"time"
-
-	mongoevent "go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
-	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
-	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
 	"boxoffice/apps/event/internal/event"
-	"boxoffice/shared/apperr"
-	"boxoffice/shared/outbox"
+	"boxoffice/shared/mongostore"
 )
-
-const (
-	connectWithin = 5 * time.Second
-	answerWithin  = 5 * time.Second
-)
-
-// Config is what Open needs.
-type Config struct {
-	URI      string
-	Database string
-	Monitor  *mongoevent.CommandMonitor // may be nil
-}
 
 // Store is all stores of the event app, in MongoDB. It is safe for concurrent use.
 type Store struct {
-	client *mongo.Client
+	*mongostore.Client
 	events *mongo.Collection
 	holds  *mongo.Collection
 	limits *mongo.Collection
@@ -52,39 +30,22 @@ var (
 	_ event.Catalogue = (*Store)(nil)
 	_ event.Holds     = (*Store)(nil)
 	_ event.Limits    = (*Store)(nil)
-	_ outbox.Store    = (*Store)(nil)
 )
+
+// Config is what Open needs.
+type Config = mongostore.Config
 
 // Open returns a store that connects when it is first used. Prepare it before.
 func Open(cfg Config) (*Store, error) {
-	client, err := mongo.Connect(options.Client().ApplyURI(cfg.URI).
-		SetAppName("event").
-		SetMonitor(cfg.Monitor).
-		SetServerSelectionTimeout(connectWithin).
-		SetTimeout(answerWithin).
-		SetReadPreference(readpref.Primary()).
-		SetWriteConcern(writeconcern.Majority()))
+	client, err := mongostore.Connect(cfg, "event")
 	if err != nil {
-		return nil, fmt.Errorf("mongodb: %w", err)
+		return nil, err
 	}
-	db := client.Database(cfg.Database)
 	return &Store{
-		client: client, events: db.Collection("events"), holds: db.Collection("holds"), limits: db.Collection("limits"),
+		Client: client,
+		events: client.DB.Collection("events"), holds: client.DB.Collection("holds"), limits: client.DB.Collection("limits"),
 	}, nil
 }
 
-// Ping asks whether the database answers.
-func (s *Store) Ping(ctx context.Context) error { return s.client.Ping(ctx, nil) }
-
-// Close ends the connections.
-func (s *Store) Close(ctx context.Context) error { return s.client.Disconnect(ctx) }
-
-// failure is what the service makes of an error of the driver's. No caller passes
-// one about a duplicate, which would name what is in the documents.
-func failure(what string, err error) error {
-	err = fmt.Errorf("mongodb: %s: %w", what, err)
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return err
-	}
-	return apperr.Lost(err)
-}
+// Outbox is where the facts about events wait.
+func (s *Store) Outbox() *mongostore.Outbox { return mongostore.NewOutbox(s.events) }

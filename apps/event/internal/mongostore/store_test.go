@@ -84,7 +84,7 @@ func TestStoreConforms(t *testing.T) {
 	t.Run("outboxes", func(t *testing.T) {
 		outboxtest.Conform(t, func(t *testing.T) outboxtest.Subject {
 			store, _ := open(t, m.URI, &n)
-			return outboxtest.Subject{Store: store, Add: func(t *testing.T, document, id string, at time.Time) { add(t, store, document, id, at) }}
+			return outboxtest.Subject{Store: store.Outbox(), Add: func(t *testing.T, document, id string, at time.Time) { add(t, store, document, id, at) }}
 		})
 	})
 	t.Run("every list and sweep has its index", func(t *testing.T) { indexed(t, m.URI, &n) })
@@ -170,7 +170,7 @@ func indexed(t *testing.T, uri string, n *atomic.Int64) {
 	ask(spy.UnfinishedCancellations(ctx, 1))
 	ask(spy.EndedUnsold(ctx, now, 1))
 	ask(spy.HoldsToSettle(ctx, now, 1))
-	ask(spy.DueBoxes(ctx, now, 1))
+	ask(spy.Outbox().DueBoxes(ctx, now, 1))
 	ask(spy.StampedLimits(ctx, now, 1))
 	for _, find := range asked {
 		command := bson.D{}

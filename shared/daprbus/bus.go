@@ -1,0 +1,45 @@
+package daprbus
+
+import (
+	"context"
+	"errors"
+
+	"github.com/dapr/go-sdk/client"
+
+	"boxoffice/shared/app"
+	"boxoffice/shared/inlet"
+	"boxoffice/shared/lifecycle"
+	"boxoffice/shared/outbox"
+)
+
+// Names of the components that every app on the bus uses.
+const (
+	Component = "pubsub"
+	SweepTick = "sweep"
+)
+
+// Bus is an app's place on the bus: others' facts and the ticks come in by its
+// inlet, its own go out by its relay.
+type Bus struct {
+	inlet.Inlet
+	Relay *outbox.Relay
+}
+
+// Join brings the facts of an app's outboxes to its topic for as long as the app
+// runs.
+func Join(a *app.App, sidecar client.Client, boxes outbox.Store, topic string) *Bus {
+	b := &Bus{
+		Inlet: inlet.Inlet{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing},
+		Relay: outbox.New(outbox.Config{
+			Store: boxes, Publisher: New(sidecar, Component, topic), Now: app.Clock{}.Now, Log: a.Log,
+		}),
+	}
+	// It ends after the last request, so that what that one wrote is published.
+	a.Use(lifecycle.Part{Name: "relay", Run: b.Relay.Run})
+	return b
+}
+
+// OnSweep does the app's periodic work and the relay's.
+func (b *Bus) OnSweep(work func(context.Context) error) {
+	b.OnTick(SweepTick, func(ctx context.Context) error { return errors.Join(work(ctx), b.Relay.Sweep(ctx)) })
+}

@@ -1,0 +1,201 @@
+package mongostore
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"boxoffice/shared/outbox"
+)
+
+// Fields are a document's outbox, put inline into the document's type.
+type Fields struct {
+	Records []record   `bson:"outbox"` // never null
+	Version int64      `bson:"outboxVersion"`
+	Due     *time.Time `bson:"outboxDue,omitempty"` // absent, so that the sparse index stays small
+}
+
+// record is a fact in its document, whose id is its subject.
+type record struct {
+	ID          string     `bson:"id"`
+	Type        string     `bson:"type"`
+	At          time.Time  `bson:"at"`
+	Data        string     `bson:"data"` // as JSON, for people to read
+	TraceParent string     `bson:"traceparent"`
+	SentAt      *time.Time `bson:"sentAt"`
+}
+
+// fact is a domain's: each has a type of its own for it.
+type fact interface {
+	~struct {
+		ID      string
+		Type    string
+		Subject string
+		At      time.Time
+		Data    []byte
+	}
+}
+
+// NewFields is the outbox of a document that is inserted with these facts, in the
+// trace of ctx.
+func NewFields[F fact](ctx context.Context, facts []F) Fields {
+	f := Fields{Records: toRecords(ctx, facts)}
+	if len(f.Records) > 0 {
+		due := first(f.Records)
+		f.Version, f.Due = 1, &due
+	}
+	return f
+}
+
+// Push is what adds facts to the outbox of a document in an update of it: nothing
+// when there are none.
+func Push[F fact](ctx context.Context, facts []F) bson.D {
+	records := toRecords(ctx, facts)
+	if len(records) == 0 {
+		return nil
+	}
+	return bson.D{
+		{Key: "$push", Value: bson.D{{Key: "outbox", Value: bson.D{{Key: "$each", Value: records}}}}},
+		{Key: "$inc", Value: bson.D{{Key: "outboxVersion", Value: int64(1)}}},
+		{Key: "$min", Value: bson.D{{Key: "outboxDue", Value: first(records)}}},
+	}
+}
+
+func toRecords[F fact](ctx context.Context, facts []F) []record {
+	parent := outbox.TraceParent(ctx)
+	records := make([]record, len(facts))
+	for i, f := range facts {
+		records[i] = toRecord(outbox.Fact(f), parent)
+	}
+	return records
+}
+
+func toRecord(f outbox.Fact, parent string) record {
+	return record{ID: f.ID, Type: f.Type, At: f.At, Data: string(f.Data), TraceParent: parent}
+}
+
+// first is when the earliest of some facts became so.
+func first(records []record) time.Time {
+	return slices.MinFunc(records, func(a, b record) int { return a.At.Compare(b.At) }).At
+}
+
+// OutboxIndex is for the relay's sweep. It alone is sparse: with a second key it
+// would hold every document.
+func OutboxIndex() mongo.IndexModel {
+	return mongo.IndexModel{
+		Keys: bson.D{{Key: "outboxDue", Value: 1}}, Options: options.Index().SetName("outbox").SetSparse(true),
+	}
+}
+
+// WithoutOutbox leaves out of an answer what only the relay reads.
+func WithoutOutbox() bson.D { return bson.D{{Key: "outbox", Value: 0}} }
+
+// Outbox is the outboxes of a collection's documents. It is safe for concurrent
+// use.
+type Outbox struct{ documents *mongo.Collection }
+
+var _ outbox.Store = (*Outbox)(nil)
+
+// NewOutbox returns the outboxes of a collection, which must have the OutboxIndex.
+func NewOutbox(documents *mongo.Collection) *Outbox { return &Outbox{documents} }
+
+// Box implements outbox.Store.
+func (o *Outbox) Box(ctx context.Context, document string) (outbox.Box, error) {
+	var f Fields
+	err := o.documents.FindOne(ctx, bson.D{{Key: "_id", Value: document}}, options.FindOne().SetProjection(
+		bson.D{{Key: "outbox", Value: 1}, {Key: "outboxVersion", Value: 1}, {Key: "outboxDue", Value: 1}})).Decode(&f)
+	switch {
+	case errors.Is(err, mongo.ErrNoDocuments):
+		return outbox.Box{}, outbox.ErrNoBox
+	case err != nil:
+		return outbox.Box{}, Failure("find outbox", err)
+	}
+	return toBox(document, f), nil
+}
+
+// SaveBox implements outbox.Store.
+func (o *Outbox) SaveBox(ctx context.Context, b outbox.Box, due time.Time) error {
+	set := bson.D{{Key: "outbox", Value: fromBox(b)}, {Key: "outboxVersion", Value: b.Version + 1}}
+	var update bson.D
+	if due.IsZero() {
+		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "outboxDue", Value: ""}}})
+	} else {
+		set = append(set, bson.E{Key: "outboxDue", Value: due})
+	}
+	update = append(update, bson.E{Key: "$set", Value: set})
+	res, err := o.documents.UpdateOne(ctx,
+		bson.D{{Key: "_id", Value: b.Document}, {Key: "outboxVersion", Value: b.Version}}, update)
+	switch {
+	case err != nil:
+		return Failure("save outbox", err)
+	case res.MatchedCount == 0:
+		return outbox.ErrStale
+	}
+	return nil
+}
+
+// DueBoxes implements outbox.Store.
+func (o *Outbox) DueBoxes(ctx context.Context, now time.Time, limit int) ([]string, error) {
+	return o.ids(ctx, "find due outboxes",
+		bson.D{{Key: "outboxDue", Value: bson.D{{Key: "$lte", Value: now}}}}, bson.D{{Key: "outboxDue", Value: 1}}, limit)
+}
+
+// ids returns the ids of documents that match, in an order.
+func (o *Outbox) ids(ctx context.Context, what string, filter, order bson.D, limit int) ([]string, error) {
+	cursor, err := o.documents.Find(ctx, filter, options.Find().
+		SetSort(order).SetLimit(int64(limit)).SetProjection(bson.D{{Key: "_id", Value: 1}}))
+	if err != nil {
+		return nil, Failure(what, err)
+	}
+	var found []struct {
+		ID string `bson:"_id"`
+	}
+	if err := cursor.All(ctx, &found); err != nil {
+		return nil, Failure(what, err)
+	}
+	var ids []string
+	for _, d := range found {
+		ids = append(ids, d.ID)
+	}
+	return ids, nil
+}
+
+func toBox(document string, f Fields) outbox.Box {
+	b := outbox.Box{Document: document, Version: f.Version, Due: orZero(f.Due)}
+	for _, r := range f.Records {
+		b.Records = append(b.Records, outbox.Record{
+			ID: r.ID, Type: r.Type, Subject: document, At: r.At.UTC(), Data: []byte(r.Data),
+			TraceParent: r.TraceParent, SentAt: orZero(r.SentAt),
+		})
+	}
+	return b
+}
+
+func fromBox(b outbox.Box) []record {
+	records := make([]record, len(b.Records))
+	for i, r := range b.Records {
+		records[i] = record{
+			ID: r.ID, Type: r.Type, At: r.At, Data: string(r.Data), TraceParent: r.TraceParent, SentAt: orNull(r.SentAt),
+		}
+	}
+	return records
+}
+
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
