@@ -28,8 +28,8 @@ type login struct {
 func register(t *testing.T) login {
 	t.Helper()
 	var l login
-	body := map[string]string{"email": address(), "password": password, "name": "Ada"}
-	client{t: t}.do("POST", "/api/auth/register", body).want(t, 201, &l)
+	body := map[string]string{"email": stack.Address(), "password": stack.Password, "name": "Ada"}
+	running.Guest().Do(t, "POST", "/api/auth/register", body).Want(t, 201, &l)
 	return l
 }
 
@@ -40,50 +40,50 @@ func TestAuthJourney(t *testing.T) {
 	}
 
 	var in login
-	guest := client{t: t}
-	guest.do("POST", "/api/auth/login", map[string]string{"email": registered.User.Email, "password": password}).want(t, 200, &in)
+	guest := running.Guest()
+	guest.Do(t, "POST", "/api/auth/login", map[string]string{"email": registered.User.Email, "password": stack.Password}).Want(t, 200, &in)
 	if in.User != registered.User || in.Tokens.TokenType != "Bearer" || in.Tokens.ExpiresIn <= 0 {
 		t.Errorf("logged in: got %+v", in)
 	}
 
 	var me user
-	ada := client{t: t, token: in.Tokens.AccessToken}
+	ada := running.As(in.Tokens.AccessToken)
 	for range 2 { // asked of auth, then of the cache
-		ada.do("GET", "/api/auth/me", nil).want(t, 200, &me)
+		ada.Do(t, "GET", "/api/auth/me", nil).Want(t, 200, &me)
 		if me != registered.User {
 			t.Errorf("me: got %+v, want %+v", me, registered.User)
 		}
 	}
 
 	var next struct{ Tokens tokens }
-	guest.do("POST", "/api/auth/refresh", map[string]string{"refreshToken": in.Tokens.RefreshToken}).want(t, 200, &next)
-	ada.do("GET", "/api/auth/me", nil).refused(t, 401, "auth.session_invalid")
-	ada.token = next.Tokens.AccessToken
-	ada.do("GET", "/api/auth/me", nil).want(t, 200, &me)
+	guest.Do(t, "POST", "/api/auth/refresh", map[string]string{"refreshToken": in.Tokens.RefreshToken}).Want(t, 200, &next)
+	ada.Do(t, "GET", "/api/auth/me", nil).Refused(t, 401, "auth.session_invalid")
+	ada.Token = next.Tokens.AccessToken
+	ada.Do(t, "GET", "/api/auth/me", nil).Want(t, 200, &me)
 
 	out := map[string]string{"refreshToken": next.Tokens.RefreshToken}
-	guest.do("POST", "/api/auth/logout", out).want(t, 200, nil)
-	ada.do("GET", "/api/auth/me", nil).refused(t, 401, "auth.session_invalid")
-	guest.do("POST", "/api/auth/logout", out).refused(t, 400, "auth.session_not_found")
-	guest.do("POST", "/api/auth/refresh", out).refused(t, 401, "auth.refresh_invalid")
+	guest.Do(t, "POST", "/api/auth/logout", out).Want(t, 200, nil)
+	ada.Do(t, "GET", "/api/auth/me", nil).Refused(t, 401, "auth.session_invalid")
+	guest.Do(t, "POST", "/api/auth/logout", out).Refused(t, 400, "auth.session_not_found")
+	guest.Do(t, "POST", "/api/auth/refresh", out).Refused(t, 401, "auth.refresh_invalid")
 
 	// The other log-in, that of the registration, is a session of its own.
-	client{t: t, token: registered.Tokens.AccessToken}.do("GET", "/api/auth/me", nil).want(t, 200, nil)
+	running.As(registered.Tokens.AccessToken).Do(t, "GET", "/api/auth/me", nil).Want(t, 200, nil)
 }
 
 func TestAuthRefusals(t *testing.T) {
 	ada := register(t)
-	guest := client{t: t}
+	guest := running.Guest()
 	body := map[string]string{"email": ada.User.Email, "password": "another password", "name": "Eve"}
-	guest.do("POST", "/api/auth/register", body).refused(t, 400, "auth.email_taken")
-	guest.do("POST", "/api/auth/login", map[string]string{"email": ada.User.Email, "password": "wrong"}).refused(t, 401, "auth.invalid_credentials")
-	guest.do("POST", "/api/auth/login", map[string]string{"email": address(), "password": "wrong"}).refused(t, 401, "auth.invalid_credentials")
+	guest.Do(t, "POST", "/api/auth/register", body).Refused(t, 400, "auth.email_taken")
+	guest.Do(t, "POST", "/api/auth/login", map[string]string{"email": ada.User.Email, "password": "wrong"}).Refused(t, 401, "auth.invalid_credentials")
+	guest.Do(t, "POST", "/api/auth/login", map[string]string{"email": stack.Address(), "password": "wrong"}).Refused(t, 401, "auth.invalid_credentials")
 	for token, want := range map[string][2]string{
 		"":                      {"auth.token_missing", "No token provided"},
 		"nonsense":              {"auth.token_invalid", "Invalid or expired token"},
 		ada.Tokens.RefreshToken: {"auth.token_type", "Invalid token type"},
 	} {
-		detail := client{t: t, token: token}.do("GET", "/api/auth/me", nil).refused(t, 401, want[0])
+		detail := running.As(token).Do(t, "GET", "/api/auth/me", nil).Refused(t, 401, want[0])
 		if detail != want[1] {
 			t.Errorf("got %q, want %q", detail, want[1])
 		}
@@ -92,14 +92,14 @@ func TestAuthRefusals(t *testing.T) {
 
 func TestOnlyAnAdminMakesAdmins(t *testing.T) {
 	ada := register(t)
-	body := map[string]string{"email": address(), "password": password, "name": "Root", "role": "admin"}
-	client{t: t}.do("POST", "/api/auth/register", body).refused(t, 403, "auth.admin_required")
-	client{t: t, token: ada.Tokens.AccessToken}.do("POST", "/api/auth/register", body).refused(t, 403, "auth.admin_required")
+	body := map[string]string{"email": stack.Address(), "password": stack.Password, "name": "Root", "role": "admin"}
+	running.Guest().Do(t, "POST", "/api/auth/register", body).Refused(t, 403, "auth.admin_required")
+	running.As(ada.Tokens.AccessToken).Do(t, "POST", "/api/auth/register", body).Refused(t, 403, "auth.admin_required")
 
 	var in, made login
 	first := map[string]string{"email": running.AdminEmail, "password": running.AdminPassword}
-	client{t: t}.do("POST", "/api/auth/login", first).want(t, 200, &in)
-	client{t: t, token: in.Tokens.AccessToken}.do("POST", "/api/auth/register", body).want(t, 201, &made)
+	running.Guest().Do(t, "POST", "/api/auth/login", first).Want(t, 200, &in)
+	running.As(in.Tokens.AccessToken).Do(t, "POST", "/api/auth/register", body).Want(t, 201, &made)
 	if made.User.Role != "admin" {
 		t.Errorf("got %+v, want an admin", made.User)
 	}
@@ -108,9 +108,9 @@ func TestOnlyAnAdminMakesAdmins(t *testing.T) {
 // The diagram of a log-in, read out of its trace.
 func TestLogInIsOneTrace(t *testing.T) {
 	ada := register(t)
-	res := client{t: t}.do("POST", "/api/auth/login", map[string]string{"email": ada.User.Email, "password": password})
-	res.want(t, 200, nil)
-	root, err := running.Trace(t.Context(), res.traceID(t), func(root *stack.Span) error {
+	res := running.Guest().Do(t, "POST", "/api/auth/login", map[string]string{"email": ada.User.Email, "password": stack.Password})
+	res.Want(t, 200, nil)
+	root, err := running.Trace(t.Context(), res.TraceID(t), func(root *stack.Span) error {
 		if _, err := root.Find("gateway evalsha"); err != nil {
 			return err
 		}
@@ -146,11 +146,11 @@ func TestLogInIsOneTrace(t *testing.T) {
 // An authenticated request that the cache knows costs one round trip to Redis and
 // no call at all.
 func TestKnownSessionCostsOneRoundTrip(t *testing.T) {
-	ada := client{t: t, token: register(t).Tokens.AccessToken}
-	ada.do("GET", "/api/auth/me", nil).want(t, 200, nil) // fills the cache
-	res := ada.do("GET", "/api/auth/me", nil)
-	res.want(t, 200, nil)
-	root, err := running.Trace(t.Context(), res.traceID(t), func(root *stack.Span) error {
+	ada := running.As(register(t).Tokens.AccessToken)
+	ada.Do(t, "GET", "/api/auth/me", nil).Want(t, 200, nil) // fills the cache
+	res := ada.Do(t, "GET", "/api/auth/me", nil)
+	res.Want(t, 200, nil)
+	root, err := running.Trace(t.Context(), res.TraceID(t), func(root *stack.Span) error {
 		_, err := root.Find("gateway evalsha")
 		return err
 	})
@@ -164,11 +164,11 @@ func TestKnownSessionCostsOneRoundTrip(t *testing.T) {
 
 func TestNothingSecretIsLogged(t *testing.T) {
 	ada := register(t)
-	res := client{t: t}.do("POST", "/api/auth/login", map[string]string{"email": ada.User.Email, "password": "wrong " + password})
-	res.refused(t, http.StatusUnauthorized, "auth.invalid_credentials")
+	res := running.Guest().Do(t, "POST", "/api/auth/login", map[string]string{"email": ada.User.Email, "password": "wrong " + stack.Password})
+	res.Refused(t, http.StatusUnauthorized, "auth.invalid_credentials")
 	lines := slices.Collect(strings.Lines(running.Log()))
 	for what, text := range map[string]string{
-		"a password": password, "an e-mail address": ada.User.Email, "an access token": ada.Tokens.AccessToken,
+		"a password": stack.Password, "an e-mail address": ada.User.Email, "an access token": ada.Tokens.AccessToken,
 		"a refresh token": ada.Tokens.RefreshToken, "the API token": running.APIToken, "the app token": running.AppToken,
 	} {
 		if i := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, text) }); i >= 0 {

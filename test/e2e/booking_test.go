@@ -3,9 +3,7 @@ package e2e_test
 import (
 	"crypto/rand"
 	"encoding/json"
-	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -40,53 +38,15 @@ func (b bookings) ids() []string {
 	return ids
 }
 
-// onSale makes an event of so many seats and returns its id.
-func onSale(t *testing.T, capacity int) string {
-	t.Helper()
-	boss, _ := asAdmin(t)
-	body := evening(unique("Norma"), "opera")
-	body["capacity"] = capacity
-	var made event
-	boss.do("POST", "/api/events", body).want(t, 201, &made)
-	return made.ID
-}
-
-// book asks for seats; key may be empty.
-func (c client) book(eventID string, quantity int, key string) response {
-	c.t.Helper()
-	body, err := json.Marshal(map[string]any{"eventId": eventID, "quantity": quantity})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	r, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, running.Gateway+"/api/bookings", strings.NewReader(string(body)))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Authorization", "Bearer "+c.token)
-	if key != "" {
-		r.Header.Set("Idempotency-Key", key)
-	}
-	return send(c.t, r)
-}
-
-// available is how many seats of an event are left.
-func available(t *testing.T, eventID string) int64 {
-	t.Helper()
-	var seats struct{ Available int64 }
-	client{t: t}.do("GET", "/api/events/"+eventID+"/availability", nil).want(t, 200, &seats)
-	return seats.Available
-}
-
 func TestBookingJourney(t *testing.T) {
-	eventID := onSale(t, 10)
+	eventID := running.OnSale(t, 10)
 	account := register(t)
-	ada := client{t: t, token: account.Tokens.AccessToken}
-	bob := client{t: t, token: register(t).Tokens.AccessToken}
+	ada := running.As(account.Tokens.AccessToken)
+	bob := running.As(register(t).Tokens.AccessToken)
 
 	var first, second booking
-	res := ada.book(eventID, 2, "")
-	res.want(t, 201, &first)
+	res := ada.Book(t, eventID, 2, "")
+	res.Want(t, 201, &first)
 	if b := first; b.ID == "" || b.Code == "" || b.EventID != eventID || b.UserID != account.User.ID || b.Status != "pending" || b.Quantity != 2 ||
 		b.TotalPrice.Amount != 5000 || b.TotalPrice.Currency != "EUR" || !b.ExpiresAt.After(b.CreatedAt) || b.ConfirmedAt != nil {
 		t.Errorf("booked: got %+v", b)
@@ -95,106 +55,106 @@ func TestBookingJourney(t *testing.T) {
 	if got := res.Header.Get("Location"); got != path {
 		t.Errorf("Location: got %q, want %q", got, path)
 	}
-	if n := available(t, eventID); n != 8 {
+	if n := running.Seats(t, eventID).Available; n != 8 {
 		t.Errorf("%d seats are left, want 8", n)
 	}
 
 	var read booking
-	ada.do("GET", path, nil).want(t, 200, &read)
+	ada.Do(t, "GET", path, nil).Want(t, 200, &read)
 	if read != first {
 		t.Errorf("read: got %+v, want %+v", read, first)
 	}
-	bob.do("GET", path, nil).refused(t, 404, "booking.not_found")
-	bob.do("POST", path+"/cancel", nil).refused(t, 404, "booking.not_found")
-	client{t: t}.do("GET", path, nil).refused(t, 401, "auth.token_missing")
+	bob.Do(t, "GET", path, nil).Refused(t, 404, "booking.not_found")
+	bob.Do(t, "POST", path+"/cancel", nil).Refused(t, 404, "booking.not_found")
+	running.Guest().Do(t, "GET", path, nil).Refused(t, 401, "auth.token_missing")
 
 	for range 2 { // repeated, it is confirmed all the same
 		var confirmed booking
-		ada.do("POST", path+"/confirm", map[string]string{"paymentReference": "p-1"}).want(t, 200, &confirmed)
+		ada.Do(t, "POST", path+"/confirm", map[string]string{"paymentReference": "p-1"}).Want(t, 200, &confirmed)
 		if confirmed.ID != first.ID || confirmed.Status != "confirmed" || confirmed.ConfirmedAt == nil {
 			t.Errorf("confirmed: got %+v", confirmed)
 		}
 	}
 
-	ada.book(eventID, 3, "").want(t, 201, &second)
+	ada.Book(t, eventID, 3, "").Want(t, 201, &second)
 	for range 2 { // seats come back once
 		var cancelled booking
-		ada.do("POST", "/api/bookings/"+second.ID+"/cancel", nil).want(t, 200, &cancelled)
+		ada.Do(t, "POST", "/api/bookings/"+second.ID+"/cancel", nil).Want(t, 200, &cancelled)
 		if cancelled.Status != "cancelled" || cancelled.CancelReason != "user" || cancelled.CancelledAt == nil {
 			t.Errorf("cancelled: got %+v", cancelled)
 		}
 	}
-	if n := available(t, eventID); n != 8 {
+	if n := running.Seats(t, eventID).Available; n != 8 {
 		t.Errorf("%d seats are left after the cancellation, want 8", n)
 	}
-	ada.do("POST", "/api/bookings/"+second.ID+"/confirm", nil).refused(t, 409, "booking.not_pending")
+	ada.Do(t, "POST", "/api/bookings/"+second.ID+"/confirm", nil).Refused(t, 409, "booking.not_pending")
 
 	var own bookings
-	ada.do("GET", "/api/bookings/me", nil).want(t, 200, &own)
+	ada.Do(t, "GET", "/api/bookings/me", nil).Want(t, 200, &own)
 	if got, want := own.ids(), []string{second.ID, first.ID}; !slices.Equal(got, want) || own.Page.Limit != 20 || own.Page.Total != nil {
 		t.Errorf("own: got %v of %+v, want %v", got, own.Page, want)
 	}
-	ada.do("GET", "/api/bookings/me?limit=1", nil).want(t, 200, &own)
+	ada.Do(t, "GET", "/api/bookings/me?limit=1", nil).Want(t, 200, &own)
 	if len(own.Data) != 1 || own.Page.NextCursor == nil {
 		t.Fatalf("the first page: got %+v", own)
 	}
-	ada.do("GET", "/api/bookings/me?limit=1&cursor="+*own.Page.NextCursor, nil).want(t, 200, &own)
+	ada.Do(t, "GET", "/api/bookings/me?limit=1&cursor="+*own.Page.NextCursor, nil).Want(t, 200, &own)
 	if got := own.ids(); !slices.Equal(got, []string{first.ID}) || own.Page.NextCursor != nil {
 		t.Errorf("the last page: got %v, %+v", got, own.Page)
 	}
-	bob.do("GET", "/api/bookings/me", nil).want(t, 200, &own)
+	bob.Do(t, "GET", "/api/bookings/me", nil).Want(t, 200, &own)
 	if own.Data == nil || len(own.Data) != 0 {
 		t.Errorf("another's list: got %+v", own.Data)
 	}
 }
 
 func TestAdminsSeeAllBookings(t *testing.T) {
-	boss, _ := asAdmin(t)
-	eventID := onSale(t, 10)
-	ada := client{t: t, token: register(t).Tokens.AccessToken}
+	boss, _ := running.Admin(t)
+	eventID := running.OnSale(t, 10)
+	ada := running.As(register(t).Tokens.AccessToken)
 	var made booking
-	ada.book(eventID, 1, "").want(t, 201, &made)
-	ada.book(eventID, 1, "").want(t, 201, nil)
-	ada.do("GET", "/api/bookings", nil).refused(t, 403, "auth.admin_required")
+	ada.Book(t, eventID, 1, "").Want(t, 201, &made)
+	ada.Book(t, eventID, 1, "").Want(t, 201, nil)
+	ada.Do(t, "GET", "/api/bookings", nil).Refused(t, 403, "auth.admin_required")
 
 	var all bookings
-	boss.do("GET", "/api/bookings?limit=1&eventId="+eventID, nil).want(t, 200, &all)
+	boss.Do(t, "GET", "/api/bookings?limit=1&eventId="+eventID, nil).Want(t, 200, &all)
 	if len(all.Data) != 1 || all.Page.Total == nil || *all.Page.Total != 2 || all.Page.NextCursor == nil {
 		t.Errorf("got %+v", all)
 	}
 	var got booking
-	boss.do("POST", "/api/bookings/"+made.ID+"/cancel", nil).want(t, 200, &got)
+	boss.Do(t, "POST", "/api/bookings/"+made.ID+"/cancel", nil).Want(t, 200, &got)
 	if got.Status != "cancelled" || got.CancelReason != "admin" {
 		t.Errorf("cancelled by an admin: got %+v", got)
 	}
-	boss.do("GET", "/api/bookings?status=cancelled&eventId="+eventID, nil).want(t, 200, &all)
+	boss.Do(t, "GET", "/api/bookings?status=cancelled&eventId="+eventID, nil).Want(t, 200, &all)
 	if ids := all.ids(); !slices.Equal(ids, []string{made.ID}) || *all.Page.Total != 1 {
 		t.Errorf("cancelled ones: got %v", ids)
 	}
-	boss.do("GET", "/api/bookings?status=refused", nil).refused(t, 400, "invalid")
+	boss.Do(t, "GET", "/api/bookings?status=refused", nil).Refused(t, 400, "invalid")
 }
 
 func TestSameKeyIsTheSameBooking(t *testing.T) {
-	eventID := onSale(t, 100)
-	ada := client{t: t, token: register(t).Tokens.AccessToken}
+	eventID := running.OnSale(t, 100)
+	ada := running.As(register(t).Tokens.AccessToken)
 	key := rand.Text()
 	var made, again booking
-	if res := ada.book(eventID, 2, key); res.Header.Get("Idempotency-Replayed") != "" {
+	if res := ada.Book(t, eventID, 2, key); res.Header.Get("Idempotency-Replayed") != "" {
 		t.Error("the first is said to be replayed")
 	} else {
-		res.want(t, 201, &made)
+		res.Want(t, 201, &made)
 	}
-	ada.do("POST", "/api/bookings/"+made.ID+"/confirm", nil).want(t, 200, nil)
-	res := ada.book(eventID, 2, key)
-	res.want(t, 201, &again)
+	ada.Do(t, "POST", "/api/bookings/"+made.ID+"/confirm", nil).Want(t, 200, nil)
+	res := ada.Book(t, eventID, 2, key)
+	res.Want(t, 201, &again)
 	if again != made || res.Header.Get("Idempotency-Replayed") != "true" || res.Header.Get("Location") != "/api/bookings/"+made.ID {
 		t.Errorf("again: got %+v, %q, want %+v", again, res.Header, made)
 	}
-	ada.book(eventID, 3, key).refused(t, 422, "idempotency.mismatch")
+	ada.Book(t, eventID, 3, key).Refused(t, 422, "idempotency.mismatch")
 	// Another's key is another key.
-	bob := client{t: t, token: register(t).Tokens.AccessToken}
+	bob := running.As(register(t).Tokens.AccessToken)
 	var other booking
-	bob.book(eventID, 2, key).want(t, 201, &other)
+	bob.Book(t, eventID, 2, key).Want(t, 201, &other)
 	if other.ID == made.ID {
 		t.Error("two users share a booking")
 	}
@@ -205,7 +165,7 @@ func TestSameKeyIsTheSameBooking(t *testing.T) {
 	for range n {
 		go func() {
 			var b booking
-			if err := json.Unmarshal([]byte(ada.book(eventID, 1, twins).body), &b); err != nil {
+			if err := json.Unmarshal([]byte(ada.Book(t, eventID, 1, twins).Text), &b); err != nil {
 				t.Error(err)
 			}
 			ids <- b.ID
@@ -218,20 +178,20 @@ func TestSameKeyIsTheSameBooking(t *testing.T) {
 	if len(seen) != 1 || seen[""] {
 		t.Errorf("twins in flight got %v", seen)
 	}
-	if left := available(t, eventID); left != 95 {
+	if left := running.Seats(t, eventID).Available; left != 95 {
 		t.Errorf("%d seats are left, want 95", left)
 	}
 }
 
 func TestBookingRefusals(t *testing.T) {
-	eventID := onSale(t, 3)
-	ada := client{t: t, token: register(t).Tokens.AccessToken}
-	ada.book("unknown", 1, "").refused(t, 404, "event.not_found")
-	ada.book(eventID, 4, "").refused(t, 409, "booking.sold_out")
-	ada.book(eventID, 0, "").refused(t, 400, "invalid")
-	ada.book(eventID, 11, "").refused(t, 400, "invalid")
-	ada.do("GET", "/api/bookings/unknown", nil).refused(t, 404, "booking.not_found")
-	if n := available(t, eventID); n != 3 {
+	eventID := running.OnSale(t, 3)
+	ada := running.As(register(t).Tokens.AccessToken)
+	ada.Book(t, "unknown", 1, "").Refused(t, 404, "event.not_found")
+	ada.Book(t, eventID, 4, "").Refused(t, 409, "booking.sold_out")
+	ada.Book(t, eventID, 0, "").Refused(t, 400, "invalid")
+	ada.Book(t, eventID, 11, "").Refused(t, 400, "invalid")
+	ada.Do(t, "GET", "/api/bookings/unknown", nil).Refused(t, 404, "booking.not_found")
+	if n := running.Seats(t, eventID).Available; n != 3 {
 		t.Errorf("%d seats are left, want 3", n)
 	}
 }
@@ -239,11 +199,11 @@ func TestBookingRefusals(t *testing.T) {
 // Many want the last seats: as many get one as there are.
 func TestLastSeats(t *testing.T) {
 	const seats, clients = 10, 60
-	eventID := onSale(t, seats)
-	ada := client{t: t, token: register(t).Tokens.AccessToken}
+	eventID := running.OnSale(t, seats)
+	ada := running.As(register(t).Tokens.AccessToken)
 	statuses := make(chan int)
 	for range clients {
-		go func() { statuses <- ada.book(eventID, 1, "").StatusCode }()
+		go func() { statuses <- ada.Book(t, eventID, 1, "").StatusCode }()
 	}
 	got := map[int]int{}
 	for range clients {
@@ -252,7 +212,7 @@ func TestLastSeats(t *testing.T) {
 	if got[201] != seats || got[409] != clients-seats {
 		t.Errorf("got %v, want %d times 201 and else 409", got, seats)
 	}
-	if n := available(t, eventID); n != 0 {
+	if n := running.Seats(t, eventID).Available; n != 0 {
 		t.Errorf("%d seats are left", n)
 	}
 }
@@ -260,11 +220,11 @@ func TestLastSeats(t *testing.T) {
 // The diagram of a booking, read out of its trace: one root, no parent missing,
 // from the client to both databases and to the bus.
 func TestBookingIsOneTrace(t *testing.T) {
-	eventID := onSale(t, 5)
-	ada := client{t: t, token: register(t).Tokens.AccessToken}
-	res := ada.book(eventID, 1, "")
-	res.want(t, 201, nil)
-	root, err := running.Trace(t.Context(), res.traceID(t), func(root *stack.Span) error {
+	eventID := running.OnSale(t, 5)
+	ada := running.As(register(t).Tokens.AccessToken)
+	res := ada.Book(t, eventID, 1, "")
+	res.Want(t, 201, nil)
+	root, err := running.Trace(t.Context(), res.TraceID(t), func(root *stack.Span) error {
 		create, err := root.Find(
 			"gateway call booking/method/booking.create",
 			"daprd gateway CallLocal/booking/booking.create",

@@ -1,13 +1,11 @@
 package e2e_test
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -28,35 +26,16 @@ type events struct {
 	}
 }
 
-// asAdmin logs the first admin in.
-func asAdmin(t *testing.T) (client, user) {
-	t.Helper()
-	var in login
-	client{t: t}.do("POST", "/api/auth/login", map[string]string{"email": running.AdminEmail, "password": running.AdminPassword}).want(t, 200, &in)
-	return client{t: t, token: in.Tokens.AccessToken}, in.User
-}
-
-// evening is the body of a new event.
-func evening(name, category string) map[string]any {
-	start := time.Now().Add(48 * time.Hour).UTC().Truncate(time.Second)
-	return map[string]any{
-		"name": name, "category": category, "startsAt": start, "endsAt": start.Add(3 * time.Hour), "capacity": 100,
-		"price": map[string]any{"amount": 2500, "currency": "EUR"},
-	}
-}
-
-func unique(name string) string { return name + "-" + strings.ToLower(rand.Text()[:10]) }
-
 func TestEventJourney(t *testing.T) {
-	boss, who := asAdmin(t)
-	guest := client{t: t}
-	category := unique("opera")
+	boss, who := running.Admin(t)
+	guest := running.Guest()
+	category := stack.Unique("opera")
 
 	var made event
-	body := evening("Tosca", category)
-	res := boss.do("POST", "/api/events", body)
-	res.want(t, 201, &made)
-	if made.ID == "" || made.Status != "published" || made.OrganizerID != who.ID || made.Available != 100 || made.Version != 1 {
+	body := stack.Evening("Tosca", category)
+	res := boss.Do(t, "POST", "/api/events", body)
+	res.Want(t, 201, &made)
+	if made.ID == "" || made.Status != "published" || made.OrganizerID != who.User.ID || made.Available != 100 || made.Version != 1 {
 		t.Errorf("made: got %+v", made)
 	}
 	path := "/api/events/" + made.ID
@@ -65,14 +44,14 @@ func TestEventJourney(t *testing.T) {
 	}
 
 	var list events
-	guest.do("GET", "/api/events?category="+url.QueryEscape(category), nil).want(t, 200, &list)
+	guest.Do(t, "GET", "/api/events?category="+url.QueryEscape(category), nil).Want(t, 200, &list)
 	if len(list.Data) != 1 || list.Data[0].ID != made.ID || list.Page.Limit != 20 || list.Page.NextCursor != nil {
 		t.Errorf("listed: got %+v", list)
 	}
 
-	read := guest.do("GET", path, nil)
+	read := guest.Do(t, "GET", path, nil)
 	var got event
-	read.want(t, 200, &got)
+	read.Want(t, 200, &got)
 	if got.ID != made.ID || got.Name != "Tosca" || *got.Category != category {
 		t.Errorf("read: got %+v", got)
 	}
@@ -83,43 +62,38 @@ func TestEventJourney(t *testing.T) {
 	if got := read.Header.Get("Cache-Control"); got != "public, max-age=1" || read.Header.Get("Vary") != "Authorization" {
 		t.Errorf("Cache-Control %q, Vary %q", got, read.Header.Get("Vary"))
 	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, running.Gateway+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("If-None-Match", tag)
-	if res := send(t, r); res.StatusCode != http.StatusNotModified || res.body != "" || res.Header.Get("ETag") != tag {
-		t.Errorf("If-None-Match: got %d %q, ETag %q", res.StatusCode, res.body, res.Header.Get("ETag"))
+	if res := guest.Do(t, "GET", path, nil, "If-None-Match", tag); res.StatusCode != http.StatusNotModified || res.Text != "" || res.Header.Get("ETag") != tag {
+		t.Errorf("If-None-Match: got %d %q, ETag %q", res.StatusCode, res.Text, res.Header.Get("ETag"))
 	}
 
 	var seats struct {
 		EventID                                  string
 		Capacity, Available, Held, Sold, Version int64
 	}
-	guest.do("GET", path+"/availability", nil).want(t, 200, &seats)
+	guest.Do(t, "GET", path+"/availability", nil).Want(t, 200, &seats)
 	if seats.EventID != made.ID || seats.Capacity != 100 || seats.Available != 100 || seats.Held != 0 || seats.Sold != 0 || seats.Version != 1 {
 		t.Errorf("availability: got %+v", seats)
 	}
 }
 
 func TestEventsAreListedPageByPage(t *testing.T) {
-	boss, _ := asAdmin(t)
-	guest := client{t: t}
-	category := unique("jazz")
+	boss, _ := running.Admin(t)
+	guest := running.Guest()
+	category := stack.Unique("jazz")
 	for _, name := range []string{"c", "a", "b"} {
-		boss.do("POST", "/api/events", evening(name, category)).want(t, 201, nil)
+		boss.Do(t, "POST", "/api/events", stack.Evening(name, category)).Want(t, 201, nil)
 	}
-	draft := evening("d", category)
+	draft := stack.Evening("d", category)
 	draft["status"] = "draft"
 	var hidden event
-	boss.do("POST", "/api/events", draft).want(t, 201, &hidden)
-	guest.do("GET", "/api/events/"+hidden.ID, nil).refused(t, 404, "event.not_found")
+	boss.Do(t, "POST", "/api/events", draft).Want(t, 201, &hidden)
+	guest.Do(t, "GET", "/api/events/"+hidden.ID, nil).Refused(t, 404, "event.not_found")
 
-	names := func(c client) (names []string) {
+	names := func(c stack.Client) (names []string) {
 		path := "/api/events?sort=name&limit=2&category=" + category
 		for cursor := ""; ; {
 			var page events
-			c.do("GET", path+"&cursor="+cursor, nil).want(t, 200, &page)
+			c.Do(t, "GET", path+"&cursor="+cursor, nil).Want(t, 200, &page)
 			for _, e := range page.Data {
 				names = append(names, e.Name)
 			}
@@ -138,17 +112,17 @@ func TestEventsAreListedPageByPage(t *testing.T) {
 }
 
 func TestEventRefusals(t *testing.T) {
-	boss, _ := asAdmin(t)
-	guest := client{t: t}
-	ada := client{t: t, token: register(t).Tokens.AccessToken}
-	body := evening(unique("Faust"), "opera")
-	boss.do("POST", "/api/events", body).want(t, 201, nil)
-	boss.do("POST", "/api/events", body).refused(t, 409, "event.duplicate")
-	ada.do("POST", "/api/events", body).refused(t, 403, "auth.admin_required")
-	guest.do("POST", "/api/events", body).refused(t, 401, "auth.token_missing")
-	client{t: t, token: "nonsense"}.do("GET", "/api/events", nil).refused(t, 401, "auth.token_invalid")
-	guest.do("GET", "/api/events/unknown", nil).refused(t, 404, "event.not_found")
-	guest.do("GET", "/api/events/unknown/availability", nil).refused(t, 404, "event.not_found")
+	boss, _ := running.Admin(t)
+	guest := running.Guest()
+	ada := running.As(register(t).Tokens.AccessToken)
+	body := stack.Evening(stack.Unique("Faust"), "opera")
+	boss.Do(t, "POST", "/api/events", body).Want(t, 201, nil)
+	boss.Do(t, "POST", "/api/events", body).Refused(t, 409, "event.duplicate")
+	ada.Do(t, "POST", "/api/events", body).Refused(t, 403, "auth.admin_required")
+	guest.Do(t, "POST", "/api/events", body).Refused(t, 401, "auth.token_missing")
+	running.As("nonsense").Do(t, "GET", "/api/events", nil).Refused(t, 401, "auth.token_invalid")
+	guest.Do(t, "GET", "/api/events/unknown", nil).Refused(t, 404, "event.not_found")
+	guest.Do(t, "GET", "/api/events/unknown/availability", nil).Refused(t, 404, "event.not_found")
 
 	start := time.Now().Add(time.Hour).UTC()
 	for _, tt := range []struct {
@@ -169,10 +143,10 @@ func TestEventRefusals(t *testing.T) {
 		if tt.body != nil {
 			method, c = "POST", boss
 		}
-		res := c.do(method, tt.path, tt.body)
-		res.refused(t, 400, "invalid")
+		res := c.Do(t, method, tt.path, tt.body)
+		res.Refused(t, 400, "invalid")
 		var p struct{ Errors []struct{ Field string } }
-		if err := json.Unmarshal([]byte(res.body), &p); err != nil {
+		if err := json.Unmarshal([]byte(res.Text), &p); err != nil {
 			t.Fatal(err)
 		}
 		var fields []string
@@ -188,12 +162,12 @@ func TestEventRefusals(t *testing.T) {
 
 // Of many who make the same event at once, one does.
 func TestOneOfManyTwinsIsMade(t *testing.T) {
-	boss, _ := asAdmin(t)
-	body := evening(unique("Aida"), "opera")
+	boss, _ := running.Admin(t)
+	body := stack.Evening(stack.Unique("Aida"), "opera")
 	statuses := make(chan int)
 	const twins = 20
 	for range twins {
-		go func() { statuses <- boss.do("POST", "/api/events", body).StatusCode }()
+		go func() { statuses <- boss.Do(t, "POST", "/api/events", body).StatusCode }()
 	}
 	got := map[int]int{}
 	for range twins {
@@ -206,10 +180,10 @@ func TestOneOfManyTwinsIsMade(t *testing.T) {
 
 // The diagram of a new event, read out of its trace.
 func TestCreateEventIsOneTrace(t *testing.T) {
-	boss, _ := asAdmin(t)
-	res := boss.do("POST", "/api/events", evening(unique("Carmen"), "opera"))
-	res.want(t, 201, nil)
-	root, err := running.Trace(t.Context(), res.traceID(t), func(root *stack.Span) error {
+	boss, _ := running.Admin(t)
+	res := boss.Do(t, "POST", "/api/events", stack.Evening(stack.Unique("Carmen"), "opera"))
+	res.Want(t, 201, nil)
+	root, err := running.Trace(t.Context(), res.TraceID(t), func(root *stack.Span) error {
 		operation, err := root.Find(
 			"gateway call event/method/event.create",
 			"daprd gateway CallLocal/event/event.create",

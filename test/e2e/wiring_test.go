@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"boxoffice/test/stack"
 )
 
 func TestReady(t *testing.T) {
@@ -14,7 +16,7 @@ func TestReady(t *testing.T) {
 		Status string
 		Checks map[string]string
 	}
-	client{t: t}.do("GET", "/readyz", nil).want(t, 200, &got)
+	running.Guest().Do(t, "GET", "/readyz", nil).Want(t, 200, &got)
 	if got.Status != "ready" || got.Checks["auth"] != "ok" || got.Checks["sidecar"] != "ok" {
 		t.Errorf("got %+v", got)
 	}
@@ -35,8 +37,8 @@ func TestAppsAndSidecarsAskForTheirTokens(t *testing.T) {
 				if token != "" {
 					r.Header.Set("dapr-api-token", token)
 				}
-				if res := send(t, r); res.StatusCode != http.StatusUnauthorized {
-					t.Errorf("%s with token %q: got %d %s", url, token, res.StatusCode, res.body)
+				if res := stack.Ask(t, r); res.StatusCode != http.StatusUnauthorized {
+					t.Errorf("%s with token %q: got %d %s", url, token, res.StatusCode, res.Text)
 				}
 			}
 		}
@@ -60,10 +62,10 @@ func TestSidecarsLoadWhatTheyShould(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Header.Set("dapr-api-token", running.APIToken)
-		res := send(t, r)
+		res := stack.Ask(t, r)
 		var got struct{ Components []struct{ Name string } }
-		if err := json.Unmarshal([]byte(res.body), &got); err != nil || res.StatusCode != 200 {
-			t.Fatalf("%s: got %d %s", app, res.StatusCode, res.body)
+		if err := json.Unmarshal([]byte(res.Text), &got); err != nil || res.StatusCode != 200 {
+			t.Fatalf("%s: got %d %s", app, res.StatusCode, res.Text)
 		}
 		loaded := []string{}
 		for _, c := range got.Components {

@@ -26,8 +26,10 @@ const (
 
 // Stack is Boxoffice, running.
 type Stack struct {
-	Gateway       string // base URL
-	Jaeger        string // base URL
+	Data          string            // its data directory
+	Env           map[string]string // where the stores are, by the names that the apps know
+	Gateway       string            // base URL
+	Jaeger        string            // base URL; empty with JAEGER=off
 	Instances     []Instance
 	AdminEmail    string
 	AdminPassword string
@@ -45,6 +47,7 @@ type Instance struct {
 	App      string `json:"app"`
 	Port     int    `json:"port"`
 	HTTPPort int    `json:"daprHTTPPort"`
+	GRPCPort int    `json:"daprGRPCPort"`
 }
 
 // Options say what is not as usual.
@@ -66,6 +69,7 @@ func Start(o Options) (*Stack, error) {
 	}
 	args := append([]string{"up", "--root", root, "--data", o.Data, "--free-ports"}, o.Args...)
 	s := &Stack{
+		Data:   o.Data,
 		cmd:    exec.Command(program, args...), //nolint:gosec,noctx // ended by Stop
 		exited: make(chan error, 1),
 		log:    newOutput(),
@@ -94,7 +98,7 @@ func Start(o Options) (*Stack, error) {
 	case <-time.After(readyWithin):
 		return nil, errors.Join(fmt.Errorf("not ready within %s:\n%s", readyWithin, s.Log()), s.Stop())
 	}
-	if err := s.describe(o.Data); err != nil {
+	if err := s.describe(); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
@@ -131,11 +135,13 @@ func (s *Stack) Instance(app string) (Instance, error) {
 }
 
 // describe reads what the devstack says of itself in its data directory.
-func (s *Stack) describe(dir string) error {
+func (s *Stack) describe() error {
+	dir := s.Data
 	var d struct {
-		Gateway   []string   `json:"gateway"`
-		Jaeger    string     `json:"jaeger"`
-		Instances []Instance `json:"instances"`
+		Gateway   []string          `json:"gateway"`
+		Jaeger    string            `json:"jaeger"`
+		Env       map[string]string `json:"env"`
+		Instances []Instance        `json:"instances"`
 	}
 	if err := readJSON(filepath.Join(dir, "stack.json"), &d); err != nil {
 		return err
@@ -143,7 +149,7 @@ func (s *Stack) describe(dir string) error {
 	if len(d.Gateway) == 0 {
 		return errors.New("no gateway runs")
 	}
-	s.Gateway, s.Jaeger, s.Instances = d.Gateway[0], d.Jaeger, d.Instances
+	s.Gateway, s.Jaeger, s.Env, s.Instances = d.Gateway[0], d.Jaeger, d.Env, d.Instances
 	var secrets map[string]string
 	if err := readJSON(filepath.Join(dir, "secrets.json"), &secrets); err != nil {
 		return err

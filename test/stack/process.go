@@ -1,0 +1,85 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Freeze stops a process where it is, until Thaw or the test's end. The devstack
+// leaves one that is stopped alone.
+func (s *Stack) Freeze(t *testing.T, name string) {
+	t.Helper()
+	s.signal(t, name, syscall.SIGSTOP)
+	t.Cleanup(func() {
+		if pid, err := s.PID(name); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGCONT) // it may have ended
+		}
+	})
+}
+
+// Thaw lets a frozen process go on.
+func (s *Stack) Thaw(t *testing.T, name string) {
+	t.Helper()
+	s.signal(t, name, syscall.SIGCONT)
+}
+
+// Kill ends a process at once. The devstack starts it again.
+func (s *Stack) Kill(t *testing.T, name string) {
+	t.Helper()
+	s.signal(t, name, syscall.SIGKILL)
+}
+
+func (s *Stack) signal(t *testing.T, name string, sig syscall.Signal) {
+	t.Helper()
+	pid, err := s.PID(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, sig); err != nil {
+		t.Fatalf("%s %s: %v", sig, name, err)
+	}
+}
+
+// PID is the process of that name: an instance, its sidecar (its name and
+// "-daprd"), or nats, redis, mongo, jaeger.
+func (s *Stack) PID(name string) (int, error) {
+	text, err := os.ReadFile(filepath.Join(s.Data, "pids"))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Split(strings.TrimSpace(line), "\t")
+		if len(fields) == 3 && fields[2] == name {
+			return strconv.Atoi(fields[0])
+		}
+	}
+	return 0, fmt.Errorf("no process %q runs", name)
+}
+
+// Await waits until ok returns nil, and fails the test when it does not within a
+// minute. what says what is waited for.
+func Await(t *testing.T, what string, ok func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ok()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
