@@ -20,7 +20,10 @@ type component struct {
 	Kind     string
 	Metadata struct{ Name string }
 	Scopes   []string
-	Spec     struct{ Type string }
+	Spec     struct {
+		Type     string
+		Metadata []struct{ Name, Value string }
+	}
 }
 
 type resiliency struct {
@@ -28,7 +31,8 @@ type resiliency struct {
 		Policies struct {
 			Timeouts map[string]string
 			Retries  map[string]struct {
-				MaxRetries *int `yaml:"maxRetries"`
+				MaxRetries *int          `yaml:"maxRetries"`
+				Duration   time.Duration `yaml:"duration"`
 			}
 			CircuitBreakers map[string]struct{ Trip string } `yaml:"circuitBreakers"`
 		}
@@ -50,6 +54,19 @@ func read[T any](t *testing.T, path string) T {
 		t.Fatalf("%s: %v", path, err)
 	}
 	return v
+}
+
+type app struct {
+	ID             string `yaml:"appID"`
+	Probed         bool   `yaml:"enableAppHealthCheck"`
+	ProbeInterval  int    `yaml:"appHealthProbeInterval"` // seconds
+	ProbeTimeout   int    `yaml:"appHealthProbeTimeout"`  // milliseconds
+	ProbeThreshold int    `yaml:"appHealthThreshold"`
+}
+
+func apps(t *testing.T) []app {
+	t.Helper()
+	return read[struct{ Apps []app }](t, "../../dapr/dapr.yaml").Apps
 }
 
 func policies(t *testing.T) resiliency {
@@ -93,15 +110,10 @@ func TestEveryComponentHasScopesAndPolicies(t *testing.T) {
 }
 
 func TestEveryAppHasPolicies(t *testing.T) {
-	run := read[struct {
-		Apps []struct {
-			ID string `yaml:"appID"`
-		}
-	}](t, "../../dapr/dapr.yaml")
-	apps := policies(t).Spec.Targets.Apps
-	for _, a := range run.Apps {
+	named := policies(t).Spec.Targets.Apps
+	for _, a := range apps(t) {
 		for _, kind := range []string{"timeout", "retry", "circuitBreaker"} {
-			if apps[a.ID][kind] == "" {
+			if named[a.ID][kind] == "" {
 				t.Errorf("%s has no %s", a.ID, kind)
 			}
 		}
@@ -134,8 +146,13 @@ func TestPoliciesThatAreNamedExistAndAreBounded(t *testing.T) {
 		check(name, c.Inbound)
 	}
 	for name, r := range spec.Policies.Retries {
-		if r.MaxRetries == nil || *r.MaxRetries < 0 || *r.MaxRetries > 2 {
+		if r.MaxRetries == nil || *r.MaxRetries < 0 || *r.MaxRetries > 4 {
 			t.Errorf("retry %s has no bound", name)
+		}
+	}
+	for app, names := range spec.Targets.Apps {
+		if n := *spec.Policies.Retries[names["retry"]].MaxRetries; n > 2 {
+			t.Errorf("a call of %s is tried %d times more", app, n)
 		}
 	}
 	for name, b := range spec.Policies.CircuitBreakers {
@@ -162,4 +179,44 @@ func TestSidecarsWaitLongerThanCallers(t *testing.T) {
 			t.Errorf("%s: the sidecar waits %s, its callers %s", app, patience, longest)
 		}
 	}
+}
+
+// All tries of a delivery end before the broker delivers again, and outlast the
+// probes after which the facts of an app that is away wait for it.
+func TestDeliveriesEndBetweenTheProbesAndTheBroker(t *testing.T) {
+	spec := policies(t).Spec
+	inbound := spec.Targets.Components["pubsub"].Inbound
+	retry := spec.Policies.Retries[inbound["retry"]]
+	tries, pauses := time.Duration(*retry.MaxRetries+1), time.Duration(*retry.MaxRetries)
+	timeout := duration(t, spec.Policies.Timeouts[inbound["timeout"]])
+	ackWait := duration(t, metadata(t, components(t)["../../components/pubsub-jetstream/pubsub.yaml"], "ackWait"))
+	if longest := tries*timeout + pauses*retry.Duration; longest >= ackWait {
+		t.Errorf("deliveries end after %s, the broker waits %s", longest, ackWait)
+	}
+	for _, a := range apps(t) {
+		probes := time.Duration(a.ProbeThreshold*a.ProbeInterval)*time.Second + time.Duration(a.ProbeTimeout)*time.Millisecond
+		if shortest := pauses * retry.Duration; a.Probed && shortest <= probes {
+			t.Errorf("%s: deliveries may end after %s, it is known to be away after %s", a.ID, shortest, probes)
+		}
+	}
+}
+
+func metadata(t *testing.T, c component, name string) string {
+	t.Helper()
+	for _, m := range c.Spec.Metadata {
+		if m.Name == name {
+			return m.Value
+		}
+	}
+	t.Fatalf("%s has no %s", c.Metadata.Name, name)
+	return ""
+}
+
+func duration(t *testing.T, text string) time.Duration {
+	t.Helper()
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
