@@ -2,7 +2,7 @@
 
 SHELL := /usr/bin/env bash -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help devstack run infra demo test test-mongolite bench-mongolite lint fmt clean
+.PHONY: help devstack run infra demo test test-cli test-mongolite bench-mongolite lint fmt clean
 
 # The modules that tests run in. The sidecar's own tests stand in a package of
 # their own, so that Dapr is compiled once, without -race.
@@ -38,6 +38,15 @@ test: bin/daprd ## run every test there is
 	@export DAPRD=$(CURDIR)/bin/daprd; \
 	for m in $(MODULES); do echo "--- $$m"; (cd $$m && $(GOVET) ./... && $(GOTEST) ./...); done; \
 	echo "--- tools/daprd"; cd tools/daprd && $(GOVET) ./e2e && $(GOTEST) ./e2e
+
+bin/dapr: tools/dapr-cli/go.mod tools/dapr-cli/go.sum
+	@echo "building the Dapr CLI (minutes, the first time)"
+	@mkdir -p bin
+	@cd tools/dapr-cli && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/dapr github.com/dapr/cli
+	@touch $@
+
+test-cli: devstack bin/dapr ## run the apps under the real Dapr CLI, on their usual ports
+	@DAPR_CLI=$(CURDIR)/bin/dapr $(GOTEST) -v ./test/cli
 
 bench-mongolite: ## measure the embedded MongoDB server
 	@mkdir -p bin; cd tools/mongolite; \
