@@ -68,13 +68,13 @@ func (s *Service) move(ctx context.Context, eventID, holdID string, decide decis
 // settled reads a hold after its event was read, and first finishes the step that
 // the event has a mark of. It returns nil when there is no hold.
 func (s *Service) settled(ctx context.Context, e Event, holdID string) (*Hold, error) {
-	h, err := s.hold(ctx, holdID)
-	if err != nil {
-		return nil, err
-	}
 	mark, marked := e.Seats.Marks[holdID]
-	if !marked || s.finished.has(e.ID, mark) {
-		return h, nil
+	// Asked before the hold is read: a step that another finishes in between would
+	// be known as finished, and the hold still be as it was before.
+	finished := marked && s.finished.has(e.ID, mark)
+	h, err := s.hold(ctx, holdID)
+	if err != nil || !marked || finished {
+		return h, err
 	}
 	if h == nil || h.State.order() < mark.State.order() || mark.owesLimit() {
 		if err := s.finish(ctx, mark); err != nil {
