@@ -124,8 +124,8 @@ func settled(t *testing.T, s *stack.Stack, events []string, ledger *invariant.Le
 		if state.Facts, err = invariant.ReadFacts(t.Context(), s.Env["NATS_URL"], events); err != nil {
 			return err
 		}
-		if n := state.Pending(); n > 0 {
-			return fmt.Errorf("%d bookings are pending", n)
+		if n := state.Lapsing(); n > 0 {
+			return fmt.Errorf("%d bookings are about to lapse", n)
 		}
 		broken := invariant.Check(state, ledger)
 		if len(broken) == 0 {

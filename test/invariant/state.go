@@ -157,10 +157,10 @@ func Read(ctx context.Context, dbs Databases, eventIDs []string) (State, error) 
 	return s, nil
 }
 
-// Pending is how many bookings may still lapse.
-func (s State) Pending() (n int) {
+// Lapsing is how many bookings are pending and lapse within a minute.
+func (s State) Lapsing() (n int) {
 	for _, b := range s.Bookings {
-		if b.State == pending {
+		if b.State == pending && b.ExpiresAt != nil && b.ExpiresAt.Before(s.At.Add(time.Minute)) {
 			n++
 		}
 	}
