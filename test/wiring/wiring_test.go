@@ -3,6 +3,7 @@
 package wiring_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -150,9 +151,13 @@ func TestPoliciesThatAreNamedExistAndAreBounded(t *testing.T) {
 			t.Errorf("retry %s has no bound", name)
 		}
 	}
-	for app, names := range spec.Targets.Apps {
-		if n := *spec.Policies.Retries[names["retry"]].MaxRetries; n > 2 {
-			t.Errorf("a call of %s is tried %d times more", app, n)
+	outgoing := maps.Clone(spec.Targets.Apps)
+	for name, c := range spec.Targets.Components {
+		outgoing[name] = c.Outbound
+	}
+	for who, names := range outgoing {
+		if r, ok := spec.Policies.Retries[names["retry"]]; ok && (r.MaxRetries == nil || *r.MaxRetries > 2) {
+			t.Errorf("a call of %s is tried too often", who)
 		}
 	}
 	for name, b := range spec.Policies.CircuitBreakers {
