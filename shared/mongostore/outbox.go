@@ -166,11 +166,11 @@ func (o *Outbox) ids(ctx context.Context, what string, filter, order bson.D, lim
 }
 
 func toBox(document string, f Fields) outbox.Box {
-	b := outbox.Box{Document: document, Version: f.Version, Due: orZero(f.Due)}
+	b := outbox.Box{Document: document, Version: f.Version, Due: OrZero(f.Due)}
 	for _, r := range f.Records {
 		b.Records = append(b.Records, outbox.Record{
 			ID: r.ID, Type: r.Type, Subject: document, At: r.At.UTC(), Data: []byte(r.Data),
-			TraceParent: r.TraceParent, SentAt: orZero(r.SentAt),
+			TraceParent: r.TraceParent, SentAt: OrZero(r.SentAt),
 		})
 	}
 	return b
@@ -180,22 +180,8 @@ func fromBox(b outbox.Box) []record {
 	records := make([]record, len(b.Records))
 	for i, r := range b.Records {
 		records[i] = record{
-			ID: r.ID, Type: r.Type, At: r.At, Data: string(r.Data), TraceParent: r.TraceParent, SentAt: orNull(r.SentAt),
+			ID: r.ID, Type: r.Type, At: r.At, Data: string(r.Data), TraceParent: r.TraceParent, SentAt: OrNull(r.SentAt),
 		}
 	}
 	return records
-}
-
-func orNull(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}
-
-func orZero(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.UTC()
 }

@@ -47,9 +47,9 @@ func toFields(b booking.Booking) fields {
 	f := fields{
 		N: b.N, State: string(b.State), HoldID: b.HoldID, Fingerprint: b.Fingerprint,
 		EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity, UnitPrice: money(b.UnitPrice),
-		ExpiresAt: orNull(b.ExpiresAt), CreatedAt: orNull(b.CreatedAt), UpdatedAt: orNull(b.UpdatedAt), Revision: b.Revision,
-		ConfirmedAt: orNull(b.ConfirmedAt), PaymentReference: b.PaymentReference,
-		CancelledAt: orNull(b.CancelledAt), CancelReason: string(b.CancelReason),
+		ExpiresAt: mongostore.OrNull(b.ExpiresAt), CreatedAt: mongostore.OrNull(b.CreatedAt), UpdatedAt: mongostore.OrNull(b.UpdatedAt), Revision: b.Revision,
+		ConfirmedAt: mongostore.OrNull(b.ConfirmedAt), PaymentReference: b.PaymentReference,
+		CancelledAt: mongostore.OrNull(b.CancelledAt), CancelReason: string(b.CancelReason),
 	}
 	if at, ok := b.PurgeAt(); ok {
 		f.PurgeAt = &at
@@ -62,24 +62,10 @@ func fromDocument(d document) booking.Booking {
 	return booking.Booking{
 		ID: d.ID, N: f.N, State: booking.State(f.State), HoldID: f.HoldID, Fingerprint: f.Fingerprint,
 		EventID: f.EventID, UserID: f.UserID, Quantity: f.Quantity, UnitPrice: contract.Money(f.UnitPrice),
-		ExpiresAt: orZero(f.ExpiresAt), CreatedAt: orZero(f.CreatedAt), UpdatedAt: orZero(f.UpdatedAt), Revision: f.Revision,
-		ConfirmedAt: orZero(f.ConfirmedAt), PaymentReference: f.PaymentReference,
-		CancelledAt: orZero(f.CancelledAt), CancelReason: booking.Reason(f.CancelReason),
+		ExpiresAt: mongostore.OrZero(f.ExpiresAt), CreatedAt: mongostore.OrZero(f.CreatedAt), UpdatedAt: mongostore.OrZero(f.UpdatedAt), Revision: f.Revision,
+		ConfirmedAt: mongostore.OrZero(f.ConfirmedAt), PaymentReference: f.PaymentReference,
+		CancelledAt: mongostore.OrZero(f.CancelledAt), CancelReason: booking.Reason(f.CancelReason),
 	}
-}
-
-func orNull(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}
-
-func orZero(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.UTC()
 }
 
 func byID(id string) bson.D { return bson.D{{Key: "_id", Value: id}} }

@@ -116,7 +116,7 @@ func toHold(h event.Hold) holdDocument {
 	d := holdDocument{
 		ID: h.ID, EventID: h.EventID, UserID: h.UserID, Quantity: h.Quantity, UnitPrice: moneyDocument(h.UnitPrice),
 		State: string(h.State), Limited: h.Limited,
-		ExpiresAt: known(h.ExpiresAt), MovedAt: h.MovedAt, SettleAt: known(h.SettleAt),
+		ExpiresAt: mongostore.OrNull(h.ExpiresAt), MovedAt: h.MovedAt, SettleAt: mongostore.OrNull(h.SettleAt),
 	}
 	if at, ok := h.PurgeAt(); ok {
 		d.PurgeAt = &at
@@ -157,30 +157,15 @@ func fromHold(d holdDocument) event.Hold {
 	return event.Hold{
 		ID: d.ID, EventID: d.EventID, UserID: d.UserID, Quantity: d.Quantity, UnitPrice: contract.Money(d.UnitPrice),
 		State: event.HoldState(d.State), Limited: d.Limited,
-		ExpiresAt: orZero(d.ExpiresAt), MovedAt: d.MovedAt.UTC(), SettleAt: orZero(d.SettleAt),
+		ExpiresAt: mongostore.OrZero(d.ExpiresAt), MovedAt: d.MovedAt.UTC(), SettleAt: mongostore.OrZero(d.SettleAt),
 	}
 }
 
 func fromLimit(d limitDocument) event.Limit {
 	return event.Limit{
 		LimitKey: event.LimitKey{EventID: d.EventID, UserID: d.UserID},
-		Used:     d.Used, By: d.By, Version: d.Version, ClaimedAt: orZero(d.ClaimedAt),
+		Used:     d.Used, By: d.By, Version: d.Version, ClaimedAt: mongostore.OrZero(d.ClaimedAt),
 	}
-}
-
-// known is a time that may be unset.
-func known(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}
-
-func orZero(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.UTC()
 }
 
 func inUTC(t *time.Time) *time.Time {
