@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,6 +13,10 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
 )
+
+// goneAfter is how long the server keeps a reader that has left. Who polls would
+// reach its limit of readers with the usual five minutes.
+const goneAfter = 2 * time.Second
 
 // Fact is a fact as it is in a stream.
 type Fact struct {
@@ -58,7 +63,10 @@ func eachMessage(ctx context.Context, broker jetstream.JetStream, topic string, 
 	if info.State.Subjects[topic] == 0 {
 		return nil
 	}
-	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{topic}})
+	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		FilterSubjects:    []string{topic},
+		InactiveThreshold: goneAfter,
+	})
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,7 +15,7 @@ import (
 // on the same data directory afterwards.
 func (s *Stack) KillAll(t *testing.T) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(s.Data, "pids"))
+	pids, err := s.pids()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,13 +23,8 @@ func (s *Stack) KillAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-s.exited
-	for line := range strings.Lines(string(text)) {
-		fields := strings.Split(strings.TrimSpace(line), "\t")
-		pid, err := strconv.Atoi(fields[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		Await(t, "the end of "+line, func() error {
+	for name, pid := range pids {
+		Await(t, "the end of "+name, func() error {
 			if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) && !defunct(pid) {
 				return fmt.Errorf("process %d is there", pid)
 			}

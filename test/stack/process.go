@@ -50,17 +50,33 @@ func (s *Stack) signal(t *testing.T, name string, sig syscall.Signal) {
 // PID is the process of that name: an instance, its sidecar (its name and
 // "-daprd"), or nats, redis, mongo, jaeger.
 func (s *Stack) PID(name string) (int, error) {
-	text, err := os.ReadFile(filepath.Join(s.Data, "pids"))
+	all, err := s.pids()
 	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(string(text)) {
-		fields := strings.Split(strings.TrimSpace(line), "\t")
-		if len(fields) == 3 && fields[2] == name {
-			return strconv.Atoi(fields[0])
-		}
+	if pid, ok := all[name]; ok {
+		return pid, nil
 	}
 	return 0, fmt.Errorf("no process %q runs", name)
+}
+
+// pids are the processes that the devstack has started, by name.
+func (s *Stack) pids() (map[string]int, error) {
+	text, err := os.ReadFile(filepath.Join(s.Data, "pids"))
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Split(strings.TrimSpace(line), "\t")
+		if len(fields) != 3 {
+			return nil, fmt.Errorf("pids: %q", line)
+		}
+		if all[fields[2]], err = strconv.Atoi(fields[0]); err != nil {
+			return nil, fmt.Errorf("pids: %w", err)
+		}
+	}
+	return all, nil
 }
 
 // Await waits until ok returns nil, and fails the test when it does not within a
