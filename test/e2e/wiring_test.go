@@ -1,12 +1,19 @@
 package e2e_test
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
 	"slices"
-	"strings"
+	"strconv"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 
 	"boxoffice/test/stack"
 )
@@ -22,58 +29,188 @@ func TestReady(t *testing.T) {
 	}
 }
 
-func TestAppsAndSidecarsAskForTheirTokens(t *testing.T) {
+// Each sidecar has the components and subscriptions that the YAML gives to its
+// app, and no other.
+func TestSidecarsLoadWhatTheyShould(t *testing.T) {
 	for _, i := range running.Instances {
-		calls := []string{fmt.Sprintf("http://127.0.0.1:%d/v1.0/invoke/auth/method/auth.jwks", i.HTTPPort)}
-		if i.App != "gateway" {
-			calls = append(calls, fmt.Sprintf("http://127.0.0.1:%d/auth.jwks", i.Port))
+		want := loaded{Components: []component{}, Subscriptions: []subscription{}}
+		for _, r := range resourcesOf(t, i.App) {
+			switch r.Kind {
+			case "Component":
+				want.Components = append(want.Components, component{r.Metadata.Name, r.Spec.Type, r.Spec.Version})
+			case "Subscription":
+				want.Subscriptions = append(want.Subscriptions, r.subscription())
+			}
 		}
-		for _, url := range calls {
-			for _, token := range []string{"", "guessed", running.AppToken + "x"} {
-				r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(`{"messageId":"1","data":{}}`))
-				if err != nil {
-					t.Fatal(err)
+		got := loaded{Components: []component{}, Subscriptions: []subscription{}}
+		ask(t, i, "/v1.0/metadata").Want(t, 200, &got)
+		for _, pair := range [][2][]string{
+			{lines(got.Components), lines(want.Components)},
+			{lines(got.Subscriptions), lines(want.Subscriptions)},
+		} {
+			if got, want := pair[0], pair[1]; !slices.Equal(got, want) {
+				t.Errorf("%s: got %q, want %q", i.Name, got, want)
+			}
+		}
+	}
+}
+
+// ask sends a GET to a sidecar, with its token.
+func ask(t *testing.T, i stack.Instance, path string) stack.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", i.HTTPPort, path), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("dapr-api-token", running.APIToken)
+	return stack.Ask(t, r)
+}
+
+// loaded is what a sidecar tells of itself.
+type loaded struct {
+	Components    []component
+	Subscriptions []subscription
+}
+
+type component struct{ Name, Type, Version string }
+
+type subscription struct {
+	PubsubName, Topic, DeadLetterTopic, Type string
+	Rules                                    []rule
+}
+
+type rule struct{ Match, Path string }
+
+// resource is a component or a subscription as a file declares it.
+type resource struct {
+	Kind     string
+	Metadata struct{ Name string }
+	Scopes   []string // none: every app
+	Spec     struct {
+		Type, Version     string // a component's
+		PubsubName, Topic string // a subscription's, as the rest
+		DeadLetterTopic   string `yaml:"deadLetterTopic"`
+		Routes            struct {
+			Rules   []rule
+			Default string
+		}
+	}
+}
+
+// subscription is the resource as its sidecar tells it: the default is a rule
+// without a match, after the others.
+func (r resource) subscription() subscription {
+	s := subscription{
+		PubsubName: r.Spec.PubsubName, Topic: r.Spec.Topic, DeadLetterTopic: r.Spec.DeadLetterTopic,
+		Type: "DECLARATIVE", Rules: r.Spec.Routes.Rules,
+	}
+	if r.Spec.Routes.Default != "" {
+		s.Rules = append(s.Rules, rule{Path: r.Spec.Routes.Default})
+	}
+	return s
+}
+
+// resourcesOf are those of the folders that the run file names which are for an
+// app.
+func resourcesOf(t *testing.T, app string) []resource {
+	t.Helper()
+	const dir = "../../dapr"
+	runFile := documents[struct {
+		Common struct {
+			Folders []string `yaml:"resourcesPaths"`
+		}
+	}](t, filepath.Join(dir, "dapr.yaml"))
+	var found []resource
+	for _, folder := range runFile[0].Common.Folders {
+		files, err := filepath.Glob(filepath.Join(dir, folder, "*.yaml"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s has no YAML: %v", folder, err)
+		}
+		for _, file := range files {
+			for _, r := range documents[resource](t, file) {
+				if len(r.Scopes) == 0 || slices.Contains(r.Scopes, app) {
+					found = append(found, r)
 				}
-				if token != "" {
-					r.Header.Set("dapr-api-token", token)
-				}
-				if res := stack.Ask(t, r); res.StatusCode != http.StatusUnauthorized {
-					t.Errorf("%s with token %q: got %d %s", url, token, res.StatusCode, res.Text)
+			}
+		}
+	}
+	return found
+}
+
+// documents reads all that stands in a file of YAML.
+func documents[T any](t *testing.T, path string) []T {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var all []T
+	for dec := yaml.NewDecoder(f); ; {
+		var v T
+		err := dec.Decode(&v)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		all = append(all, v)
+	}
+}
+
+// lines are things in an order that does not depend on where they come from.
+func lines[T any](things []T) []string {
+	var all []string
+	for _, thing := range things {
+		all = append(all, fmt.Sprintf("%+v", thing))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// A program is told where its own sidecar is and where the stores are, and of no
+// other program and no other sidecar.
+func TestProgramsKnowNoAddressOfOneAnother(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs /proc")
+	}
+	for _, i := range running.Instances {
+		told := words(t, i.Name)
+		if !told[strconv.Itoa(i.HTTPPort)] {
+			t.Errorf("%s is not told where its sidecar is", i.Name)
+		}
+		for _, other := range running.Instances {
+			if other.Name == i.Name {
+				continue
+			}
+			for what, port := range map[string]int{
+				"the port": other.Port, "the sidecar's HTTP port": other.HTTPPort, "the sidecar's gRPC port": other.GRPCPort,
+			} {
+				if told[strconv.Itoa(port)] {
+					t.Errorf("%s is told %s of %s, %d", i.Name, what, other.Name, port)
 				}
 			}
 		}
 	}
 }
 
-func TestSidecarsLoadWhatTheyShould(t *testing.T) {
-	want := map[string][]string{
-		"gateway": {},
-		"auth":    {"lock", "pubsub", "secrets", "statestore"},
-		"booking": {"lock", "pubsub", "sweep"},
-		"event":   {"cleanup", "lock", "pubsub", "sweep"},
+// words are those of a process's arguments and environment.
+func words(t *testing.T, process string) map[string]bool {
+	t.Helper()
+	pid, err := running.PID(process)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for app, names := range want {
-		i, err := running.Instance(app)
+	all := map[string]bool{}
+	for _, name := range []string{"cmdline", "environ"} {
+		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/v1.0/metadata", i.HTTPPort), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("dapr-api-token", running.APIToken)
-		res := stack.Ask(t, r)
-		var got struct{ Components []struct{ Name string } }
-		if err := json.Unmarshal([]byte(res.Text), &got); err != nil || res.StatusCode != 200 {
-			t.Fatalf("%s: got %d %s", app, res.StatusCode, res.Text)
-		}
-		loaded := []string{}
-		for _, c := range got.Components {
-			loaded = append(loaded, c.Name)
-		}
-		slices.Sort(loaded)
-		if !slices.Equal(loaded, names) {
-			t.Errorf("%s: got %q, want %q", app, loaded, names)
+		for _, word := range regexp.MustCompile(`\w+`).FindAllString(string(text), -1) {
+			all[word] = true
 		}
 	}
+	return all
 }
