@@ -27,6 +27,7 @@ import (
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/contract/streams"
 	"boxoffice/shared/daprbus"
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/rpc"
@@ -284,6 +285,7 @@ func TestProgram(t *testing.T) {
 		}
 		eventually(t, "all facts are published", func() bool { return p.unsent(t) == 0 })
 	})
+	t.Run("a stream that was made anew", func(t *testing.T) { streamLost(t, p) })
 	t.Run("a cancelled event", func(t *testing.T) { eventCancelled(t, p) })
 	t.Run("a hold without a booking is dead", func(t *testing.T) {
 		if s := call(t, p, bookingapi.Settle, bookingapi.SettleRequest{HoldID: "nothing_1_f"}); s.Live {
@@ -292,8 +294,9 @@ func TestProgram(t *testing.T) {
 	})
 }
 
-// eventCancelled tells, as the event app does, that the event will not take place.
-func eventCancelled(t *testing.T, p program) {
+// bus publishes to the event app's topic, as its sidecar would.
+func (p program) bus(t *testing.T) *daprbus.Publisher {
+	t.Helper()
 	conn, err := grpc.NewClient(p.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithUnaryInterceptor(
 		func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 			return invoke(metadata.AppendToOutgoingContext(ctx, "dapr-api-token", apiToken), method, req, reply, cc, opts...)
@@ -301,7 +304,48 @@ func eventCancelled(t *testing.T, p program) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { _ = conn.Close() })
+	return daprbus.New(dapr.NewClientWithConnection(conn), daprbus.Component, eventapi.Topic)
+}
+
+// streamLost tells that the stream of the app's facts was made anew.
+func streamLost(t *testing.T, p program) {
+	made := contract.At(time.Now())
+	data, err := json.Marshal(streams.Made{Streams: map[string]contract.Time{
+		bookingapi.Topic: made,
+		eventapi.Topic:   contract.At(made.Add(time.Hour)), // another's
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := func() int64 {
+		n, err := p.bookings.CountDocuments(t.Context(), bson.D{{Key: "outbox.sentAt", Value: bson.D{{Key: "$lt", Value: made.Time}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if old() == 0 {
+		t.Fatal("nothing was sent")
+	}
+	bus := p.bus(t)
+	eventually(t, "all facts are sent again", func() bool {
+		if err := bus.Publish(t.Context(), outbox.Record{ID: "s1", Type: streams.FactMade, Data: data}); err != nil {
+			t.Fatal(err)
+		}
+		return old() == 0
+	})
+	var rewound struct{ Since time.Time }
+	if err := p.bookings.Database().Collection("outboxes").FindOne(t.Context(), bson.D{}).Decode(&rewound); err != nil {
+		t.Fatal(err)
+	}
+	if rewound.Since.Before(made.Time) || rewound.Since.After(made.Add(30*time.Minute)) {
+		t.Errorf("sent again is what is older than %s, the stream was made at %s", rewound.Since, made)
+	}
+}
+
+// eventCancelled tells, as the event app does, that the event will not take place.
+func eventCancelled(t *testing.T, p program) {
 	if p.seats.held() == 0 {
 		t.Fatal("nothing is booked")
 	}
@@ -309,7 +353,7 @@ func eventCancelled(t *testing.T, p program) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bus := daprbus.New(dapr.NewClientWithConnection(conn), daprbus.Component, eventapi.Topic)
+	bus := p.bus(t)
 	eventually(t, "all bookings are cancelled", func() bool {
 		// Again and again, as the event's sweep does: this broker keeps nothing for
 		// those who subscribe later.

@@ -7,6 +7,8 @@ import (
 	"github.com/dapr/go-sdk/client"
 
 	"boxoffice/shared/app"
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract/streams"
 	"boxoffice/shared/inlet"
 	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/outbox"
@@ -18,6 +20,9 @@ const (
 	SweepTick = "sweep"
 )
 
+// StreamsPath is where the subscriptions in dapr/ send what is told of streams.
+const StreamsPath = "/facts/streams"
+
 // Bus is an app's place on the bus: others' facts and the ticks come in by its
 // inlet, its own go out by its relay.
 type Bus struct {
@@ -26,7 +31,7 @@ type Bus struct {
 }
 
 // Join brings the facts of an app's outboxes to its topic for as long as the app
-// runs.
+// runs. When the topic's stream was made anew, they are brought there again.
 func Join(a *app.App, sidecar client.Client, boxes outbox.Store, topic string) *Bus {
 	b := &Bus{
 		Inlet: inlet.Inlet{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing},
@@ -36,6 +41,16 @@ func Join(a *app.App, sidecar client.Client, boxes outbox.Store, topic string) *
 	}
 	// It ends after the last request, so that what that one wrote is published.
 	a.Use(lifecycle.Part{Name: "relay", Run: b.Relay.Run})
+	inlet.Facts(b.Inlet, StreamsPath, func(ctx context.Context, e inlet.Event[streams.Made]) error {
+		made, ours := e.Data.Streams[topic]
+		switch {
+		case !ours:
+			return nil
+		case made.IsZero():
+			return apperr.New(apperr.Invalid, "", "The fact says not when the stream was made.")
+		}
+		return b.Relay.Rewind(ctx, made.Time)
+	})
 	return b
 }
 

@@ -97,12 +97,17 @@ func WithoutOutbox() bson.D { return bson.D{{Key: "outbox", Value: 0}} }
 
 // Outbox is the outboxes of a collection's documents. It is safe for concurrent
 // use.
-type Outbox struct{ documents *mongo.Collection }
+type Outbox struct {
+	documents *mongo.Collection
+	rewinds   *mongo.Collection // a document for each collection that has outboxes
+}
 
 var _ outbox.Store = (*Outbox)(nil)
 
 // NewOutbox returns the outboxes of a collection, which must have the OutboxIndex.
-func NewOutbox(documents *mongo.Collection) *Outbox { return &Outbox{documents} }
+func NewOutbox(documents *mongo.Collection) *Outbox {
+	return &Outbox{documents, documents.Database().Collection("outboxes")}
+}
 
 // Box implements outbox.Store.
 func (o *Outbox) Box(ctx context.Context, document string) (outbox.Box, error) {
@@ -140,9 +145,41 @@ func (o *Outbox) SaveBox(ctx context.Context, b outbox.Box, due time.Time) error
 }
 
 // DueBoxes implements outbox.Store.
-func (o *Outbox) DueBoxes(ctx context.Context, now time.Time, limit int) ([]string, error) {
+func (o *Outbox) DueBoxes(ctx context.Context, from, to time.Time, limit int) ([]string, error) {
 	return o.ids(ctx, "find due outboxes",
-		bson.D{{Key: "outboxDue", Value: bson.D{{Key: "$lte", Value: now}}}}, bson.D{{Key: "outboxDue", Value: 1}}, limit)
+		bson.D{{Key: "outboxDue", Value: bson.D{{Key: "$gte", Value: from}, {Key: "$lt", Value: to}}}},
+		bson.D{{Key: "outboxDue", Value: 1}}, limit)
+}
+
+// Rewind implements outbox.Store.
+func (o *Outbox) Rewind(ctx context.Context, since time.Time) error {
+	var err error
+	for range 2 { // of two that insert it at once, one learns that it is there
+		_, err = o.rewinds.UpdateOne(ctx, bson.D{{Key: "_id", Value: o.documents.Name()}},
+			bson.D{{Key: "$max", Value: bson.D{{Key: "since", Value: since}}}}, options.UpdateOne().SetUpsert(true))
+		if !mongo.IsDuplicateKeyError(err) {
+			break
+		}
+	}
+	if err != nil {
+		return Failure("rewind outboxes", err)
+	}
+	return nil
+}
+
+// Since implements outbox.Store.
+func (o *Outbox) Since(ctx context.Context) (time.Time, error) {
+	var found struct {
+		Since time.Time `bson:"since"`
+	}
+	err := o.rewinds.FindOne(ctx, bson.D{{Key: "_id", Value: o.documents.Name()}}).Decode(&found)
+	switch {
+	case errors.Is(err, mongo.ErrNoDocuments):
+		return time.Time{}, nil
+	case err != nil:
+		return time.Time{}, Failure("find rewinds of outboxes", err)
+	}
+	return found.Since.UTC(), nil
 }
 
 // ids returns the ids of documents that match, in an order.

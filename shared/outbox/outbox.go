@@ -5,9 +5,12 @@
 // left. It publishes twice rather than never, and the records of one document in
 // the order of writing, apart from repetitions.
 //
-// Published records stay for a day. All of this is one list in the document, a
-// number that each change of the list raises, and a time from when the relay
-// must look at it: one index serves every sweep.
+// Published records stay for a day, so that they can be published again when the
+// broker has lost them. All of this is one list in the document, a number that
+// each change of the list raises, and a time from when the relay must look at it:
+// one index serves every sweep. A box with nothing to publish is due when its
+// oldest record has been there for its day, so what was sent before some time is
+// found by the same index.
 package outbox
 
 import (
@@ -58,9 +61,13 @@ type Store interface {
 	// by one and sets from when the box is due; never, when that is zero. It returns
 	// ErrStale when the version is another.
 	SaveBox(ctx context.Context, b Box, due time.Time) error
-	// DueBoxes returns the documents whose boxes are due, the longest due first, at
-	// most limit.
-	DueBoxes(ctx context.Context, now time.Time, limit int) ([]string, error)
+	// DueBoxes returns the documents whose boxes are due between two times, the
+	// first included, the longest due first, at most limit.
+	DueBoxes(ctx context.Context, from, to time.Time, limit int) ([]string, error)
+	// Rewind sets Since, unless that is later already.
+	Rewind(ctx context.Context, since time.Time) error
+	// Since is before when all that was sent is lost; zero if nothing is.
+	Since(ctx context.Context) (time.Time, error)
 }
 
 // What a Store answers that is no failure.

@@ -29,6 +29,10 @@ const (
 	claimFor = 30 * time.Second
 	// pauseFor is how long nothing is tried that was fed, after a failure.
 	pauseFor = time.Second
+	// skew is by how much the broker's clock and an app's may differ. What was sent
+	// less than that after a topic was made anew may have been sent before: it is
+	// sent again, and nobody minds. Clocks that are kept differ by far less.
+	skew = time.Minute
 
 	batch     = 100
 	maxRounds = 16
@@ -53,6 +57,7 @@ type Relay struct {
 	log    *slog.Logger
 	queues [workers]chan fed
 	paused atomic.Int64 // until then, in unix nanoseconds
+	since  atomic.Int64 // what was sent before is lost, in unix milliseconds
 }
 
 // fed is a document that has something new, in the trace of who wrote it.
@@ -129,26 +134,99 @@ func (r *Relay) take(ctx context.Context, f fed) {
 	}
 }
 
-// Sweep publishes what a crash or the bus left, and drops what was published long
-// ago. It may run anywhere, any number of times and at once: each document is
-// claimed first.
-func (r *Relay) Sweep(ctx context.Context) error {
-	var failed []error
+// Rewind says that the topic was made at a time, and is without what was sent
+// before. The sweeps send it again, here and in other processes, as far as it is
+// still there. Once it is written down that they will, Rewind returns nil; to say
+// the same again changes nothing.
+func (r *Relay) Rewind(ctx context.Context, made time.Time) error {
+	since := made.Add(skew).UTC().Truncate(time.Millisecond)
+	if err := r.store.Rewind(ctx, since); err != nil {
+		return fmt.Errorf("rewind outboxes: %w", err)
+	}
+	r.raise(since)
+	return nil
+}
+
+// raise never lowers.
+func (r *Relay) raise(since time.Time) {
 	for {
-		due, err := r.store.DueBoxes(ctx, r.now().Add(-grace), batch)
+		was := r.since.Load()
+		if since.UnixMilli() <= was || r.since.CompareAndSwap(was, since.UnixMilli()) {
+			return
+		}
+	}
+}
+
+// sentSince is from when on what was sent counts as sent. It is after the zero
+// time, so that a record which was never sent needs no case of its own.
+func (r *Relay) sentSince() time.Time { return time.UnixMilli(r.since.Load()).UTC() }
+
+// Sweep publishes what a crash, the bus or a topic that was made anew left, and
+// drops what was published long ago. It may run anywhere, any number of times and
+// at once: each document is claimed first.
+func (r *Relay) Sweep(ctx context.Context) error {
+	since, err := r.store.Since(ctx)
+	if err != nil {
+		return fmt.Errorf("read since when facts count as sent: %w", err)
+	}
+	r.raise(since)
+	var failed []error
+	for _, w := range r.windows() {
+		failed = r.sweep(ctx, w, failed)
+		if len(failed) >= maxFailures {
+			break
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// window is from when until when boxes are due that a sweep takes.
+type window func() (from, to time.Time)
+
+func (r *Relay) windows() []window { return []window{r.overdue, r.outdated} }
+
+// overdue boxes wait for the sweep.
+func (r *Relay) overdue() (from, to time.Time) { return time.Time{}, r.now().Add(-grace) }
+
+// outdated boxes rest, and have something that was sent before what counts as
+// sent. A box rests until a record of it has been there for its day, so these are
+// due sooner than all others but those that wait or are claimed: a claim may end a
+// bit later than here, by another clock.
+func (r *Relay) outdated() (from, to time.Time) {
+	return r.now().Add(2 * claimFor), r.sentSince().Add(keepFor)
+}
+
+// takes reports whether one of the windows has a box that is due then.
+func (r *Relay) takes(due time.Time) bool {
+	for _, w := range r.windows() {
+		if from, to := w(); !due.IsZero() && !due.Before(from) && due.Before(to) {
+			return true
+		}
+	}
+	return false
+}
+
+// sweep adds what fails to what has failed before.
+func (r *Relay) sweep(ctx context.Context, w window, failed []error) []error {
+	for {
+		from, to := w()
+		if !from.Before(to) {
+			return failed
+		}
+		due, err := r.store.DueBoxes(ctx, from, to, batch)
 		if err != nil {
-			return errors.Join(append(failed, fmt.Errorf("find due outboxes: %w", err))...)
+			return append(failed, fmt.Errorf("find due outboxes: %w", err))
 		}
 		for _, document := range due {
 			if err := r.relay(ctx, document, true); err != nil {
 				failed = append(failed, err)
 			}
 			if len(failed) >= maxFailures {
-				return errors.Join(failed...)
+				return failed
 			}
 		}
 		if len(due) < batch {
-			return errors.Join(failed...)
+			return failed
 		}
 	}
 }
@@ -166,7 +244,7 @@ func (r *Relay) relay(ctx context.Context, document string, claim bool) error {
 		}
 		if claim {
 			// It may have been claimed, or done, since it was found to be due.
-			if box.Due.IsZero() || box.Due.After(r.now().Add(-grace)) {
+			if !r.takes(box.Due) {
 				return nil
 			}
 			switch err := r.store.SaveBox(ctx, box, r.now().Add(claimFor)); {
@@ -177,11 +255,12 @@ func (r *Relay) relay(ctx context.Context, document string, claim bool) error {
 			}
 			box.Version++
 		}
-		next, changed, failed := r.publish(ctx, box, sent)
+		since := r.sentSince()
+		next, changed, failed := r.publish(ctx, box, sent, since)
 		if !changed && !claim {
 			return failed
 		}
-		if err := r.store.SaveBox(ctx, next, r.due(next)); !errors.Is(err, ErrStale) {
+		if err := r.store.SaveBox(ctx, next, r.due(next, since)); !errors.Is(err, ErrStale) {
 			if err != nil {
 				err = fmt.Errorf("save outbox of %s: %w", document, err)
 			}
@@ -195,28 +274,40 @@ func (r *Relay) relay(ctx context.Context, document string, claim bool) error {
 	return fmt.Errorf("the outbox of %s keeps changing", document)
 }
 
-// publish publishes the records that were not yet, up to the first failure, and
-// returns the box that is left. sent has what earlier rounds published.
-func (r *Relay) publish(ctx context.Context, box Box, sent map[string]time.Time) (next Box, changed bool, failed error) {
+// publish publishes the records that were not sent since a time, up to the first
+// failure, and returns the box that is left. sent has when earlier rounds sent
+// some.
+func (r *Relay) publish(ctx context.Context, box Box, sent map[string]time.Time, since time.Time) (next Box, changed bool, failed error) {
 	next = Box{Document: box.Document, Version: box.Version}
 	for _, rec := range box.Records {
 		if !rec.SentAt.IsZero() && !r.now().Before(rec.SentAt.Add(keepFor)) {
 			changed = true
 			continue
 		}
-		if rec.SentAt.IsZero() && failed == nil {
-			if _, ok := sent[rec.ID]; !ok {
-				if failed = r.publishOne(ctx, rec); failed == nil {
-					sent[rec.ID] = r.now().UTC().Truncate(time.Millisecond)
-				}
+		at := later(rec.SentAt, sent[rec.ID])
+		if at.Before(since) && failed == nil {
+			// The time is taken first: a topic that is made anew while this is on its
+			// way is younger. One that is known to have been made anew is what this
+			// goes to, whatever the clocks say.
+			now := later(r.now().UTC().Truncate(time.Millisecond), since)
+			if failed = r.publishOne(ctx, rec); failed == nil {
+				at = now
+				sent[rec.ID] = now
 			}
 		}
-		if at, ok := sent[rec.ID]; ok && rec.SentAt.IsZero() {
+		if !at.Equal(rec.SentAt) {
 			rec.SentAt, changed = at, true
 		}
 		next.Records = append(next.Records, rec)
 	}
 	return next, changed, failed
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func (r *Relay) publishOne(ctx context.Context, rec Record) error {
@@ -229,11 +320,11 @@ func (r *Relay) publishOne(ctx context.Context, rec Record) error {
 }
 
 // due is from when somebody must look at a box again.
-func (r *Relay) due(box Box) time.Time {
+func (r *Relay) due(box Box, since time.Time) time.Time {
 	var due time.Time
 	for _, rec := range box.Records {
 		at := rec.SentAt.Add(keepFor)
-		if rec.SentAt.IsZero() {
+		if rec.SentAt.Before(since) {
 			at = r.now()
 		}
 		if due.IsZero() || at.Before(due) {

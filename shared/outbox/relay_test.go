@@ -121,7 +121,7 @@ func TestSweep(t *testing.T) {
 	}
 	b.later(2 * time.Hour)
 	b.swept("after another", "1", "2", "3")
-	if due, err := b.store.DueBoxes(t.Context(), b.clock().Add(1000*time.Hour), 10); err != nil || len(due) != 0 || b.left("d") != 0 {
+	if due, err := b.store.DueBoxes(t.Context(), time.Time{}, b.clock().Add(1000*time.Hour), 10); err != nil || len(due) != 0 || b.left("d") != 0 {
 		t.Errorf("due: %v, %v; %d left", due, err, b.left("d"))
 	}
 }
@@ -290,4 +290,114 @@ func TestFeedPauses(t *testing.T) {
 	clear(b.fail)
 	b.later(time.Minute)
 	b.swept("by the sweep", "1", "2")
+}
+
+// What was sent before a topic was made anew is sent again, once, by whichever
+// relay comes first; what was sent afterwards is not.
+func TestRewind(t *testing.T) {
+	b := newBench(t)
+	b.add("d", "1")
+	b.add("e", "2")
+	b.later(10 * time.Second)
+	b.swept("sent", "1", "2")
+	b.later(time.Hour)
+	made := b.clock()
+	b.later(2 * time.Minute)
+	b.add("d", "3")
+	b.add("f", "4")
+	b.later(10 * time.Second)
+	b.swept("after it was made", "1", "2", "3", "4")
+	b.later(time.Hour)
+	other := outbox.New(outbox.Config{Store: b.store, Publisher: b, Now: b.clock, Log: slog.New(slog.DiscardHandler)})
+	if err := other.Rewind(t.Context(), made); err != nil {
+		t.Fatal(err)
+	}
+	b.swept("what is older", "1", "2", "3", "4", "1", "2")
+	if err := b.Rewind(t.Context(), made); err != nil {
+		t.Fatal(err)
+	}
+	b.swept("only once", "1", "2", "3", "4", "1", "2")
+	if n := b.left("d"); n != 2 {
+		t.Errorf("%d records are left, want both", n)
+	}
+	b.later(25 * time.Hour)
+	b.swept("after a day", "1", "2", "3", "4", "1", "2")
+	if n := b.left("d") + b.left("e") + b.left("f"); n != 0 {
+		t.Errorf("%d records are left", n)
+	}
+}
+
+// Clocks differ: what was sent a moment after a topic was made may have been sent
+// before. That it was sent again is remembered, although the same moment goes on.
+func TestRewindMindsTheClocks(t *testing.T) {
+	b := newBench(t)
+	b.add("d", "1")
+	b.later(10 * time.Second)
+	b.swept("sent", "1")
+	made := b.clock().Add(-5 * time.Second)
+	if err := b.Rewind(t.Context(), made); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		b.later(time.Second)
+		b.swept("again", "1", "1")
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	b.add("e", "2")
+	b.Feed(t.Context(), "e")
+	if err := b.Run(ctx); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	b.later(time.Minute)
+	b.swept("what is new goes to the new one", "1", "1", "2")
+}
+
+// A topic that is made anew while a record is on its way does not have it.
+func TestRewindWhilePublishing(t *testing.T) {
+	b := newBench(t)
+	b.add("d", "1")
+	b.later(10 * time.Second)
+	var made time.Time
+	b.during = func(string) {
+		b.later(10 * time.Minute) // it stalled
+		made = b.clock().Add(-5 * time.Minute)
+		b.during = nil
+	}
+	b.swept("into the old one", "1")
+	if err := b.Rewind(t.Context(), made); err != nil {
+		t.Fatal(err)
+	}
+	b.swept("into the new one", "1", "1")
+}
+
+// A record that cannot be sent again keeps no other from it.
+func TestRewindOverFailures(t *testing.T) {
+	b := newBench(t)
+	for i := range 10 {
+		b.add(fmt.Sprint("d", i), fmt.Sprint(i))
+	}
+	b.later(10 * time.Second)
+	if err := b.sweep(); err != nil {
+		t.Fatal(err)
+	}
+	b.bus = nil
+	b.later(time.Hour)
+	if err := b.Rewind(t.Context(), b.clock()); err != nil {
+		t.Fatal(err)
+	}
+	b.fail["0"] = errAway
+	for range 2 {
+		if err := b.sweep(); !errors.Is(err, errAway) {
+			t.Errorf("got %v", err)
+		}
+		b.later(time.Minute)
+	}
+	if len(b.bus) != 9 {
+		t.Errorf("got %v, want the nine others", b.bus)
+	}
+	delete(b.fail, "0")
+	if err := b.sweep(); err != nil || len(b.bus) != 10 {
+		t.Errorf("got %v, %v", b.bus, err)
+	}
 }

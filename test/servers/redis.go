@@ -1,13 +1,10 @@
 package servers
 
 import (
-	"context"
-	"net"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
@@ -48,21 +45,5 @@ func startRedisServer(t *testing.T, path string) string {
 	//nolint:gosec,noctx // what the PATH says; ended by its cleanup
 	cmd := exec.Command(path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
 	start(t, cmd)
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	ctx, cancel := context.WithTimeout(t.Context(), readyWithin)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-		if err == nil {
-			_ = conn.Close()
-			return addr
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("redis-server does not listen: %v", err)
-		}
-	}
+	return listening(t, port)
 }

@@ -6,7 +6,9 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -205,6 +207,29 @@ func await(t *testing.T, url string) {
 	}
 }
 
+// listening waits until a server accepts connections at a port, and returns its
+// address.
+func listening(t *testing.T, port int) string {
+	t.Helper()
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	ctx, cancel := context.WithTimeout(t.Context(), readyWithin)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			_ = conn.Close()
+			return addr
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("nothing listens at %s: %v", addr, err)
+		}
+	}
+}
+
 // build makes the program of tools/<name> in bin/, and does nothing when it is
 // there and current. Tests of several packages take turns.
 func build(t *testing.T, name string) string {
@@ -223,13 +248,27 @@ func build(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(bin, name+"-for-tests")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, ".") //nolint:gosec // ours
-	cmd.Dir = filepath.Join(root, "tools", name)
+	dir := filepath.Join(root, "tools", name)
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", ldflags(t, dir), "-o", path, ".") //nolint:gosec // ours
+	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", name, err, out)
 	}
 	return path
+}
+
+// ldflags are those that the program's file of this name holds, if it has one.
+func ldflags(t *testing.T, dir string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "ldflags")) //nolint:gosec // ours
+	if errors.Is(err, fs.ErrNotExist) {
+		return "-s -w"
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text))
 }
 
 func repository(t *testing.T) string {

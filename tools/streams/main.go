@@ -1,6 +1,8 @@
 // Command streams makes the JetStream streams that the apps' facts go to, or
 // brings them up to date. It may run at any time and again: what is in a stream
-// stays. It alone knows the broker by name.
+// stays. On every topic it tells when the streams were made, so that whoever
+// published to one that was lost sends again what it kept. It alone knows the
+// broker by name.
 package main
 
 import (
@@ -36,8 +38,8 @@ type settings struct {
 }
 
 const (
-	// keepFor is longer than an outbox keeps what it has sent, so that whoever
-	// lost a stream can have it filled again, and who was away can catch up.
+	// keepFor is longer than an outbox keeps what it has sent, so that who was away
+	// can catch up.
 	keepFor = 72 * time.Hour
 	// sameFor is how long the broker knows the id of a fact that was published
 	// twice. Consumers do not rely on it.
@@ -66,17 +68,8 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return fmt.Errorf("use JetStream: %w", err)
 	}
-	for _, topic := range topics() {
-		_, err := broker.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-			Name:       topic,
-			Subjects:   []string{topic, topic + deadSuffix},
-			Storage:    jetstream.FileStorage,
-			MaxAge:     keepFor,
-			Duplicates: sameFor,
-		})
-		if err != nil {
-			return fmt.Errorf("stream %s: %w", topic, err)
-		}
+	if err := provision(ctx, broker, topics()); err != nil {
+		return err
 	}
 	_, err = fmt.Fprintf(stdout, "%d streams are there\n", len(topics()))
 	return err

@@ -1,7 +1,10 @@
 package outboxtest
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"reflect"
 	"slices"
 	"sync"
@@ -31,6 +34,8 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 		{"due boxes are found", testDue},
 		{"racing claims: one wins", testClaims},
 		{"what is added while a relay works is not lost", testAdded},
+		{"a rewind only goes on", testRewind},
+		{"racing relays send again, once", testResend},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, open(t)) })
 	}
@@ -99,22 +104,25 @@ func testDue(t *testing.T, s Subject) {
 	s.Add(t, "b", "1", day0.Add(time.Minute))
 	s.Add(t, "a", "2", day0.Add(2*time.Minute))
 	s.Add(t, "c", "3", day0)
-	expect := func(at time.Duration, limit int, want ...string) {
+	expect := func(to time.Duration, limit int, want ...string) {
 		t.Helper()
-		got, err := s.DueBoxes(ctx, day0.Add(at), limit)
+		got, err := s.DueBoxes(ctx, time.Time{}, day0.Add(to), limit)
 		if err != nil || !slices.Equal(got, want) {
-			t.Errorf("due after %s: got %v, %v, want %v", at, got, err, want)
+			t.Errorf("due before %s: got %v, %v, want %v", to, got, err, want)
 		}
 	}
-	expect(-time.Millisecond, 10)
-	expect(0, 10, "c")
+	expect(0, 10)
+	expect(time.Millisecond, 10, "c")
 	expect(time.Hour, 10, "c", "b", "a")
 	expect(time.Hour, 2, "c", "b")
+	if got, err := s.DueBoxes(ctx, day0.Add(time.Minute), day0.Add(2*time.Minute), 10); err != nil || !slices.Equal(got, []string{"b"}) {
+		t.Errorf("due in between: got %v, %v", got, err)
+	}
 	is(t, "save", s.SaveBox(ctx, boxOf(t, s, "c"), day0.Add(time.Hour)), nil)
 	is(t, "never", s.SaveBox(ctx, boxOf(t, s, "b"), time.Time{}), nil)
-	expect(time.Hour, 10, "a", "c")
+	expect(2*time.Hour, 10, "a", "c")
 	s.Add(t, "b", "4", day0)
-	expect(time.Hour, 10, "b", "a", "c")
+	expect(2*time.Hour, 10, "b", "a", "c")
 }
 
 func testClaims(t *testing.T, s Subject) {
@@ -146,5 +154,90 @@ func testAdded(t *testing.T, s Subject) {
 	is(t, "save over a new record", s.SaveBox(t.Context(), b, time.Time{}), outbox.ErrStale)
 	if got := idsOf(boxOf(t, s, "d")); !slices.Equal(got, []string{"1", "2"}) {
 		t.Errorf("got %v", got)
+	}
+}
+
+func testRewind(t *testing.T, s Subject) {
+	since := func(want time.Time) {
+		t.Helper()
+		if got, err := s.Since(t.Context()); err != nil || !got.Equal(want) {
+			t.Errorf("got %s, %v, want %s", got, err, want)
+		}
+	}
+	since(time.Time{})
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() { is(t, "rewind", s.Rewind(t.Context(), day0.Add(time.Duration(i)*time.Hour)), nil) })
+	}
+	wg.Wait()
+	since(day0.Add(15 * time.Hour))
+	is(t, "rewind to before", s.Rewind(t.Context(), day0), nil)
+	since(day0.Add(15 * time.Hour))
+}
+
+// topic counts what is published.
+type topic struct {
+	mu    sync.Mutex
+	times map[string]int
+}
+
+func (p *topic) Publish(_ context.Context, r outbox.Record) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.times[r.ID]++
+	return nil
+}
+
+// testResend has relays work on more boxes than one finds at once, while records
+// are added to them.
+func testResend(t *testing.T, s Subject) {
+	const boxes, relays = 120, 4
+	bus := &topic{times: map[string]int{}}
+	now := day0.Add(time.Minute)
+	sweep := func() {
+		var wg sync.WaitGroup
+		for range relays {
+			r := outbox.New(outbox.Config{Store: s, Publisher: bus, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)})
+			wg.Go(func() { is(t, "sweep", r.Sweep(t.Context()), nil) })
+		}
+		wg.Wait()
+	}
+	add := func(kind string, at time.Time) {
+		for i := range boxes {
+			s.Add(t, fmt.Sprint("d", i), fmt.Sprint(kind, i), at)
+		}
+	}
+	times := func(what, kind string, want int) {
+		t.Helper()
+		for i := range boxes {
+			if n := bus.times[fmt.Sprint(kind, i)]; n != want {
+				t.Errorf("%s: %s%d was published %d times, want %d", what, kind, i, n, want)
+			}
+		}
+	}
+	add("old", day0)
+	sweep()
+	times("at first", "old", 1)
+	now = day0.Add(time.Hour)
+	made := now
+	relay := outbox.New(outbox.Config{Store: s, Publisher: bus, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)})
+	is(t, "rewind", relay.Rewind(t.Context(), made), nil)
+	now = made.Add(time.Hour)
+	var adding sync.WaitGroup
+	adding.Go(func() { add("new", made.Add(2*time.Hour)) }) // too new for these sweeps
+	sweep()
+	adding.Wait()
+	sweep()
+	times("again", "old", 2)
+	now = made.Add(3 * time.Hour)
+	sweep()
+	times("in the end", "old", 2)
+	times("in the end", "new", 1)
+	for i := range boxes {
+		for _, r := range boxOf(t, s, fmt.Sprint("d", i)).Records {
+			if r.SentAt.Before(made) {
+				t.Errorf("%s was sent at %s", r.ID, r.SentAt)
+			}
+		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 type Store struct {
 	mu    sync.Mutex
 	boxes map[string]outbox.Box
+	since time.Time
 }
 
 var _ outbox.Store = (*Store)(nil)
@@ -23,7 +24,8 @@ var _ outbox.Store = (*Store)(nil)
 // NewStore returns an empty store.
 func NewStore() *Store { return &Store{boxes: map[string]outbox.Box{}} }
 
-// Add appends records to a document's box, which is due from that time on.
+// Add appends records to a document's box, which is due from that time on, if it
+// is not already.
 func (s *Store) Add(document string, due time.Time, records ...outbox.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -31,7 +33,9 @@ func (s *Store) Add(document string, due time.Time, records ...outbox.Record) {
 	b.Document = document
 	b.Version++
 	b.Records = append(slices.Clip(b.Records), records...)
-	b.Due = due
+	if b.Due.IsZero() || due.Before(b.Due) {
+		b.Due = due
+	}
 	s.boxes[document] = b
 }
 
@@ -62,12 +66,12 @@ func (s *Store) SaveBox(_ context.Context, b outbox.Box, due time.Time) error {
 }
 
 // DueBoxes implements outbox.Store.
-func (s *Store) DueBoxes(_ context.Context, now time.Time, limit int) ([]string, error) {
+func (s *Store) DueBoxes(_ context.Context, from, to time.Time, limit int) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var due []outbox.Box
 	for _, b := range s.boxes {
-		if !b.Due.IsZero() && !b.Due.After(now) {
+		if !b.Due.IsZero() && !b.Due.Before(from) && b.Due.Before(to) {
 			due = append(due, b)
 		}
 	}
@@ -79,4 +83,21 @@ func (s *Store) DueBoxes(_ context.Context, now time.Time, limit int) ([]string,
 		documents = append(documents, b.Document)
 	}
 	return documents, nil
+}
+
+// Rewind implements outbox.Store.
+func (s *Store) Rewind(_ context.Context, since time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if since.After(s.since) {
+		s.since = since
+	}
+	return nil
+}
+
+// Since implements outbox.Store.
+func (s *Store) Since(context.Context) (time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.since, nil
 }

@@ -185,7 +185,7 @@ func indexed(t *testing.T, o *opener) {
 	_, err1 := store.DueBookings(t.Context(), "", now, 2)
 	_, err2 := store.DueBookings(t.Context(), "e", now, 2)
 	_, err3 := store.LiveBookings(t.Context(), "e", "", 2)
-	_, err4 := store.Outbox().DueBoxes(t.Context(), now, 2)
+	_, err4 := store.Outbox().DueBoxes(t.Context(), now, now.Add(time.Hour), 2)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		t.Fatal(err)
 	}

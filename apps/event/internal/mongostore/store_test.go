@@ -170,7 +170,7 @@ func indexed(t *testing.T, uri string, n *atomic.Int64) {
 	ask(spy.UnfinishedCancellations(ctx, 1))
 	ask(spy.EndedUnsold(ctx, now, 1))
 	ask(spy.HoldsToSettle(ctx, now, 1))
-	ask(spy.Outbox().DueBoxes(ctx, now, 1))
+	ask(spy.Outbox().DueBoxes(ctx, now, now.Add(time.Hour), 1))
 	ask(spy.StampedLimits(ctx, now, 1))
 	for _, find := range asked {
 		command := bson.D{}

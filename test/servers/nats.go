@@ -1,0 +1,20 @@
+package servers
+
+import (
+	"net"
+	"os/exec"
+	"strconv"
+	"testing"
+)
+
+// StartNATS returns the URL of a NATS server with JetStream that is empty and the
+// test's own.
+func StartNATS(t *testing.T) string {
+	t.Helper()
+	port := FreePort(t)
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	cmd := exec.Command(build(t, "devstack"), "nats", "--listen", addr, "--data", t.TempDir()) //nolint:gosec,noctx // ended by its cleanup
+	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
+	start(t, cmd)
+	return "nats://" + listening(t, port)
+}
