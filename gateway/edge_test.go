@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -212,6 +213,18 @@ func TestAddressIsTheConnectionsUnlessAProxySaysSo(t *testing.T) {
 		if got := h.auth.login.Device.UserAgent; got != "curl/8" {
 			t.Errorf("user agent: got %q", got)
 		}
+	}
+	// A proxy may add a line of its own below the client's.
+	r := httptest.NewRequest("POST", "/api/auth/login", strings.NewReader(loginBody))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header["X-Forwarded-For"] = []string{"198.51.100.1", "203.0.113.7, 10.1.2.3"}
+	res, err := h.server.Fiber().Test(r, 10_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if got, want := h.auth.login.Device.Address, "203.0.113.7"; got != want {
+		t.Errorf("two lines: got %q, want %q", got, want)
 	}
 	if got := h.get("/healthz", "X-Forwarded-Proto", "https").Header.Get("Strict-Transport-Security"); got == "" {
 		t.Error("no HSTS behind a proxy that speaks TLS")
