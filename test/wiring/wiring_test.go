@@ -35,7 +35,10 @@ type resiliency struct {
 				MaxRetries *int          `yaml:"maxRetries"`
 				Duration   time.Duration `yaml:"duration"`
 			}
-			CircuitBreakers map[string]struct{ Trip string } `yaml:"circuitBreakers"`
+			CircuitBreakers map[string]struct {
+				Trip    string
+				Timeout time.Duration // how long it stays open
+			} `yaml:"circuitBreakers"`
 		}
 		Targets struct {
 			Apps       map[string]map[string]string
@@ -163,6 +166,18 @@ func TestPoliciesThatAreNamedExistAndAreBounded(t *testing.T) {
 	for name, b := range spec.Policies.CircuitBreakers {
 		if b.Trip == "" {
 			t.Errorf("circuit breaker %s trips after a run of failures", name)
+		}
+	}
+}
+
+// A client that comes again when the gateway tells it to, after a second, is not
+// turned away by a breaker that waits longer.
+func TestBreakersOfAppsOpenNoLongerThanClientsWait(t *testing.T) {
+	const retryAfter = time.Second
+	spec := policies(t).Spec
+	for app, names := range spec.Targets.Apps {
+		if open := spec.Policies.CircuitBreakers[names["circuitBreaker"]].Timeout; open <= 0 || open > retryAfter {
+			t.Errorf("the breaker of %s stays open for %s, clients wait %s", app, open, retryAfter)
 		}
 	}
 }
