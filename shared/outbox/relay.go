@@ -170,20 +170,12 @@ func (r *Relay) Sweep(ctx context.Context) error {
 		return fmt.Errorf("read since when facts count as sent: %w", err)
 	}
 	r.raise(since)
-	var failed []error
-	for _, w := range r.windows() {
-		failed = r.sweep(ctx, w, failed)
-		if len(failed) >= maxFailures {
-			break
-		}
-	}
-	return errors.Join(failed...)
+	// Each may fail as often, so that what always fails does not keep the other.
+	return errors.Join(r.sweep(ctx, r.overdue), r.sweep(ctx, r.outdated))
 }
 
 // window is from when until when boxes are due that a sweep takes.
 type window func() (from, to time.Time)
-
-func (r *Relay) windows() []window { return []window{r.overdue, r.outdated} }
 
 // overdue boxes wait for the sweep.
 func (r *Relay) overdue() (from, to time.Time) { return time.Time{}, r.now().Add(-grace) }
@@ -198,7 +190,7 @@ func (r *Relay) outdated() (from, to time.Time) {
 
 // takes reports whether one of the windows has a box that is due then.
 func (r *Relay) takes(due time.Time) bool {
-	for _, w := range r.windows() {
+	for _, w := range []window{r.overdue, r.outdated} {
 		if from, to := w(); !due.IsZero() && !due.Before(from) && due.Before(to) {
 			return true
 		}
@@ -206,27 +198,28 @@ func (r *Relay) takes(due time.Time) bool {
 	return false
 }
 
-// sweep adds what fails to what has failed before.
-func (r *Relay) sweep(ctx context.Context, w window, failed []error) []error {
+// sweep publishes what a window has.
+func (r *Relay) sweep(ctx context.Context, w window) error {
+	var failed []error
 	for {
 		from, to := w()
 		if !from.Before(to) {
-			return failed
+			return errors.Join(failed...)
 		}
 		due, err := r.store.DueBoxes(ctx, from, to, batch)
 		if err != nil {
-			return append(failed, fmt.Errorf("find due outboxes: %w", err))
+			return errors.Join(append(failed, fmt.Errorf("find due outboxes: %w", err))...)
 		}
 		for _, document := range due {
 			if err := r.relay(ctx, document, true); err != nil {
 				failed = append(failed, err)
 			}
 			if len(failed) >= maxFailures {
-				return failed
+				return errors.Join(failed...)
 			}
 		}
 		if len(due) < batch {
-			return failed
+			return errors.Join(failed...)
 		}
 	}
 }

@@ -371,7 +371,8 @@ func TestRewindWhilePublishing(t *testing.T) {
 	b.swept("into the new one", "1", "1")
 }
 
-// A record that cannot be sent again keeps no other from it.
+// Records that cannot be sent again, more of them than end a sweep, keep no other
+// from it.
 func TestRewindOverFailures(t *testing.T) {
 	b := newBench(t)
 	for i := range 10 {
@@ -386,18 +387,44 @@ func TestRewindOverFailures(t *testing.T) {
 	if err := b.Rewind(t.Context(), b.clock()); err != nil {
 		t.Fatal(err)
 	}
-	b.fail["0"] = errAway
-	for range 2 {
+	for i := range 4 {
+		b.fail[fmt.Sprint(i)] = errAway
+	}
+	for range 3 {
 		if err := b.sweep(); !errors.Is(err, errAway) {
 			t.Errorf("got %v", err)
 		}
 		b.later(time.Minute)
 	}
-	if len(b.bus) != 9 {
-		t.Errorf("got %v, want the nine others", b.bus)
+	if len(b.bus) != 6 {
+		t.Errorf("got %v, want the six others", b.bus)
 	}
-	delete(b.fail, "0")
+	clear(b.fail)
 	if err := b.sweep(); err != nil || len(b.bus) != 10 {
 		t.Errorf("got %v, %v", b.bus, err)
 	}
+}
+
+// What one sweep is sending again, another leaves alone.
+func TestRewindClaims(t *testing.T) {
+	b := newBench(t)
+	b.add("d", "1")
+	b.later(10 * time.Second)
+	b.swept("sent", "1")
+	b.later(time.Hour)
+	if err := b.Rewind(t.Context(), b.clock()); err != nil {
+		t.Fatal(err)
+	}
+	b.later(time.Hour)
+	b.during = func(string) {
+		b.during = nil
+		// It gets as far as this, by another clock.
+		b.later(-10 * time.Second)
+		defer b.later(10 * time.Second)
+		other := outbox.New(outbox.Config{Store: b.store, Publisher: b, Now: b.clock, Log: slog.New(slog.DiscardHandler)})
+		if err := other.Sweep(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	b.swept("again", "1", "1")
 }

@@ -1,0 +1,91 @@
+package fault_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/test/invariant"
+	"boxoffice/test/stack"
+)
+
+// patient is the environment in which nothing but facts counts seats as sold:
+// holds are not asked about, and nothing lapses.
+func patient() []string {
+	return append(hasty(), "BOOKING_TTL=15m", "HOLD_SETTLE_AFTER=15m")
+}
+
+// TestRefill loses all streams when facts were sent and nobody had taken them.
+// They are sent again, each once.
+func TestRefill(t *testing.T) {
+	data := t.TempDir()
+	s := start(t, stack.Options{Data: data, Env: patient()})
+	t.Cleanup(func() { stop(t, s) })
+	eventID, ledger := s.OnSale(t, 100), &invariant.Ledger{}
+	const booked, confirmed = 8, 5
+	var confirm []func()
+	for i := range booked {
+		who, account := s.Register(t)
+		res, err := who.TryBook(t.Context(), eventID, 2, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b bookingapi.Booking
+		res.Want(t, 201, &b)
+		ledger.Booked(invariant.Attempt{UserID: account.User.ID, EventID: eventID, Quantity: 2, Status: 201, BookingID: b.ID})
+		if i < confirmed {
+			confirm = append(confirm, func() {
+				who.Do(t, "POST", "/api/bookings/"+b.ID+"/confirm", nil).Want(t, 200, nil)
+				ledger.Changed(invariant.Change{BookingID: b.ID, Status: 200})
+			})
+		}
+	}
+	s.Freeze(t, "event")
+	for _, do := range confirm {
+		do()
+	}
+	if state := awaitSent(t, s, eventID); state.Events[eventID].Seats.Sold != 0 {
+		t.Fatalf("got %+v, want none sold", state.Events[eventID].Seats)
+	}
+	s.KillAll(t)
+	if err := os.RemoveAll(filepath.Join(data, "nats")); err != nil {
+		t.Fatal(err)
+	}
+	s = start(t, stack.Options{Data: data, Env: patient()})
+	settled(t, s, []string{eventID}, ledger)
+	if seats := s.Seats(t, eventID); seats.Sold != 2*confirmed || seats.Held != 2*(booked-confirmed) {
+		t.Errorf("got %+v", seats)
+	}
+}
+
+// awaitSent waits until all facts of an event were sent, and returns what is
+// stored then.
+func awaitSent(t *testing.T, s *stack.Stack, eventID string) (state invariant.State) {
+	t.Helper()
+	client, err := mongo.Connect(options.Client().ApplyURI(s.Env["MONGO_URI"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Disconnect(context.WithoutCancel(t.Context())) }()
+	dbs := invariant.Databases{Event: client.Database("event"), Booking: client.Database("booking")}
+	stack.Await(t, "the facts", func() error {
+		if state, err = invariant.Read(t.Context(), dbs, []string{eventID}); err != nil {
+			return err
+		}
+		for id, b := range state.Bookings {
+			for _, rec := range b.Outbox {
+				if rec.SentAt == nil {
+					return fmt.Errorf("%s of booking %s was not sent", rec.Type, id)
+				}
+			}
+		}
+		return nil
+	})
+	return state
+}
