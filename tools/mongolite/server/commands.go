@@ -30,6 +30,7 @@ func newCommands() map[string]*command {
 		"buildInfo": build, "buildinfo": build,
 		"connectionStatus":   {run: connectionStatus, accepts: "showPrivileges"},
 		"getParameter":       {run: getParameter, admin: true, does: "enableTestCommands requireApiVersion", lacks: "allParameters showDetails"},
+		"serverStatus":       {run: serverStatus},
 		"endSessions":        {run: endSessions},
 		"refreshSessions":    {run: refreshSessions},
 		"killSessions":       {run: killSessions},

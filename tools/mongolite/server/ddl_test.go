@@ -143,6 +143,17 @@ func TestInformation(t *testing.T) {
 	}...)
 }
 
+// TestServerStatus holds that it counts every request, those among them that were
+// refused, and itself.
+func TestServerStatus(t *testing.T) {
+	s := start(t)
+	p := dial(t, s)
+	p.is(`{"serverStatus": 1}`, `{"ok": 1, "process": "mongolite", "connections": {"current": 1, "totalCreated": 1}, "network": {"numRequests": 1}}`)
+	p.is(`{"ping": 1}`, `{"ok": 1}`)
+	dial(t, s).is(`{"nonsense": 1}`, `{"ok": 0, "code": 59}`)
+	p.is(`{"serverStatus": 1}`, `{"ok": 1, "connections": {"current": 2, "totalCreated": 2}, "network": {"numRequests": 4}}`)
+}
+
 // TestDropWhileOthersWrite holds that a drop and writers do not meet half-way:
 // every statement is done in the collection before or in the one after it.
 func TestDropWhileOthersWrite(t *testing.T) {

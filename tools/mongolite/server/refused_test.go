@@ -62,7 +62,7 @@ const (
 		removeShard removeShardFromZone renameCollection replSetAbortPrimaryCatchUp replSetFreeze replSetGetConfig
 		replSetGetStatus replSetInitiate replSetMaintenance replSetReconfig replSetResizeOplog replSetStepDown
 		replSetSyncFrom reshardCollection revokePrivilegesFromRole revokeRolesFromRole revokeRolesFromUser rolesInfo
-		rotateCertificates saslContinue saslStart serverStatus setAllowMigrations setAuditConfig setClusterParameter
+		rotateCertificates saslContinue saslStart setAllowMigrations setAuditConfig setClusterParameter
 		setDefaultRWConcern setFeatureCompatibilityVersion setIndexCommitQuorum setParameter setUserWriteBlockMode
 		shardCollection shardingState shutdown split startSession top updateRole updateSearchIndex updateUser
 		updateZoneKeyRange usersInfo validate validateDBMetadata whatsmyuri`

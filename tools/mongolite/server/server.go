@@ -63,6 +63,7 @@ type Server struct {
 	conns map[*conn]struct{}
 
 	connIDs, replyIDs atomic.Int32
+	requests          atomic.Int64
 	cursors           cursors
 	sessions          sessions
 	failPoints        failPoints
@@ -204,6 +205,7 @@ func (c *conn) serve() {
 			}
 			return
 		}
+		c.s.requests.Add(1)
 		reply, err := c.handle(req)
 		if err != nil {
 			if err != errHangUp {

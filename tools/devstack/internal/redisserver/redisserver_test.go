@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +137,46 @@ func TestReplication(t *testing.T) {
 		}
 		if said["role"] != "master" || said["connected_slaves"] != "0" {
 			t.Errorf("it says %v", said)
+		}
+	})
+}
+
+// TestStats holds that a script's own commands are no round trips of its client.
+func TestStats(t *testing.T) {
+	servers(t, func(t *testing.T, client *redis.Client) {
+		ctx, cancel := context.WithTimeout(t.Context(), deadline)
+		defer cancel()
+		counter := func(name string) int {
+			t.Helper()
+			info, err := client.Info(ctx, "stats").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for lines := bufio.NewScanner(strings.NewReader(info)); lines.Scan(); {
+				if value, ok := strings.CutPrefix(lines.Text(), name+":"); ok {
+					n, err := strconv.Atoi(value)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return n
+				}
+			}
+			t.Fatalf("no %s in %s", name, info)
+			return 0
+		}
+		reads, commands := counter("total_reads_processed"), counter("total_commands_processed")
+		const script = `for i = 1, 10 do redis.call("SET", KEYS[1], i) end return 1`
+		for range 5 {
+			if err := client.Eval(ctx, script, []string{"k"}).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// Whoever asks is counted as well.
+		if got := counter("total_reads_processed") - reads; got < 6 || got > 20 {
+			t.Errorf("5 scripts are %d round trips", got)
+		}
+		if got := counter("total_commands_processed") - commands; got < 55 {
+			t.Errorf("5 scripts of 10 commands are %d commands", got)
 		}
 	})
 }

@@ -2,9 +2,12 @@ package redisserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -27,24 +30,70 @@ const replication = "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n"
 
 // serveStandIn serves miniredis at listen until ctx is done.
 func serveStandIn(ctx context.Context, listen string) error {
-	m := miniredis.NewMiniRedis()
-	if err := m.StartAddr(listen); err != nil {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
+	if err != nil {
 		return fmt.Errorf("listen for redis: %w", err)
 	}
+	m := miniredis.NewMiniRedis()
+	inside, err := m.Dial() // which starts it without a listener of its own
+	if err != nil {
+		return errors.Join(fmt.Errorf("start miniredis: %w", err), listener.Close())
+	}
+	_ = inside.Close()
 	defer m.Close()
-	m.Server().SetPreHook(answerReplication)
-	slog.Info("miniredis listens, for want of a redis-server on the PATH", "address", m.Addr())
+	defer context.AfterFunc(ctx, func() { _ = listener.Close() })()
+	var reads atomic.Int64
+	m.Server().SetPreHook(informed(m, &reads))
+	go accept(listener, func(conn net.Conn) { m.Server().ServeConn(&countedConn{conn, &reads}) })
+	slog.Info("miniredis listens, for want of a redis-server on the PATH", "address", listener.Addr())
 	tick(ctx, m)
 	return nil
 }
 
-// answerReplication answers INFO replication and leaves all else to miniredis.
-func answerReplication(peer *server.Peer, cmd string, args ...string) bool {
-	if !strings.EqualFold(cmd, "INFO") || len(args) != 1 || !strings.EqualFold(args[0], "replication") {
-		return false
+func accept(listener net.Listener, serve func(net.Conn)) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		serve(conn)
 	}
-	peer.WriteBulk(replication)
-	return true
+}
+
+// countedConn counts what is read from it, as the real server does: commands that
+// a client sent together are mostly one.
+type countedConn struct {
+	net.Conn
+	reads *atomic.Int64
+}
+
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.reads.Add(1)
+	}
+	return n, err
+}
+
+// informed answers the sections of INFO that miniredis lacks, or has less of, and
+// leaves all else to it.
+func informed(m *miniredis.Miniredis, reads *atomic.Int64) server.Hook {
+	return func(peer *server.Peer, cmd string, args ...string) bool {
+		if !strings.EqualFold(cmd, "INFO") || len(args) != 1 {
+			return false
+		}
+		switch strings.ToLower(args[0]) {
+		case "replication":
+			peer.WriteBulk(replication)
+		case "stats":
+			peer.WriteBulk(fmt.Sprintf(
+				"# Stats\r\ntotal_connections_received:%d\r\ntotal_commands_processed:%d\r\ntotal_reads_processed:%d\r\n",
+				m.Server().TotalConnections(), m.Server().TotalCommands(), reads.Load()))
+		default:
+			return false
+		}
+		return true
+	}
 }
 
 // tick drives the ends of keys until ctx is done; by themselves they stand
