@@ -29,10 +29,10 @@ demo: ## fill what "make run" started with a season, book, and show the trace
 	@mkdir -p bin; GOWORK=off CGO_ENABLED=0 go build -trimpath -o bin/demo ./tools/demo
 	@exec bin/demo
 
-bin/daprd: $(wildcard tools/daprd/*.go) tools/daprd/go.mod tools/daprd/go.sum
+bin/daprd: $(wildcard tools/daprd/*.go) tools/daprd/go.mod tools/daprd/go.sum tools/daprd/ldflags
 	@echo "building the sidecar (minutes, the first time)"
 	@mkdir -p bin
-	@cd tools/daprd && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/daprd .
+	@cd tools/daprd && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags "$$(cat ldflags)" -o ../../bin/daprd .
 
 test: bin/daprd ## run every test there is
 	@export DAPRD=$(CURDIR)/bin/daprd; \
@@ -42,7 +42,8 @@ test: bin/daprd ## run every test there is
 bin/dapr: tools/dapr-cli/go.mod tools/dapr-cli/go.sum
 	@echo "building the Dapr CLI (minutes, the first time)"
 	@mkdir -p bin
-	@cd tools/dapr-cli && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/dapr github.com/dapr/cli
+	@cd tools/dapr-cli && version=$$(GOWORK=off go list -m -f '{{.Version}}' github.com/dapr/cli) && \
+	GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$${version#v}" -o ../../bin/dapr github.com/dapr/cli
 	@touch $@
 
 test-cli: devstack bin/dapr ## run the apps under the real Dapr CLI, on their usual ports

@@ -5,8 +5,8 @@ import (
 	lockredis "github.com/dapr/components-contrib/lock/redis"
 	"github.com/dapr/components-contrib/nameresolution/mdns"
 	nrsqlite "github.com/dapr/components-contrib/nameresolution/sqlite"
+	contribpubsub "github.com/dapr/components-contrib/pubsub"
 	pubsubmemory "github.com/dapr/components-contrib/pubsub/in-memory"
-	"github.com/dapr/components-contrib/pubsub/jetstream"
 	"github.com/dapr/components-contrib/pubsub/kafka"
 	"github.com/dapr/components-contrib/pubsub/rabbitmq"
 	pubsubredis "github.com/dapr/components-contrib/pubsub/redis"
@@ -32,9 +32,9 @@ import (
 //
 // The registries are our own, not Dapr's process-wide ones, so pluggable
 // components, which register themselves there, are not found.
-func components(log logger.Logger) *registry.Options {
+func components(log logger.Logger, w watch) *registry.Options {
 	return registry.NewOptions().
-		WithPubSubs(pubSubs(log)).
+		WithPubSubs(pubSubs(log, w)).
 		WithStateStores(stateStores(log)).
 		WithLocks(locks(log)).
 		WithBindings(inputBindings(log)).
@@ -42,10 +42,11 @@ func components(log logger.Logger) *registry.Options {
 		WithNameResolutions(nameResolutions(log))
 }
 
-func pubSubs(log logger.Logger) *pubsub.Registry {
+func pubSubs(log logger.Logger, w watch) *pubsub.Registry {
+	jetStream := func(log logger.Logger) contribpubsub.PubSub { return newBroker(log, w) }
 	r := pubsub.NewRegistry()
 	r.Logger = log
-	r.RegisterComponent(jetstream.NewJetStream, "jetstream")  // the broker of choice, embeddable in development
+	r.RegisterComponent(jetStream, "jetstream")               // the broker of choice, embeddable in development
 	r.RegisterComponent(pubsubredis.NewRedisStreams, "redis") // for those who run Redis and want no second server
 	r.RegisterComponent(rabbitmq.NewRabbitMQ, "rabbitmq")     // proof that the broker can be swapped
 	r.RegisterComponent(kafka.NewKafka, "kafka")              // the same, for a log instead of a queue

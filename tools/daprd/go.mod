@@ -6,6 +6,7 @@ require (
 	github.com/dapr/components-contrib v1.18.0
 	github.com/dapr/dapr v1.18.0
 	github.com/dapr/kit v0.18.1
+	github.com/nats-io/nats.go v1.39.1
 	go.opencensus.io v0.24.0
 )
 
@@ -129,7 +130,6 @@ require (
 	github.com/modern-go/reflect2 v1.0.2 // indirect
 	github.com/montanaflynn/stats v0.7.0 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
-	github.com/nats-io/nats.go v1.39.1 // indirect
 	github.com/nats-io/nkeys v0.4.10 // indirect
 	github.com/nats-io/nuid v1.0.1 // indirect
 	github.com/ncruces/go-strftime v0.1.9 // indirect

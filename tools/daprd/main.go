@@ -7,11 +7,12 @@
 //
 // It exits with 0 after SIGINT, SIGTERM, a shutdown through the API or one of
 // the informing flags, with 1 when the runtime fails, with 2 for flags that do
-// not parse. A second signal during shutdown kills it.
+// not parse, with 75 when it wants to be started anew. A second signal during shutdown kills it.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,19 +36,28 @@ import (
 
 const loopback = "127.0.0.1"
 
+// statusStartAnew is EX_TEMPFAIL of sysexits.h.
+const statusStartAnew = 75
+
 func main() {
 	log := logger.NewLogger("dapr.runtime")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // from here on a second signal has its default effect
 
-	if err := run(ctx, log, os.Args[1:], os.Stdout); err != nil {
+	err := run(ctx, log, os.Args[1:], os.Stdout)
+	switch {
+	case errors.Is(err, errStartAnew):
+		log.Warnf("Daprd ends %s", err)
+		os.Exit(statusStartAnew)
+	case err != nil:
 		log.Fatalf("Daprd failed: %s", err) // exits with 1
 	}
 }
 
 // run is the sidecar from its arguments to its end: it returns nil once ctx is
 // done and the runtime has shut down, or when a flag only asked for
-// information, which goes to stdout.
+// information, which goes to stdout, and errStartAnew when the runtime has shut
+// down because a broker is back.
 //
 // The environment is the process's own, since Dapr reads it in many places.
 // Flags that do not parse, and --help, end the process inside Dapr's parser.
@@ -77,9 +87,13 @@ func run(ctx context.Context, log logger.Logger, args []string, stdout io.Writer
 	if err := defaultHostIP(); err != nil {
 		return err
 	}
+	w, err := brokerWatch(os.Getenv)
+	if err != nil {
+		return err
+	}
 	log.Infof("Starting Dapr Runtime -- version %s -- commit %s", buildinfo.Version(), buildinfo.Commit())
 
-	return serveUntilDone(ctx, log, opts)
+	return serveUntilDone(ctx, log, opts, w)
 }
 
 // loopbackFlags returns a flag for every address that the sidecar may listen
@@ -109,10 +123,10 @@ func defaultHostIP() error {
 // serveUntilDone runs one runtime after another: Dapr asks for a new one with
 // SIGHUP, which it sends to itself when a resource changes that cannot be
 // reloaded in place. It returns when ctx is done, or when a runtime ended on
-// its own, by failure or through the shutdown API.
-func serveUntilDone(ctx context.Context, log logger.Logger, opts *options.Options) error {
+// its own, by failure, through the shutdown API or because of a broker.
+func serveUntilDone(ctx context.Context, log logger.Logger, opts *options.Options, w watch) error {
 	for hupCtx := range signals.OnHUP(ctx) {
-		if err := serve(hupCtx, log, opts); err != nil {
+		if err := serve(hupCtx, log, opts, w); err != nil {
 			return err
 		}
 		if ctx.Err() != nil || hupCtx.Err() == nil {
@@ -124,7 +138,12 @@ func serveUntilDone(ctx context.Context, log logger.Logger, opts *options.Option
 }
 
 // serve runs one runtime until it ends or ctx is done.
-func serve(ctx context.Context, log logger.Logger, opts *options.Options) error {
+func serve(ctx context.Context, log logger.Logger, opts *options.Options, w watch) error {
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	w.spawn = func(f func(context.Context)) { go f(ctx) }
+	w.leave = leave
+
 	health := healthz.New()
 	sec, err := security.New(ctx, security.Options{
 		SentryAddress:           opts.SentryAddress,
@@ -141,25 +160,29 @@ func serve(ctx context.Context, log logger.Logger, opts *options.Options) error 
 		return fmt.Errorf("create security provider: %w", err)
 	}
 
-	return concurrency.NewRunnerManager(
+	err = concurrency.NewRunnerManager(
 		sec.Run,
 		func(ctx context.Context) error {
 			handler, err := sec.Handler(ctx)
 			if err != nil {
 				return err
 			}
-			rt, err := runtime.FromConfig(ctx, runtimeConfig(log, opts, handler, health))
+			rt, err := runtime.FromConfig(ctx, runtimeConfig(log, opts, handler, health, w))
 			if err != nil {
 				return err
 			}
 			return rt.Run(ctx)
 		},
 	).Run(ctx)
+	if cause := context.Cause(ctx); errors.Is(cause, errStartAnew) {
+		return errors.Join(cause, err)
+	}
+	return err
 }
 
 // runtimeConfig says which option becomes which setting, as upstream's
 // cmd/daprd/app does; a test compares the two field by field.
-func runtimeConfig(log logger.Logger, opts *options.Options, sec security.Handler, health healthz.Healthz) *runtime.Config {
+func runtimeConfig(log logger.Logger, opts *options.Options, sec security.Handler, health healthz.Healthz, w watch) *runtime.Config {
 	return &runtime.Config{
 		AppID:                         opts.AppID,
 		ActorsService:                 opts.ActorsService,
@@ -211,7 +234,7 @@ func runtimeConfig(log logger.Logger, opts *options.Options, sec security.Handle
 		},
 		AppSSL:         opts.AppSSL,
 		ComponentsPath: opts.ComponentsPath,
-		Registry:       components(logger.NewLogger("dapr.contrib")),
+		Registry:       components(logger.NewLogger("dapr.contrib"), w),
 		Security:       sec,
 		Healthz:        health,
 	}

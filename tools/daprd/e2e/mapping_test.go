@@ -17,7 +17,7 @@ import (
 // binary hands to it. An option that is not passed on keeps its zero value
 // without a word, so this is what to look at after every upgrade of Dapr.
 func TestMapping(t *testing.T) {
-	upstream := filepath.Join(moduleDir(t, "github.com/dapr/dapr"), "cmd", "daprd", "app", "app.go")
+	upstream := filepath.Join(module(t, "github.com/dapr/dapr", "{{.Dir}}"), "cmd", "daprd", "app", "app.go")
 
 	for _, literal := range []string{"runtime.Config", "security.Options"} {
 		t.Run(literal, func(t *testing.T) {
@@ -72,10 +72,11 @@ func collect(into map[string]string, prefix string, lit *ast.CompositeLit) {
 	}
 }
 
-// moduleDir returns where the sources are that this module is built from.
-func moduleDir(t *testing.T, module string) string {
+// module returns what a template of go list makes of a module that this one is
+// built from.
+func module(t *testing.T, path, template string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", module)
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", template, path)
 	cmd.Env = append(cmd.Environ(), "GOWORK=off")
 	out, err := cmd.Output()
 	if err != nil {

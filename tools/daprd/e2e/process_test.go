@@ -53,7 +53,7 @@ type sidecar struct {
 // start runs daprd with the components and every listener it has, waits until
 // it answers and kills it when t ends. Its names are resolved in a file, since
 // mDNS would talk to the network.
-func start(t *testing.T, bin string, components []component, flags ...string) *sidecar {
+func start(t *testing.T, bin string, components []component, env []string, flags ...string) *sidecar {
 	t.Helper()
 	dir := t.TempDir()
 	resources := filepath.Join(dir, "resources")
@@ -89,7 +89,7 @@ spec:
 	}
 	s.cmd = exec.CommandContext(t.Context(), bin, append(args, flags...)...)
 	s.cmd.Dir = dir
-	s.cmd.Env = []string{"DAPR_API_TOKEN=" + apiToken} // and nothing of the caller's
+	s.cmd.Env = append(env, "DAPR_API_TOKEN="+apiToken) // and nothing of the caller's
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -106,7 +106,7 @@ spec:
 		}
 	})
 
-	s.eventually(t, "the sidecar is ready", func() bool {
+	eventually(t, "the sidecar is ready", func() bool {
 		if s.ended() {
 			t.Fatalf("daprd ended early: %s", s.cmd.ProcessState)
 		}
@@ -139,7 +139,7 @@ func (s *sidecar) names(t *testing.T) string {
 }
 
 // eventually fails t when ok does not become true before the deadline.
-func (s *sidecar) eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -28,6 +28,7 @@ func TestSidecar(t *testing.T) {
 	t.Run("FlagWins", func(t *testing.T) { testFlagWins(t, bin) })
 	t.Run("HostIP", func(t *testing.T) { testHostIP(t, bin) })
 	t.Run("Lifecycle", func(t *testing.T) { testLifecycle(t, bin) })
+	t.Run("Broker", func(t *testing.T) { testBroker(t, bin) })
 }
 
 func testVersion(t *testing.T, bin string) {
@@ -35,15 +36,16 @@ func testVersion(t *testing.T, bin string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.TrimSpace(string(out)); got == "" || strings.Contains(got, "\n") {
-		t.Errorf("--version printed %q, want one line", got)
+	want := strings.TrimPrefix(module(t, "github.com/dapr/dapr", "{{.Version}}"), "v")
+	if got := strings.TrimSpace(string(out)); got != want {
+		t.Errorf("--version printed %q, want %q", got, want)
 	}
 }
 
 // testLifecycle follows one sidecar with one component from start to SIGTERM.
 // The steps build on each other, so the first failure ends it.
 func testLifecycle(t *testing.T, bin string) {
-	s := start(t, bin, []component{{kind: "state.in-memory"}})
+	s := start(t, bin, []component{{kind: "state.in-memory"}}, nil)
 
 	step := func(name string, fn func(*testing.T, *sidecar)) {
 		if !t.Run(name, func(t *testing.T) { fn(t, s) }) {
@@ -155,7 +157,7 @@ func testReload(t *testing.T, s *sidecar) {
 	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	s.eventually(t, "a new runtime answers", func() bool {
+	eventually(t, "a new runtime answers", func() bool {
 		r, err := s.try(t, http.MethodGet, key, "", nil)
 		return err == nil && r.status == http.StatusNoContent
 	})
@@ -165,7 +167,7 @@ func testTerminate(t *testing.T, s *sidecar) {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	s.eventually(t, "the process ends", s.ended)
+	eventually(t, "the process ends", s.ended)
 	if got := s.cmd.ProcessState.ExitCode(); got != 0 {
 		t.Errorf("exit code = %d, want 0", got)
 	}
@@ -178,7 +180,7 @@ func testFlagWins(t *testing.T, bin string) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs 127.0.0.2 and /proc")
 	}
-	s := start(t, bin, nil, "-metrics-listen-address", "127.0.0.2")
+	s := start(t, bin, nil, nil, "-metrics-listen-address", "127.0.0.2")
 	want := fmt.Sprintf("127.0.0.2:%d", s.ports["metrics-port"])
 	if got := listening(t, s.cmd.Process.Pid); !slices.Contains(got, want) {
 		t.Errorf("listens on %v, want %s among them", got, want)
@@ -191,7 +193,7 @@ func testHostIP(t *testing.T, bin string) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs 127.0.0.2")
 	}
-	s := start(t, bin, nil, "--dapr-internal-grpc-listen-address", "127.0.0.2")
+	s := start(t, bin, nil, nil, "--dapr-internal-grpc-listen-address", "127.0.0.2")
 	want := fmt.Sprintf("127.0.0.1:%d", s.ports["dapr-internal-grpc-port"])
 	if !strings.Contains(s.names(t), want) {
 		t.Errorf("%s is not among the registered names", want)
@@ -225,7 +227,7 @@ func testComponents(t *testing.T, bin string) {
 	for _, kind := range unknown {
 		components = append(components, component{kind: kind})
 	}
-	log := start(t, bin, components).log(t)
+	log := start(t, bin, components, nil).log(t)
 
 	for _, c := range known {
 		if !strings.Contains(log, c.kind+" ("+c.kind+"/v1)") {
@@ -249,7 +251,8 @@ func builtDaprd(t *testing.T) string {
 		return path
 	}
 	path := filepath.Join(t.TempDir(), "daprd")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "..")
+	ldflags := strings.TrimSpace(readFile(t, "../ldflags"))
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", ldflags, "-o", path, "..")
 	cmd.Env = append(cmd.Environ(), "GOWORK=off", "CGO_ENABLED=0") // README.md's way, so that its cache serves
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -50,7 +51,11 @@ func (s *stack) sidecarProgram(ctx context.Context) (string, error) {
 		return filepath.Abs(program)
 	}
 	target := s.tool("daprd", ".")
-	target.Flags = stripped(daprVersion)
+	ldflags, err := os.ReadFile(filepath.Join(target.Dir, "ldflags"))
+	if err != nil {
+		return "", fmt.Errorf("how to link the sidecar: %w", err)
+	}
+	target.Flags = linked(strings.TrimSpace(string(ldflags)))
 	b, err := s.build(ctx, target)
 	if err != nil {
 		return "", err
@@ -65,7 +70,7 @@ func (s *stack) tool(name, pkg string) buildcache.Target {
 		Dir:      filepath.Join(s.Root, "tools", name),
 		Packages: []string{pkg},
 		Binary:   name,
-		Flags:    stripped(""),
+		Flags:    linked("-s -w"), // nobody debugs it here
 		Env:      goEnv(),
 	}
 }

@@ -51,13 +51,8 @@ const (
 	secretSigningKey = "token-signing-key" //nolint:gosec // a name
 )
 
-// stripped are the flags for programs that nobody debugs here.
-func stripped(ldflags string) []string {
-	return []string{"-trimpath", "-ldflags", "-s -w" + ldflags}
-}
-
-// daprVersion stamps the sidecar, which else calls itself "edge".
-const daprVersion = " -X github.com/dapr/dapr/pkg/buildinfo.version=1.18.0 -X github.com/dapr/kit/logger.DaprVersion=1.18.0"
+// linked are the flags of a build.
+func linked(ldflags string) []string { return []string{"-trimpath", "-ldflags", ldflags} }
 
 // sidecarEnv is what the sidecars get besides what the apps get.
 func sidecarEnv() []string {
