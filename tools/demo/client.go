@@ -113,7 +113,7 @@ func (c *client) once(ctx context.Context, r request, v any) error {
 	if err != nil {
 		return err
 	}
-	res, err := http.DefaultClient.Do(out)
+	res, err := (&http.Client{Transport: c.d.transport}).Do(out)
 	if err != nil {
 		return &noAnswer{err}
 	}

@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"boxoffice/shared/contract/bookingapi"
-	"boxoffice/tools/traces"
 )
 
 // dataDir is a data directory with an admin, and a stack when its description is
@@ -62,36 +62,46 @@ func TestStartTheStackFirst(t *testing.T) {
 	}
 }
 
+// answers stands in for the network.
+type answers func() *http.Response
+
+func (a answers) RoundTrip(*http.Request) (*http.Response, error) { return a(), nil }
+
+// Its clock is the test's own, so that waits are exact and take no time.
 func TestLimitsAreKept(t *testing.T) {
-	asked := make(chan time.Time, 4)
-	turn := 0
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		asked <- time.Now()
-		w.Header().Set("RateLimit-Policy", `"write";q=20;w=1`)
-		w.Header().Set("RateLimit", `"write";r=0;t=1`)
-		if turn++; turn == 2 { // somebody else was faster
-			w.Header().Set("Retry-After", "1")
-			w.WriteHeader(http.StatusTooManyRequests)
+	synctest.Test(t, func(t *testing.T) {
+		var asked []time.Time
+		var out strings.Builder
+		d := &demo{out: &out, transport: answers(func() *http.Response {
+			asked = append(asked, time.Now())
+			w := httptest.NewRecorder()
+			w.Header().Set("RateLimit-Policy", `"write";q=20;w=1`)
+			w.Header().Set("RateLimit", `"write";r=0;t=1`)
+			if len(asked) == 2 { // somebody else was faster
+				w.Header().Set("Retry-After", "1")
+				w.WriteHeader(http.StatusTooManyRequests)
+			}
+			return w.Result()
+		})}
+		c := d.guest()
+		for range 2 {
+			if err := c.call(t.Context(), request{method: "POST", path: "/api/events", want: 200}, nil); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}))
-	defer server.Close()
-	var out strings.Builder
-	c := (&demo{out: &out, where: place{gateway: server.URL}}).guest()
-	for range 2 {
-		if err := c.call(t.Context(), request{method: "POST", path: "/api/events", want: 200}, nil); err != nil {
-			t.Fatal(err)
+		if len(asked) != 3 {
+			t.Fatalf("asked %d times, want 3", len(asked))
 		}
-	}
-	first, second, third := <-asked, <-asked, <-asked
-	if got := second.Sub(first); got < 50*time.Millisecond {
-		t.Errorf("asked again after %s where the limit has room after 50ms", got)
-	}
-	if got := third.Sub(second); got < time.Second {
-		t.Errorf("asked again after %s where Retry-After says a second", got)
-	}
-	if !strings.Contains(out.String(), "waiting 1s") {
-		t.Errorf("got %q, want to be told of the wait", out.String())
-	}
+		if got, want := asked[1].Sub(asked[0]), 50*time.Millisecond; got != want {
+			t.Errorf("asked again after %s where the limit has room after %s", got, want)
+		}
+		if got, want := asked[2].Sub(asked[1]), time.Second; got != want {
+			t.Errorf("asked again after %s where Retry-After says %s", got, want)
+		}
+		if !strings.Contains(out.String(), "waiting 1s") {
+			t.Errorf("got %q, want to be told of the wait", out.String())
+		}
+	})
 }
 
 func TestWrongStatusIsAnError(t *testing.T) {
@@ -101,46 +111,6 @@ func TestWrongStatusIsAnError(t *testing.T) {
 	err := c.call(t.Context(), request{method: "GET", path: "/api/events", want: 200}, nil)
 	if err == nil || !strings.Contains(err.Error(), "GET /api/events: got 404, want 200") {
 		t.Errorf("got %v", err)
-	}
-}
-
-// tree is a trace that holds those parts and nothing else.
-func tree(parts []part) *traces.Span {
-	root := &traces.Span{Service: "gateway", Name: "POST /api/bookings"}
-	for _, p := range parts {
-		at := root
-		for i, step := range p.path {
-			next, err := at.Find(step)
-			if err != nil {
-				label, sidecar := strings.CutPrefix(p.path[i], "daprd ")
-				service, name, _ := strings.Cut(label, " ")
-				next = &traces.Span{Service: service, Name: name, Sidecar: sidecar}
-				at.Children = append(at.Children, next)
-			}
-			at = next
-		}
-	}
-	return root
-}
-
-func TestMissingPartIsNamed(t *testing.T) {
-	all := parts()
-	if err := whole(tree(all)); err != nil {
-		t.Fatal(err)
-	}
-	for _, missing := range all {
-		var rest []part
-		for _, p := range all {
-			if len(p.path) < len(missing.path) || strings.Join(p.path[:len(missing.path)], "\n") != strings.Join(missing.path, "\n") {
-				rest = append(rest, p)
-			}
-		}
-		if err := whole(tree(rest)); err == nil || !strings.Contains(err.Error(), missing.name+" is missing") {
-			t.Errorf("without %s: got %v", missing.name, err)
-		}
-	}
-	if err := whole(&traces.Span{Service: "gateway", Name: "GET /api/events"}); err == nil {
-		t.Error("another trace passes for a booking's")
 	}
 }
 

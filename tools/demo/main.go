@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"sync"
@@ -68,10 +69,11 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 
 // demo is one run.
 type demo struct {
-	out     io.Writer
-	where   place
-	answers atomic.Int64 // that were as they should be
-	saying  sync.Mutex
+	out       io.Writer
+	where     place
+	transport http.RoundTripper // nil: the network
+	answers   atomic.Int64      // that were as they should be
+	saying    sync.Mutex
 }
 
 // say writes for who watches. Somebody who has gone away is no reason to stop.
