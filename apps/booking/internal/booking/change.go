@@ -51,7 +51,7 @@ func (s *Service) Confirm(ctx context.Context, req bookingapi.ConfirmRequest) (b
 func (s *Service) confirm(ctx context.Context, b Booking, reference *string) (Booking, error) {
 	now := s.now()
 	if b.State == Pending && b.due(now) {
-		expired, err := s.expire(ctx, b)
+		expired, err := s.expire(ctx, b, s.releases())
 		if err != nil {
 			return b, err
 		}
@@ -111,7 +111,7 @@ func (s *Service) confirmLate(ctx context.Context, was, next Booking) (Booking, 
 		return was, failed
 	}
 	if there == nil || there.HoldID != next.HoldID {
-		s.release(ctx, next)
+		s.releases().release(ctx, next)
 	}
 	if there != nil && there.State == Expired {
 		return was, overtaken()
@@ -135,7 +135,7 @@ func (s *Service) Cancel(ctx context.Context, req bookingapi.CancelRequest) (boo
 				return b, err
 			}
 		}
-		return s.cancel(ctx, b, reason)
+		return s.cancel(ctx, b, reason, s.releases())
 	})
 	if err != nil {
 		return bookingapi.Booking{}, err
@@ -158,7 +158,7 @@ func (s *Service) withinCutoff(ctx context.Context, b Booking) error {
 	return nil
 }
 
-func (s *Service) cancel(ctx context.Context, b Booking, reason Reason) (Booking, error) {
+func (s *Service) cancel(ctx context.Context, b Booking, reason Reason, holds *releases) (Booking, error) {
 	switch b.State {
 	case Cancelled:
 		return b, nil
@@ -175,19 +175,19 @@ func (s *Service) cancel(ctx context.Context, b Booking, reason Reason) (Booking
 	if err := s.replace(ctx, b, next); err != nil {
 		return b, err
 	}
-	s.release(ctx, next)
+	holds.release(ctx, next)
 	return next, nil
 }
 
 // expire ends a pending booking whose time is over.
-func (s *Service) expire(ctx context.Context, b Booking) (Booking, error) {
+func (s *Service) expire(ctx context.Context, b Booking, holds *releases) (Booking, error) {
 	next := b
 	next.State, next.UpdatedAt = Expired, s.now()
 	next.Revision++
 	if err := s.replace(ctx, b, next); err != nil {
 		return b, err
 	}
-	s.release(ctx, next)
+	holds.release(ctx, next)
 	return next, nil
 }
 
@@ -196,9 +196,9 @@ func (s *Service) expire(ctx context.Context, b Booking) (Booking, error) {
 // not stop the rest.
 func (s *Service) Expire(ctx context.Context) (int, error) {
 	defer s.locks.Lock(ctx, "sweep:bookings")()
-	total := 0
+	total, holds := 0, s.releases()
 	for {
-		n, more, err := s.expireDue(ctx, "")
+		n, more, err := s.expireDue(ctx, "", holds)
 		total += n
 		if err != nil || !more || n == 0 {
 			return total, err
@@ -207,14 +207,14 @@ func (s *Service) Expire(ctx context.Context) (int, error) {
 }
 
 // expireDue ends a batch of due bookings, and says whether there may be more.
-func (s *Service) expireDue(ctx context.Context, eventID string) (n int, more bool, err error) {
+func (s *Service) expireDue(ctx context.Context, eventID string, holds *releases) (n int, more bool, err error) {
 	due, err := s.finder.DueBookings(ctx, eventID, s.now(), batch)
 	if err != nil {
 		return 0, false, fmt.Errorf("find due bookings: %w", err)
 	}
 	var failed []error
 	for _, b := range due {
-		switch _, err := s.expire(ctx, b); {
+		switch _, err := s.expire(ctx, b, holds); {
 		case err == nil:
 			n++
 		case !errors.Is(err, ErrStale): // stale: confirmed, cancelled or expired meanwhile
@@ -237,7 +237,7 @@ func (s *Service) expireDueOf(ctx context.Context, eventID string) (int, error) 
 	if !s.maySearch(eventID) {
 		return 0, nil
 	}
-	n, _, err := s.expireDue(ctx, eventID)
+	n, _, err := s.expireDue(ctx, eventID, s.releases())
 	return n, err
 }
 
@@ -258,7 +258,7 @@ func (s *Service) maySearch(eventID string) bool {
 // OnEventCancelled cancels the live bookings of the event.
 func (s *Service) OnEventCancelled(ctx context.Context, fact eventapi.Fact) error {
 	var failed []error
-	after := ""
+	holds, after := s.releases(), ""
 	for {
 		live, err := s.finder.LiveBookings(ctx, fact.Resource.ID, after, batch)
 		if err != nil {
@@ -266,7 +266,7 @@ func (s *Service) OnEventCancelled(ctx context.Context, fact eventapi.Fact) erro
 		}
 		for _, b := range live {
 			after = b.ID
-			_, err := s.again(ctx, b, func(b Booking) (Booking, error) { return s.cancel(ctx, b, ByEventCancelled) })
+			_, err := s.again(ctx, b, func(b Booking) (Booking, error) { return s.cancel(ctx, b, ByEventCancelled, holds) })
 			if err != nil && !errors.Is(err, ErrExpired) {
 				failed = append(failed, err)
 			}

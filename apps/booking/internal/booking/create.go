@@ -74,7 +74,7 @@ func (s *Service) create(ctx context.Context, t *try) (bookingapi.Created, error
 		return bookingapi.Created{}, err
 	}
 	if there == nil || there.HoldID != b.HoldID {
-		s.release(ctx, b)
+		s.releases().release(ctx, b)
 	}
 	return t.answer(there)
 }

@@ -38,6 +38,8 @@ type fixture struct {
 	calls []string // of store and event app, since they were last looked at
 	// onReserve answers a reserve; nil grants it.
 	onReserve func(holdID string) error
+	// onRelease is what a release is answered; it does not matter.
+	onRelease error
 	released  []string
 	event     eventapi.Event
 }
@@ -77,7 +79,7 @@ func (f *fixture) Reserve(_ context.Context, req eventapi.ReserveRequest) (event
 func (f *fixture) Release(_ context.Context, req eventapi.ReleaseRequest) error {
 	f.calls = append(f.calls, "release")
 	f.released = append(f.released, req.HoldID)
-	return errUnknown // it does not matter
+	return f.onRelease
 }
 
 func (f *fixture) Event(context.Context, string) (eventapi.Event, error) {

@@ -88,12 +88,26 @@ func (s *Service) look(ctx context.Context, id string) (*Booking, error) {
 	return &b, nil
 }
 
-// release gives a hold back at once. When that fails, the fact or the sweep does
+// releases gives holds back at once. When that fails, the facts or the sweep do
 // it, so nobody need know.
-func (s *Service) release(ctx context.Context, b Booking) {
-	_ = s.seats.Release(ctx, eventapi.ReleaseRequest{
+type releases struct {
+	seats Seats
+	gone  bool // the event app did not answer
+}
+
+// releases is for one piece of work, at however many holds.
+func (s *Service) releases() *releases { return &releases{seats: s.seats} }
+
+// release asks no more once the event app did not answer: each hold of a sweep
+// would wait for its deadline, and the others' turn never come.
+func (r *releases) release(ctx context.Context, b Booking) {
+	if r.gone {
+		return
+	}
+	err := r.seats.Release(ctx, eventapi.ReleaseRequest{
 		HoldID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity,
 	})
+	r.gone = err != nil && !refuses(err)
 }
 
 // reserve takes the hold that b names. When seats are short it first gives back
