@@ -49,7 +49,7 @@ type CreateRequest struct {
 // Created is a booking as it was first answered.
 type Created struct {
 	Booking  Booking `json:"booking"`
-	Replayed bool    `json:"replayed,omitempty"` // it was there already
+	Replayed bool    `json:"replayed,omitempty"` // under its key it was there already
 }
 
 // FetchRequest asks for a booking. To others than its owner and admins it does

@@ -105,10 +105,11 @@ func (t *try) answer(there *Booking) (bookingapi.Created, error) {
 	return t.replay(*there)
 }
 
-// replay answers with the booking that is there, as it was first answered.
+// replay answers with the booking that is there, as it was first answered. Only
+// a client with a key can have asked before; without one it was a sidecar.
 func (t *try) replay(there Booking) (bookingapi.Created, error) {
 	if there.Fingerprint != t.fingerprint {
 		return bookingapi.Created{}, ErrMismatch
 	}
-	return bookingapi.Created{Booking: there.first().Public(), Replayed: true}, nil
+	return bookingapi.Created{Booking: there.first().Public(), Replayed: t.req.IdempotencyKey != ""}, nil
 }

@@ -56,6 +56,16 @@ func TestCreateWithAKey(t *testing.T) {
 	}
 }
 
+// Without a key a try that comes twice is not one that the client repeated.
+func TestCreateTwiceWithoutAKey(t *testing.T) {
+	f := newFixture(t)
+	first := f.book(request("", 2))
+	again := f.book(request("", 2))
+	if again.Booking != first.Booking || again.Replayed {
+		t.Errorf("got %+v, want %+v, not replayed", again, first)
+	}
+}
+
 func TestCreateRefuses(t *testing.T) {
 	for _, key := range []string{"", "key"} {
 		f := newFixture(t)
