@@ -54,7 +54,12 @@ func Join(a *app.App, sidecar client.Client, boxes outbox.Store, topic string) *
 	return b
 }
 
-// OnSweep does the app's periodic work and the relay's.
+// OnSweep does the app's periodic work and the relay's, side by side: however
+// long the one waits for others, the other has all of the tick's time.
 func (b *Bus) OnSweep(work func(context.Context) error) {
-	b.OnTick(SweepTick, func(ctx context.Context) error { return errors.Join(work(ctx), b.Relay.Sweep(ctx)) })
+	b.OnTick(SweepTick, func(ctx context.Context) error {
+		relayed := make(chan error, 1)
+		go func() { relayed <- b.Relay.Sweep(ctx) }()
+		return errors.Join(work(ctx), <-relayed)
+	})
 }

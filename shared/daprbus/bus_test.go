@@ -1,0 +1,47 @@
+package daprbus_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"boxoffice/shared/daprbus"
+	"boxoffice/shared/inlet"
+	"boxoffice/shared/outbox"
+	"boxoffice/shared/outbox/outboxtest"
+)
+
+// publisher says what it is given.
+type publisher chan outbox.Record
+
+func (p publisher) Publish(_ context.Context, r outbox.Record) error {
+	p <- r
+	return nil
+}
+
+// An app whose own work waits for another app publishes what is due all the same.
+func TestSweepPublishesWhileTheWorkHangs(t *testing.T) {
+	boxes, published := outboxtest.NewStore(), make(publisher, 1)
+	boxes.Add("b1", time.Now().Add(-time.Hour), outbox.Record{ID: "f1", Type: "booking.created", Subject: "b1"})
+	log := slog.New(slog.DiscardHandler)
+	bus := daprbus.Bus{
+		Inlet: inlet.Inlet{Mux: http.NewServeMux(), Log: log, Tracing: noop.NewTracerProvider()},
+		Relay: outbox.New(outbox.Config{Store: boxes, Publisher: published, Now: time.Now, Log: log}),
+	}
+	bus.OnSweep(func(ctx context.Context) error {
+		select {
+		case <-published:
+			return nil
+		case <-ctx.Done():
+			t.Error("nothing was published meanwhile")
+			return errors.New("the other app hangs")
+		}
+	})
+	bus.Mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/"+daprbus.SweepTick, nil))
+}
