@@ -31,6 +31,7 @@ type fixture struct {
 	onOp    func(op string)                  // called before each
 	settled map[string]bookingapi.Settlement // dead when missing
 	asked   []string
+	hangs   error // what the booking app is asked in vain with
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -59,7 +60,7 @@ func (f *fixture) NewID() string {
 
 func (f *fixture) Settle(_ context.Context, holdID string) (bookingapi.Settlement, error) {
 	f.asked = append(f.asked, holdID)
-	return f.settled[holdID], nil
+	return f.settled[holdID], f.hangs
 }
 
 // define is a definition of nothing but what must be there, of capacity 10.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
 )
 
@@ -54,19 +56,31 @@ func (s *Service) sweepHolds(ctx context.Context) error {
 	}
 	var failed []error
 	for _, h := range holds {
-		if err := s.settle(ctx, h); err != nil {
+		answer, err := s.bookings.Settle(ctx, h.ID)
+		if err == nil {
+			err = s.settle(ctx, h, answer)
+		} else if unanswered(err) {
+			// Each question would wait for its deadline, and the rest of the sweep
+			// for all of them. The next sweep asks again.
+			return errors.Join(append(failed, fmt.Errorf("ask about hold %s: %w", h.ID, err))...)
+		}
+		if err != nil {
 			failed = append(failed, fmt.Errorf("settle hold %s: %w", h.ID, err))
 		}
 	}
 	return errors.Join(failed...)
 }
 
-// settle asks about a hold, and does what the answer says.
-func (s *Service) settle(ctx context.Context, h Hold) error {
-	answer, err := s.bookings.Settle(ctx, h.ID)
+// unanswered says that an app is away or hangs. One that answers that it failed
+// may do so for this question only.
+func unanswered(err error) bool {
+	e := apperr.From(err)
+	return e.Failure() && (e.Code == apperr.Unavailable || e.Code == apperr.Timeout)
+}
+
+// settle does what the booking app said about a hold.
+func (s *Service) settle(ctx context.Context, h Hold, answer bookingapi.Settlement) error {
 	switch {
-	case err != nil:
-		return err
 	case !answer.Live:
 		return s.release(ctx, h)
 	case answer.Confirmed:

@@ -60,6 +60,27 @@ func TestSweepAsksAboutHoldsNobodyHeardOf(t *testing.T) {
 	f.state("dead after all", "heard_1_x", event.Released)
 }
 
+// While the booking app hangs each question would wait for its deadline, and the
+// rest of the sweep for all of them.
+func TestSweepAsksOnceWhileTheBookingAppHangs(t *testing.T) {
+	f := newFixture(t)
+	f.open(nil)
+	for _, id := range []string{"a_1_x", "b_1_x", "c_1_x"} {
+		f.reserve(id, "u1", 1)
+	}
+	f.now = f.now.Add(settleAfter)
+	f.hangs = apperr.TimedOut(nil)
+	f.is("sweep", f.Sweep(t.Context()), f.hangs)
+	if len(f.asked) != 1 {
+		t.Errorf("asked about %v, want one", f.asked)
+	}
+	f.hangs, f.asked = apperr.New(apperr.Invalid, "", ""), nil
+	f.is("sweep", f.Sweep(t.Context()), f.hangs)
+	if len(f.asked) != 3 {
+		t.Errorf("asked about %v, want all", f.asked)
+	}
+}
+
 // stopAt makes a service that fails from an operation on, as a crash would.
 func (f *fixture) stopAt(op string) *event.Service {
 	gone := errors.New("crashed")
