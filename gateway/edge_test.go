@@ -79,7 +79,6 @@ func TestBodiesAreRefused(t *testing.T) {
 		{name: "twice", body: `{"email":"a","email":"b","password":"b"}`, status: 400, code: "invalid", field: apperr.Field{Field: "email", Code: "duplicate"}},
 		{name: "null", body: `{"email":null,"password":"b"}`, status: 400, code: "invalid", field: apperr.Field{Field: "email", Code: "null"}},
 		{name: "wrong type", body: `{"email":"a","password":7}`, status: 400, code: "invalid", field: apperr.Field{Field: "password", Code: "invalid"}},
-		{name: "absent", body: `{"email":"a"}`, status: 400, code: "invalid", field: apperr.Field{Field: "password", Code: "required"}},
 		{name: "deep", body: strings.Repeat("[", 30_000), status: 400, code: "invalid"},
 		{name: "a form", body: "email=a", headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, status: 415, code: "unsupported_media_type"},
 		{name: "another charset", body: loginBody, headers: []string{"Content-Type", "application/json; charset=latin1"}, status: 415, code: "unsupported_media_type"},
@@ -96,6 +95,17 @@ func TestBodiesAreRefused(t *testing.T) {
 				t.Error("auth was called")
 			}
 		})
+	}
+}
+
+// What is absent is the app's to tell, together with all else that is wrong.
+func TestAllWrongFieldsComeAtOnce(t *testing.T) {
+	h := newHarness(t)
+	h.auth.fail = apperr.InvalidFields(apperr.Field{Field: "email", Code: "invalid"}, apperr.Field{Field: "password", Code: "required"})
+	for _, path := range []string{"/api/auth/register", "/api/auth/login"} {
+		if p := h.wantProblem(h.do("POST", path, `{"email":"a"}`), 400, "invalid"); len(p.Errors) != 2 {
+			t.Errorf("%s: got %v, want two", path, p.Errors)
+		}
 	}
 }
 
@@ -186,6 +196,14 @@ func TestLimits(t *testing.T) {
 			h.wantProblem(h.get("/nowhere"), 429, "rate_limited")
 		})
 	}
+}
+
+// Whoever asks for what is not to be had is counted as anybody else.
+func TestLimitsComeBeforeWhatIsAccepted(t *testing.T) {
+	h := newHarness(t, func(c *main.Config) { c.Browse = main.Rate{Requests: 1, Period: time.Minute} })
+	const path = "/.well-known/jwks.json"
+	h.wantProblem(h.get(path, "Accept", "image/png"), 406, "not_acceptable")
+	h.wantProblem(h.get(path, "Accept", "image/png"), 429, "rate_limited")
 }
 
 func TestAddressIsTheConnectionsUnlessAProxySaysSo(t *testing.T) {

@@ -47,9 +47,6 @@ const callerKey = "caller"
 // let it through or not, answer.
 func (s *Server) handle(r route) fiber.Handler {
 	return func(c *fiber.Ctx) error {
-		if c.Accepts(fiber.MIMEApplicationJSON, problemType) == "" {
-			return fiber.ErrNotAcceptable
-		}
 		var b bearer
 		if r.access == anyone {
 			b.err = tokenMissing()
@@ -60,6 +57,9 @@ func (s *Server) handle(r route) fiber.Handler {
 		known, err := s.admit(c, r.bucket, b, address)
 		if err != nil {
 			return err
+		}
+		if c.Accepts(fiber.MIMEApplicationJSON, problemType) == "" {
+			return fiber.ErrNotAcceptable
 		}
 		caller, err := s.authorize(c.UserContext(), r.access, b, known)
 		if err != nil {

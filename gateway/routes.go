@@ -77,9 +77,6 @@ func bindRegister(c *call) (authapi.RegisterRequest, error) {
 		Name     string `json:"name"`
 		Role     string `json:"role"`
 	}](c)
-	if err == nil {
-		err = required("email", body.Email, "password", body.Password, "name", body.Name)
-	}
 	return authapi.RegisterRequest{
 		UserID: newID(), Email: body.Email, Password: body.Password, Name: body.Name, Role: body.Role,
 		ByAdmin: c.byAdmin(),
@@ -92,9 +89,6 @@ func bindLogIn(c *call) (authapi.LogInRequest, error) {
 		Email    string `json:"email"`
 		Password string `json:"password"`
 	}](c)
-	if err == nil {
-		err = required("email", body.Email, "password", body.Password)
-	}
 	return authapi.LogInRequest{Email: body.Email, Password: body.Password, Device: c.device()}, err
 }
 
