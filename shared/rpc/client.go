@@ -112,7 +112,11 @@ func unanswered(err error) error {
 // unexpected judges an answer that is not the app's: the sidecar's own errors,
 // an open circuit breaker among them (500 ERR_DIRECT_INVOKE), or nonsense.
 func unexpected(method string, status int, answer []byte) error {
-	err := fmt.Errorf("call %s: status %d: %.300s", method, status, answer)
+	err := fmt.Errorf("call %s: status %d", method, status)
+	if status >= http.StatusBadRequest {
+		// Apps answer with 200: these words are the sidecar's, and no secret.
+		err = fmt.Errorf("%w: %.300s", err, answer)
+	}
 	switch {
 	case status == http.StatusRequestTimeout, status == http.StatusGatewayTimeout:
 		return apperr.TimedOut(err)

@@ -60,6 +60,17 @@ func TestAnswersThatAreNotTheApps(t *testing.T) {
 	}
 }
 
+// What an app answers may hold a secret, whatever is wrong with its envelope.
+func TestAnswersOfAppsAreNotQuoted(t *testing.T) {
+	const secret = "a-refresh-token"
+	for status, quoted := range map[int]bool{200: false, 202: false, 502: true} {
+		_, err := rpc.Call(t.Context(), answering(t, status, `{"messageId":"another","data":{"text":"`+secret+`"}}`), greet, greeting{})
+		if err == nil || strings.Contains(err.Error(), secret) != quoted {
+			t.Errorf("status %d: quoted is not %v: %v", status, quoted, err)
+		}
+	}
+}
+
 func TestNoSidecar(t *testing.T) {
 	client := rpc.NewClient(rpc.ClientConfig{Sidecar: "http://127.0.0.1:1", Token: apiToken, Tracing: noop.NewTracerProvider()})
 	_, err := rpc.Call(t.Context(), client, greet, greeting{})
