@@ -46,7 +46,7 @@ func (s *Service) LogIn(ctx context.Context, email, password string, d Device) (
 		// Only an answer about the password makes it an attempt, also when there
 		// was no time left for one.
 		if !errors.Is(err, ErrInvalidCredentials) {
-			err = errors.Join(err, s.attempts.Withdraw(context.WithoutCancel(ctx), email, d.Address))
+			err = s.withdraw(ctx, email, d.Address, err)
 		}
 		return Login{}, fmt.Errorf("log in: %w", err)
 	}
@@ -72,10 +72,16 @@ func (s *Service) begin(ctx context.Context, email, address string) error {
 	}
 	if verdict.Delay > 0 {
 		if err := s.clock.Sleep(ctx, verdict.Delay); err != nil {
-			return fmt.Errorf("delay the log-in: %w", err)
+			return fmt.Errorf("delay the log-in: %w", s.withdraw(ctx, email, address, err))
 		}
 	}
 	return nil
+}
+
+// withdraw takes an attempt back that ended with err before its password was
+// looked at, also when nobody waits for it any more.
+func (s *Service) withdraw(ctx context.Context, email, address string, err error) error {
+	return errors.Join(err, s.attempts.Withdraw(context.WithoutCancel(ctx), email, address))
 }
 
 // verify returns the active account of that address and password, and the lease

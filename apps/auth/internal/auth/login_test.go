@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"boxoffice/apps/auth/internal/auth"
+	"boxoffice/apps/auth/internal/authtest"
 	"boxoffice/shared/apperr"
 )
 
@@ -285,6 +286,41 @@ func TestOverload(t *testing.T) {
 	_, err = busy.Register(t.Context(), r)
 	refused(t, "register", err, apperr.Unavailable, "unavailable")
 	w.logIn()
+}
+
+// Nor does one that left while it was made to wait.
+func TestDelayThatIsCutOff(t *testing.T) {
+	w := newWorld(t)
+	w.register()
+	// Enough from elsewhere for a delay.
+	for i := range 30 {
+		if _, err := w.config.Attempts.Begin(t.Context(), email, fmt.Sprint("192.0.2.", 100+i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 5 {
+		ctx, leave := context.WithCancel(t.Context())
+		w.config.Clock = leaving{w.clock, leave}
+		svc, err := auth.New(w.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := svc.LogIn(ctx, email, password, device); !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v, want that it was cut off", err)
+		}
+	}
+	w.logIn() // it would be locked
+}
+
+// leaving is a clock at which who is made to wait leaves.
+type leaving struct {
+	*authtest.Clock
+	leave func()
+}
+
+func (l leaving) Sleep(ctx context.Context, d time.Duration) error {
+	l.leave()
+	return l.Clock.Sleep(ctx, d)
 }
 
 func TestFailingPorts(t *testing.T) {
