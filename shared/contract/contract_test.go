@@ -18,6 +18,25 @@ func TestTimeOnTheWire(t *testing.T) {
 	}
 }
 
+// Whatever is read can be written: a year has four digits, in UTC too.
+func TestTimesBeyondFourDigits(t *testing.T) {
+	for _, text := range []string{`"9999-12-31T23:59:59-01:00"`, `"0000-01-01T00:00:00+01:00"`} {
+		var at contract.Time
+		if err := json.Unmarshal([]byte(text), &at); err == nil {
+			t.Errorf("%s: read as %v", text, at)
+		}
+	}
+	for _, text := range []string{`"9999-12-31T23:59:59.000Z"`, `"0000-01-01T00:00:00.000Z"`} {
+		var at contract.Time
+		if err := json.Unmarshal([]byte(text), &at); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		if back, err := json.Marshal(at); err != nil || string(back) != text {
+			t.Errorf("%s: got %s, %v", text, back, err)
+		}
+	}
+}
+
 func TestETag(t *testing.T) {
 	v := eventapi.Versioned{Event: eventapi.Event{Version: 3}, SeatsVersion: 17}
 	if got, want := v.ETag(), `"3-17"`; got != want {

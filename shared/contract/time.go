@@ -3,6 +3,7 @@
 package contract
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -20,12 +21,17 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	return []byte(`"` + t.UTC().Format(timeLayout) + `"`), nil
 }
 
-// UnmarshalJSON accepts any RFC 3339 time.
+// UnmarshalJSON accepts any RFC 3339 time whose year has four digits in UTC as
+// well: any other could not be written again.
 func (t *Time) UnmarshalJSON(data []byte) error {
 	parsed, err := time.Parse(`"`+time.RFC3339Nano+`"`, string(data))
 	if err != nil {
 		return fmt.Errorf("not a time of RFC 3339: %w", err)
 	}
-	*t = At(parsed)
+	at := At(parsed)
+	if year := at.Year(); year < 0 || year > 9999 {
+		return errors.New("not a time of RFC 3339 in UTC")
+	}
+	*t = at
 	return nil
 }
