@@ -14,7 +14,7 @@
 //	}
 //
 // Start: the parts of Use in order, listen, wait for the sidecar, the parts of
-// Background, ready. Stop: unready, drain, flush telemetry, close.
+// Background, ready. Stop: unready, drain, close, flush telemetry.
 package app
 
 import (
@@ -142,9 +142,9 @@ func (a *App) Readiness() *lifecycle.Readiness {
 const checkWithin = time.Second
 
 func (a *App) run(ctx context.Context) error {
-	var parts []lifecycle.Part
-	parts = append(parts, a.used...)
-	parts = append(parts, lifecycle.Part{
+	// The first to start is the last to stop: what the others do on their way out
+	// is traced.
+	parts := []lifecycle.Part{{
 		Name: "telemetry",
 		Stop: func(ctx context.Context) error {
 			a.Client.Close()
@@ -154,7 +154,8 @@ func (a *App) run(ctx context.Context) error {
 			}
 			return nil
 		},
-	})
+	}}
+	parts = append(parts, a.used...)
 	if a.listener == nil {
 		p := a.serve()
 		a.listener = &p

@@ -15,9 +15,13 @@ import (
 	"testing"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
 	"boxoffice/shared/app"
 	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/rpc"
+	"boxoffice/shared/telemetry"
 )
 
 const appToken = "what the sidecar shows to apps"
@@ -131,6 +135,38 @@ func TestRun(t *testing.T) {
 	}
 	if want := []string{"start store", "sidecar ready", "start job", "stop job", "stop store"}; !slices.Equal(d.lines, want) {
 		t.Errorf("got %q, want %q", d.lines, want)
+	}
+}
+
+// What the last part does on its way out is traced: a relay publishes then.
+func TestTracesAreFlushedLast(t *testing.T) {
+	sidecar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	t.Cleanup(sidecar.Close)
+	address, err := url.Parse(sidecar.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{
+		"APP_PORT": freePort(t), "DAPR_HTTP_PORT": address.Port(),
+		"DAPR_API_TOKEN": "what apps show to the sidecar", "APP_API_TOKEN": appToken,
+	}
+	spans := tracetest.NewSpanRecorder()
+	ctx, cancel := context.WithCancel(t.Context())
+	err = app.Run(ctx, "echo", func(name string) string { return env[name] }, io.Discard, func(_ context.Context, a *app.App, _ struct{}) error {
+		a.Tracing = telemetry.New("echo", "test", 1, sdktrace.WithSpanProcessor(spans))
+		a.Use(lifecycle.Part{Name: "relay", Stop: func(ctx context.Context) error {
+			_, span := a.Tracing.Tracer("test").Start(ctx, "publish")
+			span.End()
+			return nil
+		}})
+		a.Background(lifecycle.Part{Name: "stop", Start: func(context.Context) error { cancel(); return nil }})
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if ended := spans.Ended(); len(ended) != 1 || ended[0].Name() != "publish" {
+		t.Errorf("got %v, want the span of the last part", ended)
 	}
 }
 
