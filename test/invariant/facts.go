@@ -22,6 +22,9 @@ const goneAfter = 2 * time.Second
 type Fact struct {
 	ID, Type, Subject string
 	EventID           string // what it is about, itself or by its booking
+
+	Topic string
+	Data  string // the CloudEvent
 }
 
 // ReadFacts returns what the streams of the NATS server have of these events.
@@ -104,7 +107,7 @@ func parse(topic string, data []byte) (Fact, error) {
 	if err := json.Unmarshal(data, &e); err != nil {
 		return Fact{}, fmt.Errorf("%w: %s", err, data)
 	}
-	f := Fact{ID: e.ID, Type: e.Type, Subject: e.Subject, EventID: e.Data.Resource.EventID}
+	f := Fact{ID: e.ID, Type: e.Type, Subject: e.Subject, EventID: e.Data.Resource.EventID, Topic: topic, Data: string(data)}
 	if topic == eventapi.Topic {
 		f.EventID = e.Subject
 	}

@@ -59,12 +59,14 @@ type Event struct {
 
 // Hold is the document of a hold.
 type Hold struct {
-	ID       string `bson:"_id"`
-	EventID  string `bson:"eventId"`
-	UserID   string `bson:"userId"`
-	Quantity int64  `bson:"quantity"`
-	State    string `bson:"state"`
-	Limited  bool   `bson:"limited"`
+	ID        string     `bson:"_id"`
+	EventID   string     `bson:"eventId"`
+	UserID    string     `bson:"userId"`
+	Quantity  int64      `bson:"quantity"`
+	State     string     `bson:"state"`
+	Limited   bool       `bson:"limited"`
+	ExpiresAt *time.Time `bson:"expiresAt"`
+	SettleAt  *time.Time `bson:"settleAt"` // when its booking is asked about
 }
 
 // Limit is the document of what a user has of an event.

@@ -1,0 +1,125 @@
+package stack
+
+import (
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"boxoffice/test/servers"
+)
+
+// Server is a NATS or a Redis of the test's own, for a stack that is told its
+// address. It stays away for as long as the test wants: the devstack would start
+// its own again.
+type Server struct {
+	Addr string // host and port, the same after each start
+
+	name  string
+	args  []string
+	cmd   *exec.Cmd // nil while it is away
+	ended chan struct{}
+}
+
+// StartNATS starts one whose streams survive Stop. It ends with the test.
+func StartNATS(t *testing.T) *Server {
+	t.Helper()
+	return startServer(t, "nats", "--data", t.TempDir())
+}
+
+// StartRedis starts one that is empty after each start: redis-server when it is on
+// the PATH, else the stand-in. It ends with the test.
+func StartRedis(t *testing.T) *Server {
+	t.Helper()
+	return startServer(t, "redis")
+}
+
+func startServer(t *testing.T, name string, args ...string) *Server {
+	t.Helper()
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(servers.FreePort(t)))
+	s := &Server{Addr: addr, name: name, args: append([]string{name, "--listen", addr}, args...)}
+	t.Cleanup(func() { s.Stop(t) })
+	s.Start(t)
+	return s
+}
+
+// Start starts it where it was, and returns when it listens.
+func (s *Server) Start(t *testing.T) {
+	t.Helper()
+	root, err := repository()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(root, "bin", "devstack-for-tests")
+	if err := build(root, program); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, s.args...) //nolint:gosec,noctx // ended by Stop
+	cmd.SysProcAttr = attributes()
+	cmd.WaitDelay = time.Second
+	started, ended := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // it ends with this thread, as a stack does
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // ended by a signal
+		}
+		close(ended)
+	}()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	s.cmd, s.ended = cmd, ended
+	Await(t, s.name+" at "+s.Addr, func() error {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addr)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+}
+
+// Stop ends it. It does nothing while it is away.
+func (s *Server) Stop(t *testing.T) {
+	t.Helper()
+	if s.cmd == nil {
+		return
+	}
+	kill := time.AfterFunc(stopWithin, func() { s.signal(t, syscall.SIGKILL) })
+	defer kill.Stop()
+	s.signal(t, syscall.SIGTERM)
+	s.signal(t, syscall.SIGCONT) // one that is frozen would not hear of it
+	<-s.ended
+	s.cmd = nil
+}
+
+// Freeze stops it where it is: connections stay and nothing is answered.
+func (s *Server) Freeze(t *testing.T) {
+	t.Helper()
+	s.signal(t, syscall.SIGSTOP)
+	t.Cleanup(func() {
+		if s.cmd != nil {
+			s.signal(t, syscall.SIGCONT)
+		}
+	})
+}
+
+// Thaw lets it go on.
+func (s *Server) Thaw(t *testing.T) {
+	t.Helper()
+	s.signal(t, syscall.SIGCONT)
+}
+
+func (s *Server) signal(t *testing.T, sig syscall.Signal) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("%s %s: %v", sig, s.name, err)
+	}
+}
