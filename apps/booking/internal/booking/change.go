@@ -41,7 +41,14 @@ func (s *Service) Confirm(ctx context.Context, req bookingapi.ConfirmRequest) (b
 	if err != nil {
 		return bookingapi.Booking{}, err
 	}
-	b, err = s.again(ctx, b, func(b Booking) (Booking, error) { return s.confirm(ctx, b, req.PaymentReference) })
+	n := b.N
+	b, err = s.again(ctx, b, func(b Booking) (Booking, error) {
+		if b.State == Expired && b.N != n {
+			// Another confirm was refused meanwhile, for good.
+			return b, overtaken()
+		}
+		return s.confirm(ctx, b, req.PaymentReference)
+	})
 	if err != nil {
 		return bookingapi.Booking{}, err
 	}
