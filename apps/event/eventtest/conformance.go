@@ -42,6 +42,7 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 		{"ids and identities are taken once", testIdentity},
 		{"seats are compared by version", testWriteSeats},
 		{"definitions are compared by both versions", testWriteDefinition},
+		{"facts of a type are dropped", testDropFacts},
 		{"racing writes of seats: one wins each version", testSeatsRace},
 		{"lists are filtered, sorted and cut", testList},
 		{"sweeps find what they look for", testCatalogue},
@@ -240,6 +241,35 @@ func testWriteDefinition(t *testing.T, s Subject) {
 	}
 	gone := Full("gone")
 	is(t, "no event", s.WriteDefinition(ctx, gone, 1), event.ErrStale)
+}
+
+func testDropFacts(t *testing.T, s Subject) {
+	ctx := t.Context()
+	insert(t, s, Full("e"))
+	insert(t, s, Full("other"))
+	for _, id := range []string{"said", "waits"} {
+		e := read(t, s, "e")
+		fact := created(id, "e")
+		fact.Type = "event.cancelled"
+		is(t, "write", s.WriteDefinition(ctx, e, e.Version, fact), nil)
+		if id == "said" {
+			s.Publish(t)
+		}
+	}
+	before := read(t, s, "e")
+	for range 2 {
+		is(t, "drop", s.DropFacts(ctx, "e", "event.cancelled"), nil)
+		same(t, read(t, s, "e"), before)
+		var ids []string
+		for _, f := range s.Facts(t) {
+			ids = append(ids, f.ID)
+		}
+		if want := []string{"fact-of-e", "fact-of-other"}; !slices.Equal(ids, want) {
+			t.Errorf("outboxes: got %v, want %v", ids, want)
+		}
+	}
+	is(t, "drop another type", s.DropFacts(ctx, "e", "event.updated"), nil)
+	is(t, "no event", s.DropFacts(ctx, "none", "event.cancelled"), event.ErrNoEvent)
 }
 
 // together runs fn in so many goroutines at once.

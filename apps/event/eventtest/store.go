@@ -165,6 +165,20 @@ func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int6
 	})
 }
 
+// DropFacts implements event.Events.
+func (s *Store) DropFacts(ctx context.Context, id, kind string) error {
+	return s.do(ctx, "events.dropfacts", func() error {
+		d, ok := s.events[id]
+		if !ok {
+			return event.ErrNoEvent
+		}
+		d.outbox = slices.DeleteFunc(slices.Clone(d.outbox), func(r Record) bool { return r.Type == kind })
+		s.events[id] = d
+		*s.writes++
+		return nil
+	})
+}
+
 // ListEvents implements event.Catalogue.
 func (s *Store) ListEvents(ctx context.Context, q event.Query) ([]event.Event, error) {
 	var found []event.Event
@@ -243,15 +257,20 @@ func (s *Store) ids(ctx context.Context, op string, limit int, match func(docume
 	return ids, err
 }
 
-// Unsent returns the facts that no relay has published, the oldest first for each
-// event.
-func (s *Store) Unsent() []event.Fact {
+// Facts returns what is in the outboxes, by event and then in the order of
+// writing.
+func (s *Store) Facts() []event.Fact { return s.facts(func(Record) bool { return true }) }
+
+// Unsent returns those that no relay has published.
+func (s *Store) Unsent() []event.Fact { return s.facts(func(r Record) bool { return !r.Sent }) }
+
+func (s *Store) facts(match func(Record) bool) []event.Fact {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var facts []event.Fact
 	for _, id := range slices.Sorted(maps.Keys(s.events)) {
 		for _, r := range s.events[id].outbox {
-			if !r.Sent {
+			if match(r) {
 				facts = append(facts, r.Fact)
 			}
 		}

@@ -12,7 +12,7 @@ func TestStoreConforms(t *testing.T) {
 		s := eventtest.NewStore()
 		return eventtest.Subject{
 			Ports: s,
-			Facts: func(*testing.T) []event.Fact { return s.Unsent() },
+			Facts: func(*testing.T) []event.Fact { return s.Facts() },
 			Publish: func(*testing.T) {
 				for _, f := range s.Unsent() {
 					s.MarkSent(f.Subject, f.ID)

@@ -24,6 +24,10 @@ type Events interface {
 	// one; facts are added to the outbox in the same write. It returns ErrStale
 	// when other versions are there, ErrNameTaken as InsertEvent does.
 	WriteDefinition(ctx context.Context, e Event, version int64, facts ...Fact) error
+	// DropFacts takes all facts of a type out of an event's outbox, published or
+	// not. It returns ErrNoEvent when there is none, and ErrStale when the outbox
+	// changed meanwhile; nothing has happened then.
+	DropFacts(ctx context.Context, id, kind string) error
 }
 
 // Catalogue finds events.

@@ -136,6 +136,12 @@ func (s *Service) repeatCancellation(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	// It takes the place of what was said before: published facts stay for a day,
+	// and the document would grow with every sweep while a booking lives on. Should
+	// this end in between, the next sweep says it.
+	if err := s.events.DropFacts(ctx, id, eventapi.FactCancelled); err != nil {
+		return err
+	}
 	return s.events.WriteDefinition(ctx, e, e.Version, fact)
 }
 

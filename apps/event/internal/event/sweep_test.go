@@ -178,6 +178,13 @@ func TestSweepRepeatsACancellation(t *testing.T) {
 		t.Errorf("it waits to be said %d times again, want once", count())
 	}
 	publish()
+	for range 30 {
+		f.sweep(time.Second)
+		publish()
+	}
+	if n := len(f.store.Facts()); n != 2 { // created, and cancelled once
+		t.Errorf("the event carries %d facts, want 2", n)
+	}
 	f.release("a_1_x", "u1", 1)
 	f.sweep(time.Second)
 	if count() != 0 {

@@ -3,6 +3,7 @@ package mongostore
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -10,6 +11,7 @@ import (
 
 	"boxoffice/apps/event/internal/event"
 	"boxoffice/shared/mongostore"
+	"boxoffice/shared/outbox"
 )
 
 // InsertEvent implements event.Events.
@@ -105,6 +107,29 @@ func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int6
 		return event.ErrNameTaken
 	}
 	return stale(res, "write event", err)
+}
+
+// DropFacts implements event.Events.
+func (s *Store) DropFacts(ctx context.Context, id, kind string) error {
+	boxes := s.Outbox()
+	box, err := boxes.Box(ctx, id)
+	switch {
+	case errors.Is(err, outbox.ErrNoBox):
+		return event.ErrNoEvent
+	case err != nil:
+		return err
+	}
+	before := len(box.Records)
+	box.Records = slices.DeleteFunc(box.Records, func(r outbox.Record) bool { return r.Type == kind })
+	if len(box.Records) == before {
+		return nil
+	}
+	// It stays due as it was: a look too many finds nothing to do.
+	err = boxes.SaveBox(ctx, box, box.Due)
+	if errors.Is(err, outbox.ErrStale) {
+		return event.ErrStale
+	}
+	return err
 }
 
 // fields are a document's, to be set one by one.
