@@ -2,7 +2,7 @@
 
 SHELL := /usr/bin/env bash -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help devstack run infra demo test test-cli test-mongolite bench-mongolite lint fmt clean
+.PHONY: help devstack run infra demo bench test test-cli test-mongolite bench-mongolite lint fmt clean
 
 # The modules that tests run in. The sidecar's own tests stand in a package of
 # their own, so that Dapr is compiled once, without -race.
@@ -28,6 +28,10 @@ infra: devstack ## start the stores only
 demo: ## fill what "make run" started with a season, book, and show the trace
 	@mkdir -p bin; GOWORK=off CGO_ENABLED=0 go build -trimpath -o bin/demo ./tools/demo
 	@exec bin/demo
+
+bench: ## measure a stack of its own, the ladder from a bare server up to bookings
+	@mkdir -p bin; GOWORK=off CGO_ENABLED=0 go build -trimpath -o bin/bench ./tools/bench
+	@exec bin/bench $(ARGS)
 
 bin/daprd: $(wildcard tools/daprd/*.go) tools/daprd/go.mod tools/daprd/go.sum tools/daprd/ldflags
 	@echo "building the sidecar (minutes, the first time)"

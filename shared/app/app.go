@@ -155,6 +155,9 @@ func (a *App) run(ctx context.Context) error {
 			return nil
 		},
 	}}
+	if a.ProfileDir != "" {
+		parts = append(parts, profile(a.ProfileDir, a.Name))
+	}
 	parts = append(parts, a.used...)
 	if a.listener == nil {
 		p := a.serve()

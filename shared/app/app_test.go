@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -8,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,6 +90,7 @@ func TestRun(t *testing.T) {
 	env := map[string]string{
 		"APP_PORT": port, "DAPR_HTTP_PORT": address.Port(),
 		"DAPR_API_TOKEN": "what apps show to the sidecar", "APP_API_TOKEN": appToken, "GREETING": "hello",
+		"CPU_PROFILE": filepath.Join(t.TempDir(), "profiles"),
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -132,6 +136,10 @@ func TestRun(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+	profile := filepath.Join(env["CPU_PROFILE"], fmt.Sprintf("echo-%d.pprof", os.Getpid()))
+	if zipped, err := os.ReadFile(profile); err != nil || !bytes.HasPrefix(zipped, []byte{0x1f, 0x8b}) {
+		t.Errorf("no profile, which is gzip: %d bytes, %v", len(zipped), err)
 	}
 	if want := []string{"start store", "sidecar ready", "start job", "stop job", "stop store"}; !slices.Equal(d.lines, want) {
 		t.Errorf("got %q, want %q", d.lines, want)

@@ -28,6 +28,10 @@ type Config struct {
 	// StopFor is how long a stop may take, draining included.
 	StopFor time.Duration `env:"STOP_WITHIN" default:"8s" min:"1s"`
 
+	// ProfileDir is where a CPU profile of the program goes. Without one there is
+	// none.
+	ProfileDir string `env:"CPU_PROFILE"`
+
 	Telemetry telemetry.Config
 }
 

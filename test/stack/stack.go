@@ -43,11 +43,12 @@ type Stack struct {
 
 // Instance is an app with its sidecar.
 type Instance struct {
-	Name     string `json:"name"`
-	App      string `json:"app"`
-	Port     int    `json:"port"`
-	HTTPPort int    `json:"daprHTTPPort"`
-	GRPCPort int    `json:"daprGRPCPort"`
+	Name        string `json:"name"`
+	App         string `json:"app"`
+	Port        int    `json:"port"`
+	HTTPPort    int    `json:"daprHTTPPort"`
+	GRPCPort    int    `json:"daprGRPCPort"`
+	MetricsPort int    `json:"metricsPort"` // the sidecar's
 }
 
 // Options say what is not as usual.
@@ -55,6 +56,8 @@ type Options struct {
 	Data string   // the data directory; it may be one from an earlier start
 	Env  []string // added to the environment: limits and the like
 	Args []string // for devstack: --replicas
+	// GiveUp ends a start when it is closed. It may be nil.
+	GiveUp <-chan struct{}
 }
 
 // Start returns when all is up. Stop it, also after a failed test.
@@ -95,6 +98,8 @@ func Start(o Options) (*Stack, error) {
 	case <-s.log.ready:
 	case err := <-s.exited:
 		return nil, fmt.Errorf("the devstack ended: %w\n%s", err, s.Log())
+	case <-o.GiveUp:
+		return nil, errors.Join(errors.New("the start was given up"), s.Stop())
 	case <-time.After(readyWithin):
 		return nil, errors.Join(fmt.Errorf("not ready within %s:\n%s", readyWithin, s.Log()), s.Stop())
 	}

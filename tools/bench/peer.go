@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	peerCommand = "peer"
+
+	helloBody   = "hello"
+	natsSubject = "bench.keys"
+	natsReply   = `"keys":`
+)
+
+// peer is a second process of this program, which answers where the ladder asks
+// something that is no part of Boxoffice: it must not share a process with the
+// clients, as nothing else does.
+type peer struct {
+	url string
+	cmd *exec.Cmd
+	in  io.Closer
+}
+
+// startPeer runs the peer. reply is what it answers over NATS.
+func startPeer(natsURL string, reply []byte) (*peer, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self, peerCommand, natsURL, string(reply)) //nolint:gosec,noctx // this program; ended by stop
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &peer{cmd: cmd, in: in}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("the peer said nothing: %w", err), p.stop())
+	}
+	p.url = strings.TrimSpace(line)
+	return p, nil
+}
+
+func (p *peer) stop() error {
+	_ = p.in.Close() // which ends it
+	return p.cmd.Wait()
+}
+
+// servePeer is the peer's main: it says where it listens, and ends with its input.
+func servePeer(ctx context.Context, natsURL string, reply []byte, in io.Reader, out io.Writer) error {
+	conn, err := nats.Connect(natsURL)
+	if err != nil {
+		return fmt.Errorf("connect to NATS: %w", err)
+	}
+	defer conn.Close()
+	if _, err := conn.Subscribe(natsSubject, func(m *nats.Msg) { _ = m.Respond(reply) }); err != nil {
+		return err
+	}
+	if err := conn.Flush(); err != nil {
+		return err
+	}
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app.Get("/", func(c *fiber.Ctx) error { return c.SendString(helloBody) })
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go func() {
+		_, _ = io.Copy(io.Discard, in)
+		_ = app.Shutdown()
+	}()
+	if _, err := fmt.Fprintf(out, "http://%s\n", listener.Addr()); err != nil {
+		return err
+	}
+	return app.Listener(listener)
+}
