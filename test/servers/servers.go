@@ -23,6 +23,8 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"boxoffice/test/process"
 )
 
 const (
@@ -157,20 +159,9 @@ func daprd(t *testing.T) string {
 // start runs a program until the test ends, or the test's process does.
 func start(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
-	cmd.SysProcAttr = attributes()
 	cmd.WaitDelay = stopWithin
-	started, ended := make(chan error), make(chan struct{})
-	go func() {
-		// Linux ends the child with the thread that made it, so that one is kept.
-		runtime.LockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // ended by a signal
-		}
-		close(ended)
-	}()
-	if err := <-started; err != nil {
+	ended, err := process.Start(cmd, syscall.SIGKILL)
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
