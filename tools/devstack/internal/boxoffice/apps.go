@@ -130,14 +130,11 @@ func (s *stack) sidecarProcess(i instance, daprd string) supervise.Process {
 		Env:   append(s.commonEnv(), sidecarEnv()...),
 		Dir:   i.Dir,
 		Ready: supervise.HTTP("http://" + ports.Addr(i.HTTPPort) + "/v1.0/healthz/outbound"),
-		// A sidecar also leaves by itself when its broker was away for too
-		// long, and the broker may have come back empty.
-		BeforeRestart: func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeout(ctx, provisionWithin)
-			defer cancel()
-			return s.provision(ctx)
-		},
-		ReadyWithin: startWithin,
+		// A sidecar leaves by itself when its broker was away for too long or
+		// has come back empty, and the broker may be the user's own.
+		BeforeRestart: s.provisionAgain,
+		LeaveStatus:   sidecarLeaves,
+		ReadyWithin:   startWithin,
 	}
 }
 
@@ -183,6 +180,13 @@ func readiness(i instance) supervise.Probe {
 		return supervise.TCP(ports.Addr(i.Port))
 	}
 	return supervise.HTTP("http://" + ports.Addr(i.Port) + "/" + strings.TrimPrefix(path, "/"))
+}
+
+// provisionAgain is provision while apps run.
+func (s *stack) provisionAgain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, provisionWithin)
+	defer cancel()
+	return s.provision(ctx)
 }
 
 // provision makes what the broker must have before a sidecar subscribes. It may

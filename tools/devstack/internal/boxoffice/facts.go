@@ -39,9 +39,11 @@ const (
 	// startWithin is longer than the supervisor's default, since all sidecars
 	// start at once and may have two cores between them.
 	startWithin = 90 * time.Second
-	// provisionWithin bounds the provisioning ahead of a sidecar's restart, so
-	// that a broker that does not answer cannot hold it up.
+	// provisionWithin bounds the provisioning after the start, so that a broker
+	// that does not answer cannot hold up a sidecar's restart.
 	provisionWithin = 3 * time.Second
+	// sidecarLeaves is the status with which tools/daprd ends to be started anew.
+	sidecarLeaves = 75
 )
 
 // Names of secrets in the store; components refer to them.

@@ -164,8 +164,18 @@ func (s *stack) natsProcess() supervise.Process {
 		Path:  s.stores.nats.program,
 		Args:  []string{"nats", "--listen", addr, "--data", s.nats()},
 		Ready: func(ctx context.Context) error { return natsserver.Ready(ctx, addr) },
-		Hint:  damagedHint(s.nats()),
+		// It may have come back without its data.
+		AfterRestart: s.afterNATS,
+		Hint:         damagedHint(s.nats()),
 	}
+}
+
+// afterNATS provisions the broker again, where it was before.
+func (s *stack) afterNATS(ctx context.Context) error {
+	if s.file == nil {
+		return nil // infra without a run file needs no streams
+	}
+	return s.provisionAgain(ctx)
 }
 
 func (s *stack) redisProcess() supervise.Process {

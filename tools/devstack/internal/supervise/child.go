@@ -2,7 +2,9 @@ package supervise
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os/exec"
 	"sync"
 	"time"
 )
@@ -87,7 +89,7 @@ func (c *child) run() {
 			c.settleFirst(withHint(err, c.Hint))
 			return
 		}
-		if time.Since(started) >= c.sup.backoff.Stable {
+		if time.Since(started) >= c.sup.backoff.Stable || c.left(err) {
 			delay = c.sup.backoff.Min
 		}
 		down = time.Now()
@@ -97,6 +99,12 @@ func (c *child) run() {
 		}
 		delay = min(2*delay, c.sup.backoff.Max)
 	}
+}
+
+// left reports whether a process ended with the status for that.
+func (c *child) left(err error) bool {
+	var exit *exec.ExitError
+	return c.LeaveStatus != 0 && errors.As(err, &exit) && exit.ExitCode() == c.LeaveStatus
 }
 
 // once runs one process until it ends, calls ready when it serves, and returns
@@ -121,6 +129,12 @@ func (c *child) once(ready func()) error {
 	missing := c.reportMissing()
 	go func() { probed <- await(probing, c.Ready, missing) }()
 
+	running, ended := context.WithCancel(c.ctx)
+	var after sync.WaitGroup
+	defer after.Wait()
+	defer ended()
+	restarted := c.wasReady()
+
 	for {
 		select {
 		case <-proc.done:
@@ -136,10 +150,27 @@ func (c *child) once(ready func()) error {
 			switch {
 			case err == nil:
 				ready()
+				if restarted && c.AfterRestart != nil {
+					after.Go(func() { c.afterRestart(running) })
+				}
 			case c.ctx.Err() == nil:
 				proc.stop(c.StopSignal, time.Now().Add(c.stopWithin()))
 				return fmt.Errorf("%s was not ready within %s: %w", c.Name, c.readyWithin(), err)
 			}
+		}
+	}
+}
+
+// afterRestart does what comes after one, and gives up when ctx is done.
+func (c *child) afterRestart(ctx context.Context) {
+	for delay := c.sup.backoff.Min; ; delay = min(2*delay, c.sup.backoff.Max) {
+		err := c.AfterRestart(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		c.sup.Logf("after the restart of %s: %v; trying again in %s", c.Name, err, delay)
+		if !pause(ctx, delay) {
+			return
 		}
 	}
 }

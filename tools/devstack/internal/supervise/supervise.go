@@ -46,6 +46,12 @@ type Process struct {
 	// BeforeRestart runs ahead of every start but the first. Its error is
 	// logged and does not hold up the restart.
 	BeforeRestart func(context.Context) error
+	// AfterRestart runs whenever the process is ready again after an end. What
+	// fails is logged and tried again until the process ends.
+	AfterRestart func(context.Context) error
+	// LeaveStatus is the exit status by which the process asks to be started
+	// again, which is no failure; zero means that none does.
+	LeaveStatus int
 	// Ready tells whether the process serves; nil means as soon as it runs.
 	Ready Probe
 	// ReadyWithin bounds the time from the start until Ready; zero means a minute.
@@ -62,8 +68,8 @@ type Process struct {
 }
 
 // Backoff says when a process that ended is started again: after Min at first,
-// then after twice as long each time, up to Max. One that ran for Stable starts
-// from Min again.
+// then after twice as long each time, up to Max. One that ran for Stable, or asked
+// for it, starts from Min again.
 type Backoff struct {
 	Min, Max, Stable time.Duration
 }

@@ -76,7 +76,28 @@ func TestCrashIsRestartedWithBackoff(t *testing.T) {
 	if err := s.Start(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"2ms", "4ms", "8ms", "10ms", "10ms"}
+	awaitDelays(t, out, "2ms", "4ms", "8ms", "10ms", "10ms")
+	s.Stop()
+	if got, want := len(prepared), len(out.lines("app"))-1; got < want {
+		t.Errorf("prepared %d times for %d restarts", got, want)
+	}
+}
+
+func TestOneThatLeavesIsRestartedWithoutBackoff(t *testing.T) {
+	out := &log{}
+	s := open(t, t.TempDir(), out)
+	p := process("app", "crash")
+	p.LeaveStatus = 3
+	if err := s.Start(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	awaitDelays(t, out, "2ms", "2ms", "2ms")
+}
+
+// awaitDelays waits for restarts of the crash role and compares the delays ahead
+// of them.
+func awaitDelays(t *testing.T, out *log, want ...string) {
+	t.Helper()
 	delays := func() []string {
 		var all []string
 		for _, line := range out.lines("sup") {
@@ -89,13 +110,66 @@ func TestCrashIsRestartedWithBackoff(t *testing.T) {
 		}
 		return all
 	}
-	eventually(t, "five restarts", func() bool { return len(delays()) >= len(want) })
-	s.Stop()
+	eventually(t, fmt.Sprintf("%d restarts", len(want)), func() bool { return len(delays()) >= len(want) })
 	if got := delays()[:len(want)]; !slices.Equal(got, want) {
 		t.Errorf("delays %v, want %v", got, want)
 	}
-	if got, want := len(prepared), len(out.lines("app"))-1; got < want {
-		t.Errorf("prepared %d times for %d restarts", got, want)
+}
+
+// TestAfterRestart has what comes after a restart fail once, and kills the
+// process a second time while it is under way.
+func TestAfterRestart(t *testing.T) {
+	dir, out := t.TempDir(), &log{}
+	s := open(t, filepath.Join(dir, "data"), out)
+	file := filepath.Join(dir, "addr")
+	calls := make(chan context.Context)
+	answers := make(chan error)
+	p := process("app", "server", file)
+	p.Ready = listening(file)
+	p.AfterRestart = func(ctx context.Context) error {
+		if err := p.Ready(ctx); err != nil {
+			t.Errorf("called before the process was ready: %v", err)
+		}
+		calls <- ctx
+		return <-answers
+	}
+	if err := s.Start(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	kill := func() {
+		t.Helper()
+		if err := syscall.Kill(pidsOf(t, filepath.Join(dir, "data"))["app"], syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := func(what string) context.Context {
+		t.Helper()
+		select {
+		case ctx := <-calls:
+			return ctx
+		case <-time.After(deadline):
+			t.Fatalf("not within %s: %s", deadline, what)
+			return nil
+		}
+	}
+	if err := os.Remove(file); err != nil { // the first one's address
+		t.Fatal(err)
+	}
+	kill()
+	next("it is called after a restart")
+	answers <- errors.New("not yet")
+	under := next("it is called again after a failure")
+	kill()
+	select {
+	case <-under.Done():
+	case <-time.After(deadline):
+		t.Fatal("the end of the process does not end it")
+	}
+	answers <- under.Err()
+	next("it is called after the next restart")
+	answers <- nil
+	if failed := "after the restart of app: not yet; trying again in 2ms"; !slices.Contains(out.lines("sup"), failed) {
+		t.Errorf("no line says %q", failed)
 	}
 }
 

@@ -1,0 +1,52 @@
+//go:build linux
+
+package main_test
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// TestBrokerBackWithoutItsData kills NATS and takes its data away. Its streams are
+// made again although no sidecar ended.
+func TestBrokerBackWithoutItsData(t *testing.T) {
+	tr := newTree(t)
+	r := tr.up(t)
+	url, sidecar := tr.stack(t).Env["NATS_URL"], tr.pids(t)["booking-daprd"]
+	if err := streamIsThere(t, url); err != nil {
+		t.Fatal(err)
+	}
+	// Moved, not removed: the server that is still there would go on writing.
+	if err := os.Rename(filepath.Join(tr.data, "nats"), filepath.Join(tr.data, "nats-before")); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(tr.pids(t)["nats"], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	r.awaitOutput(t, "nats is back after")
+	eventually(t, "the stream is there again", func() bool { return streamIsThere(t, url) == nil })
+	if got := tr.pids(t)["booking-daprd"]; got != sidecar {
+		t.Errorf("the sidecar is process %d, want %d as before", got, sidecar)
+	}
+	r.stop(t)
+}
+
+func streamIsThere(t *testing.T, url string) error {
+	t.Helper()
+	conn, err := nats.Connect(url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return err
+	}
+	_, err = js.Stream(t.Context(), "facts")
+	return err
+}
