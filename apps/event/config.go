@@ -22,7 +22,3 @@ const (
 	lockStore = "lock"
 	cleanup   = "cleanup"
 )
-
-// turnFor is how long a move of seats waits for others of the same event in this
-// process. Later they meet in the database, where one of them looks again.
-const turnFor = time.Second

@@ -22,6 +22,7 @@ import (
 	"boxoffice/shared/daprbus"
 	"boxoffice/shared/daprlock"
 	"boxoffice/shared/outbox"
+	"boxoffice/shared/telemetry"
 	"boxoffice/shared/telemetry/mongotrace"
 )
 
@@ -63,10 +64,10 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		Limits:          store,
 		Bookings:        daprport.NewBookings(a.Client),
 		Locks:           daprlock.New(sidecar, lockStore),
-		Turns:           event.NewTurns(turnFor),
 		Clock:           app.Clock{},
 		IDs:             app.IDs{},
 		HoldSettleAfter: cfg.HoldSettleAfter,
+		Joined:          telemetry.Join,
 	})
 	transport.Bind(a.Server, svc)
 	transport.Subscribe(bus.Inlet, svc)

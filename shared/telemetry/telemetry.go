@@ -68,3 +68,10 @@ func (t *Tracing) Flush(ctx context.Context) error {
 // Propagator carries the trace from process to process: W3C trace context, as
 // Dapr does.
 func Propagator() propagation.TextMapPropagator { return propagation.TraceContext{} }
+
+// Join links the span of a request to that of another, the leader, which does a
+// part of its work along with its own: what it asked the database is in that
+// trace. OpenTelemetry has links for work that is done in batches.
+func Join(ctx, leader context.Context) {
+	trace.SpanFromContext(ctx).AddLink(trace.LinkFromContext(leader))
+}

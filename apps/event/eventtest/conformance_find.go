@@ -113,16 +113,21 @@ func testCatalogue(t *testing.T, s Subject) {
 func testHolds(t *testing.T, s Subject) {
 	ctx := t.Context()
 	h := Taken("b_1_x", "e", 2)
-	_, err := s.Hold(ctx, h.ID)
-	is(t, "unknown hold", err, event.ErrNoHold)
+	if got, err := s.Holds(ctx, []string{h.ID}); err != nil || len(got) > 0 {
+		t.Errorf("unknown hold: got %v, %v, want none", got, err)
+	}
 	is(t, "move an unknown hold", s.MoveHold(ctx, h), event.ErrNoHold)
 	is(t, "ask later about an unknown hold", s.AskLater(ctx, h.ID, day0), nil)
-	is(t, "insert", s.InsertHold(ctx, h), nil)
-	is(t, "insert again", s.InsertHold(ctx, Taken(h.ID, "other", 9)), event.ErrExists)
+	is(t, "insert", s.InsertHolds(ctx, []event.Hold{h}), nil)
+	second := Taken("b_2_x", "e", 3)
+	is(t, "insert again, and another", s.InsertHolds(ctx, []event.Hold{Taken(h.ID, "other", 9), second}), nil)
+	if got, err := s.Holds(ctx, []string{second.ID, "unknown", h.ID}); err != nil || len(got) != 2 || got[h.ID] != h || got[second.ID] != second {
+		t.Errorf("two holds: got %+v, %v", got, err)
+	}
 	expect := func(name string, want event.Hold) {
 		t.Helper()
-		if got, err := s.Hold(ctx, h.ID); err != nil || got != want {
-			t.Errorf("%s: got %+v, %v, want %+v", name, got, err, want)
+		if got, err := s.Holds(ctx, []string{h.ID}); err != nil || got[h.ID] != want {
+			t.Errorf("%s: got %+v, %v, want %+v", name, got[h.ID], err, want)
 		}
 	}
 	expect("inserted", h)
@@ -149,7 +154,7 @@ func testHolds(t *testing.T, s Subject) {
 	expect("released for ever", released)
 
 	tomb := event.Hold{ID: "t_1_x", EventID: "e", UserID: "user", Quantity: 1, State: event.Released, MovedAt: day0}
-	is(t, "tombstone", s.InsertHold(ctx, tomb), nil)
+	is(t, "tombstone", s.InsertHolds(ctx, []event.Hold{tomb}), nil)
 	h = tomb
 	expect("tombstone", tomb)
 }
@@ -162,7 +167,7 @@ func testHoldsToSettle(t *testing.T, s Subject) {
 		if state != event.Held {
 			h.SettleAt = time.Time{}
 		}
-		is(t, "insert", s.InsertHold(ctx, h), nil)
+		is(t, "insert", s.InsertHolds(ctx, []event.Hold{h}), nil)
 	}
 	add("late", event.Held, 3*time.Minute)
 	add("second", event.Held, 2*time.Minute)

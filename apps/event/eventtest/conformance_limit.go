@@ -1,6 +1,7 @@
 package eventtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -105,8 +106,8 @@ func testLastSeats(t *testing.T, s Subject) {
 	e.Seats = event.Seats{Capacity: 10, Available: 10, Version: 1}
 	insert(t, s, e)
 	svc := event.New(event.Config{
-		Events: s, Catalogue: s, Holds: s, Limits: s, Locks: Unlocked{}, Turns: event.NewTurns(10 * time.Second),
-		Clock: fixed{}, HoldSettleAfter: time.Minute,
+		Events: s, Catalogue: s, Holds: s, Limits: s, Locks: Unlocked{},
+		Joined: func(_, _ context.Context) {}, Clock: fixed{}, HoldSettleAfter: time.Minute,
 	})
 	const clients = 40
 	var won, lost atomic.Int64

@@ -10,27 +10,29 @@ import (
 	"boxoffice/apps/event/internal/event"
 )
 
-// Hold implements event.Holds.
-func (s *Store) Hold(ctx context.Context, id string) (event.Hold, error) {
-	var h event.Hold
+// Holds implements event.Holds.
+func (s *Store) Holds(ctx context.Context, ids []string) (map[string]event.Hold, error) {
+	found := map[string]event.Hold{}
 	err := s.do(ctx, "holds.read", func() error {
-		var ok bool
-		if h, ok = s.holds[id]; !ok {
-			return event.ErrNoHold
+		for _, id := range ids {
+			if h, ok := s.holds[id]; ok {
+				found[id] = h
+			}
 		}
 		return nil
 	})
-	return h, err
+	return found, err
 }
 
-// InsertHold implements event.Holds.
-func (s *Store) InsertHold(ctx context.Context, h event.Hold) error {
+// InsertHolds implements event.Holds.
+func (s *Store) InsertHolds(ctx context.Context, holds []event.Hold) error {
 	return s.do(ctx, "holds.insert", func() error {
-		if _, taken := s.holds[h.ID]; taken {
-			return event.ErrExists
+		for _, h := range holds {
+			if _, taken := s.holds[h.ID]; !taken {
+				s.holds[h.ID] = h
+				*s.writes++
+			}
 		}
-		s.holds[h.ID] = h
-		*s.writes++
 		return nil
 	})
 }

@@ -46,7 +46,7 @@ func newFixture(t *testing.T) *fixture {
 	})
 	f.Service = event.New(event.Config{
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f,
-		Locks: eventtest.Unlocked{}, Turns: eventtest.Unlocked{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
+		Locks: eventtest.Unlocked{}, Joined: alone, Alone: true, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 	})
 	return f
 }

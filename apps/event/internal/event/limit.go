@@ -114,11 +114,12 @@ func (s *Service) exceeds(ctx context.Context, e Event, h Hold) (bool, error) {
 func (s *Service) settleLimit(ctx context.Context, l Limit) error {
 	for _, holdID := range slices.Sorted(maps.Keys(l.By)) {
 		quantity := l.By[holdID]
-		h, err := s.holds.Hold(ctx, holdID)
+		h, found, err := s.hold(ctx, holdID)
 		switch {
-		case errors.Is(err, ErrNoHold):
+		case err != nil:
+		case !found:
 			err = s.bury(ctx, Hold{ID: holdID, EventID: l.EventID, UserID: l.UserID, Quantity: quantity, Limited: true})
-		case err == nil && (h.State == Released || !h.Limited):
+		case h.State == Released || !h.Limited:
 			// A hold that was taken when the event had no limit needs no entry: an
 			// earlier try of it left this one.
 			err = s.limits.GiveBack(ctx, l.LimitKey, holdID, quantity)

@@ -12,98 +12,196 @@ import (
 )
 
 const (
-	// maxTries is how often a move looks again after a miss. Each miss means that
-	// another move went through.
+	// maxTries is how often a round looks again after a miss. Each miss means that
+	// a write of another process went through.
 	maxTries = 64
-	// maxMarks is how many marks an event carries before a move stops to finish
-	// and remove them all.
-	maxMarks = 64
+	// maxMarks is how many marks of unfinished steps an event carries before a round
+	// stops to finish and remove them all.
+	maxMarks = 4 * maxShared
 )
 
 // errGone says that there is no event whose seats could move.
 var errGone = errors.New("the event is gone")
 
-// decision is what a move does, from an event and a hold that were read in this
-// order. A nil next moves nothing.
-type decision func(e Event, h *Hold) (next *Hold, err error)
-
 // move is the only way by which seats move for a hold. It returns the hold as it
 // is in the end, which is nil when there is none.
 //
-// It returns errGone when there is no event, and what decide returns.
-func (s *Service) move(ctx context.Context, eventID, holdID string, decide decision) (*Hold, error) {
-	// Those of one process go one after the other: together they would only miss
-	// on each other's versions.
-	unlock := sync.OnceFunc(s.turns.Lock(ctx, eventID))
-	defer unlock()
+// It returns errGone when there is no event, and what m.decide returns.
+func (s *Service) move(ctx context.Context, eventID string, m *mover) (*Hold, error) {
+	m.ctx, m.err = ctx, errNoRound
+	if s.alone {
+		s.lead(ctx, eventID, []*mover{m}, func() {})
+	} else if round := s.rounds.join(eventID, m); round != nil {
+		s.lead(ctx, eventID, round, sync.OnceFunc(func() { s.rounds.next(eventID) }))
+	}
+	switch {
+	case m.err != nil:
+		return nil, m.err
+	case m.next == nil:
+		return m.hold, nil
+	case m.next.State == Held: // the round has finished it, with all others
+		return m.next, nil
+	}
+	return m.next, s.finish(ctx, *m.next)
+}
+
+// lead brings a round to its end, for all who are in it. over lets the next one
+// begin; it may be called again.
+func (s *Service) lead(ctx context.Context, eventID string, round []*mover, over func()) {
+	others := round[1:]
+	defer func() {
+		over()
+		for _, m := range others {
+			m.wake <- nil
+		}
+	}()
+	if len(others) > 0 {
+		for _, m := range others {
+			s.joined(m.ctx, ctx)
+		}
+		// Theirs it is too, and does not end with the leader's request.
+		var cancel func()
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), roundFor)
+		defer cancel()
+	}
+	err := s.count(ctx, eventID, round)
+	over()
+	var held []Hold
+	for _, m := range round {
+		if m.err = err; err == nil {
+			m.err = m.refusal
+		}
+		if m.err == nil && m.next != nil && m.next.State == Held {
+			held = append(held, *m.next)
+		}
+	}
+	if err := s.finish(ctx, held...); err != nil {
+		for _, m := range round {
+			if m.next != nil && m.next.State == Held {
+				m.err = err
+			}
+		}
+	}
+}
+
+// count decides for all of a round, and writes the seats and the marks of those
+// who move. Nothing has happened when it fails with errGone, or too many misses;
+// after any other failure that is unknown.
+func (s *Service) count(ctx context.Context, eventID string, round []*mover) error {
 	for range maxTries {
 		e, err := s.events.Event(ctx, eventID)
 		switch {
 		case errors.Is(err, ErrNoEvent), err == nil && e.Status == Deleted:
-			return nil, errGone
+			return errGone
 		case err != nil:
-			return nil, fmt.Errorf("read event %s: %w", eventID, err)
+			return fmt.Errorf("read event %s: %w", eventID, err)
 		}
-		h, err := s.settled(ctx, e, holdID)
-		if err != nil {
-			return nil, err
+		if err := s.find(ctx, e, round); err != nil {
+			return err
 		}
-		next, err := decide(e, h)
-		if err != nil || next == nil {
-			return h, err
+		w := s.decided(e, round)
+		if len(w.Set) == 0 {
+			return nil
 		}
-		err = s.write(ctx, e, h, *next)
-		switch {
-		case errors.Is(err, ErrStale):
-			continue
-		case err != nil:
-			return nil, err
+		if err := s.write(ctx, e, w); !errors.Is(err, ErrStale) {
+			return err
 		}
-		unlock()
-		return next, s.finish(ctx, *next)
 	}
-	return nil, apperr.Overloaded(busyFor)
+	return apperr.Overloaded(busyFor)
 }
 
-// settled reads a hold after its event was read, and first finishes the step that
-// the event has a mark of. It returns nil when there is no hold.
-func (s *Service) settled(ctx context.Context, e Event, holdID string) (*Hold, error) {
-	mark, marked := e.Seats.Marks[holdID]
-	// Asked before the hold is read: a step that another finishes in between would
-	// be known as finished, and the hold still be as it was before.
-	finished := marked && s.finished.has(e.ID, mark)
-	h, err := s.hold(ctx, holdID)
-	if err != nil || !marked || finished {
-		return h, err
-	}
-	if h == nil || h.State.order() < mark.State.order() || mark.owesLimit() {
-		if err := s.finish(ctx, mark); err != nil {
-			return nil, err
+// find reads the holds of a round after their event was read, and first finishes
+// the steps of theirs that the event has a mark of.
+func (s *Service) find(ctx context.Context, e Event, round []*mover) error {
+	ids := make([]string, len(round))
+	var unfinished []Hold
+	for i, m := range round {
+		ids[i] = m.holdID
+		// Asked before the holds are read: a step that another finishes in between
+		// would be known as finished, and the hold still be as it was before.
+		if mark, marked := e.Seats.Marks[m.holdID]; marked && !s.finished.has(e.ID, mark) {
+			unfinished = append(unfinished, mark)
 		}
-		h, err = s.hold(ctx, holdID)
 	}
-	return h, err
+	holds, err := s.holds.Holds(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read holds of event %s: %w", e.ID, err)
+	}
+	lagging := slices.DeleteFunc(unfinished, func(mark Hold) bool {
+		return holds[mark.ID].State.order() >= mark.State.order() && !mark.owesLimit()
+	})
+	if len(lagging) > 0 {
+		if err := s.finish(ctx, lagging...); err != nil {
+			return err
+		}
+		if holds, err = s.holds.Holds(ctx, ids); err != nil {
+			return fmt.Errorf("read holds of event %s: %w", e.ID, err)
+		}
+	}
+	for _, m := range round {
+		m.hold, m.granted, m.denied = nil, false, nil
+		if h, ok := holds[m.holdID]; ok {
+			m.hold = &h
+		}
+	}
+	return nil
 }
 
-func (s *Service) hold(ctx context.Context, id string) (*Hold, error) {
-	h, err := s.holds.Hold(ctx, id)
-	switch {
-	case errors.Is(err, ErrNoHold):
-		return nil, nil // no hold is an answer, and callers need it apart from a failure
-	case err != nil:
-		return nil, fmt.Errorf("read hold %s: %w", id, err)
+// decided asks each of a round what it does, one after the other, each with the
+// seats that those before leave it, and returns the write of all. Who counts for a
+// user's limit claims an entry first, all at once; then all are asked again, since
+// the seats of one that was denied are there for the others.
+func (s *Service) decided(e Event, round []*mover) SeatsWrite {
+	for {
+		w := e.Seats.write(e.ID)
+		var claims []*mover
+		for _, m := range round {
+			if m.denied != nil {
+				m.next, m.refusal = nil, m.denied
+				continue
+			}
+			seen := e
+			seen.Seats.Available, seen.Seats.Held, seen.Seats.Sold = w.Available, w.Held, w.Sold
+			m.next, m.refusal = m.decide(seen, m.hold)
+			if m.next == nil || m.refusal != nil {
+				continue
+			}
+			m.next.Limited = m.next.Limited || m.claimed
+			if m.refusal = w.add(m.move()); m.refusal == nil && m.limited && e.MaxPerUser != nil && !m.granted {
+				claims = append(claims, m)
+			}
+		}
+		if len(claims) == 0 {
+			return w
+		}
+		s.claimAll(e, claims)
 	}
-	return &h, nil
 }
 
-// write moves the seats: their counters and the hold's mark, in one write. It
-// returns ErrStale when the event was written since it was read; nothing has
-// happened then. This is where the moves of many holds could share a write.
-func (s *Service) write(ctx context.Context, e Event, h *Hold, next Hold) error {
-	var from HoldState
-	if h != nil {
-		from = h.State
+// move is what the mover does to the seats.
+func (m *mover) move() Move {
+	if m.hold == nil {
+		return Move{To: *m.next}
 	}
+	return Move{From: m.hold.State, To: *m.next}
+}
+
+// claimAll asks for the entries of all, each in the name of its own request.
+func (s *Service) claimAll(e Event, movers []*mover) {
+	var claims sync.WaitGroup
+	for _, m := range movers {
+		claims.Go(func() {
+			left, err := s.claim(m.ctx, e, *m.next)
+			m.claimed = m.claimed || left
+			m.granted, m.denied = err == nil, err
+		})
+	}
+	claims.Wait()
+}
+
+// write writes the seats: their counters and the marks, in one write. It returns
+// ErrStale when the event was written since it was read; nothing has happened then.
+func (s *Service) write(ctx context.Context, e Event, w SeatsWrite) error {
 	done := s.finished.among(e)
 	if len(e.Seats.Marks)-len(done) >= maxMarks {
 		all, err := s.finishMarks(ctx, e)
@@ -112,10 +210,7 @@ func (s *Service) write(ctx context.Context, e Event, h *Hold, next Hold) error 
 		}
 		done = all
 	}
-	w, err := e.Seats.Write(e.ID, []Move{{From: from, To: next}}, done)
-	if err != nil {
-		return err
-	}
+	w.clear(done)
 	if err := s.events.WriteSeats(ctx, w); err != nil {
 		return fmt.Errorf("move seats of event %s: %w", e.ID, err)
 	}
@@ -123,32 +218,37 @@ func (s *Service) write(ctx context.Context, e Event, h *Hold, next Hold) error 
 	return nil
 }
 
-// finish brings a hold to where its mark says it is, and gives the limit back
+// finish brings holds to where their marks say they are, and gives the limit back
 // that a released one has. Done twice it changes nothing.
-func (s *Service) finish(ctx context.Context, mark Hold) error {
-	if err := s.writeHold(ctx, mark); err != nil {
-		return fmt.Errorf("finish hold %s as %s: %w", mark.ID, mark.State, err)
-	}
-	if mark.owesLimit() {
-		if err := s.limits.GiveBack(ctx, mark.limitKey(), mark.ID, mark.Quantity); err != nil {
-			return fmt.Errorf("give back the limit of hold %s: %w", mark.ID, err)
+func (s *Service) finish(ctx context.Context, marks ...Hold) error {
+	var missing []Hold
+	for _, mark := range marks {
+		if mark.State == Held {
+			missing = append(missing, mark)
+			continue
 		}
-	}
-	s.finished.add(mark)
-	return nil
-}
-
-func (s *Service) writeHold(ctx context.Context, mark Hold) error {
-	if mark.State != Held {
 		err := s.holds.MoveHold(ctx, mark)
-		if !errors.Is(err, ErrNoHold) || mark.State != Released {
-			return err
+		switch {
+		case errors.Is(err, ErrNoHold) && mark.State == Released:
+			missing = append(missing, mark) // a tombstone
+		case err != nil:
+			return fmt.Errorf("finish hold %s as %s: %w", mark.ID, mark.State, err)
 		}
 	}
-	// A hold that is there was written by another who finished this step, and may
-	// have gone on since.
-	if err := s.holds.InsertHold(ctx, mark); !errors.Is(err, ErrExists) {
-		return err
+	if len(missing) > 0 {
+		// One that is there was written by another who finished this step, and may
+		// have gone on since.
+		if err := s.holds.InsertHolds(ctx, missing); err != nil {
+			return fmt.Errorf("finish %d holds of event %s: %w", len(missing), missing[0].EventID, err)
+		}
+	}
+	for _, mark := range marks {
+		if mark.owesLimit() {
+			if err := s.limits.GiveBack(ctx, mark.limitKey(), mark.ID, mark.Quantity); err != nil {
+				return fmt.Errorf("give back the limit of hold %s: %w", mark.ID, err)
+			}
+		}
+		s.finished.add(mark)
 	}
 	return nil
 }
@@ -160,14 +260,13 @@ func (h Hold) owesLimit() bool { return h.Limited && h.State == Released }
 // holds, so that the marks can be removed at the event's version.
 func (s *Service) finishMarks(ctx context.Context, e Event) ([]string, error) {
 	ids := slices.Sorted(maps.Keys(e.Seats.Marks))
+	var unfinished []Hold
 	for _, id := range ids {
 		if mark := e.Seats.Marks[id]; !s.finished.has(e.ID, mark) {
-			if err := s.finish(ctx, mark); err != nil {
-				return nil, err
-			}
+			unfinished = append(unfinished, mark)
 		}
 	}
-	return ids, nil
+	return ids, s.finish(ctx, unfinished...)
 }
 
 // clearMarks finishes every step that the event has a mark of and removes the
@@ -177,10 +276,8 @@ func (s *Service) clearMarks(ctx context.Context, e Event) error {
 	if err != nil {
 		return err
 	}
-	w, err := e.Seats.Write(e.ID, nil, ids)
-	if err != nil {
-		return err
-	}
+	w := e.Seats.write(e.ID)
+	w.clear(ids)
 	if err := s.events.WriteSeats(ctx, w); err != nil {
 		return fmt.Errorf("clear marks of event %s: %w", e.ID, err)
 	}

@@ -50,10 +50,11 @@ type Catalogue interface {
 // Holds keeps holds, one document each. A hold goes only forward. Released ones
 // may be dropped from Hold.PurgeAt on.
 type Holds interface {
-	// Hold returns a hold, or ErrNoHold.
-	Hold(ctx context.Context, id string) (Hold, error)
-	// InsertHold stores a new hold. It returns ErrExists when the id is taken.
-	InsertHold(ctx context.Context, h Hold) error
+	// Holds returns those that there are, by id. The ids are different ones.
+	Holds(ctx context.Context, ids []string) (map[string]Hold, error)
+	// InsertHolds stores new holds, of different ids, each by itself. One whose id
+	// is taken stays as it is.
+	InsertHolds(ctx context.Context, holds []Hold) error
 	// MoveHold brings a hold to h.State at h.MovedAt, and takes its SettleAt off.
 	// When it is there or beyond already, nothing happens. It returns ErrNoHold
 	// when there is none.

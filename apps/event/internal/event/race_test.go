@@ -19,10 +19,10 @@ func (p *paused) MoveHold(ctx context.Context, h event.Hold) error {
 	return p.Store.MoveHold(ctx, h)
 }
 
-func (p *paused) Hold(ctx context.Context, id string) (event.Hold, error) {
-	h, err := p.Store.Hold(ctx, id)
+func (p *paused) Holds(ctx context.Context, ids []string) (map[string]event.Hold, error) {
+	holds, err := p.Store.Holds(ctx, ids)
 	p.afterRead()
-	return h, err
+	return holds, err
 }
 
 // A release that reads the hold just before another of the same process moves it,
@@ -36,7 +36,7 @@ func TestTwinReleasesCountOnce(t *testing.T) {
 	holds := &paused{Store: f.store, beforeMove: none, afterRead: none}
 	svc := event.New(event.Config{
 		Events: f.store, Catalogue: f.store, Holds: holds, Limits: f.store, Bookings: f,
-		Locks: eventtest.Unlocked{}, Turns: eventtest.Unlocked{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
+		Locks: eventtest.Unlocked{}, Joined: alone, Alone: true, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 	})
 	release := func() error { return svc.OnBookingExpired(t.Context(), f.fact("a_1_x", "u1", 2)) }
 

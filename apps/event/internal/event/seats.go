@@ -126,55 +126,71 @@ type SeatsWrite struct {
 // whose steps are finished. An error means that the counters contradict the
 // holds, and nothing must be written.
 func (s Seats) Write(eventID string, moves []Move, finished []string) (SeatsWrite, error) {
-	w := SeatsWrite{
-		EventID: eventID, Version: s.Version,
-		Available: s.Available, Held: s.Held, Sold: s.Sold, EverSold: s.EverSold,
-		Set: make(map[string]Hold, len(moves)),
-	}
+	w := s.write(eventID)
 	for _, m := range moves {
 		if err := w.add(m); err != nil {
-			return w, fmt.Errorf("move hold %s of event %s: %w", m.To.ID, eventID, err)
+			return w, err
 		}
 	}
-	for _, id := range finished {
+	w.clear(finished)
+	return w, nil
+}
+
+// write returns a compare-and-set that carries nothing yet.
+func (s Seats) write(eventID string) SeatsWrite {
+	return SeatsWrite{
+		EventID: eventID, Version: s.Version,
+		Available: s.Available, Held: s.Held, Sold: s.Sold, EverSold: s.EverSold,
+		Set: map[string]Hold{},
+	}
+}
+
+// clear removes marks, but not those that it sets.
+func (w *SeatsWrite) clear(holdIDs []string) {
+	for _, id := range holdIDs {
 		if _, again := w.Set[id]; !again {
 			w.Cleared = append(w.Cleared, id)
 		}
 	}
-	return w, nil
 }
 
+// add carries one more move. An error means that the counters contradict the
+// hold, and nothing was added.
 func (w *SeatsWrite) add(m Move) error {
-	if m.To.State.order() <= m.From.order() {
-		return fmt.Errorf("from %q to %q", m.From, m.To.State)
+	failed := func(err error) error {
+		return fmt.Errorf("move hold %s of event %s: %w", m.To.ID, w.EventID, err)
 	}
-	q := m.To.Quantity
+	if m.To.State.order() <= m.From.order() {
+		return failed(fmt.Errorf("from %q to %q", m.From, m.To.State))
+	}
+	q, next := m.To.Quantity, *w
 	switch m.From {
 	case Held:
-		w.Held -= q
+		next.Held -= q
 	case Sold:
-		w.Sold -= q
+		next.Sold -= q
 	case Released, "":
 		// Nothing was counted. A tombstone comes from here and counts nothing
 		// either.
 		if m.To.State != Released {
-			w.Available -= q
+			next.Available -= q
 		}
 	}
 	switch m.To.State {
 	case Held:
-		w.Held += q
+		next.Held += q
 	case Sold:
-		w.Sold += q
-		w.EverSold = true
+		next.Sold += q
+		next.EverSold = true
 	case Released:
 		if m.From != "" {
-			w.Available += q
+			next.Available += q
 		}
 	}
-	if q <= 0 || w.Available < 0 || w.Held < 0 || w.Sold < 0 {
-		return fmt.Errorf("%d seats leave available %d, held %d, sold %d", q, w.Available, w.Held, w.Sold)
+	if q <= 0 || next.Available < 0 || next.Held < 0 || next.Sold < 0 {
+		return failed(fmt.Errorf("%d seats leave available %d, held %d, sold %d", q, next.Available, next.Held, next.Sold))
 	}
+	*w = next
 	w.Set[m.To.ID] = m.To
 	return nil
 }

@@ -251,7 +251,7 @@ func TestMarksAreBounded(t *testing.T) {
 		other.now, other.store = f.now, f.store
 		svc := event.New(event.Config{
 			Events: f.store, Catalogue: f.store, Holds: f.store, Limits: f.store, Bookings: other,
-			Locks: eventtestUnlocked, Turns: eventtestUnlocked, Clock: other, IDs: other, HoldSettleAfter: settleAfter,
+			Locks: eventtestUnlocked, Joined: alone, Alone: true, Clock: other, IDs: other, HoldSettleAfter: settleAfter,
 		})
 		req := f.hold(f.NewID()+"_1_x", "u1", 1)
 		if _, err := svc.Reserve(t.Context(), req); err != nil {
@@ -259,7 +259,7 @@ func TestMarksAreBounded(t *testing.T) {
 		}
 		most = max(most, len(f.store.Contents().Events["gala"].Seats.Marks))
 	}
-	if most > 65 {
+	if most > 129 {
 		t.Errorf("there were %d marks", most)
 	}
 	f.seats("all counted", 700, 300, 0)

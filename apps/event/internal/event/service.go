@@ -11,7 +11,7 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// Config is what a Service needs. All fields must be set.
+// Config is what a Service needs. All fields must be set but Alone.
 type Config struct {
 	Events    Events
 	Catalogue Catalogue
@@ -19,12 +19,17 @@ type Config struct {
 	Limits    Limits
 	Bookings  Bookings
 	Locks     Locker // among all processes
-	Turns     Locker // in this process, by event
 	Clock     Clock
 	IDs       IDs
 	// HoldSettleAfter is after how long a hold that nobody has heard of is asked
 	// about.
 	HoldSettleAfter time.Duration
+	// Joined is told of a request whose reads and write of seats another's carries.
+	// It is called with the contexts of both, and returns at once.
+	Joined func(ctx, leader context.Context)
+	// Alone lets each move go by itself, at once: for callers that go on one at a
+	// time and must not wait for one another.
+	Alone bool
 }
 
 // Service is the use cases. It is safe for concurrent use.
@@ -35,7 +40,9 @@ type Service struct {
 	limits      Limits
 	bookings    Bookings
 	locks       Locker
-	turns       Locker
+	joined      func(ctx, leader context.Context)
+	alone       bool
+	rounds      rounds
 	clock       Clock
 	ids         IDs
 	settleAfter time.Duration
@@ -46,7 +53,7 @@ type Service struct {
 func New(cfg Config) *Service {
 	return &Service{
 		events: cfg.Events, catalogue: cfg.Catalogue, holds: cfg.Holds, limits: cfg.Limits,
-		bookings: cfg.Bookings, locks: cfg.Locks, turns: cfg.Turns, clock: cfg.Clock, ids: cfg.IDs,
+		bookings: cfg.Bookings, locks: cfg.Locks, joined: cfg.Joined, alone: cfg.Alone, clock: cfg.Clock, ids: cfg.IDs,
 		settleAfter: cfg.HoldSettleAfter,
 	}
 }
@@ -167,7 +174,9 @@ func (s *Service) Reserve(ctx context.Context, req eventapi.ReserveRequest) (eve
 // reserve tries once, with as many looks as it takes. claimed says that an entry
 // of the hold may be in the user's limit.
 func (s *Service) reserve(ctx context.Context, wanted Hold) (h *Hold, claimed bool, err error) {
-	h, err = s.move(ctx, wanted.EventID, wanted.ID, func(e Event, h *Hold) (*Hold, error) {
+	var seen Event
+	m := &mover{holdID: wanted.ID, limited: true, decide: func(e Event, h *Hold) (*Hold, error) {
+		seen = e
 		switch {
 		case h != nil && h.State == Released:
 			return nil, ErrHoldDead
@@ -178,44 +187,28 @@ func (s *Service) reserve(ctx context.Context, wanted Hold) (h *Hold, claimed bo
 		next.MovedAt = s.now()
 		next.SettleAt = next.MovedAt.Add(s.settleAfter)
 		next.UnitPrice = e.Price
-		if err := s.sells(ctx, e, next); err != nil {
+		if err := e.Sells(next.MovedAt); err != nil {
 			return nil, err
 		}
-		if e.MaxPerUser != nil {
-			left, err := s.claim(ctx, e, next)
-			claimed = claimed || left
-			if err != nil {
-				return nil, err
-			}
+		if next.Quantity > e.Seats.Available {
+			return nil, soldOut(e.Seats.Available)
 		}
-		next.Limited = claimed
 		return &next, nil
-	})
-	if errors.Is(err, errGone) {
-		err = ErrNotFound
-	}
-	if err != nil {
-		h = nil
-	}
-	return h, claimed, err
-}
-
-// sells returns the first reason why a hold may not be taken.
-func (s *Service) sells(ctx context.Context, e Event, wanted Hold) error {
-	if err := e.Sells(wanted.MovedAt); err != nil {
-		return err
-	}
-	if wanted.Quantity <= e.Seats.Available {
-		return nil
-	}
-	exceeds, err := s.exceeds(ctx, e, wanted)
+	}}
+	h, err = s.move(ctx, wanted.EventID, m)
 	switch {
-	case err != nil:
-		return err
-	case exceeds:
-		return ErrLimitExceeded
+	case errors.Is(err, errGone):
+		return nil, m.claimed, ErrNotFound
+	case errors.Is(err, ErrSoldOut):
+		// Of two refusals the limit's comes first.
+		if exceeds, failed := s.exceeds(ctx, seen, wanted); failed != nil {
+			err = failed
+		} else if exceeds {
+			err = ErrLimitExceeded
+		}
+		return nil, m.claimed, err
 	}
-	return soldOut(e.Seats.Available)
+	return h, m.claimed, err
 }
 
 // refuses reports whether an error is a definite answer.
@@ -266,7 +259,7 @@ func (s *Service) abandon(ctx context.Context, unknown Hold) (counted bool, err 
 // that is counted, if also says so. It returns the hold as it is then.
 func (s *Service) end(ctx context.Context, unknown Hold, also func(Hold) bool) (Hold, error) {
 	now := s.now()
-	h, err := s.move(ctx, unknown.EventID, unknown.ID, func(e Event, h *Hold) (*Hold, error) {
+	h, err := s.move(ctx, unknown.EventID, &mover{holdID: unknown.ID, decide: func(e Event, h *Hold) (*Hold, error) {
 		var next Hold
 		switch {
 		case h == nil:
@@ -279,7 +272,7 @@ func (s *Service) end(ctx context.Context, unknown Hold, also func(Hold) bool) (
 		}
 		next.State, next.MovedAt, next.SettleAt = Released, now, time.Time{}
 		return &next, nil
-	})
+	}})
 	switch {
 	case errors.Is(err, errGone):
 		return s.endWithoutEvent(ctx, unknown, now)
@@ -293,29 +286,39 @@ func (s *Service) end(ctx context.Context, unknown Hold, also func(Hold) bool) (
 // count, and no reserve can be under way that would not miss.
 func (s *Service) endWithoutEvent(ctx context.Context, unknown Hold, now time.Time) (Hold, error) {
 	h := unknown
-	switch there, err := s.hold(ctx, unknown.ID); {
+	switch there, found, err := s.hold(ctx, unknown.ID); {
 	case err != nil:
 		return Hold{}, err
-	case there != nil:
-		h = *there
+	case found:
+		h = there
 	}
 	h.State, h.MovedAt, h.SettleAt = Released, now, time.Time{}
 	h.Limited = true // who knows; there is nobody to ask
 	return h, s.finish(ctx, h)
 }
 
+// hold returns a hold, if there is one.
+func (s *Service) hold(ctx context.Context, id string) (h Hold, found bool, err error) {
+	holds, err := s.holds.Holds(ctx, []string{id})
+	if err != nil {
+		return Hold{}, false, fmt.Errorf("read hold %s: %w", id, err)
+	}
+	h, found = holds[id]
+	return h, found, nil
+}
+
 // sell counts the seats of a held hold as sold. A hold that is sold, released or
 // unknown stays as it is.
 func (s *Service) sell(ctx context.Context, eventID, holdID string) error {
 	now := s.now()
-	_, err := s.move(ctx, eventID, holdID, func(_ Event, h *Hold) (*Hold, error) {
+	_, err := s.move(ctx, eventID, &mover{holdID: holdID, decide: func(_ Event, h *Hold) (*Hold, error) {
 		if h == nil || h.State != Held {
 			return nil, nil // nothing to move
 		}
 		next := *h
 		next.State, next.MovedAt, next.SettleAt = Sold, now, time.Time{}
 		return &next, nil
-	})
+	}})
 	if errors.Is(err, errGone) {
 		return nil
 	}

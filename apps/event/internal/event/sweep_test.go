@@ -1,6 +1,7 @@
 package event_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -14,6 +15,9 @@ import (
 )
 
 var eventtestUnlocked = eventtest.Unlocked{}
+
+// alone is for services whose moves share nothing.
+func alone(_, _ context.Context) {}
 
 func message(err error) string { return apperr.From(err).Message }
 
@@ -93,7 +97,7 @@ func (f *fixture) stopAt(op string) *event.Service {
 	})
 	return event.New(event.Config{
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f,
-		Locks: eventtestUnlocked, Turns: eventtestUnlocked, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
+		Locks: eventtestUnlocked, Joined: alone, Alone: true, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 	})
 }
 

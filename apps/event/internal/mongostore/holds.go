@@ -3,6 +3,7 @@ package mongostore
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -13,29 +14,46 @@ import (
 	"boxoffice/shared/mongostore"
 )
 
-// Hold implements event.Holds.
-func (s *Store) Hold(ctx context.Context, id string) (event.Hold, error) {
-	var d holdDocument
-	err := s.holds.FindOne(ctx, byID(id)).Decode(&d)
-	switch {
-	case errors.Is(err, mongo.ErrNoDocuments):
-		return event.Hold{}, event.ErrNoHold
-	case err != nil:
-		return event.Hold{}, mongostore.Failure("find hold", err)
+// Holds implements event.Holds.
+func (s *Store) Holds(ctx context.Context, ids []string) (map[string]event.Hold, error) {
+	cursor, err := s.holds.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}})
+	if err != nil {
+		return nil, mongostore.Failure("find holds", err)
 	}
-	return fromHold(d), nil
+	var documents []holdDocument
+	if err := cursor.All(ctx, &documents); err != nil {
+		return nil, mongostore.Failure("find holds", err)
+	}
+	holds := make(map[string]event.Hold, len(documents))
+	for _, d := range documents {
+		holds[d.ID] = fromHold(d)
+	}
+	return holds, nil
 }
 
-// InsertHold implements event.Holds.
-func (s *Store) InsertHold(ctx context.Context, h event.Hold) error {
-	_, err := s.holds.InsertOne(ctx, toHold(h))
-	switch {
-	case mongo.IsDuplicateKeyError(err):
-		return event.ErrExists
-	case err != nil:
-		return mongostore.Failure("insert hold", err)
+// InsertHolds implements event.Holds.
+func (s *Store) InsertHolds(ctx context.Context, holds []event.Hold) error {
+	documents := make([]holdDocument, len(holds))
+	for i, h := range holds {
+		documents[i] = toHold(h)
+	}
+	// Unordered: a taken id keeps none of the others out.
+	_, err := s.holds.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
+	if err != nil && !onlyTaken(err) {
+		return mongostore.Failure("insert holds", err)
 	}
 	return nil
+}
+
+// onlyTaken reports whether ids that are taken are all that a write failed by.
+func onlyTaken(err error) bool {
+	failed, ok := errors.AsType[mongo.BulkWriteException](err)
+	if !ok || failed.WriteConcernError != nil || len(failed.WriteErrors) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(failed.WriteErrors, func(e mongo.BulkWriteError) bool {
+		return !mongo.IsDuplicateKeyError(e.WriteError)
+	})
 }
 
 // MoveHold implements event.Holds.
@@ -54,7 +72,10 @@ func (s *Store) MoveHold(ctx context.Context, to event.Hold) error {
 	case res.MatchedCount == 1:
 		return nil
 	}
-	_, err = s.Hold(ctx, to.ID) // there or beyond already, or unknown
+	there, err := s.Holds(ctx, []string{to.ID}) // there or beyond already, or unknown
+	if err == nil && len(there) == 0 {
+		return event.ErrNoHold
+	}
 	return err
 }
 

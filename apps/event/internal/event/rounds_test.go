@@ -1,0 +1,281 @@
+package event_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"boxoffice/apps/event/eventtest"
+	"boxoffice/apps/event/internal/event"
+	"boxoffice/shared/contract/eventapi"
+)
+
+var errLost = errors.New("the connection was lost")
+
+// crowd is a service whose moves share writes. The first round waits before its
+// write, so that the moves of a test come together in the second.
+type crowd struct {
+	*fixture
+	svc    *event.Service
+	joined atomic.Int64
+	wg     sync.WaitGroup
+
+	mu     sync.Mutex
+	second bool          // the first round has come to its write
+	writes chan struct{} // it may go on
+	onOp   func(op string) error
+}
+
+func newCrowd(t *testing.T, change func(*eventapi.Definition)) *crowd {
+	c := &crowd{fixture: newFixture(t), writes: make(chan struct{})}
+	c.open(change)
+	gated := c.store.Through(func(op string) (before, after error) {
+		c.mu.Lock()
+		c.ops = append(c.ops, op)
+		first := op == "events.seats" && !c.second
+		c.second = c.second || first
+		second, onOp := c.second && !first, c.onOp
+		c.mu.Unlock()
+		if first {
+			<-c.writes
+		}
+		if second && onOp != nil {
+			return onOp(op), nil
+		}
+		return nil, nil
+	})
+	c.svc = event.New(event.Config{
+		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: c, Locks: eventtest.Unlocked{},
+		Clock: c, IDs: c, HoldSettleAfter: settleAfter,
+		Joined: func(_, _ context.Context) { c.joined.Add(1) },
+	})
+	return c
+}
+
+// begin starts a move when those before it wait, in their order.
+func (c *crowd) begin(move func() error) (result func() error) {
+	c.t.Helper()
+	waiting := c.svc.Waiting("gala")
+	done := make(chan struct{})
+	var err error
+	c.wg.Go(func() {
+		defer close(done)
+		err = move()
+	})
+	c.waiting(waiting + 1)
+	return func() error {
+		<-done
+		return err
+	}
+}
+
+// waiting returns when so many wait.
+func (c *crowd) waiting(n int) {
+	c.t.Helper()
+	for end := time.Now().Add(10 * time.Second); c.svc.Waiting("gala") != n; {
+		if time.Now().After(end) {
+			c.t.Fatalf("%d wait, want %d", c.svc.Waiting("gala"), n)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// lead begins the first round, of a hold of one seat, and returns when it is about
+// to write.
+func (c *crowd) lead(id string) {
+	c.t.Helper()
+	c.wg.Go(func() { c.is(id, c.take(id, "first", 1)(), nil) })
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		c.mu.Lock()
+		there := c.second
+		c.mu.Unlock()
+		if there {
+			return
+		}
+		if time.Now().After(end) {
+			c.t.Fatal("the first round never writes")
+		}
+	}
+}
+
+// goOn lets the first round write, and returns when all are through.
+func (c *crowd) goOn() {
+	close(c.writes)
+	c.wg.Wait()
+}
+
+func (c *crowd) take(id, user string, quantity int64) func() error {
+	return func() error {
+		_, err := c.svc.Reserve(c.t.Context(), c.hold(id, user, quantity))
+		return err
+	}
+}
+
+func (c *crowd) giveBack(id, user string, quantity int64) func() error {
+	return func() error {
+		_, err := c.svc.Release(c.t.Context(), eventapi.ReleaseRequest{HoldID: id, EventID: "gala", UserID: user, Quantity: quantity})
+		return err
+	}
+}
+
+func TestMovesThatComeTogetherShareAWrite(t *testing.T) {
+	c := newCrowd(t, nil)
+	c.reserve("z_1_x", "u9", 4)
+	c.ops = nil
+	c.lead("a_1_x")
+	five := c.begin(c.take("b_1_x", "u1", 5))
+	none := c.begin(c.take("c_1_x", "u2", 3))
+	twin := c.begin(c.take("b_1_x", "u1", 5))
+	back := c.begin(c.giveBack("z_1_x", "u9", 4))
+	late := c.begin(c.take("d_1_x", "u3", 4))
+	c.goOn()
+
+	c.is("five seats", five(), nil)
+	c.is("more than the one before leaves", none(), event.ErrSoldOut)
+	c.is("the same hold again", twin(), nil)
+	c.is("a release", back(), nil)
+	c.is("what the release before has left", late(), nil)
+	c.seats("in the end", 0, 10, 0)
+	c.state("in the end", "z_1_x", event.Released)
+	for _, id := range []string{"a_1_x", "b_1_x", "d_1_x"} {
+		c.state("in the end", id, event.Held)
+	}
+	// The first, its followers, and the twin: what is after the writes may mix.
+	count := map[string]int{}
+	for _, op := range c.ops {
+		count[op]++
+	}
+	for op, want := range map[string]int{"events.read": 3, "holds.read": 3, "events.seats": 2, "holds.insert": 2, "holds.move": 1} {
+		if count[op] != want {
+			t.Errorf("%d × %s, want %d: %v", count[op], op, want, c.ops)
+		}
+	}
+	if got := c.joined.Load(); got != 3 {
+		t.Errorf("%d were told whose round they are in, want 3", got)
+	}
+}
+
+// The seats of one whom the limit refuses are there for those behind.
+func TestWhoIsDeniedLeavesTheSeats(t *testing.T) {
+	c := newCrowd(t, func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
+	c.reserve("z_1_x", "u1", 4)
+	c.lead("a_1_x")
+	denied := c.begin(c.take("b_1_x", "u1", 1))
+	other := c.begin(c.take("c_1_x", "u2", 4))
+	last := c.begin(c.take("d_1_x", "u3", 1))
+	none := c.begin(c.take("e_1_x", "u4", 1))
+	c.goOn()
+	c.is("over the limit", denied(), event.ErrLimitExceeded)
+	c.is("four", other(), nil)
+	c.is("the seat of the denied", last(), nil)
+	c.is("no seat", none(), event.ErrSoldOut)
+	c.seats("in the end", 0, 10, 0)
+	for user, want := range map[string]int64{"first": 1, "u1": 4, "u2": 4, "u3": 1, "u4": 0} {
+		c.used("in the end", user, want)
+	}
+}
+
+// What becomes of a shared write that failed nobody knows, so nobody is told that
+// it sold out.
+func TestASharedWriteThatFails(t *testing.T) {
+	c := newCrowd(t, nil)
+	c.onOp = func(op string) error {
+		if op == "events.seats" {
+			return errLost
+		}
+		return nil
+	}
+	c.lead("a_1_x")
+	all := c.begin(c.take("b_1_x", "u1", 9))
+	none := c.begin(c.take("c_1_x", "u2", 1))
+	c.goOn()
+	c.is("nine", all(), errLost)
+	c.is("what they leave", none(), errLost)
+	c.seats("the first one's", 9, 1, 0)
+	c.onOp = nil
+	c.is("again", c.take("c_1_x", "u2", 1)(), nil)
+}
+
+// The round of a leader that breaks down leaves nobody waiting.
+func TestALeaderThatPanics(t *testing.T) {
+	c := newCrowd(t, nil)
+	c.onOp = func(op string) error {
+		if op == "events.read" {
+			panic("a bug")
+		}
+		return nil
+	}
+	c.lead("a_1_x")
+	c.begin(func() error {
+		defer func() {
+			if recover() == nil {
+				t.Error("the leader did not panic")
+			}
+		}()
+		return c.take("b_1_x", "u1", 1)()
+	})
+	follower := c.begin(c.take("c_1_x", "u2", 1))
+	c.goOn()
+	if follower() == nil {
+		t.Error("the follower was told that it has seats")
+	}
+	c.onOp = nil
+	c.is("after that", c.take("c_1_x", "u2", 1)(), nil)
+	c.seats("the two that went well", 8, 2, 0)
+}
+
+// Who gives up while it waits is not in the round, and a leader that gives up
+// takes nobody with it.
+func TestWhoGivesUp(t *testing.T) {
+	c := newCrowd(t, nil)
+	leading, leave := context.WithCancel(t.Context())
+	c.onOp = func(op string) error {
+		if op == "events.seats" {
+			leave()
+		}
+		return nil
+	}
+	c.lead("a_1_x")
+	leader := c.begin(func() error {
+		_, err := c.svc.Reserve(leading, c.hold("b_1_x", "u1", 1))
+		return err
+	})
+	waiting, giveUp := context.WithCancel(t.Context())
+	gone := c.begin(func() error {
+		_, err := c.svc.Reserve(waiting, c.hold("c_1_x", "u2", 1))
+		return err
+	})
+	follower := c.begin(c.take("d_1_x", "u3", 1))
+	giveUp()
+	c.is("who gave up", gone(), context.Canceled)
+	c.goOn()
+	c.is("the leader", leader(), nil)
+	c.is("the follower", follower(), nil)
+	c.seats("three of four", 7, 3, 0)
+	if _, there := c.store.Contents().Holds["c_1_x"]; there {
+		t.Error("who gave up has a hold")
+	}
+}
+
+// A round is bounded, and nobody is left over.
+func TestACrowdGoesThrough(t *testing.T) {
+	c := newCrowd(t, func(d *eventapi.Definition) { d.Capacity = 200 })
+	c.lead("a_1_x")
+	var results []func() error
+	for i := range 100 {
+		id := c.NewID()
+		results = append(results, c.begin(c.take(id+"_1_x", "u"+id, int64(1+i%2))))
+	}
+	c.goOn()
+	for _, result := range results {
+		c.is("reserve", result(), nil)
+	}
+	c.seats("all", 49, 151, 0)
+	if got := len(slices.DeleteFunc(c.ops, func(op string) bool { return op != "events.seats" })); got != 5 {
+		t.Errorf("%d writes of the seats, want 5", got)
+	}
+}
