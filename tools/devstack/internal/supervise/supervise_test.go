@@ -315,7 +315,12 @@ func TestDescendantsEndWithTheirProcess(t *testing.T) {
 func TestKilledSupervisorLeavesNothing(t *testing.T) {
 	dir, out := t.TempDir(), &log{}
 	outer := open(t, t.TempDir(), out)
-	if err := outer.Start(t.Context(), process("inner", "supervisor", dir)); err != nil {
+	p := process("inner", "supervisor", dir)
+	p.BeforeRestart = func(ctx context.Context) error { // a second one would end the child, too
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if err := outer.Start(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the inner supervisor has started all", func() bool {
@@ -335,7 +340,6 @@ func TestKilledSupervisorLeavesNothing(t *testing.T) {
 	if !alive(child) {
 		t.Fatal("the child of the process is gone already, so this test shows nothing")
 	}
-	outer.Stop() // else it starts the inner one again
 
 	s, err := supervise.Open(supervise.Config{Name: "next", Dir: dir, Out: out})
 	if err != nil {
