@@ -185,7 +185,8 @@ func TestProgramsKnowNoAddressOfOneAnother(t *testing.T) {
 				continue
 			}
 			for what, port := range map[string]int{
-				"the port": other.Port, "the sidecar's HTTP port": other.HTTPPort, "the sidecar's gRPC port": other.GRPCPort,
+				"the port": other.Port, "the sidecar's HTTP port": other.HTTPPort,
+				"the sidecar's gRPC port": other.GRPCPort, "the sidecar's metrics port": other.MetricsPort,
 			} {
 				if told[strconv.Itoa(port)] {
 					t.Errorf("%s is told %s of %s, %d", i.Name, what, other.Name, port)

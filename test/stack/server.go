@@ -6,12 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
 	"time"
 
+	"boxoffice/test/process"
 	"boxoffice/test/servers"
 )
 
@@ -24,7 +24,7 @@ type Server struct {
 	name  string
 	args  []string
 	cmd   *exec.Cmd // nil while it is away
-	ended chan struct{}
+	ended <-chan error
 }
 
 // StartNATS starts one whose streams survive Stop. It ends with the test.
@@ -61,22 +61,11 @@ func (s *Server) Start(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, s.args...) //nolint:gosec,noctx // ended by Stop
-	cmd.SysProcAttr = attributes()
 	cmd.WaitDelay = time.Second
-	started, ended := make(chan error), make(chan struct{})
-	go func() {
-		runtime.LockOSThread() // it ends with this thread, as a stack does
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // ended by a signal
-		}
-		close(ended)
-	}()
-	if err := <-started; err != nil {
+	if s.ended, err = process.Start(cmd, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	s.cmd, s.ended = cmd, ended
+	s.cmd = cmd
 	Await(t, s.name+" at "+s.Addr, func() error {
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addr)
 		if err != nil {

@@ -12,11 +12,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"boxoffice/test/process"
 )
 
 const (
@@ -37,7 +38,7 @@ type Stack struct {
 	AppToken      string // what apps ask for
 
 	cmd    *exec.Cmd
-	exited chan error
+	exited <-chan error
 	log    *output
 }
 
@@ -72,26 +73,13 @@ func Start(o Options) (*Stack, error) {
 	}
 	args := append([]string{"up", "--root", root, "--data", o.Data, "--free-ports"}, o.Args...)
 	s := &Stack{
-		Data:   o.Data,
-		cmd:    exec.Command(program, args...), //nolint:gosec,noctx // ended by Stop
-		exited: make(chan error, 1),
-		log:    newOutput(),
+		Data: o.Data,
+		cmd:  exec.Command(program, args...), //nolint:gosec,noctx // ended by Stop
+		log:  newOutput(),
 	}
 	s.cmd.Env = append(os.Environ(), o.Env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	s.cmd.SysProcAttr = attributes()
-	started := make(chan error, 1)
-	go func() {
-		// The devstack ends with the thread that started it, so that a test that
-		// is killed leaves nothing running.
-		runtime.LockOSThread()
-		err := s.cmd.Start()
-		started <- err
-		if err == nil {
-			s.exited <- s.cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
+	if s.exited, err = process.Start(s.cmd, syscall.SIGTERM); err != nil {
 		return nil, err
 	}
 	select {
