@@ -221,6 +221,18 @@ func TestDeliveriesEndBetweenTheProbesAndTheBroker(t *testing.T) {
 	}
 }
 
+// A fact whose deliveries are counted is lost after the last: without the sidecar,
+// or with no one to take its dead letters, none of them says so.
+func TestDeliveriesAreNotLimited(t *testing.T) {
+	for file, c := range components(t) {
+		for _, m := range c.Spec.Metadata {
+			if m.Name == "maxDeliver" {
+				t.Errorf("%s: the broker gives up after %s deliveries", file, m.Value)
+			}
+		}
+	}
+}
+
 func metadata(t *testing.T, c component, name string) string {
 	t.Helper()
 	for _, m := range c.Spec.Metadata {

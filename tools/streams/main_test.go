@@ -218,6 +218,32 @@ func TestStreamsThatAreThereStay(t *testing.T) {
 	}
 }
 
+// A consumer that was made with a limit to deliveries has none, and is the same.
+func TestDeliveriesAreNotLimited(t *testing.T) {
+	b := newBench(t)
+	b.run()
+	limited := jetstream.ConsumerConfig{
+		Durable: "event", DeliverGroup: "event", DeliverSubject: nats.NewInbox(), FilterSubject: bookingapi.Topic,
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxDeliver: 10,
+	}
+	before, err := b.broker.CreatePushConsumer(t.Context(), bookingapi.Topic, limited)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.run()
+	after, err := b.broker.PushConsumer(t.Context(), bookingapi.Topic, limited.Durable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, is := before.CachedInfo(), after.CachedInfo()
+	if is.Config.MaxDeliver != -1 {
+		t.Errorf("at most %d deliveries, want any number", is.Config.MaxDeliver)
+	}
+	if !is.Created.Equal(was.Created) || is.Config.AckWait != limited.AckWait || is.Config.DeliverSubject != limited.DeliverSubject {
+		t.Errorf("got %+v, want %+v", is, was)
+	}
+}
+
 // Several at once, as when all sidecars are started anew, tell it once.
 func TestRunsAtOnce(t *testing.T) {
 	b := newBench(t)

@@ -67,7 +67,25 @@ func ensure(ctx context.Context, broker jetstream.JetStream, topic string) (*jet
 	if err != nil {
 		return nil, err
 	}
-	return stream.CachedInfo(), nil
+	return stream.CachedInfo(), unlimit(ctx, broker, stream)
+}
+
+// unlimit lets consumers that an earlier release made deliver as often as it
+// takes: after the last of a limited number a fact would be lost without a trace,
+// and the sidecars change no consumer that is there.
+func unlimit(ctx context.Context, broker jetstream.JetStream, stream jetstream.Stream) error {
+	consumers := stream.ListConsumers(ctx)
+	for info := range consumers.Info() {
+		cfg := info.Config
+		if cfg.MaxDeliver <= 0 || cfg.DeliverSubject == "" {
+			continue
+		}
+		cfg.MaxDeliver = -1
+		if _, err := broker.UpdatePushConsumer(ctx, info.Stream, cfg); err != nil {
+			return fmt.Errorf("consumer %s: %w", info.Name, err)
+		}
+	}
+	return consumers.Err()
 }
 
 // encode returns the CloudEvent. Its id is the same for the same streams, so that
