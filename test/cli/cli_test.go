@@ -7,11 +7,14 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,10 +22,14 @@ import (
 	"testing"
 	"time"
 
+	"boxoffice/test/process"
 	"boxoffice/test/stack"
 )
 
-const stopWithin = time.Minute
+const (
+	readyWithin = 15 * time.Minute // the first one builds everything
+	stopWithin  = time.Minute
+)
 
 // ports are those of the file, of the stores and of Jaeger.
 func ports() []int {
@@ -47,8 +54,8 @@ func free(ctx context.Context) error {
 
 // program is a command that runs until it is told to end.
 type program struct {
-	cmd  *exec.Cmd
-	done chan error
+	cmd   *exec.Cmd
+	ended <-chan error
 
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -68,14 +75,14 @@ func (p *program) String() string {
 
 func start(t *testing.T, dir string, env []string, name string, args ...string) *program {
 	t.Helper()
-	p := &program{cmd: exec.CommandContext(context.WithoutCancel(t.Context()), name, args...), done: make(chan error, 1)}
+	p := &program{cmd: exec.CommandContext(context.WithoutCancel(t.Context()), name, args...)}
 	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as in a terminal of its own
-	if err := p.cmd.Start(); err != nil {
+	p.cmd.WaitDelay = stopWithin // for those that hold its output open
+	var err error
+	if p.ended, err = process.Start(p.cmd, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	go func() { p.done <- p.cmd.Wait() }()
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(p.String())
@@ -85,6 +92,21 @@ func start(t *testing.T, dir string, env []string, name string, args ...string) 
 	return p
 }
 
+// awaitReady waits until the devstack says that it is.
+func (p *program) awaitReady(t *testing.T) {
+	t.Helper()
+	late := time.After(readyWithin)
+	for !strings.Contains(p.String(), "\nready in ") {
+		select {
+		case err := <-p.ended:
+			t.Fatalf("%s ended: %v", p.cmd.Args, err)
+		case <-late:
+			t.Fatalf("%s was not ready within %s", p.cmd.Args, readyWithin)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
 // end asks a program to end, as Ctrl-C does, and waits.
 func (p *program) end(t *testing.T) {
 	t.Helper()
@@ -92,13 +114,50 @@ func (p *program) end(t *testing.T) {
 		t.Fatal(err)
 	}
 	select {
-	case err := <-p.done:
+	case err := <-p.ended:
 		if err != nil {
 			t.Errorf("%s: %v", p.cmd.Args, err)
 		}
 	case <-time.After(stopWithin):
 		t.Fatalf("%s did not stop within %s", p.cmd.Args, stopWithin)
 	}
+}
+
+// processes are all that were told of the directory, by an argument or in the
+// environment, whoever started them.
+func processes(t *testing.T, dir string) []string {
+	t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, p := range paths {
+		cmdline, _ := os.ReadFile(filepath.Join(p, "cmdline")) // one that has ended meanwhile is none
+		environ, _ := os.ReadFile(filepath.Join(p, "environ"))
+		if bytes.Contains(slices.Concat(cmdline, environ), []byte(dir)) {
+			found = append(found, filepath.Base(p)+" "+string(bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '})))
+		}
+	}
+	return found
+}
+
+// files are those in folders.
+func files(t *testing.T, folders ...string) []string {
+	t.Helper()
+	var all []string
+	for _, folder := range folders {
+		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				all = append(all, path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
 }
 
 func TestDaprRun(t *testing.T) {
@@ -113,18 +172,15 @@ func TestDaprRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := t.TempDir()
+	// Those that programs run in, and those that they read.
+	folders := []string{filepath.Join(root, "apps"), filepath.Join(root, "gateway"), filepath.Join(root, "components"), filepath.Join(root, "dapr")}
+	before := files(t, folders...)
+	data, home := t.TempDir(), t.TempDir()
 	infra := start(t, root, nil, filepath.Join(root, "bin", "devstack"), "infra", "--data", data)
-	for !strings.Contains(infra.String(), "\nready in ") {
-		select {
-		case err := <-infra.done:
-			t.Fatalf("infra ended: %v", err)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
+	infra.awaitReady(t)
 	// A home without anything: "dapr init" is not needed.
 	env := []string{
-		"HOME=" + t.TempDir(), "DAPR_CLI=" + cli, "DAPR_ENV=" + filepath.Join(data, "dapr.env"),
+		"HOME=" + home, "DAPR_CLI=" + cli, "DAPR_ENV=" + filepath.Join(data, "dapr.env"),
 		"RATE_LIMIT_BROWSE=100000/1m", "RATE_LIMIT_WRITE=100000/1m", "RATE_LIMIT_LOGIN=100000/1m",
 	}
 	run := start(t, root, env, "bash", "-c", `. "$DAPR_ENV" && exec "$DAPR_CLI" run -f dapr/dapr.yaml`)
@@ -136,9 +192,27 @@ func TestDaprRun(t *testing.T) {
 	if out, err := demo.CombinedOutput(); err != nil {
 		t.Fatalf("demo: %v\n%s\n%s", err, out, run)
 	}
+	// Apps, sidecars, stores, the CLI and the devstack; Jaeger may be off.
+	if n := len(processes(t, data)); runtime.GOOS == "linux" && n < 13 {
+		t.Errorf("%d processes run, want 13: the list is not what it should be", n)
+	}
 	run.end(t)
 	infra.end(t)
+	stack.Await(t, "the end of all processes", func() error {
+		if left := processes(t, data); len(left) > 0 {
+			return fmt.Errorf("%q are left", left)
+		}
+		return nil
+	})
 	stack.Await(t, "free ports", func() error { return free(t.Context()) })
+	if left := files(t, home); len(left) > 0 {
+		t.Errorf("written into the home directory: %q", left)
+	}
+	for _, file := range files(t, folders...) {
+		if !slices.Contains(before, file) {
+			t.Errorf("written into the tree: %s", file)
+		}
+	}
 }
 
 func ready(ctx context.Context) error {
