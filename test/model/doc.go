@@ -1,7 +1,8 @@
 // Package model proves what must hold of seats and bookings, however processes
 // are stopped: it runs the real use cases of the event and booking apps over
 // stores in memory, under a scheduler that stops a process before any operation
-// of a store, for as long as it likes or for ever.
+// of a store, for as long as it likes or for ever, and before the answer to a read
+// of seats: two that work in one process share what that remembers.
 //
 // A schedule is drawn from a seed and is the same each time. The scheduler also
 // loses replies, delivers facts any number of times in any order, runs sweeps at

@@ -19,6 +19,7 @@ type scenario struct {
 	capacity, limit int64
 	before          func(w *world) // to its end, before they start
 	start           func(w *world)
+	more            int // interruptions, because it takes them
 }
 
 func scenarios() []scenario {
@@ -35,66 +36,81 @@ func scenarios() []scenario {
 	id := bookingtest.KeyedID("u1", "k")
 	booked := func(w *world) { book(w, "u1", "k", 1) }
 	return []scenario{
-		{"twins for the last seat", 1, 0, nil, func(w *world) {
+		{name: "a cancel and its fact in one process", capacity: 2, before: func(w *world) { booked(w); book(w, "u2", "k", 1) }, more: 1, start: func(w *world) {
+			w.events[1] = w.events[0]
+			w.cancel(id, "u1")
+			w.spawn("a broker", func(p *proc) {
+				if !p.yield("the facts") {
+					return
+				}
+				w.relay()
+				for _, m := range w.bus {
+					if m.kind == bookingapi.FactCancelled {
+						_ = w.events[0].OnBookingCancelled(context.Background(), m.booking)
+					}
+				}
+			})
+		}},
+		{name: "twins for the last seat", capacity: 1, start: func(w *world) {
 			book(w, "u1", "k", 1)
 			book(w, "u1", "k", 1)
 			book(w, "u2", "k", 1)
 		}},
-		{"twins under a limit, and the sweep", 2, 2, nil, func(w *world) {
+		{name: "twins under a limit, and the sweep", capacity: 2, limit: 2, start: func(w *world) {
 			book(w, "u1", "k", 2)
 			book(w, "u1", "k", 2)
 			lapse(w, settleAfter+time.Second)
 			w.sweepEvents()
 		}},
-		{"one user's two bookings under a limit", 4, 2, nil, func(w *world) {
+		{name: "one user's two bookings under a limit", capacity: 4, limit: 2, start: func(w *world) {
 			book(w, "u1", "k", 2)
 			book(w, "u1", "other", 2)
 			w.cancelKnown("u1", "k")
 		}},
-		{"one key, two bodies, and the sweep", 3, 0, nil, func(w *world) {
+		{name: "one key, two bodies, and the sweep", capacity: 3, start: func(w *world) {
 			book(w, "u1", "k", 1)
 			book(w, "u1", "k", 2)
 			lapse(w, settleAfter+time.Second)
 			w.sweepEvents()
 		}},
-		{"refused and tried again", 1, 0, func(w *world) { book(w, "u2", "first", 1) }, func(w *world) {
+		{name: "refused and tried again", capacity: 1, before: func(w *world) { book(w, "u2", "first", 1) }, start: func(w *world) {
 			book(w, "u1", "k", 1)
 			w.cancelKnown("u2", "first")
 			book(w, "u1", "k", 1)
 			book(w, "u1", "k", 1)
 		}},
-		{"confirm against expiry and cancel", 1, 0, booked, func(w *world) {
+		{name: "confirm against expiry and cancel", capacity: 1, before: booked, start: func(w *world) {
 			lapse(w, ttl)
 			w.confirm(id, "u1")
 			w.sweepBookings()
 			w.cancel(id, "u1")
 		}},
-		{"two late confirms, and another buyer", 1, 1, func(w *world) { booked(w); lapse(w, ttl) }, func(w *world) {
+		{name: "two late confirms, and another buyer", capacity: 1, limit: 1, before: func(w *world) { booked(w); lapse(w, ttl) }, start: func(w *world) {
 			w.confirm(id, "u1")
 			w.confirm(id, "u1")
 			book(w, "u2", "k", 1)
 		}},
-		{"a late confirm that is settled", 2, 0, func(w *world) { booked(w); lapse(w, ttl); w.sweepBookings() }, func(w *world) {
+		{name: "a late confirm that is settled", capacity: 2, before: func(w *world) { booked(w); lapse(w, ttl); w.sweepBookings() }, start: func(w *world) {
 			w.confirm(id, "u1")
 			lapse(w, settleAfter+time.Second)
 			w.sweepEvents()
 		}},
-		{"an event that is cancelled", 2, 0, nil, func(w *world) {
+		{name: "an event that is cancelled", capacity: 2, start: func(w *world) {
 			book(w, "u1", "k", 1)
 			w.cancelEvent()
 			w.sweepEvents()
 		}},
-		{"an event that is deleted", 2, 2, booked, func(w *world) {
+		{name: "an event that is deleted", capacity: 2, limit: 2, before: booked, start: func(w *world) {
 			w.cancel(id, "u1")
 			w.deleteEvent()
 			book(w, "u1", "other", 1)
 		}},
-		{"a limit that is lowered", 4, 2, nil, func(w *world) {
+		{name: "a limit that is lowered", capacity: 4, limit: 2, start: func(w *world) {
 			book(w, "u1", "k", 2)
 			book(w, "u1", "k", 2)
 			w.update(eventapi.Changes{MaxPerUser: contract.Set(int64(1))})
 		}},
-		{"a capacity that is lowered", 2, 0, nil, func(w *world) {
+		{name: "a capacity that is lowered", capacity: 2, start: func(w *world) {
 			book(w, "u1", "k", 2)
 			w.update(eventapi.Changes{Capacity: contract.Set(int64(1))})
 			book(w, "u2", "k", 1)
@@ -139,10 +155,10 @@ func (c *choices) next() bool {
 // faults need more than two, which are a hundred thousand schedules; each more
 // costs thirty times the time.
 func TestEverySchedule(t *testing.T) {
-	most := *flagInterruptions
 	total := 0
 	for _, s := range scenarios() {
 		var c choices
+		most := *flagInterruptions + s.more
 		for {
 			total++
 			if _, err := s.run(&c, most, false); err != nil {
@@ -161,7 +177,7 @@ func TestEverySchedule(t *testing.T) {
 func (s scenario) run(c *choices, left int, tells bool) (*world, error) {
 	w := newWorld(1)
 	defer w.end()
-	w.calm, w.tells = true, tells
+	w.calm, w.every, w.tells = true, true, tells
 	def := eventapi.Definition{
 		Name: "Gala", StartsAt: contract.At(w.now.Add(100 * 24 * time.Hour)), EndsAt: contract.At(w.now.Add(101 * 24 * time.Hour)),
 		Capacity: s.capacity,

@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -46,6 +47,7 @@ type world struct {
 	procs   []*proc
 	current *proc // who runs
 	calm    bool  // no faults: recovery
+	every   bool  // every schedule is tried
 	bus     []*message
 	mood    mood
 	tells   bool // keeps the trace
@@ -101,8 +103,40 @@ func newWorld(seed uint64) *world {
 
 func (w *world) startEventApp(i int) {
 	w.events[i] = eventtest.NewService(eventtest.Env{
-		Store: w.eventStore.Through(w.gate), Bookings: settler{w}, Clock: w, IDs: w, HoldSettleAfter: settleAfter,
+		Store: answering{w.eventStore.Through(w.gate), w}, Bookings: settler{w}, Clock: w, IDs: w, HoldSettleAfter: settleAfter,
 	})
+}
+
+// answering is a store whose answers about seats are on their way for a while.
+// Another that works in the same process may go on meanwhile, and what the process
+// remembers is then newer than the answer.
+type answering struct {
+	*eventtest.Store
+	w *world
+}
+
+func (a answering) Event(ctx context.Context, id string) (eventtest.Event, error) {
+	e, err := a.Store.Event(ctx, id)
+	return e, a.w.answer("events.read", err)
+}
+
+func (a answering) Holds(ctx context.Context, ids []string) (map[string]eventtest.Hold, error) {
+	holds, err := a.Store.Holds(ctx, ids)
+	return holds, a.w.answer("holds.read", err)
+}
+
+// answer stops whoever runs before an answer comes in: always when every schedule
+// is tried, else at times, so that schedules reach as far as before.
+func (w *world) answer(op string, err error) error {
+	p := w.current
+	if p == nil || p.crashed || !w.every && !w.chance(4) {
+		return err
+	}
+	if !p.yield("the answer of " + op) {
+		p.crashed = true
+		return errCrashed
+	}
+	return err
 }
 
 func (w *world) startBookingApp(i int) {

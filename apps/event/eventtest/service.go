@@ -17,7 +17,7 @@ type (
 
 // Env is what a Service of a test stands on.
 type Env struct {
-	Store           *Store
+	Store           Ports
 	Bookings        event.Bookings
 	Clock           event.Clock
 	IDs             event.IDs
