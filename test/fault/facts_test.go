@@ -26,7 +26,7 @@ const mongoAway = 18 * time.Second
 // minute.
 func mongoFrozen(t *testing.T, o *outages) (taken func(t *testing.T)) {
 	t.Helper()
-	eventID, ledger := o.OnSale(t, 100), &invariant.Ledger{}
+	eventID, other, ledger := o.OnSale(t, 100), o.OnSale(t, 100), &invariant.Ledger{}
 	dead := o.deadLetters(t)
 	var bookings []bookingapi.Booking
 	for _, who := range o.members {
@@ -43,6 +43,7 @@ func mongoFrozen(t *testing.T, o *outages) (taken func(t *testing.T)) {
 	o.Thaw(t, "event-daprd")
 	time.Sleep(mongoAway)
 	o.Thaw(t, "mongo")
+	stack.Await(t, "the journey after MongoDB is back", func() error { return journey(t, o.Stack, other) })
 	return func(t *testing.T) {
 		t.Helper()
 		o.awaitSold(t, eventID, int64(len(bookings)))

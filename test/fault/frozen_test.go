@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/test/invariant"
@@ -24,6 +25,7 @@ func sidecarFrozen(t *testing.T, o *outages) {
 		}
 		clients = append(clients, m.Client)
 	}
+	began := time.Now()
 	answers := atOnce(t, clients, func(c stack.Client) (stack.Response, error) {
 		return c.TryBook(t.Context(), eventID, 1, keys[c.Token])
 	})
@@ -35,6 +37,7 @@ func sidecarFrozen(t *testing.T, o *outages) {
 			UserID: o.members[i].User.ID, EventID: eventID, Key: keys[clients[i].Token], Quantity: 1, Status: res.StatusCode,
 		})
 	}
+	t.Logf("answered %d within %s", answers[0].StatusCode, time.Since(began).Round(10*time.Millisecond))
 	state := o.state(t, eventID)
 	if seats := state.Events[eventID].Seats; len(state.Bookings) != 0 || len(state.Holds) != 0 || seats.Available != 100 || seats.Held != 0 {
 		t.Errorf("got bookings %+v, holds %+v, seats %+v, want none", state.Bookings, state.Holds, seats)

@@ -17,8 +17,7 @@ import (
 	"boxoffice/test/stack"
 )
 
-// outages is a stack whose NATS and Redis come and go as a test wants. Nothing
-// lapses in it, and no hold is asked about: what becomes of seats, facts do.
+// outages is a stack whose NATS and Redis come and go as a test wants.
 type outages struct {
 	*stack.Stack
 	nats, redis *stack.Server
@@ -34,9 +33,8 @@ type member struct {
 // TestOutages takes away one part after the other for a while.
 func TestOutages(t *testing.T) {
 	o := &outages{nats: stack.StartNATS(t), redis: stack.StartRedis(t)}
-	options := stack.Options{Data: t.TempDir(), Env: append(hasty(),
-		"NATS_URL=nats://"+o.nats.Addr, "REDIS_ADDR="+o.redis.Addr, "HASH_QUEUE=256",
-		"BOOKING_TTL=15m", "HOLD_SETTLE_AFTER=15m",
+	options := stack.Options{Data: t.TempDir(), Env: append(patient(),
+		"NATS_URL=nats://"+o.nats.Addr, "REDIS_ADDR="+o.redis.Addr,
 		"JAEGER=", "OTEL_BSP_SCHEDULE_DELAY=200", // spans of sidecars are sent soon
 	)}
 	o.Stack = start(t, options)
@@ -46,16 +44,28 @@ func TestOutages(t *testing.T) {
 		o.members = append(o.members, member{client, account})
 	}
 	taken := func(*testing.T) {}
-	t.Run("MongoDB frozen", func(t *testing.T) { taken = mongoFrozen(t, o) })
-	t.Run("sidecar frozen", func(t *testing.T) { sidecarFrozen(t, o) })
-	t.Run("log-in locked", func(t *testing.T) { logInLocked(t, o) })
-	t.Run("Redis stopped", func(t *testing.T) { redisStopped(t, o) })
-	t.Run("MongoDB back", func(t *testing.T) { taken(t) })
-	t.Run("NATS stopped", func(t *testing.T) { natsStopped(t, o) })
-	t.Run("NATS frozen", func(t *testing.T) { natsFrozen(t, o) })
-	t.Run("malformed facts", func(t *testing.T) { malformedFacts(t, o) })
+	for _, part := range []struct {
+		name string
+		test func(t *testing.T)
+	}{
+		{"MongoDB frozen", func(t *testing.T) { taken = mongoFrozen(t, o) }},
+		{"sidecar frozen", func(t *testing.T) { sidecarFrozen(t, o) }},
+		{"log-in locked", func(t *testing.T) { logInLocked(t, o) }},
+		{"Redis stopped", func(t *testing.T) { redisStopped(t, o) }},
+		{"MongoDB back", func(t *testing.T) { taken(t) }},
+		{"NATS stopped", func(t *testing.T) { natsStopped(t, o) }},
+		{"NATS frozen", func(t *testing.T) { natsFrozen(t, o) }},
+		{"malformed facts", func(t *testing.T) { malformedFacts(t, o) }},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			o.nats.Start(t) // one that failed may have left them away
+			o.redis.Start(t)
+			part.test(t)
+		})
+	}
 	failed := t // its log is that of all tests on one stack
 	t.Run("Redis flushed", func(t *testing.T) {
+		o.redis.Start(t)
 		redisFlushed(t, o, func() {
 			stop(failed, o.Stack)
 			o.redis.Stop(t)

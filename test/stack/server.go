@@ -49,9 +49,13 @@ func startServer(t *testing.T, name string, args ...string) *Server {
 	return s
 }
 
-// Start starts it where it was, and returns when it listens.
+// Start starts it where it was, and returns when it listens. It does nothing while
+// it runs.
 func (s *Server) Start(t *testing.T) {
 	t.Helper()
+	if s.cmd != nil {
+		return
+	}
 	root, err := repository()
 	if err != nil {
 		t.Fatal(err)
