@@ -81,7 +81,7 @@ func bindConfirmBooking(c *call) (bookingapi.ConfirmRequest, error) {
 func bindOwnBookings(c *call) (bookingapi.ListRequest, error) {
 	q := query{call: c}
 	req := bookingapi.ListRequest{PageRequest: q.page(), UserID: c.caller.ID}
-	return req, q.Err()
+	return req, q.listErr()
 }
 
 func bindListBookings(c *call) (bookingapi.ListRequest, error) {
@@ -90,7 +90,7 @@ func bindListBookings(c *call) (bookingapi.ListRequest, error) {
 		PageRequest: q.page(), EventID: q.text("eventId"), UserID: q.text("userId"), Status: q.text("status"),
 		From: q.time("from"), To: q.time("to"), Count: true,
 	}
-	return req, q.Err()
+	return req, q.listErr()
 }
 
 func listedBookings(p contract.Page[bookingapi.Booking]) any { return listOf(p) }

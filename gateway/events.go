@@ -27,7 +27,7 @@ func bindListEvents(c *call) (eventapi.ListRequest, error) {
 		PageRequest: q.page(), ByAdmin: c.byAdmin(),
 		Category: q.text("category"), Status: q.text("status"), From: q.time("from"), To: q.time("to"), Sort: q.text("sort"),
 	}
-	return req, q.Err()
+	return req, q.listErr()
 }
 
 func listedEvents(c *call, p contract.Page[eventapi.Event]) answer {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"mime"
 	"net/http"
 	"strings"
@@ -105,10 +106,14 @@ func presented[Req, Res any](s *Server, op rpc.Op[Req, Res], status int, bind fu
 func asked[Req, Res any](s *Server, op rpc.Op[Req, Res], bind func(*call) (Req, error), present func(*call, Res) answer) endpoint {
 	return endpoint{op: op.Method, answer: func(c *call) (answer, error) {
 		req, err := bind(c)
-		if err != nil {
+		wrong, partly := errors.AsType[unread](err)
+		if err != nil && !partly {
 			return answer{}, err
 		}
 		res, err := rpc.Call(c.ctx, s.calls, op, req)
+		if partly {
+			return answer{}, wrong.with(err)
+		}
 		if err != nil {
 			return answer{}, err
 		}

@@ -1,10 +1,11 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
+	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract"
 	"boxoffice/shared/page"
 	"boxoffice/shared/validation"
@@ -40,6 +41,35 @@ type query struct {
 	validation.Problems
 }
 
+// unread is what the edge finds wrong with the parameters of a list. What else is
+// wrong only the app knows.
+type unread validation.Problems
+
+func (u unread) Error() string { return "parameters that cannot be read" }
+
+// listErr returns nil when nothing is wrong, and else an unread.
+func (q *query) listErr() error {
+	if len(q.Problems) == 0 {
+		return nil
+	}
+	return unread(q.Problems)
+}
+
+// with is the refusal that the client gets, with what the app found besides. The
+// app was asked without what could not be read, to which a cursor may belong.
+func (u unread) with(err error) error {
+	all := validation.Problems(u)
+	if err != nil {
+		for _, f := range apperr.From(err).Fields {
+			known := slices.ContainsFunc(u, func(own apperr.Field) bool { return own.Field == f.Field })
+			if !known && f.Field != "cursor" {
+				all = append(all, f)
+			}
+		}
+	}
+	return all.Err()
+}
+
 func (q *query) text(name string) string { return strings.Clone(q.Query(name)) }
 
 // time reads a time, nil when it is absent.
@@ -48,12 +78,11 @@ func (q *query) time(name string) *contract.Time {
 	if text == "" {
 		return nil
 	}
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
+	var at contract.Time
+	if err := at.UnmarshalJSON([]byte(`"` + text + `"`)); err != nil { // as in a body
 		q.Add(name, "invalid", "is no time of RFC 3339")
 		return nil
 	}
-	at := contract.At(t)
 	return &at
 }
 
