@@ -44,7 +44,7 @@ type broker struct {
 
 // watch says how brokers are watched.
 type watch struct {
-	every  time.Duration               // the time between two looks
+	every  time.Duration               // the time between two looks; zero: there are none
 	atMost time.Duration               // an absence that the component surely survives
 	spawn  func(func(context.Context)) // runs a function until the runtime ends
 	leave  func(reason error)          // ends the runtime
@@ -65,8 +65,8 @@ func brokerWatch(getenv func(string) string) (w watch, err error) {
 		if text == "" {
 			continue
 		}
-		if *v.into, err = time.ParseDuration(text); err != nil || *v.into <= 0 {
-			return watch{}, fmt.Errorf("%s is %q and must be a duration above zero", v.name, text)
+		if *v.into, err = time.ParseDuration(text); err != nil || *v.into < 0 {
+			return watch{}, fmt.Errorf("%s is %q and must be a duration", v.name, text)
 		}
 	}
 	return w, nil
@@ -107,8 +107,8 @@ func newBroker(log logger.Logger, w watch) *broker {
 // when it is that the broker is away.
 func (b *broker) Init(ctx context.Context, md pubsub.Metadata) error {
 	failed := b.PubSub.Init(ctx, md)
-	if failed != nil && !isAbsence(failed) {
-		return failed // a new start would meet it again
+	if b.watch.every == 0 || failed != nil && !isAbsence(failed) { // which a new start would meet again
+		return failed
 	}
 	if err := metadata.DecodeMetadata(md.Properties, &b.conf); err != nil {
 		return errors.Join(failed, err)

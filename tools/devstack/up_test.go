@@ -163,6 +163,9 @@ func TestInfra(t *testing.T) {
 			t.Errorf("sourced: %s is %q, want %q", name, got[name], value)
 		}
 	}
+	if got["DAPRD_BROKER_LOOK_EVERY"] != "0s" {
+		t.Error("sourced: a sidecar may end, and the CLI starts none again")
+	}
 	if got["DAPR_API_TOKEN"] != tr.secrets(t)["dapr-api-token"] {
 		t.Error("sourced: the API token is another")
 	}

@@ -42,6 +42,13 @@ func testBroker(t *testing.T, bin string) {
 		b.nats.start(t)
 		b.leaves(t, s)
 	})
+	run("NotWatched", func(t *testing.T, b *brokerTest) {
+		s := b.sidecar(t, "DAPRD_BROKER_LOOK_EVERY=0s")
+		log := s.log(t)
+		if !strings.Contains(log, "Failed to init component pubsub.jetstream") || strings.Contains(log, "The broker is away") {
+			t.Error("it says that it will end, or has not failed")
+		}
+	})
 	run("WithoutStreams", func(t *testing.T, b *brokerTest) {
 		b.nats.start(t)
 		s := b.sidecar(t)

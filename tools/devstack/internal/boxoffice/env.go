@@ -46,6 +46,7 @@ func (s *stack) tokenEnv() []string {
 func (s *stack) writeDaprEnv() error {
 	env := append(s.commonEnv(), sidecarEnv()...)
 	env = append(env,
+		"DAPRD_BROKER_LOOK_EVERY=0s", // the CLI starts no sidecar again that ends
 		"DAPR_RUNTIME_PATH="+s.runtimePath(),
 		"ADMIN_EMAIL="+s.secrets.adminEmail,
 		"ADMIN_PASSWORD="+s.secrets.adminPassword,
