@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -73,6 +74,7 @@ func testBroker(t *testing.T, bin string) {
 		eventually(t, "the sidecar finds the broker away for too long", func() bool {
 			return strings.Contains(s.log(t), "The broker has been away for")
 		})
+		b.nats.awaitAttempts(t, 10)
 		b.invoke(t, s)
 		b.nats.start(t)
 		b.leaves(t, s)
@@ -238,6 +240,26 @@ func (n *natsServer) start(t *testing.T) {
 		_, err = js.AccountInfo()
 		return err == nil
 	})
+}
+
+// awaitAttempts waits until somebody looked n times for a broker that is away.
+func (n *natsServer) awaitAttempts(t *testing.T, times int) {
+	t.Helper()
+	l, err := net.Listen("tcp", n.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.(*net.TCPListener).SetDeadline(time.Now().Add(deadline)); err != nil {
+		t.Fatal(err)
+	}
+	for range times {
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
 }
 
 func (n *natsServer) kill(t *testing.T) {
