@@ -85,7 +85,7 @@ type feeding struct {
 func (f feeding) InsertBooking(ctx context.Context, b booking.Booking, facts ...booking.Fact) error {
 	err := f.Store.InsertBooking(ctx, b, facts...)
 	if err == nil && len(facts) > 0 {
-		f.relay.Feed(ctx, b.ID)
+		f.relay.FeedNew(ctx, outbox.NewBox(ctx, b.ID, facts))
 	}
 	return err
 }

@@ -88,7 +88,7 @@ type feeding struct {
 func (f feeding) InsertEvent(ctx context.Context, e event.Event, fact event.Fact) error {
 	err := f.Events.InsertEvent(ctx, e, fact)
 	if err == nil {
-		f.relay.Feed(ctx, e.ID)
+		f.relay.FeedNew(ctx, outbox.NewBox(ctx, e.ID, []event.Fact{fact}))
 	}
 	return err
 }

@@ -3,7 +3,6 @@ package mongostore
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -30,58 +29,25 @@ type record struct {
 	SentAt      *time.Time `bson:"sentAt"`
 }
 
-// fact is a domain's: each has a type of its own for it.
-type fact interface {
-	~struct {
-		ID      string
-		Type    string
-		Subject string
-		At      time.Time
-		Data    []byte
-	}
-}
-
 // NewFields is the outbox of a document that is inserted with these facts, in the
 // trace of ctx.
-func NewFields[F fact](ctx context.Context, facts []F) Fields {
-	f := Fields{Records: toRecords(ctx, facts)}
-	if len(f.Records) > 0 {
-		due := first(f.Records)
-		f.Version, f.Due = 1, &due
-	}
-	return f
+func NewFields[F outbox.AnyFact](ctx context.Context, facts []F) Fields {
+	b := outbox.NewBox(ctx, "", facts)
+	return Fields{Records: fromBox(b), Version: b.Version, Due: OrNull(b.Due)}
 }
 
 // Push is what adds facts to the outbox of a document in an update of it: nothing
 // when there are none.
-func Push[F fact](ctx context.Context, facts []F) bson.D {
-	records := toRecords(ctx, facts)
-	if len(records) == 0 {
+func Push[F outbox.AnyFact](ctx context.Context, facts []F) bson.D {
+	b := outbox.NewBox(ctx, "", facts)
+	if len(b.Records) == 0 {
 		return nil
 	}
 	return bson.D{
-		{Key: "$push", Value: bson.D{{Key: "outbox", Value: bson.D{{Key: "$each", Value: records}}}}},
+		{Key: "$push", Value: bson.D{{Key: "outbox", Value: bson.D{{Key: "$each", Value: fromBox(b)}}}}},
 		{Key: "$inc", Value: bson.D{{Key: "outboxVersion", Value: int64(1)}}},
-		{Key: "$min", Value: bson.D{{Key: "outboxDue", Value: first(records)}}},
+		{Key: "$min", Value: bson.D{{Key: "outboxDue", Value: b.Due}}},
 	}
-}
-
-func toRecords[F fact](ctx context.Context, facts []F) []record {
-	parent := outbox.TraceParent(ctx)
-	records := make([]record, len(facts))
-	for i, f := range facts {
-		records[i] = toRecord(outbox.Fact(f), parent)
-	}
-	return records
-}
-
-func toRecord(f outbox.Fact, parent string) record {
-	return record{ID: f.ID, Type: f.Type, At: f.At, Data: string(f.Data), TraceParent: parent}
-}
-
-// first is when the earliest of some facts became so.
-func first(records []record) time.Time {
-	return slices.MinFunc(records, func(a, b record) int { return a.At.Compare(b.At) }).At
 }
 
 // OutboxIndex is for the relay's sweep. It alone is sparse: with a second key it

@@ -23,14 +23,24 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// Fact is what a store is given to write beside a change. A domain has a type of
-// its own for it, of this shape.
+// Fact is what a store is given to write beside a change.
 type Fact struct {
 	ID      string // the same for every delivery
 	Type    string
 	Subject string // the id of the document
 	At      time.Time
 	Data    []byte // JSON
+}
+
+// AnyFact is a domain's own type for a Fact.
+type AnyFact interface {
+	~struct {
+		ID      string
+		Type    string
+		Subject string
+		At      time.Time
+		Data    []byte
+	}
 }
 
 // Record is a fact that waits in its document, or was published.
@@ -50,6 +60,22 @@ type Box struct {
 	Version  int64 // raised with each change of the records
 	Records  []Record
 	Due      time.Time // from when a sweep may take it; zero for never
+}
+
+// NewBox is the box of a document that is inserted with these facts, in ctx.
+func NewBox[F AnyFact](ctx context.Context, document string, facts []F) Box {
+	b := Box{Document: document}
+	parent := TraceParent(ctx)
+	for _, own := range facts {
+		f := Fact(own)
+		b.Records = append(b.Records, Record{
+			ID: f.ID, Type: f.Type, Subject: f.Subject, At: f.At, Data: f.Data, TraceParent: parent,
+		})
+		if b.Due.IsZero() || f.At.Before(b.Due) {
+			b.Version, b.Due = 1, f.At
+		}
+	}
+	return b
 }
 
 // Store keeps boxes. Records are added by the store's own writes, which raise the

@@ -64,6 +64,7 @@ type Relay struct {
 type fed struct {
 	document string
 	span     trace.SpanContext
+	box      *Box // as it was written; nil when it must be read
 }
 
 // New returns a relay that works once it is run.
@@ -77,11 +78,21 @@ func New(cfg Config) *Relay {
 
 // Feed says that a document has records to publish. It never waits.
 func (r *Relay) Feed(ctx context.Context, document string) {
+	r.feed(ctx, fed{document: document})
+}
+
+// FeedNew says that a document was inserted with a box, in ctx. It never waits.
+func (r *Relay) FeedNew(ctx context.Context, box Box) {
+	r.feed(ctx, fed{document: box.Document, box: &box})
+}
+
+func (r *Relay) feed(ctx context.Context, f fed) {
+	f.span = trace.SpanContextFromContext(ctx)
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(document)) // never fails
+	_, _ = h.Write([]byte(f.document)) // never fails
 	select {
 	// One worker for each document, so that its records are not passed by others.
-	case r.queues[h.Sum32()%workers] <- fed{document, trace.SpanContextFromContext(ctx)}:
+	case r.queues[h.Sum32()%workers] <- f:
 	default:
 	}
 }
@@ -128,7 +139,7 @@ func (r *Relay) take(ctx context.Context, f fed) {
 		return
 	}
 	ctx = trace.ContextWithSpanContext(ctx, f.span)
-	if err := r.relay(ctx, f.document, false); err != nil {
+	if err := r.relay(ctx, f, false); err != nil {
 		r.paused.Store(r.now().Add(pauseFor).UnixNano())
 		r.log.WarnContext(ctx, "facts wait to be published", telemetry.KeyError, err.Error())
 	}
@@ -211,7 +222,7 @@ func (r *Relay) sweep(ctx context.Context, w window) error {
 			return errors.Join(append(failed, fmt.Errorf("find due outboxes: %w", err))...)
 		}
 		for _, document := range due {
-			if err := r.relay(ctx, document, true); err != nil {
+			if err := r.relay(ctx, fed{document: document}, true); err != nil {
 				failed = append(failed, err)
 			}
 			if len(failed) >= maxFailures {
@@ -225,10 +236,10 @@ func (r *Relay) sweep(ctx context.Context, w window) error {
 }
 
 // relay publishes what a document has, and looks again when more came meanwhile.
-func (r *Relay) relay(ctx context.Context, document string, claim bool) error {
-	sent := map[string]time.Time{}
+func (r *Relay) relay(ctx context.Context, f fed, claim bool) error {
+	document, sent := f.document, map[string]time.Time{}
 	for range maxRounds {
-		box, err := r.store.Box(ctx, document)
+		box, err := r.box(ctx, &f)
 		if errors.Is(err, ErrNoBox) {
 			return nil
 		}
@@ -265,6 +276,16 @@ func (r *Relay) relay(ctx context.Context, document string, claim bool) error {
 		claim = false
 	}
 	return fmt.Errorf("the outbox of %s keeps changing", document)
+}
+
+// box returns what was fed, the first time, and reads it then.
+func (r *Relay) box(ctx context.Context, f *fed) (Box, error) {
+	if f.box == nil {
+		return r.store.Box(ctx, f.document)
+	}
+	box := *f.box
+	f.box = nil
+	return box, nil
 }
 
 // publish publishes the records that were not sent since a time, up to the first

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -268,6 +270,60 @@ func TestFeed(t *testing.T) {
 }
 
 // After a failure what is fed is left to the sweep for a while.
+// reads counts how often boxes are read.
+type reads struct {
+	*outboxtest.Store
+	n atomic.Int64
+}
+
+func (s *reads) Box(ctx context.Context, document string) (outbox.Box, error) {
+	s.n.Add(1)
+	return s.Store.Box(ctx, document)
+}
+
+// What was written a moment ago need not be read, unless another wrote since.
+func TestFeedNew(t *testing.T) {
+	b := newBench(t)
+	store := &reads{Store: b.store}
+	relay := outbox.New(outbox.Config{Store: store, Publisher: b, Now: b.clock, Log: slog.New(slog.DiscardHandler)})
+	insert := func(document, id string) outbox.Box {
+		b.add(document, id)
+		return outbox.NewBox(t.Context(), document, []outbox.Fact{{ID: id, Type: "t", Subject: document, At: b.clock(), Data: []byte("{}")}})
+	}
+	plain := insert("plain", "1")
+	changed := insert("changed", "2")
+	b.add("changed", "3")
+	if got := boxOf(t, b, "plain"); !reflect.DeepEqual(got, plain) {
+		t.Fatalf("the box is %+v, and was said to be %+v", got, plain)
+	}
+
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	relay.FeedNew(t.Context(), plain)
+	relay.FeedNew(t.Context(), changed)
+	go func() { done <- relay.Run(ctx) }()
+	b.await(3)
+	stop()
+	<-done
+	if got := store.n.Load(); got != 1 {
+		t.Errorf("boxes were read %d times, want once, where another had written", got)
+	}
+	if slices.Sort(b.bus); !slices.Equal(b.bus, []string{"1", "2", "3"}) {
+		t.Errorf("got %v, want each once", b.bus)
+	}
+	b.later(10 * time.Second)
+	b.swept("all is said to be sent", "1", "2", "3")
+}
+
+func boxOf(t *testing.T, b *bench, document string) outbox.Box {
+	t.Helper()
+	box, err := b.store.Box(t.Context(), document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return box
+}
+
 func TestFeedPauses(t *testing.T) {
 	b := newBench(t)
 	b.add("d", "1")

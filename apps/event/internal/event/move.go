@@ -189,14 +189,17 @@ func (m *mover) move() Move {
 // claimAll asks for the entries of all, each in the name of its own request.
 func (s *Service) claimAll(e Event, movers []*mover) {
 	var claims sync.WaitGroup
-	for _, m := range movers {
-		claims.Go(func() {
-			left, err := s.claim(m.ctx, e, *m.next)
-			m.claimed = m.claimed || left
-			m.granted, m.denied = err == nil, err
-		})
+	for _, m := range movers[1:] {
+		claims.Go(func() { s.claimFor(e, m) })
 	}
+	s.claimFor(e, movers[0])
 	claims.Wait()
+}
+
+func (s *Service) claimFor(e Event, m *mover) {
+	left, err := s.claim(m.ctx, e, *m.next)
+	m.claimed = m.claimed || left
+	m.granted, m.denied = err == nil, err
 }
 
 // write writes the seats: their counters and the marks, in one write. It returns
