@@ -51,7 +51,7 @@ bin/dapr: tools/dapr-cli/go.mod tools/dapr-cli/go.sum
 	@touch $@
 
 test-cli: devstack bin/dapr ## run the apps under the real Dapr CLI, on their usual ports
-	@DAPR_CLI=$(CURDIR)/bin/dapr $(GOTEST) -v ./test/cli
+	@DAPR_CLI=$(CURDIR)/bin/dapr $(GOTEST) -v ./test/daprcli
 
 bench-mongolite: ## measure the embedded MongoDB server
 	@mkdir -p bin; cd tools/mongolite; \

@@ -68,7 +68,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		MaxPerBooking: int64(cfg.MaxPerBooking),
 	})
 	transport.Bind(a.Server, svc)
-	transport.Subscribe(bus.Inlet, svc)
+	transport.Subscribe(bus.Routes, svc)
 	bus.OnSweep(func(ctx context.Context) error {
 		_, err := svc.Expire(ctx)
 		return err

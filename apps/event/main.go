@@ -70,7 +70,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		Joined:          telemetry.Join,
 	})
 	transport.Bind(a.Server, svc)
-	transport.Subscribe(bus.Inlet, svc)
+	transport.Subscribe(bus.Routes, svc)
 	bus.OnSweep(svc.Sweep)
 	bus.OnTick(cleanup, func(ctx context.Context) error {
 		_, err := svc.Cleanup(ctx)

@@ -9,7 +9,7 @@ import (
 	"boxoffice/shared/app"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/streams"
-	"boxoffice/shared/inlet"
+	"boxoffice/shared/inbound"
 	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/outbox"
 )
@@ -24,9 +24,9 @@ const (
 const StreamsPath = "/facts/streams"
 
 // Bus is an app's place on the bus: others' facts and the ticks come in by its
-// inlet, its own go out by its relay.
+// routes, its own go out by its relay.
 type Bus struct {
-	inlet.Inlet
+	inbound.Routes
 	Relay *outbox.Relay
 }
 
@@ -34,14 +34,14 @@ type Bus struct {
 // runs. When the topic's stream was made anew, they are brought there again.
 func Join(a *app.App, sidecar client.Client, boxes outbox.Store, topic string) *Bus {
 	b := &Bus{
-		Inlet: inlet.Inlet{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing},
+		Routes: inbound.Routes{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing},
 		Relay: outbox.New(outbox.Config{
 			Store: boxes, Publisher: New(sidecar, Component, topic), Now: app.Clock{}.Now, Log: a.Log,
 		}),
 	}
 	// It ends after the last request, so that what that one wrote is published.
 	a.Use(lifecycle.Part{Name: "relay", Run: b.Relay.Run})
-	inlet.Facts(b.Inlet, StreamsPath, func(ctx context.Context, e inlet.Event[streams.Made]) error {
+	inbound.Facts(b.Routes, StreamsPath, func(ctx context.Context, e inbound.Event[streams.Made]) error {
 		made, ours := e.Data.Streams[topic]
 		switch {
 		case !ours:

@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"boxoffice/shared/daprbus"
-	"boxoffice/shared/inlet"
+	"boxoffice/shared/inbound"
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/outbox/outboxtest"
 )
@@ -31,8 +31,8 @@ func TestSweepPublishesWhileTheWorkHangs(t *testing.T) {
 	boxes.Add("b1", time.Now().Add(-time.Hour), outbox.Record{ID: "f1", Type: "booking.created", Subject: "b1"})
 	log := slog.New(slog.DiscardHandler)
 	bus := daprbus.Bus{
-		Inlet: inlet.Inlet{Mux: http.NewServeMux(), Log: log, Tracing: noop.NewTracerProvider()},
-		Relay: outbox.New(outbox.Config{Store: boxes, Publisher: published, Now: time.Now, Log: log}),
+		Routes: inbound.Routes{Mux: http.NewServeMux(), Log: log, Tracing: noop.NewTracerProvider()},
+		Relay:  outbox.New(outbox.Config{Store: boxes, Publisher: published, Now: time.Now, Log: log}),
 	}
 	bus.OnSweep(func(ctx context.Context) error {
 		select {

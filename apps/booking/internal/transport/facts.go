@@ -6,16 +6,16 @@ import (
 	"boxoffice/apps/booking/internal/booking"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/eventapi"
-	"boxoffice/shared/inlet"
+	"boxoffice/shared/inbound"
 )
 
-// FactsPath is where dapr/booking-facts.yaml sends the event app's facts.
+// FactsPath is where dapr/subscriptions/booking-facts.yaml sends the event app's facts.
 const FactsPath = "/facts/events"
 
 // Subscribe takes the event app's facts. Only a cancelled event concerns
 // bookings.
-func Subscribe(in inlet.Inlet, svc *booking.Service) {
-	inlet.Facts(in, FactsPath, func(ctx context.Context, e inlet.Event[eventapi.Fact]) error {
+func Subscribe(in inbound.Routes, svc *booking.Service) {
+	inbound.Facts(in, FactsPath, func(ctx context.Context, e inbound.Event[eventapi.Fact]) error {
 		if e.Type != eventapi.FactCancelled {
 			return nil
 		}

@@ -6,16 +6,16 @@ import (
 	"boxoffice/apps/event/internal/event"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/bookingapi"
-	"boxoffice/shared/inlet"
+	"boxoffice/shared/inbound"
 )
 
-// FactsPath is where dapr/event-facts.yaml sends the booking app's facts.
+// FactsPath is where dapr/subscriptions/event-facts.yaml sends the booking app's facts.
 const FactsPath = "/facts/bookings"
 
 // Subscribe takes the booking app's facts. Types that it does not know are
 // others'.
-func Subscribe(in inlet.Inlet, svc *event.Service) {
-	inlet.Facts(in, FactsPath, func(ctx context.Context, e inlet.Event[bookingapi.Fact]) error {
+func Subscribe(in inbound.Routes, svc *event.Service) {
+	inbound.Facts(in, FactsPath, func(ctx context.Context, e inbound.Event[bookingapi.Fact]) error {
 		var do func(context.Context, bookingapi.Fact) error
 		switch e.Type {
 		case bookingapi.FactCreated:

@@ -1,6 +1,6 @@
-// Package inlet takes what an app's sidecar brings besides operations: facts from
+// Package inbound takes what an app's sidecar brings besides operations: facts from
 // the bus, and the ticks of cron components.
-package inlet
+package inbound
 
 import (
 	"context"
@@ -26,8 +26,8 @@ const (
 	tickFor = 25 * time.Second
 )
 
-// Inlet is where things come in. All fields must be set.
-type Inlet struct {
+// Routes is where things come in. All fields must be set.
+type Routes struct {
 	Mux     *http.ServeMux // behind the check of the app's token
 	Log     *slog.Logger
 	Tracing trace.TracerProvider
@@ -43,7 +43,7 @@ type Event[T any] struct {
 // Facts takes the events that a subscription sends to path. After a failure the
 // sidecar delivers an event again; one that take refuses, with an *apperr.Error
 // that is no failure, or that cannot be read goes to the dead letters.
-func Facts[T any](in Inlet, path string, take func(ctx context.Context, e Event[T]) error) {
+func Facts[T any](in Routes, path string, take func(ctx context.Context, e Event[T]) error) {
 	in.Mux.Handle("POST "+path, in.traced("facts "+path, func(w http.ResponseWriter, r *http.Request) {
 		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFact))
 		if err != nil {
@@ -80,7 +80,7 @@ func deliver[T any](ctx context.Context, data []byte, take func(ctx context.Cont
 // OnTick does work each time the cron component of that name ticks, in every
 // replica: the work claims what it works on. A tick that meets the one before
 // does nothing.
-func (in Inlet) OnTick(component string, work func(context.Context) error) {
+func (in Routes) OnTick(component string, work func(context.Context) error) {
 	var running sync.Mutex
 	in.Mux.Handle("POST /"+component, in.traced("tick "+component, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
@@ -100,7 +100,7 @@ func (in Inlet) OnTick(component string, work func(context.Context) error) {
 }
 
 // traced puts a handler into the trace of what the sidecar brings.
-func (in Inlet) traced(name string, fn http.HandlerFunc) http.Handler {
+func (in Routes) traced(name string, fn http.HandlerFunc) http.Handler {
 	return otelhttp.NewHandler(fn, name,
 		otelhttp.WithTracerProvider(in.Tracing), otelhttp.WithPropagators(telemetry.Propagator()),
 		otelhttp.WithSpanNameFormatter(func(string, *http.Request) string { return name }))

@@ -1,4 +1,4 @@
-package inlet_test
+package inbound_test
 
 import (
 	"context"
@@ -12,14 +12,14 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"boxoffice/shared/apperr"
-	"boxoffice/shared/inlet"
+	"boxoffice/shared/inbound"
 )
 
-func newInlet() inlet.Inlet {
-	return inlet.Inlet{Mux: http.NewServeMux(), Log: slog.New(slog.DiscardHandler), Tracing: noop.NewTracerProvider()}
+func newRoutes() inbound.Routes {
+	return inbound.Routes{Mux: http.NewServeMux(), Log: slog.New(slog.DiscardHandler), Tracing: noop.NewTracerProvider()}
 }
 
-func do(in inlet.Inlet, method, path, body string) (status int, text string) {
+func do(in inbound.Routes, method, path, body string) (status int, text string) {
 	w := httptest.NewRecorder()
 	in.Mux.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
 	return w.Code, w.Body.String()
@@ -28,10 +28,10 @@ func do(in inlet.Inlet, method, path, body string) (status int, text string) {
 type fact struct{ N int }
 
 func TestFacts(t *testing.T) {
-	in := newInlet()
-	var got inlet.Event[fact]
+	in := newRoutes()
+	var got inbound.Event[fact]
 	var fail error
-	inlet.Facts(in, "/facts/x", func(_ context.Context, e inlet.Event[fact]) error {
+	inbound.Facts(in, "/facts/x", func(_ context.Context, e inbound.Event[fact]) error {
 		got = e
 		return fail
 	})
@@ -56,13 +56,13 @@ func TestFacts(t *testing.T) {
 			t.Errorf("%s: got %d %s, want %d %s", tt.name, status, text, tt.status, tt.text)
 		}
 	}
-	if want := (inlet.Event[fact]{ID: "f1", Type: "x.made", Data: fact{7}}); got != want {
+	if want := (inbound.Event[fact]{ID: "f1", Type: "x.made", Data: fact{7}}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
 func TestTicks(t *testing.T) {
-	in := newInlet()
+	in := newRoutes()
 	ran := 0
 	began, end := make(chan bool), make(chan bool)
 	in.OnTick("sweep", func(ctx context.Context) error {

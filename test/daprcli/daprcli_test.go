@@ -1,7 +1,7 @@
-// Package cli_test runs dapr/dapr.yaml under the real Dapr CLI, as somebody does
+// Package daprcli_test runs dapr/dapr.yaml under the real Dapr CLI, as somebody does
 // who has "make infra" in one terminal and "dapr run -f" in another. The ports are
 // the usual ones, which the file names.
-package cli_test
+package daprcli_test
 
 import (
 	"bytes"
