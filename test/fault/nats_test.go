@@ -16,6 +16,7 @@ import (
 // counted later. Each fact again and again and in any order then changes nothing.
 func natsStopped(t *testing.T, o *outages) {
 	eventID, ledger := o.OnSale(t, 100), &invariant.Ledger{}
+	awaitTaken(t, o) // what is under way would be delivered again half a minute later
 	o.nats.Stop(t)
 	for i, who := range o.members {
 		b, _ := o.book(t, ledger, who, eventID)
