@@ -72,9 +72,10 @@ func (l Limit) Claimed(c Claim) (Limit, ClaimResult) {
 	return l, ClaimGranted
 }
 
-// claim takes the limit's share for a reserve. When it returns an error, left
-// says that an entry of this hold is there all the same.
-func (s *Service) claim(ctx context.Context, e Event, h Hold) (left bool, err error) {
+// claim takes the limit's share for a reserve. When it returns an error, there
+// says that an entry of this hold is there all the same; unless the error is a
+// refusal, one may be there anyhow.
+func (s *Service) claim(ctx context.Context, e Event, h Hold) (there bool, err error) {
 	result, err := s.limits.Claim(ctx, Claim{
 		LimitKey: h.limitKey(), HoldID: h.ID, Quantity: h.Quantity, Max: *e.MaxPerUser, At: h.MovedAt,
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -66,21 +67,21 @@ func (s *Service) lead(ctx context.Context, eventID string, round []*mover, over
 	}
 	err := s.count(ctx, eventID, round)
 	over()
-	var held []Hold
+	var held []*mover
+	var marks []Hold
 	for _, m := range round {
-		if m.err = err; err == nil {
+		switch {
+		case err != nil:
+			m.err = err
+		case m.refusal == nil && m.next != nil && m.next.State == Held:
+			held, marks = append(held, m), append(marks, *m.next)
+		default:
 			m.err = m.refusal
 		}
-		if m.err == nil && m.next != nil && m.next.State == Held {
-			held = append(held, *m.next)
-		}
 	}
-	if err := s.finish(ctx, held...); err != nil {
-		for _, m := range round {
-			if m.next != nil && m.next.State == Held {
-				m.err = err
-			}
-		}
+	err = s.finish(ctx, marks...)
+	for _, m := range held {
+		m.err = err
 	}
 }
 
@@ -166,7 +167,7 @@ func (s *Service) decided(e Event, round []*mover) SeatsWrite {
 			if m.next == nil || m.refusal != nil {
 				continue
 			}
-			m.next.Limited = m.next.Limited || m.claimed
+			m.next.Limited = m.next.Limited || m.entered
 			if m.refusal = w.add(m.move()); m.refusal == nil && m.limited && e.MaxPerUser != nil && !m.granted {
 				claims = append(claims, m)
 			}
@@ -197,8 +198,17 @@ func (s *Service) claimAll(e Event, movers []*mover) {
 }
 
 func (s *Service) claimFor(e Event, m *mover) {
-	left, err := s.claim(m.ctx, e, *m.next)
-	m.claimed = m.claimed || left
+	defer func() {
+		if p := recover(); p != nil {
+			// It is one request's affair, as it would be on that one's goroutine.
+			m.claimed, m.denied = true, fmt.Errorf("claim of hold %s: panic: %v\n%s", m.holdID, p, debug.Stack())
+		}
+	}()
+	ctx, cancel := context.WithTimeout(m.ctx, claimWithin)
+	defer cancel()
+	there, err := s.claim(ctx, e, *m.next)
+	m.entered = m.entered || there
+	m.claimed = m.claimed || there || !refuses(err)
 	m.granted, m.denied = err == nil, err
 }
 

@@ -15,6 +15,9 @@ const (
 	// roundFor bounds a round that several share, since it does not end with any of
 	// their requests.
 	roundFor = 5 * time.Second
+	// claimWithin bounds the claims that a round waits for, so that one that hangs
+	// takes the time of its round from nobody.
+	claimWithin = 2 * time.Second
 )
 
 // errNoRound is what a move ends with that nobody brought to an end.
@@ -32,8 +35,9 @@ type mover struct {
 	// limited says that what it takes counts for the user's limit, where the event
 	// has one.
 	limited bool
-	// claimed says that an entry of the hold may be in the user's limit.
-	claimed bool
+	// claimed says that an entry of the hold may be in the user's limit, entered
+	// that it was seen there: what became of a claim may be unknown.
+	claimed, entered bool
 
 	// What its round comes to, from one read of the event.
 	hold    *Hold // as it was found; nil when there is none

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"boxoffice/apps/event/eventtest"
@@ -278,4 +279,141 @@ func TestACrowdGoesThrough(t *testing.T) {
 	if got := len(slices.DeleteFunc(c.ops, func(op string) bool { return op != "events.seats" })); got != 5 {
 		t.Errorf("%d writes of the seats, want 5", got)
 	}
+}
+
+// A claim whose reply was lost is given back when its round looks again and
+// refuses.
+func TestAClaimWhoseReplyIsLost(t *testing.T) {
+	c := newCrowd(t, func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
+	c.reserve("w_1_x", "w", 1)
+	lost, stale := false, false
+	c.onOp = func(op string) error {
+		switch {
+		case op == "limits.claim" && !lost:
+			lost = true
+			_, err := c.store.Claim(t.Context(), event.Claim{
+				LimitKey: event.LimitKey{EventID: "gala", UserID: "u1"}, HoldID: "b_1_x", Quantity: 2, Max: 4, At: c.now,
+			})
+			c.is("the claim", err, nil)
+			return errLost
+		case op == "events.seats" && !stale: // another process sells all that is left
+			stale = true
+			c.reserve("y_1_x", "v1", 4)
+			c.reserve("z_1_x", "v2", 4)
+		}
+		return nil
+	}
+	c.lead("a_1_x")
+	refused := c.begin(c.take("b_1_x", "u1", 2))
+	other := c.begin(func() error { return c.svc.OnBookingConfirmed(t.Context(), c.fact("w_1_x", "w", 1)) })
+	c.goOn()
+	c.is("the other, for whom the round writes", other(), nil)
+	c.is("who is refused", refused(), event.ErrSoldOut)
+	c.used("after a definite refusal", "u1", 0)
+}
+
+// A claim of one does not take the time of its round from the others.
+func TestAClaimThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.open(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
+		holds := &crowded{Store: f.store, claims: func(ctx context.Context, user string) error {
+			if user != "u1" {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		svc := holds.service(f)
+		errs := map[string]error{}
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for _, user := range []string{"u1", "u2", "u3"} {
+			wg.Go(func() {
+				_, err := svc.Reserve(t.Context(), f.hold(user+"_1_x", user, 1))
+				mu.Lock()
+				defer mu.Unlock()
+				errs[user] = err
+			})
+		}
+		wg.Wait()
+		f.is("whose claim hangs", errs["u1"], context.DeadlineExceeded)
+		f.is("another", errs["u2"], nil)
+		f.is("a third", errs["u3"], nil)
+	})
+}
+
+// Who panics in a claim takes down neither the others nor the process, and nobody
+// is told that he has seats by a round that broke off.
+func TestPanicsInARound(t *testing.T) {
+	c := newCrowd(t, func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
+	store := &crowded{Store: c.store, first: func() {
+		c.mu.Lock()
+		c.second = true
+		c.mu.Unlock()
+		<-c.writes
+	}}
+	store.claims = func(_ context.Context, user string) error {
+		if user == "u1" {
+			panic("a bug")
+		}
+		return nil
+	}
+	store.inserts = func(holds []event.Hold) {
+		if len(holds) == 2 {
+			panic("another")
+		}
+	}
+	c.svc = store.service(c.fixture)
+	c.lead("a_1_x")
+	c.begin(func() error {
+		defer func() { _ = recover() }()
+		return c.take("b_1_x", "u2", 1)()
+	})
+	claimer := c.begin(c.take("c_1_x", "u1", 1))
+	follower := c.begin(c.take("d_1_x", "u3", 1))
+	c.goOn()
+	if claimer() == nil {
+		t.Error("who panicked in the claim was told that he has seats")
+	}
+	if _, there := c.store.Contents().Holds["d_1_x"]; follower() == nil && !there {
+		t.Error("the follower was told that it has a hold, and there is none")
+	}
+}
+
+// crowded is a store with points at which a test may step in.
+type crowded struct {
+	*eventtest.Store
+	once    sync.Once
+	first   func() // before the first write of seats
+	claims  func(ctx context.Context, user string) error
+	inserts func(holds []event.Hold)
+}
+
+func (s *crowded) service(f *fixture) *event.Service {
+	return event.New(event.Config{
+		Events: s, Catalogue: s, Holds: s, Limits: s, Bookings: f, Locks: eventtest.Unlocked{},
+		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Joined: alone,
+	})
+}
+
+func (s *crowded) WriteSeats(ctx context.Context, w event.SeatsWrite) error {
+	if s.first != nil {
+		s.once.Do(s.first)
+	}
+	return s.Store.WriteSeats(ctx, w)
+}
+
+func (s *crowded) Claim(ctx context.Context, c event.Claim) (event.ClaimResult, error) {
+	if err := s.claims(ctx, c.UserID); err != nil {
+		return event.ClaimRefused, err
+	}
+	return s.Store.Claim(ctx, c)
+}
+
+func (s *crowded) InsertHolds(ctx context.Context, holds []event.Hold) error {
+	if s.inserts != nil {
+		s.inserts(holds)
+	}
+	return s.Store.InsertHolds(ctx, holds)
 }

@@ -1,0 +1,423 @@
+package event_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"boxoffice/apps/event/eventtest"
+	"boxoffice/apps/event/internal/event"
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract"
+	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/shared/contract/eventapi"
+)
+
+var (
+	stressSeed = flag.Uint64("stress.seed", 1, "the first seed of TestStress")
+	stressRuns = flag.Uint64("stress.runs", 3, "how many seeds TestStress tries")
+)
+
+// stress is two processes over one store that is slow and fails at random, before
+// an operation and after it, and the booking app beside them: what became of each
+// booking, by the id of its hold.
+type stress struct {
+	*testing.T
+	store  *eventtest.Store
+	svcs   [2]*event.Service
+	limit  int64 // of each user, never changed; 0 when it is changed all the time
+	faults bool
+
+	mu       sync.Mutex
+	rand     *rand.Rand
+	now      time.Time
+	next     int
+	bookings map[string]*stressed
+	ids      []string
+}
+
+// stressed is one booking and what is known of it.
+type stressed struct {
+	eventapi.ReserveRequest
+	live, confirmed, dead bool // as the booking app's record says
+	let                   bool // a reserve was granted
+}
+
+var errFault = errors.New("a fault of the stress")
+
+func newStress(t *testing.T, seed uint64) *stress {
+	s := &stress{
+		T: t, store: eventtest.NewStore(), faults: true, rand: rand.New(rand.NewPCG(seed, 7)),
+		now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC), bookings: map[string]*stressed{},
+	}
+	gated := s.store.Through(s.gate)
+	for i := range s.svcs {
+		s.svcs[i] = event.New(event.Config{
+			Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: s, Locks: eventtest.Unlocked{},
+			Joined: func(_, _ context.Context) {}, Clock: s, IDs: s, HoldSettleAfter: settleAfter,
+		})
+	}
+	d := eventapi.Definition{
+		Name: "Gala", StartsAt: contract.At(s.now.Add(1000 * time.Hour)), EndsAt: contract.At(s.now.Add(1002 * time.Hour)), Capacity: 40,
+	}
+	if seed%3 != 0 {
+		s.limit = int64(3 + seed%4)
+		d.MaxPerUser = &s.limit
+	}
+	f := &fixture{t: t, Service: event.New(event.Config{
+		Events: s.store, Locks: eventtest.Unlocked{}, Clock: s, IDs: s,
+	})}
+	_, err := f.Create(t.Context(), eventapi.CreateRequest{EventID: "gala", OrganizerID: "admin", Event: d})
+	f.is("create", err, nil)
+	return s
+}
+
+func (s *stress) roll(n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rand.IntN(n)
+}
+
+// gate is the weather of the store.
+func (s *stress) gate(string) (before, after error) {
+	s.mu.Lock()
+	faults, weather, wait := s.faults, s.rand.IntN(100), time.Duration(s.rand.IntN(300))*time.Microsecond
+	s.mu.Unlock()
+	switch {
+	case !faults:
+	case weather < 3:
+		return errFault, nil
+	case weather < 6:
+		return nil, errFault
+	case weather < 40:
+		time.Sleep(wait) // slow, so that others overtake; nothing waits for it
+	}
+	return nil, nil
+}
+
+func (s *stress) Now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+func (s *stress) NewID() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next++
+	return fmt.Sprintf("id-%d", s.next)
+}
+
+// Settle makes dead true before it says so, as the booking app does.
+func (s *stress) Settle(_ context.Context, holdID string) (bookingapi.Settlement, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.bookings[holdID]
+	if !b.live {
+		b.dead = true
+	}
+	return bookingapi.Settlement{Live: b.live, Confirmed: b.live && b.confirmed}, nil
+}
+
+// wanted is a booking nobody has tried yet.
+func (s *stress) wanted() *stressed {
+	id := s.NewID() + "_1_x"
+	b := &stressed{ReserveRequest: eventapi.ReserveRequest{
+		HoldID: id, EventID: "gala", UserID: fmt.Sprintf("u%d", s.roll(8)), Quantity: int64(1 + s.roll(3)),
+		ExpiresAt: contract.At(s.Now().Add(15 * time.Minute)),
+	}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bookings[id] = b
+	s.ids = append(s.ids, id)
+	return b
+}
+
+// known is a booking out of those that were tried lately.
+func (s *stress) known() *stressed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.ids) == 0 {
+		return nil
+	}
+	last := s.ids[max(0, len(s.ids)-40):]
+	return s.bookings[last[s.rand.IntN(len(last))]]
+}
+
+// reserve tries to book, and books when it is let.
+func (s *stress) reserve(ctx context.Context, b *stressed) error {
+	_, err := s.svcs[s.roll(2)].Reserve(ctx, b.ReserveRequest)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil && !b.dead {
+		b.live, b.let = true, true
+	}
+	return err
+}
+
+func (s *stress) release(ctx context.Context, b *stressed) error {
+	s.mu.Lock()
+	b.live, b.dead = false, true
+	s.mu.Unlock()
+	_, err := s.svcs[s.roll(2)].Release(ctx, eventapi.ReleaseRequest{HoldID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity})
+	return err
+}
+
+func (s *stress) sell(ctx context.Context, b *stressed) error {
+	s.mu.Lock()
+	b.confirmed = b.live
+	confirmed := b.confirmed
+	s.mu.Unlock()
+	if !confirmed {
+		return nil
+	}
+	return s.svcs[s.roll(2)].OnBookingConfirmed(ctx, bookingapi.Fact{Resource: bookingapi.Resource{
+		HoldID: b.HoldID, Booking: bookingapi.Booking{EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity},
+	}})
+}
+
+// create books as one client does: sometimes twice at once, and again when it does
+// not know what became of it.
+func (s *stress) create(ctx context.Context) {
+	b := s.wanted()
+	if s.roll(4) == 0 {
+		var twins sync.WaitGroup
+		for range 2 {
+			twins.Go(func() { _ = s.reserve(ctx, b) })
+		}
+		twins.Wait()
+		return
+	}
+	err := s.reserve(ctx, b)
+	if refused(err) {
+		s.nothing(b.HoldID, b.UserID, err)
+	}
+	for err != nil && !refused(err) && s.roll(2) == 0 {
+		err = s.reserve(ctx, b)
+	}
+}
+
+func refused(err error) bool {
+	return err != nil && !apperr.From(err).Failure() && apperr.From(err).Code != apperr.Unavailable
+}
+
+// nothing checks that a hold whose only client was refused counts nowhere.
+func (s *stress) nothing(id, user string, refusal error) {
+	c := s.store.Contents()
+	h, there := c.Events["gala"].Seats.Marks[id]
+	if !there {
+		h = c.Holds[id]
+	}
+	if h.State == event.Held || h.State == event.Sold {
+		s.Errorf("%s was refused (%v) and is %s", id, refusal, h.State)
+	}
+	if q := c.Limits[event.LimitKey{EventID: "gala", UserID: user}].By[id]; q != 0 {
+		s.Errorf("%s was refused (%v) and %d stand in the limit", id, refusal, q)
+	}
+}
+
+// act does one thing out of all that happens.
+func (s *stress) act() {
+	ctx := s.Context()
+	if s.roll(10) == 0 {
+		limited, cancel := context.WithTimeout(ctx, time.Duration(s.roll(2000))*time.Microsecond)
+		defer cancel()
+		ctx = limited
+	}
+	svc := s.svcs[s.roll(2)]
+	change := func(c eventapi.Changes) {
+		_, _ = svc.Update(ctx, eventapi.UpdateRequest{EventID: "gala", Changes: c})
+	}
+	switch n := s.roll(100); {
+	case n < 50:
+		s.create(ctx)
+	case n < 70:
+		if b := s.known(); b != nil {
+			_ = s.release(ctx, b)
+		}
+	case n < 86:
+		if b := s.known(); b != nil {
+			_ = s.sell(ctx, b)
+		}
+	case n < 91:
+		change(eventapi.Changes{Capacity: contract.Set(int64(20 + s.roll(60)))})
+	case n < 94 && s.limit == 0:
+		change(eventapi.Changes{MaxPerUser: contract.Set(int64(2 + s.roll(6)))})
+	case n < 95 && s.limit == 0:
+		change(eventapi.Changes{MaxPerUser: contract.Clear[int64]()})
+	case n < 97:
+		s.mu.Lock()
+		s.now = s.now.Add(20 * time.Second)
+		s.mu.Unlock()
+		_ = svc.Sweep(ctx)
+	}
+	s.always()
+}
+
+// always checks what holds at every instant.
+func (s *stress) always() {
+	c := s.store.Contents()
+	seats := c.Events["gala"].Seats
+	if seats.Available < 0 || seats.Held < 0 || seats.Sold < 0 || seats.Capacity != seats.Available+seats.Held+seats.Sold {
+		s.Errorf("capacity %d, available %d, held %d, sold %d", seats.Capacity, seats.Available, seats.Held, seats.Sold)
+	}
+	if len(seats.Marks) > 200 {
+		s.Errorf("%d marks", len(seats.Marks))
+	}
+	if s.limit == 0 {
+		return
+	}
+	// The holds as their marks say they are.
+	maps.Copy(c.Holds, seats.Marks)
+	used := map[string]int64{}
+	for _, h := range c.Holds {
+		if h.State != event.Released {
+			used[h.UserID] += h.Quantity
+		}
+	}
+	for user, n := range used {
+		if n > s.limit {
+			s.Errorf("%s has %d, over the limit of %d", user, n, s.limit)
+		}
+	}
+}
+
+// rest lets the store work again and everybody try until nothing is left to do.
+func (s *stress) rest() {
+	s.mu.Lock()
+	s.faults = false
+	s.mu.Unlock()
+	for _, id := range s.ids {
+		b, err := s.bookings[id], error(nil)
+		switch {
+		case b.dead:
+			err = s.release(s.Context(), b)
+		case b.confirmed:
+			err = s.sell(s.Context(), b)
+		}
+		if err != nil {
+			s.Errorf("%s at rest: %v", id, err)
+		}
+	}
+	for range 100 {
+		writes := s.store.Writes()
+		s.now = s.now.Add(2 * settleAfter)
+		for _, svc := range s.svcs {
+			if err := svc.Sweep(s.Context()); err != nil {
+				s.Errorf("sweep at rest: %v", err)
+			}
+		}
+		// Holds that live are asked about for ever, which writes when to ask next.
+		live := 0
+		for _, h := range s.store.Contents().Holds {
+			if h.State == event.Held {
+				live++
+			}
+		}
+		if s.store.Writes()-writes <= int64(live) && s.quiet() {
+			return
+		}
+	}
+	s.Error("sweeps never come to rest")
+}
+
+func (s *stress) quiet() bool {
+	c := s.store.Contents()
+	for _, l := range c.Limits {
+		if !l.ClaimedAt.IsZero() {
+			return false
+		}
+	}
+	return len(c.Events["gala"].Seats.Marks) == 0
+}
+
+// settled checks what holds at rest.
+func (s *stress) settled() {
+	c := s.store.Contents()
+	seats := c.Events["gala"].Seats
+	var held, sold int64
+	limits := map[string]map[string]int64{}
+	for _, id := range s.ids {
+		b, h := s.bookings[id], c.Holds[id]
+		want := event.Held
+		switch {
+		case b.live && b.confirmed:
+			want = event.Sold
+			sold += b.Quantity
+		case b.live:
+			held += b.Quantity
+		default:
+			want = event.Released
+		}
+		if h.State != want && (b.live || b.dead || h.State != "") {
+			s.Errorf("hold %s is %q, want %q: %+v", id, h.State, want, *b)
+		}
+		if b.live && h.Limited {
+			if limits[b.UserID] == nil {
+				limits[b.UserID] = map[string]int64{}
+			}
+			limits[b.UserID][id] = b.Quantity
+		}
+	}
+	if seats.Held != held || seats.Sold != sold || seats.Available != seats.Capacity-held-sold {
+		s.Errorf("available %d, held %d, sold %d of %d, want %d held and %d sold", seats.Available, seats.Held, seats.Sold, seats.Capacity, held, sold)
+	}
+	for key, l := range c.Limits {
+		var sum int64
+		for _, q := range l.By {
+			sum += q
+		}
+		if l.Used != sum || !maps.Equal(l.By, limits[key.UserID]) && len(l.By)+len(limits[key.UserID]) > 0 {
+			s.Errorf("limit of %s: %d used, by %v, want %v", key.UserID, l.Used, l.By, limits[key.UserID])
+		}
+		delete(limits, key.UserID)
+	}
+	for _, user := range slices.Sorted(maps.Keys(limits)) {
+		s.Errorf("no limit of %s, want %v", user, limits[user])
+	}
+	for _, svc := range s.svcs {
+		if n := svc.Waiting("gala"); n != 0 {
+			s.Errorf("%d wait at rest", n)
+		}
+	}
+}
+
+// Whatever comes together, is cut off, fails or is done twice: at every instant no
+// seat is counted twice, and at rest all is counted that is booked, and nothing
+// else.
+func TestStress(t *testing.T) {
+	for seed := *stressSeed; seed < *stressSeed+*stressRuns; seed++ {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			s := newStress(t, seed)
+			var clients sync.WaitGroup
+			for range 24 {
+				clients.Go(func() {
+					for range 40 {
+						s.act()
+					}
+				})
+			}
+			clients.Wait()
+			s.rest()
+			s.settled()
+			if testing.Verbose() {
+				c := s.store.Contents()
+				n := map[event.HoldState]int{}
+				for _, h := range c.Holds {
+					n[h.State]++
+				}
+				t.Logf("version %d, seats %+v, holds %v", c.Events["gala"].Seats.Version, c.Events["gala"].Seats, n)
+			}
+			if t.Failed() {
+				t.FailNow()
+			}
+		})
+	}
+}
