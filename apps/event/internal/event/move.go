@@ -100,7 +100,7 @@ func (s *Service) count(ctx context.Context, eventID string, round []*mover) err
 		if err := s.find(ctx, e, round); err != nil {
 			return err
 		}
-		w := s.decided(e, round)
+		w := s.decided(e, round) //nolint:contextcheck // claims are in the contexts of their own requests
 		if len(w.Set) == 0 {
 			return nil
 		}
