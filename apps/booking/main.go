@@ -21,6 +21,7 @@ import (
 	"boxoffice/shared/daprbus"
 	"boxoffice/shared/daprlock"
 	"boxoffice/shared/outbox"
+	"boxoffice/shared/page"
 	"boxoffice/shared/telemetry/mongotrace"
 )
 
@@ -64,6 +65,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		Locks:         daprlock.New(sidecar, lockStore),
 		Clock:         app.Clock{},
 		IDs:           app.IDs{},
+		Cursors:       page.NewCursors(a.AppToken.Reveal()),
 		TTL:           cfg.BookingTTL,
 		MaxPerBooking: int64(cfg.MaxPerBooking),
 	})

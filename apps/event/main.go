@@ -22,6 +22,7 @@ import (
 	"boxoffice/shared/daprbus"
 	"boxoffice/shared/daprlock"
 	"boxoffice/shared/outbox"
+	"boxoffice/shared/page"
 	"boxoffice/shared/telemetry"
 	"boxoffice/shared/telemetry/mongotrace"
 )
@@ -66,6 +67,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		Locks:           daprlock.New(sidecar, lockStore),
 		Clock:           app.Clock{},
 		IDs:             app.IDs{},
+		Cursors:         page.NewCursors(a.AppToken.Reveal()),
 		HoldSettleAfter: cfg.HoldSettleAfter,
 		Joined:          telemetry.Join,
 	})

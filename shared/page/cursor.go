@@ -1,9 +1,10 @@
 // Package page makes the opaque cursors of lists. A cursor says where a page
-// ended and of which list: under another sort or filter, or changed by hand, it
-// is none.
+// ended and of which list: under another sort or filter, or made or changed by
+// hand, it is none.
 package page
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -34,26 +35,44 @@ func Limit(n int, wrong *validation.Problems) int {
 	return n
 }
 
+// Cursors makes and reads cursors. Instances of an app have the same, so that a
+// page of one is continued by another. The zero value signs with an empty key.
+type Cursors struct{ key []byte }
+
+// NewCursors returns the cursors of whoever knows the secret. The key is derived
+// from it, so that nothing signed here means anything elsewhere.
+func NewCursors(secret string) Cursors {
+	return Cursors{key: mac([]byte(secret), []byte("page cursors"))}
+}
+
+func mac(key []byte, parts ...[]byte) []byte {
+	h := hmac.New(sha256.New, key)
+	for _, part := range parts {
+		h.Write(part)
+	}
+	return h.Sum(nil)
+}
+
 // Encode returns the cursor of the position pos, which must be JSON's, in a
 // list. The list is named by all that decides what is in it and in which order.
-func Encode(list string, pos any) (string, error) {
+func (c Cursors) Encode(list string, pos any) (string, error) {
 	text, err := json.Marshal(pos)
 	if err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(append(sum(list, text), text...)), nil
+	return base64.RawURLEncoding.EncodeToString(append(c.sum(list, text), text...)), nil
 }
 
 // Decode reads the position of a cursor of that list. The error is an
 // *apperr.Error about the field cursor.
-func Decode(list, cursor string, pos any) error {
-	if err := decode(list, cursor, pos); err != nil {
+func (c Cursors) Decode(list, cursor string, pos any) error {
+	if err := c.decode(list, cursor, pos); err != nil {
 		return apperr.InvalidFields(apperr.Field{Field: "cursor", Code: "invalid", Message: "is no cursor of this list"}).Because(err)
 	}
 	return nil
 }
 
-func decode(list, cursor string, pos any) error {
+func (c Cursors) decode(list, cursor string, pos any) error {
 	if len(cursor) > maxCursor {
 		return errCursor
 	}
@@ -61,18 +80,13 @@ func decode(list, cursor string, pos any) error {
 	if err != nil || len(raw) < sumLength {
 		return errCursor
 	}
-	if text := raw[sumLength:]; string(sum(list, text)) == string(raw[:sumLength]) {
+	if text := raw[sumLength:]; hmac.Equal(c.sum(list, text), raw[:sumLength]) {
 		return json.Unmarshal(text, pos)
 	}
 	return errCursor
 }
 
-// sum binds a position to its list. It is no signature: who forges one only
-// chooses where the own list goes on.
-func sum(list string, text []byte) []byte {
-	h := sha256.New()
-	h.Write([]byte(list))
-	h.Write([]byte{0})
-	h.Write(text)
-	return h.Sum(nil)[:sumLength]
+// sum binds a position to its list, and both to the key.
+func (c Cursors) sum(list string, text []byte) []byte {
+	return mac(c.key, []byte(list), []byte{0}, text)[:sumLength]
 }

@@ -16,21 +16,31 @@ type position struct {
 	ID   string `json:"i"`
 }
 
+var cursors = page.NewCursors("a secret")
+
 func TestCursorComesBack(t *testing.T) {
 	for _, want := range []position{{}, {"Zürich", "x"}, {strings.Repeat("ü", 200), strings.Repeat("i", 64)}} {
-		cursor, err := page.Encode("list", want)
+		cursor, err := cursors.Encode("list", want)
 		if err != nil {
 			t.Fatalf("encode: %v", err)
 		}
 		var got position
-		if err := page.Decode("list", cursor, &got); err != nil || got != want {
+		if err := cursors.Decode("list", cursor, &got); err != nil || got != want {
 			t.Errorf("got %v, %v, want %v", got, err, want)
 		}
 	}
 }
 
 func TestOtherCursorsAreRefused(t *testing.T) {
-	cursor, err := page.Encode("list", position{"a", "b"})
+	cursor, err := cursors.Encode("list", position{"a", "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := page.NewCursors("another secret").Encode("list", position{"a", "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	unsigned, err := page.Cursors{}.Encode("list", position{"a", "b"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,10 +48,11 @@ func TestOtherCursorsAreRefused(t *testing.T) {
 	for name, tt := range map[string]struct{ list, cursor string }{
 		"of another list": {"other", cursor}, "empty": {"list", ""}, "cut": {"list", cursor[:len(cursor)-2]},
 		"longer": {"list", cursor + "AA"}, "no base64": {"list", "%"}, "forged": {"list", forged},
+		"made with another secret": {"list", foreign}, "made with none": {"list", unsigned},
 		"changed": {"list", strings.ToLower(cursor)}, "huge": {"list", strings.Repeat("A", 1<<20)},
 	} {
 		var got position
-		err := page.Decode(tt.list, tt.cursor, &got)
+		err := cursors.Decode(tt.list, tt.cursor, &got)
 		e, ok := errors.AsType[*apperr.Error](err)
 		if !ok || e.Code != apperr.Invalid || len(e.Fields) != 1 || e.Fields[0].Field != "cursor" {
 			t.Errorf("%s: got %v, want a refusal of cursor", name, err)
@@ -62,7 +73,7 @@ func TestLimit(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	cursor, err := page.Encode("list", position{"a", "b"})
+	cursor, err := cursors.Encode("list", position{"a", "b"})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -70,10 +81,10 @@ func FuzzDecode(f *testing.F) {
 	f.Add("")
 	f.Fuzz(func(t *testing.T, s string) {
 		var got position
-		if err := page.Decode("list", s, &got); err != nil {
+		if err := cursors.Decode("list", s, &got); err != nil {
 			return
 		}
-		if again, err := page.Encode("list", got); err != nil || again != s {
+		if again, err := cursors.Encode("list", got); err != nil || again != s {
 			t.Errorf("%q was taken, but it would be %q, %v", s, again, err)
 		}
 	})

@@ -32,7 +32,7 @@ type Position struct {
 // List returns a page of bookings; see bookingapi.List.
 func (s *Service) List(ctx context.Context, req bookingapi.ListRequest) (contract.Page[bookingapi.Booking], error) {
 	answer := contract.Page[bookingapi.Booking]{Items: []bookingapi.Booking{}}
-	q, list, err := newQuery(req)
+	q, list, err := s.newQuery(req)
 	if err != nil {
 		return answer, err
 	}
@@ -53,7 +53,7 @@ func (s *Service) List(ctx context.Context, req bookingapi.ListRequest) (contrac
 	if len(found) > limit {
 		found = found[:limit]
 		last := found[limit-1]
-		if answer.NextCursor, err = page.Encode(list, Position{CreatedAt: last.CreatedAt, ID: last.ID}); err != nil {
+		if answer.NextCursor, err = s.cursors.Encode(list, Position{CreatedAt: last.CreatedAt, ID: last.ID}); err != nil {
 			return answer, err
 		}
 	}
@@ -64,7 +64,7 @@ func (s *Service) List(ctx context.Context, req bookingapi.ListRequest) (contrac
 }
 
 // newQuery reads a request. list names the list for its cursors.
-func newQuery(req bookingapi.ListRequest) (q Query, list string, err error) {
+func (s *Service) newQuery(req bookingapi.ListRequest) (q Query, list string, err error) {
 	var p validation.Problems
 	q = Query{UserID: req.UserID, EventID: req.EventID}
 	q.Limit = page.Limit(req.Limit, &p)
@@ -97,7 +97,7 @@ func newQuery(req bookingapi.ListRequest) (q Query, list string, err error) {
 	list = "bookings " + string(text)
 	if req.Cursor != "" {
 		q.After = new(Position)
-		err = page.Decode(list, req.Cursor, q.After)
+		err = s.cursors.Decode(list, req.Cursor, q.After)
 	}
 	return q, list, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/page"
 )
 
 // Config is what a Service needs. All fields must be set.
@@ -20,21 +21,23 @@ type Config struct {
 	Locks         Locker
 	Clock         Clock
 	IDs           IDs
+	Cursors       page.Cursors  // of lists
 	TTL           time.Duration // how long a pending booking lives
 	MaxPerBooking int64         // how many tickets one booking may be for
 }
 
 // Service is the use cases. It is safe for concurrent use.
 type Service struct {
-	store  Store
-	finder Finder
-	seats  Seats
-	events Events
-	locks  Locker
-	clock  Clock
-	ids    IDs
-	ttl    time.Duration
-	max    int64
+	store   Store
+	finder  Finder
+	seats   Seats
+	events  Events
+	locks   Locker
+	clock   Clock
+	ids     IDs
+	cursors page.Cursors
+	ttl     time.Duration
+	max     int64
 
 	mu       sync.Mutex
 	searched map[string]time.Time // when due bookings were last looked for, by event
@@ -44,7 +47,7 @@ type Service struct {
 func New(cfg Config) *Service {
 	return &Service{
 		store: cfg.Store, finder: cfg.Finder, seats: cfg.Seats, events: cfg.Events, locks: cfg.Locks,
-		clock: cfg.Clock, ids: cfg.IDs, ttl: cfg.TTL, max: cfg.MaxPerBooking,
+		clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors, ttl: cfg.TTL, max: cfg.MaxPerBooking,
 		searched: map[string]time.Time{},
 	}
 }

@@ -68,7 +68,7 @@ func (sort Sort) At(e Event) Position {
 // List returns a page of events; see eventapi.List.
 func (s *Service) List(ctx context.Context, req eventapi.ListRequest) (contract.Page[eventapi.Event], error) {
 	none := contract.Page[eventapi.Event]{Items: []eventapi.Event{}}
-	q, list, err := newQuery(req)
+	q, list, err := s.newQuery(req)
 	if err != nil {
 		return none, err
 	}
@@ -85,7 +85,7 @@ func (s *Service) List(ctx context.Context, req eventapi.ListRequest) (contract.
 	answer := none
 	if len(events) > limit {
 		events = events[:limit]
-		if answer.NextCursor, err = page.Encode(list, q.Sort.At(events[limit-1])); err != nil {
+		if answer.NextCursor, err = s.cursors.Encode(list, q.Sort.At(events[limit-1])); err != nil {
 			return none, err
 		}
 	}
@@ -96,7 +96,7 @@ func (s *Service) List(ctx context.Context, req eventapi.ListRequest) (contract.
 }
 
 // newQuery reads a request. list names the list for its cursors.
-func newQuery(req eventapi.ListRequest) (q Query, list string, err error) {
+func (s *Service) newQuery(req eventapi.ListRequest) (q Query, list string, err error) {
 	var p problems
 	q = Query{OrganizerID: req.OrganizerID, Category: req.Category}
 	q.Limit = page.Limit(req.Limit, &p.Problems)
@@ -126,7 +126,7 @@ func newQuery(req eventapi.ListRequest) (q Query, list string, err error) {
 	list = "events " + string(text)
 	if req.Cursor != "" {
 		q.After = new(Position)
-		err = page.Decode(list, req.Cursor, q.After)
+		err = s.cursors.Decode(list, req.Cursor, q.After)
 	}
 	return q, list, err
 }

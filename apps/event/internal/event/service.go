@@ -8,6 +8,7 @@ import (
 
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/page"
 	"boxoffice/shared/rpc"
 )
 
@@ -21,6 +22,7 @@ type Config struct {
 	Locks     Locker // among all processes
 	Clock     Clock
 	IDs       IDs
+	Cursors   page.Cursors // of lists
 	// HoldSettleAfter is after how long a hold that nobody has heard of is asked
 	// about.
 	HoldSettleAfter time.Duration
@@ -45,6 +47,7 @@ type Service struct {
 	rounds      rounds
 	clock       Clock
 	ids         IDs
+	cursors     page.Cursors
 	settleAfter time.Duration
 	finished    finished
 }
@@ -53,7 +56,7 @@ type Service struct {
 func New(cfg Config) *Service {
 	return &Service{
 		events: cfg.Events, catalogue: cfg.Catalogue, holds: cfg.Holds, limits: cfg.Limits,
-		bookings: cfg.Bookings, locks: cfg.Locks, joined: cfg.Joined, alone: cfg.Alone, clock: cfg.Clock, ids: cfg.IDs,
+		bookings: cfg.Bookings, locks: cfg.Locks, joined: cfg.Joined, alone: cfg.Alone, clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors,
 		settleAfter: cfg.HoldSettleAfter,
 	}
 }
