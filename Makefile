@@ -41,6 +41,7 @@ bin/daprd: $(wildcard tools/daprd/*.go) tools/daprd/go.mod tools/daprd/go.sum to
 test: bin/daprd ## run every test there is
 	@export DAPRD=$(CURDIR)/bin/daprd; \
 	for m in $(MODULES); do echo "--- $$m"; (cd $$m && $(GOVET) ./... && $(GOTEST) ./...); done; \
+	echo "--- test/model, all schedules"; GOWORK=off go test -count=1 ./test/model; \
 	echo "--- tools/daprd"; cd tools/daprd && $(GOVET) ./e2e && $(GOTEST) ./e2e
 
 bin/dapr: tools/dapr-cli/go.mod tools/dapr-cli/go.sum

@@ -14,9 +14,9 @@ import (
 
 var (
 	flagSeed = flag.Uint64("seed", 1, "of the first schedule")
-	flagRuns = flag.Int("runs", 2000, "how many schedules")
+	flagRuns = flag.Int("runs", defaultRuns, "how many schedules")
 
-	flagInterruptions = flag.Int("interruptions", 1, "of a schedule, when all are tried")
+	flagInterruptions = flag.Int("interruptions", defaultInterruptions, "of a schedule, when all are tried")
 )
 
 const (

@@ -1,0 +1,8 @@
+//go:build !race
+
+package model_test
+
+const (
+	defaultRuns          = 2000
+	defaultInterruptions = 1
+)
