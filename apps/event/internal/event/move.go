@@ -223,11 +223,16 @@ func (s *Service) write(ctx context.Context, e Event, w SeatsWrite) error {
 		}
 		done = all
 	}
+	return s.writeWithout(ctx, w, done)
+}
+
+// writeWithout writes the seats and takes the marks of finished steps off.
+func (s *Service) writeWithout(ctx context.Context, w SeatsWrite, done []string) error {
 	w.clear(done)
 	if err := s.events.WriteSeats(ctx, w); err != nil {
-		return fmt.Errorf("move seats of event %s: %w", e.ID, err)
+		return fmt.Errorf("write seats of event %s: %w", w.EventID, err)
 	}
-	s.finished.drop(e.ID, w.Cleared)
+	s.finished.drop(w.EventID, w.Cleared)
 	return nil
 }
 
@@ -289,11 +294,5 @@ func (s *Service) clearMarks(ctx context.Context, e Event) error {
 	if err != nil {
 		return err
 	}
-	w := e.Seats.write(e.ID)
-	w.clear(ids)
-	if err := s.events.WriteSeats(ctx, w); err != nil {
-		return fmt.Errorf("clear marks of event %s: %w", e.ID, err)
-	}
-	s.finished.drop(e.ID, ids)
-	return nil
+	return s.writeWithout(ctx, e.Seats.write(e.ID), ids)
 }

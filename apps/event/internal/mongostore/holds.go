@@ -16,17 +16,29 @@ import (
 
 // Holds implements event.Holds.
 func (s *Store) Holds(ctx context.Context, ids []string) (map[string]event.Hold, error) {
-	cursor, err := s.holds.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}})
+	found, err := s.findHolds(ctx, "find holds", bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, options.Find())
 	if err != nil {
-		return nil, mongostore.Failure("find holds", err)
+		return nil, err
+	}
+	holds := make(map[string]event.Hold, len(found))
+	for _, h := range found {
+		holds[h.ID] = h
+	}
+	return holds, nil
+}
+
+func (s *Store) findHolds(ctx context.Context, what string, filter bson.D, opts *options.FindOptionsBuilder) ([]event.Hold, error) {
+	cursor, err := s.holds.Find(ctx, filter, opts)
+	if err != nil {
+		return nil, mongostore.Failure(what, err)
 	}
 	var documents []holdDocument
 	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongostore.Failure("find holds", err)
+		return nil, mongostore.Failure(what, err)
 	}
-	holds := make(map[string]event.Hold, len(documents))
+	var holds []event.Hold
 	for _, d := range documents {
-		holds[d.ID] = fromHold(d)
+		holds = append(holds, fromHold(d))
 	}
 	return holds, nil
 }
@@ -104,19 +116,7 @@ func (s *Store) AskLater(ctx context.Context, id string, at time.Time) error {
 
 // HoldsToSettle implements event.Holds.
 func (s *Store) HoldsToSettle(ctx context.Context, now time.Time, limit int) ([]event.Hold, error) {
-	cursor, err := s.holds.Find(ctx,
+	return s.findHolds(ctx, "find holds to settle",
 		bson.D{{Key: "settleAt", Value: bson.D{{Key: "$lte", Value: now}}}},
 		options.Find().SetSort(bson.D{{Key: "settleAt", Value: 1}}).SetLimit(int64(limit)))
-	if err != nil {
-		return nil, mongostore.Failure("find holds to settle", err)
-	}
-	var documents []holdDocument
-	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongostore.Failure("find holds to settle", err)
-	}
-	var holds []event.Hold
-	for _, d := range documents {
-		holds = append(holds, fromHold(d))
-	}
-	return holds, nil
 }
