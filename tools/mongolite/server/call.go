@@ -15,6 +15,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
 
+	"boxoffice/tools/mongolite/internal/codec"
 	"boxoffice/tools/mongolite/internal/mongoerr"
 	"boxoffice/tools/mongolite/internal/query"
 	"boxoffice/tools/mongolite/internal/wire"
@@ -116,7 +117,7 @@ func (c *conn) run(req *wire.Request) ([]byte, error) {
 }
 
 func marshalReply(reply bson.D) []byte {
-	raw, err := bson.Marshal(reply)
+	raw, err := codec.Marshal(reply)
 	if err != nil {
 		raw, _ = bson.Marshal(errorReply(mongoerr.New(mongoerr.InternalError, "encode the reply: %v", err), nil))
 	}
@@ -127,7 +128,8 @@ func (c *call) do(req *wire.Request) (bson.D, error) {
 	if err := wire.Validate(req); err != nil {
 		return nil, invalidBSON(err)
 	}
-	if err := bson.Unmarshal(req.Body, &c.body); err != nil {
+	var err error
+	if c.body, err = codec.Unmarshal(req.Body); err != nil {
 		return nil, mongoerr.New(22, "%v", err)
 	}
 	if len(c.body) == 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/256dpi/lungo/bsonkit"
 	"go.mongodb.org/mongo-driver/bson"
 
+	"boxoffice/tools/mongolite/internal/codec"
 	"boxoffice/tools/mongolite/internal/mongoerr"
 	"boxoffice/tools/mongolite/internal/query"
 	"boxoffice/tools/mongolite/internal/storage"
@@ -98,7 +99,7 @@ func (c *call) listing(ns string, docs []bson.D, filter bson.D) (bson.D, error) 
 		} else if !ok {
 			continue
 		}
-		raw, err := bson.Marshal(doc)
+		raw, err := codec.Marshal(doc)
 		if err != nil {
 			return nil, err
 		}

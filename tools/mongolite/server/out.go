@@ -6,6 +6,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/bson"
 
+	"boxoffice/tools/mongolite/internal/codec"
 	"boxoffice/tools/mongolite/internal/mongoerr"
 	"boxoffice/tools/mongolite/internal/query"
 	"boxoffice/tools/mongolite/internal/storage"
@@ -102,8 +103,8 @@ func mergeInto(tx *storage.Tx, out *query.Out, doc bson.D) error {
 		}
 		return tx.Insert(doc)
 	}
-	var old bson.D
-	if err := bson.Unmarshal(raw, &old); err != nil {
+	old, err := codec.Unmarshal(raw)
+	if err != nil {
 		return err
 	}
 	switch out.WhenMatched {

@@ -7,6 +7,7 @@ import (
 	"github.com/256dpi/lungo/mongokit"
 	"go.mongodb.org/mongo-driver/bson"
 
+	"boxoffice/tools/mongolite/internal/codec"
 	"boxoffice/tools/mongolite/internal/mongoerr"
 	"boxoffice/tools/mongolite/internal/query"
 	"boxoffice/tools/mongolite/internal/storage"
@@ -131,7 +132,7 @@ func distinct(c *call) (bson.D, error) {
 		values = bson.A{}
 	}
 	reply := bson.D{{Key: "values", Value: values}}
-	if raw, err := bson.Marshal(reply); err == nil && len(raw) > storage.MaxDocument {
+	if raw, err := codec.Marshal(reply); err == nil && len(raw) > storage.MaxDocument {
 		return nil, mongoerr.New(17217, "distinct too big, 16mb cap")
 	}
 	return reply, nil

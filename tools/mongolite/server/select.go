@@ -8,6 +8,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
 
+	"boxoffice/tools/mongolite/internal/codec"
 	"boxoffice/tools/mongolite/internal/mongoerr"
 	"boxoffice/tools/mongolite/internal/plan"
 	"boxoffice/tools/mongolite/internal/query"
@@ -96,12 +97,11 @@ func (f *found) advance() (bool, error) {
 }
 
 func (f *found) decode() (bson.D, error) {
+	var err error
 	if f.doc == nil {
-		if err := bson.Unmarshal(f.scan.Raw(), &f.doc); err != nil {
-			return nil, err
-		}
+		f.doc, err = codec.Unmarshal(f.scan.Raw())
 	}
-	return f.doc, nil
+	return f.doc, err
 }
 
 // Next returns the next document that matches, io.EOF at the end.
@@ -149,7 +149,7 @@ func (e encoder) Next() (bson.Raw, error) {
 			return nil, err
 		}
 	}
-	raw, err := bson.Marshal(doc)
+	raw, err := codec.Marshal(doc)
 	if err == nil && len(raw) > storage.MaxDocument {
 		err = mongoerr.New(mongoerr.BSONObjectTooLarge, "BSONObj size: %d (0x%X) is invalid. Size must be between 0 and %d(16MB)", len(raw), len(raw), storage.MaxDocument)
 	}

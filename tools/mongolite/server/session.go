@@ -8,6 +8,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
 
+	"boxoffice/tools/mongolite/internal/codec"
 	"boxoffice/tools/mongolite/internal/mongoerr"
 	"boxoffice/tools/mongolite/internal/storage"
 )
@@ -234,7 +235,7 @@ func (c *call) answered(i int) (result bson.D, err error) {
 	if raw == nil || err != nil {
 		return nil, err
 	}
-	return result, bson.Unmarshal(raw, &result)
+	return codec.Unmarshal(raw)
 }
 
 // keep writes what statement i answers into the batch of what it changed.
@@ -242,7 +243,7 @@ func (c *call) keep(tx *storage.Tx, i int, result bson.D) error {
 	if !c.retry {
 		return nil
 	}
-	raw, err := bson.Marshal(result)
+	raw, err := codec.Marshal(result)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
 
+	"boxoffice/tools/mongolite/internal/codec"
 	"boxoffice/tools/mongolite/internal/mongoerr"
 	"boxoffice/tools/mongolite/internal/query"
 	"boxoffice/tools/mongolite/internal/storage"
@@ -32,8 +33,8 @@ func (c *call) statements(name string) ([]bson.D, error) {
 	}
 	for _, seq := range c.seqs { // of that name, see checkNames
 		for _, raw := range seq.Docs {
-			var d bson.D
-			if err := bson.Unmarshal(raw, &d); err != nil {
+			d, err := codec.Unmarshal(raw)
+			if err != nil {
 				return nil, mongoerr.New(22, "%v", err)
 			}
 			docs = append(docs, d)

@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"go.mongodb.org/mongo-driver/bson"
 
+	"boxoffice/tools/mongolite/internal/codec"
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
@@ -190,7 +191,7 @@ func (tx *Tx) Replace(key []byte, old, doc bson.D) (bson.D, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	before, err := bson.Marshal(old)
+	before, err := codec.Marshal(old)
 	if err != nil || bytes.Equal(before, raw) {
 		return doc, false, err
 	}
@@ -198,7 +199,7 @@ func (tx *Tx) Replace(key []byte, old, doc bson.D) (bson.D, bool, error) {
 }
 
 func encode(doc bson.D) ([]byte, error) {
-	raw, err := bson.Marshal(doc)
+	raw, err := codec.Marshal(doc)
 	if err != nil {
 		return nil, mongoerr.New(mongoerr.BadValue, "%s", err)
 	}
@@ -336,8 +337,8 @@ func (tx *Tx) fill(added []*Index, check func() error) error {
 				return err
 			}
 		}
-		var doc bson.D
-		if err := bson.Unmarshal(scan.Raw(), &doc); err != nil {
+		doc, err := codec.Unmarshal(scan.Raw())
+		if err != nil {
 			return err
 		}
 		moves, err := tx.moves(added, scan.Key(), nil, doc)

@@ -5,8 +5,9 @@ import (
 	"time"
 
 	"github.com/256dpi/lungo/bsonkit"
-	"go.mongodb.org/mongo-driver/bson"
 	"go.mongodb.org/mongo-driver/bson/primitive"
+
+	"boxoffice/tools/mongolite/internal/codec"
 )
 
 // expireAtOnce is how many documents one statement of Expire deletes at most,
@@ -58,8 +59,8 @@ func (tx *Tx) expire(name string, now time.Time) (int, error) {
 		scan := tx.Scan(ix, []Range{span}, false)
 		n := 0
 		for n < expireAtOnce && scan.Next() {
-			var doc bson.D
-			if err := bson.Unmarshal(scan.Raw(), &doc); err != nil {
+			doc, err := codec.Unmarshal(scan.Raw())
+			if err != nil {
 				return 0, errors.Join(err, scan.Close())
 			}
 			if err := tx.Delete(scan.Key(), doc); err != nil {

@@ -1,0 +1,218 @@
+package codec
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"sync"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/bsontype"
+	"go.mongodb.org/mongo-driver/bson/primitive"
+)
+
+// decoder reads one document. What belongs to a document or an array that is
+// not yet at its end stands on a stack, so that each is allocated once, in its
+// final size.
+type decoder struct {
+	src   []byte
+	at    int
+	elems []bson.E
+	items []any
+}
+
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
+
+// decode returns the document, not ok if it is one for the driver.
+func decode(raw []byte) (bson.D, bool) {
+	d := decoders.Get().(*decoder)
+	d.src, d.at = raw, 0
+	doc, ok := d.document(len(raw), 0)
+	ok = ok && d.at == len(raw)
+	*d = decoder{elems: emptied(d.elems), items: emptied(d.items)}
+	decoders.Put(d)
+	return doc, ok
+}
+
+// emptied returns the stack for the next document, without what it points to.
+func emptied[T any](stack []T) []T {
+	if cap(stack) > 1<<12 {
+		return nil
+	}
+	clear(stack[:cap(stack)])
+	return stack[:0]
+}
+
+// open reads the length of the document or array that begins here, which must
+// end at limit or before, and returns where its last byte stands.
+func (d *decoder) open(limit, depth int) (last int, ok bool) {
+	if depth > maxDepth || limit-d.at < 5 {
+		return 0, false
+	}
+	n := int(int32(binary.LittleEndian.Uint32(d.src[d.at:])))
+	if n < 5 || n > limit-d.at || d.src[d.at+n-1] != 0 {
+		return 0, false
+	}
+	last = d.at + n - 1
+	d.at += 4
+	return last, true
+}
+
+func (d *decoder) document(limit, depth int) (bson.D, bool) {
+	last, ok := d.open(limit, depth)
+	if !ok {
+		return nil, false
+	}
+	first := len(d.elems)
+	for d.at < last {
+		kind := bsontype.Type(d.src[d.at])
+		d.at++
+		key, ok := d.cstring(last)
+		if !ok {
+			return nil, false
+		}
+		v, ok := d.value(kind, last, depth)
+		if !ok {
+			return nil, false
+		}
+		d.elems = append(d.elems, bson.E{Key: key, Value: v})
+	}
+	d.at++
+	doc := make(bson.D, len(d.elems)-first)
+	copy(doc, d.elems[first:])
+	d.elems = d.elems[:first]
+	return doc, true
+}
+
+func (d *decoder) array(limit, depth int) (bson.A, bool) {
+	last, ok := d.open(limit, depth)
+	if !ok {
+		return nil, false
+	}
+	first := len(d.items)
+	for d.at < last {
+		kind := bsontype.Type(d.src[d.at])
+		n := bytes.IndexByte(d.src[d.at+1:last], 0) // the index in digits
+		if n < 0 {
+			return nil, false
+		}
+		d.at += n + 2
+		v, ok := d.value(kind, last, depth)
+		if !ok {
+			return nil, false
+		}
+		d.items = append(d.items, v)
+	}
+	d.at++
+	arr := make(bson.A, len(d.items)-first)
+	copy(arr, d.items[first:])
+	d.items = d.items[:first]
+	return arr, true
+}
+
+// value reads a value of one of the types that documents are made of.
+func (d *decoder) value(kind bsontype.Type, limit, depth int) (any, bool) {
+	switch kind {
+	case bsontype.EmbeddedDocument:
+		return known(d.document(limit, depth+1))
+	case bsontype.Array:
+		return known(d.array(limit, depth+1))
+	case bsontype.String:
+		return known(d.string(limit))
+	case bsontype.Binary:
+		return known(d.binary(limit))
+	case bsontype.Regex:
+		pattern, ok := d.cstring(limit)
+		if !ok {
+			return nil, false
+		}
+		options, ok := d.cstring(limit)
+		return primitive.Regex{Pattern: pattern, Options: options}, ok
+	case bsontype.Null:
+		return nil, true
+	}
+	size := sizes[kind]
+	if size == 0 || size > limit-d.at {
+		return nil, false
+	}
+	b := d.src[d.at : d.at+size]
+	d.at += size
+	switch kind {
+	case bsontype.Double:
+		return math.Float64frombits(binary.LittleEndian.Uint64(b)), true
+	case bsontype.ObjectID:
+		return primitive.ObjectID(b), true
+	case bsontype.Boolean:
+		return b[0] == 1, b[0] <= 1
+	case bsontype.DateTime:
+		return primitive.DateTime(binary.LittleEndian.Uint64(b)), true
+	case bsontype.Int32:
+		return int32(binary.LittleEndian.Uint32(b)), true
+	case bsontype.Timestamp:
+		return primitive.Timestamp{I: binary.LittleEndian.Uint32(b), T: binary.LittleEndian.Uint32(b[4:])}, true
+	case bsontype.Int64:
+		return int64(binary.LittleEndian.Uint64(b)), true
+	}
+	return primitive.NewDecimal128(binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b)), true
+}
+
+// sizes are those of the types whose values are all of one size.
+var sizes = [256]int{
+	bsontype.Double: 8, bsontype.ObjectID: 12, bsontype.Boolean: 1, bsontype.DateTime: 8,
+	bsontype.Int32: 4, bsontype.Timestamp: 8, bsontype.Int64: 8, bsontype.Decimal128: 16,
+}
+
+// known returns v as an interface that is nil when there is no value.
+func known[T any](v T, ok bool) (any, bool) {
+	if !ok {
+		return nil, false
+	}
+	return v, true
+}
+
+func (d *decoder) cstring(limit int) (string, bool) {
+	n := bytes.IndexByte(d.src[d.at:limit], 0)
+	if n < 0 {
+		return "", false
+	}
+	s := string(d.src[d.at : d.at+n])
+	d.at += n + 1
+	return s, true
+}
+
+// length reads the length in front of a string or binary, which must fit
+// before limit with extra more bytes.
+func (d *decoder) length(limit, extra int) (int, bool) {
+	if limit-d.at < 4 {
+		return 0, false
+	}
+	n := int(int32(binary.LittleEndian.Uint32(d.src[d.at:])))
+	if n < 0 || n+extra > limit-d.at-4 {
+		return 0, false
+	}
+	d.at += 4
+	return n, true
+}
+
+func (d *decoder) string(limit int) (string, bool) {
+	n, ok := d.length(limit, 0)
+	if !ok || n == 0 || d.src[d.at+n-1] != 0 {
+		return "", false
+	}
+	s := string(d.src[d.at : d.at+n-1])
+	d.at += n
+	return s, true
+}
+
+// binary leaves the old form of binaries, with a length in its bytes, to the
+// driver.
+func (d *decoder) binary(limit int) (b primitive.Binary, ok bool) {
+	n, ok := d.length(limit, 1)
+	if !ok || d.src[d.at] == bsontype.BinaryBinaryOld {
+		return b, false
+	}
+	b.Subtype, b.Data = d.src[d.at], make([]byte, n)
+	copy(b.Data, d.src[d.at+1:])
+	d.at += 1 + n
+	return b, true
+}
