@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -54,7 +53,6 @@ type command struct {
 // call is one command being run.
 type call struct {
 	*conn
-	ctx  context.Context
 	name string // of the command, as the client wrote it
 	cmd  *command
 	db   string
@@ -62,9 +60,12 @@ type call struct {
 	seqs []wire.Sequence
 	vars *query.Vars
 
+	deadline time.Time // that maxTimeMS sets, zero without
+
 	session string // the bytes of the lsid, empty without
 	txn     int64  // the txnNumber of a retryable write
 	retry   bool
+	repeats bool // one with that txnNumber was begun before
 
 	concern      writeConcern
 	majorityRead bool
@@ -153,21 +154,19 @@ func (c *call) do(req *wire.Request) (bson.D, error) {
 	if timeout > math.MaxInt32 {
 		return nil, mongoerr.New(mongoerr.BadValue, "%d value for maxTimeMS is out of range [0, %d]", timeout, math.MaxInt32)
 	}
-	c.ctx = c.s.ctx
 	if timeout > 0 {
-		var cancel context.CancelFunc
-		c.ctx, cancel = context.WithTimeoutCause(c.s.ctx, time.Duration(timeout)*time.Millisecond, errTimeout)
-		defer cancel()
+		c.deadline = time.Now().Add(time.Duration(timeout) * time.Millisecond)
 	}
 	if err := c.inject(); err != nil {
 		return nil, err
 	}
 	if c.retry {
-		unlock, err := c.s.sessions.begin(c.session, c.txn)
+		unlock, isNew, err := c.s.sessions.begin(c.session, c.txn)
 		if err != nil {
 			return nil, err
 		}
 		defer unlock()
+		c.repeats = !isNew
 	}
 	reply, err := c.cmd.run(c)
 	if (c.writes() || c.majorityRead) && !req.MoreToCome {
@@ -185,12 +184,12 @@ var errTimeout = mongoerr.New(mongoerr.MaxTimeMSExpired, "operation exceeded tim
 // server closes, nil else.
 func (c *call) interrupted() error {
 	switch {
-	case c.ctx.Err() == nil:
-		return nil
-	case errors.Is(context.Cause(c.ctx), errTimeout):
+	case c.s.ctx.Err() != nil:
+		return mongoerr.New(mongoerr.InterruptedAtShutdown, "interrupted at shutdown")
+	case !c.deadline.IsZero() && !time.Now().Before(c.deadline):
 		return errTimeout
 	}
-	return mongoerr.New(mongoerr.InterruptedAtShutdown, "interrupted at shutdown")
+	return nil
 }
 
 // readGeneric checks the names of all fields and reads those that any command

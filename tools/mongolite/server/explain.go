@@ -26,7 +26,7 @@ func explain(c *call) (bson.D, error) {
 	default:
 		return nil, mongoerr.New(mongoerr.FailedToParse, "verbosity string must be one of {'queryPlanner', 'executionStats', 'allPlansExecution'}")
 	}
-	e := &call{conn: c.conn, ctx: c.ctx, name: inner[0].Key, db: c.db, body: inner, vars: c.vars}
+	e := &call{conn: c.conn, deadline: c.deadline, name: inner[0].Key, db: c.db, body: inner, vars: c.vars}
 	sel, limit, err := e.explained()
 	if err != nil {
 		return nil, err

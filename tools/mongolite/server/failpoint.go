@@ -190,9 +190,13 @@ func (c *call) inject() error {
 	c.fault = &f
 	fp.mu.Unlock()
 	if f.block > 0 {
+		block := f.block
+		if !c.deadline.IsZero() {
+			block = min(block, time.Until(c.deadline))
+		}
 		select {
-		case <-c.ctx.Done():
-		case <-time.After(f.block):
+		case <-c.s.ctx.Done():
+		case <-time.After(block):
 		}
 	}
 	switch {

@@ -49,16 +49,18 @@ func (s *sessions) load(store *storage.Store) error {
 }
 
 // begin waits for the session's write under way and makes txn its latest. It
-// returns TransactionTooOld for one before it.
-func (s *sessions) begin(id string, txn int64) (unlock func(), err error) {
+// returns whether txn is new, and so nothing of it was answered yet, and
+// TransactionTooOld for one before the latest.
+func (s *sessions) begin(id string, txn int64) (unlock func(), isNew bool, err error) {
 	known := s.lock(id)
 	if txn < known.txn {
 		known.running.Unlock()
-		return nil, mongoerr.New(mongoerr.TransactionTooOld,
+		return nil, false, mongoerr.New(mongoerr.TransactionTooOld,
 			"Retryable write with txnNumber %d is prohibited on the session because a newer retryable write with txnNumber %d has already started on it", txn, known.txn)
 	}
+	isNew = txn > known.txn
 	known.txn = txn
-	return known.running.Unlock, nil
+	return known.running.Unlock, isNew, nil
 }
 
 // lock returns the session with no other write under way.
@@ -226,9 +228,9 @@ func killAllSessions(c *call) (bson.D, error) {
 }
 
 // answered returns what statement i of the command answered before, nil if it
-// has not been run or the command is no retryable write.
+// has not been run or the command is no repetition.
 func (c *call) answered(i int) (result bson.D, err error) {
-	if !c.retry {
+	if !c.repeats {
 		return nil, nil
 	}
 	raw, err := c.s.store.Answer(c.session, c.txn, i)

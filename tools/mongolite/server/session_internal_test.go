@@ -37,7 +37,7 @@ func TestForgettingSpares(t *testing.T) {
 			default:
 			}
 			for i := range 200 { // so that forgetting them takes a while
-				unlock, err := s.sessions.begin(fmt.Sprintf("%016d", i), 1)
+				unlock, _, err := s.sessions.begin(fmt.Sprintf("%016d", i), 1)
 				if err != nil {
 					t.Error(err)
 					return
@@ -52,7 +52,7 @@ func TestForgettingSpares(t *testing.T) {
 		}
 	})
 	for txn := range int64(20) {
-		unlock, err := s.sessions.begin(id, txn)
+		unlock, _, err := s.sessions.begin(id, txn)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -364,9 +364,10 @@ func checkConflicts(changes []change) error {
 	return nil
 }
 
+var validIdentifier = regexp.MustCompile(`^[a-z][a-zA-Z0-9]*$`)
+
 func (u *Update) compileArrayFilters(list bson.A, vars *Vars) error {
 	u.filters = map[string]*Filter{}
-	valid := regexp.MustCompile(`^[a-z][a-zA-Z0-9]*$`)
 	for _, v := range list {
 		d, ok := v.(bson.D)
 		if !ok {
@@ -382,7 +383,7 @@ func (u *Update) compileArrayFilters(list bson.A, vars *Vars) error {
 			return mongoerr.New(mongoerr.FailedToParse, "Cannot use an expression without a top-level field name in arrayFilters")
 		case len(roots) > 1:
 			return mongoerr.New(mongoerr.FailedToParse, "Error parsing array filter :: caused by :: Expected a single top-level field name, found '%s' and '%s'", roots[0], roots[1])
-		case !valid.MatchString(roots[0]):
+		case !validIdentifier.MatchString(roots[0]):
 			return mongoerr.New(mongoerr.BadValue, "Error parsing array filter :: caused by :: The top-level field name must be an alphanumeric string beginning with a lowercase letter, found '%s'", roots[0])
 		case u.filters[roots[0]] != nil:
 			return mongoerr.New(mongoerr.FailedToParse, "Found multiple array filters with the same top-level field name %s", roots[0])

@@ -6,6 +6,9 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
+
+	"boxoffice/tools/mongolite/internal/codec"
 )
 
 // Answer is what a statement of a retryable write answered. It is written
@@ -29,7 +32,7 @@ func sessionKey(session string) []byte {
 // PutAnswer keeps the answer in the statement's batch, in the place of the one
 // that the session's earlier write gave to the statement of that number.
 func (tx *Tx) PutAnswer(a Answer) error {
-	raw, err := bson.Marshal(a)
+	raw, err := codec.Marshal(bson.D{{Key: "n", Value: a.Txn}, {Key: "t", Value: primitive.NewDateTimeFromTime(a.At)}, {Key: "r", Value: a.Result}})
 	if err != nil {
 		return err
 	}
