@@ -18,7 +18,7 @@ import (
 
 var (
 	seed  = flag.Uint64("seed", 1, "of the random cases")
-	cases = flag.Int("cases", 10000, "how many random cases")
+	cases = flag.Int("cases", defaultCases, "how many random cases")
 )
 
 const perRound = 50
@@ -398,7 +398,7 @@ func equalSets(a, b []any) bool {
 }
 
 // TestDifferential is the same answer with indexes, without, and by the model,
-// ten thousand times. -seed and -cases choose others.
+// ten thousand times (with -race less often). -seed and -cases choose others.
 func TestDifferential(t *testing.T) {
 	addr := startServer(t)
 	total := tally{}
