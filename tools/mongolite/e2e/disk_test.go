@@ -223,14 +223,14 @@ func TestDiskFull(t *testing.T) {
 // nothing, and writing goes on with smaller ones.
 func TestStatementLargerThanTheFreeSpace(t *testing.T) {
 	disk := newQuotaFS(1 << 30)
-	s := serve(t, server.Config{Data: "data", FS: disk})
+	s := serve(t, server.Config{Data: "data", FS: disk, MinFreeBytes: 8 << 20, MemTableBytes: 8 << 20})
 	coll := connect(t, s.Addr()).Database("full").Collection("docs")
 	ctx := deadline(t)
 	for i := range 10 {
-		_, err := coll.InsertOne(ctx, bson.D{{Key: "_id", Value: i}, {Key: "pad", Value: make([]byte, 14<<20)}})
+		_, err := coll.InsertOne(ctx, bson.D{{Key: "_id", Value: i}, {Key: "pad", Value: make([]byte, 2<<20)}})
 		must(t, err)
 	}
-	disk.set(func(q *quotaFS) { q.free = 100 << 20 }) // more than any write needs
+	disk.set(func(q *quotaFS) { q.free = 14 << 20 }) // more than a write of one document needs
 	_, err := coll.UpdateMany(ctx, bson.D{}, bson.D{{Key: "$set", Value: bson.D{{Key: "a", Value: 1}}}})
 	var command mongo.CommandError
 	if !errors.As(err, &command) || command.Code != outOfDiskSpace {
