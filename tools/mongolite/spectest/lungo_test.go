@@ -18,7 +18,7 @@ const (
 	// lungoAddress is what lungo's tests call the server, in these files.
 	lungoAddress = `"mongodb://localhost"`
 	// lungoLimit bounds the tests of one of lungo's packages.
-	lungoLimit = time.Minute
+	lungoLimit = 3 * time.Minute
 )
 
 var lungoAddressFiles = []string{"utils_test.go", filepath.Join("mongokit", "utils_test.go")}

@@ -28,12 +28,14 @@ type server struct {
 
 // startServer returns the server that MONGOLITE_URI names, else builds one and
 // starts it on a free port with an empty data directory. It is stopped when t
-// ends; t fails if it left in disorder or reported a panic or a data race.
+// ends; t fails if it left in disorder or reported a panic or a data race. With a
+// server of its own t runs beside the others.
 func startServer(t *testing.T) server {
 	t.Helper()
 	if uri := os.Getenv("MONGOLITE_URI"); uri != "" {
 		return server{uri: uri, external: true}
 	}
+	t.Parallel()
 
 	binary := filepath.Join(t.TempDir(), "mongolite")
 	build := goCommand(t, append(buildArgs("build"), "-o", binary, ".")...)
