@@ -30,7 +30,7 @@ import (
 )
 
 // patience bounds every wait: what takes longer hangs.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	code := m.Run()
