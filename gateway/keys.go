@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"sync/atomic"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/token"
@@ -19,6 +22,8 @@ const (
 	keysPause = 5 * time.Second
 	// keysRetry is the wait after a failure.
 	keysRetry = 500 * time.Millisecond
+	// maxVerified is how many tokens are remembered, some hundred bytes for each.
+	maxVerified = 10_000
 )
 
 var errNoKeys = errors.New("auth has not told its keys yet")
@@ -34,6 +39,9 @@ type Keyring struct {
 type keys struct {
 	set  token.KeySet
 	ring token.Ring
+	// verified has the claims of tokens whose signature was checked under these
+	// keys, by the token's hash: a client sends its token with every request.
+	verified *lru.Cache[[sha256.Size]byte, token.Claims]
 }
 
 // NewKeyring returns a keyring without keys: Run fetches them.
@@ -65,7 +73,11 @@ func (k *Keyring) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.keys.Store(&keys{set: set, ring: ring})
+	verified, err := lru.New[[sha256.Size]byte, token.Claims](maxVerified)
+	if err != nil {
+		return err
+	}
+	k.keys.Store(&keys{set: set, ring: ring, verified: verified})
 	return nil
 }
 
@@ -94,8 +106,15 @@ func (k *Keyring) Verify(ctx context.Context, raw string) (token.Claims, error) 
 	if have == nil {
 		return token.Claims{}, apperr.Lost(errNoKeys)
 	}
+	hash := sha256.Sum256([]byte(raw))
+	if claims, ok := have.verified.Get(hash); ok && k.now().Before(claims.ExpiresAt) {
+		return claims, nil
+	}
 	seen := &watched{ring: have.ring}
 	claims, err := token.Verify(raw, seen, k.now())
+	if err == nil {
+		have.verified.Add(hash, claims)
+	}
 	if !seen.missed || !k.mayAsk() || k.refresh(ctx) != nil {
 		return claims, err
 	}
