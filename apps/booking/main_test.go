@@ -62,6 +62,14 @@ func (s *seats) sum() int64 {
 	return n
 }
 
+func (s *seats) reserveAll(ctx context.Context, reqs []eventapi.ReserveRequest) ([]rpc.Result[eventapi.Reservation], error) {
+	results := make([]rpc.Result[eventapi.Reservation], len(reqs))
+	for i, req := range reqs {
+		results[i].Data, results[i].Err = s.reserve(ctx, req)
+	}
+	return results, nil
+}
+
 func (s *seats) reserve(_ context.Context, r eventapi.ReserveRequest) (eventapi.Reservation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,7 +103,7 @@ func (s *seats) before(t *testing.T, sidecar string) (port string) {
 	srv := rpc.NewServer(rpc.ServerConfig{
 		App: eventapi.App, Token: appToken, Log: telemetry.NewLog(t.Output(), "event", "test"), Tracing: noop.NewTracerProvider(),
 	})
-	rpc.Handle(srv, eventapi.Reserve, s.reserve)
+	rpc.HandleEach(srv, eventapi.Reserve, s.reserveAll)
 	rpc.Handle(srv, eventapi.Release, s.release)
 	rpc.Handle(srv, eventapi.Fetch, s.event)
 	target, err := url.Parse(sidecar)

@@ -174,7 +174,7 @@ func bookingsLife(t *testing.T, p program) {
 	hold := bookingapi.Resource{HoldID: "b1_1_x", Booking: bookingapi.Booking{
 		ID: "b1", EventID: "life", UserID: "u1", Quantity: 2, ExpiresAt: contract.At(time.Now().Add(time.Hour)),
 	}}
-	call(t, p, eventapi.Reserve, eventapi.ReserveRequest{
+	reserve(t, p, eventapi.ReserveRequest{
 		HoldID: hold.HoldID, EventID: hold.EventID, UserID: hold.UserID, Quantity: hold.Quantity, ExpiresAt: hold.ExpiresAt,
 	})
 	seats := func(available, held, sold int64) func() bool {
@@ -195,24 +195,44 @@ func bookingsLife(t *testing.T, p program) {
 	eventually(t, "the seats are back", seats(10, 0, 0))
 }
 
+// reserve asks for holds in one request, and counts what became of them.
+func reserve(t *testing.T, p program, reqs ...eventapi.ReserveRequest) (reasons map[string]int) {
+	t.Helper()
+	results, err := rpc.CallEach(t.Context(), p.Client, eventapi.Reserve, reqs)
+	if err != nil {
+		t.Error(err)
+	}
+	reasons = map[string]int{}
+	for _, r := range results {
+		reason := "none"
+		if r.Err != nil {
+			reason = apperr.From(r.Err).Reason
+		}
+		reasons[reason]++
+	}
+	return reasons
+}
+
 func lastSeats(t *testing.T, p program) {
 	call(t, p, eventapi.Create, eventapi.CreateRequest{EventID: "last", OrganizerID: "boss", Event: evening("Last", 10)})
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	reasons := map[string]int{}
-	for i := range 60 {
+	for i := range 30 {
 		wg.Go(func() {
-			_, err := rpc.Call(t.Context(), p.Client, eventapi.Reserve, eventapi.ReserveRequest{
-				HoldID: fmt.Sprintf("r%d_1_x", i), EventID: "last", UserID: fmt.Sprint("u", i), Quantity: 1,
-				ExpiresAt: contract.At(time.Now().Add(time.Hour)),
-			})
-			reason := "none"
-			if err != nil {
-				reason = apperr.From(err).Reason
+			var pair []eventapi.ReserveRequest
+			for j := range 2 {
+				pair = append(pair, eventapi.ReserveRequest{
+					HoldID: fmt.Sprintf("r%d-%d_1_x", i, j), EventID: "last", UserID: fmt.Sprint("u", i), Quantity: 1,
+					ExpiresAt: contract.At(time.Now().Add(time.Hour)),
+				})
 			}
+			got := reserve(t, p, pair...)
 			mu.Lock()
 			defer mu.Unlock()
-			reasons[reason]++
+			for reason, n := range got {
+				reasons[reason] += n
+			}
 		})
 	}
 	wg.Wait()

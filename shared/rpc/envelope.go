@@ -25,9 +25,8 @@ type request[T any] struct {
 }
 
 type reply[T any] struct {
-	MessageID string     `json:"messageId"`
-	Data      *T         `json:"data,omitempty"`
-	Error     *wireError `json:"error,omitempty"`
+	MessageID string `json:"messageId"`
+	Answer[T]
 }
 
 type wireError struct {
@@ -58,13 +57,11 @@ func decodeRequest[T any](body []byte) (request[T], error) {
 
 // encodeReply returns the status and body of an answer; err may be nil.
 func encodeReply[T any](messageID string, data T, err *apperr.Error) (status int, body []byte) {
-	r := reply[T]{MessageID: messageID}
+	r := reply[T]{MessageID: messageID, Answer: Answer[T]{Data: &data}}
 	status = http.StatusOK
 	if err != nil {
-		r.Error = toWire(err)
+		r.Answer = Answer[T]{Error: toWire(err)}
 		status = statusOf(err)
-	} else {
-		r.Data = &data
 	}
 	body, failed := json.Marshal(r)
 	if failed != nil {
@@ -81,13 +78,8 @@ func decodeReply[T any](messageID string, body []byte) (data T, answer error, ok
 	if err := strictjson.Tolerant(body, &r); err != nil || r.MessageID != messageID {
 		return data, nil, false
 	}
-	switch {
-	case r.Error != nil:
-		return data, fromWire(r.Error), true
-	case r.Data != nil:
-		return *r.Data, nil, true
-	}
-	return data, nil, false
+	result, ok := r.result()
+	return result.Data, result.Err, ok
 }
 
 func statusOf(err *apperr.Error) int {

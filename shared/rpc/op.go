@@ -16,6 +16,9 @@
 // open one. Another status with the same envelope means that the app itself
 // failed: 500 internal, 503 unavailable, 504 timeout. retryAfter is in seconds.
 //
+// What several callers ask for at once may go in one request: data is a list then,
+// and so is its answer, of {"data": {...}} or {"error": {...}} for each (CallEach).
+//
 // Requests are decoded strictly and answers tolerantly: an app may answer fields
 // that its callers do not know yet, so the side that answers is updated first.
 package rpc

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"boxoffice/apps/booking/bookingtest"
+	"boxoffice/apps/event/eventtest"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/bookingapi"
@@ -22,7 +23,7 @@ type seats struct{ w *world }
 type settler struct{ w *world }
 
 func (s seats) Reserve(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
-	return call(s.w, "reserve "+req.HoldID, func() (eventapi.Reservation, error) { return s.w.event().Reserve(ctx, req) })
+	return call(s.w, "reserve "+req.HoldID, func() (eventapi.Reservation, error) { return eventtest.Reserve(ctx, s.w.event(), req) })
 }
 
 func (s seats) Release(ctx context.Context, req eventapi.ReleaseRequest) error {

@@ -117,7 +117,7 @@ func testLastSeats(t *testing.T, s Subject) {
 			ExpiresAt: contract.At(day0.Add(3 * time.Hour)),
 		}
 		together(1+i%2, func(n int) {
-			_, err := svc.Reserve(t.Context(), req)
+			_, err := Reserve(t.Context(), svc, req)
 			switch {
 			case n > 0 && (err == nil || errors.Is(err, event.ErrSoldOut)):
 			case err == nil:

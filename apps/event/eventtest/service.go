@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"boxoffice/apps/event/internal/event"
+	"boxoffice/shared/contract/eventapi"
 )
 
 // The use cases, for tests of several apps together: these cannot import what is
@@ -38,3 +39,12 @@ type Unlocked struct{}
 
 // Lock implements event.Locker.
 func (Unlocked) Lock(context.Context, string) (unlock func()) { return func() {} }
+
+// Reserve counts the seats of one hold.
+func Reserve(ctx context.Context, svc *Service, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
+	results, err := svc.Reserve(ctx, []eventapi.ReserveRequest{req})
+	if err != nil {
+		return eventapi.Reservation{}, err
+	}
+	return results[0].Data, results[0].Err
+}

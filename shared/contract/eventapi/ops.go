@@ -30,17 +30,22 @@ var (
 	// event.not_found.
 	FetchAvailability = rpc.Op[FetchRequest, Availability]{App: App, Method: "event.availability", Timeout: 10 * time.Second}
 
-	// Reserve counts the seats of a hold, for the booking app. Repeated with the
-	// same hold it is the same answer. Refusals, the first that applies:
-	// event.not_found, event.cancelled, event.started, event.not_on_sale,
-	// booking.limit_exceeded, booking.sold_out; and hold.dead when the hold was
-	// released already, or never may be taken.
-	Reserve = rpc.Op[ReserveRequest, Reservation]{App: App, Method: "event.capacity.reserve", Timeout: 10 * time.Second}
+	// Reserve counts the seats of holds of one event, for the booking app: of one, or
+	// of as many as came together, MaxReserves at most and each once. The answers are
+	// in their order, and each is its own. Repeated with the same hold it is the same
+	// answer. Refusals of a hold, the first that applies: event.not_found,
+	// event.cancelled, event.started, event.not_on_sale, booking.limit_exceeded,
+	// booking.sold_out; and hold.dead when the hold was released already, or never
+	// may be taken.
+	Reserve = rpc.Op[[]ReserveRequest, []rpc.Answer[Reservation]]{App: App, Method: "event.capacity.reserve", Timeout: 10 * time.Second}
 
 	// Release gives the seats of a hold back, for the booking app. An unknown hold
 	// can never be reserved afterwards. It refuses nothing.
 	Release = rpc.Op[ReleaseRequest, rpc.Nothing]{App: App, Method: "event.capacity.release", Timeout: 10 * time.Second}
 )
+
+// MaxReserves is how many reserves one request may carry.
+const MaxReserves = 32
 
 // Reasons of refusals.
 const (

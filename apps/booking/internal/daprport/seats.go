@@ -4,10 +4,12 @@ package daprport
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"boxoffice/apps/booking/internal/booking"
 	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/rounds"
 	"boxoffice/shared/rpc"
 )
 
@@ -15,20 +17,60 @@ import (
 // same later.
 const releaseFor = 2 * time.Second
 
-// Seats is booking.Seats and booking.Events that ask the event app.
-type Seats struct{ calls *rpc.Client }
+// patience is how long a reserve waits for the one before it: a hanging event app
+// is asked again then, so that the circuit breaker sees it.
+const patience = time.Second
+
+// Seats is booking.Seats and booking.Events that ask the event app. Reserves of one
+// event that come together share an invocation.
+type Seats struct {
+	calls  *rpc.Client
+	rounds *rounds.Rounds[*reserve]
+}
 
 var (
 	_ booking.Seats  = (*Seats)(nil)
 	_ booking.Events = (*Seats)(nil)
 )
 
-// NewSeats returns the event app as these calls reach it.
-func NewSeats(calls *rpc.Client) *Seats { return &Seats{calls: calls} }
+// NewSeats returns the event app as these calls reach it. joined is told of each
+// request whose reserve another's invocation carries.
+func NewSeats(calls *rpc.Client, joined func(ctx, leader context.Context)) *Seats {
+	return &Seats{calls: calls, rounds: rounds.New(rounds.Config[*reserve]{
+		Max: eventapi.MaxReserves, For: eventapi.Reserve.Timeout, Patience: patience, Joined: joined,
+		Key: func(r *reserve) string { return r.req.HoldID },
+	})}
+}
+
+// reserve is one of a round's.
+type reserve struct {
+	req    eventapi.ReserveRequest
+	result rpc.Result[eventapi.Reservation]
+}
 
 // Reserve implements booking.Seats.
 func (s *Seats) Reserve(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
-	return rpc.Call(ctx, s.calls, eventapi.Reserve, req)
+	r := &reserve{req: req}
+	if err := s.rounds.Do(ctx, req.EventID, s.reserve, r); err != nil {
+		return eventapi.Reservation{}, fmt.Errorf("reserve hold %s: %w", req.HoldID, err)
+	}
+	return r.result.Data, r.result.Err
+}
+
+// reserve asks for all of a round.
+func (s *Seats) reserve(ctx context.Context, round []*reserve, _ func()) {
+	reqs := make([]eventapi.ReserveRequest, len(round))
+	for i, r := range round {
+		reqs[i] = r.req
+	}
+	results, err := rpc.CallEach(ctx, s.calls, eventapi.Reserve, reqs)
+	for i, r := range round {
+		if err != nil {
+			r.result.Err = err
+		} else {
+			r.result = results[i]
+		}
+	}
 }
 
 // Release implements booking.Seats.

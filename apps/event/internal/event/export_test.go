@@ -1,8 +1,4 @@
 package event
 
-// Waiting is how many moves of an event wait for the next round.
-func (s *Service) Waiting(eventID string) int {
-	s.rounds.mu.Lock()
-	defer s.rounds.mu.Unlock()
-	return len(s.rounds.waiting[eventID])
-}
+// Waiting is how many calls about an event's seats wait for the next round.
+func (s *Service) Waiting(eventID string) int { return s.rounds.Waiting(eventID) }

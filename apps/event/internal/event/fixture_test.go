@@ -37,6 +37,12 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	f := &fixture{t: t, now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC), settled: map[string]bookingapi.Settlement{}}
 	f.store = eventtest.NewStore()
+	f.restart()
+	return f
+}
+
+// restart makes a new service over the same store.
+func (f *fixture) restart() {
 	gated := f.store.Through(func(op string) (before, after error) {
 		f.ops = append(f.ops, op)
 		if f.onOp != nil {
@@ -48,7 +54,6 @@ func newFixture(t *testing.T) *fixture {
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f,
 		Locks: eventtest.Unlocked{}, Joined: alone, Alone: true, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 	})
-	return f
 }
 
 func (f *fixture) Now() time.Time { return f.now }
@@ -92,7 +97,7 @@ func (f *fixture) hold(id, user string, quantity int64) eventapi.ReserveRequest 
 // reserve takes a hold that must be granted.
 func (f *fixture) reserve(id, user string, quantity int64) {
 	f.t.Helper()
-	if _, err := f.Reserve(f.t.Context(), f.hold(id, user, quantity)); err != nil {
+	if _, err := eventtest.Reserve(f.t.Context(), f.Service, f.hold(id, user, quantity)); err != nil {
 		f.t.Fatalf("reserve %s: %v", id, err)
 	}
 }

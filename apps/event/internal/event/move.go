@@ -5,17 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/rounds"
 )
 
 const (
 	// maxTries is how often a round looks again after a miss. Each miss means that
 	// a write of another process went through.
 	maxTries = 64
+	// maxShared is how many moves share a write at most: it bounds the document,
+	// which carries the marks of two rounds at once, and the time of a round.
+	maxShared = eventapi.MaxReserves
+	// roundFor bounds a round that several share.
+	roundFor = 5 * time.Second
+	// claimWithin bounds the claims that a round waits for, so that one that hangs
+	// takes the time of its round from nobody.
+	claimWithin = 2 * time.Second
 	// maxMarks is how many marks of unfinished steps an event carries before a round
 	// stops to finish and remove them all.
 	maxMarks = 4 * maxShared
@@ -24,17 +34,80 @@ const (
 // errGone says that there is no event whose seats could move.
 var errGone = errors.New("the event is gone")
 
+// decision is what a move does, from an event and a hold that were read in this
+// order; the seats are as the moves before it in the same write leave them. A nil
+// next moves nothing. It may be asked again and again.
+type decision func(e Event, h *Hold) (next *Hold, err error)
+
+// mover is one hold on its way.
+type mover struct {
+	holdID string
+	decide decision
+	// limited says that what it takes counts for the user's limit, where the event
+	// has one.
+	limited bool
+	// claimed says that an entry of the hold may be in the user's limit, entered
+	// that it was seen there: what became of a claim may be unknown.
+	claimed, entered bool
+
+	// What its round comes to, from one read of the event.
+	hold    *Hold // as it was found; nil when there is none
+	granted bool  // its entry is in the user's limit
+	denied  error // why not
+	next    *Hold // what the hold becomes; nil when it stays as it is
+	refusal error
+
+	err error           // how it ended
+	ctx context.Context //nolint:containedctx // of the request, while it moves
+}
+
+// newRounds lets the moves of one event that come together share the reads and the
+// write of one of them. That rounds of several processes never count a seat twice
+// is the doing of the compare-and-set.
+func newRounds(joined func(ctx, leader context.Context)) *rounds.Rounds[*mover] {
+	return rounds.New(rounds.Config[*mover]{
+		Max: maxShared, For: roundFor, Joined: joined,
+		Key: func(m *mover) string { return m.holdID },
+	})
+}
+
 // move is the only way by which seats move for a hold. It returns the hold as it
 // is in the end, which is nil when there is none.
 //
 // It returns errGone when there is no event, and what m.decide returns.
 func (s *Service) move(ctx context.Context, eventID string, m *mover) (*Hold, error) {
-	m.ctx, m.err = ctx, errNoRound
-	if s.alone {
-		s.lead(ctx, eventID, []*mover{m}, func() {})
-	} else if round := s.rounds.join(eventID, m); round != nil {
-		s.lead(ctx, eventID, round, sync.OnceFunc(func() { s.rounds.next(eventID) }))
+	s.start(ctx, eventID, m)
+	return s.moved(ctx, m)
+}
+
+// start moves the seats for holds of one event, each hold once, in one round. What
+// became of each says moved.
+func (s *Service) start(ctx context.Context, eventID string, movers ...*mover) {
+	for _, m := range movers {
+		m.ctx = ctx
 	}
+	if len(movers) == 0 {
+		return
+	}
+	if s.alone {
+		for _, m := range movers {
+			s.lead(ctx, eventID, []*mover{m}, func() {})
+		}
+		return
+	}
+	err := s.rounds.Do(ctx, eventID, func(ctx context.Context, round []*mover, over func()) {
+		s.lead(ctx, eventID, round, over)
+	}, movers...)
+	if err != nil {
+		for _, m := range movers {
+			m.err = err
+		}
+	}
+}
+
+// moved returns the hold as it is after its round, and ends what the round left
+// to it.
+func (s *Service) moved(ctx context.Context, m *mover) (*Hold, error) {
 	switch {
 	case m.err != nil:
 		return nil, m.err
@@ -47,24 +120,8 @@ func (s *Service) move(ctx context.Context, eventID string, m *mover) (*Hold, er
 }
 
 // lead brings a round to its end, for all who are in it. over lets the next one
-// begin; it may be called again.
+// begin.
 func (s *Service) lead(ctx context.Context, eventID string, round []*mover, over func()) {
-	others := round[1:]
-	defer func() {
-		over()
-		for _, m := range others {
-			m.wake <- nil
-		}
-	}()
-	if len(others) > 0 {
-		for _, m := range others {
-			s.joined(m.ctx, ctx)
-		}
-		// Theirs it is too, and does not end with the leader's request.
-		var cancel func()
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), roundFor)
-		defer cancel()
-	}
 	err := s.count(ctx, eventID, round)
 	over()
 	var held []*mover
@@ -198,17 +255,14 @@ func (s *Service) claimAll(e Event, movers []*mover) {
 }
 
 func (s *Service) claimFor(e Event, m *mover) {
-	defer func() {
-		if p := recover(); p != nil {
-			// It is one request's affair, as it would be on that one's goroutine.
-			m.claimed, m.denied = true, fmt.Errorf("claim of hold %s: panic: %v\n%s", m.holdID, p, debug.Stack())
-		}
-	}()
+	m.denied = errors.New("the claim did not end") // unless it does
+	defer func() { m.claimed = m.claimed || m.denied != nil && !refuses(m.denied) }()
+	defer recovered("claim of hold "+m.holdID, &m.denied)
 	ctx, cancel := context.WithTimeout(m.ctx, claimWithin)
 	defer cancel()
 	there, err := s.claim(ctx, e, *m.next)
 	m.entered = m.entered || there
-	m.claimed = m.claimed || there || !refuses(err)
+	m.claimed = m.claimed || there
 	m.granted, m.denied = err == nil, err
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"boxoffice/apps/event/eventtest"
 	"boxoffice/apps/event/internal/event"
+	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/eventapi"
 )
 
@@ -111,7 +112,7 @@ func (c *crowd) goOn() {
 
 func (c *crowd) take(id, user string, quantity int64) func() error {
 	return func() error {
-		_, err := c.svc.Reserve(c.t.Context(), c.hold(id, user, quantity))
+		_, err := eventtest.Reserve(c.t.Context(), c.svc, c.hold(id, user, quantity))
 		return err
 	}
 }
@@ -158,6 +159,55 @@ func TestMovesThatComeTogetherShareAWrite(t *testing.T) {
 	if got := c.joined.Load(); got != 3 {
 		t.Errorf("%d were told whose round they are in, want 3", got)
 	}
+}
+
+// Holds that come in one request share a round, and each has its own answer.
+func TestReservesInOneRequest(t *testing.T) {
+	f := newFixture(t)
+	f.open(nil)
+	f.reserve("z_1_x", "u9", 4)
+	var ops []string
+	var mu sync.Mutex
+	gated := f.store.Through(func(op string) (before, after error) {
+		mu.Lock()
+		defer mu.Unlock()
+		ops = append(ops, op)
+		return nil, nil
+	})
+	svc := event.New(event.Config{
+		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f, Locks: eventtest.Unlocked{},
+		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Joined: alone,
+	})
+	wrong := f.hold("w_1_x", "u5", 0)
+	got, err := svc.Reserve(t.Context(), []eventapi.ReserveRequest{
+		f.hold("a_1_x", "u1", 2), f.hold("b_1_x", "u2", 5), wrong, f.hold("z_1_x", "u9", 4), f.hold("c_1_x", "u3", 4),
+	})
+	if err != nil || len(got) != 5 {
+		t.Fatalf("got %v, %v", got, err)
+	}
+	f.is("two", got[0].Err, nil)
+	f.is("five of four", got[1].Err, event.ErrSoldOut)
+	f.is("none", got[2].Err, apperr.InvalidFields())
+	f.is("one that is there", got[3].Err, nil)
+	f.is("four", got[4].Err, nil)
+	f.seats("in the end", 0, 10, 0)
+	if want := []string{"events.read", "holds.read", "events.seats", "holds.insert"}; !slices.Equal(ops, want) {
+		t.Errorf("it took %v, want %v", ops, want)
+	}
+
+	many := make([]eventapi.ReserveRequest, eventapi.MaxReserves+1)
+	for i := range many {
+		many[i] = f.hold(f.NewID(), "u1", 1)
+	}
+	other := f.hold("y_1_x", "u1", 1)
+	other.EventID = "other"
+	for name, reqs := range map[string][]eventapi.ReserveRequest{
+		"none": nil, "too many": many, "one twice": {many[0], many[1], many[0]}, "two events": {many[0], other},
+	} {
+		_, err := svc.Reserve(t.Context(), reqs)
+		f.is(name, err, apperr.InvalidFields())
+	}
+	f.seats("nothing of these", 0, 10, 0)
 }
 
 // The seats of one whom the limit refuses are there for those behind.
@@ -242,12 +292,12 @@ func TestWhoGivesUp(t *testing.T) {
 	}
 	c.lead("a_1_x")
 	leader := c.begin(func() error {
-		_, err := c.svc.Reserve(leading, c.hold("b_1_x", "u1", 1))
+		_, err := eventtest.Reserve(leading, c.svc, c.hold("b_1_x", "u1", 1))
 		return err
 	})
 	waiting, giveUp := context.WithCancel(t.Context())
 	gone := c.begin(func() error {
-		_, err := c.svc.Reserve(waiting, c.hold("c_1_x", "u2", 1))
+		_, err := eventtest.Reserve(waiting, c.svc, c.hold("c_1_x", "u2", 1))
 		return err
 	})
 	follower := c.begin(c.take("d_1_x", "u3", 1))
@@ -330,7 +380,7 @@ func TestAClaimThatHangs(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, user := range []string{"u1", "u2", "u3"} {
 			wg.Go(func() {
-				_, err := svc.Reserve(t.Context(), f.hold(user+"_1_x", user, 1))
+				_, err := eventtest.Reserve(t.Context(), svc, f.hold(user+"_1_x", user, 1))
 				mu.Lock()
 				defer mu.Unlock()
 				errs[user] = err

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"boxoffice/apps/event/eventtest"
 	"boxoffice/apps/event/internal/event"
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/eventapi"
@@ -18,7 +19,7 @@ func TestReserveCosts(t *testing.T) {
 	f.cost("reserve again", "events.read", "holds.read")
 	f.reserve("b_1_x", "u1", 8)
 	f.ops = nil
-	_, err := f.Reserve(t.Context(), f.hold("c_1_x", "u1", 1))
+	_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("c_1_x", "u1", 1))
 	f.is("sold out", err, event.ErrSoldOut)
 	f.cost("sold out", "events.read", "holds.read")
 	f.release("a_1_x", "u1", 2)
@@ -38,7 +39,7 @@ func TestReserveUnderALimitCosts(t *testing.T) {
 	f.open(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(3)) })
 	f.reserve("a_1_x", "u1", 2)
 	f.cost("reserve", "events.read", "holds.read", "limits.claim", "events.seats", "holds.insert")
-	_, err := f.Reserve(t.Context(), f.hold("b_1_x", "u1", 2))
+	_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("b_1_x", "u1", 2))
 	f.is("too many", err, event.ErrLimitExceeded)
 	f.cost("too many", "events.read", "holds.read", "limits.claim")
 	f.release("a_1_x", "u1", 2)
@@ -48,7 +49,7 @@ func TestReserveUnderALimitCosts(t *testing.T) {
 	f.reserve("c_1_x", "u2", 3)
 	f.reserve("d_1_x", "u3", 3)
 	f.ops = nil
-	_, err = f.Reserve(t.Context(), f.hold("e_1_x", "u4", 2))
+	_, err = eventtest.Reserve(t.Context(), f.Service, f.hold("e_1_x", "u4", 2))
 	f.is("sold out", err, event.ErrSoldOut)
 	f.cost("sold out", "events.read", "holds.read", "limits.read")
 }
@@ -95,7 +96,7 @@ func TestReserveRefuses(t *testing.T) {
 				tt.before(f)
 			}
 			writes := f.store.Writes()
-			_, err := f.Reserve(t.Context(), f.hold("a_1_x", "u1", 2))
+			_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("a_1_x", "u1", 2))
 			f.is("reserve", err, tt.want)
 			if f.store.Writes() != writes {
 				t.Error("something was written")
@@ -103,7 +104,7 @@ func TestReserveRefuses(t *testing.T) {
 		})
 	}
 	f := newFixture(t)
-	_, err := f.Reserve(t.Context(), f.hold("a_1_x", "u1", 2))
+	_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("a_1_x", "u1", 2))
 	f.is("no event", err, event.ErrNotFound)
 }
 
@@ -116,7 +117,7 @@ func TestReserveKeepsThePrice(t *testing.T) {
 	}})
 	f.is("update", err, nil)
 	for hold, want := range map[string]int64{"a_1_x": 100, "b_1_x": 200} {
-		got, err := f.Reserve(t.Context(), f.hold(hold, "u1", 1))
+		got, err := eventtest.Reserve(t.Context(), f.Service, f.hold(hold, "u1", 1))
 		if err != nil || got.UnitPrice.Amount != want {
 			t.Errorf("hold %s: got %v, %v, want %d", hold, got, err, want)
 		}
@@ -130,7 +131,7 @@ func TestSoldOutSaysHowManyAreLeft(t *testing.T) {
 		{"a_1_x", "Only 2 tickets are left."}, {"b_1_x", "Only 1 ticket is left."}, {"c_1_x", "No tickets are left."},
 	} {
 		f.reserve(tt.hold, "u1", 1)
-		_, err := f.Reserve(t.Context(), f.hold("z"+tt.hold, "u1", 3))
+		_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("z"+tt.hold, "u1", 3))
 		f.is("too many", err, event.ErrSoldOut)
 		if got := message(err); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
@@ -144,7 +145,7 @@ func TestReleaseOfAnUnknownHoldKeepsItFromBeingTaken(t *testing.T) {
 	f.release("a_1_x", "u1", 2)
 	f.state("tombstone", "a_1_x", event.Released)
 	f.seats("nothing counted", 10, 0, 0)
-	_, err := f.Reserve(t.Context(), f.hold("a_1_x", "u1", 2))
+	_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("a_1_x", "u1", 2))
 	f.is("reserve", err, event.ErrHoldDead)
 }
 
@@ -159,7 +160,7 @@ func TestReserveMissesAfterARelease(t *testing.T) {
 			f.release("a_1_x", "u1", 2)
 		}
 	}
-	_, err := f.Reserve(t.Context(), f.hold("a_1_x", "u1", 2))
+	_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("a_1_x", "u1", 2))
 	f.is("reserve", err, event.ErrHoldDead)
 	f.seats("nothing counted", 10, 0, 0)
 	f.used("given back", "u1", 0)
@@ -176,7 +177,7 @@ func TestRefusalAfterTheClaim(t *testing.T) {
 			f.reserve("other_1_x", "u2", 1)
 		}
 	}
-	_, err := f.Reserve(t.Context(), f.hold("a_1_x", "u1", 2))
+	_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("a_1_x", "u1", 2))
 	f.is("reserve", err, event.ErrSoldOut)
 	f.state("tombstone", "a_1_x", event.Released)
 	f.used("given back", "u1", 0)
@@ -254,7 +255,7 @@ func TestMarksAreBounded(t *testing.T) {
 			Locks: eventtestUnlocked, Joined: alone, Alone: true, Clock: other, IDs: other, HoldSettleAfter: settleAfter,
 		})
 		req := f.hold(f.NewID()+"_1_x", "u1", 1)
-		if _, err := svc.Reserve(t.Context(), req); err != nil {
+		if _, err := eventtest.Reserve(t.Context(), svc, req); err != nil {
 			t.Fatalf("reserve %d: %v", i, err)
 		}
 		most = max(most, len(f.store.Contents().Events["gala"].Seats.Marks))

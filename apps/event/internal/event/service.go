@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/page"
+	"boxoffice/shared/rounds"
 	"boxoffice/shared/rpc"
 )
 
@@ -42,9 +45,8 @@ type Service struct {
 	limits      Limits
 	bookings    Bookings
 	locks       Locker
-	joined      func(ctx, leader context.Context)
 	alone       bool
-	rounds      rounds
+	rounds      *rounds.Rounds[*mover]
 	clock       Clock
 	ids         IDs
 	cursors     page.Cursors
@@ -56,7 +58,7 @@ type Service struct {
 func New(cfg Config) *Service {
 	return &Service{
 		events: cfg.Events, catalogue: cfg.Catalogue, holds: cfg.Holds, limits: cfg.Limits,
-		bookings: cfg.Bookings, locks: cfg.Locks, joined: cfg.Joined, alone: cfg.Alone, clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors,
+		bookings: cfg.Bookings, locks: cfg.Locks, rounds: newRounds(cfg.Joined), alone: cfg.Alone, clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors,
 		settleAfter: cfg.HoldSettleAfter,
 	}
 }
@@ -142,53 +144,65 @@ func (s *Service) visible(ctx context.Context, req eventapi.FetchRequest) (Event
 	return e, nil
 }
 
-// Reserve counts the seats of a hold; see eventapi.Reserve.
-func (s *Service) Reserve(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
-	if err := validReserve(req); err != nil {
-		return eventapi.Reservation{}, err
+// Reserve counts the seats of holds; see eventapi.Reserve.
+func (s *Service) Reserve(ctx context.Context, reqs []eventapi.ReserveRequest) ([]rpc.Result[eventapi.Reservation], error) {
+	if err := validReserves(reqs); err != nil {
+		return nil, err
 	}
-	wanted := Hold{
-		ID: req.HoldID, EventID: req.EventID, UserID: req.UserID, Quantity: req.Quantity, State: Held,
-		ExpiresAt: instant(req.ExpiresAt.Time),
-	}
-	for range maxTries {
-		h, claimed, err := s.reserve(ctx, wanted)
-		switch {
-		case err == nil && h != nil:
-			return eventapi.Reservation{UnitPrice: h.UnitPrice}, nil
-		case !claimed || !errors.Is(err, ErrHoldDead) && !refuses(err):
-			return eventapi.Reservation{}, err
+	results := make([]rpc.Result[eventapi.Reservation], len(reqs))
+	reserves := make([]*reserve, len(reqs))
+	var first []*mover
+	for i, req := range reqs {
+		if results[i].Err = validReserve(req); results[i].Err == nil {
+			reserves[i] = s.newReserve(req)
+			first = append(first, &reserves[i].mover)
 		}
-		// A refusal after the claim: what saw the entry must fail before it goes.
-		entry := wanted
-		entry.Limited = true
-		counted, buried := s.abandon(ctx, entry)
-		switch {
-		case buried != nil:
-			return eventapi.Reservation{}, buried
-		case !counted:
-			return eventapi.Reservation{}, err
-		}
-		// A twin's reserve of the same hold went through meanwhile.
 	}
-	return eventapi.Reservation{}, apperr.Overloaded(busyFor)
+	s.start(ctx, reqs[0].EventID, first...)
+	// Each by itself from here on: most are through.
+	var ends sync.WaitGroup
+	end := func(i int) {
+		if r := reserves[i]; r != nil {
+			results[i].Data, results[i].Err = r.end(ctx)
+		}
+	}
+	for i := range reserves[1:] {
+		ends.Go(func() { end(i + 1) })
+	}
+	end(0)
+	ends.Wait()
+	return results, nil
 }
 
-// reserve tries once, with as many looks as it takes. claimed says that an entry
-// of the hold may be in the user's limit.
-func (s *Service) reserve(ctx context.Context, wanted Hold) (h *Hold, claimed bool, err error) {
-	var seen Event
-	m := &mover{holdID: wanted.ID, limited: true, decide: func(e Event, h *Hold) (*Hold, error) {
-		seen = e
+// reserve is the way of one hold from nothing to held.
+type reserve struct {
+	*Service
+	wanted Hold
+	seen   Event // as it was when the mover decided
+	mover  mover
+}
+
+func (s *Service) newReserve(req eventapi.ReserveRequest) *reserve {
+	r := &reserve{Service: s, wanted: Hold{
+		ID: req.HoldID, EventID: req.EventID, UserID: req.UserID, Quantity: req.Quantity, State: Held,
+		ExpiresAt: instant(req.ExpiresAt.Time),
+	}}
+	r.mover = r.newMover()
+	return r
+}
+
+func (r *reserve) newMover() mover {
+	return mover{holdID: r.wanted.ID, limited: true, decide: func(e Event, h *Hold) (*Hold, error) {
+		r.seen = e
 		switch {
 		case h != nil && h.State == Released:
 			return nil, ErrHoldDead
 		case h != nil:
 			return nil, nil // it is counted already: nothing to move
 		}
-		next := wanted
-		next.MovedAt = s.now()
-		next.SettleAt = next.MovedAt.Add(s.settleAfter)
+		next := r.wanted
+		next.MovedAt = r.now()
+		next.SettleAt = next.MovedAt.Add(r.settleAfter)
 		next.UnitPrice = e.Price
 		if err := e.Sells(next.MovedAt); err != nil {
 			return nil, err
@@ -198,20 +212,60 @@ func (s *Service) reserve(ctx context.Context, wanted Hold) (h *Hold, claimed bo
 		}
 		return &next, nil
 	}}
-	h, err = s.move(ctx, wanted.EventID, m)
+}
+
+// end says what became of the mover, which was started. When it was refused after
+// it claimed an entry of the user's limit, that is given back first.
+func (r *reserve) end(ctx context.Context) (taken eventapi.Reservation, err error) {
+	defer recovered("reserve of hold "+r.wanted.ID, &err)
+	for range maxTries {
+		h, err := r.outcome(ctx)
+		switch {
+		case err == nil && h != nil:
+			return eventapi.Reservation{UnitPrice: h.UnitPrice}, nil
+		case !r.mover.claimed || !errors.Is(err, ErrHoldDead) && !refuses(err):
+			return eventapi.Reservation{}, err
+		}
+		// A refusal after the claim: what saw the entry must fail before it goes.
+		entry := r.wanted
+		entry.Limited = true
+		counted, buried := r.abandon(ctx, entry)
+		switch {
+		case buried != nil:
+			return eventapi.Reservation{}, buried
+		case !counted:
+			return eventapi.Reservation{}, err
+		}
+		// A twin's reserve of the same hold went through meanwhile.
+		r.mover = r.newMover()
+		r.start(ctx, r.wanted.EventID, &r.mover)
+	}
+	return eventapi.Reservation{}, apperr.Overloaded(busyFor)
+}
+
+// outcome is what one round came to.
+func (r *reserve) outcome(ctx context.Context) (*Hold, error) {
+	h, err := r.moved(ctx, &r.mover)
 	switch {
 	case errors.Is(err, errGone):
-		return nil, m.claimed, ErrNotFound
+		return nil, ErrNotFound
 	case errors.Is(err, ErrSoldOut):
 		// Of two refusals the limit's comes first.
-		if exceeds, failed := s.exceeds(ctx, seen, wanted); failed != nil {
-			err = failed
+		if exceeds, failed := r.exceeds(ctx, r.seen, r.wanted); failed != nil {
+			return nil, failed
 		} else if exceeds {
-			err = ErrLimitExceeded
+			return nil, ErrLimitExceeded
 		}
-		return nil, m.claimed, err
 	}
-	return h, m.claimed, err
+	return h, err
+}
+
+// recovered makes a panic an error, since it is one request's affair, as it would
+// be on that one's own goroutine.
+func recovered(what string, err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%s: panic: %v\n%s", what, p, debug.Stack())
+	}
 }
 
 // refuses reports whether an error is a definite answer.

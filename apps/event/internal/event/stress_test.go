@@ -153,7 +153,7 @@ func (s *stress) known() *stressed {
 
 // reserve tries to book, and books when it is let.
 func (s *stress) reserve(ctx context.Context, b *stressed) error {
-	_, err := s.svcs[s.roll(2)].Reserve(ctx, b.ReserveRequest)
+	_, err := eventtest.Reserve(ctx, s.svcs[s.roll(2)], b.ReserveRequest)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil && !b.dead {

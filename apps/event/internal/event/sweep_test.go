@@ -127,7 +127,7 @@ func TestSweepFinishesWhatACrashLeft(t *testing.T) {
 				if err == nil {
 					t.Fatal("it did not stop")
 				}
-			} else if _, err := svc.Reserve(t.Context(), req); err == nil {
+			} else if _, err := eventtest.Reserve(t.Context(), svc, req); err == nil {
 				t.Fatal("it did not stop")
 			}
 			f.sweep(settleAfter + time.Millisecond)

@@ -111,6 +111,25 @@ func (p *problems) status(s string) Status {
 	return status
 }
 
+// validReserves checks what many have in common; each is checked by itself, too.
+func validReserves(reqs []eventapi.ReserveRequest) error {
+	var p problems
+	holds := map[string]bool{}
+	for _, req := range reqs {
+		if holds[req.HoldID] {
+			p.Add("holdId", "duplicate", "is named twice")
+		}
+		holds[req.HoldID] = true
+		if req.EventID != reqs[0].EventID {
+			p.Add("eventId", "mixed", "is not the same in all")
+		}
+	}
+	if len(reqs) == 0 || len(reqs) > eventapi.MaxReserves {
+		p.Add("data", "out_of_range", "must have between 1 and %d", eventapi.MaxReserves)
+	}
+	return p.Err()
+}
+
 func validReserve(req eventapi.ReserveRequest) error {
 	var p problems
 	p.hold(req.HoldID, req.EventID, req.UserID, req.Quantity)

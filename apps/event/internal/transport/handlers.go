@@ -14,6 +14,6 @@ func Bind(srv *rpc.Server, svc *event.Service) {
 	rpc.Handle(srv, eventapi.Fetch, svc.Fetch)
 	rpc.Handle(srv, eventapi.List, svc.List)
 	rpc.Handle(srv, eventapi.FetchAvailability, svc.FetchAvailability)
-	rpc.Handle(srv, eventapi.Reserve, svc.Reserve)
+	rpc.HandleEach(srv, eventapi.Reserve, svc.Reserve)
 	rpc.Handle(srv, eventapi.Release, svc.Release)
 }

@@ -1,0 +1,127 @@
+package daprport_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"boxoffice/apps/booking/internal/daprport"
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract"
+	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/rpc"
+)
+
+// events is an event app that a test holds up. The price of a hold is its
+// quantity.
+type events struct {
+	came  chan []eventapi.ReserveRequest
+	goOn  chan struct{}
+	fails error
+}
+
+var errSoldOut = apperr.ConflictError(eventapi.ReasonSoldOut, "No tickets are left.")
+
+func (e *events) reserve(_ context.Context, reqs []eventapi.ReserveRequest) ([]rpc.Result[eventapi.Reservation], error) {
+	e.came <- reqs
+	<-e.goOn
+	if e.fails != nil {
+		return nil, e.fails
+	}
+	results := make([]rpc.Result[eventapi.Reservation], len(reqs))
+	for i, req := range reqs {
+		results[i].Data.UnitPrice = contract.Money{Amount: req.Quantity, Currency: "EUR"}
+		if req.Quantity > 99 {
+			results[i].Err = errSoldOut
+		}
+	}
+	return results, nil
+}
+
+// seats is what the booking app asks, with the number of those whose reserve
+// another carries.
+func (e *events) seats(t *testing.T) (seats *daprport.Seats, joined func() int) {
+	t.Helper()
+	srv := rpc.NewServer(rpc.ServerConfig{App: eventapi.App, Token: "app", Log: slog.New(slog.DiscardHandler), Tracing: noop.NewTracerProvider()})
+	rpc.HandleEach(srv, eventapi.Reserve, e.reserve)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/v1.0/invoke/"+eventapi.App+"/method/{method}", func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("dapr-api-token", "app")
+		r.URL.Path = "/" + r.PathValue("method")
+		srv.ServeHTTP(w, r)
+	})
+	sidecar := httptest.NewServer(mux)
+	t.Cleanup(sidecar.Close)
+	calls := rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar.URL, Token: "api", Tracing: noop.NewTracerProvider()})
+	t.Cleanup(calls.Close)
+	var mu sync.Mutex
+	n := 0
+	return daprport.NewSeats(calls, func(_, _ context.Context) {
+			mu.Lock()
+			defer mu.Unlock()
+			n++
+		}), func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return n
+		}
+}
+
+func hold(id, event string, quantity int64) eventapi.ReserveRequest {
+	return eventapi.ReserveRequest{HoldID: id, EventID: event, UserID: "u", Quantity: quantity, ExpiresAt: contract.At(time.Now().Add(time.Hour))}
+}
+
+// Reserves of one event that come while one is under way go in one request, each
+// with its own answer; those of another event do not wait.
+func TestReservesThatComeTogether(t *testing.T) {
+	e := &events{came: make(chan []eventapi.ReserveRequest, 10), goOn: make(chan struct{})}
+	seats, joined := e.seats(t)
+	var wg sync.WaitGroup
+	reserve := func(req eventapi.ReserveRequest, want error) {
+		wg.Go(func() {
+			got, err := seats.Reserve(t.Context(), req)
+			if !errors.Is(err, want) || err == nil && got.UnitPrice.Amount != req.Quantity {
+				t.Errorf("%s: got %+v, %v, want %v", req.HoldID, got, err, want)
+			}
+		})
+	}
+	reserve(hold("a_1_x", "gala", 1), nil)
+	if got := <-e.came; len(got) != 1 {
+		t.Errorf("the first came with %d", len(got))
+	}
+	reserve(hold("z_1_x", "other", 9), nil)
+	if got := <-e.came; len(got) != 1 || got[0].EventID != "other" {
+		t.Errorf("the other event's: %+v", got)
+	}
+	for i := range 5 {
+		reserve(hold(fmt.Sprintf("b%d_1_x", i), "gala", int64(2+i)), nil)
+	}
+	reserve(hold("c_1_x", "gala", 100), errSoldOut)
+	for end := time.Now().Add(10 * time.Second); seats.Waiting("gala") < 6; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d wait", seats.Waiting("gala"))
+		}
+	}
+	close(e.goOn)
+	wg.Wait()
+	if got := <-e.came; len(got) != 6 || joined() != 5 {
+		t.Errorf("%d came together, %d joined", len(got), joined())
+	}
+}
+
+func TestAllOfARoundLearnThatItFailed(t *testing.T) {
+	e := &events{came: make(chan []eventapi.ReserveRequest, 10), goOn: make(chan struct{}), fails: errors.New("a bug")}
+	close(e.goOn)
+	seats, _ := e.seats(t)
+	if _, err := seats.Reserve(t.Context(), hold("a_1_x", "gala", 1)); apperr.From(err).Code != apperr.Internal {
+		t.Errorf("got %v", err)
+	}
+}
