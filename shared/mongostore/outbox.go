@@ -3,6 +3,7 @@ package mongostore
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -10,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"boxoffice/shared/outbox"
+	"boxoffice/shared/rounds"
 )
 
 // Fields are a document's outbox, put inline into the document's type.
@@ -66,20 +68,20 @@ func WithoutOutbox() bson.D { return bson.D{{Key: "outbox", Value: 0}} }
 type Outbox struct {
 	documents *mongo.Collection
 	rewinds   *mongo.Collection // a document for each collection that has outboxes
+	saves     *rounds.Rounds[*save]
 }
 
 var _ outbox.Store = (*Outbox)(nil)
 
 // NewOutbox returns the outboxes of a collection, which must have the OutboxIndex.
 func NewOutbox(documents *mongo.Collection) *Outbox {
-	return &Outbox{documents, documents.Database().Collection("outboxes")}
+	return &Outbox{documents, documents.Database().Collection("outboxes"), newRounds[*save]()}
 }
 
 // Box implements outbox.Store.
 func (o *Outbox) Box(ctx context.Context, document string) (outbox.Box, error) {
 	var f Fields
-	err := o.documents.FindOne(ctx, bson.D{{Key: "_id", Value: document}}, options.FindOne().SetProjection(
-		bson.D{{Key: "outbox", Value: 1}, {Key: "outboxVersion", Value: 1}, {Key: "outboxDue", Value: 1}})).Decode(&f)
+	err := o.documents.FindOne(ctx, bson.D{{Key: "_id", Value: document}}, options.FindOne().SetProjection(boxOnly())).Decode(&f)
 	switch {
 	case errors.Is(err, mongo.ErrNoDocuments):
 		return outbox.Box{}, outbox.ErrNoBox
@@ -89,25 +91,116 @@ func (o *Outbox) Box(ctx context.Context, document string) (outbox.Box, error) {
 	return toBox(document, f), nil
 }
 
-// SaveBox implements outbox.Store.
-func (o *Outbox) SaveBox(ctx context.Context, b outbox.Box, due time.Time) error {
-	set := bson.D{{Key: "outbox", Value: fromBox(b)}, {Key: "outboxVersion", Value: b.Version + 1}}
-	var update bson.D
-	if due.IsZero() {
-		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "outboxDue", Value: ""}}})
-	} else {
-		set = append(set, bson.E{Key: "outboxDue", Value: due})
-	}
-	update = append(update, bson.E{Key: "$set", Value: set})
-	res, err := o.documents.UpdateOne(ctx,
-		bson.D{{Key: "_id", Value: b.Document}, {Key: "outboxVersion", Value: b.Version}}, update)
+// ClaimBox implements outbox.Store.
+func (o *Outbox) ClaimBox(ctx context.Context, b outbox.Box, due time.Time) error {
+	res, err := o.documents.UpdateOne(ctx, sameBox(b), bson.D{{Key: "$set", Value: bson.D{
+		{Key: "outboxVersion", Value: b.Version + 1}, {Key: "outboxDue", Value: due},
+	}}})
 	switch {
 	case err != nil:
-		return Failure("save outbox", err)
+		return Failure("claim outbox", err)
 	case res.MatchedCount == 0:
 		return outbox.ErrStale
 	}
 	return nil
+}
+
+// sameBox finds a box where its version is still the same.
+func sameBox(b outbox.Box) bson.D {
+	return bson.D{{Key: "_id", Value: b.Document}, {Key: "outboxVersion", Value: b.Version}}
+}
+
+func boxOnly() bson.D {
+	return bson.D{{Key: "outbox", Value: 1}, {Key: "outboxVersion", Value: 1}, {Key: "outboxDue", Value: 1}}
+}
+
+// SaveBox implements outbox.Store. Boxes that are saved at the same time go in one
+// command.
+func (o *Outbox) SaveBox(ctx context.Context, b outbox.Box, due time.Time) error {
+	s := &save{box: b, due: due}
+	if err := o.saves.Do(ctx, "", o.save, s); err != nil {
+		return Failure("save outbox", err)
+	}
+	return s.err
+}
+
+type save struct {
+	box outbox.Box
+	due time.Time
+	err error
+}
+
+// model is the write where the version is still the box's.
+func (s *save) model() *mongo.UpdateOneModel {
+	set := bson.D{{Key: "outbox", Value: fromBox(s.box)}, {Key: "outboxVersion", Value: s.box.Version + 1}}
+	var update bson.D
+	if s.due.IsZero() {
+		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "outboxDue", Value: ""}}})
+	} else {
+		set = append(set, bson.E{Key: "outboxDue", Value: s.due})
+	}
+	return mongo.NewUpdateOneModel().
+		SetFilter(sameBox(s.box)).
+		SetUpdate(append(update, bson.E{Key: "$set", Value: set}))
+}
+
+func (o *Outbox) save(ctx context.Context, round []*save, _ func()) {
+	writes := make([]mongo.WriteModel, len(round))
+	for i, s := range round {
+		writes[i] = s.model()
+	}
+	res, err := o.documents.BulkWrite(ctx, writes, options.BulkWrite().SetOrdered(false))
+	switch {
+	case err != nil:
+	case res.MatchedCount == int64(len(round)):
+		return
+	case len(round) == 1:
+		round[0].err = outbox.ErrStale
+		return
+	default:
+		err = o.judge(ctx, round)
+	}
+	if err != nil {
+		for _, s := range round {
+			s.err = Failure("save outbox", err)
+		}
+	}
+}
+
+// judge finds out which of a round were stale: the answer had but their number.
+func (o *Outbox) judge(ctx context.Context, round []*save) error {
+	ids := make(bson.A, len(round))
+	for i, s := range round {
+		ids[i] = s.box.Document
+	}
+	cursor, err := o.documents.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, options.Find().SetProjection(boxOnly()))
+	if err != nil {
+		return err
+	}
+	var found []struct {
+		ID     string `bson:"_id"`
+		Fields `bson:",inline"`
+	}
+	if err := cursor.All(ctx, &found); err != nil {
+		return err
+	}
+	for _, s := range round {
+		s.err = outbox.ErrStale
+		for _, d := range found {
+			if d.ID == s.box.Document && s.left(toBox(d.ID, d.Fields)) {
+				s.err = nil
+			}
+		}
+	}
+	return nil
+}
+
+// left reports whether a box is as the save leaves it. Should another have written
+// the very same, so much the better.
+func (s *save) left(b outbox.Box) bool {
+	same := func(a, b time.Time) bool { return a.Truncate(time.Millisecond).Equal(b.Truncate(time.Millisecond)) }
+	return b.Version == s.box.Version+1 && same(b.Due, s.due) &&
+		slices.EqualFunc(b.Records, s.box.Records, func(a, b outbox.Record) bool { return a.ID == b.ID && same(a.SentAt, b.SentAt) })
 }
 
 // DueBoxes implements outbox.Store.

@@ -83,9 +83,14 @@ func NewBox[F AnyFact](ctx context.Context, document string, facts []F) Box {
 type Store interface {
 	// Box returns a document's box, or ErrNoBox when the document is gone.
 	Box(ctx context.Context, document string) (Box, error)
+	// ClaimBox sets from when a box is due, where the version is still the box's, and
+	// raises it by one. It returns ErrStale when the version is another: of many, one
+	// has the claim.
+	ClaimBox(ctx context.Context, b Box, due time.Time) error
 	// SaveBox replaces the records where the version is still the box's, raises it
 	// by one and sets from when the box is due; never, when that is zero. It returns
-	// ErrStale when the version is another.
+	// ErrStale when the version is another and the box is not just as this leaves it:
+	// of two who save the same, both may be told that they did.
 	SaveBox(ctx context.Context, b Box, due time.Time) error
 	// DueBoxes returns the documents whose boxes are due between two times, the
 	// first included, the longest due first, at most limit.

@@ -251,7 +251,7 @@ func (r *Relay) relay(ctx context.Context, f fed, claim bool) error {
 			if !r.takes(box.Due) {
 				return nil
 			}
-			switch err := r.store.SaveBox(ctx, box, r.now().Add(claimFor)); {
+			switch err := r.store.ClaimBox(ctx, box, r.now().Add(claimFor)); {
 			case errors.Is(err, ErrStale):
 				return nil // somebody else is at it
 			case err != nil:

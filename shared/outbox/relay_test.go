@@ -219,6 +219,13 @@ func TestTwiceRatherThanNever(t *testing.T) {
 // broken fails once its caller is gone.
 type broken struct{ *outboxtest.Store }
 
+func (s broken) ClaimBox(ctx context.Context, b outbox.Box, due time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.Store.ClaimBox(ctx, b, due)
+}
+
 func (s broken) SaveBox(ctx context.Context, b outbox.Box, due time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return err

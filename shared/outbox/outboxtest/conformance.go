@@ -33,6 +33,7 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 		{"boxes are saved by version", testSave},
 		{"due boxes are found", testDue},
 		{"racing claims: one wins", testClaims},
+		{"boxes that are saved together", testSavedTogether},
 		{"what is added while a relay works is not lost", testAdded},
 		{"a rewind only goes on", testRewind},
 		{"racing relays send again, once", testResend},
@@ -99,6 +100,38 @@ func testSave(t *testing.T, s Subject) {
 	}
 }
 
+// A save that comes with others is told what became of its own box.
+func testSavedTogether(t *testing.T, s Subject) {
+	const boxes = 40
+	var was [boxes]outbox.Box
+	for i := range was {
+		id := fmt.Sprintf("d%02d", i)
+		s.Add(t, id, "1", day0)
+		was[i] = boxOf(t, s, id)
+		if i%20 == 19 {
+			s.Add(t, id, "2", day0)
+		}
+	}
+	var errs [boxes]error
+	var wg sync.WaitGroup
+	for i, b := range was {
+		wg.Go(func() {
+			b.Records = nil
+			errs[i] = s.SaveBox(t.Context(), b, time.Time{})
+		})
+	}
+	wg.Wait()
+	for i, b := range was {
+		got, changed := boxOf(t, s, b.Document), i%20 == 19
+		switch {
+		case changed && (!errors.Is(errs[i], outbox.ErrStale) || len(got.Records) != 2):
+			t.Errorf("%s, which changed: %v, %+v", b.Document, errs[i], got)
+		case !changed && (errs[i] != nil || len(got.Records) != 0 || got.Version != b.Version+1):
+			t.Errorf("%s: %v, %+v", b.Document, errs[i], got)
+		}
+	}
+}
+
 func testDue(t *testing.T, s Subject) {
 	ctx := t.Context()
 	s.Add(t, "b", "1", day0.Add(time.Minute))
@@ -132,7 +165,7 @@ func testClaims(t *testing.T, s Subject) {
 	var wg sync.WaitGroup
 	for range 16 {
 		wg.Go(func() {
-			switch err := s.SaveBox(t.Context(), b, day0.Add(time.Hour)); {
+			switch err := s.ClaimBox(t.Context(), b, day0.Add(time.Hour)); {
 			case err == nil:
 				won.Add(1)
 			case !errors.Is(err, outbox.ErrStale):
@@ -144,6 +177,12 @@ func testClaims(t *testing.T, s Subject) {
 	if won.Load() != 1 {
 		t.Errorf("%d claims won", won.Load())
 	}
+	want := b
+	want.Version, want.Due = b.Version+1, day0.Add(time.Hour)
+	if got := boxOf(t, s, "d"); !reflect.DeepEqual(got, want) {
+		t.Errorf("claimed: got %+v\nwant %+v", got, want)
+	}
+	is(t, "claim no document", s.ClaimBox(t.Context(), outbox.Box{Document: "nothing"}, day0), outbox.ErrStale)
 }
 
 func testAdded(t *testing.T, s Subject) {

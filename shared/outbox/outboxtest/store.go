@@ -51,6 +51,16 @@ func (s *Store) Box(_ context.Context, document string) (outbox.Box, error) {
 	return b, nil
 }
 
+// ClaimBox implements outbox.Store.
+func (s *Store) ClaimBox(ctx context.Context, b outbox.Box, due time.Time) error {
+	there, err := s.Box(ctx, b.Document)
+	if err != nil {
+		return outbox.ErrStale
+	}
+	b.Records = there.Records // should they be others, so is the version
+	return s.SaveBox(ctx, b, due)
+}
+
 // SaveBox implements outbox.Store.
 func (s *Store) SaveBox(_ context.Context, b outbox.Box, due time.Time) error {
 	s.mu.Lock()

@@ -19,6 +19,8 @@ import (
 type Store struct {
 	*mongostore.Client
 	bookings *mongo.Collection
+	inserts  *mongostore.Inserts
+	finds    *mongostore.Finds[document]
 }
 
 var (
@@ -35,7 +37,11 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{Client: client, bookings: client.DB.Collection("bookings")}, nil
+	bookings := client.DB.Collection("bookings")
+	return &Store{
+		Client: client, bookings: bookings, inserts: mongostore.NewInserts(bookings),
+		finds: mongostore.NewFinds(bookings, mongostore.WithoutOutbox(), func(d document) string { return d.ID }),
+	}, nil
 }
 
 // Outbox is where the facts about bookings wait.
@@ -71,11 +77,11 @@ func indexes() []mongo.IndexModel {
 
 // InsertBooking implements booking.Store.
 func (s *Store) InsertBooking(ctx context.Context, b booking.Booking, facts ...booking.Fact) error {
-	_, err := s.bookings.InsertOne(ctx, document{ID: b.ID, Fields: toFields(b), Outbox: mongostore.NewFields(ctx, facts)})
-	if mongo.IsDuplicateKeyError(err) {
+	err := s.inserts.Insert(ctx, b.EventID, document{ID: b.ID, Fields: toFields(b), Outbox: mongostore.NewFields(ctx, facts)})
+	switch {
+	case errors.Is(err, mongostore.ErrTaken):
 		return booking.ErrExists
-	}
-	if err != nil {
+	case err != nil:
 		return mongostore.Failure("insert booking", err)
 	}
 	return nil
@@ -83,8 +89,7 @@ func (s *Store) InsertBooking(ctx context.Context, b booking.Booking, facts ...b
 
 // Booking implements booking.Store.
 func (s *Store) Booking(ctx context.Context, id string) (booking.Booking, error) {
-	var d document
-	err := s.bookings.FindOne(ctx, byID(id), options.FindOne().SetProjection(mongostore.WithoutOutbox())).Decode(&d)
+	d, err := s.finds.Find(ctx, id)
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return booking.Booking{}, booking.ErrNoBooking
 	}

@@ -1,0 +1,65 @@
+package mongostore
+
+import (
+	"context"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"boxoffice/shared/rounds"
+)
+
+// Finds reads documents by their ids. Those that come together are found by one
+// command. It is safe for concurrent use.
+type Finds[D any] struct {
+	from       *mongo.Collection
+	projection bson.D
+	id         func(D) string
+	rounds     *rounds.Rounds[*find[D]]
+}
+
+type find[D any] struct {
+	id       string
+	document D
+	err      error
+}
+
+// NewFinds returns finds in a collection, of what a projection leaves; id is a
+// document's.
+func NewFinds[D any](from *mongo.Collection, projection bson.D, id func(D) string) *Finds[D] {
+	return &Finds[D]{from, projection, id, newRounds[*find[D]]()}
+}
+
+// Find returns a document as it is at some time after it was asked for. The error
+// is mongo.ErrNoDocuments when there is none, or the driver's.
+func (f *Finds[D]) Find(ctx context.Context, id string) (D, error) {
+	one := &find[D]{id: id, err: mongo.ErrNoDocuments}
+	if err := f.rounds.Do(ctx, "", f.find, one); err != nil {
+		one.err = err
+	}
+	return one.document, one.err
+}
+
+func (f *Finds[D]) find(ctx context.Context, round []*find[D], _ func()) {
+	ids := make(bson.A, len(round))
+	for i, one := range round {
+		ids[i] = one.id
+	}
+	var found []D
+	cursor, err := f.from.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, options.Find().SetProjection(f.projection))
+	if err == nil {
+		err = cursor.All(ctx, &found)
+	}
+	for _, one := range round {
+		if err != nil {
+			one.err = err
+			continue
+		}
+		for _, d := range found {
+			if f.id(d) == one.id {
+				one.document, one.err = d, nil
+			}
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package mongostore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"boxoffice/shared/rounds"
+	"boxoffice/shared/telemetry"
+)
+
+const (
+	// maxShared is how many writes share a command at most.
+	maxShared = 32
+	// patience is how long a write waits for the command before it.
+	patience = time.Second
+)
+
+// newRounds is for writes that may share a command.
+func newRounds[T any]() *rounds.Rounds[T] {
+	return rounds.New(rounds.Config[T]{Max: maxShared, For: answerWithin, Patience: patience, Joined: telemetry.Join})
+}
+
+// ErrTaken says that there is a document of this id, or one that is unique in
+// another way.
+var ErrTaken = errors.New("there is such a document")
+
+// Inserts puts new documents into a collection. Those that come together go in one
+// command, each by itself all the same. It is safe for concurrent use.
+type Inserts struct {
+	into   *mongo.Collection
+	rounds *rounds.Rounds[*insert]
+}
+
+type insert struct {
+	document any
+	err      error
+}
+
+// NewInserts returns inserts into a collection.
+func NewInserts(into *mongo.Collection) *Inserts { return &Inserts{into, newRounds[*insert]()} }
+
+// Insert stores a document. Which others may share its command, about says. It
+// returns ErrTaken when it cannot be there beside another, or the driver's error:
+// then it is unknown whether it is.
+func (i *Inserts) Insert(ctx context.Context, about string, document any) error {
+	in := &insert{document: document}
+	if err := i.rounds.Do(ctx, about, i.insert, in); err != nil {
+		return err
+	}
+	return in.err
+}
+
+func (i *Inserts) insert(ctx context.Context, round []*insert, _ func()) {
+	documents := make([]any, len(round))
+	for at, in := range round {
+		documents[at] = in.document
+	}
+	_, err := i.into.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
+	failed, partly := errors.AsType[mongo.BulkWriteException](err)
+	partly = partly && failed.WriteConcernError == nil && len(failed.WriteErrors) > 0
+	if !partly {
+		for _, in := range round {
+			in.err = err
+		}
+		return
+	}
+	for _, e := range failed.WriteErrors {
+		round[e.Index].err = e
+		if mongo.IsDuplicateKeyError(e.WriteError) {
+			round[e.Index].err = ErrTaken
+		}
+	}
+}
