@@ -54,12 +54,14 @@ func (s *Store) MoveHold(ctx context.Context, to event.Hold) error {
 }
 
 // AskLater implements event.Holds.
-func (s *Store) AskLater(ctx context.Context, id string, at time.Time) error {
+func (s *Store) AskLater(ctx context.Context, at map[string]time.Time) error {
 	return s.do(ctx, "holds.later", func() error {
-		if h, ok := s.holds[id]; ok && h.State == event.Held {
-			h.SettleAt = at
-			s.holds[id] = h
-			*s.writes++
+		for id, at := range at {
+			if h, ok := s.holds[id]; ok && h.State == event.Held {
+				h.SettleAt = at
+				s.holds[id] = h
+				*s.writes++
+			}
 		}
 		return nil
 	})

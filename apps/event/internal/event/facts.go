@@ -34,10 +34,15 @@ func (s *Service) fact(kind string, e Event) (Fact, error) {
 }
 
 // OnBookingCreated links a hold to its booking: it need not be asked about until
-// its booking was to lapse.
+// its booking was to lapse. The next sweep writes that down, of many at once; what
+// a crash forgets before is asked about, and no harm done.
 func (s *Service) OnBookingCreated(ctx context.Context, fact bookingapi.Fact) error {
 	b := fact.Resource
-	if err := s.holds.AskLater(ctx, b.HoldID, instant(b.ExpiresAt.Time).Add(s.settleAfter)); err != nil {
+	at := instant(b.ExpiresAt.Time).Add(s.settleAfter)
+	if s.heard.add(b.HoldID, at) {
+		return nil
+	}
+	if err := s.holds.AskLater(ctx, map[string]time.Time{b.HoldID: at}); err != nil {
 		return fmt.Errorf("link hold %s: %w", b.HoldID, err)
 	}
 	return nil

@@ -59,9 +59,9 @@ type Holds interface {
 	// When it is there or beyond already, nothing happens. It returns ErrNoHold
 	// when there is none.
 	MoveHold(ctx context.Context, h Hold) error
-	// AskLater sets SettleAt of a hold that is still held; of any other, or none,
-	// it changes nothing.
-	AskLater(ctx context.Context, id string, at time.Time) error
+	// AskLater sets SettleAt of holds that are still held, by id; of any other, or
+	// none, it changes nothing.
+	AskLater(ctx context.Context, at map[string]time.Time) error
 	// HoldsToSettle returns holds whose SettleAt has come, the longest due first,
 	// at most limit.
 	HoldsToSettle(ctx context.Context, now time.Time, limit int) ([]Hold, error)

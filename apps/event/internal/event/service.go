@@ -52,6 +52,7 @@ type Service struct {
 	cursors     page.Cursors
 	settleAfter time.Duration
 	finished    finished
+	heard       heard
 }
 
 // New returns a service.

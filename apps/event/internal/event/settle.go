@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/bookingapi"
@@ -20,11 +21,25 @@ const sweepBatch = 500
 func (s *Service) Sweep(ctx context.Context) error {
 	defer s.locks.Lock(ctx, "sweep:holds")()
 	return errors.Join(
+		s.link(ctx),
 		s.sweepMarks(ctx),
 		s.sweepHolds(ctx),
 		s.sweepLimits(ctx),
 		s.sweepCancellations(ctx),
 	)
+}
+
+// link writes down which holds were heard of, before it is asked about others.
+func (s *Service) link(ctx context.Context) error {
+	for {
+		at := s.heard.take(linkBatch)
+		if len(at) == 0 {
+			return nil
+		}
+		if err := s.holds.AskLater(ctx, at); err != nil {
+			return fmt.Errorf("link %d holds: %w", len(at), err)
+		}
+	}
 }
 
 // sweepMarks finishes steps that were left unfinished. Marks of events that still
@@ -91,7 +106,7 @@ func (s *Service) settle(ctx context.Context, h Hold, answer bookingapi.Settleme
 	if h.ExpiresAt.After(next) {
 		next = h.ExpiresAt
 	}
-	return s.holds.AskLater(ctx, h.ID, next.Add(s.settleAfter))
+	return s.holds.AskLater(ctx, map[string]time.Time{h.ID: next.Add(s.settleAfter)})
 }
 
 // sweepLimits settles stamps that are older than any reserve runs.

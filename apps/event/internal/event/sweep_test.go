@@ -212,3 +212,38 @@ func TestCleanupDeletesWhatEndedUnsold(t *testing.T) {
 	_, err = f.Fetch(t.Context(), eventapi.FetchRequest{EventID: "gala", ByAdmin: true})
 	f.is("fetch", err, event.ErrNotFound)
 }
+
+// Links are written by the sweep, of many holds at once. A process that ends before
+// has forgotten them, and the next one asks.
+func TestLinksAreWrittenTogether(t *testing.T) {
+	f := newFixture(t)
+	f.open(nil)
+	f.settled = map[string]bookingapi.Settlement{}
+	for _, id := range []string{"a_1_x", "b_1_x", "c_1_x"} {
+		f.reserve(id, "u1", 1)
+		f.settled[id] = bookingapi.Settlement{Live: true}
+	}
+	hear := func(id string) { f.is("created", f.OnBookingCreated(t.Context(), f.fact(id, "u1", 1)), nil) }
+	hear("a_1_x")
+	hear("a_1_x")
+	hear("b_1_x")
+	f.ops = nil
+	f.sweep(settleAfter)
+	if n := len(slices.DeleteFunc(f.ops, func(op string) bool { return op != "holds.later" })); n != 2 { // and one by the answer
+		t.Errorf("%d writes, want 2", n)
+	}
+	if want := []string{"c_1_x"}; !slices.Equal(f.asked, want) {
+		t.Errorf("asked about %v, want %v", f.asked, want)
+	}
+
+	g := newFixture(t)
+	g.open(nil)
+	g.settled = map[string]bookingapi.Settlement{"d_1_x": {Live: true}}
+	g.reserve("d_1_x", "u1", 1)
+	g.is("created", g.OnBookingCreated(t.Context(), g.fact("d_1_x", "u1", 1)), nil)
+	g.restart()
+	g.sweep(settleAfter)
+	if want := []string{"d_1_x"}; !slices.Equal(g.asked, want) {
+		t.Errorf("after a restart: asked about %v, want %v", g.asked, want)
+	}
+}

@@ -104,11 +104,17 @@ func behind(state event.HoldState) bson.A {
 }
 
 // AskLater implements event.Holds.
-func (s *Store) AskLater(ctx context.Context, id string, at time.Time) error {
-	_, err := s.holds.UpdateOne(ctx,
-		bson.D{{Key: "_id", Value: id}, {Key: "state", Value: string(event.Held)}},
-		bson.D{{Key: "$set", Value: bson.D{{Key: "settleAt", Value: at}}}})
-	if err != nil {
+func (s *Store) AskLater(ctx context.Context, at map[string]time.Time) error {
+	if len(at) == 0 {
+		return nil
+	}
+	var writes []mongo.WriteModel
+	for id, at := range at {
+		writes = append(writes, mongo.NewUpdateOneModel().
+			SetFilter(bson.D{{Key: "_id", Value: id}, {Key: "state", Value: string(event.Held)}}).
+			SetUpdate(bson.D{{Key: "$set", Value: bson.D{{Key: "settleAt", Value: at}}}}))
+	}
+	if _, err := s.holds.BulkWrite(ctx, writes, options.BulkWrite().SetOrdered(false)); err != nil {
 		return mongostore.Failure("ask about hold later", err)
 	}
 	return nil
