@@ -75,7 +75,7 @@ func New[T any](cfg Config[T]) *Rounds[T] {
 func (r *Rounds[T]) Do(ctx context.Context, about string, work Work[T], items ...T) error {
 	c := &call[T]{ctx: ctx, items: items, err: ErrBroken, wake: make(chan *round[T], 1)}
 	if led := r.join(about, c); led != nil {
-		r.lead(about, led, work)
+		r.lead(about, led, work) //nolint:contextcheck // it has the leader's
 	}
 	return c.err
 }

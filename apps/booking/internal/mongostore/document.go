@@ -3,8 +3,6 @@ package mongostore
 import (
 	"time"
 
-	"go.mongodb.org/mongo-driver/v2/bson"
-
 	"boxoffice/apps/booking/internal/booking"
 	"boxoffice/shared/contract"
 	"boxoffice/shared/mongostore"
@@ -67,5 +65,3 @@ func fromDocument(d document) booking.Booking {
 		CancelledAt: mongostore.OrZero(f.CancelledAt), CancelReason: booking.Reason(f.CancelReason),
 	}
 }
-
-func byID(id string) bson.D { return bson.D{{Key: "_id", Value: id}} }
