@@ -52,6 +52,7 @@ func again(t *testing.T, o *outages, eventID string) {
 		t.Fatalf("got %v", types)
 	}
 	awaitTaken(t, o)
+	awaitLinked(t, o, eventID)
 	before, dead := o.state(t, eventID), o.deadLetters(t)
 	broker := o.broker(t)
 	for range 5 {
@@ -133,15 +134,22 @@ func natsFrozen(t *testing.T, o *outages) {
 	back()
 	o.awaitSold(t, eventID, int64(len(ids)/2))
 	settled(t, o.Stack, []string{eventID}, ledger)
+	awaitLinked(t, o, eventID)
+	awaitInTrace(t, o, ids)
+}
+
+// awaitLinked waits until all holds of an event have heard of their bookings: a
+// sweep writes it down.
+func awaitLinked(t *testing.T, o *outages, eventID string) {
+	t.Helper()
 	stack.Await(t, "the holds", func() error {
 		for id, h := range o.state(t, eventID).Holds {
-			if h.State == "held" && !h.SettleAt.After(*h.ExpiresAt) {
+			if h.State == "held" && h.SettleAt.Before(h.ExpiresAt.Add(settleAfter)) {
 				return fmt.Errorf("hold %s has not heard of its booking", id)
 			}
 		}
 		return nil
 	})
-	awaitInTrace(t, o, ids)
 }
 
 // killAndAwait kills a process; back returns when another one of its name runs.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -18,8 +19,10 @@ import (
 // patient is the environment in which nothing but facts counts seats as sold:
 // holds are not asked about, and nothing lapses.
 func patient() []string {
-	return append(hasty(), "BOOKING_TTL=15m", "HOLD_SETTLE_AFTER=15m")
+	return append(hasty(), "BOOKING_TTL=15m", "HOLD_SETTLE_AFTER="+settleAfter.String())
 }
+
+const settleAfter = 15 * time.Minute
 
 // TestRefill loses all streams when facts were sent and nobody had taken them.
 // They are sent again, each once.

@@ -25,14 +25,13 @@ func operation() []string {
 	}
 }
 
-// delivery is the path from there to the fact's effect.
+// delivery is the path from there to who takes the fact.
 func delivery() []string {
 	return append(operation(),
 		"booking dapr.proto.runtime.v1.Dapr/PublishEvent",
 		"daprd booking /dapr.proto.runtime.v1.Dapr/PublishEvent",
 		"daprd event pubsub/booking-events",
 		"event facts /facts/bookings",
-		"event update holds",
 	)
 }
 

@@ -17,10 +17,36 @@ import (
 func (s *Stack) Freeze(t *testing.T, name string) {
 	t.Helper()
 	s.signal(t, name, syscall.SIGSTOP)
+	if pid, err := s.PID(name); err == nil {
+		awaitStopped(t, name, pid)
+	}
 	t.Cleanup(func() {
 		if pid, err := s.PID(name); err == nil {
 			_ = syscall.Kill(pid, syscall.SIGCONT) // it may have ended
 		}
+	})
+}
+
+// awaitStopped waits until no thread of a process runs: each stops when it is next
+// given a processor, and on a busy machine it does other things before.
+func awaitStopped(t *testing.T, name string, pid int) {
+	t.Helper()
+	Await(t, name+" stands still", func() error {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // none where there is no /proc
+		if err != nil {
+			return err
+		}
+		for _, thread := range threads {
+			stat, err := os.ReadFile(thread) //nolint:gosec // of the kernel's
+			if err != nil {
+				continue // it has ended
+			}
+			// The state follows the name, which is in brackets and may have some in it.
+			if at := strings.LastIndex(string(stat), ") "); stat[at+2] != 'T' {
+				return fmt.Errorf("a thread is in state %c", stat[at+2])
+			}
+		}
+		return nil
 	})
 }
 

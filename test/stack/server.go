@@ -97,6 +97,7 @@ func (s *Server) Stop(t *testing.T) {
 func (s *Server) Freeze(t *testing.T) {
 	t.Helper()
 	s.signal(t, syscall.SIGSTOP)
+	awaitStopped(t, s.name, s.cmd.Process.Pid)
 	t.Cleanup(func() {
 		if s.cmd != nil {
 			s.signal(t, syscall.SIGCONT)
