@@ -29,18 +29,18 @@ func decode(raw []byte) (bson.D, bool) {
 	d.src, d.at = raw, 0
 	doc, ok := d.document(len(raw), 0)
 	ok = ok && d.at == len(raw)
-	*d = decoder{elems: emptied(d.elems), items: emptied(d.items)}
-	decoders.Put(d)
+	if cap(d.elems)+cap(d.items) < 1<<12 {
+		*d = decoder{elems: cut(d.elems, 0), items: cut(d.items, 0)}
+		decoders.Put(d)
+	}
 	return doc, ok
 }
 
-// emptied returns the stack for the next document, without what it points to.
-func emptied[T any](stack []T) []T {
-	if cap(stack) > 1<<12 {
-		return nil
-	}
-	clear(stack[:cap(stack)])
-	return stack[:0]
+// cut takes all but the first n off a stack, which must not keep alive what
+// they point to.
+func cut[T any](stack []T, n int) []T {
+	clear(stack[n:])
+	return stack[:n]
 }
 
 // open reads the length of the document or array that begins here, which must
@@ -80,7 +80,7 @@ func (d *decoder) document(limit, depth int) (bson.D, bool) {
 	d.at++
 	doc := make(bson.D, len(d.elems)-first)
 	copy(doc, d.elems[first:])
-	d.elems = d.elems[:first]
+	d.elems = cut(d.elems, first)
 	return doc, true
 }
 
@@ -106,7 +106,7 @@ func (d *decoder) array(limit, depth int) (bson.A, bool) {
 	d.at++
 	arr := make(bson.A, len(d.items)-first)
 	copy(arr, d.items[first:])
-	d.items = d.items[:first]
+	d.items = cut(d.items, first)
 	return arr, true
 }
 

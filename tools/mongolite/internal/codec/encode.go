@@ -25,7 +25,8 @@ func appendDocument(dst []byte, doc bson.D, depth int) ([]byte, bool) {
 		}
 		at := len(dst)
 		dst = append(append(append(dst, 0), e.Key...), 0)
-		kind, ok := bsontype.Type(0), false
+		var kind bsontype.Type
+		var ok bool
 		if dst, kind, ok = appendValue(dst, e.Value, depth); !ok {
 			return dst, false
 		}
@@ -43,7 +44,8 @@ func appendArray(dst []byte, arr bson.A, depth int) ([]byte, bool) {
 	for i, v := range arr {
 		at := len(dst)
 		dst = append(strconv.AppendInt(append(dst, 0), int64(i), 10), 0)
-		kind, ok := bsontype.Type(0), false
+		var kind bsontype.Type
+		var ok bool
 		if dst, kind, ok = appendValue(dst, v, depth); !ok {
 			return dst, false
 		}

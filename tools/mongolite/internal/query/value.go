@@ -165,7 +165,7 @@ func setField(doc bson.D, key string, v any) bson.D {
 
 // index reads a path's part as the index of an array's element.
 func index(part string) (int, bool) {
-	if part == "" || len(part) > 9 || (part[0] == '0' && len(part) > 1) {
+	if part == "" || len(part) > 9 || part[0] < '0' || part[0] > '9' || (part[0] == '0' && len(part) > 1) {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(part, 10, 32)

@@ -257,6 +257,9 @@ type moves struct {
 func (tx *Tx) moves(indexes []*Index, key []byte, old, doc bson.D) (m moves, err error) {
 	m.key = key
 	for _, ix := range indexes {
+		if old != nil && doc != nil && ix.keeps(old, doc) {
+			continue
+		}
 		var gone, come []entry
 		var multikey bool
 		if old != nil {

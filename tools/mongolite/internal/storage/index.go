@@ -9,6 +9,7 @@ import (
 	"github.com/256dpi/lungo/bsonkit"
 	"github.com/256dpi/lungo/mongokit"
 	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
 
 	"boxoffice/tools/mongolite/internal/mongoerr"
 	"boxoffice/tools/mongolite/internal/query"
@@ -110,6 +111,43 @@ func (ix *Index) entries(doc bson.D) (list []entry, multikey bool, err error) {
 		list = slices.CompactFunc(list, func(a, b entry) bool { return bytes.Equal(a.key, b.key) })
 	}
 	return list, multikey, nil
+}
+
+// keeps tells that the entries of old are those of doc, because doc has the
+// very values of old in all that the index looks at. An update leaves them in
+// place and copies what it changes, so this is most indexes of most updates.
+func (ix *Index) keeps(old, doc bson.D) bool {
+	if ix.Filter != nil {
+		return false
+	}
+	return !slices.ContainsFunc(ix.paths, func(path []string) bool {
+		return !identical(value(old, path[0]), value(doc, path[0]))
+	})
+}
+
+func value(doc bson.D, name string) any {
+	for i := range doc {
+		if doc[i].Key == name {
+			return doc[i].Value
+		}
+	}
+	return bsonkit.Missing
+}
+
+// identical tells that two values are the same without a look inside; one that
+// is merely equal may not be.
+func identical(a, b any) bool {
+	switch a := a.(type) {
+	case bson.D:
+		b, ok := b.(bson.D)
+		return ok && len(a) > 0 && len(a) == len(b) && &a[0] == &b[0]
+	case bson.A:
+		b, ok := b.(bson.A)
+		return ok && len(a) > 0 && len(a) == len(b) && &a[0] == &b[0]
+	case primitive.Binary: // not comparable
+		return false
+	}
+	return a == b
 }
 
 func someValue(row []any) bool {
