@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -150,7 +151,7 @@ func (s *stack) appProcess(i instance) supervise.Process {
 		Args:        args,
 		Env:         append(env, i.Environ()...),
 		Dir:         i.Dir,
-		Ready:       readiness(i),
+		Ready:       s.readiness(i),
 		ReadyWithin: startWithin,
 	}
 }
@@ -170,8 +171,10 @@ func (s *stack) command(i instance) (path string, args []string) {
 }
 
 // readiness asks the front for its dependencies, the others for the health path
-// that the run file names, and without one for their port.
-func readiness(i instance) supervise.Probe {
+// that the run file names, and without one for their port. Where the sidecar asks
+// for that path too, it must have found the app healthy: until then it lets no
+// call through, and it looks but every few seconds.
+func (s *stack) readiness(i instance) supervise.Probe {
 	path := i.AppHealthCheckPath
 	if i.ID == front {
 		path = frontReady
@@ -179,7 +182,22 @@ func readiness(i instance) supervise.Probe {
 	if path == "" {
 		return supervise.TCP(ports.Addr(i.Port))
 	}
-	return supervise.HTTP("http://" + ports.Addr(i.Port) + "/" + strings.TrimPrefix(path, "/"))
+	path = strings.TrimPrefix(path, "/")
+	app := supervise.HTTP("http://" + ports.Addr(i.Port) + "/" + path)
+	if !i.EnableAppHealthCheck {
+		return app
+	}
+	through := supervise.HTTPWith("http://"+ports.Addr(i.HTTPPort)+"/v1.0/invoke/"+i.ID+"/method/"+path,
+		http.Header{"Dapr-Api-Token": {s.secrets.apiToken}})
+	return func(ctx context.Context) error {
+		if err := app(ctx); err != nil {
+			return err
+		}
+		if err := through(ctx); err != nil {
+			return fmt.Errorf("its sidecar lets no call through: %w", err)
+		}
+		return nil
+	}
 }
 
 // provisionAgain is provision while apps run.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"time"
@@ -32,12 +33,16 @@ func TCP(addr string) Probe {
 }
 
 // HTTP is ready when a GET of url answers with a 2xx status.
-func HTTP(url string) Probe {
+func HTTP(url string) Probe { return HTTPWith(url, nil) }
+
+// HTTPWith is HTTP with headers in the request.
+func HTTPWith(url string, header http.Header) Probe {
 	return func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
 		}
+		maps.Copy(req.Header, header)
 		req.Close = true // a kept connection would outlive the probe
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {

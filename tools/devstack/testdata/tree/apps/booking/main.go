@@ -6,9 +6,18 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"time"
 )
 
 func main() {
+	// As apps do, it listens before it is ready, so that its sidecar first finds it
+	// so at its second look.
+	ready := time.Now().Add(300 * time.Millisecond)
+	http.HandleFunc("GET /healthy", func(w http.ResponseWriter, _ *http.Request) {
+		if time.Now().Before(ready) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
 	http.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) {
 		if token := os.Getenv("APP_API_TOKEN"); token == "" || r.Header.Get("dapr-api-token") != token {
 			http.Error(w, "who is it?", http.StatusUnauthorized)

@@ -19,6 +19,11 @@ func main() {
 	http.HandleFunc("GET /v1.0/healthz/outbound", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	})
+	http.HandleFunc("GET /v1.0/invoke/"+values["--app-id"]+"/method/healthy", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("dapr-api-token") != os.Getenv("DAPR_API_TOKEN") {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
 	log.Print("sidecar of ", values["--app-id"])
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+values["--dapr-http-port"], nil))
 }
