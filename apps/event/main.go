@@ -21,6 +21,7 @@ import (
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/daprbus"
 	"boxoffice/shared/daprlock"
+	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/page"
 	"boxoffice/shared/telemetry"
@@ -71,6 +72,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		HoldSettleAfter: cfg.HoldSettleAfter,
 		Joined:          telemetry.Join,
 	})
+	a.Use(lifecycle.Part{Name: "links", Stop: svc.Link})
 	transport.Bind(a.Server, svc)
 	transport.Subscribe(bus.Routes, svc)
 	bus.OnSweep(svc.Sweep)

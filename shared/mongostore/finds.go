@@ -15,7 +15,6 @@ import (
 type Finds[D any] struct {
 	from       *mongo.Collection
 	projection bson.D
-	id         func(D) string
 	rounds     *rounds.Rounds[*find[D]]
 }
 
@@ -25,10 +24,10 @@ type find[D any] struct {
 	err      error
 }
 
-// NewFinds returns finds in a collection, of what a projection leaves; id is a
-// document's.
-func NewFinds[D any](from *mongo.Collection, projection bson.D, id func(D) string) *Finds[D] {
-	return &Finds[D]{from, projection, id, newRounds[*find[D]]()}
+// NewFinds returns finds in a collection whose ids are strings, of what a
+// projection leaves.
+func NewFinds[D any](from *mongo.Collection, projection bson.D) *Finds[D] {
+	return &Finds[D]{from, projection, newRounds[*find[D]]()}
 }
 
 // Find returns a document as it is at some time after it was asked for. The error
@@ -46,7 +45,7 @@ func (f *Finds[D]) find(ctx context.Context, round []*find[D], _ func()) {
 	for i, one := range round {
 		ids[i] = one.id
 	}
-	var found []D
+	var found []bson.Raw
 	cursor, err := f.from.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, options.Find().SetProjection(f.projection))
 	if err == nil {
 		err = cursor.All(ctx, &found)
@@ -56,9 +55,10 @@ func (f *Finds[D]) find(ctx context.Context, round []*find[D], _ func()) {
 			one.err = err
 			continue
 		}
-		for _, d := range found {
-			if f.id(d) == one.id {
-				one.document, one.err = d, nil
+		for _, raw := range found {
+			if id, ok := raw.Lookup("_id").StringValueOK(); ok && id == one.id {
+				// Each by itself: what cannot be read fails nobody else.
+				one.err = bson.Unmarshal(raw, &one.document)
 			}
 		}
 	}

@@ -43,7 +43,8 @@ type insert struct {
 // NewInserts returns inserts into a collection.
 func NewInserts(into *mongo.Collection) *Inserts { return &Inserts{into, newRounds[*insert]()} }
 
-// Insert stores a document. Which others may share its command, about says. It
+// Insert stores a document. Those about the same thing share a command, so that
+// what is crowded keeps nobody else waiting. It
 // returns ErrTaken when it cannot be there beside another, or the driver's error:
 // then it is unknown whether it is.
 func (i *Inserts) Insert(ctx context.Context, about string, document any) error {

@@ -38,7 +38,7 @@ func TestWhatComesTogether(t *testing.T) {
 	t.Cleanup(func() { _ = client.Close(context.WithoutCancel(t.Context())) })
 	c := client.DB.Collection("numbered")
 	inserts := mongostore.NewInserts(c)
-	finds := mongostore.NewFinds(c, bson.D{{Key: "n", Value: 1}}, func(d numbered) string { return d.ID })
+	finds := mongostore.NewFinds[numbered](c, bson.D{{Key: "n", Value: 1}})
 
 	const ids, times = 60, 3
 	var there [ids]atomic.Int64 // how often an insert of the id went well
@@ -60,8 +60,18 @@ func TestWhatComesTogether(t *testing.T) {
 			t.Errorf("d%d was inserted %d times", id, n)
 		}
 	}
+	if _, err := c.InsertOne(t.Context(), bson.D{{Key: "_id", Value: "unreadable"}, {Key: "n", Value: "one"}}); err != nil {
+		t.Fatal(err)
+	}
 	for i := range ids * 2 {
 		id := fmt.Sprint("d", i)
+		if i%20 == 0 {
+			wg.Go(func() {
+				if d, err := finds.Find(t.Context(), "unreadable"); err == nil || errors.Is(err, mongo.ErrNoDocuments) {
+					t.Errorf("find what cannot be read: got %+v, %v", d, err)
+				}
+			})
+		}
 		wg.Go(func() {
 			d, err := finds.Find(t.Context(), id)
 			switch {

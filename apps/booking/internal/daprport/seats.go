@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"boxoffice/apps/booking/internal/booking"
+	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/rounds"
 	"boxoffice/shared/rpc"
@@ -51,19 +52,23 @@ type reserve struct {
 // Reserve implements booking.Seats.
 func (s *Seats) Reserve(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
 	r := &reserve{req: req}
-	if err := s.rounds.Do(ctx, req.EventID, s.reserve, r); err != nil {
+	if err := s.rounds.Do(ctx, req.EventID, s.ask, r); err != nil {
 		return eventapi.Reservation{}, fmt.Errorf("reserve hold %s: %w", req.HoldID, err)
 	}
 	return r.result.Data, r.result.Err
 }
 
-// reserve asks for all of a round.
-func (s *Seats) reserve(ctx context.Context, round []*reserve, _ func()) {
+// ask asks for all of a round.
+func (s *Seats) ask(ctx context.Context, round []*reserve, _ func()) {
 	reqs := make([]eventapi.ReserveRequest, len(round))
 	for i, r := range round {
 		reqs[i] = r.req
 	}
 	results, err := rpc.CallEach(ctx, s.calls, eventapi.Reserve, reqs)
+	if err != nil && !apperr.From(err).Failure() {
+		// What is refused to all of them at once, as badly put, is no answer to any.
+		err = apperr.Fault(err)
+	}
 	for i, r := range round {
 		if err != nil {
 			r.result.Err = err

@@ -105,11 +105,7 @@ func TestReservesThatComeTogether(t *testing.T) {
 		reserve(hold(fmt.Sprintf("b%d_1_x", i), "gala", int64(2+i)), nil)
 	}
 	reserve(hold("c_1_x", "gala", 100), errSoldOut)
-	for end := time.Now().Add(10 * time.Second); seats.Waiting("gala") < 6; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d wait", seats.Waiting("gala"))
-		}
-	}
+	waiting(t, seats, 6)
 	close(e.goOn)
 	wg.Wait()
 	if got := <-e.came; len(got) != 6 || joined() != 5 {
@@ -117,11 +113,62 @@ func TestReservesThatComeTogether(t *testing.T) {
 	}
 }
 
+// What fails for all is told to each, and never as a refusal. Twins are in different
+// requests.
 func TestAllOfARoundLearnThatItFailed(t *testing.T) {
-	e := &events{came: make(chan []eventapi.ReserveRequest, 10), goOn: make(chan struct{}), fails: errors.New("a bug")}
-	close(e.goOn)
+	for name, fails := range map[string]error{
+		"it failed": errors.New("a bug"), "it was badly put": apperr.InvalidFields(apperr.Field{Field: "data"}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := &events{came: make(chan []eventapi.ReserveRequest, 10), goOn: make(chan struct{}), fails: fails}
+			seats, _ := e.seats(t)
+			var wg sync.WaitGroup
+			reserve := func(id string) {
+				wg.Go(func() {
+					if _, err := seats.Reserve(t.Context(), hold(id, "gala", 1)); apperr.From(err).Code != apperr.Internal {
+						t.Errorf("%s: got %v", id, err)
+					}
+				})
+			}
+			reserve("a_1_x")
+			<-e.came
+			for _, id := range []string{"b_1_x", "c_1_x", "b_1_x", "d_1_x"} {
+				reserve(id)
+			}
+			waiting(t, seats, 4)
+			close(e.goOn)
+			wg.Wait()
+			if first, second := <-e.came, <-e.came; len(first) != 3 || len(second) != 1 || second[0].HoldID != "b_1_x" {
+				t.Errorf("came with %+v, then %+v", first, second)
+			}
+		})
+	}
+}
+
+// A reserve waits a second for one that hangs, and no longer.
+func TestBehindOneThatHangs(t *testing.T) {
+	e := &events{came: make(chan []eventapi.ReserveRequest, 10), goOn: make(chan struct{})}
 	seats, _ := e.seats(t)
-	if _, err := seats.Reserve(t.Context(), hold("a_1_x", "gala", 1)); apperr.From(err).Code != apperr.Internal {
-		t.Errorf("got %v", err)
+	var wg sync.WaitGroup
+	for _, id := range []string{"a_1_x", "b_1_x"} {
+		wg.Go(func() {
+			if _, err := seats.Reserve(t.Context(), hold(id, "gala", 1)); err != nil {
+				t.Errorf("%s: %v", id, err)
+			}
+		})
+		if got := <-e.came; len(got) != 1 || got[0].HoldID != id {
+			t.Errorf("got %+v, want %s", got, id)
+		}
+	}
+	close(e.goOn)
+	wg.Wait()
+}
+
+func waiting(t *testing.T, seats *daprport.Seats, n int) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); seats.Waiting("gala") < n; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d wait, want %d", seats.Waiting("gala"), n)
+		}
 	}
 }

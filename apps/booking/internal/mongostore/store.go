@@ -40,7 +40,7 @@ func Open(cfg Config) (*Store, error) {
 	bookings := client.DB.Collection("bookings")
 	return &Store{
 		Client: client, bookings: bookings, inserts: mongostore.NewInserts(bookings),
-		finds: mongostore.NewFinds(bookings, mongostore.WithoutOutbox(), func(d document) string { return d.ID }),
+		finds: mongostore.NewFinds[document](bookings, mongostore.WithoutOutbox()),
 	}, nil
 }
 

@@ -26,6 +26,9 @@ const (
 	// claimWithin bounds the claims that a round waits for, so that one that hangs
 	// takes the time of its round from nobody.
 	claimWithin = 2 * time.Second
+	// resultWithin bounds what a reserve does after its round: those that came in one
+	// request with it wait.
+	resultWithin = 2 * time.Second
 	// maxMarks is how many marks of unfinished steps an event carries before a round
 	// stops to finish and remove them all.
 	maxMarks = 4 * maxShared
@@ -255,7 +258,6 @@ func (s *Service) claimAll(e Event, movers []*mover) {
 }
 
 func (s *Service) claimFor(e Event, m *mover) {
-	m.denied = errors.New("the claim did not end") // unless it does
 	defer func() { m.claimed = m.claimed || m.denied != nil && !refuses(m.denied) }()
 	defer recovered("claim of hold "+m.holdID, &m.denied)
 	ctx, cancel := context.WithTimeout(m.ctx, claimWithin)

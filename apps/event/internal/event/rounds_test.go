@@ -210,6 +210,34 @@ func TestReservesInOneRequest(t *testing.T) {
 	f.seats("nothing of these", 0, 10, 0)
 }
 
+// One of a request that panics or hangs after its round takes neither the process
+// nor the others with it.
+func TestOneOfARequestThatBreaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.open(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(10)) })
+		f.reserve("z_1_x", "u9", 6)
+		breaks := map[string]func(ctx context.Context){
+			"u1": func(context.Context) { panic("a bug") }, "u2": func(ctx context.Context) { <-ctx.Done() },
+		}
+		svc := (&crowded{Store: f.store, claims: func(context.Context, string) error { return nil }, limits: func(ctx context.Context, user string) error {
+			if b := breaks[user]; b != nil {
+				b(ctx)
+			}
+			return ctx.Err()
+		}}).service(f)
+		got, err := svc.Reserve(t.Context(), []eventapi.ReserveRequest{
+			f.hold("a_1_x", "u1", 5), f.hold("b_1_x", "u2", 5), f.hold("c_1_x", "u3", 5), f.hold("d_1_x", "u4", 4),
+		})
+		if err != nil || got[0].Err == nil || !apperr.From(got[0].Err).Failure() {
+			t.Fatalf("who panics: got %v, %v", got, err)
+		}
+		f.is("who hangs", got[1].Err, context.DeadlineExceeded)
+		f.is("who is refused", got[2].Err, event.ErrSoldOut)
+		f.is("who has seats", got[3].Err, nil)
+	})
+}
+
 // The seats of one whom the limit refuses are there for those behind.
 func TestWhoIsDeniedLeavesTheSeats(t *testing.T) {
 	c := newCrowd(t, func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
@@ -437,6 +465,7 @@ type crowded struct {
 	once    sync.Once
 	first   func() // before the first write of seats
 	claims  func(ctx context.Context, user string) error
+	limits  func(ctx context.Context, user string) error
 	inserts func(holds []event.Hold)
 }
 
@@ -445,6 +474,15 @@ func (s *crowded) service(f *fixture) *event.Service {
 		Events: s, Catalogue: s, Holds: s, Limits: s, Bookings: f, Locks: eventtest.Unlocked{},
 		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Joined: alone,
 	})
+}
+
+func (s *crowded) Limit(ctx context.Context, key event.LimitKey) (event.Limit, error) {
+	if s.limits != nil {
+		if err := s.limits(ctx, key.UserID); err != nil {
+			return event.Limit{}, err
+		}
+	}
+	return s.Store.Limit(ctx, key)
 }
 
 func (s *crowded) WriteSeats(ctx context.Context, w event.SeatsWrite) error {

@@ -160,18 +160,21 @@ func (s *Service) Reserve(ctx context.Context, reqs []eventapi.ReserveRequest) (
 		}
 	}
 	s.start(ctx, reqs[0].EventID, first...)
-	// Each by itself from here on: most are through.
-	var ends sync.WaitGroup
-	end := func(i int) {
+	// Each by itself from here on: most are through. One that is not takes its time
+	// from nobody.
+	ctx, cancel := context.WithTimeout(ctx, resultWithin)
+	defer cancel()
+	var others sync.WaitGroup
+	result := func(i int) {
 		if r := reserves[i]; r != nil {
-			results[i].Data, results[i].Err = r.end(ctx)
+			results[i].Data, results[i].Err = r.result(ctx)
 		}
 	}
 	for i := range reserves[1:] {
-		ends.Go(func() { end(i + 1) })
+		others.Go(func() { result(i + 1) })
 	}
-	end(0)
-	ends.Wait()
+	result(0)
+	others.Wait()
 	return results, nil
 }
 
@@ -215,9 +218,9 @@ func (r *reserve) newMover() mover {
 	}}
 }
 
-// end says what became of the mover, which was started. When it was refused after
+// result says what became of the mover, which was started. When it was refused after
 // it claimed an entry of the user's limit, that is given back first.
-func (r *reserve) end(ctx context.Context) (taken eventapi.Reservation, err error) {
+func (r *reserve) result(ctx context.Context) (taken eventapi.Reservation, err error) {
 	defer recovered("reserve of hold "+r.wanted.ID, &err)
 	for range maxTries {
 		h, err := r.outcome(ctx)

@@ -21,7 +21,7 @@ const sweepBatch = 500
 func (s *Service) Sweep(ctx context.Context) error {
 	defer s.locks.Lock(ctx, "sweep:holds")()
 	return errors.Join(
-		s.link(ctx),
+		s.Link(ctx),
 		s.sweepMarks(ctx),
 		s.sweepHolds(ctx),
 		s.sweepLimits(ctx),
@@ -29,8 +29,9 @@ func (s *Service) Sweep(ctx context.Context) error {
 	)
 }
 
-// link writes down which holds were heard of, before it is asked about others.
-func (s *Service) link(ctx context.Context) error {
+// Link writes down which holds were heard of since it last did, so that nobody asks
+// about them. A sweep begins with it, and a program ends with it.
+func (s *Service) Link(ctx context.Context) error {
 	for {
 		at := s.heard.take(linkBatch)
 		if len(at) == 0 {

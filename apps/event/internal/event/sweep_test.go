@@ -213,8 +213,8 @@ func TestCleanupDeletesWhatEndedUnsold(t *testing.T) {
 	f.is("fetch", err, event.ErrNotFound)
 }
 
-// Links are written by the sweep, of many holds at once. A process that ends before
-// has forgotten them, and the next one asks.
+// Links are written by the sweep, of many holds at once, or when the process ends.
+// One that is killed has forgotten them, and the next one asks.
 func TestLinksAreWrittenTogether(t *testing.T) {
 	f := newFixture(t)
 	f.open(nil)
@@ -236,14 +236,15 @@ func TestLinksAreWrittenTogether(t *testing.T) {
 		t.Errorf("asked about %v, want %v", f.asked, want)
 	}
 
-	g := newFixture(t)
-	g.open(nil)
-	g.settled = map[string]bookingapi.Settlement{"d_1_x": {Live: true}}
-	g.reserve("d_1_x", "u1", 1)
-	g.is("created", g.OnBookingCreated(t.Context(), g.fact("d_1_x", "u1", 1)), nil)
-	g.restart()
-	g.sweep(settleAfter)
-	if want := []string{"d_1_x"}; !slices.Equal(g.asked, want) {
-		t.Errorf("after a restart: asked about %v, want %v", g.asked, want)
+	f.settled["d_1_x"], f.settled["e_1_x"] = bookingapi.Settlement{Live: true}, bookingapi.Settlement{Live: true}
+	f.reserve("d_1_x", "u1", 1)
+	f.reserve("e_1_x", "u1", 1)
+	hear("d_1_x")
+	f.is("end", f.Link(t.Context()), nil)
+	hear("e_1_x")
+	f.restart() // as if it were killed
+	f.sweep(settleAfter)
+	if want := []string{"e_1_x"}; !slices.Equal(f.asked, want) {
+		t.Errorf("after a restart: asked about %v, want %v", f.asked, want)
 	}
 }
