@@ -22,7 +22,6 @@ import (
 	"boxoffice/shared/daprlock"
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/page"
-	"boxoffice/shared/telemetry"
 	"boxoffice/shared/telemetry/mongotrace"
 )
 
@@ -57,7 +56,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	bus := daprbus.Join(a, sidecar, store.Outbox(), bookingapi.Topic)
 
 	// The event app is not among the checks: it asks this one.
-	seats := daprport.NewSeats(a.Client, telemetry.Join)
+	seats := daprport.NewSeats(a.Client)
 	svc := booking.New(booking.Config{
 		Store:         feeding{store, bus.Relay},
 		Finder:        store,

@@ -27,7 +27,7 @@ type find[D any] struct {
 // NewFinds returns finds in a collection whose ids are strings, of what a
 // projection leaves.
 func NewFinds[D any](from *mongo.Collection, projection bson.D) *Finds[D] {
-	return &Finds[D]{from, projection, newRounds[*find[D]]()}
+	return &Finds[D]{from, projection, newRounds[*find[D]]("find", from)}
 }
 
 // Find returns a document as it is at some time after it was asked for. The error

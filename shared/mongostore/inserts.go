@@ -19,9 +19,12 @@ const (
 	patience = time.Second
 )
 
-// newRounds is for writes that may share a command.
-func newRounds[T any]() *rounds.Rounds[T] {
-	return rounds.New(rounds.Config[T]{Max: maxShared, For: answerWithin, Patience: patience, Joined: telemetry.Join})
+// newRounds is for what may share a command; those whose command another sends have
+// a span of its name all the same.
+func newRounds[T any](command string, of *mongo.Collection) *rounds.Rounds[T] {
+	return rounds.New(rounds.Config[T]{
+		Max: maxShared, For: answerWithin, Patience: patience, Joined: telemetry.Join(command + " " + of.Name()),
+	})
 }
 
 // ErrTaken says that there is a document of this id, or one that is unique in
@@ -41,7 +44,9 @@ type insert struct {
 }
 
 // NewInserts returns inserts into a collection.
-func NewInserts(into *mongo.Collection) *Inserts { return &Inserts{into, newRounds[*insert]()} }
+func NewInserts(into *mongo.Collection) *Inserts {
+	return &Inserts{into, newRounds[*insert]("insert", into)}
+}
 
 // Insert stores a document. Those about the same thing share a command, so that
 // what is crowded keeps nobody else waiting. It

@@ -75,7 +75,7 @@ var _ outbox.Store = (*Outbox)(nil)
 
 // NewOutbox returns the outboxes of a collection, which must have the OutboxIndex.
 func NewOutbox(documents *mongo.Collection) *Outbox {
-	return &Outbox{documents, documents.Database().Collection("outboxes"), newRounds[*save]()}
+	return &Outbox{documents, documents.Database().Collection("outboxes"), newRounds[*save]("update", documents)}
 }
 
 // Box implements outbox.Store.

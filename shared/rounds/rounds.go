@@ -31,9 +31,10 @@ type Config[T any] struct {
 	Patience time.Duration
 	// Key of items that must not be in one round is the same; any may, without it.
 	Key func(T) string
-	// Joined is told of a request whose work another's round carries. It is called
-	// with the contexts of both, and returns at once.
-	Joined func(ctx, leader context.Context)
+	// Joined is told of a request whose work another's round carries, when that
+	// begins, with the contexts of both. through, unless it is nil, is called at its
+	// end.
+	Joined func(ctx, leader context.Context) (through func())
 }
 
 // Rounds is safe for concurrent use.
@@ -211,9 +212,13 @@ func (r *Rounds[T]) meets(keys map[string]bool, c *call[T]) bool {
 func (r *Rounds[T]) lead(about string, led *round[T], work Work[T]) {
 	over := sync.OnceFunc(func() { r.next(about, led) })
 	ctx, others := led.calls[0].ctx, led.calls[1:]
+	through := make([]func(), len(others))
 	defer func() {
 		over()
-		for _, c := range others {
+		for i, c := range others {
+			if through[i] != nil {
+				through[i]()
+			}
 			c.wake <- nil
 		}
 	}()
@@ -222,8 +227,8 @@ func (r *Rounds[T]) lead(about string, led *round[T], work Work[T]) {
 		items = append(items, c.items...)
 	}
 	if len(others) > 0 {
-		for _, c := range others {
-			r.cfg.Joined(c.ctx, ctx)
+		for i, c := range others {
+			through[i] = r.cfg.Joined(c.ctx, ctx)
 		}
 		// Theirs it is too, and does not end with the leader's request.
 		var cancel func()

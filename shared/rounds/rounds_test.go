@@ -18,19 +18,27 @@ type crowd struct {
 	t      *testing.T
 	rounds *rounds.Rounds[string]
 	goOn   chan struct{} // one for each round
-	joined []string
 
-	mu  sync.Mutex
-	did [][]string // the items of the rounds, in the order of their beginning
-	err []error    // of their contexts, at their end
+	mu     sync.Mutex
+	joined []string
+	did    [][]string // the items of the rounds, in the order of their beginning
+	err    []error    // of their contexts, at their end
+}
+
+func (c *crowd) tell(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.joined = append(c.joined, what)
 }
 
 func newCrowd(t *testing.T, change func(*rounds.Config[string])) *crowd {
 	c := &crowd{t: t, goOn: make(chan struct{})}
 	cfg := rounds.Config[string]{
 		Max: 4, For: time.Minute,
-		Joined: func(ctx, leader context.Context) {
-			c.joined = append(c.joined, ctx.Value(name{}).(string)+" to "+leader.Value(name{}).(string))
+		Joined: func(ctx, leader context.Context) (through func()) {
+			who := ctx.Value(name{}).(string)
+			c.tell(who + " to " + leader.Value(name{}).(string))
+			return func() { c.tell(who + " is through") }
 		},
 	}
 	if change != nil {
@@ -99,7 +107,7 @@ func TestWhoComesMeanwhileMakesTheNextRound(t *testing.T) {
 			c.is(result, nil)
 		}
 		c.had([]string{"a"}, []string{"b", "c1", "c2"})
-		if want := []string{"c1 to b"}; !slices.Equal(c.joined, want) {
+		if want := []string{"c1 to b", "c1 is through"}; !slices.Equal(c.joined, want) {
 			t.Errorf("joined %q, want %q", c.joined, want)
 		}
 		c.goOn = make(chan struct{})
@@ -214,7 +222,7 @@ func TestPatience(t *testing.T) {
 // However calls come, give up and are overtaken, each is worked for once, with
 // those of its round, and nobody is left waiting.
 func TestACrowdGoesThrough(t *testing.T) {
-	r := rounds.New(rounds.Config[int]{Max: 5, For: time.Minute, Patience: 50 * time.Microsecond, Joined: func(_, _ context.Context) {}})
+	r := rounds.New(rounds.Config[int]{Max: 5, For: time.Minute, Patience: 50 * time.Microsecond, Joined: func(_, _ context.Context) func() { return nil }})
 	const calls = 2000
 	var done [calls]int // each by its own round alone
 	var wg sync.WaitGroup

@@ -48,9 +48,7 @@ func NewClient(cfg ClientConfig) *Client {
 		http: &http.Client{Transport: otelhttp.NewTransport(transport,
 			otelhttp.WithTracerProvider(cfg.Tracing),
 			otelhttp.WithPropagators(telemetry.Propagator()),
-			otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
-				return "call " + r.URL.Path[len("/v1.0/invoke/"):]
-			}),
+			otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return callName(r.URL.Path) }),
 		)},
 	}
 }
@@ -80,10 +78,18 @@ func Call[Req, Res any](ctx context.Context, c *Client, op Op[Req, Res], req Req
 	return none, unexpected(op.Method, status, answer)
 }
 
+const invoke = "/v1.0/invoke/"
+
+// CallName is the name of the spans of calls of op.
+func CallName[Req, Res any](op Op[Req, Res]) string { return callName(pathOf(op.App, op.Method)) }
+
+func callName(path string) string { return "call " + path[len(invoke):] }
+
+func pathOf(app, method string) string { return invoke + app + "/method/" + method }
+
 // post sends with a Content-Length: Dapr never retries what has none.
 func (c *Client) post(ctx context.Context, app, method string, body []byte) (status int, answer []byte, err error) {
-	url := c.sidecar + "/v1.0/invoke/" + app + "/method/" + method
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.sidecar+pathOf(app, method), bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}

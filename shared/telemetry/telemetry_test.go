@@ -45,3 +45,23 @@ func TestLogLinesBearTheTrace(t *testing.T) {
 		t.Errorf("a trace id outside of a trace: %s", out.Bytes())
 	}
 }
+
+// What a leader does for another is a span in the other's trace, with a link.
+func TestJoin(t *testing.T) {
+	exporter := tracetest.NewInMemoryExporter()
+	tracing := telemetry.New("test", "test-1", 1, sdktrace.WithSyncer(exporter))
+	t.Cleanup(func() { _ = tracing.Flush(context.Background()) })
+	leader, leading := tracing.Tracer("test").Start(t.Context(), "leads")
+	ctx, span := tracing.Tracer("test").Start(t.Context(), "follows")
+	through := telemetry.Join("insert bookings")(ctx, leader)
+	if n := len(exporter.GetSpans()); n != 0 {
+		t.Errorf("%d spans have ended", n)
+	}
+	through()
+	got := exporter.GetSpans()
+	if len(got) != 1 || got[0].Name != "insert bookings" || got[0].Parent.SpanID() != span.SpanContext().SpanID() ||
+		len(got[0].Links) != 1 || got[0].Links[0].SpanContext.SpanID() != leading.SpanContext().SpanID() {
+		t.Errorf("got %+v", got)
+	}
+	telemetry.Join("nothing")(t.Context(), leader)() // whose own trace is none
+}

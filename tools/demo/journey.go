@@ -31,7 +31,8 @@ type person struct {
 	kept, dropped  bookingapi.Booking
 }
 
-// cast is who plays. Two of them want the same event.
+// cast is who plays. Two of them want the same event. The last comes when the others
+// are gone: of those who book together, some share a part of their traces.
 func cast(d *demo, events []season.Event) []*person {
 	keys := map[string]bool{}
 	for _, e := range events {
@@ -40,6 +41,7 @@ func cast(d *demo, events []season.Event) []*person {
 	people := []*person{
 		{name: "Ada", category: "opera"}, {name: "Grace", category: "opera"}, {name: "Alan", category: "jazz"},
 		{name: "Edsger", category: "theatre"}, {name: "Barbara", category: "classical"}, {name: "Donald", category: "rock"},
+		{name: "Niklaus", category: "classical"},
 	}
 	for _, p := range people {
 		p.client, p.season = d.guest(), keys
@@ -63,20 +65,24 @@ func (l *latest) set(p *person, b bookingapi.Booking) {
 	l.who, l.event, l.booking, l.trace = p.name, p.event.Name, b, p.last.trace
 }
 
-// play lets all go their way at once, and then the admin look at what they booked.
+// play lets all but one go their way at once, then that one, and then the admin look
+// at what they booked.
 func (d *demo) play(ctx context.Context, boss *client, events []season.Event) (*latest, error) {
 	people, last := cast(d, events), &latest{}
-	d.say("%d people book at once\n", len(people))
+	crowd := len(people) - 1
+	d.say("%d people book at once, and then one more\n", crowd)
 	failed := make([]error, len(people))
+	play := func(i int) {
+		if err := people[i].play(ctx, last); err != nil {
+			failed[i] = fmt.Errorf("%s: %w", people[i].name, err)
+		}
+	}
 	var wg sync.WaitGroup
-	for i, p := range people {
-		wg.Go(func() {
-			if err := p.play(ctx, last); err != nil {
-				failed[i] = fmt.Errorf("%s: %w", p.name, err)
-			}
-		})
+	for i := range crowd {
+		wg.Go(func() { play(i) })
 	}
 	wg.Wait()
+	play(crowd)
 	if err := errors.Join(failed...); err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ type Env struct {
 func NewService(env Env) *Service {
 	return event.New(event.Config{
 		Events: env.Store, Catalogue: env.Store, Holds: env.Store, Limits: env.Store,
-		Bookings: env.Bookings, Locks: Unlocked{}, Joined: func(_, _ context.Context) {}, Alone: true, Clock: env.Clock, IDs: env.IDs,
+		Bookings: env.Bookings, Locks: Unlocked{}, Alone: true, Clock: env.Clock, IDs: env.IDs,
 		HoldSettleAfter: env.HoldSettleAfter,
 	})
 }

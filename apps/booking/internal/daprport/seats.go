@@ -12,6 +12,7 @@ import (
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/rounds"
 	"boxoffice/shared/rpc"
+	"boxoffice/shared/telemetry"
 )
 
 // releaseFor is how long a release may keep its caller: facts and sweeps do the
@@ -34,12 +35,12 @@ var (
 	_ booking.Events = (*Seats)(nil)
 )
 
-// NewSeats returns the event app as these calls reach it. joined is told of each
-// request whose reserve another's invocation carries.
-func NewSeats(calls *rpc.Client, joined func(ctx, leader context.Context)) *Seats {
+// NewSeats returns the event app as these calls reach it.
+func NewSeats(calls *rpc.Client) *Seats {
 	return &Seats{calls: calls, rounds: rounds.New(rounds.Config[*reserve]{
-		Max: eventapi.MaxReserves, For: eventapi.Reserve.Timeout, Patience: patience, Joined: joined,
-		Key: func(r *reserve) string { return r.req.HoldID },
+		Max: eventapi.MaxReserves, For: eventapi.Reserve.Timeout, Patience: patience,
+		Key:    func(r *reserve) string { return r.req.HoldID },
+		Joined: telemetry.Join(rpc.CallName(eventapi.Reserve)),
 	})}
 }
 

@@ -67,7 +67,7 @@ type mover struct {
 // newRounds lets the moves of one event that come together share the reads and the
 // write of one of them. That rounds of several processes never count a seat twice
 // is the doing of the compare-and-set.
-func newRounds(joined func(ctx, leader context.Context)) *rounds.Rounds[*mover] {
+func newRounds(joined func(ctx, leader context.Context) (through func())) *rounds.Rounds[*mover] {
 	return rounds.New(rounds.Config[*mover]{
 		Max: maxShared, For: roundFor, Joined: joined,
 		Key: func(m *mover) string { return m.holdID },

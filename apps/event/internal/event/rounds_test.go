@@ -53,7 +53,10 @@ func newCrowd(t *testing.T, change func(*eventapi.Definition)) *crowd {
 	c.svc = event.New(event.Config{
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: c, Locks: eventtest.Unlocked{},
 		Clock: c, IDs: c, HoldSettleAfter: settleAfter,
-		Joined: func(_, _ context.Context) { c.joined.Add(1) },
+		Joined: func(_, _ context.Context) func() {
+			c.joined.Add(1)
+			return nil
+		},
 	})
 	return c
 }

@@ -29,9 +29,9 @@ type Config struct {
 	// HoldSettleAfter is after how long a hold that nobody has heard of is asked
 	// about.
 	HoldSettleAfter time.Duration
-	// Joined is told of a request whose reads and write of seats another's carries.
-	// It is called with the contexts of both, and returns at once.
-	Joined func(ctx, leader context.Context)
+	// Joined is told of a request whose seats another's round moves; see
+	// rounds.Config.
+	Joined func(ctx, leader context.Context) (through func())
 	// Alone lets each move go by itself, at once: for callers that go on one at a
 	// time and must not wait for one another.
 	Alone bool

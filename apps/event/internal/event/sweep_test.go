@@ -16,8 +16,8 @@ import (
 
 var eventtestUnlocked = eventtest.Unlocked{}
 
-// alone is for services whose moves share nothing.
-func alone(_, _ context.Context) {}
+// alone is for services of whose moves nobody asks which shared a round.
+func alone(_, _ context.Context) (through func()) { return nil }
 
 func message(err error) string { return apperr.From(err).Message }
 
