@@ -43,6 +43,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 }
 
 func wire(_ context.Context, a *app.App, cfg settings) error {
+	a.CollectSeldom()
 	store, err := mongostore.Open(mongostore.Config{
 		URI: cfg.MongoURI.Reveal(), Database: cfg.Database, Monitor: mongotrace.Monitor(a.Tracing),
 	})
