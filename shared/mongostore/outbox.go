@@ -195,12 +195,20 @@ func (o *Outbox) judge(ctx context.Context, round []*save) error {
 	return nil
 }
 
-// left reports whether a box is as the save leaves it. Should another have written
-// the very same, so much the better.
+// left reports whether a box is as the save left it, or as others did who found it
+// so: they add records behind those that are there, and nobody else writes the same
+// times.
 func (s *save) left(b outbox.Box) bool {
 	same := func(a, b time.Time) bool { return a.Truncate(time.Millisecond).Equal(b.Truncate(time.Millisecond)) }
-	return b.Version == s.box.Version+1 && same(b.Due, s.due) &&
-		slices.EqualFunc(b.Records, s.box.Records, func(a, b outbox.Record) bool { return a.ID == b.ID && same(a.SentAt, b.SentAt) })
+	ours := s.box.Records
+	if b.Version <= s.box.Version || len(b.Records) < len(ours) {
+		return false
+	}
+	if b.Version == s.box.Version+1 && (len(b.Records) > len(ours) || !same(b.Due, s.due)) {
+		return false
+	}
+	return (len(ours) > 0 || b.Version == s.box.Version+1) &&
+		slices.EqualFunc(b.Records[:len(ours)], ours, func(a, b outbox.Record) bool { return a.ID == b.ID && same(a.SentAt, b.SentAt) })
 }
 
 // DueBoxes implements outbox.Store.
