@@ -40,7 +40,10 @@ bin/daprd: $(wildcard tools/daprd/*.go) tools/daprd/go.mod tools/daprd/go.sum to
 	@mkdir -p bin
 	@cd tools/daprd && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags "$$(cat ldflags)" -o ../../bin/daprd .
 
-test: bin/daprd ## run every test there is
+# All that takes minutes to build is there before the first test waits for it.
+test: bin/daprd devstack ## run every test there is
+	@data=$$(mktemp -d); trap 'rm -rf "$$data"' EXIT; \
+	DAPRD=$(CURDIR)/bin/daprd bin/devstack build --free-ports --data "$$data"
 	@DAPRD=$(CURDIR)/bin/daprd $(MAKE) --no-print-directory -j2 $(TESTS)
 
 # The race detector makes the model and the index cases slow and finds little there:

@@ -32,6 +32,7 @@ const usage = `usage: devstack <command> [flags]
 
   up      start everything: stores, sidecars and apps
   infra   start the stores only, for "dapr run -f"
+  build   build what up needs, and end
   nats    be a NATS server with JetStream
   redis   be a Redis server
 
@@ -49,6 +50,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		err = start(ctx, "up", rest, getenv, stdout, boxoffice.Up)
 	case "infra":
 		err = start(ctx, "infra", rest, getenv, stdout, boxoffice.Infra)
+	case "build":
+		err = start(ctx, "build", rest, getenv, stdout, boxoffice.Build)
 	case "nats":
 		err = serveNATS(ctx, rest, stdout)
 	case "redis":

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestUp starts all with two instances of an app and looks at it from outside.
@@ -136,6 +137,24 @@ func checkSecrets(t *testing.T, r *run, pids map[string]int) {
 				t.Errorf("%s was told the admin's password", process) // there is no auth in this tree
 			}
 		}
+	}
+}
+
+// What build has built, up need not.
+func TestBuild(t *testing.T) {
+	tr := newTree(t)
+	r := tr.start(t, "build", "--free-ports")
+	select {
+	case <-r.ended:
+	case <-time.After(deadline):
+		t.Fatal("devstack does not end")
+	}
+	if r.status != 0 {
+		t.Fatalf("exit status %d, want 0", r.status)
+	}
+	up := tr.up(t)
+	if strings.Contains(up.out.String(), "built ") {
+		t.Error("up built something")
 	}
 }
 

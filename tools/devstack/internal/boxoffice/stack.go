@@ -58,6 +58,23 @@ func Infra(ctx context.Context, o Options) error { return run(ctx, o, (*stack).i
 // Up runs all of Boxoffice until ctx is done.
 func Up(ctx context.Context, o Options) error { return run(ctx, o, (*stack).up) }
 
+// Build builds what Up needs and the machine does not have.
+func Build(ctx context.Context, o Options) (err error) {
+	s, err := open(o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if s.file, err = runfile.Read(s.runFilePath()); err != nil {
+		return err
+	}
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	_, err = s.buildAll(ctx)
+	return err
+}
+
 // run makes ready what start needs, starts, waits for ctx, and takes all down
 // again, however far it came.
 func run(ctx context.Context, o Options, start func(*stack, context.Context) error) (err error) {
