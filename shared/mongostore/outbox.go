@@ -81,7 +81,8 @@ func NewOutbox(documents *mongo.Collection) *Outbox {
 // Box implements outbox.Store.
 func (o *Outbox) Box(ctx context.Context, document string) (outbox.Box, error) {
 	var f Fields
-	err := o.documents.FindOne(ctx, bson.D{{Key: "_id", Value: document}}, options.FindOne().SetProjection(boxOnly())).Decode(&f)
+	err := o.documents.FindOne(ctx, bson.D{{Key: "_id", Value: document}}, options.FindOne().SetProjection(
+		bson.D{{Key: "outbox", Value: 1}, {Key: "outboxVersion", Value: 1}, {Key: "outboxDue", Value: 1}})).Decode(&f)
 	switch {
 	case errors.Is(err, mongo.ErrNoDocuments):
 		return outbox.Box{}, outbox.ErrNoBox
@@ -108,10 +109,6 @@ func (o *Outbox) ClaimBox(ctx context.Context, b outbox.Box, due time.Time) erro
 // sameBox finds a box where its version is still the same.
 func sameBox(b outbox.Box) bson.D {
 	return bson.D{{Key: "_id", Value: b.Document}, {Key: "outboxVersion", Value: b.Version}}
-}
-
-func boxOnly() bson.D {
-	return bson.D{{Key: "outbox", Value: 1}, {Key: "outboxVersion", Value: 1}, {Key: "outboxDue", Value: 1}}
 }
 
 // SaveBox implements outbox.Store. Boxes that are saved at the same time go in one
@@ -150,49 +147,29 @@ func (o *Outbox) save(ctx context.Context, round []*save, _ func()) {
 		writes[i] = s.model()
 	}
 	res, err := o.documents.BulkWrite(ctx, writes, options.BulkWrite().SetOrdered(false))
-	switch {
-	case err != nil:
-	case res.MatchedCount == int64(len(round)):
-		return
-	case len(round) == 1:
-		round[0].err = outbox.ErrStale
-		return
-	default:
-		err = o.judge(ctx, round)
-	}
-	if err != nil {
-		for _, s := range round {
+	for _, s := range round {
+		switch {
+		case err != nil:
 			s.err = Failure("save outbox", err)
+		case res.MatchedCount == int64(len(round)):
+		case len(round) == 1:
+			s.err = outbox.ErrStale
+		default:
+			s.err = o.judge(ctx, s)
 		}
 	}
 }
 
-// judge finds out which of a round were stale: the answer had but their number.
-func (o *Outbox) judge(ctx context.Context, round []*save) error {
-	ids := make(bson.A, len(round))
-	for i, s := range round {
-		ids[i] = s.box.Document
-	}
-	cursor, err := o.documents.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, options.Find().SetProjection(boxOnly()))
-	if err != nil {
+// judge finds out whether one of a round was stale: the answer had but the number
+// of those that were not.
+func (o *Outbox) judge(ctx context.Context, s *save) error {
+	b, err := o.Box(ctx, s.box.Document)
+	switch {
+	case errors.Is(err, outbox.ErrNoBox), err == nil && !s.left(b):
+		return outbox.ErrStale
+	default:
 		return err
 	}
-	var found []struct {
-		ID     string `bson:"_id"`
-		Fields `bson:",inline"`
-	}
-	if err := cursor.All(ctx, &found); err != nil {
-		return err
-	}
-	for _, s := range round {
-		s.err = outbox.ErrStale
-		for _, d := range found {
-			if d.ID == s.box.Document && s.left(toBox(d.ID, d.Fields)) {
-				s.err = nil
-			}
-		}
-	}
-	return nil
 }
 
 // left reports whether a box is as the save left it, or as others did who found it

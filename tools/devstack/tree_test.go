@@ -173,18 +173,24 @@ func (r *run) kill(t *testing.T) {
 	<-r.ended
 }
 
-// refusal waits until devstack has ended with status 1 and returns the line
-// that says why.
-func (r *run) refusal(t *testing.T) string {
+// awaitEnd waits until devstack has ended by itself, with a status.
+func (r *run) awaitEnd(t *testing.T, status int) {
 	t.Helper()
 	select {
 	case <-r.ended:
 	case <-time.After(deadline):
 		t.Fatal("devstack does not end")
 	}
-	if r.status != 1 {
-		t.Errorf("exit status %d, want 1", r.status)
+	if r.status != status {
+		t.Errorf("exit status %d, want %d", r.status, status)
 	}
+}
+
+// refusal waits until devstack has ended with status 1 and returns the line
+// that says why.
+func (r *run) refusal(t *testing.T) string {
+	t.Helper()
+	r.awaitEnd(t, 1)
 	var said []string
 	for line := range strings.Lines(r.out.String()) {
 		if strings.HasPrefix(line, "devstack: ") {

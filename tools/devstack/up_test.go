@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestUp starts all with two instances of an app and looks at it from outside.
@@ -143,15 +142,7 @@ func checkSecrets(t *testing.T, r *run, pids map[string]int) {
 // What build has built, up need not.
 func TestBuild(t *testing.T) {
 	tr := newTree(t)
-	r := tr.start(t, "build", "--free-ports")
-	select {
-	case <-r.ended:
-	case <-time.After(deadline):
-		t.Fatal("devstack does not end")
-	}
-	if r.status != 0 {
-		t.Fatalf("exit status %d, want 0", r.status)
-	}
+	tr.start(t, "build", "--free-ports").awaitEnd(t, 0)
 	up := tr.up(t)
 	if strings.Contains(up.out.String(), "built ") {
 		t.Error("up built something")

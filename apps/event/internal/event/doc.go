@@ -50,9 +50,8 @@
 // A hold that nobody has heard of for HoldSettleAfter is asked about, and so is
 // one that is still held that long after its booking was to lapse. Which were heard
 // of a process remembers until its next sweep, which writes that down for all of them
-// at once; should it end before, somebody asks. The booking
-// app answers live or dead, and makes dead true before it says so; then the hold
-// is released. Facts of the bus are effects on holds, and a hold's state is the
+// at once; should it be killed before, somebody asks. The booking app answers live or
+// dead, and makes dead true before it says so; then the hold is released. Facts of the bus are effects on holds, and a hold's state is the
 // inbox: an effect that is there already, or of another hold, changes nothing.
 //
 // # What it costs

@@ -86,11 +86,11 @@ func (s *Service) move(ctx context.Context, eventID string, m *mover) (*Hold, er
 // start moves the seats for holds of one event, each hold once, in one round. What
 // became of each says moved.
 func (s *Service) start(ctx context.Context, eventID string, movers ...*mover) {
-	for _, m := range movers {
-		m.ctx = ctx
-	}
 	if len(movers) == 0 {
 		return
+	}
+	for _, m := range movers {
+		m.ctx = ctx
 	}
 	if s.alone {
 		for _, m := range movers {

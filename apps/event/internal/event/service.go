@@ -15,7 +15,8 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// Config is what a Service needs. All fields must be set but Alone.
+// Config is what a Service needs. All fields must be set but Alone, with which Joined
+// need not be.
 type Config struct {
 	Events    Events
 	Catalogue Catalogue
