@@ -71,7 +71,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		IDs:             app.IDs{},
 		Cursors:         page.NewCursors(a.AppToken.Reveal()),
 		HoldSettleAfter: cfg.HoldSettleAfter,
-		Joined:          telemetry.Join("move seats"),
+		Follow:          telemetry.FollowerSpan("move seats"),
 	})
 	a.Use(lifecycle.Part{Name: "links", Stop: svc.Link})
 	transport.Bind(a.Server, svc)

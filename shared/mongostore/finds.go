@@ -7,7 +7,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"boxoffice/shared/rounds"
+	"boxoffice/shared/coalesce"
 )
 
 // Finds reads documents by their ids. Those that come together are found by one
@@ -15,7 +15,7 @@ import (
 type Finds[D any] struct {
 	from       *mongo.Collection
 	projection bson.D
-	rounds     *rounds.Rounds[*find[D]]
+	batches    *coalesce.Group[*find[D]]
 }
 
 type find[D any] struct {
@@ -27,14 +27,14 @@ type find[D any] struct {
 // NewFinds returns finds in a collection whose ids are strings, of what a
 // projection leaves.
 func NewFinds[D any](from *mongo.Collection, projection bson.D) *Finds[D] {
-	return &Finds[D]{from, projection, newRounds[*find[D]]("find", from)}
+	return &Finds[D]{from, projection, newBatches[*find[D]]("find", from)}
 }
 
 // Find returns a document as it is at some time after it was asked for. The error
 // is mongo.ErrNoDocuments when there is none, or the driver's.
 func (f *Finds[D]) Find(ctx context.Context, id string) (D, error) {
 	one := &find[D]{id: id, err: mongo.ErrNoDocuments}
-	if err := f.rounds.Do(ctx, "", f.find, one); err != nil {
+	if err := f.batches.Do(ctx, "", f.find, one); err != nil {
 		one.err = err
 	}
 	return one.document, one.err

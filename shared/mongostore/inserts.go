@@ -8,7 +8,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"boxoffice/shared/rounds"
+	"boxoffice/shared/coalesce"
 	"boxoffice/shared/telemetry"
 )
 
@@ -19,11 +19,11 @@ const (
 	patience = time.Second
 )
 
-// newRounds is for what may share a command; those whose command another sends have
+// newBatches is for what may share a command; those whose command another sends have
 // a span of its name all the same.
-func newRounds[T any](command string, of *mongo.Collection) *rounds.Rounds[T] {
-	return rounds.New(rounds.Config[T]{
-		Max: maxShared, For: answerWithin, Patience: patience, Joined: telemetry.Join(command + " " + of.Name()),
+func newBatches[T any](command string, of *mongo.Collection) *coalesce.Group[T] {
+	return coalesce.New(coalesce.Config[T]{
+		MaxItems: maxShared, Timeout: answerWithin, MaxWait: patience, Follow: telemetry.FollowerSpan(command + " " + of.Name()),
 	})
 }
 
@@ -34,8 +34,8 @@ var ErrTaken = errors.New("there is such a document")
 // Inserts puts new documents into a collection. Those that come together go in one
 // command, each by itself all the same. It is safe for concurrent use.
 type Inserts struct {
-	into   *mongo.Collection
-	rounds *rounds.Rounds[*insert]
+	into    *mongo.Collection
+	batches *coalesce.Group[*insert]
 }
 
 type insert struct {
@@ -45,7 +45,7 @@ type insert struct {
 
 // NewInserts returns inserts into a collection.
 func NewInserts(into *mongo.Collection) *Inserts {
-	return &Inserts{into, newRounds[*insert]("insert", into)}
+	return &Inserts{into, newBatches[*insert]("insert", into)}
 }
 
 // Insert stores a document. Those about the same thing share a command, so that
@@ -54,7 +54,7 @@ func NewInserts(into *mongo.Collection) *Inserts {
 // then it is unknown whether it is.
 func (i *Inserts) Insert(ctx context.Context, about string, document any) error {
 	in := &insert{document: document}
-	if err := i.rounds.Do(ctx, about, i.insert, in); err != nil {
+	if err := i.batches.Do(ctx, about, i.insert, in); err != nil {
 		return err
 	}
 	return in.err

@@ -10,8 +10,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"boxoffice/shared/coalesce"
 	"boxoffice/shared/outbox"
-	"boxoffice/shared/rounds"
 )
 
 // Fields are a document's outbox, put inline into the document's type.
@@ -68,14 +68,14 @@ func WithoutOutbox() bson.D { return bson.D{{Key: "outbox", Value: 0}} }
 type Outbox struct {
 	documents *mongo.Collection
 	rewinds   *mongo.Collection // a document for each collection that has outboxes
-	saves     *rounds.Rounds[*save]
+	saves     *coalesce.Group[*save]
 }
 
 var _ outbox.Store = (*Outbox)(nil)
 
 // NewOutbox returns the outboxes of a collection, which must have the OutboxIndex.
 func NewOutbox(documents *mongo.Collection) *Outbox {
-	return &Outbox{documents, documents.Database().Collection("outboxes"), newRounds[*save]("update", documents)}
+	return &Outbox{documents, documents.Database().Collection("outboxes"), newBatches[*save]("update", documents)}
 }
 
 // Box implements outbox.Store.

@@ -69,11 +69,11 @@ func (t *Tracing) Flush(ctx context.Context) error {
 // Dapr does.
 func Propagator() propagation.TextMapPropagator { return propagation.TraceContext{} }
 
-// Join is for work that another request, the leader, does along with its own: in
+// FollowerSpan is for work that another request, the leader, does along with its own: in
 // the trace of the one it begins a span of that name, which through ends, with a
 // link to the leader's span, where the work itself is. OpenTelemetry has links for
 // what is done in batches.
-func Join(name string) func(ctx, leader context.Context) (through func()) {
+func FollowerSpan(name string) func(ctx, leader context.Context) (through func()) {
 	return func(ctx, leader context.Context) func() {
 		tracer := trace.SpanFromContext(ctx).TracerProvider().Tracer("boxoffice/shared/telemetry")
 		_, span := tracer.Start(ctx, name, trace.WithLinks(trace.LinkFromContext(leader)))

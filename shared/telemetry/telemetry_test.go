@@ -53,7 +53,7 @@ func TestJoin(t *testing.T) {
 	t.Cleanup(func() { _ = tracing.Flush(context.Background()) })
 	leader, leading := tracing.Tracer("test").Start(t.Context(), "leads")
 	ctx, span := tracing.Tracer("test").Start(t.Context(), "follows")
-	through := telemetry.Join("insert bookings")(ctx, leader)
+	through := telemetry.FollowerSpan("insert bookings")(ctx, leader)
 	if n := len(exporter.GetSpans()); n != 0 {
 		t.Errorf("%d spans have ended", n)
 	}
@@ -63,5 +63,5 @@ func TestJoin(t *testing.T) {
 		len(got[0].Links) != 1 || got[0].Links[0].SpanContext.SpanID() != leading.SpanContext().SpanID() {
 		t.Errorf("got %+v", got)
 	}
-	telemetry.Join("nothing")(t.Context(), leader)() // whose own trace is none
+	telemetry.FollowerSpan("nothing")(t.Context(), leader)() // whose own trace is none
 }

@@ -107,7 +107,7 @@ func testLastSeats(t *testing.T, s Subject) {
 	insert(t, s, e)
 	svc := event.New(event.Config{
 		Events: s, Catalogue: s, Holds: s, Limits: s, Locks: Unlocked{},
-		Joined: func(_, _ context.Context) func() { return nil }, Clock: fixed{}, HoldSettleAfter: time.Minute,
+		Follow: func(_, _ context.Context) func() { return nil }, Clock: fixed{}, HoldSettleAfter: time.Minute,
 	})
 	const clients = 40
 	var won, lost atomic.Int64

@@ -1,4 +1,4 @@
 package daprport
 
 // Waiting is how many reserves of an event wait for those before them.
-func (s *Seats) Waiting(eventID string) int { return s.rounds.Waiting(eventID) }
+func (s *Seats) Waiting(eventID string) int { return s.batches.Queued(eventID) }

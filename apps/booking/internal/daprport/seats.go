@@ -9,8 +9,8 @@ import (
 
 	"boxoffice/apps/booking/internal/booking"
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/coalesce"
 	"boxoffice/shared/contract/eventapi"
-	"boxoffice/shared/rounds"
 	"boxoffice/shared/rpc"
 	"boxoffice/shared/telemetry"
 )
@@ -26,8 +26,8 @@ const patience = time.Second
 // Seats is booking.Seats and booking.Events that ask the event app. Reserves of one
 // event that come together share an invocation.
 type Seats struct {
-	calls  *rpc.Client
-	rounds *rounds.Rounds[*reserve]
+	calls   *rpc.Client
+	batches *coalesce.Group[*reserve]
 }
 
 var (
@@ -37,10 +37,10 @@ var (
 
 // NewSeats returns the event app as these calls reach it.
 func NewSeats(calls *rpc.Client) *Seats {
-	return &Seats{calls: calls, rounds: rounds.New(rounds.Config[*reserve]{
-		Max: eventapi.MaxReserves, For: eventapi.Reserve.Timeout, Patience: patience,
+	return &Seats{calls: calls, batches: coalesce.New(coalesce.Config[*reserve]{
+		MaxItems: eventapi.MaxReserves, Timeout: eventapi.Reserve.Timeout, MaxWait: patience,
 		Key:    func(r *reserve) string { return r.req.HoldID },
-		Joined: telemetry.Join(rpc.CallName(eventapi.Reserve)),
+		Follow: telemetry.FollowerSpan(rpc.CallName(eventapi.Reserve)),
 	})}
 }
 
@@ -53,7 +53,7 @@ type reserve struct {
 // Reserve implements booking.Seats.
 func (s *Seats) Reserve(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
 	r := &reserve{req: req}
-	if err := s.rounds.Do(ctx, req.EventID, s.ask, r); err != nil {
+	if err := s.batches.Do(ctx, req.EventID, s.ask, r); err != nil {
 		return eventapi.Reservation{}, fmt.Errorf("reserve hold %s: %w", req.HoldID, err)
 	}
 	return r.result.Data, r.result.Err

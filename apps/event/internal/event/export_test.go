@@ -1,4 +1,4 @@
 package event
 
 // Waiting is how many calls about an event's seats wait for the next round.
-func (s *Service) Waiting(eventID string) int { return s.rounds.Waiting(eventID) }
+func (s *Service) Waiting(eventID string) int { return s.batches.Queued(eventID) }

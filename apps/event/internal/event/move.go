@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/coalesce"
 	"boxoffice/shared/contract/eventapi"
-	"boxoffice/shared/rounds"
 )
 
 const (
@@ -64,12 +64,12 @@ type mover struct {
 	ctx context.Context //nolint:containedctx // of the request, while it moves
 }
 
-// newRounds lets the moves of one event that come together share the reads and the
+// newBatches lets the moves of one event that come together share the reads and the
 // write of one of them. That rounds of several processes never count a seat twice
 // is the doing of the compare-and-set.
-func newRounds(joined func(ctx, leader context.Context) (through func())) *rounds.Rounds[*mover] {
-	return rounds.New(rounds.Config[*mover]{
-		Max: maxShared, For: roundFor, Joined: joined,
+func newBatches(follow func(ctx, leader context.Context) (through func())) *coalesce.Group[*mover] {
+	return coalesce.New(coalesce.Config[*mover]{
+		MaxItems: maxShared, Timeout: roundFor, Follow: follow,
 		Key: func(m *mover) string { return m.holdID },
 	})
 }
@@ -98,7 +98,7 @@ func (s *Service) start(ctx context.Context, eventID string, movers ...*mover) {
 		}
 		return
 	}
-	err := s.rounds.Do(ctx, eventID, func(ctx context.Context, round []*mover, over func()) {
+	err := s.batches.Do(ctx, eventID, func(ctx context.Context, round []*mover, over func()) {
 		s.lead(ctx, eventID, round, over)
 	}, movers...)
 	if err != nil {

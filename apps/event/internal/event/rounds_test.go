@@ -53,7 +53,7 @@ func newCrowd(t *testing.T, change func(*eventapi.Definition)) *crowd {
 	c.svc = event.New(event.Config{
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: c, Locks: eventtest.Unlocked{},
 		Clock: c, IDs: c, HoldSettleAfter: settleAfter,
-		Joined: func(_, _ context.Context) func() {
+		Follow: func(_, _ context.Context) func() {
 			c.joined.Add(1)
 			return nil
 		},
@@ -179,7 +179,7 @@ func TestReservesInOneRequest(t *testing.T) {
 	})
 	svc := event.New(event.Config{
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f, Locks: eventtest.Unlocked{},
-		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Joined: alone,
+		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Follow: alone,
 	})
 	wrong := f.hold("w_1_x", "u5", 0)
 	got, err := svc.Reserve(t.Context(), []eventapi.ReserveRequest{
@@ -475,7 +475,7 @@ type crowded struct {
 func (s *crowded) service(f *fixture) *event.Service {
 	return event.New(event.Config{
 		Events: s, Catalogue: s, Holds: s, Limits: s, Bookings: f, Locks: eventtest.Unlocked{},
-		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Joined: alone,
+		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Follow: alone,
 	})
 }
 

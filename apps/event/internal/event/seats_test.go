@@ -252,7 +252,7 @@ func TestMarksAreBounded(t *testing.T) {
 		other.now, other.store = f.now, f.store
 		svc := event.New(event.Config{
 			Events: f.store, Catalogue: f.store, Holds: f.store, Limits: f.store, Bookings: other,
-			Locks: eventtestUnlocked, Joined: alone, Alone: true, Clock: other, IDs: other, HoldSettleAfter: settleAfter,
+			Locks: eventtestUnlocked, Follow: alone, Alone: true, Clock: other, IDs: other, HoldSettleAfter: settleAfter,
 		})
 		req := f.hold(f.NewID()+"_1_x", "u1", 1)
 		if _, err := eventtest.Reserve(t.Context(), svc, req); err != nil {

@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/coalesce"
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/page"
-	"boxoffice/shared/rounds"
 	"boxoffice/shared/rpc"
 )
 
-// Config is what a Service needs. All fields must be set but Alone, with which Joined
+// Config is what a Service needs. All fields must be set but Alone, with which Follow
 // need not be.
 type Config struct {
 	Events    Events
@@ -30,9 +30,9 @@ type Config struct {
 	// HoldSettleAfter is after how long a hold that nobody has heard of is asked
 	// about.
 	HoldSettleAfter time.Duration
-	// Joined is told of a request whose seats another's round moves; see
-	// rounds.Config.
-	Joined func(ctx, leader context.Context) (through func())
+	// Follow is told of a request whose seats another's round moves; see
+	// coalesce.Config.
+	Follow func(ctx, leader context.Context) (through func())
 	// Alone lets each move go by itself, at once: for callers that go on one at a
 	// time and must not wait for one another.
 	Alone bool
@@ -47,7 +47,7 @@ type Service struct {
 	bookings    Bookings
 	locks       Locker
 	alone       bool
-	rounds      *rounds.Rounds[*mover]
+	batches     *coalesce.Group[*mover]
 	clock       Clock
 	ids         IDs
 	cursors     page.Cursors
@@ -60,7 +60,7 @@ type Service struct {
 func New(cfg Config) *Service {
 	return &Service{
 		events: cfg.Events, catalogue: cfg.Catalogue, holds: cfg.Holds, limits: cfg.Limits,
-		bookings: cfg.Bookings, locks: cfg.Locks, rounds: newRounds(cfg.Joined), alone: cfg.Alone, clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors,
+		bookings: cfg.Bookings, locks: cfg.Locks, batches: newBatches(cfg.Follow), alone: cfg.Alone, clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors,
 		settleAfter: cfg.HoldSettleAfter,
 	}
 }

@@ -61,7 +61,7 @@ func newStress(t *testing.T, seed uint64) *stress {
 	for i := range s.svcs {
 		s.svcs[i] = event.New(event.Config{
 			Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: s, Locks: eventtest.Unlocked{},
-			Joined: alone, Clock: s, IDs: s, HoldSettleAfter: settleAfter,
+			Follow: alone, Clock: s, IDs: s, HoldSettleAfter: settleAfter,
 		})
 	}
 	d := eventapi.Definition{

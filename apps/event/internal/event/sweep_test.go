@@ -97,7 +97,7 @@ func (f *fixture) stopAt(op string) *event.Service {
 	})
 	return event.New(event.Config{
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f,
-		Locks: eventtestUnlocked, Joined: alone, Alone: true, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
+		Locks: eventtestUnlocked, Follow: alone, Alone: true, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 	})
 }
 

@@ -1,4 +1,4 @@
-package rounds_test
+package coalesce_test
 
 import (
 	"context"
@@ -9,15 +9,15 @@ import (
 	"testing/synctest"
 	"time"
 
-	"boxoffice/shared/rounds"
+	"boxoffice/shared/coalesce"
 )
 
 // crowd has rounds whose work a test holds up, one round after the other. In a
 // bubble of synctest, so that "who waits" and "how long" are certain.
 type crowd struct {
-	t      *testing.T
-	rounds *rounds.Rounds[string]
-	goOn   chan struct{} // one for each round
+	t       *testing.T
+	batches *coalesce.Group[string]
+	goOn    chan struct{} // one for each round
 
 	mu     sync.Mutex
 	joined []string
@@ -31,11 +31,11 @@ func (c *crowd) tell(what string) {
 	c.joined = append(c.joined, what)
 }
 
-func newCrowd(t *testing.T, change func(*rounds.Config[string])) *crowd {
+func newCrowd(t *testing.T, change func(*coalesce.Config[string])) *crowd {
 	c := &crowd{t: t, goOn: make(chan struct{})}
-	cfg := rounds.Config[string]{
-		Max: 4, For: time.Minute,
-		Joined: func(ctx, leader context.Context) (through func()) {
+	cfg := coalesce.Config[string]{
+		MaxItems: 4, Timeout: time.Minute,
+		Follow: func(ctx, leader context.Context) (through func()) {
 			who := ctx.Value(name{}).(string)
 			c.tell(who + " to " + leader.Value(name{}).(string))
 			return func() { c.tell(who + " is through") }
@@ -44,7 +44,7 @@ func newCrowd(t *testing.T, change func(*rounds.Config[string])) *crowd {
 	if change != nil {
 		change(&cfg)
 	}
-	c.rounds = rounds.New(cfg)
+	c.batches = coalesce.New(cfg)
 	return c
 }
 
@@ -54,7 +54,7 @@ type name struct{}
 func (c *crowd) call(ctx context.Context, items ...string) (result func() error) {
 	done := make(chan error, 1)
 	go func() {
-		done <- c.rounds.Do(context.WithValue(ctx, name{}, items[0]), "gala", c.work, items...)
+		done <- c.batches.Do(context.WithValue(ctx, name{}, items[0]), "gala", c.work, items...)
 	}()
 	synctest.Wait()
 	return func() error { return <-done }
@@ -95,10 +95,10 @@ func TestWhoComesMeanwhileMakesTheNextRound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCrowd(t, nil)
 		results := []func() error{c.call(t.Context(), "a"), c.call(t.Context(), "b"), c.call(t.Context(), "c1", "c2")}
-		if n := c.rounds.Waiting("gala"); n != 2 {
+		if n := c.batches.Queued("gala"); n != 2 {
 			t.Errorf("%d wait, want 2", n)
 		}
-		go func() { _ = c.rounds.Do(t.Context(), "other", func(context.Context, []string, func()) {}, "x") }()
+		go func() { _ = c.batches.Do(t.Context(), "other", func(context.Context, []string, func()) {}, "x") }()
 		synctest.Wait() // another subject waits for nobody
 		c.goOn <- struct{}{}
 		synctest.Wait()
@@ -119,7 +119,7 @@ func TestWhoComesMeanwhileMakesTheNextRound(t *testing.T) {
 
 func TestARoundIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCrowd(t, func(cfg *rounds.Config[string]) { cfg.Key = func(item string) string { return item } })
+		c := newCrowd(t, func(cfg *coalesce.Config[string]) { cfg.Key = func(item string) string { return item } })
 		first := c.call(t.Context(), "a")
 		results := []func() error{
 			c.call(t.Context(), "b", "c", "d"),
@@ -173,13 +173,13 @@ func TestALeaderThatPanics(t *testing.T) {
 		panicked := make(chan any, 1)
 		go func() {
 			defer func() { panicked <- recover() }()
-			_ = c.rounds.Do(context.WithValue(t.Context(), name{}, "b"), "gala", func(context.Context, []string, func()) { panic("a bug") }, "b")
+			_ = c.batches.Do(context.WithValue(t.Context(), name{}, "b"), "gala", func(context.Context, []string, func()) { panic("a bug") }, "b")
 		}()
 		synctest.Wait()
 		follower := c.call(t.Context(), "c")
 		c.goOn <- struct{}{}
 		c.is(first, nil)
-		c.is(follower, rounds.ErrBroken)
+		c.is(follower, coalesce.ErrLeaderFailed)
 		if p := <-panicked; p != "a bug" {
 			t.Errorf("the leader panicked with %v", p)
 		}
@@ -192,7 +192,7 @@ func TestALeaderThatPanics(t *testing.T) {
 // for any more.
 func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCrowd(t, func(cfg *rounds.Config[string]) { cfg.Patience = time.Second })
+		c := newCrowd(t, func(cfg *coalesce.Config[string]) { cfg.MaxWait = time.Second })
 		hanging, end := context.WithCancel(t.Context())
 		first := c.call(hanging, "a")
 		began := time.Now()
@@ -222,7 +222,7 @@ func TestPatience(t *testing.T) {
 // However calls come, give up and are overtaken, each is worked for once, with
 // those of its round, and nobody is left waiting.
 func TestACrowdGoesThrough(t *testing.T) {
-	r := rounds.New(rounds.Config[int]{Max: 5, For: time.Minute, Patience: 50 * time.Microsecond, Joined: func(_, _ context.Context) func() { return nil }})
+	r := coalesce.New(coalesce.Config[int]{MaxItems: 5, Timeout: time.Minute, MaxWait: 50 * time.Microsecond, Follow: func(_, _ context.Context) func() { return nil }})
 	const calls = 2000
 	var done [calls]int // each by its own round alone
 	var wg sync.WaitGroup
@@ -245,7 +245,7 @@ func TestACrowdGoesThrough(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := r.Waiting("gala"); n != 0 {
+	if n := r.Queued("gala"); n != 0 {
 		t.Errorf("%d are left over", n)
 	}
 }

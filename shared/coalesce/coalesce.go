@@ -1,11 +1,11 @@
-// Package rounds lets calls that come together share one piece of work, as flat
+// Package coalesce lets calls that come together share one piece of work, as flat
 // combining does (Hendler, Incze, Shavit and Tzafrir, SPAA 2010): one of them
 // works for all who are there, and who comes meanwhile makes the next round.
 // Nobody waits for others to come.
 //
 // It saves work only. Other processes have rounds of their own, so what is done in
 // one must be right without it.
-package rounds
+package coalesce
 
 import (
 	"context"
@@ -15,30 +15,30 @@ import (
 	"time"
 )
 
-// ErrBroken is what a call ends with whose round another led and broke off: what
+// ErrLeaderFailed is what a call ends with whose round another led and broke off: what
 // became of it is unknown.
-var ErrBroken = errors.New("the round of this call broke off")
+var ErrLeaderFailed = errors.New("the round of this call broke off")
 
-// Config is what Rounds need. All fields must be set but Patience and Key.
+// Config is what Group need. All fields must be set but MaxWait and Key.
 type Config[T any] struct {
 	// Max is how many items share a round at most.
-	Max int
+	MaxItems int
 	// For bounds a round that several calls share, since it does not end with any of
 	// their requests.
-	For time.Duration
-	// Patience is after how long a call that still waits makes a round beside the
+	Timeout time.Duration
+	// MaxWait is after how long a call that still waits makes a round beside the
 	// one that runs; never, when it is zero.
-	Patience time.Duration
+	MaxWait time.Duration
 	// Key of items that must not be in one round is the same; any may, without it.
 	Key func(T) string
-	// Joined is told of a request whose work another's round carries, when that
+	// Follow is told of a request whose work another's round carries, when that
 	// begins, with the contexts of both. through, unless it is nil, is called at its
 	// end.
-	Joined func(ctx, leader context.Context) (through func())
+	Follow func(ctx, leader context.Context) (through func())
 }
 
-// Rounds is safe for concurrent use.
-type Rounds[T any] struct {
+// Group is safe for concurrent use.
+type Group[T any] struct {
 	cfg      Config[T]
 	mu       sync.Mutex
 	subjects map[string]*subject[T] // those that a round runs for
@@ -66,23 +66,23 @@ type call[T any] struct {
 type Work[T any] func(ctx context.Context, items []T, over func())
 
 // New returns rounds.
-func New[T any](cfg Config[T]) *Rounds[T] {
-	return &Rounds[T]{cfg: cfg, subjects: map[string]*subject[T]{}}
+func New[T any](cfg Config[T]) *Group[T] {
+	return &Group[T]{cfg: cfg, subjects: map[string]*subject[T]{}}
 }
 
 // Do returns when work was done for the items, all in one round, by this call or by
 // another that came for the same subject. Its error is the context's, when the call
-// gave up before it was in a round and nothing was done, or ErrBroken.
-func (r *Rounds[T]) Do(ctx context.Context, about string, work Work[T], items ...T) error {
-	c := &call[T]{ctx: ctx, items: items, err: ErrBroken, wake: make(chan *round[T], 1)}
+// gave up before it was in a round and nothing was done, or ErrLeaderFailed.
+func (r *Group[T]) Do(ctx context.Context, about string, work Work[T], items ...T) error {
+	c := &call[T]{ctx: ctx, items: items, err: ErrLeaderFailed, wake: make(chan *round[T], 1)}
 	if led := r.join(about, c); led != nil {
 		r.lead(about, led, work) //nolint:contextcheck // it has the leader's
 	}
 	return c.err
 }
 
-// Waiting is how many calls about a subject wait for their round.
-func (r *Rounds[T]) Waiting(about string) int {
+// Queued is how many calls about a subject wait for their round.
+func (r *Group[T]) Queued(about string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s := r.subjects[about]; s != nil {
@@ -93,13 +93,13 @@ func (r *Rounds[T]) Waiting(about string) int {
 
 // join returns the round that c is to lead. It returns nil when another has led
 // one with c in it, or c gave up first, with its error.
-func (r *Rounds[T]) join(about string, c *call[T]) *round[T] {
+func (r *Group[T]) join(about string, c *call[T]) *round[T] {
 	if led := r.enter(about, c); led != nil {
 		return led
 	}
 	var late <-chan time.Time
-	if r.cfg.Patience > 0 {
-		timer := time.NewTimer(r.cfg.Patience)
+	if r.cfg.MaxWait > 0 {
+		timer := time.NewTimer(r.cfg.MaxWait)
 		defer timer.Stop()
 		late = timer.C
 	}
@@ -120,7 +120,7 @@ func (r *Rounds[T]) join(about string, c *call[T]) *round[T] {
 }
 
 // enter returns a round of c alone when none runs; else c waits.
-func (r *Rounds[T]) enter(about string, c *call[T]) *round[T] {
+func (r *Group[T]) enter(about string, c *call[T]) *round[T] {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.subjects[about]
@@ -134,7 +134,7 @@ func (r *Rounds[T]) enter(about string, c *call[T]) *round[T] {
 }
 
 // leave takes c out again. It reports false when c waits no more.
-func (r *Rounds[T]) leave(about string, c *call[T]) bool {
+func (r *Group[T]) leave(about string, c *call[T]) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.subjects[about]
@@ -152,7 +152,7 @@ func (s *subject[T]) drop(c *call[T]) bool {
 
 // overtake returns a round that c leads beside the one that takes too long; nil
 // when c waits no more. From now on the others wait for this one.
-func (r *Rounds[T]) overtake(about string, c *call[T]) *round[T] {
+func (r *Group[T]) overtake(about string, c *call[T]) *round[T] {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.subjects[about]
@@ -165,7 +165,7 @@ func (r *Rounds[T]) overtake(about string, c *call[T]) *round[T] {
 }
 
 // next ends a round: who waits makes the next one.
-func (r *Rounds[T]) next(about string, ended *round[T]) {
+func (r *Group[T]) next(about string, ended *round[T]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.subjects[about]
@@ -181,13 +181,13 @@ func (r *Rounds[T]) next(about string, ended *round[T]) {
 }
 
 // pick takes a round out of those who wait, of whom there is one at least.
-func (r *Rounds[T]) pick(s *subject[T]) *round[T] {
+func (r *Group[T]) pick(s *subject[T]) *round[T] {
 	picked := &round[T]{}
 	var later []*call[T]
 	keys := map[string]bool{}
 	size := 0
 	for _, c := range s.waiting {
-		if len(picked.calls) > 0 && (size+len(c.items) > r.cfg.Max || r.meets(keys, c)) {
+		if len(picked.calls) > 0 && (size+len(c.items) > r.cfg.MaxItems || r.meets(keys, c)) {
 			later = append(later, c)
 			continue
 		}
@@ -204,12 +204,12 @@ func (r *Rounds[T]) pick(s *subject[T]) *round[T] {
 }
 
 // meets reports whether a call has an item of one of the keys.
-func (r *Rounds[T]) meets(keys map[string]bool, c *call[T]) bool {
+func (r *Group[T]) meets(keys map[string]bool, c *call[T]) bool {
 	return r.cfg.Key != nil && slices.ContainsFunc(c.items, func(item T) bool { return keys[r.cfg.Key(item)] })
 }
 
 // lead brings a round to its end, for all who are in it.
-func (r *Rounds[T]) lead(about string, led *round[T], work Work[T]) {
+func (r *Group[T]) lead(about string, led *round[T], work Work[T]) {
 	over := sync.OnceFunc(func() { r.next(about, led) })
 	ctx, others := led.calls[0].ctx, led.calls[1:]
 	through := make([]func(), len(others))
@@ -228,11 +228,11 @@ func (r *Rounds[T]) lead(about string, led *round[T], work Work[T]) {
 	}
 	if len(others) > 0 {
 		for i, c := range others {
-			through[i] = r.cfg.Joined(c.ctx, ctx)
+			through[i] = r.cfg.Follow(c.ctx, ctx)
 		}
 		// Theirs it is too, and does not end with the leader's request.
 		var cancel func()
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), r.cfg.For)
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), r.cfg.Timeout)
 		defer cancel()
 	}
 	work(ctx, items, over)
