@@ -138,7 +138,7 @@ func startProgram(t *testing.T, more map[string]string) program {
 	t.Helper()
 	db, redis := servers.StartMongo(t), servers.StartRedis(t)
 	port := servers.FreePort(t)
-	subscription, err := os.ReadFile("../../dapr/subscriptions/booking-facts.yaml")
+	subscription, err := os.ReadFile("../../dapr/subscriptions/booking-to-event-facts.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"boxoffice/shared/inbound"
 )
 
-// FactsPath is where dapr/subscriptions/booking-facts.yaml sends the event app's facts.
+// FactsPath is where dapr/subscriptions/booking-to-event-facts.yaml sends the event app's facts.
 const FactsPath = "/facts/events"
 
 // Subscribe takes the event app's facts. Only a cancelled event concerns

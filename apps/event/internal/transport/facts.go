@@ -9,7 +9,7 @@ import (
 	"boxoffice/shared/inbound"
 )
 
-// FactsPath is where dapr/subscriptions/event-facts.yaml sends the booking app's facts.
+// FactsPath is where dapr/subscriptions/event-to-booking-facts.yaml sends the booking app's facts.
 const FactsPath = "/facts/bookings"
 
 // Subscribe takes the booking app's facts. Types that it does not know are
