@@ -16,7 +16,7 @@ import (
 
 	"boxoffice/apps/auth/internal/attempts"
 	"boxoffice/apps/auth/internal/auth"
-	"boxoffice/apps/auth/internal/daprport"
+	"boxoffice/apps/auth/internal/daprstate"
 	"boxoffice/apps/auth/internal/mongostore"
 	"boxoffice/apps/auth/internal/redisstore"
 	"boxoffice/apps/auth/internal/transport"
@@ -69,11 +69,11 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	if err != nil {
 		return err
 	}
-	keys := daprport.NewKeys(sidecar, secretStore, signingKey)
+	keys := daprstate.NewKeys(sidecar, secretStore, signingKey)
 	cache := redisstore.NewCache(sessioncache.New(redis, rand.Text), app.Clock{}, a.Log)
 	svc, err := auth.New(auth.Config{
 		Users:      users,
-		Sessions:   daprport.NewSessions(sidecar, stateStore),
+		Sessions:   daprstate.NewSessions(sidecar, stateStore),
 		Attempts:   redisstore.NewAttempts(redis, attempts.NewCounter(app.Clock{})),
 		Cache:      cache,
 		Locker:     daprlock.New(sidecar, lockStore),

@@ -13,7 +13,7 @@ import (
 	dapr "github.com/dapr/go-sdk/client"
 
 	"boxoffice/apps/booking/internal/booking"
-	"boxoffice/apps/booking/internal/daprport"
+	"boxoffice/apps/booking/internal/eventclient"
 	"boxoffice/apps/booking/internal/mongostore"
 	"boxoffice/apps/booking/internal/transport"
 	"boxoffice/shared/app"
@@ -57,7 +57,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	bus := daprbus.Join(a, sidecar, store.Outbox(), bookingapi.Topic)
 
 	// The event app is not among the checks: it asks this one.
-	seats := daprport.NewSeats(a.Client)
+	seats := eventclient.NewSeats(a.Client)
 	svc := booking.New(booking.Config{
 		Store:         feeding{store, bus.Relay},
 		Finder:        store,

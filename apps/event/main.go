@@ -13,7 +13,7 @@ import (
 
 	dapr "github.com/dapr/go-sdk/client"
 
-	"boxoffice/apps/event/internal/daprport"
+	"boxoffice/apps/event/internal/bookingclient"
 	"boxoffice/apps/event/internal/event"
 	"boxoffice/apps/event/internal/mongostore"
 	"boxoffice/apps/event/internal/transport"
@@ -65,7 +65,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		Catalogue:       store,
 		Holds:           store,
 		Limits:          store,
-		Bookings:        daprport.NewBookings(a.Client),
+		Bookings:        bookingclient.NewBookings(a.Client),
 		Locks:           daprlock.New(sidecar, lockStore),
 		Clock:           app.Clock{},
 		IDs:             app.IDs{},

@@ -1,4 +1,4 @@
-package daprport_test
+package eventclient_test
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace/noop"
 
-	"boxoffice/apps/booking/internal/daprport"
+	"boxoffice/apps/booking/internal/eventclient"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/eventapi"
@@ -47,7 +47,7 @@ func (e *events) reserve(_ context.Context, reqs []eventapi.ReserveRequest) ([]r
 }
 
 // seats is what the booking app asks.
-func (e *events) seats(t *testing.T) *daprport.Seats {
+func (e *events) seats(t *testing.T) *eventclient.Seats {
 	t.Helper()
 	srv := rpc.NewServer(rpc.ServerConfig{App: eventapi.App, Token: "app", Log: slog.New(slog.DiscardHandler), Tracing: noop.NewTracerProvider()})
 	rpc.HandleEach(srv, eventapi.Reserve, e.reserve)
@@ -61,7 +61,7 @@ func (e *events) seats(t *testing.T) *daprport.Seats {
 	t.Cleanup(sidecar.Close)
 	calls := rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar.URL, Token: "api", Tracing: noop.NewTracerProvider()})
 	t.Cleanup(calls.Close)
-	return daprport.NewSeats(calls)
+	return eventclient.NewSeats(calls)
 }
 
 func hold(id, event string, quantity int64) eventapi.ReserveRequest {
@@ -153,7 +153,7 @@ func TestBehindOneThatHangs(t *testing.T) {
 	wg.Wait()
 }
 
-func waiting(t *testing.T, seats *daprport.Seats, n int) {
+func waiting(t *testing.T, seats *eventclient.Seats, n int) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); seats.Waiting("gala") < n; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {

@@ -1,6 +1,6 @@
-// Package daprport is auth's ports over its own sidecar: sessions in the state
+// Package daprstate is auth's ports over its own sidecar: sessions in the state
 // store, locks, and the signing keys from the secret store.
-package daprport
+package daprstate
 
 import (
 	"context"

@@ -1,6 +1,6 @@
-// Package daprport is what the booking app asks the event app through its
+// Package eventclient is what the booking app asks the event app through its
 // sidecar.
-package daprport
+package eventclient
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package daprport
+package daprstate
 
 import (
 	"context"

@@ -1,5 +1,5 @@
-// Package daprport is what the event app asks other apps through its sidecar.
-package daprport
+// Package bookingclient is what the event app asks other apps through its sidecar.
+package bookingclient
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package daprport_test
+package daprstate_test
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 
 	"boxoffice/apps/auth/internal/auth"
 	"boxoffice/apps/auth/internal/authtest"
-	"boxoffice/apps/auth/internal/daprport"
+	"boxoffice/apps/auth/internal/daprstate"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/daprlock"
 	"boxoffice/test/servers"
@@ -71,13 +71,13 @@ func TestSidecar(t *testing.T) {
 	for _, store := range []string{"statestore", "memory"} {
 		t.Run(store, func(t *testing.T) {
 			authtest.TestSessions(t, func(*testing.T) (auth.Sessions, func() string) {
-				return daprport.NewSessions(dapr, store), rand.Text
+				return daprstate.NewSessions(dapr, store), rand.Text
 			})
 		})
 	}
-	t.Run("refreshes race", func(t *testing.T) { refreshesRace(t, daprport.NewSessions(dapr, "statestore")) })
+	t.Run("refreshes race", func(t *testing.T) { refreshesRace(t, daprstate.NewSessions(dapr, "statestore")) })
 	t.Run("no such store", func(t *testing.T) {
-		_, _, err := daprport.NewSessions(dapr, "absent").Entry(t.Context(), "u1")
+		_, _, err := daprstate.NewSessions(dapr, "absent").Entry(t.Context(), "u1")
 		if apperr.From(err).Code != apperr.Unavailable {
 			t.Errorf("got %v", err)
 		}
@@ -180,7 +180,7 @@ func locks(t *testing.T, dapr client.Client) {
 }
 
 func keys(t *testing.T, dapr client.Client) {
-	k := daprport.NewKeys(dapr, "secrets", "signing-key")
+	k := daprstate.NewKeys(dapr, "secrets", "signing-key")
 	if _, err := k.Keyring(); apperr.From(err).Code != apperr.Unavailable {
 		t.Errorf("before: %v", err)
 	}
@@ -191,7 +191,7 @@ func keys(t *testing.T, dapr client.Client) {
 		t.Errorf("got %v, %v", ring, err)
 	}
 	for _, bad := range []string{"damaged", "absent"} {
-		if err := daprport.NewKeys(dapr, "secrets", bad).Load(t.Context()); err == nil {
+		if err := daprstate.NewKeys(dapr, "secrets", bad).Load(t.Context()); err == nil {
 			t.Errorf("%s: loaded", bad)
 		}
 	}
