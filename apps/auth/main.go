@@ -14,9 +14,9 @@ import (
 
 	dapr "github.com/dapr/go-sdk/client"
 
-	"boxoffice/apps/auth/internal/attempts"
 	"boxoffice/apps/auth/internal/auth"
 	"boxoffice/apps/auth/internal/daprstate"
+	"boxoffice/apps/auth/internal/memattempts"
 	"boxoffice/apps/auth/internal/mongostore"
 	"boxoffice/apps/auth/internal/redisstore"
 	"boxoffice/apps/auth/internal/transport"
@@ -74,7 +74,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	svc, err := auth.New(auth.Config{
 		Users:      users,
 		Sessions:   daprstate.NewSessions(sidecar, stateStore),
-		Attempts:   redisstore.NewAttempts(redis, attempts.NewCounter(app.Clock{})),
+		Attempts:   redisstore.NewAttempts(redis, memattempts.NewCounter(app.Clock{})),
 		Cache:      cache,
 		Locker:     daprlock.New(sidecar, lockStore),
 		Clock:      app.Clock{},

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"boxoffice/apps/auth/internal/attempts"
 	"boxoffice/apps/auth/internal/auth"
 	"boxoffice/apps/auth/internal/authtest"
+	"boxoffice/apps/auth/internal/memattempts"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/token"
 )
@@ -54,7 +54,7 @@ func newWorld(t *testing.T, changes ...func(*auth.Config)) *world {
 		t.Fatal(err)
 	}
 	w.config = auth.Config{
-		Users: w.users, Sessions: w.sessions, Attempts: attempts.NewCounter(w.clock), Cache: w.cache, Locker: w.locker,
+		Users: w.users, Sessions: w.sessions, Attempts: memattempts.NewCounter(w.clock), Cache: w.cache, Locker: w.locker,
 		Clock: w.clock, IDs: &authtest.IDs{}, Keys: w.keys, Hasher: newHasher(t, cheap), Policy: auth.NewPolicy(),
 		Log: slog.New(slog.NewTextHandler(w.log, nil)), AccessTTL: accessTTL, SessionTTL: sessionTTL,
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
-	"boxoffice/apps/auth/internal/attempts"
 	"boxoffice/apps/auth/internal/auth"
 	"boxoffice/apps/auth/internal/authtest"
+	"boxoffice/apps/auth/internal/memattempts"
 	"boxoffice/apps/auth/internal/redisstore"
 	"boxoffice/shared/sessioncache"
 	"boxoffice/test/servers"
@@ -35,7 +35,7 @@ func TestAttempts(t *testing.T) {
 		now := authtest.Epoch
 		m.SetTime(now)
 		return authtest.Counting{
-			Attempts: redisstore.NewAttempts(connect(t, m.Addr()), attempts.NewCounter(authtest.NewClock(now))),
+			Attempts: redisstore.NewAttempts(connect(t, m.Addr()), memattempts.NewCounter(authtest.NewClock(now))),
 			Pass: func(d time.Duration) {
 				now = now.Add(d)
 				m.SetTime(now)
@@ -47,7 +47,7 @@ func TestAttempts(t *testing.T) {
 
 func TestAttemptsOnEachServer(t *testing.T) {
 	servers.EachRedis(t, func(t *testing.T, addr string) {
-		a := redisstore.NewAttempts(connect(t, addr), none{attempts.NewCounter(authtest.NewClock(authtest.Epoch))})
+		a := redisstore.NewAttempts(connect(t, addr), none{memattempts.NewCounter(authtest.NewClock(authtest.Epoch))})
 		through := 0
 		for range 8 {
 			v, err := a.Begin(t.Context(), "ann@example.com", "192.0.2.1")
@@ -93,7 +93,7 @@ func TestAttemptsWithoutRedis(t *testing.T) {
 	authtest.TestAttempts(t, func(t *testing.T) authtest.Counting {
 		clock := authtest.NewClock(authtest.Epoch)
 		gone := connect(t, "127.0.0.1:1")
-		return authtest.Counting{Attempts: redisstore.NewAttempts(gone, attempts.NewCounter(clock)), Pass: clock.Pass}
+		return authtest.Counting{Attempts: redisstore.NewAttempts(gone, memattempts.NewCounter(clock)), Pass: clock.Pass}
 	})
 }
 

@@ -13,9 +13,9 @@ import (
 
 	"go.opentelemetry.io/otel/trace/noop"
 
-	"boxoffice/apps/auth/internal/attempts"
 	"boxoffice/apps/auth/internal/auth"
 	"boxoffice/apps/auth/internal/authtest"
+	"boxoffice/apps/auth/internal/memattempts"
 	"boxoffice/apps/auth/internal/transport"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract"
@@ -52,7 +52,7 @@ func newWorld(t *testing.T) *world {
 	}
 	log := slog.New(slog.DiscardHandler)
 	svc, err := auth.New(auth.Config{
-		Users: w.users, Sessions: authtest.NewSessions(), Attempts: attempts.NewCounter(w.clock), Cache: &authtest.Cache{},
+		Users: w.users, Sessions: authtest.NewSessions(), Attempts: memattempts.NewCounter(w.clock), Cache: &authtest.Cache{},
 		Locker: &authtest.Locker{}, Clock: w.clock, IDs: &authtest.IDs{}, Keys: w.keys, Hasher: hasher,
 		Policy: auth.NewPolicy(), Log: log, AccessTTL: 15 * time.Minute, SessionTTL: time.Hour,
 	})

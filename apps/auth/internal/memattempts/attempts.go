@@ -1,7 +1,7 @@
-// Package attempts counts log-in attempts in this process alone. It stands in
+// Package memattempts counts log-in attempts in this process alone. It stands in
 // while Redis is gone: every process then counts for itself, which lets a little
 // more through, and never everything.
-package attempts
+package memattempts
 
 import (
 	"context"

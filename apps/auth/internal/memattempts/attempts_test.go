@@ -1,17 +1,17 @@
-package attempts_test
+package memattempts_test
 
 import (
 	"fmt"
 	"testing"
 
-	"boxoffice/apps/auth/internal/attempts"
 	"boxoffice/apps/auth/internal/authtest"
+	"boxoffice/apps/auth/internal/memattempts"
 )
 
 func TestCounter(t *testing.T) {
 	authtest.TestAttempts(t, func(*testing.T) authtest.Counting {
 		clock := authtest.NewClock(authtest.Epoch)
-		return authtest.Counting{Attempts: attempts.NewCounter(clock), Pass: clock.Pass}
+		return authtest.Counting{Attempts: memattempts.NewCounter(clock), Pass: clock.Pass}
 	})
 }
 
@@ -19,7 +19,7 @@ func TestCounter(t *testing.T) {
 // just now.
 func TestCounterIsBounded(t *testing.T) {
 	clock := authtest.NewClock(authtest.Epoch)
-	c := attempts.NewCounter(clock)
+	c := memattempts.NewCounter(clock)
 	for i := range 105_000 {
 		clock.Pass(1)
 		if _, err := c.Begin(t.Context(), "ann", fmt.Sprint("address", i)); err != nil {
