@@ -17,7 +17,7 @@ import (
 	"boxoffice/apps/auth/internal/auth"
 	"boxoffice/apps/auth/internal/daprstate"
 	"boxoffice/apps/auth/internal/memattempts"
-	"boxoffice/apps/auth/internal/mongostore"
+	"boxoffice/apps/auth/internal/mongousers"
 	"boxoffice/apps/auth/internal/redisstore"
 	"boxoffice/apps/auth/internal/transport"
 	"boxoffice/shared/app"
@@ -44,7 +44,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 }
 
 func wire(_ context.Context, a *app.App, cfg settings) error {
-	users, err := mongostore.Open(mongostore.Config{
+	users, err := mongousers.Open(mongousers.Config{
 		URI: cfg.MongoURI.Reveal(), Database: cfg.Database, Monitor: mongotrace.Monitor(a.Tracing),
 	})
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 	"boxoffice/apps/booking/internal/booking"
 	"boxoffice/apps/booking/internal/eventclient"
-	"boxoffice/apps/booking/internal/mongostore"
+	"boxoffice/apps/booking/internal/mongobookings"
 	"boxoffice/apps/booking/internal/transport"
 	"boxoffice/shared/app"
 	"boxoffice/shared/contract/bookingapi"
@@ -41,7 +41,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 
 func wire(_ context.Context, a *app.App, cfg settings) error {
 	a.CollectSeldom()
-	store, err := mongostore.Open(mongostore.Config{
+	store, err := mongobookings.Open(mongobookings.Config{
 		URI: cfg.MongoURI.Reveal(), Database: cfg.Database, Monitor: mongotrace.Monitor(a.Tracing),
 	})
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 
 	"boxoffice/apps/event/internal/bookingclient"
 	"boxoffice/apps/event/internal/event"
-	"boxoffice/apps/event/internal/mongostore"
+	"boxoffice/apps/event/internal/mongoevents"
 	"boxoffice/apps/event/internal/transport"
 	"boxoffice/shared/app"
 	"boxoffice/shared/contract/eventapi"
@@ -44,7 +44,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 
 func wire(_ context.Context, a *app.App, cfg settings) error {
 	a.CollectSeldom()
-	store, err := mongostore.Open(mongostore.Config{
+	store, err := mongoevents.Open(mongoevents.Config{
 		URI: cfg.MongoURI.Reveal(), Database: cfg.Database, Monitor: mongotrace.Monitor(a.Tracing),
 	})
 	if err != nil {

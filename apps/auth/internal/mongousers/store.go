@@ -1,4 +1,4 @@
-// Package mongostore keeps accounts in MongoDB.
+// Package mongousers keeps accounts in MongoDB.
 //
 // Two collections: users, and addresses {_id: <e-mail>, userId}, whose _id is
 // what makes an address unique. The address is inserted first and its user
@@ -6,7 +6,7 @@
 // holds his address only until somebody else asks for it: that one first inserts
 // a void user under the missing id, so that a maker who only stalled fails, and
 // then takes the address over by compare-and-set.
-package mongostore
+package mongousers
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 
 	"boxoffice/apps/auth/internal/auth"
 	"boxoffice/shared/apperr"
-	"boxoffice/shared/mongostore"
+	"boxoffice/shared/mongodb"
 )
 
 // maxTries bounds how often an address that changes hands is looked at.
@@ -25,7 +25,7 @@ const maxTries = 10
 
 // Store is an auth.Users in MongoDB. It is safe for concurrent use.
 type Store struct {
-	*mongostore.Client
+	*mongodb.Client
 	users     *mongo.Collection
 	addresses *mongo.Collection
 }
@@ -33,11 +33,11 @@ type Store struct {
 var _ auth.Users = (*Store)(nil)
 
 // Config is what Open needs.
-type Config = mongostore.Config
+type Config = mongodb.Config
 
 // Open returns a store that connects when it is first used.
 func Open(cfg Config) (*Store, error) {
-	client, err := mongostore.Connect(cfg, "auth")
+	client, err := mongodb.Connect(cfg, "auth")
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (s *Store) insert(ctx context.Context, u auth.User) (auth.User, error) {
 		return u, nil
 	}
 	if !mongo.IsDuplicateKeyError(err) {
-		return auth.User{}, mongostore.Failure("insert user", err)
+		return auth.User{}, mongodb.Failure("insert user", err)
 	}
 	there, err := s.User(ctx, u.ID)
 	if errors.Is(err, auth.ErrNoUser) || err == nil && there.Email != u.Email {
@@ -83,7 +83,7 @@ func (s *Store) claim(ctx context.Context, email, userID string) (mine bool, err
 		return true, nil
 	}
 	if !mongo.IsDuplicateKeyError(err) {
-		return false, mongostore.Failure("insert address", err)
+		return false, mongodb.Failure("insert address", err)
 	}
 	owner, err := s.IDByEmail(ctx, email)
 	switch {
@@ -101,7 +101,7 @@ func (s *Store) claim(ctx context.Context, email, userID string) (mine bool, err
 		bson.D{{Key: "_id", Value: email}, {Key: "userId", Value: owner}},
 		bson.D{{Key: "$set", Value: bson.D{{Key: "userId", Value: userID}}}})
 	if err != nil {
-		return false, mongostore.Failure("take address over", err)
+		return false, mongodb.Failure("take address over", err)
 	}
 	return res.MatchedCount == 1, nil
 }
@@ -121,7 +121,7 @@ func (s *Store) void(ctx context.Context, id string) error {
 		return nil
 	}
 	if !mongo.IsDuplicateKeyError(err) {
-		return mongostore.Failure("void user", err)
+		return mongodb.Failure("void user", err)
 	}
 	// Somebody was faster: the user himself, or another who voids him.
 	if _, err = s.User(ctx, id); err == nil {
@@ -141,7 +141,7 @@ func (s *Store) IDByEmail(ctx context.Context, email string) (string, error) {
 		return "", auth.ErrNoUser
 	}
 	if err != nil {
-		return "", mongostore.Failure("find address", err)
+		return "", mongodb.Failure("find address", err)
 	}
 	return d.UserID, nil
 }
@@ -154,7 +154,7 @@ func (s *Store) User(ctx context.Context, id string) (auth.User, error) {
 		return auth.User{}, auth.ErrNoUser
 	}
 	if err != nil {
-		return auth.User{}, mongostore.Failure("find user", err)
+		return auth.User{}, mongodb.Failure("find user", err)
 	}
 	return fromDocument(d), nil
 }
@@ -165,7 +165,7 @@ func (s *Store) Rehash(ctx context.Context, id, from, to string) error {
 		bson.D{{Key: "_id", Value: id}, {Key: "passwordHash", Value: from}},
 		bson.D{{Key: "$set", Value: bson.D{{Key: "passwordHash", Value: to}}}})
 	if err != nil {
-		return mongostore.Failure("rehash", err)
+		return mongodb.Failure("rehash", err)
 	}
 	return nil
 }

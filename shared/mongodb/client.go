@@ -1,7 +1,7 @@
-// Package mongostore is what the apps' stores in MongoDB have in common: how they
+// Package mongodb is what the apps' stores in MongoDB have in common: how they
 // connect, what becomes of the driver's errors, how writes and reads that come
 // together share a command, and the outbox that their documents hold.
-package mongostore
+package mongodb
 
 import (
 	"context"

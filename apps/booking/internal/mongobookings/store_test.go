@@ -1,4 +1,4 @@
-package mongostore_test
+package mongobookings_test
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 
 	"boxoffice/apps/booking/bookingtest"
 	"boxoffice/apps/booking/internal/booking"
-	"boxoffice/apps/booking/internal/mongostore"
+	"boxoffice/apps/booking/internal/mongobookings"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/outbox/outboxtest"
 	"boxoffice/test/servers"
@@ -29,10 +29,10 @@ type opener struct {
 }
 
 // open returns a store and its collection. The store's commands are watched.
-func (o *opener) open(t *testing.T) (*mongostore.Store, *mongo.Collection) {
+func (o *opener) open(t *testing.T) (*mongobookings.Store, *mongo.Collection) {
 	t.Helper()
 	name := fmt.Sprintf("test_booking_%s_%d", rand.Text()[:8], o.n.Add(1))
-	store, err := mongostore.Open(mongostore.Config{URI: o.uri, Database: name, Monitor: watch(t)})
+	store, err := mongobookings.Open(mongobookings.Config{URI: o.uri, Database: name, Monitor: watch(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestStore(t *testing.T) {
 }
 
 // add writes a booking with a fact, or adds a fact to it.
-func add(t *testing.T, store *mongostore.Store, id, factID string, at time.Time) {
+func add(t *testing.T, store *mongobookings.Store, id, factID string, at time.Time) {
 	t.Helper()
 	f := booking.Fact{ID: factID, Type: "booking.created", Subject: id, At: at, Data: []byte(`{}`)}
 	b := bookingtest.Fresh(id)
@@ -162,7 +162,7 @@ func purged(t *testing.T, o *opener) {
 func indexed(t *testing.T, o *opener) {
 	_, c := o.open(t)
 	var finds []bson.Raw
-	store, err := mongostore.Open(mongostore.Config{URI: o.uri, Database: c.Database().Name(), Monitor: &event.CommandMonitor{
+	store, err := mongobookings.Open(mongobookings.Config{URI: o.uri, Database: c.Database().Name(), Monitor: &event.CommandMonitor{
 		Started: func(_ context.Context, e *event.CommandStartedEvent) {
 			if e.CommandName == "find" {
 				finds = append(finds, append(bson.Raw(nil), e.Command...))
@@ -242,7 +242,7 @@ func collect(plan bson.Raw, stages map[string]bool) {
 }
 
 func TestGone(t *testing.T) {
-	store, err := mongostore.Open(mongostore.Config{URI: "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50", Database: "booking"})
+	store, err := mongobookings.Open(mongobookings.Config{URI: "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50", Database: "booking"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package mongostore_test
+package mongodb_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
-	"boxoffice/shared/mongostore"
+	"boxoffice/shared/mongodb"
 	"boxoffice/test/servers"
 )
 
@@ -25,7 +25,7 @@ type numbered struct {
 func TestWhatComesTogether(t *testing.T) {
 	m := servers.StartMongo(t)
 	var commands atomic.Int64
-	client, err := mongostore.Connect(mongostore.Config{URI: m.URI, Database: m.Database, Monitor: &event.CommandMonitor{
+	client, err := mongodb.Connect(mongodb.Config{URI: m.URI, Database: m.Database, Monitor: &event.CommandMonitor{
 		Started: func(_ context.Context, e *event.CommandStartedEvent) {
 			if e.CommandName == "insert" || e.CommandName == "find" {
 				commands.Add(1)
@@ -37,8 +37,8 @@ func TestWhatComesTogether(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = client.Close(context.WithoutCancel(t.Context())) })
 	c := client.DB.Collection("numbered")
-	inserts := mongostore.NewInserts(c)
-	finds := mongostore.NewFinds[numbered](c, bson.D{{Key: "n", Value: 1}})
+	inserts := mongodb.NewInserts(c)
+	finds := mongodb.NewFinds[numbered](c, bson.D{{Key: "n", Value: 1}})
 
 	const ids, times = 60, 3
 	var there [ids]atomic.Int64 // how often an insert of the id went well
@@ -49,7 +49,7 @@ func TestWhatComesTogether(t *testing.T) {
 			switch err := inserts.Insert(t.Context(), "", numbered{ID: fmt.Sprint("d", id), N: i}); {
 			case err == nil:
 				there[id].Add(1)
-			case !errors.Is(err, mongostore.ErrTaken):
+			case !errors.Is(err, mongodb.ErrTaken):
 				t.Errorf("insert %d: %v", i, err)
 			}
 		})
@@ -89,7 +89,7 @@ func TestWhatComesTogether(t *testing.T) {
 
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := inserts.Insert(canceled, "", numbered{ID: "late"}); err == nil || errors.Is(err, mongostore.ErrTaken) {
+	if err := inserts.Insert(canceled, "", numbered{ID: "late"}); err == nil || errors.Is(err, mongodb.ErrTaken) {
 		t.Errorf("insert of one who has left: %v", err)
 	}
 	if _, err := finds.Find(canceled, "d1"); err == nil || errors.Is(err, mongo.ErrNoDocuments) {

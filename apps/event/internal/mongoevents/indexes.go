@@ -1,4 +1,4 @@
-package mongostore
+package mongoevents
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"boxoffice/apps/event/internal/event"
-	"boxoffice/shared/mongostore"
+	"boxoffice/shared/mongodb"
 )
 
 // Prepare makes the indexes that are not there. An index of the same name with
@@ -49,7 +49,7 @@ func eventIndexes() []mongo.IndexModel {
 		index("marked", bson.D{{Key: "createdAt", Value: 1}}, options.Index().SetPartialFilterExpression(bson.D{marked()})),
 		index("cancelled", bson.D{{Key: "seats.version", Value: 1}, {Key: "seats.committed", Value: 1}},
 			options.Index().SetPartialFilterExpression(unfinished())),
-		mongostore.OutboxIndex(),
+		mongodb.OutboxIndex(),
 		index("ended", bson.D{{Key: "endsAt", Value: 1}}, options.Index().SetPartialFilterExpression(unsold())),
 	}
 	for _, narrowed := range []string{"", "category", "organizerId"} {

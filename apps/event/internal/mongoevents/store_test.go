@@ -1,4 +1,4 @@
-package mongostore_test
+package mongoevents_test
 
 import (
 	"context"
@@ -16,17 +16,17 @@ import (
 
 	"boxoffice/apps/event/eventtest"
 	"boxoffice/apps/event/internal/event"
-	"boxoffice/apps/event/internal/mongostore"
+	"boxoffice/apps/event/internal/mongoevents"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/outbox/outboxtest"
 	"boxoffice/test/servers"
 )
 
 // open returns a prepared store and its database, whose commands are watched.
-func open(t *testing.T, uri string, n *atomic.Int64) (*mongostore.Store, *mongo.Database) {
+func open(t *testing.T, uri string, n *atomic.Int64) (*mongoevents.Store, *mongo.Database) {
 	t.Helper()
 	name := fmt.Sprintf("test_event_%s_%d", rand.Text()[:8], n.Add(1))
-	store, err := mongostore.Open(mongostore.Config{URI: uri, Database: name, Monitor: watch(t)})
+	store, err := mongoevents.Open(mongoevents.Config{URI: uri, Database: name, Monitor: watch(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func outbox(t *testing.T, events *mongo.Collection) []event.Fact {
 }
 
 // add writes an event with a fact, or adds a fact to it.
-func add(t *testing.T, store *mongostore.Store, id, factID string, at time.Time) {
+func add(t *testing.T, store *mongoevents.Store, id, factID string, at time.Time) {
 	t.Helper()
 	f := event.Fact{ID: factID, Type: "event.created", Subject: id, At: at, Data: []byte(`{}`)}
 	err := store.InsertEvent(t.Context(), eventtest.Full(id), f)
@@ -137,7 +137,7 @@ func add(t *testing.T, store *mongostore.Store, id, factID string, at time.Time)
 func indexed(t *testing.T, uri string, n *atomic.Int64) {
 	_, db := open(t, uri, n)
 	var asked []bson.Raw
-	spy, err := mongostore.Open(mongostore.Config{URI: uri, Database: db.Name(), Monitor: &mongoevent.CommandMonitor{
+	spy, err := mongoevents.Open(mongoevents.Config{URI: uri, Database: db.Name(), Monitor: &mongoevent.CommandMonitor{
 		Started: func(_ context.Context, e *mongoevent.CommandStartedEvent) {
 			if e.CommandName == "find" {
 				asked = append(asked, append(bson.Raw(nil), e.Command...))
@@ -229,7 +229,7 @@ func otherIndex(t *testing.T, uri string, n *atomic.Int64) {
 }
 
 func TestGone(t *testing.T) {
-	store, err := mongostore.Open(mongostore.Config{URI: "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50", Database: "event"})
+	store, err := mongoevents.Open(mongoevents.Config{URI: "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50", Database: "event"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package mongostore_test
+package mongodb_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"boxoffice/shared/mongostore"
+	"boxoffice/shared/mongodb"
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/outbox/outboxtest"
 	"boxoffice/test/servers"
@@ -16,46 +16,46 @@ import (
 
 // document is one of a collection of nothing but outboxes.
 type document struct {
-	ID     string            `bson:"_id"`
-	Outbox mongostore.Fields `bson:",inline"`
+	ID     string         `bson:"_id"`
+	Outbox mongodb.Fields `bson:",inline"`
 }
 
 func TestOutboxConforms(t *testing.T) {
 	m := servers.StartMongo(t)
-	client, err := mongostore.Connect(mongostore.Config{URI: m.URI, Database: m.Database}, "test")
+	client, err := mongodb.Connect(mongodb.Config{URI: m.URI, Database: m.Database}, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close(context.WithoutCancel(t.Context())) })
 	outboxtest.Conform(t, func(t *testing.T) outboxtest.Subject {
 		c := client.DB.Collection(t.Name())
-		if _, err := c.Indexes().CreateOne(t.Context(), mongostore.OutboxIndex()); err != nil {
+		if _, err := c.Indexes().CreateOne(t.Context(), mongodb.OutboxIndex()); err != nil {
 			t.Fatal(err)
 		}
 		add := func(t *testing.T, id, factID string, at time.Time) {
 			t.Helper()
 			facts := []outbox.Fact{{ID: factID, Type: "t", Subject: id, At: at, Data: []byte(`{}`)}}
-			res, err := c.UpdateOne(t.Context(), bson.D{{Key: "_id", Value: id}}, mongostore.Push(t.Context(), facts))
+			res, err := c.UpdateOne(t.Context(), bson.D{{Key: "_id", Value: id}}, mongodb.Push(t.Context(), facts))
 			if err == nil && res.MatchedCount == 0 {
-				_, err = c.InsertOne(t.Context(), document{ID: id, Outbox: mongostore.NewFields(t.Context(), facts)})
+				_, err = c.InsertOne(t.Context(), document{ID: id, Outbox: mongodb.NewFields(t.Context(), facts)})
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
-		return outboxtest.Subject{Store: mongostore.NewOutbox(c), Add: add}
+		return outboxtest.Subject{Store: mongodb.NewOutbox(c), Add: add}
 	})
 }
 
 // The index of the sweep holds what waits, not every document.
 func TestOutboxIndexIsSmall(t *testing.T) {
 	index := options.IndexOptions{}
-	for _, set := range mongostore.OutboxIndex().Options.List() {
+	for _, set := range mongodb.OutboxIndex().Options.List() {
 		if err := set(&index); err != nil {
 			t.Fatal(err)
 		}
 	}
-	keys := mongostore.OutboxIndex().Keys.(bson.D)
+	keys := mongodb.OutboxIndex().Keys.(bson.D)
 	if len(keys) != 1 || keys[0].Key != "outboxDue" || index.Sparse == nil || !*index.Sparse {
 		t.Errorf("got %v, %+v", keys, index)
 	}

@@ -1,4 +1,4 @@
-package mongostore
+package mongobookings
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"boxoffice/apps/booking/internal/booking"
-	"boxoffice/shared/mongostore"
+	"boxoffice/shared/mongodb"
 )
 
 // ListBookings implements booking.Finder.
@@ -28,7 +28,7 @@ func (s *Store) CountBookings(ctx context.Context, q booking.Query) (int64, erro
 	q.After = nil
 	n, err := s.bookings.CountDocuments(ctx, filterOf(q))
 	if err != nil {
-		return 0, mongostore.Failure("count bookings", err)
+		return 0, mongodb.Failure("count bookings", err)
 	}
 	return n, nil
 }
@@ -77,13 +77,13 @@ func (s *Store) LiveBookings(ctx context.Context, eventID, after string, limit i
 
 func (s *Store) find(ctx context.Context, what string, filter, order bson.D, limit int) ([]booking.Booking, error) {
 	cursor, err := s.bookings.Find(ctx, filter,
-		options.Find().SetSort(order).SetLimit(int64(limit)).SetProjection(mongostore.WithoutOutbox()))
+		options.Find().SetSort(order).SetLimit(int64(limit)).SetProjection(mongodb.WithoutOutbox()))
 	if err != nil {
-		return nil, mongostore.Failure(what, err)
+		return nil, mongodb.Failure(what, err)
 	}
 	var documents []document
 	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongostore.Failure(what, err)
+		return nil, mongodb.Failure(what, err)
 	}
 	found := make([]booking.Booking, len(documents))
 	for i, d := range documents {

@@ -1,6 +1,6 @@
-// Package mongostore keeps bookings in MongoDB: one document for each, with its
+// Package mongobookings keeps bookings in MongoDB: one document for each, with its
 // outbox in it. Every write is one conditional operation on one document.
-package mongostore
+package mongobookings
 
 import (
 	"context"
@@ -12,15 +12,15 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"boxoffice/apps/booking/internal/booking"
-	"boxoffice/shared/mongostore"
+	"boxoffice/shared/mongodb"
 )
 
 // Store is booking's ports in MongoDB. It is safe for concurrent use.
 type Store struct {
-	*mongostore.Client
+	*mongodb.Client
 	bookings *mongo.Collection
-	inserts  *mongostore.Inserts
-	finds    *mongostore.Finds[document]
+	inserts  *mongodb.Inserts
+	finds    *mongodb.Finds[document]
 }
 
 var (
@@ -29,23 +29,23 @@ var (
 )
 
 // Config is what Open needs.
-type Config = mongostore.Config
+type Config = mongodb.Config
 
 // Open returns a store that connects when it is first used.
 func Open(cfg Config) (*Store, error) {
-	client, err := mongostore.Connect(cfg, "booking")
+	client, err := mongodb.Connect(cfg, "booking")
 	if err != nil {
 		return nil, err
 	}
 	bookings := client.DB.Collection("bookings")
 	return &Store{
-		Client: client, bookings: bookings, inserts: mongostore.NewInserts(bookings),
-		finds: mongostore.NewFinds[document](bookings, mongostore.WithoutOutbox()),
+		Client: client, bookings: bookings, inserts: mongodb.NewInserts(bookings),
+		finds: mongodb.NewFinds[document](bookings, mongodb.WithoutOutbox()),
 	}, nil
 }
 
 // Outbox is where the facts about bookings wait.
-func (s *Store) Outbox() *mongostore.Outbox { return mongostore.NewOutbox(s.bookings) }
+func (s *Store) Outbox() *mongodb.Outbox { return mongodb.NewOutbox(s.bookings) }
 
 // Prepare makes the indexes. One that is there with other options is an error.
 func (s *Store) Prepare(ctx context.Context) error {
@@ -70,19 +70,19 @@ func indexes() []mongo.IndexModel {
 		index("due", options.Index(), asc("state"), asc("expiresAt"), asc("_id")),
 		index("due_of_event", options.Index(), asc("eventId"), asc("state"), asc("expiresAt"), asc("_id")),
 		index("live_of_event", options.Index(), asc("eventId"), asc("state"), asc("_id")),
-		mongostore.OutboxIndex(),
+		mongodb.OutboxIndex(),
 		index("purge", options.Index().SetExpireAfterSeconds(0), asc("purgeAt")),
 	}
 }
 
 // InsertBooking implements booking.Store.
 func (s *Store) InsertBooking(ctx context.Context, b booking.Booking, facts ...booking.Fact) error {
-	err := s.inserts.Insert(ctx, b.EventID, document{ID: b.ID, Fields: toFields(b), Outbox: mongostore.NewFields(ctx, facts)})
+	err := s.inserts.Insert(ctx, b.EventID, document{ID: b.ID, Fields: toFields(b), Outbox: mongodb.NewFields(ctx, facts)})
 	switch {
-	case errors.Is(err, mongostore.ErrTaken):
+	case errors.Is(err, mongodb.ErrTaken):
 		return booking.ErrExists
 	case err != nil:
-		return mongostore.Failure("insert booking", err)
+		return mongodb.Failure("insert booking", err)
 	}
 	return nil
 }
@@ -94,18 +94,18 @@ func (s *Store) Booking(ctx context.Context, id string) (booking.Booking, error)
 		return booking.Booking{}, booking.ErrNoBooking
 	}
 	if err != nil {
-		return booking.Booking{}, mongostore.Failure("find booking", err)
+		return booking.Booking{}, mongodb.Failure("find booking", err)
 	}
 	return fromDocument(d), nil
 }
 
 // ReplaceBooking implements booking.Store.
 func (s *Store) ReplaceBooking(ctx context.Context, b booking.Booking, state booking.State, n int64, facts ...booking.Fact) error {
-	change := append(bson.D{{Key: "$set", Value: toFields(b)}}, mongostore.Push(ctx, facts)...)
+	change := append(bson.D{{Key: "$set", Value: toFields(b)}}, mongodb.Push(ctx, facts)...)
 	res, err := s.bookings.UpdateOne(ctx,
 		bson.D{{Key: "_id", Value: b.ID}, {Key: "state", Value: string(state)}, {Key: "n", Value: n}}, change)
 	if err != nil {
-		return mongostore.Failure("replace booking", err)
+		return mongodb.Failure("replace booking", err)
 	}
 	if res.MatchedCount == 0 {
 		return booking.ErrStale

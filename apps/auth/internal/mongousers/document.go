@@ -1,4 +1,4 @@
-package mongostore
+package mongousers
 
 import (
 	"time"

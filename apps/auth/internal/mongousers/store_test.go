@@ -1,4 +1,4 @@
-package mongostore_test
+package mongousers_test
 
 import (
 	"context"
@@ -17,16 +17,16 @@ import (
 
 	"boxoffice/apps/auth/internal/auth"
 	"boxoffice/apps/auth/internal/authtest"
-	"boxoffice/apps/auth/internal/mongostore"
+	"boxoffice/apps/auth/internal/mongousers"
 	"boxoffice/shared/apperr"
 	"boxoffice/test/servers"
 )
 
 // open returns a store and its database, whose commands are watched.
-func open(t *testing.T, uri string, n *atomic.Int64) (*mongostore.Store, *mongo.Database) {
+func open(t *testing.T, uri string, n *atomic.Int64) (*mongousers.Store, *mongo.Database) {
 	t.Helper()
 	name := fmt.Sprintf("test_auth_%s_%d", rand.Text()[:8], n.Add(1))
-	store, err := mongostore.Open(mongostore.Config{URI: uri, Database: name, Monitor: watch(t)})
+	store, err := mongousers.Open(mongousers.Config{URI: uri, Database: name, Monitor: watch(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func orphan(t *testing.T, db *mongo.Database, userID string) {
 	}
 }
 
-func owner(t *testing.T, store *mongostore.Store) string {
+func owner(t *testing.T, store *mongousers.Store) string {
 	t.Helper()
 	id, err := store.IDByEmail(t.Context(), email)
 	if err != nil {
@@ -154,7 +154,7 @@ func takerDied(t *testing.T, uri string, n *atomic.Int64) {
 }
 
 func TestGone(t *testing.T) {
-	store, err := mongostore.Open(mongostore.Config{URI: "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50", Database: "auth"})
+	store, err := mongousers.Open(mongousers.Config{URI: "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50", Database: "auth"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-// Package mongostore keeps events, holds and limits in MongoDB.
+// Package mongoevents keeps events, holds and limits in MongoDB.
 //
 // Three collections, and every write is one conditional operation on one document:
 //
@@ -8,18 +8,18 @@
 //
 // The identity (organizer, start and name) is what no two events share; a deleted
 // one has none. A released hold is dropped by the database at its purgeAt.
-package mongostore
+package mongoevents
 
 import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"boxoffice/apps/event/internal/event"
-	"boxoffice/shared/mongostore"
+	"boxoffice/shared/mongodb"
 )
 
 // Store is all stores of the event app, in MongoDB. It is safe for concurrent use.
 type Store struct {
-	*mongostore.Client
+	*mongodb.Client
 	events *mongo.Collection
 	holds  *mongo.Collection
 	limits *mongo.Collection
@@ -33,11 +33,11 @@ var (
 )
 
 // Config is what Open needs.
-type Config = mongostore.Config
+type Config = mongodb.Config
 
 // Open returns a store that connects when it is first used. Prepare it before.
 func Open(cfg Config) (*Store, error) {
-	client, err := mongostore.Connect(cfg, "event")
+	client, err := mongodb.Connect(cfg, "event")
 	if err != nil {
 		return nil, err
 	}
@@ -48,4 +48,4 @@ func Open(cfg Config) (*Store, error) {
 }
 
 // Outbox is where the facts about events wait.
-func (s *Store) Outbox() *mongostore.Outbox { return mongostore.NewOutbox(s.events) }
+func (s *Store) Outbox() *mongodb.Outbox { return mongodb.NewOutbox(s.events) }
