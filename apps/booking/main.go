@@ -18,8 +18,8 @@ import (
 	"boxoffice/apps/booking/internal/transport"
 	"boxoffice/shared/app"
 	"boxoffice/shared/contract/bookingapi"
-	"boxoffice/shared/daprbus"
 	"boxoffice/shared/daprlock"
+	"boxoffice/shared/daprpub"
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/page"
 	"boxoffice/shared/telemetry/mongotrace"
@@ -54,7 +54,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		return err
 	}
 	sidecar := dapr.NewClientWithConnection(conn)
-	bus := daprbus.Join(a, sidecar, store.Outbox(), bookingapi.Topic)
+	bus := daprpub.Connect(a, sidecar, store.Outbox(), bookingapi.Topic)
 
 	// The event app is not among the checks: it asks this one.
 	seats := eventclient.NewSeats(a.Client)
@@ -72,7 +72,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	})
 	transport.Bind(a.Server, svc)
 	transport.Subscribe(bus.Routes, svc)
-	bus.OnSweep(func(ctx context.Context) error {
+	bus.HandleSweep(func(ctx context.Context) error {
 		_, err := svc.Expire(ctx)
 		return err
 	})

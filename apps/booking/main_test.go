@@ -28,7 +28,7 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/contract/streams"
-	"boxoffice/shared/daprbus"
+	"boxoffice/shared/daprpub"
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/rpc"
 	"boxoffice/shared/telemetry"
@@ -303,7 +303,7 @@ func TestProgram(t *testing.T) {
 }
 
 // bus publishes to the event app's topic, as its sidecar would.
-func (p program) bus(t *testing.T) *daprbus.Publisher {
+func (p program) bus(t *testing.T) *daprpub.Publisher {
 	t.Helper()
 	conn, err := grpc.NewClient(p.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithUnaryInterceptor(
 		func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
@@ -313,7 +313,7 @@ func (p program) bus(t *testing.T) *daprbus.Publisher {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return daprbus.New(dapr.NewClientWithConnection(conn), daprbus.Component, eventapi.Topic)
+	return daprpub.NewPublisher(dapr.NewClientWithConnection(conn), daprpub.Component, eventapi.Topic)
 }
 
 // streamLost tells that the stream of the app's facts was made anew.

@@ -19,8 +19,8 @@ import (
 	"boxoffice/apps/event/internal/transport"
 	"boxoffice/shared/app"
 	"boxoffice/shared/contract/eventapi"
-	"boxoffice/shared/daprbus"
 	"boxoffice/shared/daprlock"
+	"boxoffice/shared/daprpub"
 	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/page"
@@ -57,7 +57,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		return err
 	}
 	sidecar := dapr.NewClientWithConnection(conn)
-	bus := daprbus.Join(a, sidecar, store.Outbox(), eventapi.Topic)
+	bus := daprpub.Connect(a, sidecar, store.Outbox(), eventapi.Topic)
 
 	// The booking app is not among the checks: it needs this one.
 	svc := event.New(event.Config{
@@ -76,8 +76,8 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	a.Use(lifecycle.Part{Name: "links", Stop: svc.Link})
 	transport.Bind(a.Server, svc)
 	transport.Subscribe(bus.Routes, svc)
-	bus.OnSweep(svc.Sweep)
-	bus.OnTick(cleanup, func(ctx context.Context) error {
+	bus.HandleSweep(svc.Sweep)
+	bus.HandleTick(cleanup, func(ctx context.Context) error {
 		_, err := svc.Cleanup(ctx)
 		return err
 	})

@@ -18,7 +18,7 @@ import (
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
-	"boxoffice/shared/daprbus"
+	"boxoffice/shared/daprpub"
 	"boxoffice/shared/rpc"
 	"boxoffice/test/servers"
 )
@@ -49,8 +49,8 @@ func startProgram(t *testing.T) program {
 		Components: []string{
 			servers.Component(lockStore, "lock.redis", "redisHost", redisServer.Addr(), "redisPassword", "",
 				"redisMaxRetries", "-1", "dialTimeout", "100ms", "readTimeout", "200ms", "writeTimeout", "200ms"),
-			servers.Component(daprbus.Component, "pubsub.in-memory"),
-			servers.Component(daprbus.SweepTick, "bindings.cron", "schedule", "@every 1s", "direction", "input"),
+			servers.Component(daprpub.Component, "pubsub.in-memory"),
+			servers.Component(daprpub.SweepTick, "bindings.cron", "schedule", "@every 1s", "direction", "input"),
 			servers.Component(cleanup, "bindings.cron", "schedule", "@every 1s", "direction", "input"),
 			string(subscription),
 		},
@@ -121,7 +121,7 @@ func (p program) publish(t *testing.T, kind string, b bookingapi.Resource) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := p.sidecar.URL() + "/v1.0/publish/" + daprbus.Component + "/" + bookingapi.Topic + "?metadata.cloudevent.type=" + kind
+	url := p.sidecar.URL() + "/v1.0/publish/" + daprpub.Component + "/" + bookingapi.Topic + "?metadata.cloudevent.type=" + kind
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,7 @@ import (
 	"boxoffice/apps/booking/internal/booking"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/eventapi"
-	"boxoffice/shared/inbound"
+	"boxoffice/shared/daprsub"
 )
 
 // FactsPath is where dapr/subscriptions/booking-to-event-facts.yaml sends the event app's facts.
@@ -14,8 +14,8 @@ const FactsPath = "/facts/events"
 
 // Subscribe takes the event app's facts. Only a cancelled event concerns
 // bookings.
-func Subscribe(in inbound.Routes, svc *booking.Service) {
-	inbound.Facts(in, FactsPath, func(ctx context.Context, e inbound.Event[eventapi.Fact]) error {
+func Subscribe(in daprsub.Routes, svc *booking.Service) {
+	daprsub.HandleFacts(in, FactsPath, func(ctx context.Context, e daprsub.Event[eventapi.Fact]) error {
 		if e.Type != eventapi.FactCancelled {
 			return nil
 		}

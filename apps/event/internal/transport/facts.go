@@ -6,7 +6,7 @@ import (
 	"boxoffice/apps/event/internal/event"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/bookingapi"
-	"boxoffice/shared/inbound"
+	"boxoffice/shared/daprsub"
 )
 
 // FactsPath is where dapr/subscriptions/event-to-booking-facts.yaml sends the booking app's facts.
@@ -14,8 +14,8 @@ const FactsPath = "/facts/bookings"
 
 // Subscribe takes the booking app's facts. Types that it does not know are
 // others'.
-func Subscribe(in inbound.Routes, svc *event.Service) {
-	inbound.Facts(in, FactsPath, func(ctx context.Context, e inbound.Event[bookingapi.Fact]) error {
+func Subscribe(in daprsub.Routes, svc *event.Service) {
+	daprsub.HandleFacts(in, FactsPath, func(ctx context.Context, e daprsub.Event[bookingapi.Fact]) error {
 		var do func(context.Context, bookingapi.Fact) error
 		switch e.Type {
 		case bookingapi.FactCreated:

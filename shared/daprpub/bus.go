@@ -1,4 +1,4 @@
-package daprbus
+package daprpub
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"boxoffice/shared/app"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/streams"
-	"boxoffice/shared/inbound"
+	"boxoffice/shared/daprsub"
 	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/outbox"
 )
@@ -26,22 +26,22 @@ const StreamsPath = "/facts/streams"
 // Bus is an app's place on the bus: others' facts and the ticks come in by its
 // routes, its own go out by its relay.
 type Bus struct {
-	inbound.Routes
+	daprsub.Routes
 	Relay *outbox.Relay
 }
 
-// Join brings the facts of an app's outboxes to its topic for as long as the app
+// Connect brings the facts of an app's outboxes to its topic for as long as the app
 // runs. When the topic's stream was made anew, they are brought there again.
-func Join(a *app.App, sidecar client.Client, boxes outbox.Store, topic string) *Bus {
+func Connect(a *app.App, sidecar client.Client, boxes outbox.Store, topic string) *Bus {
 	b := &Bus{
-		Routes: inbound.Routes{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing},
+		Routes: daprsub.Routes{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing},
 		Relay: outbox.New(outbox.Config{
-			Store: boxes, Publisher: New(sidecar, Component, topic), Now: app.Clock{}.Now, Log: a.Log,
+			Store: boxes, Publisher: NewPublisher(sidecar, Component, topic), Now: app.Clock{}.Now, Log: a.Log,
 		}),
 	}
 	// It ends after the last request, so that what that one wrote is published.
 	a.Use(lifecycle.Part{Name: "relay", Run: b.Relay.Run})
-	inbound.Facts(b.Routes, StreamsPath, func(ctx context.Context, e inbound.Event[streams.Made]) error {
+	daprsub.HandleFacts(b.Routes, StreamsPath, func(ctx context.Context, e daprsub.Event[streams.Made]) error {
 		made, ours := e.Data.Streams[topic]
 		switch {
 		case !ours:
@@ -54,10 +54,10 @@ func Join(a *app.App, sidecar client.Client, boxes outbox.Store, topic string) *
 	return b
 }
 
-// OnSweep does the app's periodic work and the relay's, side by side: however
+// HandleSweep does the app's periodic work and the relay's, side by side: however
 // long the one waits for others, the other has all of the tick's time.
-func (b *Bus) OnSweep(work func(context.Context) error) {
-	b.OnTick(SweepTick, func(ctx context.Context) error {
+func (b *Bus) HandleSweep(work func(context.Context) error) {
+	b.HandleTick(SweepTick, func(ctx context.Context) error {
 		relayed := make(chan error, 1)
 		go func() { relayed <- b.Relay.Sweep(ctx) }()
 		return errors.Join(work(ctx), <-relayed)

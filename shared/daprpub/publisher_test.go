@@ -1,4 +1,4 @@
-package daprbus_test
+package daprpub_test
 
 import (
 	"encoding/json"
@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"boxoffice/shared/daprbus"
+	"boxoffice/shared/daprpub"
 	"boxoffice/shared/outbox"
 	"boxoffice/test/servers"
 )
@@ -54,7 +54,7 @@ func TestPublish(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	dapr := client.NewClientWithConnection(conn)
-	bus := daprbus.New(dapr, "pubsub", "facts")
+	bus := daprpub.NewPublisher(dapr, "pubsub", "facts")
 	record := outbox.Record{ID: "f1", Type: "booking.created", Subject: "b1", Data: []byte(`{"n":7}`)}
 	// The broker in memory keeps nothing for those who subscribe later.
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -69,7 +69,7 @@ func TestPublish(t *testing.T) {
 			if e.ID != "f1" || e.Type != "booking.created" || e.Subject != "b1" || e.Data.N != 7 || e.DataContentType != "application/json" {
 				t.Errorf("got %+v", e)
 			}
-			if err := daprbus.New(dapr, "absent", "facts").Publish(t.Context(), record); err == nil {
+			if err := daprpub.NewPublisher(dapr, "absent", "facts").Publish(t.Context(), record); err == nil {
 				t.Error("published to nothing")
 			}
 			return

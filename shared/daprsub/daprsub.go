@@ -1,6 +1,6 @@
-// Package inbound takes what an app's sidecar brings besides operations: facts from
+// Package daprsub takes what an app's sidecar brings besides operations: facts from
 // the bus, and the ticks of cron components.
-package inbound
+package daprsub
 
 import (
 	"context"
@@ -40,10 +40,10 @@ type Event[T any] struct {
 	Data T      `json:"data"`
 }
 
-// Facts takes the events that a subscription sends to path. After a failure the
+// HandleFacts takes the events that a subscription sends to path. After a failure the
 // sidecar delivers an event again; one that take refuses, with an *apperr.Error
 // that is no failure, or that cannot be read goes to the dead letters.
-func Facts[T any](in Routes, path string, take func(ctx context.Context, e Event[T]) error) {
+func HandleFacts[T any](in Routes, path string, take func(ctx context.Context, e Event[T]) error) {
 	in.Mux.Handle("POST "+path, in.traced("facts "+path, func(w http.ResponseWriter, r *http.Request) {
 		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFact))
 		if err != nil {
@@ -77,10 +77,10 @@ func deliver[T any](ctx context.Context, data []byte, take func(ctx context.Cont
 	return nil
 }
 
-// OnTick does work each time the cron component of that name ticks, in every
+// HandleTick does work each time the cron component of that name ticks, in every
 // replica: the work claims what it works on. A tick that meets the one before
 // does nothing.
-func (in Routes) OnTick(component string, work func(context.Context) error) {
+func (in Routes) HandleTick(component string, work func(context.Context) error) {
 	var running sync.Mutex
 	in.Mux.Handle("POST /"+component, in.traced("tick "+component, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)

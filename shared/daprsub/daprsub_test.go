@@ -1,4 +1,4 @@
-package inbound_test
+package daprsub_test
 
 import (
 	"context"
@@ -12,14 +12,14 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"boxoffice/shared/apperr"
-	"boxoffice/shared/inbound"
+	"boxoffice/shared/daprsub"
 )
 
-func newRoutes() inbound.Routes {
-	return inbound.Routes{Mux: http.NewServeMux(), Log: slog.New(slog.DiscardHandler), Tracing: noop.NewTracerProvider()}
+func newRoutes() daprsub.Routes {
+	return daprsub.Routes{Mux: http.NewServeMux(), Log: slog.New(slog.DiscardHandler), Tracing: noop.NewTracerProvider()}
 }
 
-func do(in inbound.Routes, method, path, body string) (status int, text string) {
+func do(in daprsub.Routes, method, path, body string) (status int, text string) {
 	w := httptest.NewRecorder()
 	in.Mux.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
 	return w.Code, w.Body.String()
@@ -29,9 +29,9 @@ type fact struct{ N int }
 
 func TestFacts(t *testing.T) {
 	in := newRoutes()
-	var got inbound.Event[fact]
+	var got daprsub.Event[fact]
 	var fail error
-	inbound.Facts(in, "/facts/x", func(_ context.Context, e inbound.Event[fact]) error {
+	daprsub.HandleFacts(in, "/facts/x", func(_ context.Context, e daprsub.Event[fact]) error {
 		got = e
 		return fail
 	})
@@ -56,7 +56,7 @@ func TestFacts(t *testing.T) {
 			t.Errorf("%s: got %d %s, want %d %s", tt.name, status, text, tt.status, tt.text)
 		}
 	}
-	if want := (inbound.Event[fact]{ID: "f1", Type: "x.made", Data: fact{7}}); got != want {
+	if want := (daprsub.Event[fact]{ID: "f1", Type: "x.made", Data: fact{7}}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -65,7 +65,7 @@ func TestTicks(t *testing.T) {
 	in := newRoutes()
 	ran := 0
 	began, end := make(chan bool), make(chan bool)
-	in.OnTick("sweep", func(ctx context.Context) error {
+	in.HandleTick("sweep", func(ctx context.Context) error {
 		ran++
 		if _, bounded := ctx.Deadline(); !bounded {
 			t.Error("it may run for ever")

@@ -1,6 +1,6 @@
-// Package daprbus puts the facts of an outbox on a topic over Dapr's pub/sub API.
+// Package daprpub puts the facts of an outbox on a topic over Dapr's pub/sub API.
 // Which broker that is, only the component knows.
-package daprbus
+package daprpub
 
 import (
 	"context"
@@ -19,8 +19,8 @@ type Publisher struct {
 
 var _ outbox.Publisher = (*Publisher)(nil)
 
-// New returns a publisher to the topic of the pub/sub component of that name.
-func New(dapr client.Client, component, topic string) *Publisher {
+// NewPublisher returns a publisher to the topic of the pub/sub component of that name.
+func NewPublisher(dapr client.Client, component, topic string) *Publisher {
 	return &Publisher{dapr: dapr, component: component, topic: topic}
 }
 

@@ -1,4 +1,4 @@
-package daprbus_test
+package daprpub_test
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 
 	"go.opentelemetry.io/otel/trace/noop"
 
-	"boxoffice/shared/daprbus"
-	"boxoffice/shared/inbound"
+	"boxoffice/shared/daprpub"
+	"boxoffice/shared/daprsub"
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/outbox/outboxtest"
 )
@@ -30,11 +30,11 @@ func TestSweepPublishesWhileTheWorkHangs(t *testing.T) {
 	boxes, published := outboxtest.NewStore(), make(publisher, 1)
 	boxes.Add("b1", time.Now().Add(-time.Hour), outbox.Record{ID: "f1", Type: "booking.created", Subject: "b1"})
 	log := slog.New(slog.DiscardHandler)
-	bus := daprbus.Bus{
-		Routes: inbound.Routes{Mux: http.NewServeMux(), Log: log, Tracing: noop.NewTracerProvider()},
+	bus := daprpub.Bus{
+		Routes: daprsub.Routes{Mux: http.NewServeMux(), Log: log, Tracing: noop.NewTracerProvider()},
 		Relay:  outbox.New(outbox.Config{Store: boxes, Publisher: published, Now: time.Now, Log: log}),
 	}
-	bus.OnSweep(func(ctx context.Context) error {
+	bus.HandleSweep(func(ctx context.Context) error {
 		select {
 		case <-published:
 			return nil
@@ -43,5 +43,5 @@ func TestSweepPublishesWhileTheWorkHangs(t *testing.T) {
 			return errors.New("the other app hangs")
 		}
 	})
-	bus.Mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/"+daprbus.SweepTick, nil))
+	bus.Mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/"+daprpub.SweepTick, nil))
 }
