@@ -138,7 +138,7 @@ func TestWithoutRedisAuthIsAsked(t *testing.T) {
 
 func TestAuthThatFailsIsNoRefusal(t *testing.T) {
 	h := newHarness(t)
-	h.auth.fail = apperr.Lost(errors.New("the database's address"))
+	h.auth.fail = apperr.Unreachable(errors.New("the database's address"))
 	p := h.wantProblem(h.get("/api/auth/me", bearer(h.token())...), 503, "unavailable")
 	if p.Detail == "" {
 		t.Error("no detail")

@@ -97,8 +97,8 @@ func TestCreateBooking(t *testing.T) {
 		}
 	}
 	for status, refusal := range map[int]*apperr.Error{
-		409: apperr.ConflictError(eventapi.ReasonSoldOut, "Only 1 ticket is left."),
-		404: apperr.NotFoundError(eventapi.ReasonNotFound, "There is no such event."),
+		409: apperr.New(apperr.Conflict, eventapi.ReasonSoldOut, "Only 1 ticket is left."),
+		404: apperr.New(apperr.NotFound, eventapi.ReasonNotFound, "There is no such event."),
 		422: apperr.New(apperr.Unprocessable, bookingapi.ReasonMismatch, "This key was used for another request."),
 	} {
 		h.booking.fail = refusal

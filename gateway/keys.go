@@ -85,7 +85,7 @@ func (k *Keyring) refresh(ctx context.Context) error {
 func (k *Keyring) Set() (token.KeySet, error) {
 	have := k.keys.Load()
 	if have == nil {
-		return token.KeySet{}, apperr.Lost(errNoKeys)
+		return token.KeySet{}, apperr.Unreachable(errNoKeys)
 	}
 	return have.set, nil
 }
@@ -104,7 +104,7 @@ func (k *Keyring) Check(context.Context) error {
 func (k *Keyring) Verify(ctx context.Context, raw string) (token.Claims, error) {
 	have := k.keys.Load()
 	if have == nil {
-		return token.Claims{}, apperr.Lost(errNoKeys)
+		return token.Claims{}, apperr.Unreachable(errNoKeys)
 	}
 	hash := sha256.Sum256([]byte(raw))
 	if claims, ok := have.verified.Get(hash); ok && k.now().Before(claims.ExpiresAt) {

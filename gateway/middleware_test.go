@@ -33,7 +33,7 @@ func TestEveryCodeBecomesAProblem(t *testing.T) {
 		e := apperr.New(code, "auth.because", "Because.")
 		e.Fields = []apperr.Field{{Field: "email", Code: "taken", Message: "is taken"}}
 		e.RetryAfter = 1500 * time.Millisecond
-		h.auth.fail = e.Because(errors.New("the secret cause"))
+		h.auth.fail = e.WithCause(errors.New("the secret cause"))
 		res := h.do("POST", "/api/auth/login", loginBody)
 		p := h.wantProblem(res, statuses[code], "auth.because")
 		if p.Detail != "Because." || len(p.Errors) != 1 || p.Errors[0] != e.Fields[0] || p.Instance != "/api/auth/login" {

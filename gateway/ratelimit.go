@@ -67,7 +67,7 @@ func (s *Server) admit(c *fiber.Ctx, kind bucket, b bearer, address string) (ses
 	c.Set("RateLimit-Policy", fmt.Sprintf(`"%s";q=%d;w=%d`, kind, rate.Requests, seconds(rate.Period)))
 	c.Set("RateLimit", fmt.Sprintf(`"%s";r=%d;t=%d`, kind, counted.Remaining, seconds(counted.Full)))
 	if counted.Refused {
-		return known, apperr.TooMany("", "Too many requests, try again later.", counted.Retry)
+		return known, apperr.TooManyRequests("", "Too many requests, try again later.", counted.Retry)
 	}
 	return known, nil
 }

@@ -76,11 +76,11 @@ func (s *seats) reserve(_ context.Context, r eventapi.ReserveRequest) (eventapi.
 	quantity, known := s.holds[r.HoldID]
 	switch {
 	case r.EventID != "gala":
-		return eventapi.Reservation{}, apperr.NotFoundError(eventapi.ReasonNotFound, "There is no such event.")
+		return eventapi.Reservation{}, apperr.New(apperr.NotFound, eventapi.ReasonNotFound, "There is no such event.")
 	case known && quantity == 0:
-		return eventapi.Reservation{}, apperr.ConflictError(eventapi.ReasonHoldDead, "This hold was released.")
+		return eventapi.Reservation{}, apperr.New(apperr.Conflict, eventapi.ReasonHoldDead, "This hold was released.")
 	case !known && s.sum()+r.Quantity > capacity:
-		return eventapi.Reservation{}, apperr.ConflictError(eventapi.ReasonSoldOut, "Not enough tickets are left.")
+		return eventapi.Reservation{}, apperr.New(apperr.Conflict, eventapi.ReasonSoldOut, "Not enough tickets are left.")
 	}
 	s.holds[r.HoldID] = r.Quantity
 	return eventapi.Reservation{UnitPrice: contract.Money{Amount: 2500, Currency: "EUR"}}, nil

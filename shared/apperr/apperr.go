@@ -55,21 +55,14 @@ func InvalidFields(fields ...Field) *Error {
 	return e
 }
 
-// NotFoundError says that there is no such thing, or that the asker may not
-// know of it.
-func NotFoundError(reason, message string) *Error { return New(NotFound, reason, message) }
-
-// ConflictError says that the state of things forbids it.
-func ConflictError(reason, message string) *Error { return New(Conflict, reason, message) }
-
-// TooMany refuses because of a limit that gives way after a while.
-func TooMany(reason, message string, retryAfter time.Duration) *Error {
+// TooManyRequests refuses because of a limit that gives way after a while.
+func TooManyRequests(reason, message string, retryAfter time.Duration) *Error {
 	e := New(RateLimited, reason, message)
 	e.RetryAfter = retryAfter
 	return e
 }
 
-// Overloaded refuses because a bounded queue is full. Unlike Lost it is an
+// Overloaded refuses because a bounded queue is full. Unlike Unreachable it is an
 // answer of a healthy app, so it never opens a circuit breaker.
 func Overloaded(retryAfter time.Duration) *Error {
 	e := New(Unavailable, "", "Too busy, try again shortly.")
@@ -78,23 +71,23 @@ func Overloaded(retryAfter time.Duration) *Error {
 	return e
 }
 
-// Lost says that something this depends on does not answer.
-func Lost(cause error) *Error {
-	return New(Unavailable, "", "The service is temporarily unavailable.").Because(cause)
+// Unreachable says that something this depends on does not answer.
+func Unreachable(cause error) *Error {
+	return New(Unavailable, "", "The service is temporarily unavailable.").WithCause(cause)
 }
 
 // TimedOut says that there was no answer in time.
 func TimedOut(cause error) *Error {
-	return New(Timeout, "", "The service did not answer in time.").Because(cause)
+	return New(Timeout, "", "The service did not answer in time.").WithCause(cause)
 }
 
 // Fault says that the program itself failed.
 func Fault(cause error) *Error {
-	return New(Internal, "", "Something went wrong on our side.").Because(cause)
+	return New(Internal, "", "Something went wrong on our side.").WithCause(cause)
 }
 
-// Because returns a copy with a cause, which is logged and never sent.
-func (e *Error) Because(cause error) *Error {
+// WithCause returns a copy with a cause, which is logged and never sent.
+func (e *Error) WithCause(cause error) *Error {
 	next := *e
 	next.cause = cause
 	return &next

@@ -25,7 +25,7 @@ func TestCodesParse(t *testing.T) {
 
 func TestIsComparesCodeAndReason(t *testing.T) {
 	soldOut := apperr.New(apperr.Conflict, "booking.sold_out", "Sold out.")
-	err := fmt.Errorf("reserve: %w", apperr.New(apperr.Conflict, "booking.sold_out", "2 left.").Because(io.EOF))
+	err := fmt.Errorf("reserve: %w", apperr.New(apperr.Conflict, "booking.sold_out", "2 left.").WithCause(io.EOF))
 	if !errors.Is(err, soldOut) || !errors.Is(err, io.EOF) {
 		t.Errorf("%v is neither", err)
 	}
@@ -70,7 +70,7 @@ func TestFailuresOpenBreakersAndRefusalsDoNot(t *testing.T) {
 			t.Errorf("%s: got %v", code, got)
 		}
 	}
-	if apperr.Overloaded(time.Second).Failure() || !apperr.Lost(io.EOF).Failure() {
+	if apperr.Overloaded(time.Second).Failure() || !apperr.Unreachable(io.EOF).Failure() {
 		t.Error("a full queue is a refusal, a lost store is a failure")
 	}
 }

@@ -69,7 +69,7 @@ func HandleFacts[T any](in Routes, path string, take func(ctx context.Context, e
 func deliver[T any](ctx context.Context, data []byte, take func(ctx context.Context, e Event[T]) error) error {
 	var e Event[T]
 	if err := json.Unmarshal(data, &e); err != nil {
-		return apperr.New(apperr.Invalid, "", "The fact is not valid.").Because(err)
+		return apperr.New(apperr.Invalid, "", "The fact is not valid.").WithCause(err)
 	}
 	if err := take(ctx, e); err != nil {
 		return fmt.Errorf("fact %s %s: %w", e.Type, e.ID, err)

@@ -45,7 +45,7 @@ func TestFacts(t *testing.T) {
 		{"taken", event, nil, 200, `{"status":"SUCCESS"}`},
 		{"refused", event, apperr.New(apperr.Invalid, "", "no"), 200, `{"status":"DROP"}`},
 		{"failed", event, errors.New("away"), 500, ""},
-		{"lost", event, apperr.Lost(errors.New("away")), 500, ""},
+		{"lost", event, apperr.Unreachable(errors.New("away")), 500, ""},
 		{"nonsense", "{", nil, 200, `{"status":"DROP"}`},
 		{"another form", `{"data":{"n":"seven"}}`, nil, 200, `{"status":"DROP"}`},
 		{"too large", strings.Repeat(" ", 2<<20), nil, 500, ""},

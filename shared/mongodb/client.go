@@ -65,5 +65,5 @@ func Failure(what string, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return apperr.Lost(err)
+	return apperr.Unreachable(err)
 }

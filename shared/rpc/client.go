@@ -112,7 +112,7 @@ func unanswered(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
 		return apperr.TimedOut(err)
 	}
-	return apperr.Lost(err)
+	return apperr.Unreachable(err)
 }
 
 // unexpected judges an answer that is not the app's: the sidecar's own errors,
@@ -127,7 +127,7 @@ func unexpected(method string, status int, answer []byte) error {
 	case status == http.StatusRequestTimeout, status == http.StatusGatewayTimeout:
 		return apperr.TimedOut(err)
 	case status >= 500:
-		return apperr.Lost(err)
+		return apperr.Unreachable(err)
 	default:
 		// A wrong token, a denied call, no such operation, 200 without an
 		// envelope: waiting mends none of these.

@@ -17,7 +17,7 @@ import (
 
 var greetEach = rpc.Op[[]greeting, []rpc.Answer[greeted]]{App: "echo", Method: "echo.greet_each", Timeout: 5 * time.Second}
 
-var errNobody = apperr.ConflictError("echo.nobody", "Nobody is there.")
+var errNobody = apperr.New(apperr.Conflict, "echo.nobody", "Nobody is there.")
 
 // each serves greetEach: the names say what becomes of them.
 func each() (*rpc.Server, *bytes.Buffer) {

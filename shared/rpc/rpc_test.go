@@ -87,7 +87,7 @@ func TestEveryCodeCrosses(t *testing.T) {
 			sent.Fields = []apperr.Field{{Field: "a.b", Code: "too_short", Message: "is too short"}}
 			sent.RetryAfter = 7 * time.Second
 			srv, log := app(func(context.Context, greeting) (greeted, error) {
-				return greeted{}, sent.Because(errors.New("the secret cause"))
+				return greeted{}, sent.WithCause(errors.New("the secret cause"))
 			})
 			_, err := rpc.Call(t.Context(), sidecar(t, srv), greet, greeting{})
 			got, ok := errors.AsType[*apperr.Error](err)
@@ -116,9 +116,9 @@ func TestRefusalsAreSuccessesToTheSidecar(t *testing.T) {
 		want int
 	}{
 		{apperr.New(apperr.Conflict, "booking.sold_out", ""), 200},
-		{apperr.TooMany("", "", time.Second), 200},
+		{apperr.TooManyRequests("", "", time.Second), 200},
 		{apperr.Overloaded(time.Second), 200},
-		{apperr.Lost(errors.New("no database")), 503},
+		{apperr.Unreachable(errors.New("no database")), 503},
 		{apperr.TimedOut(nil), 504},
 		{errors.New("nobody named this"), 500},
 		{context.DeadlineExceeded, 504},

@@ -100,7 +100,7 @@ func Handle[Req, Res any](srv *Server, op Op[Req, Res], fn func(context.Context,
 func serve[Req, Res any](ctx context.Context, body io.Reader, fn func(context.Context, Req) (Res, error)) (messageID string, res Res, err error) {
 	data, err := io.ReadAll(io.LimitReader(body, maxRequest+1))
 	if err != nil {
-		return "", res, apperr.New(apperr.Invalid, "", "The request could not be read.").Because(err)
+		return "", res, apperr.New(apperr.Invalid, "", "The request could not be read.").WithCause(err)
 	}
 	if len(data) > maxRequest {
 		return "", res, apperr.New(apperr.Invalid, "", "The request is too large.")

@@ -62,12 +62,12 @@ func invalid(err error) *apperr.Error {
 		case errors.Is(err, jsontext.ErrDuplicateName):
 			field.Code, field.Message = "duplicate", "stands there twice"
 		}
-		return wrong(field).Because(err)
+		return wrong(field).WithCause(err)
 	}
 	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok && errors.Is(err, jsontext.ErrDuplicateName) {
-		return wrong(apperr.Field{Field: path(e.JSONPointer), Code: "duplicate", Message: "stands there twice"}).Because(err)
+		return wrong(apperr.Field{Field: path(e.JSONPointer), Code: "duplicate", Message: "stands there twice"}).WithCause(err)
 	}
-	return apperr.New(apperr.Invalid, "", "The body is not valid JSON.").Because(err)
+	return apperr.New(apperr.Invalid, "", "The body is not valid JSON.").WithCause(err)
 }
 
 func wrong(f apperr.Field) *apperr.Error {

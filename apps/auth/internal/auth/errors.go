@@ -30,5 +30,5 @@ var (
 )
 
 func errLocked(retryAfter time.Duration) error {
-	return apperr.TooMany(authapi.ReasonLocked, "Too many failed log-ins. Try again later.", retryAfter)
+	return apperr.TooManyRequests(authapi.ReasonLocked, "Too many failed log-ins. Try again later.", retryAfter)
 }

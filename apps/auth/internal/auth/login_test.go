@@ -324,7 +324,7 @@ func (l leaving) Sleep(ctx context.Context, d time.Duration) error {
 }
 
 func TestFailingPorts(t *testing.T) {
-	lost := apperr.Lost(errors.New("gone"))
+	lost := apperr.Unreachable(errors.New("gone"))
 	for name, fail := range map[string]func(w *world){
 		"users":    func(w *world) { w.users.Err = lost },
 		"sessions": func(w *world) { w.sessions.Err = lost },

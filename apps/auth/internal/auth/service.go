@@ -92,7 +92,7 @@ func (s *Service) change(ctx context.Context, userID string, fn func(*Entry) (st
 		}
 		return answer
 	}
-	return apperr.Lost(fmt.Errorf("save sessions of %s: lost %d times", userID, maxTries))
+	return apperr.Unreachable(fmt.Errorf("save sessions of %s: lost %d times", userID, maxTries))
 }
 
 // startSession logs a user in whose password was right.

@@ -48,5 +48,5 @@ func (k *Keys) Keyring() (*auth.Keyring, error) {
 	if ring := k.ring.Load(); ring != nil {
 		return ring, nil
 	}
-	return nil, apperr.Lost(errors.New("the signing keys are not loaded yet"))
+	return nil, apperr.Unreachable(errors.New("the signing keys are not loaded yet"))
 }

@@ -97,7 +97,7 @@ func failure(what string, err error) error {
 	case codes.Canceled:
 		return fmt.Errorf("%w (%w)", context.Canceled, err)
 	default:
-		return apperr.Lost(err)
+		return apperr.Unreachable(err)
 	}
 }
 

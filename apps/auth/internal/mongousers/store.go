@@ -55,7 +55,7 @@ func (s *Store) Add(ctx context.Context, u auth.User) (auth.User, error) {
 			return s.insert(ctx, u)
 		}
 	}
-	return auth.User{}, apperr.Lost(errors.New("add user: the address keeps changing hands"))
+	return auth.User{}, apperr.Unreachable(errors.New("add user: the address keeps changing hands"))
 }
 
 // insert stores a user whose address is his. Once it is, only he and who voids

@@ -173,7 +173,7 @@ func TestRefusals(t *testing.T) {
 			return err
 		}, apperr.Unauthenticated, "auth.session_invalid"},
 		{"a store lost", func(ctx context.Context, w *world) error {
-			w.users.Err = apperr.Lost(errors.New("gone"))
+			w.users.Err = apperr.Unreachable(errors.New("gone"))
 			return logIn(ctx, w, password)
 		}, apperr.Unavailable, "unavailable"},
 	}

@@ -107,7 +107,7 @@ func (s *Service) confirmLate(ctx context.Context, was, next Booking) (Booking, 
 		case errors.Is(err, errHoldDead):
 			return was, overtaken()
 		}
-		return was, ErrExpired.Because(err)
+		return was, ErrExpired.WithCause(err)
 	}
 	err := s.replace(ctx, was, next)
 	if !errors.Is(err, ErrStale) {

@@ -62,7 +62,7 @@ func (s *Service) Settle(ctx context.Context, req bookingapi.SettleRequest) (boo
 	id, n, err := parseHoldID(req.HoldID)
 	if err != nil {
 		return bookingapi.Settlement{}, apperr.InvalidFields(
-			apperr.Field{Field: "holdId", Code: "invalid", Message: "is not a hold's id"}).Because(err)
+			apperr.Field{Field: "holdId", Code: "invalid", Message: "is not a hold's id"}).WithCause(err)
 	}
 	known, err := s.look(ctx, id)
 	if err != nil {

@@ -28,7 +28,7 @@ type events struct {
 	fails error
 }
 
-var errSoldOut = apperr.ConflictError(eventapi.ReasonSoldOut, "No tickets are left.")
+var errSoldOut = apperr.New(apperr.Conflict, eventapi.ReasonSoldOut, "No tickets are left.")
 
 func (e *events) reserve(_ context.Context, reqs []eventapi.ReserveRequest) ([]rpc.Result[eventapi.Reservation], error) {
 	e.came <- reqs

@@ -51,7 +51,7 @@ func (s *Store) Claim(ctx context.Context, c event.Claim) (event.ClaimResult, er
 			return result, nil
 		}
 	}
-	return event.ClaimRefused, apperr.Lost(errors.New("mongodb: claim: the limit keeps changing"))
+	return event.ClaimRefused, apperr.Unreachable(errors.New("mongodb: claim: the limit keeps changing"))
 }
 
 // claim adds the entry where it may be added, to a new document too. It reports
