@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
 )
@@ -93,7 +94,7 @@ func (s *Service) confirmLate(ctx context.Context, was, next Booking) (Booking, 
 	wanted.ExpiresAt = next.UpdatedAt.Add(s.ttl)
 	// What a ticket costs now does not matter: the price was agreed on.
 	if _, err := s.reserve(ctx, wanted); err != nil {
-		if !refuses(err) {
+		if apperr.VerdictOf(err) != apperr.Refused {
 			return was, err
 		}
 		there, failed := s.kill(ctx, was.ID, next.N, &was)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/bookingapi"
 )
 
@@ -82,7 +83,7 @@ func (s *Service) create(ctx context.Context, t *try) (bookingapi.Created, error
 // refuse ends a create that got no seats. What is definite is said only after
 // this and all earlier tries were made dead.
 func (s *Service) refuse(ctx context.Context, t *try, refusal error) (bookingapi.Created, error) {
-	if !refuses(refusal) {
+	if apperr.VerdictOf(refusal) != apperr.Refused {
 		return bookingapi.Created{}, refusal
 	}
 	there, err := s.kill(ctx, t.id, t.n, t.record)

@@ -45,10 +45,3 @@ func overtaken() error {
 	e.RetryAfter = againIn
 	return e
 }
-
-// refuses reports whether an error is a definite answer, after which nothing may
-// come of the request any more.
-func refuses(err error) bool {
-	e, ok := errors.AsType[*apperr.Error](err)
-	return ok && !e.Failure() && e.Code != apperr.Unavailable && e.Code != apperr.RateLimited
-}

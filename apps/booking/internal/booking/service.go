@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/page"
@@ -110,7 +111,7 @@ func (r *releases) release(ctx context.Context, b Booking) {
 	err := r.seats.Release(ctx, eventapi.ReleaseRequest{
 		HoldID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity,
 	})
-	r.gone = err != nil && !refuses(err)
+	r.gone = err != nil && apperr.VerdictOf(err) != apperr.Refused
 }
 
 // reserve takes the hold that b names. When seats are short it first gives back

@@ -258,7 +258,7 @@ func (s *Service) claimAll(e Event, movers []*mover) {
 }
 
 func (s *Service) claimFor(e Event, m *mover) {
-	defer func() { m.claimed = m.claimed || m.denied != nil && !refuses(m.denied) }()
+	defer func() { m.claimed = m.claimed || m.denied != nil && apperr.VerdictOf(m.denied) != apperr.Refused }()
 	defer recovered("claim of hold "+m.holdID, &m.denied)
 	ctx, cancel := context.WithTimeout(m.ctx, claimWithin)
 	defer cancel()

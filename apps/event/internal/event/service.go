@@ -228,7 +228,7 @@ func (r *reserve) result(ctx context.Context) (taken eventapi.Reservation, err e
 		switch {
 		case err == nil && h != nil:
 			return eventapi.Reservation{UnitPrice: h.UnitPrice}, nil
-		case !r.mover.claimed || !errors.Is(err, ErrHoldDead) && !refuses(err):
+		case !r.mover.claimed || !errors.Is(err, ErrHoldDead) && apperr.VerdictOf(err) != apperr.Refused:
 			return eventapi.Reservation{}, err
 		}
 		// A refusal after the claim: what saw the entry must fail before it goes.
@@ -271,12 +271,6 @@ func recovered(what string, err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("%s: panic: %v\n%s", what, p, debug.Stack())
 	}
-}
-
-// refuses reports whether an error is a definite answer.
-func refuses(err error) bool {
-	e, ok := errors.AsType[*apperr.Error](err)
-	return ok && !e.Failure() && e.Code != apperr.Unavailable
 }
 
 // Release gives the seats of a hold back; see eventapi.Release.

@@ -75,7 +75,7 @@ func (s *Service) sweepHolds(ctx context.Context) error {
 		answer, err := s.bookings.Settle(ctx, h.ID)
 		if err == nil {
 			err = s.settle(ctx, h, answer)
-		} else if unanswered(err) {
+		} else if apperr.Unanswered(err) {
 			// Each question would wait for its deadline, and the rest of the sweep
 			// for all of them. The next sweep asks again.
 			return errors.Join(append(failed, fmt.Errorf("ask about hold %s: %w", h.ID, err))...)
@@ -85,13 +85,6 @@ func (s *Service) sweepHolds(ctx context.Context) error {
 		}
 	}
 	return errors.Join(failed...)
-}
-
-// unanswered says that an app is away or hangs. One that answers that it failed
-// may do so for this question only.
-func unanswered(err error) bool {
-	e := apperr.From(err)
-	return e.Failure() && (e.Code == apperr.Unavailable || e.Code == apperr.Timeout)
 }
 
 // settle does what the booking app said about a hold.
