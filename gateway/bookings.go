@@ -44,7 +44,7 @@ func (c *call) idempotencyKey() (string, error) {
 	return string(sent[0]), nil
 }
 
-func createdBooking(c *call, made bookingapi.Created) answer {
+func presentCreatedBooking(c *call, made bookingapi.Created) answer {
 	c.Set(fiber.HeaderLocation, "/api/bookings/"+made.Booking.ID)
 	if made.Replayed {
 		c.Set(headerReplayed, "true")
@@ -52,9 +52,9 @@ func createdBooking(c *call, made bookingapi.Created) answer {
 	return answer{http.StatusCreated, made.Booking}
 }
 
-func bindBooking(c *call) (bookingapi.FetchRequest, error) {
+func bindGetBooking(c *call) (bookingapi.GetRequest, error) {
 	q := query{call: c}
-	req := bookingapi.FetchRequest{BookingID: q.id("bookingId"), UserID: c.caller.ID, ByAdmin: c.byAdmin()}
+	req := bookingapi.GetRequest{BookingID: q.id("bookingId"), UserID: c.caller.ID, ByAdmin: c.byAdmin()}
 	return req, q.Err()
 }
 
@@ -64,7 +64,7 @@ type confirmation struct {
 }
 
 func bindConfirmBooking(c *call) (bookingapi.ConfirmRequest, error) {
-	which, err := bindBooking(c)
+	which, err := bindGetBooking(c)
 	if err != nil {
 		return bookingapi.ConfirmRequest{}, err
 	}
@@ -77,8 +77,8 @@ func bindConfirmBooking(c *call) (bookingapi.ConfirmRequest, error) {
 	}, err
 }
 
-// bindOwnBookings lists the caller's own, an admin's too.
-func bindOwnBookings(c *call) (bookingapi.ListRequest, error) {
+// bindListOwnBookings lists the caller's own, an admin's too.
+func bindListOwnBookings(c *call) (bookingapi.ListRequest, error) {
 	q := query{call: c}
 	req := bookingapi.ListRequest{PageRequest: q.page(), UserID: c.caller.ID}
 	return req, q.listErr()
@@ -93,4 +93,4 @@ func bindListBookings(c *call) (bookingapi.ListRequest, error) {
 	return req, q.listErr()
 }
 
-func listedBookings(p contract.Page[bookingapi.Booking]) any { return listOf(p) }
+func presentBookings(p contract.Page[bookingapi.Booking]) any { return listOf(p) }

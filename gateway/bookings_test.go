@@ -26,7 +26,7 @@ type fakeBooking struct {
 	page     contract.Page[bookingapi.Booking]
 	fail     error                    // instead of any answer
 	create   bookingapi.CreateRequest // the last one
-	fetch    bookingapi.FetchRequest
+	fetch    bookingapi.GetRequest
 	cancel   bookingapi.CancelRequest
 	confirm  bookingapi.ConfirmRequest
 	list     bookingapi.ListRequest
@@ -34,23 +34,23 @@ type fakeBooking struct {
 
 func (f *fakeBooking) serve(log *slog.Logger, tracing *telemetry.Tracing) http.Handler {
 	srv := rpc.NewServer(rpc.ServerConfig{App: bookingapi.App, Token: secret, Log: log, Tracing: tracing})
-	rpc.Handle(srv, bookingapi.Create, func(_ context.Context, r bookingapi.CreateRequest) (bookingapi.Created, error) {
+	rpc.Handle(srv, bookingapi.CreateBooking, func(_ context.Context, r bookingapi.CreateRequest) (bookingapi.Created, error) {
 		f.create = r
 		return bookingapi.Created{Booking: f.one, Replayed: f.replayed}, f.fail
 	})
-	rpc.Handle(srv, bookingapi.Fetch, func(_ context.Context, r bookingapi.FetchRequest) (bookingapi.Booking, error) {
+	rpc.Handle(srv, bookingapi.GetBooking, func(_ context.Context, r bookingapi.GetRequest) (bookingapi.Booking, error) {
 		f.fetch = r
 		return f.one, f.fail
 	})
-	rpc.Handle(srv, bookingapi.Cancel, func(_ context.Context, r bookingapi.CancelRequest) (bookingapi.Booking, error) {
+	rpc.Handle(srv, bookingapi.CancelBooking, func(_ context.Context, r bookingapi.CancelRequest) (bookingapi.Booking, error) {
 		f.cancel = r
 		return f.one, f.fail
 	})
-	rpc.Handle(srv, bookingapi.Confirm, func(_ context.Context, r bookingapi.ConfirmRequest) (bookingapi.Booking, error) {
+	rpc.Handle(srv, bookingapi.ConfirmBooking, func(_ context.Context, r bookingapi.ConfirmRequest) (bookingapi.Booking, error) {
 		f.confirm = r
 		return f.one, f.fail
 	})
-	rpc.Handle(srv, bookingapi.List, func(_ context.Context, r bookingapi.ListRequest) (contract.Page[bookingapi.Booking], error) {
+	rpc.Handle(srv, bookingapi.ListBookings, func(_ context.Context, r bookingapi.ListRequest) (contract.Page[bookingapi.Booking], error) {
 		f.list = r
 		return f.page, f.fail
 	})
@@ -115,7 +115,7 @@ func TestOneBooking(t *testing.T) {
 	if res := h.get("/api/bookings/b1", bearer(h.token())...); res.StatusCode != 200 {
 		t.Errorf("got %d %s", res.StatusCode, res.body)
 	}
-	which := bookingapi.FetchRequest{BookingID: "b1", UserID: "u1"}
+	which := bookingapi.GetRequest{BookingID: "b1", UserID: "u1"}
 	if h.booking.fetch != which {
 		t.Errorf("asked for %+v, want %+v", h.booking.fetch, which)
 	}

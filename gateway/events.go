@@ -15,7 +15,7 @@ func bindCreateEvent(c *call) (eventapi.CreateRequest, error) {
 	return eventapi.CreateRequest{EventID: newID(), OrganizerID: c.caller.ID, Event: body}, err
 }
 
-func createdEvent(c *call, v eventapi.Versioned) answer {
+func presentCreatedEvent(c *call, v eventapi.Versioned) answer {
 	c.Set(fiber.HeaderLocation, "/api/events/"+v.Event.ID)
 	c.Set(fiber.HeaderETag, v.ETag())
 	return answer{http.StatusCreated, v.Event}
@@ -30,18 +30,18 @@ func bindListEvents(c *call) (eventapi.ListRequest, error) {
 	return req, q.listErr()
 }
 
-func listedEvents(c *call, p contract.Page[eventapi.Event]) answer {
+func presentEvents(c *call, p contract.Page[eventapi.Event]) answer {
 	cacheable(c)
 	return answer{http.StatusOK, listOf(p)}
 }
 
-func bindFetchEvent(c *call) (eventapi.FetchRequest, error) {
+func bindGetEvent(c *call) (eventapi.GetRequest, error) {
 	q := query{call: c}
-	req := eventapi.FetchRequest{EventID: q.id("eventId"), ByAdmin: c.byAdmin()}
+	req := eventapi.GetRequest{EventID: q.id("eventId"), ByAdmin: c.byAdmin()}
 	return req, q.Err()
 }
 
-func fetchedEvent(c *call, v eventapi.Versioned) answer {
+func presentEvent(c *call, v eventapi.Versioned) answer {
 	cacheable(c)
 	c.Set(fiber.HeaderETag, v.ETag())
 	if hasTag(c.Get(fiber.HeaderIfNoneMatch), v.ETag()) {
@@ -50,7 +50,7 @@ func fetchedEvent(c *call, v eventapi.Versioned) answer {
 	return answer{http.StatusOK, v.Event}
 }
 
-func fetchedSeats(c *call, a eventapi.Availability) answer {
+func presentAvailability(c *call, a eventapi.Availability) answer {
 	cacheable(c)
 	return answer{http.StatusOK, a}
 }

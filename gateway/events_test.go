@@ -25,24 +25,24 @@ type fakeEvent struct {
 	fail   error                  // instead of any answer
 	create eventapi.CreateRequest // the last one
 	list   eventapi.ListRequest
-	fetch  eventapi.FetchRequest
+	fetch  eventapi.GetRequest
 }
 
 func (f *fakeEvent) serve(log *slog.Logger, tracing *telemetry.Tracing) http.Handler {
 	srv := rpc.NewServer(rpc.ServerConfig{App: eventapi.App, Token: secret, Log: log, Tracing: tracing})
-	rpc.Handle(srv, eventapi.Create, func(_ context.Context, r eventapi.CreateRequest) (eventapi.Versioned, error) {
+	rpc.Handle(srv, eventapi.CreateEvent, func(_ context.Context, r eventapi.CreateRequest) (eventapi.Versioned, error) {
 		f.create = r
 		return f.one, f.fail
 	})
-	rpc.Handle(srv, eventapi.List, func(_ context.Context, r eventapi.ListRequest) (contract.Page[eventapi.Event], error) {
+	rpc.Handle(srv, eventapi.ListEvents, func(_ context.Context, r eventapi.ListRequest) (contract.Page[eventapi.Event], error) {
 		f.list = r
 		return f.page, f.fail
 	})
-	rpc.Handle(srv, eventapi.Fetch, func(_ context.Context, r eventapi.FetchRequest) (eventapi.Versioned, error) {
+	rpc.Handle(srv, eventapi.GetEvent, func(_ context.Context, r eventapi.GetRequest) (eventapi.Versioned, error) {
 		f.fetch = r
 		return f.one, f.fail
 	})
-	rpc.Handle(srv, eventapi.FetchAvailability, func(_ context.Context, r eventapi.FetchRequest) (eventapi.Availability, error) {
+	rpc.Handle(srv, eventapi.GetAvailability, func(_ context.Context, r eventapi.GetRequest) (eventapi.Availability, error) {
 		f.fetch = r
 		return f.seats, f.fail
 	})

@@ -90,7 +90,7 @@ func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 	t.Cleanup(calls.Close)
 	clock := func() time.Time { return h.now }
 	keys := main.NewKeyring(clock, func(ctx context.Context) (token.KeySet, error) {
-		return rpc.Call(ctx, calls, authapi.FetchKeys, rpc.Nothing{})
+		return rpc.Call(ctx, calls, authapi.GetKeys, rpc.Nothing{})
 	})
 	h.cache = sessioncache.New(client, func() string { return "lease" })
 	cfg := main.Config{}
@@ -161,7 +161,7 @@ func (f *fakeAuth) serve(log *slog.Logger, tracing *telemetry.Tracing) http.Hand
 		f.checks++
 		return authapi.CheckedSession{Session: f.session, User: f.user}, f.fail
 	})
-	rpc.Handle(srv, authapi.FetchKeys, func(context.Context, rpc.Nothing) (token.KeySet, error) {
+	rpc.Handle(srv, authapi.GetKeys, func(context.Context, rpc.Nothing) (token.KeySet, error) {
 		f.fetched++
 		return f.keys, nil
 	})

@@ -43,7 +43,7 @@ func wire(_ context.Context, a *app.App, cfg Config) error {
 	a.Use(lifecycle.Part{Name: "redis", Stop: func(context.Context) error { return client.Close() }})
 
 	keys := NewKeyring(time.Now, func(ctx context.Context) (token.KeySet, error) {
-		return rpc.Call(ctx, a.Client, authapi.FetchKeys, rpc.Nothing{})
+		return rpc.Call(ctx, a.Client, authapi.GetKeys, rpc.Nothing{})
 	})
 	a.Background(lifecycle.Part{Name: "keys", Run: keys.Run})
 

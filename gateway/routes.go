@@ -29,20 +29,20 @@ func (s *Server) routes() []route {
 		{post, "/api/auth/register", guest, logIn, operation(s, authapi.Register, http.StatusCreated, bindRegister)},
 		{post, "/api/auth/login", anyone, logIn, operation(s, authapi.LogIn, http.StatusOK, bindLogIn)},
 		{post, "/api/auth/refresh", anyone, write, operation(s, authapi.Refresh, http.StatusOK, bindRefresh)},
-		{post, "/api/auth/logout", anyone, write, presented(s, authapi.LogOut, http.StatusOK, bindLogOut, loggedOut)},
+		{post, "/api/auth/logout", anyone, write, presented(s, authapi.LogOut, http.StatusOK, bindLogOut, presentLoggedOut)},
 		{get, "/api/auth/me", user, browse, own(me)},
 
-		{post, "/api/events", admin, write, asked(s, eventapi.Create, bindCreateEvent, createdEvent)},
-		{get, "/api/events", guest, browse, asked(s, eventapi.List, bindListEvents, listedEvents)},
-		{get, "/api/events/:eventId", guest, browse, asked(s, eventapi.Fetch, bindFetchEvent, fetchedEvent)},
-		{get, "/api/events/:eventId/availability", guest, browse, asked(s, eventapi.FetchAvailability, bindFetchEvent, fetchedSeats)},
+		{post, "/api/events", admin, write, asked(s, eventapi.CreateEvent, bindCreateEvent, presentCreatedEvent)},
+		{get, "/api/events", guest, browse, asked(s, eventapi.ListEvents, bindListEvents, presentEvents)},
+		{get, "/api/events/:eventId", guest, browse, asked(s, eventapi.GetEvent, bindGetEvent, presentEvent)},
+		{get, "/api/events/:eventId/availability", guest, browse, asked(s, eventapi.GetAvailability, bindGetEvent, presentAvailability)},
 
-		{post, "/api/bookings", user, write, asked(s, bookingapi.Create, bindCreateBooking, createdBooking)},
-		{get, "/api/bookings", admin, browse, presented(s, bookingapi.List, http.StatusOK, bindListBookings, listedBookings)},
-		{get, "/api/bookings/me", user, browse, presented(s, bookingapi.List, http.StatusOK, bindOwnBookings, listedBookings)},
-		{get, "/api/bookings/:bookingId", user, browse, operation(s, bookingapi.Fetch, http.StatusOK, bindBooking)},
-		{post, "/api/bookings/:bookingId/confirm", user, write, operation(s, bookingapi.Confirm, http.StatusOK, bindConfirmBooking)},
-		{post, "/api/bookings/:bookingId/cancel", user, write, operation(s, bookingapi.Cancel, http.StatusOK, bindBooking)},
+		{post, "/api/bookings", user, write, asked(s, bookingapi.CreateBooking, bindCreateBooking, presentCreatedBooking)},
+		{get, "/api/bookings", admin, browse, presented(s, bookingapi.ListBookings, http.StatusOK, bindListBookings, presentBookings)},
+		{get, "/api/bookings/me", user, browse, presented(s, bookingapi.ListBookings, http.StatusOK, bindListOwnBookings, presentBookings)},
+		{get, "/api/bookings/:bookingId", user, browse, operation(s, bookingapi.GetBooking, http.StatusOK, bindGetBooking)},
+		{post, "/api/bookings/:bookingId/confirm", user, write, operation(s, bookingapi.ConfirmBooking, http.StatusOK, bindConfirmBooking)},
+		{post, "/api/bookings/:bookingId/cancel", user, write, operation(s, bookingapi.CancelBooking, http.StatusOK, bindGetBooking)},
 	}
 }
 
@@ -113,4 +113,4 @@ func bindLogOut(c *call) (authapi.LogOutRequest, error) {
 	return authapi.LogOutRequest{RefreshToken: body.RefreshToken}, err
 }
 
-func loggedOut(rpc.Nothing) any { return message{"Logged out."} }
+func presentLoggedOut(rpc.Nothing) any { return message{"Logged out."} }

@@ -80,7 +80,7 @@ func startProgram(t *testing.T) program {
 		drop:   redisServer.Close,
 	}
 	t.Cleanup(p.Close)
-	set, err := rpc.Call(t.Context(), p.Client, authapi.FetchKeys, rpc.Nothing{})
+	set, err := rpc.Call(t.Context(), p.Client, authapi.GetKeys, rpc.Nothing{})
 	if err != nil {
 		t.Fatal(err)
 	}

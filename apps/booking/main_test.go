@@ -93,7 +93,7 @@ func (s *seats) release(_ context.Context, r eventapi.ReleaseRequest) (rpc.Nothi
 	return rpc.Nothing{}, nil
 }
 
-func (s *seats) event(context.Context, eventapi.FetchRequest) (eventapi.Versioned, error) {
+func (s *seats) event(context.Context, eventapi.GetRequest) (eventapi.Versioned, error) {
 	return eventapi.Versioned{Event: eventapi.Event{ID: "gala", StartsAt: contract.At(time.Now().Add(time.Hour)), Status: eventapi.StatusPublished}}, nil
 }
 
@@ -103,9 +103,9 @@ func (s *seats) before(t *testing.T, sidecar string) (port string) {
 	srv := rpc.NewServer(rpc.ServerConfig{
 		App: eventapi.App, Token: appToken, Log: telemetry.NewLog(t.Output(), "event", "test"), Tracing: noop.NewTracerProvider(),
 	})
-	rpc.HandleEach(srv, eventapi.Reserve, s.reserveAll)
-	rpc.Handle(srv, eventapi.Release, s.release)
-	rpc.Handle(srv, eventapi.Fetch, s.event)
+	rpc.HandleEach(srv, eventapi.ReserveSeats, s.reserveAll)
+	rpc.Handle(srv, eventapi.ReleaseSeats, s.release)
+	rpc.Handle(srv, eventapi.GetEvent, s.event)
 	target, err := url.Parse(sidecar)
 	if err != nil {
 		t.Fatal(err)
@@ -232,31 +232,31 @@ func (p program) unsent(t *testing.T) int64 {
 // The whole program through its sidecar.
 func TestProgram(t *testing.T) {
 	p := startProgram(t, nil)
-	mine := bookingapi.FetchRequest{BookingID: "b1", UserID: "u1"}
+	mine := bookingapi.GetRequest{BookingID: "b1", UserID: "u1"}
 	t.Run("a booking's life", func(t *testing.T) {
-		made := call(t, p, bookingapi.Create, request("b1", "", 2))
+		made := call(t, p, bookingapi.CreateBooking, request("b1", "", 2))
 		if b := made.Booking; b.ID != "b1" || b.Status != bookingapi.StatusPending || b.TotalPrice.Amount != 5000 || made.Replayed {
 			t.Errorf("got %+v", made)
 		}
-		if got := call(t, p, bookingapi.Fetch, mine); got != made.Booking {
+		if got := call(t, p, bookingapi.GetBooking, mine); got != made.Booking {
 			t.Errorf("got %+v, want %+v", got, made.Booking)
 		}
-		_, err := rpc.Call(t.Context(), p.Client, bookingapi.Fetch, bookingapi.FetchRequest{BookingID: "b1", UserID: "u2"})
+		_, err := rpc.Call(t.Context(), p.Client, bookingapi.GetBooking, bookingapi.GetRequest{BookingID: "b1", UserID: "u2"})
 		if apperr.From(err).Reason != bookingapi.ReasonNotFound {
 			t.Errorf("another's: got %v", err)
 		}
 		for range 2 {
-			got := call(t, p, bookingapi.Confirm, bookingapi.ConfirmRequest{BookingID: "b1", UserID: "u1"})
+			got := call(t, p, bookingapi.ConfirmBooking, bookingapi.ConfirmRequest{BookingID: "b1", UserID: "u1"})
 			if got.Status != bookingapi.StatusConfirmed {
 				t.Errorf("got %+v", got)
 			}
 		}
-		listed := call(t, p, bookingapi.List, bookingapi.ListRequest{UserID: "u1", Count: true})
+		listed := call(t, p, bookingapi.ListBookings, bookingapi.ListRequest{UserID: "u1", Count: true})
 		if len(listed.Items) != 1 || listed.Items[0].ID != "b1" || listed.Total == nil || *listed.Total != 1 {
 			t.Errorf("got %+v", listed)
 		}
 		for range 2 {
-			if got := call(t, p, bookingapi.Cancel, mine); got.Status != bookingapi.StatusCancelled {
+			if got := call(t, p, bookingapi.CancelBooking, mine); got.Status != bookingapi.StatusCancelled {
 				t.Errorf("got %+v", got)
 			}
 		}
@@ -267,16 +267,16 @@ func TestProgram(t *testing.T) {
 	})
 	t.Run("twins meet", func(t *testing.T) {
 		reasons := together(20, func(int) error {
-			_, err := rpc.Call(t.Context(), p.Client, bookingapi.Create, request("", "key", 1))
+			_, err := rpc.Call(t.Context(), p.Client, bookingapi.CreateBooking, request("", "key", 1))
 			return err
 		})
 		if reasons["none"] != 20 || p.seats.held() != 1 {
 			t.Errorf("got %v, %d seats held", reasons, p.seats.held())
 		}
-		if again := call(t, p, bookingapi.Create, request("", "key", 1)); !again.Replayed {
+		if again := call(t, p, bookingapi.CreateBooking, request("", "key", 1)); !again.Replayed {
 			t.Errorf("got %+v", again)
 		}
-		_, err := rpc.Call(t.Context(), p.Client, bookingapi.Create, request("", "key", 2))
+		_, err := rpc.Call(t.Context(), p.Client, bookingapi.CreateBooking, request("", "key", 2))
 		if apperr.From(err).Reason != bookingapi.ReasonMismatch {
 			t.Errorf("another request: got %v", err)
 		}
@@ -285,7 +285,7 @@ func TestProgram(t *testing.T) {
 		reasons := together(60, func(i int) error {
 			req := request(fmt.Sprint("racer", i), "", 1)
 			req.UserID = fmt.Sprint("u", i%7)
-			_, err := rpc.Call(t.Context(), p.Client, bookingapi.Create, req)
+			_, err := rpc.Call(t.Context(), p.Client, bookingapi.CreateBooking, req)
 			return err
 		})
 		if reasons["none"] != capacity-1 || reasons[eventapi.ReasonSoldOut] != 60-(capacity-1) {
@@ -296,7 +296,7 @@ func TestProgram(t *testing.T) {
 	t.Run("a stream that was made anew", func(t *testing.T) { streamLost(t, p) })
 	t.Run("a cancelled event", func(t *testing.T) { eventCancelled(t, p) })
 	t.Run("a hold without a booking is dead", func(t *testing.T) {
-		if s := call(t, p, bookingapi.Settle, bookingapi.SettleRequest{HoldID: "nothing_1_f"}); s.Live {
+		if s := call(t, p, bookingapi.SettleHold, bookingapi.SettleRequest{HoldID: "nothing_1_f"}); s.Live {
 			t.Errorf("got %+v", s)
 		}
 	})
@@ -371,7 +371,7 @@ func eventCancelled(t *testing.T, p program) {
 		live, err := p.bookings.CountDocuments(t.Context(), bson.D{{Key: "state", Value: bson.D{{Key: "$in", Value: bson.A{"pending", "confirmed"}}}}})
 		return err == nil && live == 0 && p.seats.held() == 0
 	})
-	listed := call(t, p, bookingapi.List, bookingapi.ListRequest{Status: bookingapi.StatusCancelled})
+	listed := call(t, p, bookingapi.ListBookings, bookingapi.ListRequest{Status: bookingapi.StatusCancelled})
 	if reason := listed.Items[0].CancelReason; reason != bookingapi.EventCancelled {
 		t.Errorf("got %q", reason)
 	}
@@ -380,9 +380,9 @@ func eventCancelled(t *testing.T, p program) {
 // What nobody confirms expires, and its seats come back.
 func TestSweep(t *testing.T) {
 	p := startProgram(t, map[string]string{"BOOKING_TTL": "1s"})
-	call(t, p, bookingapi.Create, request("b1", "", 2))
+	call(t, p, bookingapi.CreateBooking, request("b1", "", 2))
 	eventually(t, "expired", func() bool {
-		got := call(t, p, bookingapi.Fetch, bookingapi.FetchRequest{BookingID: "b1", UserID: "u1"})
+		got := call(t, p, bookingapi.GetBooking, bookingapi.GetRequest{BookingID: "b1", UserID: "u1"})
 		return got.Status == bookingapi.StatusExpired
 	})
 	eventually(t, "the seats are back", func() bool { return p.seats.held() == 0 })

@@ -148,29 +148,29 @@ func TestProgram(t *testing.T) {
 	t.Run("what ended unsold is cleaned up", func(t *testing.T) { cleanedUp(t, p) })
 	t.Run("without Redis", func(t *testing.T) {
 		p.drop()
-		call(t, p, eventapi.Create, eventapi.CreateRequest{EventID: "unlocked", OrganizerID: "boss", Event: evening("Unlocked", 1)})
+		call(t, p, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "unlocked", OrganizerID: "boss", Event: evening("Unlocked", 1)})
 	})
 }
 
 func madeOnce(t *testing.T, p program) {
 	req := eventapi.CreateRequest{EventID: "gala", OrganizerID: "boss", Event: evening("Gala", 10)}
-	made := call(t, p, eventapi.Create, req)
-	if again := call(t, p, eventapi.Create, req); again != made {
+	made := call(t, p, eventapi.CreateEvent, req)
+	if again := call(t, p, eventapi.CreateEvent, req); again != made {
 		t.Errorf("again: got %+v, want %+v", again, made)
 	}
 	req.EventID = "twin"
-	_, err := rpc.Call(t.Context(), p.Client, eventapi.Create, req)
+	_, err := rpc.Call(t.Context(), p.Client, eventapi.CreateEvent, req)
 	if apperr.From(err).Reason != eventapi.ReasonDuplicate {
 		t.Errorf("a twin: got %v", err)
 	}
-	list := call(t, p, eventapi.List, eventapi.ListRequest{})
+	list := call(t, p, eventapi.ListEvents, eventapi.ListRequest{})
 	if len(list.Items) != 1 || list.Items[0] != made.Event {
 		t.Errorf("listed: got %+v, want %+v", list.Items, made.Event)
 	}
 }
 
 func bookingsLife(t *testing.T, p program) {
-	call(t, p, eventapi.Create, eventapi.CreateRequest{EventID: "life", OrganizerID: "boss", Event: evening("Life", 10)})
+	call(t, p, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "life", OrganizerID: "boss", Event: evening("Life", 10)})
 	hold := bookingapi.Resource{HoldID: "b1_1_x", Booking: bookingapi.Booking{
 		ID: "b1", EventID: "life", UserID: "u1", Quantity: 2, ExpiresAt: contract.At(time.Now().Add(time.Hour)),
 	}}
@@ -179,7 +179,7 @@ func bookingsLife(t *testing.T, p program) {
 	})
 	seats := func(available, held, sold int64) func() bool {
 		return func() bool {
-			a := call(t, p, eventapi.FetchAvailability, eventapi.FetchRequest{EventID: "life"})
+			a := call(t, p, eventapi.GetAvailability, eventapi.GetRequest{EventID: "life"})
 			return a.Available == available && a.Held == held && a.Sold == sold
 		}
 	}
@@ -198,7 +198,7 @@ func bookingsLife(t *testing.T, p program) {
 // reserve asks for holds in one request, and counts what became of them.
 func reserve(t *testing.T, p program, reqs ...eventapi.ReserveRequest) (reasons map[string]int) {
 	t.Helper()
-	results, err := rpc.CallEach(t.Context(), p.Client, eventapi.Reserve, reqs)
+	results, err := rpc.CallEach(t.Context(), p.Client, eventapi.ReserveSeats, reqs)
 	if err != nil {
 		t.Error(err)
 	}
@@ -214,7 +214,7 @@ func reserve(t *testing.T, p program, reqs ...eventapi.ReserveRequest) (reasons 
 }
 
 func lastSeats(t *testing.T, p program) {
-	call(t, p, eventapi.Create, eventapi.CreateRequest{EventID: "last", OrganizerID: "boss", Event: evening("Last", 10)})
+	call(t, p, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "last", OrganizerID: "boss", Event: evening("Last", 10)})
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	reasons := map[string]int{}
@@ -245,9 +245,9 @@ func cleanedUp(t *testing.T, p program) {
 	draft := eventapi.StatusDraft
 	past := evening("Past", 1)
 	past.StartsAt, past.EndsAt, past.Status = contract.At(time.Now().Add(-2*time.Hour)), contract.At(time.Now().Add(-time.Hour)), &draft
-	call(t, p, eventapi.Create, eventapi.CreateRequest{EventID: "past", OrganizerID: "boss", Event: past})
+	call(t, p, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "past", OrganizerID: "boss", Event: past})
 	eventually(t, "it is gone", func() bool {
-		_, err := rpc.Call(t.Context(), p.Client, eventapi.Fetch, eventapi.FetchRequest{EventID: "past", ByAdmin: true})
+		_, err := rpc.Call(t.Context(), p.Client, eventapi.GetEvent, eventapi.GetRequest{EventID: "past", ByAdmin: true})
 		return apperr.From(err).Reason == eventapi.ReasonNotFound
 	})
 }

@@ -9,7 +9,7 @@
 //	func wire(ctx context.Context, a *app.App, cfg config) error {
 //		store := ...
 //		a.Use(lifecycle.Part{Name: "mongodb", Start: store.Prepare, Stop: store.Close})
-//		rpc.Handle(a.Server, bookingapi.Create, svc.Create)
+//		rpc.Handle(a.Server, bookingapi.CreateBooking, svc.Create)
 //		return nil
 //	}
 //

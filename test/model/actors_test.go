@@ -32,7 +32,7 @@ func (s seats) Release(ctx context.Context, req eventapi.ReleaseRequest) error {
 }
 
 func (s seats) Event(ctx context.Context, id string) (eventapi.Event, error) {
-	v, err := s.w.event().Fetch(ctx, eventapi.FetchRequest{EventID: id, ByAdmin: true})
+	v, err := s.w.event().Fetch(ctx, eventapi.GetRequest{EventID: id, ByAdmin: true})
 	return v.Event, err
 }
 
@@ -154,14 +154,14 @@ func (w *world) update(c eventapi.Changes) {
 func (w *world) cancelEvent() {
 	svc := w.event()
 	w.spawn("cancel the event", func(*proc) {
-		_, _ = svc.Cancel(context.Background(), eventapi.FetchRequest{EventID: eventID})
+		_, _ = svc.Cancel(context.Background(), eventapi.GetRequest{EventID: eventID})
 	})
 }
 
 func (w *world) deleteEvent() {
 	svc := w.event()
 	w.spawn("delete the event", func(*proc) {
-		_, _ = svc.Delete(context.Background(), eventapi.FetchRequest{EventID: eventID})
+		_, _ = svc.Delete(context.Background(), eventapi.GetRequest{EventID: eventID})
 	})
 }
 

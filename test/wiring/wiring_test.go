@@ -187,9 +187,9 @@ func TestBreakersOfAppsOpenNoLongerThanClientsWait(t *testing.T) {
 func TestSidecarsWaitLongerThanCallers(t *testing.T) {
 	spec := policies(t).Spec
 	for app, deadlines := range map[string][]time.Duration{
-		authapi.App: {authapi.Register.Timeout, authapi.LogIn.Timeout, authapi.Refresh.Timeout, authapi.LogOut.Timeout, authapi.CheckSession.Timeout, authapi.FetchKeys.Timeout},
-		"event":     {eventapi.Create.Timeout, eventapi.Fetch.Timeout, eventapi.List.Timeout, eventapi.Reserve.Timeout, eventapi.Release.Timeout},
-		"booking":   {bookingapi.Create.Timeout, bookingapi.Confirm.Timeout, bookingapi.Cancel.Timeout, bookingapi.Settle.Timeout},
+		authapi.App: {authapi.Register.Timeout, authapi.LogIn.Timeout, authapi.Refresh.Timeout, authapi.LogOut.Timeout, authapi.CheckSession.Timeout, authapi.GetKeys.Timeout},
+		"event":     {eventapi.CreateEvent.Timeout, eventapi.GetEvent.Timeout, eventapi.ListEvents.Timeout, eventapi.ReserveSeats.Timeout, eventapi.ReleaseSeats.Timeout},
+		"booking":   {bookingapi.CreateBooking.Timeout, bookingapi.ConfirmBooking.Timeout, bookingapi.CancelBooking.Timeout, bookingapi.SettleHold.Timeout},
 	} {
 		patience, err := time.ParseDuration(spec.Policies.Timeouts[spec.Targets.Apps[app]["timeout"]])
 		if err != nil {

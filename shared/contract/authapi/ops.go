@@ -39,9 +39,9 @@ var (
 	// who is inactive is answered).
 	CheckSession = rpc.Op[CheckSessionRequest, CheckedSession]{App: App, Method: "auth.session.check", Timeout: 10 * time.Second}
 
-	// FetchKeys returns the public keys that tokens verify under, those that are
+	// GetKeys returns the public keys that tokens verify under, those that are
 	// to sign soon included.
-	FetchKeys = rpc.Op[rpc.Nothing, token.KeySet]{App: App, Method: "auth.jwks", Timeout: 10 * time.Second}
+	GetKeys = rpc.Op[rpc.Nothing, token.KeySet]{App: App, Method: "auth.jwks", Timeout: 10 * time.Second}
 )
 
 // Reasons of refusals.

@@ -52,9 +52,9 @@ type Created struct {
 	Replayed bool    `json:"replayed,omitempty"` // under its key it was there already
 }
 
-// FetchRequest asks for a booking. To others than its owner and admins it does
+// GetRequest asks for a booking. To others than its owner and admins it does
 // not exist.
-type FetchRequest struct {
+type GetRequest struct {
 	BookingID string `json:"bookingId"`
 	UserID    string `json:"userId"`            // who asks
 	ByAdmin   bool   `json:"byAdmin,omitempty"` // who may see any
@@ -81,7 +81,7 @@ type ConfirmRequest struct {
 }
 
 // CancelRequest ends a booking.
-type CancelRequest = FetchRequest
+type CancelRequest = GetRequest
 
 // SettleRequest asks about a hold.
 type SettleRequest struct {

@@ -15,33 +15,33 @@ const App = "event"
 // The operations. Wrong requests are refused with the code invalid, and fields
 // says what is wrong.
 var (
-	// Create makes an event. Repeated with the same EventID it is the same event.
+	// CreateEvent makes an event. Repeated with the same EventID it is the same event.
 	// Refusal: event.duplicate.
-	Create = rpc.Op[CreateRequest, Versioned]{App: App, Method: "event.create", Timeout: 10 * time.Second}
+	CreateEvent = rpc.Op[CreateRequest, Versioned]{App: App, Method: "event.create", Timeout: 10 * time.Second}
 
-	// Fetch returns one event. Refusal: event.not_found, for drafts too unless an
+	// GetEvent returns one event. Refusal: event.not_found, for drafts too unless an
 	// admin asks.
-	Fetch = rpc.Op[FetchRequest, Versioned]{App: App, Method: "event.get", Timeout: 10 * time.Second}
+	GetEvent = rpc.Op[GetRequest, Versioned]{App: App, Method: "event.get", Timeout: 10 * time.Second}
 
-	// List returns a page of the events that match, drafts only to admins.
-	List = rpc.Op[ListRequest, contract.Page[Event]]{App: App, Method: "event.list", Timeout: 10 * time.Second}
+	// ListEvents returns a page of the events that match, drafts only to admins.
+	ListEvents = rpc.Op[ListRequest, contract.Page[Event]]{App: App, Method: "event.list", Timeout: 10 * time.Second}
 
-	// FetchAvailability returns how many seats there are. Refusal:
+	// GetAvailability returns how many seats there are. Refusal:
 	// event.not_found.
-	FetchAvailability = rpc.Op[FetchRequest, Availability]{App: App, Method: "event.availability", Timeout: 10 * time.Second}
+	GetAvailability = rpc.Op[GetRequest, Availability]{App: App, Method: "event.availability", Timeout: 10 * time.Second}
 
-	// Reserve counts the seats of holds of one event, for the booking app: of one, or
+	// ReserveSeats counts the seats of holds of one event, for the booking app: of one, or
 	// of as many as came together, MaxReserves at most and each once. The answers are
 	// in their order, and each is its own. Repeated with the same hold it is the same
 	// answer. Refusals of a hold, the first that applies: event.not_found,
 	// event.cancelled, event.started, event.not_on_sale, booking.limit_exceeded,
 	// booking.sold_out; and hold.dead when the hold was released already, or never
 	// may be taken.
-	Reserve = rpc.Op[[]ReserveRequest, []rpc.Answer[Reservation]]{App: App, Method: "event.capacity.reserve", Timeout: 10 * time.Second}
+	ReserveSeats = rpc.Op[[]ReserveRequest, []rpc.Answer[Reservation]]{App: App, Method: "event.capacity.reserve", Timeout: 10 * time.Second}
 
-	// Release gives the seats of a hold back, for the booking app. An unknown hold
+	// ReleaseSeats gives the seats of a hold back, for the booking app. An unknown hold
 	// can never be reserved afterwards. It refuses nothing.
-	Release = rpc.Op[ReleaseRequest, rpc.Nothing]{App: App, Method: "event.capacity.release", Timeout: 10 * time.Second}
+	ReleaseSeats = rpc.Op[ReleaseRequest, rpc.Nothing]{App: App, Method: "event.capacity.release", Timeout: 10 * time.Second}
 )
 
 // MaxReserves is how many reserves one request may carry.

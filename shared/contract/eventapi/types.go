@@ -108,8 +108,8 @@ type UpdateRequest struct {
 	Changes Changes `json:"changes"`
 }
 
-// FetchRequest asks for an event.
-type FetchRequest struct {
+// GetRequest asks for an event.
+type GetRequest struct {
 	EventID string `json:"eventId"`
 	ByAdmin bool   `json:"byAdmin,omitempty"` // who may see drafts
 }

@@ -18,7 +18,7 @@ func Bind(srv *rpc.Server, svc *auth.Service) {
 	rpc.Handle(srv, authapi.Refresh, h.refresh)
 	rpc.Handle(srv, authapi.LogOut, h.logOut)
 	rpc.Handle(srv, authapi.CheckSession, h.checkSession)
-	rpc.Handle(srv, authapi.FetchKeys, h.fetchKeys)
+	rpc.Handle(srv, authapi.GetKeys, h.fetchKeys)
 }
 
 type handlers struct{ svc *auth.Service }

@@ -96,7 +96,7 @@ func TestJourney(t *testing.T) {
 	if login.User != want || login.Tokens.TokenType != "Bearer" || login.Tokens.ExpiresIn != 900 {
 		t.Errorf("got %+v", login)
 	}
-	ring, err := token.NewRing(call(t, w, authapi.FetchKeys, rpc.Nothing{}))
+	ring, err := token.NewRing(call(t, w, authapi.GetKeys, rpc.Nothing{}))
 	if err != nil {
 		t.Fatal(err)
 	}

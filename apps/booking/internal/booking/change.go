@@ -33,12 +33,12 @@ func (s *Service) again(ctx context.Context, b Booking, fn func(b Booking) (Book
 	return Booking{}, overtaken()
 }
 
-// Confirm makes a booking final; see bookingapi.Confirm.
+// Confirm makes a booking final; see bookingapi.ConfirmBooking.
 func (s *Service) Confirm(ctx context.Context, req bookingapi.ConfirmRequest) (bookingapi.Booking, error) {
 	if err := validConfirm(req); err != nil {
 		return bookingapi.Booking{}, err
 	}
-	b, err := s.visible(ctx, bookingapi.FetchRequest{BookingID: req.BookingID, UserID: req.UserID, ByAdmin: req.ByAdmin})
+	b, err := s.visible(ctx, bookingapi.GetRequest{BookingID: req.BookingID, UserID: req.UserID, ByAdmin: req.ByAdmin})
 	if err != nil {
 		return bookingapi.Booking{}, err
 	}
@@ -127,7 +127,7 @@ func (s *Service) confirmLate(ctx context.Context, was, next Booking) (Booking, 
 	return was, err
 }
 
-// Cancel ends a booking; see bookingapi.Cancel.
+// Cancel ends a booking; see bookingapi.CancelBooking.
 func (s *Service) Cancel(ctx context.Context, req bookingapi.CancelRequest) (bookingapi.Booking, error) {
 	b, err := s.visible(ctx, req)
 	if err != nil {

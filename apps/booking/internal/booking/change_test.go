@@ -171,7 +171,7 @@ func TestCancelByAdmin(t *testing.T) {
 func TestOthersBookingsDoNotExist(t *testing.T) {
 	f := newFixture(t)
 	f.book(request("", 2))
-	other := bookingapi.FetchRequest{BookingID: "own-id", UserID: "u2"}
+	other := bookingapi.GetRequest{BookingID: "own-id", UserID: "u2"}
 	_, err := f.Fetch(t.Context(), other)
 	f.is("fetch", err, booking.ErrNotFound)
 	_, err = f.Cancel(t.Context(), other)

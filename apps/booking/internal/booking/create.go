@@ -8,7 +8,7 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-// Create books seats; see bookingapi.Create.
+// Create books seats; see bookingapi.CreateBooking.
 func (s *Service) Create(ctx context.Context, req bookingapi.CreateRequest) (bookingapi.Created, error) {
 	if err := s.validCreate(req); err != nil {
 		return bookingapi.Created{}, err

@@ -144,6 +144,6 @@ func wrongFields(err error) []string {
 	return fields
 }
 
-func asker(id string) bookingapi.FetchRequest {
-	return bookingapi.FetchRequest{BookingID: id, UserID: "u1"}
+func asker(id string) bookingapi.GetRequest {
+	return bookingapi.GetRequest{BookingID: id, UserID: "u1"}
 }

@@ -57,7 +57,7 @@ func (s *Service) killKnown(ctx context.Context, id string, n int64, known *Book
 }
 
 // Settle says whether a hold stands behind a live booking; see
-// bookingapi.Settle.
+// bookingapi.SettleHold.
 func (s *Service) Settle(ctx context.Context, req bookingapi.SettleRequest) (bookingapi.Settlement, error) {
 	id, n, err := parseHoldID(req.HoldID)
 	if err != nil {

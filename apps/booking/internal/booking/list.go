@@ -29,7 +29,7 @@ type Position struct {
 	ID        string    `json:"i"`
 }
 
-// List returns a page of bookings; see bookingapi.List.
+// List returns a page of bookings; see bookingapi.ListBookings.
 func (s *Service) List(ctx context.Context, req bookingapi.ListRequest) (contract.Page[bookingapi.Booking], error) {
 	answer := contract.Page[bookingapi.Booking]{Items: []bookingapi.Booking{}}
 	q, list, err := s.newQuery(req)

@@ -38,17 +38,17 @@ type Finder interface {
 
 // Seats asks the event app for seats.
 type Seats interface {
-	// Reserve is eventapi.Reserve. A refusal is an *apperr.Error of the same reason;
+	// Reserve is eventapi.ReserveSeats. A refusal is an *apperr.Error of the same reason;
 	// any other error leaves open whether the hold was taken.
 	Reserve(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error)
-	// Release is eventapi.Release. It should give up after a short while: facts and
+	// Release is eventapi.ReleaseSeats. It should give up after a short while: facts and
 	// sweeps do the same later.
 	Release(ctx context.Context, req eventapi.ReleaseRequest) error
 }
 
 // Events asks the event app about an event.
 type Events interface {
-	// Event is eventapi.Fetch, as an admin.
+	// Event is eventapi.GetEvent, as an admin.
 	Event(ctx context.Context, eventID string) (eventapi.Event, error)
 }
 

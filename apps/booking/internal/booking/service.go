@@ -132,8 +132,8 @@ func (s *Service) reserve(ctx context.Context, b Booking) (eventapi.Reservation,
 	return s.seats.Reserve(ctx, req)
 }
 
-// Fetch returns a booking; see bookingapi.Fetch.
-func (s *Service) Fetch(ctx context.Context, req bookingapi.FetchRequest) (bookingapi.Booking, error) {
+// Fetch returns a booking; see bookingapi.GetBooking.
+func (s *Service) Fetch(ctx context.Context, req bookingapi.GetRequest) (bookingapi.Booking, error) {
 	b, err := s.visible(ctx, req)
 	if err != nil {
 		return bookingapi.Booking{}, err
@@ -142,7 +142,7 @@ func (s *Service) Fetch(ctx context.Context, req bookingapi.FetchRequest) (booki
 }
 
 // visible returns a booking that who asks may see, or ErrNotFound.
-func (s *Service) visible(ctx context.Context, req bookingapi.FetchRequest) (Booking, error) {
+func (s *Service) visible(ctx context.Context, req bookingapi.GetRequest) (Booking, error) {
 	b, err := s.look(ctx, req.BookingID)
 	switch {
 	case err != nil:

@@ -38,9 +38,9 @@ var (
 // NewSeats returns the event app as these calls reach it.
 func NewSeats(calls *rpc.Client) *Seats {
 	return &Seats{calls: calls, batches: coalesce.New(coalesce.Config[*reserve]{
-		MaxItems: eventapi.MaxReserves, Timeout: eventapi.Reserve.Timeout, MaxWait: patience,
+		MaxItems: eventapi.MaxReserves, Timeout: eventapi.ReserveSeats.Timeout, MaxWait: patience,
 		Key:    func(r *reserve) string { return r.req.HoldID },
-		Follow: telemetry.FollowerSpan(rpc.CallName(eventapi.Reserve)),
+		Follow: telemetry.FollowerSpan(rpc.CallName(eventapi.ReserveSeats)),
 	})}
 }
 
@@ -65,7 +65,7 @@ func (s *Seats) ask(ctx context.Context, round []*reserve, _ func()) {
 	for i, r := range round {
 		reqs[i] = r.req
 	}
-	results, err := rpc.CallEach(ctx, s.calls, eventapi.Reserve, reqs)
+	results, err := rpc.CallEach(ctx, s.calls, eventapi.ReserveSeats, reqs)
 	if err != nil && !apperr.From(err).Failure() {
 		// What is refused to all of them at once, as badly put, is no answer to any.
 		err = apperr.Fault(err)
@@ -83,12 +83,12 @@ func (s *Seats) ask(ctx context.Context, round []*reserve, _ func()) {
 func (s *Seats) Release(ctx context.Context, req eventapi.ReleaseRequest) error {
 	ctx, cancel := context.WithTimeout(ctx, releaseFor)
 	defer cancel()
-	_, err := rpc.Call(ctx, s.calls, eventapi.Release, req)
+	_, err := rpc.Call(ctx, s.calls, eventapi.ReleaseSeats, req)
 	return err
 }
 
 // Event implements booking.Events.
 func (s *Seats) Event(ctx context.Context, eventID string) (eventapi.Event, error) {
-	found, err := rpc.Call(ctx, s.calls, eventapi.Fetch, eventapi.FetchRequest{EventID: eventID, ByAdmin: true})
+	found, err := rpc.Call(ctx, s.calls, eventapi.GetEvent, eventapi.GetRequest{EventID: eventID, ByAdmin: true})
 	return found.Event, err
 }

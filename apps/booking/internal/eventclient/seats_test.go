@@ -50,7 +50,7 @@ func (e *events) reserve(_ context.Context, reqs []eventapi.ReserveRequest) ([]r
 func (e *events) seats(t *testing.T) *eventclient.Seats {
 	t.Helper()
 	srv := rpc.NewServer(rpc.ServerConfig{App: eventapi.App, Token: "app", Log: slog.New(slog.DiscardHandler), Tracing: noop.NewTracerProvider()})
-	rpc.HandleEach(srv, eventapi.Reserve, e.reserve)
+	rpc.HandleEach(srv, eventapi.ReserveSeats, e.reserve)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/v1.0/invoke/"+eventapi.App+"/method/{method}", func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set("dapr-api-token", "app")

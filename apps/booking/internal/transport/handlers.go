@@ -9,10 +9,10 @@ import (
 
 // Bind serves booking's operations with the service.
 func Bind(srv *rpc.Server, svc *booking.Service) {
-	rpc.Handle(srv, bookingapi.Create, svc.Create)
-	rpc.Handle(srv, bookingapi.Fetch, svc.Fetch)
-	rpc.Handle(srv, bookingapi.List, svc.List)
-	rpc.Handle(srv, bookingapi.Confirm, svc.Confirm)
-	rpc.Handle(srv, bookingapi.Cancel, svc.Cancel)
-	rpc.Handle(srv, bookingapi.Settle, svc.Settle)
+	rpc.Handle(srv, bookingapi.CreateBooking, svc.Create)
+	rpc.Handle(srv, bookingapi.GetBooking, svc.Fetch)
+	rpc.Handle(srv, bookingapi.ListBookings, svc.List)
+	rpc.Handle(srv, bookingapi.ConfirmBooking, svc.Confirm)
+	rpc.Handle(srv, bookingapi.CancelBooking, svc.Cancel)
+	rpc.Handle(srv, bookingapi.SettleHold, svc.Settle)
 }

@@ -19,5 +19,5 @@ func NewBookings(calls *rpc.Client) *Bookings { return &Bookings{calls: calls} }
 
 // Settle implements event.Bookings.
 func (b *Bookings) Settle(ctx context.Context, holdID string) (bookingapi.Settlement, error) {
-	return rpc.Call(ctx, b.calls, bookingapi.Settle, bookingapi.SettleRequest{HoldID: holdID})
+	return rpc.Call(ctx, b.calls, bookingapi.SettleHold, bookingapi.SettleRequest{HoldID: holdID})
 }

@@ -30,7 +30,7 @@ func (s *Service) Update(ctx context.Context, req eventapi.UpdateRequest) (event
 
 // Cancel cancels an event, for ever; its live bookings follow. Repeated it
 // changes nothing. Refusal: event.not_found.
-func (s *Service) Cancel(ctx context.Context, req eventapi.FetchRequest) (eventapi.Versioned, error) {
+func (s *Service) Cancel(ctx context.Context, req eventapi.GetRequest) (eventapi.Versioned, error) {
 	e, err := s.change(ctx, req.EventID, eventapi.FactCancelled, func(e *Event, _ time.Time) (bool, error) {
 		if e.Status == Cancelled {
 			return false, nil
@@ -42,7 +42,7 @@ func (s *Service) Cancel(ctx context.Context, req eventapi.FetchRequest) (eventa
 
 // Delete removes an event that has no live bookings. Refusals: event.not_found,
 // event.has_bookings.
-func (s *Service) Delete(ctx context.Context, req eventapi.FetchRequest) (rpc.Nothing, error) {
+func (s *Service) Delete(ctx context.Context, req eventapi.GetRequest) (rpc.Nothing, error) {
 	_, err := s.change(ctx, req.EventID, eventapi.FactDeleted, func(e *Event, _ time.Time) (bool, error) {
 		if err := e.become(Deleted); err != nil {
 			return false, err
@@ -64,7 +64,7 @@ var errMarked = errors.New("the event has marks")
 // that concerns it.
 func (s *Service) change(ctx context.Context, id, kind string, decide func(e *Event, now time.Time) (bool, error)) (Event, error) {
 	for range maxTries {
-		e, err := s.visible(ctx, eventapi.FetchRequest{EventID: id, ByAdmin: true})
+		e, err := s.visible(ctx, eventapi.GetRequest{EventID: id, ByAdmin: true})
 		if err != nil {
 			return Event{}, err
 		}

@@ -136,7 +136,7 @@ func TestUpdate(t *testing.T) {
 			check: func(e eventapi.Versioned) bool { return e.Event.Status == "published" }},
 		{name: "cancel by the back door", changes: eventapi.Changes{Status: contract.Set("cancelled")}, fields: []string{"status:invalid"}},
 		{name: "a cancelled one", before: func(f *fixture) {
-			_, err := f.Cancel(f.t.Context(), eventapi.FetchRequest{EventID: "gala"})
+			_, err := f.Cancel(f.t.Context(), eventapi.GetRequest{EventID: "gala"})
 			f.is("cancel", err, nil)
 		}, changes: eventapi.Changes{Name: contract.Set("New")}, want: event.ErrCancelled},
 		{name: "onto a duplicate", before: func(f *fixture) {
@@ -178,7 +178,7 @@ func TestCancelAndDelete(t *testing.T) {
 	f := newFixture(t)
 	f.open(nil)
 	f.reserve("a_1_x", "u1", 2)
-	ask := eventapi.FetchRequest{EventID: "gala"}
+	ask := eventapi.GetRequest{EventID: "gala"}
 	_, err := f.Delete(t.Context(), ask)
 	f.is("delete with bookings", err, event.ErrHasBookings)
 	for range 2 {
@@ -192,7 +192,7 @@ func TestCancelAndDelete(t *testing.T) {
 	f.is("delete", err, nil)
 	for name, call := range map[string]func() error{
 		"fetch": func() error {
-			_, err := f.Fetch(t.Context(), eventapi.FetchRequest{EventID: "gala", ByAdmin: true})
+			_, err := f.Fetch(t.Context(), eventapi.GetRequest{EventID: "gala", ByAdmin: true})
 			return err
 		},
 		"availability": func() error { _, err := f.FetchAvailability(t.Context(), ask); return err },
@@ -221,7 +221,7 @@ func TestDraftsAreForAdmins(t *testing.T) {
 		if admin {
 			want, listed = nil, 1
 		}
-		_, err := f.Fetch(t.Context(), eventapi.FetchRequest{EventID: "gala", ByAdmin: admin})
+		_, err := f.Fetch(t.Context(), eventapi.GetRequest{EventID: "gala", ByAdmin: admin})
 		if want == nil {
 			f.is("fetch as an admin", err, nil)
 		} else {

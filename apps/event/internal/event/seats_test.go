@@ -65,11 +65,11 @@ func TestReserveRefuses(t *testing.T) {
 	}{
 		{"a draft", func(_ *fixture, d *eventapi.Definition) { d.Status = ptr("draft") }, nil, event.ErrNotFound},
 		{"a deleted one", nil, func(f *fixture) {
-			_, err := f.Delete(f.t.Context(), eventapi.FetchRequest{EventID: "gala"})
+			_, err := f.Delete(f.t.Context(), eventapi.GetRequest{EventID: "gala"})
 			f.is("delete", err, nil)
 		}, event.ErrNotFound},
 		{"cancelled and started", nil, func(f *fixture) {
-			_, err := f.Cancel(f.t.Context(), eventapi.FetchRequest{EventID: "gala"})
+			_, err := f.Cancel(f.t.Context(), eventapi.GetRequest{EventID: "gala"})
 			f.is("cancel", err, nil)
 			f.now = f.now.Add(49 * time.Hour)
 		}, event.ErrCancelled},
@@ -213,7 +213,7 @@ func TestReleaseWithoutTheEvent(t *testing.T) {
 	f.open(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(2)) })
 	f.reserve("a_1_x", "u1", 1)
 	f.release("a_1_x", "u1", 1)
-	_, err := f.Delete(t.Context(), eventapi.FetchRequest{EventID: "gala"})
+	_, err := f.Delete(t.Context(), eventapi.GetRequest{EventID: "gala"})
 	f.is("delete", err, nil)
 	f.release("a_1_x", "u1", 1)
 	f.release("b_1_x", "u1", 1)

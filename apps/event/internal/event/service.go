@@ -67,7 +67,7 @@ func New(cfg Config) *Service {
 
 func (s *Service) now() time.Time { return instant(s.clock.Now()) }
 
-// Create makes an event; see eventapi.Create. Repeated with the same id and
+// Create makes an event; see eventapi.CreateEvent. Repeated with the same id and
 // request it answers the event as it is now.
 func (s *Service) Create(ctx context.Context, req eventapi.CreateRequest) (eventapi.Versioned, error) {
 	now := s.now()
@@ -111,8 +111,8 @@ func (s *Service) repeated(ctx context.Context, e Event) (eventapi.Versioned, er
 	return there.versioned(), nil
 }
 
-// Fetch returns an event; see eventapi.Fetch.
-func (s *Service) Fetch(ctx context.Context, req eventapi.FetchRequest) (eventapi.Versioned, error) {
+// Fetch returns an event; see eventapi.GetEvent.
+func (s *Service) Fetch(ctx context.Context, req eventapi.GetRequest) (eventapi.Versioned, error) {
 	e, err := s.visible(ctx, req)
 	if err != nil {
 		return eventapi.Versioned{}, err
@@ -121,8 +121,8 @@ func (s *Service) Fetch(ctx context.Context, req eventapi.FetchRequest) (eventap
 }
 
 // FetchAvailability returns how many seats there are; see
-// eventapi.FetchAvailability.
-func (s *Service) FetchAvailability(ctx context.Context, req eventapi.FetchRequest) (eventapi.Availability, error) {
+// eventapi.GetAvailability.
+func (s *Service) FetchAvailability(ctx context.Context, req eventapi.GetRequest) (eventapi.Availability, error) {
 	e, err := s.visible(ctx, req)
 	if err != nil {
 		return eventapi.Availability{}, err
@@ -133,7 +133,7 @@ func (s *Service) FetchAvailability(ctx context.Context, req eventapi.FetchReque
 	}, nil
 }
 
-func (s *Service) visible(ctx context.Context, req eventapi.FetchRequest) (Event, error) {
+func (s *Service) visible(ctx context.Context, req eventapi.GetRequest) (Event, error) {
 	e, err := s.events.Event(ctx, req.EventID)
 	switch {
 	case errors.Is(err, ErrNoEvent):
@@ -146,7 +146,7 @@ func (s *Service) visible(ctx context.Context, req eventapi.FetchRequest) (Event
 	return e, nil
 }
 
-// Reserve counts the seats of holds; see eventapi.Reserve.
+// Reserve counts the seats of holds; see eventapi.ReserveSeats.
 func (s *Service) Reserve(ctx context.Context, reqs []eventapi.ReserveRequest) ([]rpc.Result[eventapi.Reservation], error) {
 	if err := validReserves(reqs); err != nil {
 		return nil, err
@@ -273,7 +273,7 @@ func recovered(what string, err *error) {
 	}
 }
 
-// Release gives the seats of a hold back; see eventapi.Release.
+// Release gives the seats of a hold back; see eventapi.ReleaseSeats.
 func (s *Service) Release(ctx context.Context, req eventapi.ReleaseRequest) (rpc.Nothing, error) {
 	if err := validRelease(req); err != nil {
 		return rpc.Nothing{}, err

@@ -165,7 +165,7 @@ func (s *Service) Cleanup(ctx context.Context) (int, error) {
 	var failed []error
 	n := 0
 	for _, id := range ids {
-		switch _, err := s.Delete(ctx, eventapi.FetchRequest{EventID: id, ByAdmin: true}); {
+		switch _, err := s.Delete(ctx, eventapi.GetRequest{EventID: id, ByAdmin: true}); {
 		case err == nil:
 			n++
 		case errors.Is(err, ErrNotFound), errors.Is(err, ErrHasBookings):

@@ -155,7 +155,7 @@ func TestSweepRepeatsACancellation(t *testing.T) {
 	f := newFixture(t)
 	f.open(nil)
 	f.reserve("a_1_x", "u1", 1)
-	_, err := f.Cancel(t.Context(), eventapi.FetchRequest{EventID: "gala"})
+	_, err := f.Cancel(t.Context(), eventapi.GetRequest{EventID: "gala"})
 	f.is("cancel", err, nil)
 	count := func() int {
 		ids := map[string]bool{}
@@ -209,7 +209,7 @@ func TestCleanupDeletesWhatEndedUnsold(t *testing.T) {
 	if n != 0 || m != 1 {
 		t.Errorf("deleted %d, then %d, want 0, then 1", n, m)
 	}
-	_, err = f.Fetch(t.Context(), eventapi.FetchRequest{EventID: "gala", ByAdmin: true})
+	_, err = f.Fetch(t.Context(), eventapi.GetRequest{EventID: "gala", ByAdmin: true})
 	f.is("fetch", err, event.ErrNotFound)
 }
 
