@@ -98,7 +98,7 @@ func (q *query) page() contract.PageRequest {
 		q.Add("limit", "invalid", "must be a whole number")
 		return p
 	}
-	q.Within("limit", int64(n), 1, page.MaxLimit)
+	q.Range("limit", int64(n), 1, page.MaxLimit)
 	p.Limit = n
 	return p
 }

@@ -31,7 +31,7 @@ func Limit(n int, wrong *validation.Problems) int {
 	if n == 0 {
 		return DefaultLimit
 	}
-	wrong.Within("limit", int64(n), 1, MaxLimit)
+	wrong.Range("limit", int64(n), 1, MaxLimit)
 	return n
 }
 

@@ -29,15 +29,15 @@ func (p *Problems) Err() error {
 	return apperr.InvalidFields(*p...)
 }
 
-// Text wants a text of at most limit code points.
-func (p *Problems) Text(field, s string, limit int) {
+// MaxLength wants a text of at most limit code points.
+func (p *Problems) MaxLength(field, s string, limit int) {
 	if n := utf8.RuneCountInString(s); n > limit {
 		p.Add(field, "too_long", "has %d characters, at most %d are allowed", n, limit)
 	}
 }
 
-// Within wants a number from least to most.
-func (p *Problems) Within(field string, n, least, most int64) {
+// Range wants a number from least to most.
+func (p *Problems) Range(field string, n, least, most int64) {
 	switch {
 	case n < least:
 		p.Add(field, "too_small", "must be at least %d", least)

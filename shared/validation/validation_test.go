@@ -22,15 +22,15 @@ func TestIsID(t *testing.T) {
 
 func TestProblemsListAll(t *testing.T) {
 	var p validation.Problems
-	p.Text("fits", "éé", 2)
-	p.Within("fits", 3, 3, 3)
+	p.MaxLength("fits", "éé", 2)
+	p.Range("fits", 3, 3, 3)
 	p.ID("fits", "id")
 	if err := p.Err(); err != nil {
 		t.Errorf("got %v, want nothing wrong", err)
 	}
-	p.Text("text", "ééé", 2)
-	p.Within("low", 0, 1, 2)
-	p.Within("high", 3, 1, 2)
+	p.MaxLength("text", "ééé", 2)
+	p.Range("low", 0, 1, 2)
+	p.Range("high", 3, 1, 2)
 	p.ID("none", "")
 	p.ID("bad", "a b")
 	p.Add("own", "odd", "is %d", 7)

@@ -121,7 +121,7 @@ func checkEmail(wrong *validation.Problems, normalised string) {
 	case normalised == "":
 		wrong.Add("email", "required", "is required")
 	case utf8.RuneCountInString(normalised) > maxEmail:
-		wrong.Text("email", normalised, maxEmail)
+		wrong.MaxLength("email", normalised, maxEmail)
 	case !validEmail(normalised):
 		wrong.Add("email", "invalid", "must be an e-mail address")
 	}
@@ -134,7 +134,7 @@ func checkName(wrong *validation.Problems, name string) {
 	case strings.IndexFunc(name, unicode.IsControl) >= 0 || !utf8.ValidString(name):
 		wrong.Add("name", "invalid", "holds characters that no name has")
 	}
-	wrong.Text("name", name, maxName)
+	wrong.MaxLength("name", name, maxName)
 }
 
 func checkNewPassword(wrong *validation.Problems, password string) {
@@ -147,6 +147,6 @@ func checkNewPassword(wrong *validation.Problems, password string) {
 	case n < minPassword:
 		wrong.Add("password", "too_short", "has %d characters, at least %d are needed", n, minPassword)
 	default:
-		wrong.Text("password", normal, maxPassword)
+		wrong.MaxLength("password", normal, maxPassword)
 	}
 }

@@ -21,14 +21,14 @@ func (s *Service) validCreate(req bookingapi.CreateRequest) error {
 	}
 	p.ID("userId", req.UserID)
 	p.ID("eventId", req.EventID)
-	p.Within("quantity", req.Quantity, 1, s.max)
+	p.Range("quantity", req.Quantity, 1, s.max)
 	return p.Err()
 }
 
 func validConfirm(req bookingapi.ConfirmRequest) error {
 	var p validation.Problems
 	if req.PaymentReference != nil {
-		p.Text("paymentReference", *req.PaymentReference, maxReference)
+		p.MaxLength("paymentReference", *req.PaymentReference, maxReference)
 	}
 	return p.Err()
 }

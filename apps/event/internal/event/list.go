@@ -103,7 +103,7 @@ func (s *Service) newQuery(req eventapi.ListRequest) (q Query, list string, err 
 	if q.Sort, err = ParseSort(req.Sort); err != nil {
 		p.Add("sort", "invalid", "must be one of startsAt, -startsAt, name, createdAt")
 	}
-	p.Text("category", req.Category, maxCategory)
+	p.MaxLength("category", req.Category, maxCategory)
 	if req.OrganizerID != "" {
 		p.ID("organizerId", req.OrganizerID)
 	}

@@ -29,10 +29,10 @@ func (p *problems) definition(d Definition, capacity int64) {
 	if strings.TrimSpace(d.Name) == "" {
 		p.Add("name", "required", "is required")
 	}
-	p.Text("name", d.Name, maxName)
-	p.Text("description", d.Description, maxDescription)
-	p.Text("category", d.Category, maxCategory)
-	p.Text("venue", d.Venue, maxVenue)
+	p.MaxLength("name", d.Name, maxName)
+	p.MaxLength("description", d.Description, maxDescription)
+	p.MaxLength("category", d.Category, maxCategory)
+	p.MaxLength("venue", d.Venue, maxVenue)
 	if d.StartsAt.IsZero() {
 		p.Add("startsAt", "required", "is required")
 	}
@@ -45,18 +45,18 @@ func (p *problems) definition(d Definition, capacity int64) {
 	if !validZone(d.Timezone) {
 		p.Add("timezone", "invalid", "is no time zone of the IANA database")
 	}
-	p.Within("capacity", capacity, 1, maxCapacity)
-	p.Within("price.amount", d.Price.Amount, 0, maxAmount)
+	p.Range("capacity", capacity, 1, maxCapacity)
+	p.Range("price.amount", d.Price.Amount, 0, maxAmount)
 	if !validCurrency(d.Price.Currency) {
 		p.Add("price.currency", "invalid", "is no currency of ISO 4217")
 	}
 	if d.MaxPerUser != nil {
-		p.Within("maxPerUser", *d.MaxPerUser, 1, maxCapacity)
+		p.Range("maxPerUser", *d.MaxPerUser, 1, maxCapacity)
 	}
 	if d.SalesStartAt != nil && d.SalesEndAt != nil && !d.SalesEndAt.After(*d.SalesStartAt) {
 		p.Add("salesEndAt", "invalid", "must be after salesStartAt")
 	}
-	p.Within("cancellationCutoffHours", d.CancellationCutoffHours, 0, maxCutoff)
+	p.Range("cancellationCutoffHours", d.CancellationCutoffHours, 0, maxCutoff)
 }
 
 // validZone asks the database of time zones. "Local" is whatever the machine is
@@ -152,7 +152,7 @@ func (p *problems) hold(holdID, eventID, userID string, quantity int64) {
 	}
 	p.ID("eventId", eventID)
 	p.ID("userId", userID)
-	p.Within("quantity", quantity, 1, maxCapacity)
+	p.Range("quantity", quantity, 1, maxCapacity)
 }
 
 func or[T any](p *T, otherwise T) T {
