@@ -59,7 +59,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	// The event app is not among the checks: it asks this one.
 	seats := eventclient.NewSeats(a.Client)
 	svc := booking.New(booking.Config{
-		Store:         feeding{store, bus.Relay},
+		Store:         enqueuingStore{store, bus.Relay},
 		Finder:        store,
 		Seats:         seats,
 		Events:        seats,
@@ -79,24 +79,24 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	return nil
 }
 
-// feeding tells the relay of each write that has a fact.
-type feeding struct {
+// enqueuingStore tells the relay of each write that has a fact.
+type enqueuingStore struct {
 	booking.Store
 	relay *outbox.Relay
 }
 
-func (f feeding) InsertBooking(ctx context.Context, b booking.Booking, facts ...booking.Fact) error {
+func (f enqueuingStore) InsertBooking(ctx context.Context, b booking.Booking, facts ...booking.Fact) error {
 	err := f.Store.InsertBooking(ctx, b, facts...)
 	if err == nil && len(facts) > 0 {
-		f.relay.FeedNew(ctx, outbox.NewBox(ctx, b.ID, facts))
+		f.relay.EnqueueNew(ctx, outbox.NewBox(ctx, b.ID, facts))
 	}
 	return err
 }
 
-func (f feeding) ReplaceBooking(ctx context.Context, b booking.Booking, state booking.State, n int64, facts ...booking.Fact) error {
+func (f enqueuingStore) ReplaceBooking(ctx context.Context, b booking.Booking, state booking.State, n int64, facts ...booking.Fact) error {
 	err := f.Store.ReplaceBooking(ctx, b, state, n, facts...)
 	if err == nil && len(facts) > 0 {
-		f.relay.Feed(ctx, b.ID)
+		f.relay.Enqueue(ctx, b.ID)
 	}
 	return err
 }

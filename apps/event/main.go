@@ -61,7 +61,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 
 	// The booking app is not among the checks: it needs this one.
 	svc := event.New(event.Config{
-		Events:          feeding{store, bus.Relay},
+		Events:          enqueuingStore{store, bus.Relay},
 		Catalogue:       store,
 		Holds:           store,
 		Limits:          store,
@@ -84,24 +84,24 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	return nil
 }
 
-// feeding tells the relay of each write that has a fact.
-type feeding struct {
+// enqueuingStore tells the relay of each write that has a fact.
+type enqueuingStore struct {
 	event.Events
 	relay *outbox.Relay
 }
 
-func (f feeding) InsertEvent(ctx context.Context, e event.Event, fact event.Fact) error {
+func (f enqueuingStore) InsertEvent(ctx context.Context, e event.Event, fact event.Fact) error {
 	err := f.Events.InsertEvent(ctx, e, fact)
 	if err == nil {
-		f.relay.FeedNew(ctx, outbox.NewBox(ctx, e.ID, []event.Fact{fact}))
+		f.relay.EnqueueNew(ctx, outbox.NewBox(ctx, e.ID, []event.Fact{fact}))
 	}
 	return err
 }
 
-func (f feeding) WriteDefinition(ctx context.Context, e event.Event, version int64, facts ...event.Fact) error {
+func (f enqueuingStore) WriteDefinition(ctx context.Context, e event.Event, version int64, facts ...event.Fact) error {
 	err := f.Events.WriteDefinition(ctx, e, version, facts...)
 	if err == nil && len(facts) > 0 {
-		f.relay.Feed(ctx, e.ID)
+		f.relay.Enqueue(ctx, e.ID)
 	}
 	return err
 }

@@ -27,7 +27,7 @@ const (
 	grace = 5 * time.Second
 	// claimFor is how long a sweep has a document to itself.
 	claimFor = 30 * time.Second
-	// pauseFor is how long nothing is tried that was fed, after a failure.
+	// pauseFor is how long nothing is tried that was queueItem, after a failure.
 	pauseFor = time.Second
 	// skew is by how much the broker's clock and an app's may differ. What was sent
 	// less than that after a topic was made anew may have been sent before: it is
@@ -55,13 +55,13 @@ type Relay struct {
 	bus    Publisher
 	now    func() time.Time
 	log    *slog.Logger
-	queues [workers]chan fed
+	queues [workers]chan queueItem
 	paused atomic.Int64 // until then, in unix nanoseconds
 	since  atomic.Int64 // what was sent before is lost, in unix milliseconds
 }
 
-// fed is a document that has something new, in the trace of who wrote it.
-type fed struct {
+// queueItem is a document that has something new, in the trace of who wrote it.
+type queueItem struct {
 	document string
 	span     trace.SpanContext
 	box      *Box // as it was written; nil when it must be read
@@ -71,22 +71,22 @@ type fed struct {
 func New(cfg Config) *Relay {
 	r := &Relay{store: cfg.Store, bus: cfg.Publisher, now: cfg.Now, log: cfg.Log}
 	for i := range r.queues {
-		r.queues[i] = make(chan fed, queued)
+		r.queues[i] = make(chan queueItem, queued)
 	}
 	return r
 }
 
-// Feed says that a document has records to publish. It never waits.
-func (r *Relay) Feed(ctx context.Context, document string) {
-	r.feed(ctx, fed{document: document})
+// Enqueue says that a document has records to publish. It never waits.
+func (r *Relay) Enqueue(ctx context.Context, document string) {
+	r.enqueue(ctx, queueItem{document: document})
 }
 
-// FeedNew says that a document was inserted with a box, in ctx. It never waits.
-func (r *Relay) FeedNew(ctx context.Context, box Box) {
-	r.feed(ctx, fed{document: box.Document, box: &box})
+// EnqueueNew says that a document was inserted with a box, in ctx. It never waits.
+func (r *Relay) EnqueueNew(ctx context.Context, box Box) {
+	r.enqueue(ctx, queueItem{document: box.Document, box: &box})
 }
 
-func (r *Relay) feed(ctx context.Context, f fed) {
+func (r *Relay) enqueue(ctx context.Context, f queueItem) {
 	f.span = trace.SpanContextFromContext(ctx)
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(f.document)) // never fails
@@ -97,7 +97,7 @@ func (r *Relay) feed(ctx context.Context, f fed) {
 	}
 }
 
-// Run publishes what is fed until ctx ends, and then for a moment what was fed
+// Run publishes what is queueItem until ctx ends, and then for a moment what was queueItem
 // before.
 func (r *Relay) Run(ctx context.Context) error {
 	// What is under way when the program stops is finished, not cut off.
@@ -114,7 +114,7 @@ func (r *Relay) Run(ctx context.Context) error {
 }
 
 // work takes from a queue until until ends and the queue is empty.
-func (r *Relay) work(until, ctx context.Context, queue <-chan fed) {
+func (r *Relay) work(until, ctx context.Context, queue <-chan queueItem) {
 	for {
 		select {
 		case f := <-queue:
@@ -133,8 +133,8 @@ func (r *Relay) work(until, ctx context.Context, queue <-chan fed) {
 	}
 }
 
-// take publishes what was fed. After a failure the sweep does.
-func (r *Relay) take(ctx context.Context, f fed) {
+// take publishes what was queueItem. After a failure the sweep does.
+func (r *Relay) take(ctx context.Context, f queueItem) {
 	if ctx.Err() != nil || r.now().UnixNano() < r.paused.Load() {
 		return
 	}
@@ -222,7 +222,7 @@ func (r *Relay) sweep(ctx context.Context, w window) error {
 			return errors.Join(append(failed, fmt.Errorf("find due outboxes: %w", err))...)
 		}
 		for _, document := range due {
-			if err := r.relay(ctx, fed{document: document}, true); err != nil {
+			if err := r.relay(ctx, queueItem{document: document}, true); err != nil {
 				failed = append(failed, err)
 			}
 			if len(failed) >= maxFailures {
@@ -236,7 +236,7 @@ func (r *Relay) sweep(ctx context.Context, w window) error {
 }
 
 // relay publishes what a document has, and looks again when more came meanwhile.
-func (r *Relay) relay(ctx context.Context, f fed, claim bool) error {
+func (r *Relay) relay(ctx context.Context, f queueItem, claim bool) error {
 	document, sent := f.document, map[string]time.Time{}
 	for range maxRounds {
 		box, err := r.box(ctx, &f)
@@ -278,8 +278,8 @@ func (r *Relay) relay(ctx context.Context, f fed, claim bool) error {
 	return fmt.Errorf("the outbox of %s keeps changing", document)
 }
 
-// box returns what was fed, the first time, and reads it then.
-func (r *Relay) box(ctx context.Context, f *fed) (Box, error) {
+// box returns what was queueItem, the first time, and reads it then.
+func (r *Relay) box(ctx context.Context, f *queueItem) (Box, error) {
 	if f.box == nil {
 		return r.store.Box(ctx, f.document)
 	}

@@ -253,8 +253,8 @@ func TestFeed(t *testing.T) {
 	parent := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled})
 	in := trace.ContextWithSpanContext(t.Context(), parent)
 	b.store.Add("d", b.clock(), outbox.Record{ID: "1", Type: "t", Subject: "d", At: b.clock(), TraceParent: outbox.TraceParent(in)})
-	b.Feed(in, "d")
-	b.Feed(in, "gone")
+	b.Enqueue(in, "d")
+	b.Enqueue(in, "gone")
 	b.await(1)
 	b.mu.Lock()
 	got := b.traces["1"]
@@ -267,7 +267,7 @@ func TestFeed(t *testing.T) {
 	for i := range 100 {
 		ids = append(ids, fmt.Sprint("n", i))
 		b.add("d", ids[i])
-		b.Feed(in, "d")
+		b.Enqueue(in, "d")
 	}
 	stop()
 	if err := <-done; !errors.Is(err, context.Canceled) {
@@ -306,8 +306,8 @@ func TestFeedNew(t *testing.T) {
 
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	relay.FeedNew(t.Context(), plain)
-	relay.FeedNew(t.Context(), changed)
+	relay.EnqueueNew(t.Context(), plain)
+	relay.EnqueueNew(t.Context(), changed)
 	go func() { done <- relay.Run(ctx) }()
 	b.await(3)
 	stop()
@@ -340,12 +340,12 @@ func TestFeedPauses(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()
-	b.Feed(t.Context(), "d")
+	b.Enqueue(t.Context(), "d")
 	<-tried
 	stop()
 	<-done
 	b.add("e", "2")
-	b.Feed(t.Context(), "e")
+	b.Enqueue(t.Context(), "e")
 	if err := b.Run(ctx); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
@@ -408,7 +408,7 @@ func TestRewindMindsTheClocks(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	b.add("e", "2")
-	b.Feed(t.Context(), "e")
+	b.Enqueue(t.Context(), "e")
 	if err := b.Run(ctx); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
