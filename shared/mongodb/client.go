@@ -58,9 +58,9 @@ func (c *Client) Ping(ctx context.Context) error { return c.client.Ping(ctx, nil
 // Close ends the connections.
 func (c *Client) Close(ctx context.Context) error { return c.client.Disconnect(ctx) }
 
-// Failure is what a service makes of an error of the driver's. Pass none about a
+// WrapError is what a service makes of an error of the driver's. Pass none about a
 // duplicate, which would name what is in the documents.
-func Failure(what string, err error) error {
+func WrapError(what string, err error) error {
 	err = fmt.Errorf("mongodb: %s: %w", what, err)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return err

@@ -14,8 +14,8 @@ import (
 	"boxoffice/shared/outbox"
 )
 
-// Fields are a document's outbox, put inline into the document's type.
-type Fields struct {
+// OutboxFields are a document's outbox, put inline into the document's type.
+type OutboxFields struct {
 	Records []record   `bson:"outbox"` // never null
 	Version int64      `bson:"outboxVersion"`
 	Due     *time.Time `bson:"outboxDue,omitempty"` // absent, so that the sparse index stays small
@@ -31,16 +31,16 @@ type record struct {
 	SentAt      *time.Time `bson:"sentAt"`
 }
 
-// NewFields is the outbox of a document that is inserted with these facts, in the
+// NewOutboxFields is the outbox of a document that is inserted with these facts, in the
 // trace of ctx.
-func NewFields[F outbox.AnyFact](ctx context.Context, facts []F) Fields {
+func NewOutboxFields[F outbox.AnyFact](ctx context.Context, facts []F) OutboxFields {
 	b := outbox.NewBox(ctx, "", facts)
-	return Fields{Records: fromBox(b), Version: b.Version, Due: OrNull(b.Due)}
+	return OutboxFields{Records: fromBox(b), Version: b.Version, Due: NullTime(b.Due)}
 }
 
-// Push is what adds facts to the outbox of a document in an update of it: nothing
+// PushFacts is what adds facts to the outbox of a document in an update of it: nothing
 // when there are none.
-func Push[F outbox.AnyFact](ctx context.Context, facts []F) bson.D {
+func PushFacts[F outbox.AnyFact](ctx context.Context, facts []F) bson.D {
 	b := outbox.NewBox(ctx, "", facts)
 	if len(b.Records) == 0 {
 		return nil
@@ -80,14 +80,14 @@ func NewOutbox(documents *mongo.Collection) *Outbox {
 
 // Box implements outbox.Store.
 func (o *Outbox) Box(ctx context.Context, document string) (outbox.Box, error) {
-	var f Fields
+	var f OutboxFields
 	err := o.documents.FindOne(ctx, bson.D{{Key: "_id", Value: document}}, options.FindOne().SetProjection(
 		bson.D{{Key: "outbox", Value: 1}, {Key: "outboxVersion", Value: 1}, {Key: "outboxDue", Value: 1}})).Decode(&f)
 	switch {
 	case errors.Is(err, mongo.ErrNoDocuments):
 		return outbox.Box{}, outbox.ErrNoBox
 	case err != nil:
-		return outbox.Box{}, Failure("find outbox", err)
+		return outbox.Box{}, WrapError("find outbox", err)
 	}
 	return toBox(document, f), nil
 }
@@ -99,7 +99,7 @@ func (o *Outbox) ClaimBox(ctx context.Context, b outbox.Box, due time.Time) erro
 	}}})
 	switch {
 	case err != nil:
-		return Failure("claim outbox", err)
+		return WrapError("claim outbox", err)
 	case res.MatchedCount == 0:
 		return outbox.ErrStale
 	}
@@ -116,7 +116,7 @@ func sameBox(b outbox.Box) bson.D {
 func (o *Outbox) SaveBox(ctx context.Context, b outbox.Box, due time.Time) error {
 	s := &save{box: b, due: due}
 	if err := o.saves.Do(ctx, "", o.save, s); err != nil {
-		return Failure("save outbox", err)
+		return WrapError("save outbox", err)
 	}
 	return s.err
 }
@@ -150,7 +150,7 @@ func (o *Outbox) save(ctx context.Context, round []*save, _ func()) {
 	for _, s := range round {
 		switch {
 		case err != nil:
-			s.err = Failure("save outbox", err)
+			s.err = WrapError("save outbox", err)
 		case res.MatchedCount == int64(len(round)):
 		case len(round) == 1:
 			s.err = outbox.ErrStale
@@ -206,7 +206,7 @@ func (o *Outbox) Rewind(ctx context.Context, since time.Time) error {
 		}
 	}
 	if err != nil {
-		return Failure("rewind outboxes", err)
+		return WrapError("rewind outboxes", err)
 	}
 	return nil
 }
@@ -221,7 +221,7 @@ func (o *Outbox) Since(ctx context.Context) (time.Time, error) {
 	case errors.Is(err, mongo.ErrNoDocuments):
 		return time.Time{}, nil
 	case err != nil:
-		return time.Time{}, Failure("find rewinds of outboxes", err)
+		return time.Time{}, WrapError("find rewinds of outboxes", err)
 	}
 	return found.Since.UTC(), nil
 }
@@ -231,13 +231,13 @@ func (o *Outbox) ids(ctx context.Context, what string, filter, order bson.D, lim
 	cursor, err := o.documents.Find(ctx, filter, options.Find().
 		SetSort(order).SetLimit(int64(limit)).SetProjection(bson.D{{Key: "_id", Value: 1}}))
 	if err != nil {
-		return nil, Failure(what, err)
+		return nil, WrapError(what, err)
 	}
 	var found []struct {
 		ID string `bson:"_id"`
 	}
 	if err := cursor.All(ctx, &found); err != nil {
-		return nil, Failure(what, err)
+		return nil, WrapError(what, err)
 	}
 	var ids []string
 	for _, d := range found {
@@ -246,12 +246,12 @@ func (o *Outbox) ids(ctx context.Context, what string, filter, order bson.D, lim
 	return ids, nil
 }
 
-func toBox(document string, f Fields) outbox.Box {
-	b := outbox.Box{Document: document, Version: f.Version, Due: OrZero(f.Due)}
+func toBox(document string, f OutboxFields) outbox.Box {
+	b := outbox.Box{Document: document, Version: f.Version, Due: ZeroTime(f.Due)}
 	for _, r := range f.Records {
 		b.Records = append(b.Records, outbox.Record{
 			ID: r.ID, Type: r.Type, Subject: document, At: r.At.UTC(), Data: []byte(r.Data),
-			TraceParent: r.TraceParent, SentAt: OrZero(r.SentAt),
+			TraceParent: r.TraceParent, SentAt: ZeroTime(r.SentAt),
 		})
 	}
 	return b
@@ -261,7 +261,7 @@ func fromBox(b outbox.Box) []record {
 	records := make([]record, len(b.Records))
 	for i, r := range b.Records {
 		records[i] = record{
-			ID: r.ID, Type: r.Type, At: r.At, Data: string(r.Data), TraceParent: r.TraceParent, SentAt: OrNull(r.SentAt),
+			ID: r.ID, Type: r.Type, At: r.At, Data: string(r.Data), TraceParent: r.TraceParent, SentAt: NullTime(r.SentAt),
 		}
 	}
 	return records

@@ -16,8 +16,8 @@ import (
 
 // document is one of a collection of nothing but outboxes.
 type document struct {
-	ID     string         `bson:"_id"`
-	Outbox mongodb.Fields `bson:",inline"`
+	ID     string               `bson:"_id"`
+	Outbox mongodb.OutboxFields `bson:",inline"`
 }
 
 func TestOutboxConforms(t *testing.T) {
@@ -35,9 +35,9 @@ func TestOutboxConforms(t *testing.T) {
 		add := func(t *testing.T, id, factID string, at time.Time) {
 			t.Helper()
 			facts := []outbox.Fact{{ID: factID, Type: "t", Subject: id, At: at, Data: []byte(`{}`)}}
-			res, err := c.UpdateOne(t.Context(), bson.D{{Key: "_id", Value: id}}, mongodb.Push(t.Context(), facts))
+			res, err := c.UpdateOne(t.Context(), bson.D{{Key: "_id", Value: id}}, mongodb.PushFacts(t.Context(), facts))
 			if err == nil && res.MatchedCount == 0 {
-				_, err = c.InsertOne(t.Context(), document{ID: id, Outbox: mongodb.NewFields(t.Context(), facts)})
+				_, err = c.InsertOne(t.Context(), document{ID: id, Outbox: mongodb.NewOutboxFields(t.Context(), facts)})
 			}
 			if err != nil {
 				t.Fatal(err)

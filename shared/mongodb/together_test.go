@@ -37,8 +37,8 @@ func TestWhatComesTogether(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = client.Close(context.WithoutCancel(t.Context())) })
 	c := client.DB.Collection("numbered")
-	inserts := mongodb.NewInserts(c)
-	finds := mongodb.NewFinds[numbered](c, bson.D{{Key: "n", Value: 1}})
+	inserts := mongodb.NewInserter(c)
+	finds := mongodb.NewFinder[numbered](c, bson.D{{Key: "n", Value: 1}})
 
 	const ids, times = 60, 3
 	var there [ids]atomic.Int64 // how often an insert of the id went well

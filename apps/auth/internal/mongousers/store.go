@@ -66,7 +66,7 @@ func (s *Store) insert(ctx context.Context, u auth.User) (auth.User, error) {
 		return u, nil
 	}
 	if !mongo.IsDuplicateKeyError(err) {
-		return auth.User{}, mongodb.Failure("insert user", err)
+		return auth.User{}, mongodb.WrapError("insert user", err)
 	}
 	there, err := s.User(ctx, u.ID)
 	if errors.Is(err, auth.ErrNoUser) || err == nil && there.Email != u.Email {
@@ -83,7 +83,7 @@ func (s *Store) claim(ctx context.Context, email, userID string) (mine bool, err
 		return true, nil
 	}
 	if !mongo.IsDuplicateKeyError(err) {
-		return false, mongodb.Failure("insert address", err)
+		return false, mongodb.WrapError("insert address", err)
 	}
 	owner, err := s.IDByEmail(ctx, email)
 	switch {
@@ -101,7 +101,7 @@ func (s *Store) claim(ctx context.Context, email, userID string) (mine bool, err
 		bson.D{{Key: "_id", Value: email}, {Key: "userId", Value: owner}},
 		bson.D{{Key: "$set", Value: bson.D{{Key: "userId", Value: userID}}}})
 	if err != nil {
-		return false, mongodb.Failure("take address over", err)
+		return false, mongodb.WrapError("take address over", err)
 	}
 	return res.MatchedCount == 1, nil
 }
@@ -121,7 +121,7 @@ func (s *Store) void(ctx context.Context, id string) error {
 		return nil
 	}
 	if !mongo.IsDuplicateKeyError(err) {
-		return mongodb.Failure("void user", err)
+		return mongodb.WrapError("void user", err)
 	}
 	// Somebody was faster: the user himself, or another who voids him.
 	if _, err = s.User(ctx, id); err == nil {
@@ -141,7 +141,7 @@ func (s *Store) IDByEmail(ctx context.Context, email string) (string, error) {
 		return "", auth.ErrNoUser
 	}
 	if err != nil {
-		return "", mongodb.Failure("find address", err)
+		return "", mongodb.WrapError("find address", err)
 	}
 	return d.UserID, nil
 }
@@ -154,7 +154,7 @@ func (s *Store) User(ctx context.Context, id string) (auth.User, error) {
 		return auth.User{}, auth.ErrNoUser
 	}
 	if err != nil {
-		return auth.User{}, mongodb.Failure("find user", err)
+		return auth.User{}, mongodb.WrapError("find user", err)
 	}
 	return fromDocument(d), nil
 }
@@ -165,7 +165,7 @@ func (s *Store) Rehash(ctx context.Context, id, from, to string) error {
 		bson.D{{Key: "_id", Value: id}, {Key: "passwordHash", Value: from}},
 		bson.D{{Key: "$set", Value: bson.D{{Key: "passwordHash", Value: to}}}})
 	if err != nil {
-		return mongodb.Failure("rehash", err)
+		return mongodb.WrapError("rehash", err)
 	}
 	return nil
 }

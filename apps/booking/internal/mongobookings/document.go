@@ -36,18 +36,18 @@ type money struct {
 
 // document is a booking with its outbox.
 type document struct {
-	ID     string         `bson:"_id"`
-	Fields fields         `bson:",inline"`
-	Outbox mongodb.Fields `bson:",inline"`
+	ID     string               `bson:"_id"`
+	Fields fields               `bson:",inline"`
+	Outbox mongodb.OutboxFields `bson:",inline"`
 }
 
 func toFields(b booking.Booking) fields {
 	f := fields{
 		N: b.N, State: string(b.State), HoldID: b.HoldID, Fingerprint: b.Fingerprint,
 		EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity, UnitPrice: money(b.UnitPrice),
-		ExpiresAt: mongodb.OrNull(b.ExpiresAt), CreatedAt: mongodb.OrNull(b.CreatedAt), UpdatedAt: mongodb.OrNull(b.UpdatedAt), Revision: b.Revision,
-		ConfirmedAt: mongodb.OrNull(b.ConfirmedAt), PaymentReference: b.PaymentReference,
-		CancelledAt: mongodb.OrNull(b.CancelledAt), CancelReason: string(b.CancelReason),
+		ExpiresAt: mongodb.NullTime(b.ExpiresAt), CreatedAt: mongodb.NullTime(b.CreatedAt), UpdatedAt: mongodb.NullTime(b.UpdatedAt), Revision: b.Revision,
+		ConfirmedAt: mongodb.NullTime(b.ConfirmedAt), PaymentReference: b.PaymentReference,
+		CancelledAt: mongodb.NullTime(b.CancelledAt), CancelReason: string(b.CancelReason),
 	}
 	if at, ok := b.PurgeAt(); ok {
 		f.PurgeAt = &at
@@ -60,8 +60,8 @@ func fromDocument(d document) booking.Booking {
 	return booking.Booking{
 		ID: d.ID, N: f.N, State: booking.State(f.State), HoldID: f.HoldID, Fingerprint: f.Fingerprint,
 		EventID: f.EventID, UserID: f.UserID, Quantity: f.Quantity, UnitPrice: contract.Money(f.UnitPrice),
-		ExpiresAt: mongodb.OrZero(f.ExpiresAt), CreatedAt: mongodb.OrZero(f.CreatedAt), UpdatedAt: mongodb.OrZero(f.UpdatedAt), Revision: f.Revision,
-		ConfirmedAt: mongodb.OrZero(f.ConfirmedAt), PaymentReference: f.PaymentReference,
-		CancelledAt: mongodb.OrZero(f.CancelledAt), CancelReason: booking.Reason(f.CancelReason),
+		ExpiresAt: mongodb.ZeroTime(f.ExpiresAt), CreatedAt: mongodb.ZeroTime(f.CreatedAt), UpdatedAt: mongodb.ZeroTime(f.UpdatedAt), Revision: f.Revision,
+		ConfirmedAt: mongodb.ZeroTime(f.ConfirmedAt), PaymentReference: f.PaymentReference,
+		CancelledAt: mongodb.ZeroTime(f.CancelledAt), CancelReason: booking.Reason(f.CancelReason),
 	}
 }

@@ -28,7 +28,7 @@ func (s *Store) CountBookings(ctx context.Context, q booking.Query) (int64, erro
 	q.After = nil
 	n, err := s.bookings.CountDocuments(ctx, filterOf(q))
 	if err != nil {
-		return 0, mongodb.Failure("count bookings", err)
+		return 0, mongodb.WrapError("count bookings", err)
 	}
 	return n, nil
 }
@@ -79,11 +79,11 @@ func (s *Store) find(ctx context.Context, what string, filter, order bson.D, lim
 	cursor, err := s.bookings.Find(ctx, filter,
 		options.Find().SetSort(order).SetLimit(int64(limit)).SetProjection(mongodb.WithoutOutbox()))
 	if err != nil {
-		return nil, mongodb.Failure(what, err)
+		return nil, mongodb.WrapError(what, err)
 	}
 	var documents []document
 	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongodb.Failure(what, err)
+		return nil, mongodb.WrapError(what, err)
 	}
 	found := make([]booking.Booking, len(documents))
 	for i, d := range documents {

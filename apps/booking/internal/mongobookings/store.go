@@ -19,8 +19,8 @@ import (
 type Store struct {
 	*mongodb.Client
 	bookings *mongo.Collection
-	inserts  *mongodb.Inserts
-	finds    *mongodb.Finds[document]
+	inserts  *mongodb.Inserter
+	finds    *mongodb.Finder[document]
 }
 
 var (
@@ -39,8 +39,8 @@ func Open(cfg Config) (*Store, error) {
 	}
 	bookings := client.DB.Collection("bookings")
 	return &Store{
-		Client: client, bookings: bookings, inserts: mongodb.NewInserts(bookings),
-		finds: mongodb.NewFinds[document](bookings, mongodb.WithoutOutbox()),
+		Client: client, bookings: bookings, inserts: mongodb.NewInserter(bookings),
+		finds: mongodb.NewFinder[document](bookings, mongodb.WithoutOutbox()),
 	}, nil
 }
 
@@ -77,12 +77,12 @@ func indexes() []mongo.IndexModel {
 
 // InsertBooking implements booking.Store.
 func (s *Store) InsertBooking(ctx context.Context, b booking.Booking, facts ...booking.Fact) error {
-	err := s.inserts.Insert(ctx, b.EventID, document{ID: b.ID, Fields: toFields(b), Outbox: mongodb.NewFields(ctx, facts)})
+	err := s.inserts.Insert(ctx, b.EventID, document{ID: b.ID, Fields: toFields(b), Outbox: mongodb.NewOutboxFields(ctx, facts)})
 	switch {
 	case errors.Is(err, mongodb.ErrTaken):
 		return booking.ErrExists
 	case err != nil:
-		return mongodb.Failure("insert booking", err)
+		return mongodb.WrapError("insert booking", err)
 	}
 	return nil
 }
@@ -94,18 +94,18 @@ func (s *Store) Booking(ctx context.Context, id string) (booking.Booking, error)
 		return booking.Booking{}, booking.ErrNoBooking
 	}
 	if err != nil {
-		return booking.Booking{}, mongodb.Failure("find booking", err)
+		return booking.Booking{}, mongodb.WrapError("find booking", err)
 	}
 	return fromDocument(d), nil
 }
 
 // ReplaceBooking implements booking.Store.
 func (s *Store) ReplaceBooking(ctx context.Context, b booking.Booking, state booking.State, n int64, facts ...booking.Fact) error {
-	change := append(bson.D{{Key: "$set", Value: toFields(b)}}, mongodb.Push(ctx, facts)...)
+	change := append(bson.D{{Key: "$set", Value: toFields(b)}}, mongodb.PushFacts(ctx, facts)...)
 	res, err := s.bookings.UpdateOne(ctx,
 		bson.D{{Key: "_id", Value: b.ID}, {Key: "state", Value: string(state)}, {Key: "n", Value: n}}, change)
 	if err != nil {
-		return mongodb.Failure("replace booking", err)
+		return mongodb.WrapError("replace booking", err)
 	}
 	if res.MatchedCount == 0 {
 		return booking.ErrStale

@@ -20,11 +20,11 @@ func (s *Store) ListEvents(ctx context.Context, q event.Query) ([]event.Event, e
 		SetLimit(int64(q.Limit)).
 		SetProjection(bson.D{{Key: "outbox", Value: 0}, {Key: "seats.marks", Value: 0}}))
 	if err != nil {
-		return nil, mongodb.Failure("list events", err)
+		return nil, mongodb.WrapError("list events", err)
 	}
 	var documents []eventDocument
 	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongodb.Failure("list events", err)
+		return nil, mongodb.WrapError("list events", err)
 	}
 	var events []event.Event
 	for _, d := range documents {
@@ -132,13 +132,13 @@ func (s *Store) ids(ctx context.Context, what string, filter, sort bson.D, limit
 	cursor, err := s.events.Find(ctx, filter, options.Find().
 		SetSort(sort).SetLimit(int64(limit)).SetProjection(bson.D{{Key: "_id", Value: 1}}))
 	if err != nil {
-		return nil, mongodb.Failure(what, err)
+		return nil, mongodb.WrapError(what, err)
 	}
 	var documents []struct {
 		ID string `bson:"_id"`
 	}
 	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongodb.Failure(what, err)
+		return nil, mongodb.WrapError(what, err)
 	}
 	var ids []string
 	for _, d := range documents {

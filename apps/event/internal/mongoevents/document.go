@@ -18,7 +18,7 @@ type eventDocument struct {
 	CreatedAt   time.Time          `bson:"createdAt"`
 	Seats       seatsDocument      `bson:"seats"`
 
-	Outbox mongodb.Fields `bson:",inline"`
+	Outbox mongodb.OutboxFields `bson:",inline"`
 }
 
 // definitionDocument is what only a change of the definition writes.
@@ -84,7 +84,7 @@ type limitDocument struct {
 	ClaimedAt *time.Time       `bson:"claimedAt,omitempty"`
 }
 
-func toDocument(e event.Event, outbox mongodb.Fields) eventDocument {
+func toDocument(e event.Event, outbox mongodb.OutboxFields) eventDocument {
 	return eventDocument{
 		ID: e.ID, OrganizerID: e.OrganizerID, Identity: e.Identity(), Definition: toDefinition(e),
 		CreatedAt: e.CreatedAt, Seats: toSeats(e.Seats), Outbox: outbox,
@@ -116,7 +116,7 @@ func toHold(h event.Hold) holdDocument {
 	d := holdDocument{
 		ID: h.ID, EventID: h.EventID, UserID: h.UserID, Quantity: h.Quantity, UnitPrice: moneyDocument(h.UnitPrice),
 		State: string(h.State), Limited: h.Limited,
-		ExpiresAt: mongodb.OrNull(h.ExpiresAt), MovedAt: h.MovedAt, SettleAt: mongodb.OrNull(h.SettleAt),
+		ExpiresAt: mongodb.NullTime(h.ExpiresAt), MovedAt: h.MovedAt, SettleAt: mongodb.NullTime(h.SettleAt),
 	}
 	if at, ok := h.PurgeAt(); ok {
 		d.PurgeAt = &at
@@ -157,14 +157,14 @@ func fromHold(d holdDocument) event.Hold {
 	return event.Hold{
 		ID: d.ID, EventID: d.EventID, UserID: d.UserID, Quantity: d.Quantity, UnitPrice: contract.Money(d.UnitPrice),
 		State: event.HoldState(d.State), Limited: d.Limited,
-		ExpiresAt: mongodb.OrZero(d.ExpiresAt), MovedAt: d.MovedAt.UTC(), SettleAt: mongodb.OrZero(d.SettleAt),
+		ExpiresAt: mongodb.ZeroTime(d.ExpiresAt), MovedAt: d.MovedAt.UTC(), SettleAt: mongodb.ZeroTime(d.SettleAt),
 	}
 }
 
 func fromLimit(d limitDocument) event.Limit {
 	return event.Limit{
 		LimitKey: event.LimitKey{EventID: d.EventID, UserID: d.UserID},
-		Used:     d.Used, By: d.By, Version: d.Version, ClaimedAt: mongodb.OrZero(d.ClaimedAt),
+		Used:     d.Used, By: d.By, Version: d.Version, ClaimedAt: mongodb.ZeroTime(d.ClaimedAt),
 	}
 }
 

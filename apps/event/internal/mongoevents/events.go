@@ -16,12 +16,12 @@ import (
 
 // InsertEvent implements event.Events.
 func (s *Store) InsertEvent(ctx context.Context, e event.Event, fact event.Fact) error {
-	_, err := s.events.InsertOne(ctx, toDocument(e, mongodb.NewFields(ctx, []event.Fact{fact})))
+	_, err := s.events.InsertOne(ctx, toDocument(e, mongodb.NewOutboxFields(ctx, []event.Fact{fact})))
 	switch {
 	case err == nil:
 		return nil
 	case !mongo.IsDuplicateKeyError(err):
-		return mongodb.Failure("insert event", err)
+		return mongodb.WrapError("insert event", err)
 	}
 	// Which of the two it is only the server's text would tell.
 	switch _, err := s.Event(ctx, e.ID); {
@@ -42,7 +42,7 @@ func (s *Store) Event(ctx context.Context, id string) (event.Event, error) {
 	case errors.Is(err, mongo.ErrNoDocuments):
 		return event.Event{}, event.ErrNoEvent
 	case err != nil:
-		return event.Event{}, mongodb.Failure("find event", err)
+		return event.Event{}, mongodb.WrapError("find event", err)
 	}
 	return fromDocument(d), nil
 }
@@ -79,7 +79,7 @@ func markPath(holdID string) string { return "seats.marks." + holdID }
 func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int64, facts ...event.Fact) error {
 	set, err := fields(toDefinition(e))
 	if err != nil {
-		return mongodb.Failure("write event", err)
+		return mongodb.WrapError("write event", err)
 	}
 	set = append(set,
 		bson.E{Key: "organizerId", Value: e.OrganizerID},
@@ -99,7 +99,7 @@ func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int6
 		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "identity", Value: ""}}})
 	}
 	update = append(update, bson.E{Key: "$set", Value: set})
-	update = append(update, mongodb.Push(ctx, facts)...)
+	update = append(update, mongodb.PushFacts(ctx, facts)...)
 	res, err := s.events.UpdateOne(ctx, bson.D{
 		{Key: "_id", Value: e.ID}, {Key: "version", Value: version}, {Key: "seats.version", Value: e.Seats.Version},
 	}, update)
@@ -146,7 +146,7 @@ func fields(document any) (bson.D, error) {
 func stale(res *mongo.UpdateResult, what string, err error) error {
 	switch {
 	case err != nil:
-		return mongodb.Failure(what, err)
+		return mongodb.WrapError(what, err)
 	case res.MatchedCount == 0:
 		return event.ErrStale
 	}

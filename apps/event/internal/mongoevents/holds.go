@@ -30,11 +30,11 @@ func (s *Store) Holds(ctx context.Context, ids []string) (map[string]event.Hold,
 func (s *Store) findHolds(ctx context.Context, what string, filter bson.D, opts *options.FindOptionsBuilder) ([]event.Hold, error) {
 	cursor, err := s.holds.Find(ctx, filter, opts)
 	if err != nil {
-		return nil, mongodb.Failure(what, err)
+		return nil, mongodb.WrapError(what, err)
 	}
 	var documents []holdDocument
 	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongodb.Failure(what, err)
+		return nil, mongodb.WrapError(what, err)
 	}
 	var holds []event.Hold
 	for _, d := range documents {
@@ -52,7 +52,7 @@ func (s *Store) InsertHolds(ctx context.Context, holds []event.Hold) error {
 	// Unordered: a taken id keeps none of the others out.
 	_, err := s.holds.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
 	if err != nil && !onlyTaken(err) {
-		return mongodb.Failure("insert holds", err)
+		return mongodb.WrapError("insert holds", err)
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func (s *Store) MoveHold(ctx context.Context, to event.Hold) error {
 		bson.D{{Key: "$set", Value: set}, {Key: "$unset", Value: bson.D{{Key: "settleAt", Value: ""}}}})
 	switch {
 	case err != nil:
-		return mongodb.Failure("move hold", err)
+		return mongodb.WrapError("move hold", err)
 	case res.MatchedCount == 1:
 		return nil
 	}
@@ -115,7 +115,7 @@ func (s *Store) AskLater(ctx context.Context, at map[string]time.Time) error {
 			SetUpdate(bson.D{{Key: "$set", Value: bson.D{{Key: "settleAt", Value: at}}}}))
 	}
 	if _, err := s.holds.BulkWrite(ctx, writes, options.BulkWrite().SetOrdered(false)); err != nil {
-		return mongodb.Failure("ask about hold later", err)
+		return mongodb.WrapError("ask about hold later", err)
 	}
 	return nil
 }

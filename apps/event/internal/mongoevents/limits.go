@@ -26,7 +26,7 @@ func (s *Store) Limit(ctx context.Context, key event.LimitKey) (event.Limit, err
 	case errors.Is(err, mongo.ErrNoDocuments):
 		return event.Limit{LimitKey: key}, nil
 	case err != nil:
-		return event.Limit{}, mongodb.Failure("find limit", err)
+		return event.Limit{}, mongodb.WrapError("find limit", err)
 	}
 	return fromLimit(d), nil
 }
@@ -77,7 +77,7 @@ func (s *Store) claim(ctx context.Context, c event.Claim) (granted bool, err err
 	case mongo.IsDuplicateKeyError(err):
 		return false, nil
 	case err != nil:
-		return false, mongodb.Failure("claim", err)
+		return false, mongodb.WrapError("claim", err)
 	}
 	return true, nil
 }
@@ -95,7 +95,7 @@ func (s *Store) GiveBack(ctx context.Context, key event.LimitKey, holdID string,
 			{Key: "$unset", Value: bson.D{{Key: entry, Value: ""}}},
 		})
 	if err != nil {
-		return mongodb.Failure("give back", err)
+		return mongodb.WrapError("give back", err)
 	}
 	return nil
 }
@@ -114,11 +114,11 @@ func (s *Store) StampedLimits(ctx context.Context, before time.Time, limit int) 
 		bson.D{{Key: "claimedAt", Value: bson.D{{Key: "$lt", Value: before}}}},
 		options.Find().SetSort(bson.D{{Key: "claimedAt", Value: 1}}).SetLimit(int64(limit)))
 	if err != nil {
-		return nil, mongodb.Failure("find stamped limits", err)
+		return nil, mongodb.WrapError("find stamped limits", err)
 	}
 	var documents []limitDocument
 	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongodb.Failure("find stamped limits", err)
+		return nil, mongodb.WrapError("find stamped limits", err)
 	}
 	var limits []event.Limit
 	for _, d := range documents {

@@ -31,9 +31,9 @@ func newBatches[T any](command string, of *mongo.Collection) *coalesce.Group[T] 
 // another way.
 var ErrTaken = errors.New("there is such a document")
 
-// Inserts puts new documents into a collection. Those that come together go in one
+// Inserter puts new documents into a collection. Those that come together go in one
 // command, each by itself all the same. It is safe for concurrent use.
-type Inserts struct {
+type Inserter struct {
 	into    *mongo.Collection
 	batches *coalesce.Group[*insert]
 }
@@ -43,16 +43,16 @@ type insert struct {
 	err      error
 }
 
-// NewInserts returns inserts into a collection.
-func NewInserts(into *mongo.Collection) *Inserts {
-	return &Inserts{into, newBatches[*insert]("insert", into)}
+// NewInserter returns inserts into a collection.
+func NewInserter(into *mongo.Collection) *Inserter {
+	return &Inserter{into, newBatches[*insert]("insert", into)}
 }
 
 // Insert stores a document. Those about the same thing share a command, so that
 // what is crowded keeps nobody else waiting. It
 // returns ErrTaken when it cannot be there beside another, or the driver's error:
 // then it is unknown whether it is.
-func (i *Inserts) Insert(ctx context.Context, about string, document any) error {
+func (i *Inserter) Insert(ctx context.Context, about string, document any) error {
 	in := &insert{document: document}
 	if err := i.batches.Do(ctx, about, i.insert, in); err != nil {
 		return err
@@ -60,7 +60,7 @@ func (i *Inserts) Insert(ctx context.Context, about string, document any) error 
 	return in.err
 }
 
-func (i *Inserts) insert(ctx context.Context, round []*insert, _ func()) {
+func (i *Inserter) insert(ctx context.Context, round []*insert, _ func()) {
 	documents := make([]any, len(round))
 	for at, in := range round {
 		documents[at] = in.document

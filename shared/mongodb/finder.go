@@ -10,9 +10,9 @@ import (
 	"boxoffice/shared/coalesce"
 )
 
-// Finds reads documents by their ids. Those that come together are found by one
+// Finder reads documents by their ids. Those that come together are found by one
 // command. It is safe for concurrent use.
-type Finds[D any] struct {
+type Finder[D any] struct {
 	from       *mongo.Collection
 	projection bson.D
 	batches    *coalesce.Group[*find[D]]
@@ -24,15 +24,15 @@ type find[D any] struct {
 	err      error
 }
 
-// NewFinds returns finds in a collection whose ids are strings, of what a
+// NewFinder returns finds in a collection whose ids are strings, of what a
 // projection leaves.
-func NewFinds[D any](from *mongo.Collection, projection bson.D) *Finds[D] {
-	return &Finds[D]{from, projection, newBatches[*find[D]]("find", from)}
+func NewFinder[D any](from *mongo.Collection, projection bson.D) *Finder[D] {
+	return &Finder[D]{from, projection, newBatches[*find[D]]("find", from)}
 }
 
 // Find returns a document as it is at some time after it was asked for. The error
 // is mongo.ErrNoDocuments when there is none, or the driver's.
-func (f *Finds[D]) Find(ctx context.Context, id string) (D, error) {
+func (f *Finder[D]) Find(ctx context.Context, id string) (D, error) {
 	one := &find[D]{id: id, err: mongo.ErrNoDocuments}
 	if err := f.batches.Do(ctx, "", f.find, one); err != nil {
 		one.err = err
@@ -40,7 +40,7 @@ func (f *Finds[D]) Find(ctx context.Context, id string) (D, error) {
 	return one.document, one.err
 }
 
-func (f *Finds[D]) find(ctx context.Context, round []*find[D], _ func()) {
+func (f *Finder[D]) find(ctx context.Context, round []*find[D], _ func()) {
 	ids := make(bson.A, len(round))
 	for i, one := range round {
 		ids[i] = one.id
