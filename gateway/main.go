@@ -35,7 +35,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 }
 
 func wire(_ context.Context, a *app.App, cfg Config) error {
-	a.CollectSeldom()
+	a.RelaxGC()
 	client, err := redisconn.Open(redisconn.Config{Addr: cfg.RedisAddr, Tracing: a.Tracing})
 	if err != nil {
 		return err

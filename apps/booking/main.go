@@ -40,7 +40,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 }
 
 func wire(_ context.Context, a *app.App, cfg settings) error {
-	a.CollectSeldom()
+	a.RelaxGC()
 	store, err := mongobookings.Open(mongobookings.Config{
 		URI: cfg.MongoURI.Reveal(), Database: cfg.Database, Monitor: mongotrace.Monitor(a.Tracing),
 	})

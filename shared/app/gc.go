@@ -9,10 +9,10 @@ import (
 // collected.
 const gcPercent = 400
 
-// CollectSeldom is for programs that keep little and throw away much. It costs some
+// RelaxGC is for programs that keep little and throw away much. It costs some
 // tens of megabytes and saves a tenth of their processor time or more. GOGC in the
 // environment overrules it.
-func (a *App) CollectSeldom() {
+func (a *App) RelaxGC() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
