@@ -8,6 +8,36 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
+// command is what the server knows of a command: how to run it and what it
+// makes of each field. A field in none of the lists is refused as unknown, so
+// that nothing a client asks for is passed over.
+type command struct {
+	run func(*call) (bson.D, error)
+	// does are the fields that are carried out.
+	does string
+	// accepts are fields that may be given and cannot change the outcome here.
+	accepts string
+	// lacks are fields that MongoDB has and this server refuses by name, unless
+	// they ask for nothing (false, null, an empty document).
+	lacks string
+	// writes is set for commands that are acknowledged once they are on disk.
+	writes bool
+	// retries is set for those that a driver may send again with the same
+	// lsid and txnNumber.
+	retries bool
+	// sequence is the field that may travel beside the body.
+	sequence string
+	// admin is set for commands of the database admin only.
+	admin bool
+	// handshake is set for those that an older driver may send as an OP_QUERY.
+	handshake bool
+	// open is set for those that, as in MongoDB, pass over a field that nobody
+	// knows: what a newer driver offers and an older server cannot take up.
+	open bool
+
+	known, refused []string // the names in the lists above, of any command's too
+}
+
 // newCommands returns the table of all commands, with MongoDB's aliases.
 // https://www.mongodb.com/docs/manual/reference/command/
 func newCommands() map[string]*command {

@@ -135,30 +135,3 @@ func (c *call) onCollection(ns string, makeIt bool, fn func(*storage.Collection)
 		}
 	}
 }
-
-// checkFields refuses the unknown fields of a statement.
-func checkFields(command string, doc bson.D, does, lacks []string) error {
-	for _, e := range doc {
-		switch {
-		case slices.Contains(does, e.Key):
-		case slices.Contains(lacks, e.Key):
-			if asks(e.Key, e.Value) {
-				return mongoerr.Unsupported("%s.%s", command, e.Key)
-			}
-		default:
-			return mongoerr.New(mongoerr.UnknownField, "BSON field '%s.%s' is an unknown field.", command, e.Key)
-		}
-	}
-	return nil
-}
-
-func required(command string, doc bson.D, name string) (bson.D, error) {
-	if _, ok := lookup(doc, name); !ok {
-		return nil, missing(command + "." + name)
-	}
-	return field[bson.D](command, doc, name)
-}
-
-func missing(field string) error {
-	return mongoerr.New(mongoerr.MissingField, "BSON field '%s' is missing but a required field", field)
-}

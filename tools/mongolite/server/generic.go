@@ -1,0 +1,124 @@
+package server
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/bson"
+	"go.mongodb.org/mongo-driver/bson/primitive"
+
+	"boxoffice/tools/mongolite/internal/mongoerr"
+	"boxoffice/tools/mongolite/internal/query"
+)
+
+// generic are the fields that any command may have.
+// https://www.mongodb.com/docs/manual/reference/command/
+const generic = "$db lsid txnNumber readConcern writeConcern maxTimeMS comment $readPreference apiVersion $clusterTime apiDeprecationErrors"
+
+// lackedByAll are the fields that are refused in any command.
+const lackedByAll = "startTransaction autocommit apiStrict"
+
+// readGeneric checks the names of all fields and reads those that any command
+// may have.
+func (c *call) readGeneric() error {
+	if err := c.checkNames(); err != nil {
+		return err
+	}
+	if err := c.readDatabase(); err != nil {
+		return err
+	}
+	if v, ok := c.get("apiVersion"); ok && v != "1" {
+		return mongoerr.New(322, "API version must be \"1\"")
+	}
+	if err := c.readSession(); err != nil {
+		return err
+	}
+	if err := c.readConcerns(); err != nil {
+		return err
+	}
+	let, err := c.doc("let")
+	if err != nil {
+		return err
+	}
+	c.vars, err = query.NewVars(time.Now(), let)
+	return err
+}
+
+func (c *call) checkNames() error {
+	fields := c.body[1:]
+	if c.cmd.open {
+		fields = slices.DeleteFunc(slices.Clone(fields), func(e bson.E) bool { return !slices.Contains(c.cmd.refused, e.Key) })
+	}
+	if err := checkFields(c.name, fields, c.cmd.known, c.cmd.refused); err != nil {
+		return err
+	}
+	names := make([]string, 0, len(c.body)+len(c.seqs))
+	for _, e := range c.body {
+		names = append(names, e.Key)
+	}
+	for _, seq := range c.seqs {
+		if seq.Field != c.cmd.sequence {
+			return mongoerr.New(mongoerr.UnknownField, "BSON field '%s.%s' is an unknown field.", c.name, seq.Field)
+		}
+		names = append(names, seq.Field)
+	}
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return mongoerr.New(40413, "BSON field '%s.%s' is a duplicate field", c.name, name)
+		}
+	}
+	return nil
+}
+
+func (c *call) readDatabase() error {
+	if v, ok := c.get("$db"); ok {
+		if c.db, ok = v.(string); !ok {
+			return wrongType("$db", v, "")
+		}
+	} else if c.db == "" {
+		return mongoerr.New(40571, "OP_MSG requests require a $db argument")
+	}
+	if c.db == "" || len(c.db) > 63 || strings.ContainsAny(c.db, "/\\. \"$\x00") {
+		return mongoerr.New(mongoerr.InvalidNamespace, "Invalid database name: '%s'", c.db)
+	}
+	if c.cmd.admin && c.db != "admin" {
+		return mongoerr.New(mongoerr.Unauthorized, "%s may only be run against the admin database.", c.name)
+	}
+	return nil
+}
+
+func (c *call) readSession() error {
+	lsid, err := c.doc("lsid")
+	if err != nil {
+		return err
+	}
+	if lsid != nil {
+		if c.session, err = sessionID(lsid); err != nil {
+			return err
+		}
+	}
+	if _, ok := c.get("txnNumber"); ok {
+		switch {
+		case c.session == "":
+			return mongoerr.New(mongoerr.InvalidOptions, "Transaction number requires a session ID to also be specified")
+		case !c.cmd.retries:
+			return mongoerr.New(mongoerr.OperationNotSupportedInTxn, "Cannot run '%s' in a retryable write", c.name)
+		}
+		c.retry = true
+		c.txn, err = c.integer("txnNumber", 0)
+	}
+	return err
+}
+
+func sessionID(lsid bson.D) (string, error) {
+	if err := checkFields("lsid", lsid, []string{"id"}, []string{"uid", "txnNumber", "txnUUID"}); err != nil {
+		return "", err
+	}
+	id, _ := lookup(lsid, "id")
+	uuid, ok := id.(primitive.Binary)
+	if !ok || uuid.Subtype != 4 || len(uuid.Data) != 16 {
+		return "", mongoerr.New(mongoerr.TypeMismatch, "BSON field 'lsid.id' must be a UUID")
+	}
+	return string(uuid.Data), nil
+}
