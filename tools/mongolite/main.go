@@ -1,5 +1,5 @@
-// Mongolite serves MongoDB's wire protocol from a folder, for development,
-// tests and demonstrations on one machine.
+// Command mongolite serves MongoDB's wire protocol from a data directory. It is
+// meant for development, tests and demonstrations on one machine.
 package main
 
 import (
@@ -29,15 +29,15 @@ func main() {
 	}
 }
 
-// run serves until ctx ends, which is no error, or the store fails.
+// run serves until ctx ends, and then returns nil, or until the store fails.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("mongolite", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	cfg := server.Config{Log: slog.New(slog.NewTextHandler(stderr, nil))}
-	flags.StringVar(&cfg.Listen, "listen", "127.0.0.1:17017", "`address` to listen on; port 0 takes a free one")
-	flags.StringVar(&cfg.Data, "data", "mongolite-data", "`folder` of the data, made if it is not there")
-	flags.BoolVar(&cfg.TestCommands, "test-commands", false, "allow configureFailPoint")
-	cache := flags.Int64("cache-mib", 256, "size of the block cache in `MiB`")
+	flags.StringVar(&cfg.Listen, "listen", "127.0.0.1:17017", "`address` to listen on; port 0 selects a free port")
+	flags.StringVar(&cfg.Data, "data", "mongolite-data", "data `directory`; it is created if it does not exist")
+	flags.BoolVar(&cfg.TestCommands, "test-commands", false, "enable the command configureFailPoint")
+	cache := flags.Int64("cache-mib", 256, "size of the block cache, in `MiB`")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

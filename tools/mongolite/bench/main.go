@@ -1,7 +1,8 @@
-// Command bench measures a running MongoDB server, mongolite or another, over
-// the official driver: reads by _id, conditional updates by _id and inserts,
-// at several numbers of clients and documents. Load generator and server share
-// the machine, so compare ratios within one run.
+// Command bench measures the throughput and latency of a running server, mongolite
+// or MongoDB, through the official driver. It measures reads by _id, conditional
+// updates by _id and inserts, for several numbers of clients and documents. The
+// load generator and the server usually share a machine, so compare only the
+// results of one run.
 package main
 
 import (
@@ -33,7 +34,7 @@ func main() {
 	}
 }
 
-// config is what one run measures.
+// config holds the command-line options.
 type config struct {
 	uri     string
 	clients []int
@@ -42,22 +43,23 @@ type config struct {
 	length  time.Duration
 }
 
+// run parses the command line, connects and measures.
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	var cfg config
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.StringVar(&cfg.uri, "uri", "mongodb://127.0.0.1:17017", "the server")
-	clients := flags.String("clients", "1,32", "numbers of clients")
-	docs := flags.String("docs", "1000,1000000", "numbers of documents")
-	flags.IntVar(&cfg.rounds, "rounds", 5, "rounds of each measurement, interleaved")
-	flags.DurationVar(&cfg.length, "length", 2*time.Second, "length of one measurement")
+	flags.StringVar(&cfg.uri, "uri", "mongodb://127.0.0.1:17017", "connection string of the server")
+	clients := flags.String("clients", "1,32", "comma-separated `list` of numbers of concurrent clients")
+	docs := flags.String("docs", "1000,1000000", "comma-separated `list` of numbers of documents")
+	flags.IntVar(&cfg.rounds, "rounds", 5, "how often each measurement is repeated; repetitions are interleaved")
+	flags.DurationVar(&cfg.length, "length", 2*time.Second, "duration of one repetition")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	var err error
-	if cfg.clients, err = numbers(*clients); err != nil {
+	if cfg.clients, err = parseInts(*clients); err != nil {
 		return err
 	}
-	if cfg.docs, err = numbers(*docs); err != nil {
+	if cfg.docs, err = parseInts(*docs); err != nil {
 		return err
 	}
 	client, err := mongo.Connect(options.Client().ApplyURI(cfg.uri).SetMaxPoolSize(uint64(slices.Max(cfg.clients))))
@@ -68,62 +70,67 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	return measure(ctx, client.Database("mongolite_bench"), cfg, stdout)
 }
 
-func numbers(list string) (ns []int, err error) {
+// parseInts parses a comma-separated list of positive numbers.
+func parseInts(list string) (ns []int, err error) {
 	for _, s := range strings.Split(list, ",") {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
-			return nil, fmt.Errorf("%q is no positive number", s)
+			return nil, fmt.Errorf("%q is not a positive number", s)
 		}
 		ns = append(ns, n)
 	}
 	return ns, nil
 }
 
-// rung is one line of the table.
-type rung struct {
+// measurement is one operation for one number of documents and clients, with its
+// results. It becomes one line of the table.
+type measurement struct {
 	name          string
 	docs, clients int
 	op            func(ctx context.Context, c *mongo.Collection, r *rand.Rand, docs int) error
-	rates         []float64 // a second, one a round
-	waits         []time.Duration
+	rates         []float64 // operations per second, one for each round
+	latencies     []time.Duration
 }
 
+// measure fills one collection for each number of documents, runs all
+// measurements, reports them and drops the database.
 func measure(ctx context.Context, db *mongo.Database, cfg config, stdout io.Writer) error {
-	var rungs []*rung
+	var measurements []*measurement
 	for _, docs := range cfg.docs {
-		if err := fill(ctx, db.Collection(name(docs)), docs); err != nil {
+		if err := fill(ctx, db.Collection(collectionName(docs)), docs); err != nil {
 			return err
 		}
 		for _, clients := range cfg.clients {
-			rungs = append(rungs,
-				&rung{name: "find by _id", docs: docs, clients: clients, op: find},
-				&rung{name: "conditional update by _id", docs: docs, clients: clients, op: update},
-				&rung{name: "insert", docs: docs, clients: clients, op: insert})
+			measurements = append(measurements,
+				&measurement{name: "find by _id", docs: docs, clients: clients, op: find},
+				&measurement{name: "conditional update by _id", docs: docs, clients: clients, op: update},
+				&measurement{name: "insert", docs: docs, clients: clients, op: insert})
 		}
 	}
 	for range cfg.rounds {
-		for _, r := range rungs {
-			if err := r.measure(ctx, db, cfg.length); err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
+		for _, m := range measurements {
+			if err := m.measure(ctx, db, cfg.length); err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
 			}
 		}
 	}
-	report(stdout, rungs, cfg)
+	report(stdout, measurements, cfg)
 	return db.Drop(ctx)
 }
 
-func name(docs int) string { return fmt.Sprintf("docs_%d", docs) }
+// collectionName returns the name of the collection with docs documents.
+func collectionName(docs int) string { return fmt.Sprintf("docs_%d", docs) }
 
-// fill makes the collection hold docs documents as a small record looks.
+// fill replaces the content of the collection by docs documents.
 func fill(ctx context.Context, c *mongo.Collection, docs int) error {
 	if err := c.Drop(ctx); err != nil {
 		return err
 	}
-	const many = 5000
-	for from := 0; from < docs; from += many {
-		batch := make([]any, 0, many)
-		for i := from; i < min(from+many, docs); i++ {
-			batch = append(batch, record(int64(i)))
+	const batchSize = 5000
+	for from := 0; from < docs; from += batchSize {
+		batch := make([]any, 0, batchSize)
+		for i := from; i < min(from+batchSize, docs); i++ {
+			batch = append(batch, newDocument(int64(i)))
 		}
 		if _, err := c.InsertMany(ctx, batch); err != nil {
 			return err
@@ -132,80 +139,90 @@ func fill(ctx context.Context, c *mongo.Collection, docs int) error {
 	return nil
 }
 
-func record(id any) bson.D {
+// newDocument returns a small document that resembles an event with a stock of
+// tickets.
+func newDocument(id any) bson.D {
 	return bson.D{{Key: "_id", Value: id}, {Key: "stock", Value: int64(1 << 40)}, {Key: "version", Value: int64(0)}, {Key: "name", Value: "An evening of chamber music"}, {Key: "venue", Value: "Town hall"}, {Key: "tags", Value: bson.A{"music", "classical"}}}
 }
 
+// find reads a random document by its _id.
 func find(ctx context.Context, c *mongo.Collection, r *rand.Rand, docs int) error {
 	_, err := c.FindOne(ctx, bson.D{{Key: "_id", Value: int64(r.IntN(docs))}}).Raw()
 	return err
 }
 
+// update decrements the stock of a random document if any is left.
 func update(ctx context.Context, c *mongo.Collection, r *rand.Rand, docs int) error {
 	result, err := c.UpdateOne(ctx, bson.D{{Key: "_id", Value: int64(r.IntN(docs))}, {Key: "stock", Value: bson.D{{Key: "$gte", Value: int64(1)}}}},
 		bson.D{{Key: "$inc", Value: bson.D{{Key: "stock", Value: int64(-1)}, {Key: "version", Value: int64(1)}}}})
 	if err == nil && result.ModifiedCount != 1 {
-		err = fmt.Errorf("%d documents were modified", result.ModifiedCount)
+		err = fmt.Errorf("update modified %d documents, want 1", result.ModifiedCount)
 	}
 	return err
 }
 
+// insert adds a document to a second collection, which grows during the run.
 func insert(ctx context.Context, c *mongo.Collection, _ *rand.Rand, _ int) error {
-	_, err := c.Database().Collection(c.Name()+"_inserted").InsertOne(ctx, record(bson.NewObjectID()))
+	_, err := c.Database().Collection(c.Name()+"_inserted").InsertOne(ctx, newDocument(bson.NewObjectID()))
 	return err
 }
 
-func (r *rung) measure(ctx context.Context, db *mongo.Database, length time.Duration) error {
-	c := db.Collection(name(r.docs))
+// measure runs the operation with m.clients concurrent clients for length and
+// appends to the results. It returns the error of a client that failed.
+func (m *measurement) measure(ctx context.Context, db *mongo.Database, length time.Duration) error {
+	c := db.Collection(collectionName(m.docs))
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	var failed error
+	var failure error
 	start := time.Now()
 	done := 0
-	for i := range r.clients {
+	for i := range m.clients {
 		wg.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(i), uint64(len(r.rates))))
-			var waits []time.Duration
+			random := rand.New(rand.NewPCG(uint64(i), uint64(len(m.rates))))
+			var latencies []time.Duration
 			var err error
 			for err == nil && time.Since(start) < length {
 				t := time.Now()
-				if err = r.op(ctx, c, random, r.docs); err == nil {
-					waits = append(waits, time.Since(t))
+				if err = m.op(ctx, c, random, m.docs); err == nil {
+					latencies = append(latencies, time.Since(t))
 				}
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				failed = err
+				failure = err
 			}
-			done += len(waits)
-			r.waits = append(r.waits, waits...)
+			done += len(latencies)
+			m.latencies = append(m.latencies, latencies...)
 		})
 	}
 	wg.Wait()
-	r.rates = append(r.rates, float64(done)/time.Since(start).Seconds())
-	return failed
+	m.rates = append(m.rates, float64(done)/time.Since(start).Seconds())
+	return failure
 }
 
-func report(stdout io.Writer, rungs []*rung, cfg config) {
+// report writes one line per measurement. The last column is the rate with the
+// fewest documents divided by the rate of the line.
+func report(stdout io.Writer, measurements []*measurement, cfg config) {
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "operation\tdocuments\tclients\tmedian/s\tmin-max/s\tp50\tp99\tcost against fewest documents")
-	for _, r := range rungs {
-		slices.Sort(r.waits)
-		base := r
-		for _, o := range rungs {
-			if o.name == r.name && o.clients == r.clients && o.docs == slices.Min(cfg.docs) {
+	fmt.Fprintln(w, "operation\tdocuments\tclients\tmedian/s\tmin-max/s\tp50\tp99\tslowdown against fewest documents")
+	for _, m := range measurements {
+		slices.Sort(m.latencies)
+		base := m
+		for _, o := range measurements {
+			if o.name == m.name && o.clients == m.clients && o.docs == slices.Min(cfg.docs) {
 				base = o
 			}
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%.0f\t%.0f-%.0f\t%v\t%v\t%.2f\n", r.name, r.docs, r.clients,
-			median(r.rates), slices.Min(r.rates), slices.Max(r.rates),
-			r.waits[len(r.waits)/2].Round(time.Microsecond), r.waits[len(r.waits)*99/100].Round(time.Microsecond),
-			median(base.rates)/median(r.rates))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%.0f\t%.0f-%.0f\t%v\t%v\t%.2f\n", m.name, m.docs, m.clients,
+			median(m.rates), slices.Min(m.rates), slices.Max(m.rates),
+			m.latencies[len(m.latencies)/2].Round(time.Microsecond), m.latencies[len(m.latencies)*99/100].Round(time.Microsecond),
+			median(base.rates)/median(m.rates))
 	}
 	w.Flush()
 }
 
+// median returns the middle element of list, or the upper of the two.
 func median(list []float64) float64 {
 	sorted := slices.Sorted(slices.Values(list))
 	return sorted[len(sorted)/2]
