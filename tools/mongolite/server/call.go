@@ -16,54 +16,59 @@ import (
 	"boxoffice/tools/mongolite/internal/wire"
 )
 
-// call is one command being run.
+// call is one execution of a command.
 type call struct {
 	*conn
-	name string // of the command, as the client wrote it
+	name string // the command's name as the client spelled it
 	cmd  *command
 	db   string
 	body bson.D
 	seqs []wire.Sequence
 	vars *query.Vars
 
-	deadline time.Time // that maxTimeMS sets, zero without
+	deadline time.Time // set by maxTimeMS; zero means none
 
-	session string // the bytes of the lsid, empty without
-	txn     int64  // the txnNumber of a retryable write
-	retry   bool
-	repeats bool // one with that txnNumber was begun before
+	session     string // the 16 bytes of lsid.id; empty means no session
+	txnNumber   int64
+	isRetryable bool // the client sent a txnNumber
+	isRetry     bool // an earlier call began the same txnNumber
 
 	concern      writeConcern
 	majorityRead bool
 	linearizable bool
-	fault        *failCommand
-	hangUp       bool // a fail point cuts the connection behind the write
-	wrote        bool // an aggregate with $out or $merge did
-	stop         *stopper
+	fault        *commandFault // the fail point that applies, or nil
+	closeConn    bool          // a fail point closes the connection after the write
+	wroteOutput  bool          // an aggregation ran $out or $merge
+	interrupter  *interrupter
 }
 
-func (c *call) writes() bool { return c.cmd.writes || c.wrote }
+// isWrite reports whether the reply must wait until the changes are on disk.
+func (c *call) isWrite() bool { return c.cmd.isWrite || c.wroteOutput }
 
-// stopper asks the command that reads a cursor now whether to go on: the one
-// that opened it, later each getMore.
-type stopper struct {
+// interrupter decides whether reading a cursor continues. Its reader is the
+// command that reads the cursor at the moment: first the command that opened
+// it, later each getMore.
+type interrupter struct {
 	reader *call
-	killed atomic.Bool // by another command
+	killed atomic.Bool // set when another command kills the cursor
 }
 
-func (s *stopper) check() error {
+// check returns an error if the cursor was killed or its reader is interrupted.
+func (s *interrupter) check() error {
 	if s.killed.Load() {
 		return mongoerr.New(mongoerr.CursorKilled, "the cursor was killed")
 	}
 	return s.reader.interrupted()
 }
 
+// run executes a request and returns the encoded reply. It returns errCloseConn
+// if a fail point closes the connection instead.
 func (c *conn) run(req *wire.Request) ([]byte, error) {
 	call := &call{conn: c, db: req.Database, seqs: req.Sequences}
-	call.stop = &stopper{reader: call}
-	reply, err := call.do(req)
-	if errors.Is(err, errHangUp) || call.hangUp {
-		return nil, errHangUp
+	call.interrupter = &interrupter{reader: call}
+	reply, err := call.execute(req)
+	if errors.Is(err, errCloseConn) || call.closeConn {
+		return nil, errCloseConn
 	}
 	if err != nil {
 		reply = errorReply(mongoerr.From(err), call)
@@ -76,6 +81,7 @@ func (c *conn) run(req *wire.Request) ([]byte, error) {
 	return marshalReply(reply), nil
 }
 
+// marshalReply encodes a reply. If that fails, it encodes an InternalError reply.
 func marshalReply(reply bson.D) []byte {
 	raw, err := codec.Marshal(reply)
 	if err != nil {
@@ -84,7 +90,9 @@ func marshalReply(reply bson.D) []byte {
 	return raw
 }
 
-func (c *call) do(req *wire.Request) (bson.D, error) {
+// execute parses the request, applies fail points and runs the command. A write
+// or a majority read returns only after everything it saw is on disk.
+func (c *call) execute(req *wire.Request) (bson.D, error) {
 	if err := wire.Validate(req); err != nil {
 		return nil, invalidBSON(err)
 	}
@@ -100,10 +108,10 @@ func (c *call) do(req *wire.Request) (bson.D, error) {
 	if c.cmd == nil || c.name == "configureFailPoint" && !c.s.cfg.TestCommands {
 		return nil, mongoerr.New(mongoerr.CommandNotFound, "no such command: '%s'", c.name)
 	}
-	if req.Database != "" && !c.cmd.handshake {
+	if req.Database != "" && !c.cmd.isHandshake {
 		return nil, mongoerr.New(352, "Unsupported OP_QUERY command: %s. The client driver may require an upgrade.", c.name)
 	}
-	if err := c.readGeneric(); err != nil {
+	if err := c.parseGenericFields(); err != nil {
 		return nil, err
 	}
 	timeout, err := c.integer("maxTimeMS", 0)
@@ -116,22 +124,22 @@ func (c *call) do(req *wire.Request) (bson.D, error) {
 	if timeout > 0 {
 		c.deadline = time.Now().Add(time.Duration(timeout) * time.Millisecond)
 	}
-	if err := c.inject(); err != nil {
+	if err := c.applyFailCommand(); err != nil {
 		return nil, err
 	}
-	if c.retry {
-		unlock, isNew, err := c.s.sessions.begin(c.session, c.txn)
+	if c.isRetryable {
+		unlock, isNew, err := c.s.sessions.begin(c.session, c.txnNumber)
 		if err != nil {
 			return nil, err
 		}
 		defer unlock()
-		c.repeats = !isNew
+		c.isRetry = !isNew
 	}
 	reply, err := c.cmd.run(c)
-	if (c.writes() || c.majorityRead) && !req.MoreToCome {
-		// Also behind a failure or a statement that found nothing to do: the
-		// client learns of what others wrote. What a majority has is what is on
-		// disk.
+	if (c.isWrite() || c.majorityRead) && !req.MoreToCome {
+		// A command that failed or changed nothing must sync too: its reply
+		// reveals what other clients wrote. With one member, data is
+		// majority-committed once it is on disk.
 		err = errors.Join(err, c.s.store.Sync())
 	}
 	return reply, err
@@ -139,8 +147,8 @@ func (c *call) do(req *wire.Request) (bson.D, error) {
 
 var errTimeout = mongoerr.New(mongoerr.MaxTimeMSExpired, "operation exceeded time limit")
 
-// interrupted returns the error of a command whose time is over or whose
-// server closes, nil else.
+// interrupted returns an error if the server is closing or maxTimeMS has
+// elapsed, and nil otherwise.
 func (c *call) interrupted() error {
 	switch {
 	case c.s.ctx.Err() != nil:
@@ -151,6 +159,8 @@ func (c *call) interrupted() error {
 	return nil
 }
 
+// invalidBSON converts an error of wire.Validate to a MongoDB error. A
+// *mongoerr.Error stays as it is; anything else becomes code 22, InvalidBSON.
 func invalidBSON(err error) error {
 	var refused *mongoerr.Error
 	if errors.As(err, &refused) {
@@ -159,8 +169,8 @@ func invalidBSON(err error) error {
 	return mongoerr.New(22, "%v", err)
 }
 
-// errorReply is the reply of a command that failed. The labels tell drivers
-// what they may send again.
+// errorReply returns the reply to a command that failed. Its error labels tell
+// drivers which commands they may retry.
 func errorReply(e *mongoerr.Error, c *call) bson.D {
 	reply := bson.D{
 		{Key: "ok", Value: 0.0}, {Key: "errmsg", Value: e.Message},
@@ -172,7 +182,8 @@ func errorReply(e *mongoerr.Error, c *call) bson.D {
 	return append(reply, e.Details...)
 }
 
-func internal(r any) *mongoerr.Error {
+// internalError returns an InternalError with the value of a recovered panic.
+func internalError(r any) *mongoerr.Error {
 	return mongoerr.New(mongoerr.InternalError, "%s", fmt.Sprint(r))
 }
 

@@ -19,8 +19,8 @@ func create(c *call) (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, made, err := c.s.store.Create(ns, nil)
-	if err == nil && !made {
+	_, created, err := c.s.store.Create(ns, nil)
+	if err == nil && !created {
 		err = mongoerr.New(mongoerr.NamespaceExists, "Collection %s already exists.", ns)
 	}
 	return nil, err
@@ -43,6 +43,7 @@ func drop(c *call) (bson.D, error) {
 	return bson.D{{Key: "nIndexesWas", Value: int32(before)}, {Key: "ns", Value: ns}}, nil
 }
 
+// dropDatabase: https://www.mongodb.com/docs/manual/reference/command/dropDatabase/
 func dropDatabase(c *call) (bson.D, error) {
 	colls := c.s.store.Collections(c.db)
 	if len(colls) == 0 {
@@ -58,15 +59,15 @@ func dropDatabase(c *call) (bson.D, error) {
 
 // listCollections: https://www.mongodb.com/docs/manual/reference/command/listCollections/
 func listCollections(c *call) (bson.D, error) {
-	r := reading{c: c}
-	filter, names := r.doc("filter"), r.flag("nameOnly")
+	r := fieldReader{c: c}
+	filter, nameOnly := r.doc("filter"), r.flag("nameOnly")
 	if r.err != nil {
 		return nil, r.err
 	}
 	var docs []bson.D
 	for _, coll := range c.s.store.Collections(c.db) {
 		doc := bson.D{{Key: "name", Value: strings.TrimPrefix(coll.NS, c.db+".")}, {Key: "type", Value: "collection"}}
-		if !names {
+		if !nameOnly {
 			doc = append(doc,
 				bson.E{Key: "options", Value: bson.D{}},
 				bson.E{Key: "info", Value: bson.D{{Key: "readOnly", Value: false}}},
@@ -77,7 +78,7 @@ func listCollections(c *call) (bson.D, error) {
 	return c.listing(c.db+".$cmd.listCollections", docs, filter)
 }
 
-// listing returns the documents that match a filter through a cursor.
+// listing returns the reply with a cursor over the documents that match filter.
 func (c *call) listing(ns string, docs []bson.D, filter bson.D) (bson.D, error) {
 	options, err := c.doc("cursor")
 	if err != nil {
@@ -91,7 +92,7 @@ func (c *call) listing(ns string, docs []bson.D, filter bson.D) (bson.D, error) 
 	if err != nil {
 		return nil, err
 	}
-	var kept list
+	var kept rawList
 	for _, doc := range docs {
 		if ok, err := f.Match(doc); err != nil {
 			return nil, err
@@ -109,8 +110,8 @@ func (c *call) listing(ns string, docs []bson.D, filter bson.D) (bson.D, error) 
 
 // listDatabases: https://www.mongodb.com/docs/manual/reference/command/listDatabases/
 func listDatabases(c *call) (bson.D, error) {
-	r := reading{c: c}
-	filter, names := r.doc("filter"), r.flag("nameOnly")
+	r := fieldReader{c: c}
+	filter, nameOnly := r.doc("filter"), r.flag("nameOnly")
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -135,7 +136,7 @@ func listDatabases(c *call) (bson.D, error) {
 	total, docs := int64(0), bson.A{}
 	for _, db := range dbs {
 		doc := bson.D{{Key: "name", Value: db}}
-		if !names {
+		if !nameOnly {
 			doc = append(doc, bson.E{Key: "sizeOnDisk", Value: sizes[db]}, bson.E{Key: "empty", Value: false})
 		}
 		if ok, err := f.Match(doc); err != nil {
@@ -145,7 +146,7 @@ func listDatabases(c *call) (bson.D, error) {
 		}
 	}
 	reply := bson.D{{Key: "databases", Value: docs}}
-	if !names {
+	if !nameOnly {
 		reply = append(reply, bson.E{Key: "totalSize", Value: total})
 	}
 	return reply, nil

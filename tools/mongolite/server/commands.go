@@ -8,100 +8,107 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// command is what the server knows of a command: how to run it and what it
-// makes of each field. A field in none of the lists is refused as unknown, so
-// that nothing a client asks for is passed over.
+// command describes a command: the function that runs it and the fields that
+// it accepts. A request that contains a field outside the three lists fails
+// with an unknown-field error, so that no request is partly ignored.
 type command struct {
 	run func(*call) (bson.D, error)
-	// does are the fields that are carried out.
-	does string
-	// accepts are fields that may be given and cannot change the outcome here.
-	accepts string
-	// lacks are fields that MongoDB has and this server refuses by name, unless
-	// they ask for nothing (false, null, an empty document).
-	lacks string
-	// writes is set for commands that are acknowledged once they are on disk.
-	writes bool
-	// retries is set for those that a driver may send again with the same
+	// supported lists the fields that are implemented.
+	supported string
+	// ignored lists the fields that are accepted but have no effect on this
+	// server.
+	ignored string
+	// unsupported lists the fields that MongoDB implements and this server
+	// rejects by name. A value that requests nothing is accepted, see hasEffect.
+	unsupported string
+	// isWrite reports whether the command is acknowledged only after its
+	// changes are on disk.
+	isWrite bool
+	// isRetryable reports whether a driver may retry the command with the same
 	// lsid and txnNumber.
-	retries bool
-	// sequence is the field that may travel beside the body.
-	sequence string
-	// admin is set for commands of the database admin only.
-	admin bool
-	// handshake is set for those that an older driver may send as an OP_QUERY.
-	handshake bool
-	// open is set for those that, as in MongoDB, pass over a field that nobody
-	// knows: what a newer driver offers and an older server cannot take up.
-	open bool
+	isRetryable bool
+	// sequenceField names the array that a client may send as an OP_MSG
+	// document sequence (section kind 1) instead of in the body.
+	sequenceField string
+	// adminOnly reports whether the command runs on the admin database only.
+	adminOnly bool
+	// isHandshake reports whether older drivers may send the command as an
+	// OP_QUERY.
+	isHandshake bool
+	// ignoresUnknown reports whether the command ignores unknown fields, as
+	// MongoDB's hello does: a newer driver offers features there that an older
+	// server does not have.
+	ignoresUnknown bool
 
-	known, refused []string // the names in the lists above, of any command's too
+	accepted []string // supported, ignored and genericFields
+	rejected []string // unsupported and genericUnsupported
 }
 
 // newCommands returns the table of all commands, with MongoDB's aliases.
 // https://www.mongodb.com/docs/manual/reference/command/
 func newCommands() map[string]*command {
-	greeting := command{run: hello, handshake: true, open: true, does: "client helloOk",
-		// Compression and authentication are offered by the client and not taken up.
-		accepts: "compression saslSupportedMechs speculativeAuthenticate loadBalanced",
-		lacks:   "topologyVersion maxAwaitTimeMS"}
-	helloCmd, isMaster := greeting, greeting // two commands to a fail point
+	handshake := command{run: hello, isHandshake: true, ignoresUnknown: true, supported: "client helloOk",
+		// The client offers compression and authentication; the server uses neither.
+		ignored:     "compression saslSupportedMechs speculativeAuthenticate loadBalanced",
+		unsupported: "topologyVersion maxAwaitTimeMS"}
+	helloCmd, isMaster := handshake, handshake // fail points distinguish the two
 	txn := func(c *call) (bson.D, error) {
 		return nil, mongoerr.Unsupported("multi-document transactions (%s)", c.name)
 	}
-	modify := &command{run: findAndModify, writes: true, retries: true,
-		does: "query sort remove update new fields upsert arrayFilters hint let",
-		// There are no validators to bypass.
-		accepts: "bypassDocumentValidation", lacks: "collation"}
-	build := &command{run: buildInfo, handshake: true}
+	modify := &command{run: findAndModify, isWrite: true, isRetryable: true,
+		supported: "query sort remove update new fields upsert arrayFilters hint let",
+		// Collections have no validators that could be bypassed.
+		ignored: "bypassDocumentValidation", unsupported: "collation"}
+	build := &command{run: buildInfo, isHandshake: true}
 	table := map[string]*command{
 		"hello": &helloCmd, "isMaster": &isMaster, "ismaster": &isMaster,
 		"ping":      {run: ping},
 		"buildInfo": build, "buildinfo": build,
-		"connectionStatus":   {run: connectionStatus, accepts: "showPrivileges"},
-		"getParameter":       {run: getParameter, admin: true, does: "enableTestCommands requireApiVersion", lacks: "allParameters showDetails"},
+		"connectionStatus":   {run: connectionStatus, ignored: "showPrivileges"},
+		"getParameter":       {run: getParameter, adminOnly: true, supported: "enableTestCommands requireApiVersion", unsupported: "allParameters showDetails"},
 		"serverStatus":       {run: serverStatus},
 		"endSessions":        {run: endSessions},
 		"refreshSessions":    {run: refreshSessions},
 		"killSessions":       {run: killSessions},
 		"killAllSessions":    {run: killAllSessions},
-		"commitTransaction":  {run: txn, admin: true, writes: true},
-		"abortTransaction":   {run: txn, admin: true, writes: true},
-		"configureFailPoint": {run: configureFailPoint, admin: true, does: "mode data"},
+		"commitTransaction":  {run: txn, adminOnly: true, isWrite: true},
+		"abortTransaction":   {run: txn, adminOnly: true, isWrite: true},
+		"configureFailPoint": {run: configureFailPoint, adminOnly: true, supported: "mode data"},
 
 		"find": {run: find,
-			does: "filter sort projection hint skip limit batchSize singleBatch noCursorTimeout let",
-			// All data is here and sorts stay in memory; oplogReplay does nothing in MongoDB either.
-			accepts: "allowPartialResults allowDiskUse oplogReplay",
-			lacks:   "collation tailable awaitData max min returnKey showRecordId"},
-		"getMore":     {run: getMore, does: "collection batchSize"},
-		"killCursors": {run: killCursors, does: "cursors"},
-		"count":       {run: count, does: "query limit skip hint", lacks: "collation"},
-		"distinct":    {run: distinct, does: "key query hint", lacks: "collation"},
+			supported: "filter sort projection hint skip limit batchSize singleBatch noCursorTimeout let",
+			// The data is not sharded and sorts never use the disk. MongoDB ignores
+			// oplogReplay too.
+			ignored:     "allowPartialResults allowDiskUse oplogReplay",
+			unsupported: "collation tailable awaitData max min returnKey showRecordId"},
+		"getMore":     {run: getMore, supported: "collection batchSize"},
+		"killCursors": {run: killCursors, supported: "cursors"},
+		"count":       {run: count, supported: "query limit skip hint", unsupported: "collation"},
+		"distinct":    {run: distinct, supported: "key query hint", unsupported: "collation"},
 		"aggregate": {run: aggregate,
-			does:    "pipeline cursor hint let",
-			accepts: "allowDiskUse bypassDocumentValidation",
-			lacks:   "collation explain"},
-		"explain": {run: explain, does: "verbosity"},
+			supported:   "pipeline cursor hint let",
+			ignored:     "allowDiskUse bypassDocumentValidation",
+			unsupported: "collation explain"},
+		"explain": {run: explain, supported: "verbosity"},
 
-		"insert":        {run: insert, writes: true, retries: true, sequence: "documents", does: "documents ordered", accepts: "bypassDocumentValidation"},
-		"update":        {run: update, writes: true, retries: true, sequence: "updates", does: "updates ordered let", accepts: "bypassDocumentValidation"},
-		"delete":        {run: remove, writes: true, retries: true, sequence: "deletes", does: "deletes ordered let"},
+		"insert":        {run: insert, isWrite: true, isRetryable: true, sequenceField: "documents", supported: "documents ordered", ignored: "bypassDocumentValidation"},
+		"update":        {run: update, isWrite: true, isRetryable: true, sequenceField: "updates", supported: "updates ordered let", ignored: "bypassDocumentValidation"},
+		"delete":        {run: remove, isWrite: true, isRetryable: true, sequenceField: "deletes", supported: "deletes ordered let"},
 		"findAndModify": modify, "findandmodify": modify,
 
-		"create": {run: create, writes: true, accepts: "autoIndexId",
-			lacks: "capped size max timeseries expireAfterSeconds clusteredIndex idIndex changeStreamPreAndPostImages storageEngine validator validationLevel validationAction indexOptionDefaults viewOn pipeline collation encryptedFields"},
-		"drop":            {run: drop, writes: true},
-		"dropDatabase":    {run: dropDatabase, writes: true},
-		"listCollections": {run: listCollections, does: "filter nameOnly cursor", accepts: "authorizedCollections"},
-		"listDatabases":   {run: listDatabases, admin: true, does: "filter nameOnly", accepts: "authorizedDatabases"},
-		"createIndexes":   {run: createIndexes, writes: true, does: "indexes", accepts: "commitQuorum", lacks: "ignoreUnknownIndexOptions"},
-		"dropIndexes":     {run: dropIndexes, writes: true, does: "index"},
-		"listIndexes":     {run: listIndexes, does: "cursor"},
+		"create": {run: create, isWrite: true, ignored: "autoIndexId",
+			unsupported: "capped size max timeseries expireAfterSeconds clusteredIndex idIndex changeStreamPreAndPostImages storageEngine validator validationLevel validationAction indexOptionDefaults viewOn pipeline collation encryptedFields"},
+		"drop":            {run: drop, isWrite: true},
+		"dropDatabase":    {run: dropDatabase, isWrite: true},
+		"listCollections": {run: listCollections, supported: "filter nameOnly cursor", ignored: "authorizedCollections"},
+		"listDatabases":   {run: listDatabases, adminOnly: true, supported: "filter nameOnly", ignored: "authorizedDatabases"},
+		"createIndexes":   {run: createIndexes, isWrite: true, supported: "indexes", ignored: "commitQuorum", unsupported: "ignoreUnknownIndexOptions"},
+		"dropIndexes":     {run: dropIndexes, isWrite: true, supported: "index"},
+		"listIndexes":     {run: listIndexes, supported: "cursor"},
 	}
 	for _, cmd := range table {
-		cmd.known = strings.Fields(cmd.does + " " + cmd.accepts + " " + generic)
-		cmd.refused = strings.Fields(cmd.lacks + " " + lackedByAll)
+		cmd.accepted = strings.Fields(cmd.supported + " " + cmd.ignored + " " + genericFields)
+		cmd.rejected = strings.Fields(cmd.unsupported + " " + genericUnsupported)
 	}
 	return table
 }

@@ -6,26 +6,27 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// writeConcern is what a client wants to wait for. A write is always on this
-// member's disk before it is answered, so w 0, 1 and majority and any j are
-// met; more members than the one there is cannot be.
+// writeConcern is the durability that a client requests for a write. The server
+// answers every write only after it is on the disk of the one member, which
+// satisfies w 0, 1 and "majority" and every j. A larger w cannot be satisfied.
 // https://www.mongodb.com/docs/manual/reference/write-concern/
 type writeConcern struct {
-	unmet bson.D // the writeConcernError, nil when met
+	unmet bson.D // the writeConcernError of the reply; nil if satisfied
 }
 
-func (c *call) readConcerns() error {
+// parseConcerns reads the command's writeConcern and readConcern.
+func (c *call) parseConcerns() error {
 	wc, err := c.doc("writeConcern")
 	if err != nil {
 		return err
 	}
-	if wc != nil && !c.cmd.writes && c.name != "aggregate" {
+	if wc != nil && !c.cmd.isWrite && c.name != "aggregate" {
 		return mongoerr.New(mongoerr.InvalidOptions, "Command does not support writeConcern")
 	}
 	for _, e := range wc {
 		switch e.Key {
 		case "w":
-			if err := c.concern.readW(e.Value); err != nil {
+			if err := c.concern.parseW(e.Value); err != nil {
 				return err
 			}
 		case "j", "fsync", "wtimeout", "provenance":
@@ -59,7 +60,9 @@ func (c *call) readConcerns() error {
 	return nil
 }
 
-func (w *writeConcern) readW(v any) error {
+// parseW reads the value of w. It sets w.unmet if the value is valid but cannot be
+// satisfied.
+func (w *writeConcern) parseW(v any) error {
 	switch v := v.(type) {
 	case string:
 		if v != "majority" {
@@ -79,14 +82,16 @@ func (w *writeConcern) readW(v any) error {
 	return nil
 }
 
+// concernError returns a writeConcernError document.
 func concernError(code int32, name, message string) bson.D {
 	return bson.D{{Key: "code", Value: code}, {Key: "codeName", Value: name}, {Key: "errmsg", Value: message}}
 }
 
-// writeConcernError returns the reply's fields about a write concern that was
-// not met, or that a fail point says was not.
+// writeConcernError returns the reply fields for a write concern that was not
+// satisfied, or that a fail point reports as not satisfied. It returns nil if
+// there is no such error.
 func (c *call) writeConcernError() bson.D {
-	if c.cmd == nil || !c.writes() {
+	if c.cmd == nil || !c.isWrite() {
 		return nil
 	}
 	unmet := c.concern.unmet

@@ -13,38 +13,39 @@ import (
 )
 
 const (
-	cursorLife   = 10 * time.Minute // of a cursor that nobody reads
-	firstBatch   = 101
-	maxBatchSize = 16 << 20 // bytes
+	cursorTimeout = 10 * time.Minute // an idle cursor is closed after this time
+	firstBatch    = 101              // default number of documents in a first batch
+	maxBatchSize  = 16 << 20         // bytes
 )
 
-// source yields the documents of a cursor, encoded; io.EOF ends it.
+// source yields the encoded documents of a cursor. Next returns io.EOF after the
+// last one.
 type source interface {
 	Next() (bson.Raw, error)
 	Close()
 }
 
-// cursors are the open cursors.
+// cursors is the set of open cursors.
 // https://www.mongodb.com/docs/manual/core/cursors/
 type cursors struct {
-	mu   sync.Mutex // guards the map and the cursors' busy and used
+	mu   sync.Mutex // guards open and the inUse and lastUsed of each cursor
 	open map[int64]*cursor
 }
 
 type cursor struct {
-	id      int64
-	ns      string
-	session string // that opened it
-	src     source
-	stop    *stopper
-	pending bson.Raw // read but not sent: it did not fit
-	forever bool     // noCursorTimeout
-	busy    bool     // a getMore reads it, and closes it when it is killed
-	used    time.Time
+	id          int64
+	ns          string
+	session     string // the session that opened the cursor
+	src         source
+	interrupter *interrupter
+	pending     bson.Raw // a document that was read but did not fit the last batch
+	noTimeout   bool     // noCursorTimeout was set
+	inUse       bool     // a getMore reads the cursor, and closes it if it is killed
+	lastUsed    time.Time
 }
 
-// batch reads up to n documents, as many as fit in a reply. It returns done
-// when there are no more.
+// batch reads the next documents: at most n, and no more than fit in a reply.
+// done reports whether the source is exhausted.
 func (cur *cursor) batch(n int64) (docs bson.A, done bool, err error) {
 	docs = bson.A{}
 	size := 0
@@ -67,10 +68,10 @@ func (cur *cursor) batch(n int64) (docs bson.A, done bool, err error) {
 	return docs, false, nil
 }
 
-// reply returns the first batch of src, and keeps a cursor for the rest if
-// there may be one.
-func (c *call) reply(ns string, src source, batch int64, single, forever bool) (bson.D, error) {
-	cur := &cursor{ns: ns, session: c.session, src: src, stop: c.stop, forever: forever, used: time.Now()}
+// reply returns the reply with the first batch of src. If documents may be left,
+// it opens a cursor for them; otherwise, and if single is set, it closes src.
+func (c *call) reply(ns string, src source, batch int64, single, noTimeout bool) (bson.D, error) {
+	cur := &cursor{ns: ns, session: c.session, src: src, interrupter: c.interrupter, noTimeout: noTimeout, lastUsed: time.Now()}
 	docs, done, err := cur.batch(batch)
 	if err != nil {
 		src.Close()
@@ -84,11 +85,14 @@ func (c *call) reply(ns string, src source, batch int64, single, forever bool) (
 	return cursorReply("firstBatch", ns, cur.id, docs), nil
 }
 
+// cursorReply returns the reply of a command that returns a cursor. batch is the
+// field name of the documents, firstBatch or nextBatch.
 func cursorReply(batch, ns string, id int64, docs bson.A) bson.D {
 	return bson.D{{Key: "cursor", Value: bson.D{{Key: batch, Value: docs}, {Key: "id", Value: id}, {Key: "ns", Value: ns}}}}
 }
 
-// batchSize reads the cursor document of a command.
+// batchSize returns the batchSize in the cursor document of a command, or def if
+// it is absent.
 func batchSize(options bson.D, def int64) (int64, error) {
 	if err := checkFields("cursor", options, []string{"batchSize"}, nil); err != nil {
 		return 0, err
@@ -96,6 +100,7 @@ func batchSize(options bson.D, def int64) (int64, error) {
 	return integer("cursor", options, "batchSize", def)
 }
 
+// add registers cur under a new random id.
 func (cs *cursors) add(cur *cursor) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -110,9 +115,9 @@ func (cs *cursors) add(cur *cursor) {
 	}
 }
 
-// take returns the cursor for reader, which has it alone until it returns it
-// with put.
-func (cs *cursors) take(id int64, ns string, reader *call) (*cursor, error) {
+// acquire returns the cursor with this id for exclusive use by reader, until
+// release.
+func (cs *cursors) acquire(id int64, ns string, reader *call) (*cursor, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	cur := cs.open[id]
@@ -121,16 +126,16 @@ func (cs *cursors) take(id int64, ns string, reader *call) (*cursor, error) {
 		return nil, mongoerr.New(mongoerr.CursorNotFound, "cursor id %d not found", id)
 	case cur.ns != ns:
 		return nil, mongoerr.New(mongoerr.Unauthorized, "Requested getMore on namespace '%s', but cursor belongs to a different namespace %s", ns, cur.ns)
-	case cur.busy:
+	case cur.inUse:
 		return nil, mongoerr.New(mongoerr.CursorInUse, "cursor id %d is already in use", id)
 	}
-	cur.busy, cur.stop.reader = true, reader
+	cur.inUse, cur.interrupter.reader = true, reader
 	return cur, nil
 }
 
-// put gives the cursor back, or closes it if it has ended or was killed
-// meanwhile.
-func (cs *cursors) put(cur *cursor, ended bool) {
+// release ends the exclusive use of the cursor. It closes the cursor if it has
+// ended or was killed in the meantime.
+func (cs *cursors) release(cur *cursor, ended bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if ended || cs.open[cur.id] == nil {
@@ -138,17 +143,18 @@ func (cs *cursors) put(cur *cursor, ended bool) {
 		cur.src.Close()
 		return
 	}
-	cur.busy, cur.used = false, time.Now()
+	cur.inUse, cur.lastUsed = false, time.Now()
 }
 
+// closeIdle closes the cursors that were not used for cursorTimeout.
 func (cs *cursors) closeIdle(now time.Time) {
-	cs.kill(func(cur *cursor) bool { return !cur.forever && !cur.busy && now.Sub(cur.used) > cursorLife })
+	cs.kill(func(cur *cursor) bool { return !cur.noTimeout && !cur.inUse && now.Sub(cur.lastUsed) > cursorTimeout })
 }
 
 func (cs *cursors) closeAll() { cs.kill(func(*cursor) bool { return true }) }
 
-// kill closes the cursors that match, those that are being read as soon as
-// their reader notices, and returns their ids.
+// kill removes the cursors that match and returns their ids. It closes them at
+// once, except those in use: their reader closes them when it notices.
 func (cs *cursors) kill(match func(*cursor) bool) (ids []int64) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -158,19 +164,20 @@ func (cs *cursors) kill(match func(*cursor) bool) (ids []int64) {
 		}
 		delete(cs.open, id)
 		ids = append(ids, id)
-		if cur.stop.killed.Store(true); !cur.busy {
+		if cur.interrupter.killed.Store(true); !cur.inUse {
 			cur.src.Close()
 		}
 	}
 	return ids
 }
 
+// getMore: https://www.mongodb.com/docs/manual/reference/command/getMore/
 func getMore(c *call) (bson.D, error) {
 	id, ok := c.body[0].Value.(int64)
 	if !ok {
 		return nil, wrongType("getMore.getMore", c.body[0].Value, int64(0))
 	}
-	ns, err := c.cursorNS("collection")
+	ns, err := c.cursorNamespace("collection")
 	if err != nil {
 		return nil, err
 	}
@@ -181,12 +188,12 @@ func getMore(c *call) (bson.D, error) {
 	if n == 0 {
 		n = 1 << 31
 	}
-	cur, err := c.s.cursors.take(id, ns, c)
+	cur, err := c.s.cursors.acquire(id, ns, c)
 	if err != nil {
 		return nil, err
 	}
-	ended := true // also by a panic
-	defer func() { c.s.cursors.put(cur, ended) }()
+	ended := true // stays true if reading panics
+	defer func() { c.s.cursors.release(cur, ended) }()
 	docs, done, err := cur.batch(n)
 	if ended = done || err != nil; ended {
 		id = 0
@@ -194,6 +201,7 @@ func getMore(c *call) (bson.D, error) {
 	return cursorReply("nextBatch", ns, id, docs), err
 }
 
+// killCursors: https://www.mongodb.com/docs/manual/reference/command/killCursors/
 func killCursors(c *call) (bson.D, error) {
 	coll, ok := c.body[0].Value.(string)
 	if !ok {
@@ -221,15 +229,17 @@ func killCursors(c *call) (bson.D, error) {
 	}, nil
 }
 
-func (c *call) cursorNS(name string) (string, error) {
+// cursorNamespace returns the namespace of a cursor whose collection is in the
+// field called name. Unlike ns, it accepts names such as $cmd.listCollections.
+func (c *call) cursorNamespace(name string) (string, error) {
 	coll, err := field[string](c.name, c.body, name)
 	return c.db + "." + coll, err
 }
 
-// list is a source over encoded documents in memory.
-type list []bson.Raw
+// rawList is a source over encoded documents in memory.
+type rawList []bson.Raw
 
-func (l *list) Next() (bson.Raw, error) {
+func (l *rawList) Next() (bson.Raw, error) {
 	if len(*l) == 0 {
 		return nil, io.EOF
 	}
@@ -238,9 +248,9 @@ func (l *list) Next() (bson.Raw, error) {
 	return doc, nil
 }
 
-func (*list) Close() {}
+func (*rawList) Close() {}
 
-// viewSource closes the view that its documents come from.
+// viewSource is a source that also closes the view it reads from.
 type viewSource struct {
 	source
 	view *storage.View
@@ -248,5 +258,5 @@ type viewSource struct {
 
 func (v viewSource) Close() {
 	v.source.Close()
-	_ = v.view.Close() // a snapshot of an open store
+	_ = v.view.Close() // closing a snapshot of an open store cannot fail
 }

@@ -11,13 +11,15 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// The fields of the statements of a delete.
+// The fields of an element of delete.deletes, see command.supported and
+// command.unsupported.
 var (
-	deleteDoes  = strings.Fields("q limit hint")
-	deleteLacks = strings.Fields("collation")
+	deleteSupported   = strings.Fields("q limit hint")
+	deleteUnsupported = strings.Fields("collation")
 )
 
-// remove is delete: https://www.mongodb.com/docs/manual/reference/command/delete/
+// remove implements delete, which is the name of a Go builtin:
+// https://www.mongodb.com/docs/manual/reference/command/delete/
 func remove(c *call) (bson.D, error) {
 	docs, err := c.statements("deletes")
 	never := func(bson.D) bool { return false }
@@ -44,24 +46,24 @@ func remove(c *call) (bson.D, error) {
 		if err != nil {
 			return nil, err
 		}
-		return c.statement(i, coll, func(tx *storage.Tx) (bson.D, error) {
-			n, err := c.deleteFrom(tx, sel, limit)
+		return c.runStatement(i, coll, func(tx *storage.Tx) (bson.D, error) {
+			n, err := c.deleteMatches(tx, sel, limit)
 			return bson.D{{Key: "n", Value: n}}, err
 		})
 	})
 }
 
-// checkDelete is checkUpdate for a delete.
+// checkDelete returns an error if the statement is malformed, see checkUpdate.
 func (c *call) checkDelete(doc bson.D) error {
 	const name = "delete.deletes"
-	if err := checkFields(name, doc, deleteDoes, deleteLacks); err != nil {
+	if err := checkFields(name, doc, deleteSupported, deleteUnsupported); err != nil {
 		return err
 	}
 	if _, err := required(name, doc, "q"); err != nil {
 		return err
 	}
 	if _, ok := lookup(doc, "limit"); !ok {
-		return missing(name + ".limit")
+		return missingField(name + ".limit")
 	}
 	limit, err := integer(name, doc, "limit", -1)
 	switch {
@@ -69,13 +71,15 @@ func (c *call) checkDelete(doc bson.D) error {
 		return err
 	case limit != 0 && limit != 1:
 		return mongoerr.New(mongoerr.FailedToParse, "The limit field in delete objects must be 0 or 1. Got %d", limit)
-	case limit == 0 && c.retry:
-		return errRetryMulti
+	case limit == 0 && c.isRetryable:
+		return errRetryableMulti
 	}
 	return nil
 }
 
-func (c *call) deleteFrom(tx *storage.Tx, sel selection, limit int64) (n int32, err error) {
+// deleteMatches deletes the first document that sel matches, or all of them if
+// limit is 0, and returns how many it deleted. If tx is nil, it does nothing.
+func (c *call) deleteMatches(tx *storage.Tx, sel selection, limit int64) (n int32, err error) {
 	if tx == nil {
 		return 0, nil
 	}

@@ -8,9 +8,9 @@ import (
 	"boxoffice/tools/mongolite/internal/query"
 )
 
-// explain tells how a command would find its documents, and, unless the
-// verbosity is queryPlanner, walks them to count what is examined. It changes
-// nothing.
+// explain returns the plan by which another command would find its documents.
+// Unless the verbosity is queryPlanner, it also executes the plan and reports how
+// many keys and documents that examines. It changes no data.
 // https://www.mongodb.com/docs/manual/reference/explain-results/
 func explain(c *call) (bson.D, error) {
 	inner, ok := c.body[0].Value.(bson.D)
@@ -26,12 +26,12 @@ func explain(c *call) (bson.D, error) {
 	default:
 		return nil, mongoerr.New(mongoerr.FailedToParse, "verbosity string must be one of {'queryPlanner', 'executionStats', 'allPlansExecution'}")
 	}
-	e := &call{conn: c.conn, deadline: c.deadline, name: inner[0].Key, db: c.db, body: inner, vars: c.vars}
-	sel, limit, err := e.explained()
+	target := &call{conn: c.conn, deadline: c.deadline, name: inner[0].Key, db: c.db, body: inner, vars: c.vars}
+	sel, limit, err := target.explainTarget()
 	if err != nil {
 		return nil, err
 	}
-	ns, err := e.ns()
+	ns, err := target.ns()
 	if err != nil {
 		return nil, err
 	}
@@ -49,9 +49,9 @@ func explain(c *call) (bson.D, error) {
 			return nil, err
 		}
 		defer f.Close()
-		sorts := sel.sort != nil && !p.Sorted
-		winning = describePlan(p, sel, sorts)
-		for verbosity != "queryPlanner" && (sorts || limit == 0 || returned < limit) {
+		sortsInMemory := sel.sort != nil && !p.Sorted
+		winning = describePlan(p, sel, sortsInMemory)
+		for verbosity != "queryPlanner" && (sortsInMemory || limit == 0 || returned < limit) {
 			ok, err := f.advance()
 			if err != nil {
 				return nil, err
@@ -61,7 +61,7 @@ func explain(c *call) (bson.D, error) {
 			}
 			returned++
 		}
-		if keys, docs = f.scan.KeysExamined, f.scan.DocsExamined; looksAtAll(p, sel) {
+		if keys, docs = f.scan.KeysExamined, f.scan.DocsExamined; isCollectionScan(p, sel) {
 			keys = 0
 		}
 		if limit > 0 {
@@ -88,18 +88,18 @@ func explain(c *call) (bson.D, error) {
 		bson.E{Key: "serverInfo", Value: bson.D{{Key: "version", Value: version}, {Key: "gitVersion", Value: "mongolite"}}}), nil
 }
 
-// explained returns the selection of the command that is explained and how
-// many documents it reads at most, 0 for all.
-func (c *call) explained() (sel selection, limit int64, err error) {
+// explainTarget returns the selection of the command to explain and the limit on
+// the documents that it reads; 0 means no limit.
+func (c *call) explainTarget() (sel selection, limit int64, err error) {
 	cmd := c.s.commands[c.name]
 	if cmd == nil {
 		return sel, 0, mongoerr.New(mongoerr.CommandNotFound, "Explain failed due to unknown command: %s", c.name)
 	}
 	c.cmd = cmd
-	if err := c.readGeneric(); err != nil {
+	if err := c.parseGenericFields(); err != nil {
 		return sel, 0, err
 	}
-	r := reading{c: c}
+	r := fieldReader{c: c}
 	hint, _ := c.get("hint")
 	var filter, sort bson.D
 	switch c.name {
@@ -124,7 +124,7 @@ func (c *call) explained() (sel selection, limit int64, err error) {
 			return sel, 0, err
 		}
 		filter, err = required(c.name, docs[0], "q")
-		r.keep(err)
+		r.record(err)
 		hint, _ = lookup(docs[0], "hint")
 	default:
 		return sel, 0, mongoerr.Unsupported("explain of %s", c.name)
@@ -136,21 +136,22 @@ func (c *call) explained() (sel selection, limit int64, err error) {
 	return sel, limit, err
 }
 
-// looksAtAll tells whether the plan walks all documents because no index
-// serves, and not because a hint names the index of _id.
-func looksAtAll(p *plan.Plan, sel selection) bool {
+// isCollectionScan reports whether the plan reads all documents because no index
+// helps. A plan that does so because of a hint at the _id index is an index scan.
+func isCollectionScan(p *plan.Plan, sel selection) bool {
 	pattern, _ := sel.hint.(bson.D)
 	natural := len(pattern) == 1 && pattern[0].Key == "$natural"
 	return p.Index.IsID() && !p.Bounded && !p.Sorted && (sel.hint == nil || natural)
 }
 
-func describePlan(p *plan.Plan, sel selection, sorts bool) bson.D {
+// describePlan returns the plan as a tree of stages, the outermost first.
+func describePlan(p *plan.Plan, sel selection, sortsInMemory bool) bson.D {
 	direction := "forward"
 	if p.Reverse {
 		direction = "backward"
 	}
 	var stage bson.D
-	if looksAtAll(p, sel) {
+	if isCollectionScan(p, sel) {
 		stage = bson.D{{Key: "stage", Value: "COLLSCAN"}, {Key: "filter", Value: sel.filter.Source()}, {Key: "direction", Value: direction}}
 	} else {
 		stage = bson.D{
@@ -169,7 +170,7 @@ func describePlan(p *plan.Plan, sel selection, sorts bool) bson.D {
 			}},
 		}
 	}
-	if sorts {
+	if sortsInMemory {
 		pattern := bson.D{}
 		for _, column := range sel.sort.Columns() {
 			dir := int32(1)

@@ -8,19 +8,19 @@ type CommandTable struct{ Does, Accepts, Lacks []string }
 
 // Lacks are the fields that the parts of commands have in MongoDB and not here.
 var Lacks = map[string][]string{
-	"createIndexes.indexes": strings.Fields(indexLacks),
-	"update.updates":        updateLacks,
-	"delete.deletes":        deleteLacks,
+	"createIndexes.indexes": strings.Fields(indexUnsupported),
+	"update.updates":        updateUnsupported,
+	"delete.deletes":        deleteUnsupported,
 }
 
 // Commands returns the tables of all commands by name.
 func Commands() map[string]CommandTable {
 	tables := map[string]CommandTable{}
 	for name, c := range newCommands() {
-		tables[name] = CommandTable{strings.Fields(c.does), strings.Fields(c.accepts), strings.Fields(c.lacks)}
+		tables[name] = CommandTable{strings.Fields(c.supported), strings.Fields(c.ignored), strings.Fields(c.unsupported)}
 	}
 	return tables
 }
 
 // LackedByAll returns the fields that are refused in any command.
-func LackedByAll() []string { return strings.Fields(lackedByAll) }
+func LackedByAll() []string { return strings.Fields(genericUnsupported) }

@@ -10,25 +10,28 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// failPoints are MongoDB's switches for faults that tests turn on.
+// failPoints holds the state of the fail points, MongoDB's switches with which
+// tests inject faults.
 // https://github.com/mongodb/mongo/wiki/The-%22failCommand%22-fail-point
 // https://github.com/mongodb/specifications/blob/master/source/transactions/tests/legacy-test-format.md
 type failPoints struct {
-	mu    sync.Mutex
-	fail  mode // of failCommand
-	what  failCommand
-	write mode // of onPrimaryTransactionalWrite
-	cut   writeCut
+	mu          sync.Mutex
+	commandMode failPointMode // of failCommand
+	command     commandFault
+	writeMode   failPointMode // of onPrimaryTransactionalWrite
+	write       writeFault
 }
 
-// mode says how often a fail point strikes: never at zero, else after skip
-// passes times more, or always.
-type mode struct {
+// failPointMode decides when a fail point triggers: always, or for the next times
+// commands, or always after the next skip commands. The zero value is off.
+type failPointMode struct {
 	always      bool
 	times, skip int64
 }
 
-func (m *mode) strikes() bool {
+// triggers reports whether the fail point applies to the current command, and
+// counts that command.
+func (m *failPointMode) triggers() bool {
 	switch {
 	case m.always:
 		return true
@@ -43,27 +46,29 @@ func (m *mode) strikes() bool {
 	return false
 }
 
-// failCommand is what the fail point of this name does to commands.
-type failCommand struct {
+// commandFault describes what the fail point failCommand does to commands, and to
+// which.
+type commandFault struct {
 	commands          []string
 	appName           string
 	code              int64
-	labels            bson.A // nil: as the code implies
-	hangUp            bool
+	labels            bson.A // nil means the labels that the code implies
+	closeConn         bool
 	block             time.Duration
 	writeConcernError bson.D
 }
 
-// writeCut is what onPrimaryTransactionalWrite does to a retryable write: it
-// cuts the connection once the write is committed, or before it is if a code
-// is given.
-type writeCut struct {
-	hangUp bool
-	code   int64
+// writeFault describes what the fail point onPrimaryTransactionalWrite does to a
+// retryable write. If code is not 0, the write fails before it commits. If
+// closeConn is set, the connection is closed without a reply in either case.
+type writeFault struct {
+	closeConn bool
+	code      int64
 }
 
+// configureFailPoint sets the mode and data of a fail point.
 func configureFailPoint(c *call) (bson.D, error) {
-	m, err := readMode(c)
+	m, err := parseFailPointMode(c)
 	if err != nil {
 		return nil, err
 	}
@@ -74,26 +79,26 @@ func configureFailPoint(c *call) (bson.D, error) {
 	fp := &c.s.failPoints
 	switch c.body[0].Value {
 	case "failCommand":
-		what, err := readFailCommand(data)
+		fault, err := parseFailCommand(data)
 		if err != nil {
 			return nil, err
 		}
 		fp.mu.Lock()
-		fp.fail, fp.what = m, what
+		fp.commandMode, fp.command = m, fault
 		fp.mu.Unlock()
 	case "onPrimaryTransactionalWrite":
 		if err := checkFields("data", data, []string{"closeConnection", "failBeforeCommitExceptionCode"}, nil); err != nil {
 			return nil, err
 		}
-		var cut writeCut
-		if cut.hangUp, err = flag("data", data, "closeConnection", true); err != nil {
+		var fault writeFault
+		if fault.closeConn, err = flag("data", data, "closeConnection", true); err != nil {
 			return nil, err
 		}
-		if cut.code, err = integer("data", data, "failBeforeCommitExceptionCode", 0); err != nil {
+		if fault.code, err = integer("data", data, "failBeforeCommitExceptionCode", 0); err != nil {
 			return nil, err
 		}
 		fp.mu.Lock()
-		fp.write, fp.cut = m, cut
+		fp.writeMode, fp.write = m, fault
 		fp.mu.Unlock()
 	default:
 		return nil, mongoerr.Unsupported("the fail point %v", c.body[0].Value)
@@ -101,7 +106,8 @@ func configureFailPoint(c *call) (bson.D, error) {
 	return nil, nil
 }
 
-func readMode(c *call) (m mode, err error) {
+// parseFailPointMode reads the field mode of configureFailPoint.
+func parseFailPointMode(c *call) (m failPointMode, err error) {
 	v, _ := c.get("mode")
 	switch v := v.(type) {
 	case string:
@@ -131,7 +137,8 @@ func readMode(c *call) (m mode, err error) {
 	return m, wrongType("configureFailPoint.mode", v, bson.D{})
 }
 
-func readFailCommand(data bson.D) (f failCommand, err error) {
+// parseFailCommand reads the field data of configureFailPoint for failCommand.
+func parseFailCommand(data bson.D) (f commandFault, err error) {
 	for _, e := range data {
 		switch e.Key {
 		case "failCommands":
@@ -151,8 +158,8 @@ func readFailCommand(data bson.D) (f failCommand, err error) {
 		case "errorLabels":
 			f.labels, err = field[bson.A]("data", data, e.Key)
 		case "closeConnection":
-			f.hangUp, err = flag("data", data, e.Key, false)
-		case "blockConnection": // blockTimeMS says how long
+			f.closeConn, err = flag("data", data, e.Key, false)
+		case "blockConnection": // read together with blockTimeMS
 		case "blockTimeMS":
 			var on bool
 			var ms int64
@@ -164,7 +171,7 @@ func readFailCommand(data bson.D) (f failCommand, err error) {
 			f.writeConcernError, err = field[bson.D]("data", data, e.Key)
 		case "appName":
 			f.appName, err = field[string]("data", data, e.Key)
-		case "failInternalCommands": // there are none
+		case "failInternalCommands": // the server sends itself no commands
 		default:
 			err = mongoerr.Unsupported("data.%s of failCommand", e.Key)
 		}
@@ -175,18 +182,19 @@ func readFailCommand(data bson.D) (f failCommand, err error) {
 	return f, nil
 }
 
-// inject does to the command what the failCommand fail point asks.
-func (c *call) inject() error {
+// applyFailCommand applies the fail point failCommand to the command: it blocks if
+// the fail point says so, and returns the error with which the command must fail.
+func (c *call) applyFailCommand() error {
 	fp := &c.s.failPoints
 	fp.mu.Lock()
-	named := func(name string) bool { return c.s.commands[name] == c.cmd } // by any of its names
-	hit := c.name != "configureFailPoint" && slices.ContainsFunc(fp.what.commands, named) &&
-		(fp.what.appName == "" || fp.what.appName == c.appName)
-	if !hit || !fp.fail.strikes() {
+	isThis := func(name string) bool { return c.s.commands[name] == c.cmd } // aliases share a *command
+	matches := c.name != "configureFailPoint" && slices.ContainsFunc(fp.command.commands, isThis) &&
+		(fp.command.appName == "" || fp.command.appName == c.appName)
+	if !matches || !fp.commandMode.triggers() {
 		fp.mu.Unlock()
 		return nil
 	}
-	f := fp.what
+	f := fp.command
 	c.fault = &f
 	fp.mu.Unlock()
 	if f.block > 0 {
@@ -200,35 +208,37 @@ func (c *call) inject() error {
 		}
 	}
 	switch {
-	case f.hangUp:
-		return errHangUp
+	case f.closeConn:
+		return errCloseConn
 	case f.code != 0:
 		return mongoerr.New(mongoerr.Code(f.code), "Failing command via 'failCommand' failpoint")
 	}
 	return c.interrupted()
 }
 
-// beforeCommit does to a retryable write what onPrimaryTransactionalWrite asks.
+// beforeCommit applies the fail point onPrimaryTransactionalWrite to a retryable
+// write that is about to commit. It returns the error with which the write must
+// fail, if any.
 func (c *call) beforeCommit() error {
-	if !c.retry {
+	if !c.isRetryable {
 		return nil
 	}
 	fp := &c.s.failPoints
 	fp.mu.Lock()
 	defer fp.mu.Unlock()
-	if !fp.write.strikes() {
+	if !fp.writeMode.triggers() {
 		return nil
 	}
-	c.hangUp = c.hangUp || fp.cut.hangUp
-	if fp.cut.code != 0 {
-		return mongoerr.New(mongoerr.Code(fp.cut.code), "failing before commit via 'onPrimaryTransactionalWrite' failpoint")
+	c.closeConn = c.closeConn || fp.write.closeConn
+	if fp.write.code != 0 {
+		return mongoerr.New(mongoerr.Code(fp.write.code), "failing before commit via 'onPrimaryTransactionalWrite' failpoint")
 	}
 	return nil
 }
 
-// retryable are the codes after which a driver sends a write again.
+// retryableCodes lists the error codes after which drivers retry a write.
 // https://github.com/mongodb/specifications/blob/master/source/retryable-writes/retryable-writes.md#determining-retryable-errors
-var retryable = []int32{6, 7, 89, 91, 134, 189, 262, 317, 358, 384, 9001, 10107, 11600, 11602, 13435, 13436}
+var retryableCodes = []int32{6, 7, 89, 91, 134, 189, 262, 317, 358, 384, 9001, 10107, 11600, 11602, 13435, 13436}
 
 // labels returns the error labels of a reply that carries code.
 func (c *call) labels(code int32) bson.A {
@@ -237,7 +247,7 @@ func (c *call) labels(code int32) bson.A {
 		return nil
 	case c.fault != nil && c.fault.labels != nil:
 		return c.fault.labels
-	case c.retry && slices.Contains(retryable, code):
+	case c.isRetryable && slices.Contains(retryableCodes, code):
 		return bson.A{"RetryableWriteError"}
 	}
 	return nil

@@ -11,9 +11,11 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// get returns a field of the command.
+// get returns the value of a field of the command and whether it is present.
 func (c *call) get(name string) (any, bool) { return lookup(c.body, name) }
 
+// lookup returns the value of the first field called name and whether there is
+// one.
 func lookup(d bson.D, name string) (any, bool) {
 	for _, e := range d {
 		if e.Key == name {
@@ -23,22 +25,31 @@ func lookup(d bson.D, name string) (any, bool) {
 	return nil, false
 }
 
+// doc returns a field of the command that must be a document. It returns nil if
+// the field is absent or null.
 func (c *call) doc(name string) (bson.D, error) {
 	return field[bson.D](c.name, c.body, name)
 }
 
+// array returns a field of the command that must be an array. It returns nil if
+// the field is absent or null.
 func (c *call) array(name string) (bson.A, error) {
 	return field[bson.A](c.name, c.body, name)
 }
 
+// boolean returns a field of the command as flag does.
 func (c *call) boolean(name string, def bool) (bool, error) {
 	return flag(c.name, c.body, name, def)
 }
 
+// integer returns a field of the command as the function integer does.
 func (c *call) integer(name string, def int64) (int64, error) {
 	return integer(c.name, c.body, name, def)
 }
 
+// field returns the field called name, which must have type T. It returns the
+// zero value if the field is absent or null. The command's name goes into the
+// error message.
 func field[T any](command string, d bson.D, name string) (T, error) {
 	v, _ := lookup(d, name)
 	t, ok := v.(T)
@@ -48,15 +59,20 @@ func field[T any](command string, d bson.D, name string) (T, error) {
 	return t, nil
 }
 
+// wrongType returns MongoDB's error for a field whose value has the type of got
+// instead of the type of want.
 func wrongType(field string, got, want any) error {
 	return mongoerr.New(mongoerr.TypeMismatch, "BSON field '%s' is the wrong type '%s', expected type '%s'", field, typeName(got), typeName(want))
 }
 
+// typeName returns the alias of a value's BSON type, as the $type operator uses it.
 func typeName(v any) string {
 	_, t := bsonkit.Inspect(v)
 	return bsonkit.Type2Alias[t]
 }
 
+// flag returns the field called name, which must be a boolean or a number; a
+// number is true if it is not 0. It returns def if the field is absent or null.
 func flag(command string, d bson.D, name string, def bool) (bool, error) {
 	switch v, _ := lookup(d, name); v := v.(type) {
 	case nil:
@@ -70,6 +86,8 @@ func flag(command string, d bson.D, name string, def bool) (bool, error) {
 	}
 }
 
+// integer returns the field called name, which must be a whole number and, unless
+// the name is limit, not negative. It returns def if the field is absent or null.
 func integer(command string, d bson.D, name string, def int64) (int64, error) {
 	var n int64
 	switch v, _ := lookup(d, name); v := v.(type) {
@@ -93,7 +111,8 @@ func integer(command string, d bson.D, name string, def int64) (int64, error) {
 	return n, nil
 }
 
-// ns returns the namespace that the command's first field names.
+// ns returns the namespace of the collection that the command's first field
+// names.
 func (c *call) ns() (string, error) {
 	coll, ok := c.body[0].Value.(string)
 	if !ok {
@@ -102,7 +121,7 @@ func (c *call) ns() (string, error) {
 	return c.namespace(c.db, coll)
 }
 
-// namespace checks the name of a collection.
+// namespace returns db.coll, or an error if that is not a valid namespace.
 // https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions
 func (c *call) namespace(db, coll string) (string, error) {
 	ns := db + "." + coll
@@ -117,25 +136,27 @@ func (c *call) namespace(db, coll string) (string, error) {
 	return ns, nil
 }
 
-// asks tells whether a refused field asks for anything.
-func asks(field string, v any) bool {
+// hasEffect reports whether the value of an unsupported field requests anything.
+// False, null, an empty document and the collation "simple" do not.
+func hasEffect(field string, v any) bool {
 	if d, ok := v.(bson.D); ok {
 		simple := field == "collation" && len(d) == 1 && d[0] == bson.E{Key: "locale", Value: "simple"}
 		return len(d) > 0 && !simple
 	}
-	if field == "autocommit" { // false is how a transaction goes on
+	if field == "autocommit" { // false marks a statement of a transaction
 		return v != nil && v != true
 	}
 	return v != nil && v != false
 }
 
-// checkFields refuses the unknown fields of a statement.
-func checkFields(command string, doc bson.D, does, lacks []string) error {
+// checkFields returns an error if a field of doc is in neither list, or if it is
+// unsupported and has an effect. The command's name goes into the error message.
+func checkFields(command string, doc bson.D, supported, unsupported []string) error {
 	for _, e := range doc {
 		switch {
-		case slices.Contains(does, e.Key):
-		case slices.Contains(lacks, e.Key):
-			if asks(e.Key, e.Value) {
+		case slices.Contains(supported, e.Key):
+		case slices.Contains(unsupported, e.Key):
+			if hasEffect(e.Key, e.Value) {
 				return mongoerr.Unsupported("%s.%s", command, e.Key)
 			}
 		default:
@@ -145,50 +166,53 @@ func checkFields(command string, doc bson.D, does, lacks []string) error {
 	return nil
 }
 
+// required returns the field called name, which must be a document. Unlike field,
+// it returns an error if the field is absent.
 func required(command string, doc bson.D, name string) (bson.D, error) {
 	if _, ok := lookup(doc, name); !ok {
-		return nil, missing(command + "." + name)
+		return nil, missingField(command + "." + name)
 	}
 	return field[bson.D](command, doc, name)
 }
 
-func missing(field string) error {
+// missingField returns MongoDB's error for a required field that is absent.
+func missingField(field string) error {
 	return mongoerr.New(mongoerr.MissingField, "BSON field '%s' is missing but a required field", field)
 }
 
-// reading reads fields of a command one after another and keeps the first
-// error.
-type reading struct {
+// fieldReader reads several fields of a command and keeps the first error in err.
+type fieldReader struct {
 	c   *call
 	err error
 }
 
-func (r *reading) keep(err error) {
+// record keeps err if it is the first error.
+func (r *fieldReader) record(err error) {
 	if r.err == nil {
 		r.err = err
 	}
 }
 
-func (r *reading) doc(name string) bson.D {
+func (r *fieldReader) doc(name string) bson.D {
 	d, err := r.c.doc(name)
-	r.keep(err)
+	r.record(err)
 	return d
 }
 
-func (r *reading) array(name string) bson.A {
+func (r *fieldReader) array(name string) bson.A {
 	a, err := r.c.array(name)
-	r.keep(err)
+	r.record(err)
 	return a
 }
 
-func (r *reading) integer(name string, def int64) int64 {
+func (r *fieldReader) integer(name string, def int64) int64 {
 	n, err := r.c.integer(name, def)
-	r.keep(err)
+	r.record(err)
 	return n
 }
 
-func (r *reading) flag(name string) bool {
+func (r *fieldReader) flag(name string) bool {
 	b, err := r.c.boolean(name, false)
-	r.keep(err)
+	r.record(err)
 	return b
 }

@@ -16,54 +16,55 @@ func findAndModify(c *call) (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := reading{c: c}
-	ch := change{check: c.interrupted}
+	r := fieldReader{c: c}
+	ch := modification{interrupted: c.interrupted}
 	filter, sort, fields := r.doc("query"), r.doc("sort"), r.doc("fields")
-	deletes, after, arrayFilters := r.flag("remove"), r.flag("new"), r.array("arrayFilters")
+	isDelete, returnNew, arrayFilters := r.flag("remove"), r.flag("new"), r.array("arrayFilters")
 	ch.upsert = r.flag("upsert")
 	if r.err != nil {
 		return nil, r.err
 	}
-	u, updates := c.get("update")
+	u, isUpdate := c.get("update")
 	switch {
-	case deletes == updates:
+	case isDelete == isUpdate:
 		return nil, mongoerr.New(mongoerr.FailedToParse, "Either an update or remove=true must be specified, not both")
-	case deletes && ch.upsert:
+	case isDelete && ch.upsert:
 		return nil, mongoerr.New(mongoerr.FailedToParse, "Cannot specify both upsert=true and remove=true")
-	case deletes && after:
+	case isDelete && returnNew:
 		return nil, mongoerr.New(mongoerr.FailedToParse, "Cannot specify both new=true and remove=true; 'remove' always returns the deleted document")
 	}
 	hint, _ := c.get("hint")
 	if ch.selection, err = c.selection(filter, sort, hint); err != nil {
 		return nil, err
 	}
-	if updates {
+	if isUpdate {
 		if ch.update, err = query.CompileUpdate(u, arrayFilters, c.vars); err != nil {
 			return nil, err
 		}
 	}
-	shape, err := query.CompileProjection(fields, c.vars)
+	projection, err := query.CompileProjection(fields, c.vars)
 	if err != nil {
 		return nil, err
 	}
 	var reply bson.D
-	err = c.onCollection(ns, ch.upsert, func(coll *storage.Collection) (err error) {
-		reply, err = c.statement(0, coll, func(tx *storage.Tx) (bson.D, error) { return ch.one(tx, after, shape) })
+	err = c.withCollection(ns, ch.upsert, func(coll *storage.Collection) (err error) {
+		reply, err = c.runStatement(0, coll, func(tx *storage.Tx) (bson.D, error) { return ch.findAndModify(tx, returnNew, projection) })
 		return err
 	})
 	return reply, err
 }
 
-// one changes, inserts or deletes one document and returns findAndModify's
-// reply: what it was, or what it is now if after is set.
-func (ch *change) one(tx *storage.Tx, after bool, shape *query.Projection) (bson.D, error) {
+// findAndModify updates, inserts or deletes one document and returns the command's
+// reply. Its value is the document before the modification, or after it if
+// returnNew is set.
+func (ch *modification) findAndModify(tx *storage.Tx, returnNew bool, projection *query.Projection) (bson.D, error) {
 	var old, value bson.D
 	last := bson.D{{Key: "n", Value: int32(0)}}
 	if ch.update != nil {
 		last = append(last, bson.E{Key: "updatedExisting", Value: false})
 	}
 	if tx != nil {
-		it, f, err := ch.iterate(&tx.Reader, ch.check, 1)
+		it, f, err := ch.iterate(&tx.Reader, ch.interrupted, 1)
 		if err != nil {
 			return nil, err
 		}
@@ -78,7 +79,7 @@ func (ch *change) one(tx *storage.Tx, after bool, shape *query.Projection) (bson
 				return nil, err
 			}
 			last = bson.D{{Key: "n", Value: int32(1)}, {Key: "updatedExisting", Value: false}, {Key: "upserted", Value: doc[0].Value}}
-			if after {
+			if returnNew {
 				value = doc
 			}
 		case old == nil:
@@ -92,19 +93,19 @@ func (ch *change) one(tx *storage.Tx, after bool, shape *query.Projection) (bson
 				return nil, err
 			}
 		default:
-			doc, _, err := ch.put(tx, f, old)
+			doc, _, err := ch.replace(tx, f, old)
 			if err != nil {
 				return nil, err
 			}
 			last[0].Value, last[1].Value = int32(1), true
-			if value = old; after {
+			if value = old; returnNew {
 				value = doc
 			}
 		}
 	}
 	reply := bson.D{{Key: "lastErrorObject", Value: last}, {Key: "value", Value: nil}}
 	if value != nil {
-		value, err := shape.Apply(value)
+		value, err := projection.Apply(value)
 		if err != nil {
 			return nil, err
 		}

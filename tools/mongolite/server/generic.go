@@ -12,29 +12,29 @@ import (
 	"boxoffice/tools/mongolite/internal/query"
 )
 
-// generic are the fields that any command may have.
+// genericFields lists the fields that every command accepts.
 // https://www.mongodb.com/docs/manual/reference/command/
-const generic = "$db lsid txnNumber readConcern writeConcern maxTimeMS comment $readPreference apiVersion $clusterTime apiDeprecationErrors"
+const genericFields = "$db lsid txnNumber readConcern writeConcern maxTimeMS comment $readPreference apiVersion $clusterTime apiDeprecationErrors"
 
-// lackedByAll are the fields that are refused in any command.
-const lackedByAll = "startTransaction autocommit apiStrict"
+// genericUnsupported lists the fields that every command rejects.
+const genericUnsupported = "startTransaction autocommit apiStrict"
 
-// readGeneric checks the names of all fields and reads those that any command
-// may have.
-func (c *call) readGeneric() error {
-	if err := c.checkNames(); err != nil {
+// parseGenericFields checks the names of all fields and parses the ones that
+// every command accepts, except maxTimeMS.
+func (c *call) parseGenericFields() error {
+	if err := c.checkFieldNames(); err != nil {
 		return err
 	}
-	if err := c.readDatabase(); err != nil {
+	if err := c.parseDatabase(); err != nil {
 		return err
 	}
 	if v, ok := c.get("apiVersion"); ok && v != "1" {
 		return mongoerr.New(322, "API version must be \"1\"")
 	}
-	if err := c.readSession(); err != nil {
+	if err := c.parseSession(); err != nil {
 		return err
 	}
-	if err := c.readConcerns(); err != nil {
+	if err := c.parseConcerns(); err != nil {
 		return err
 	}
 	let, err := c.doc("let")
@@ -45,12 +45,14 @@ func (c *call) readGeneric() error {
 	return err
 }
 
-func (c *call) checkNames() error {
+// checkFieldNames returns an error if the request has an unknown, unsupported or
+// duplicate field, or a document sequence that the command does not accept.
+func (c *call) checkFieldNames() error {
 	fields := c.body[1:]
-	if c.cmd.open {
-		fields = slices.DeleteFunc(slices.Clone(fields), func(e bson.E) bool { return !slices.Contains(c.cmd.refused, e.Key) })
+	if c.cmd.ignoresUnknown {
+		fields = slices.DeleteFunc(slices.Clone(fields), func(e bson.E) bool { return !slices.Contains(c.cmd.rejected, e.Key) })
 	}
-	if err := checkFields(c.name, fields, c.cmd.known, c.cmd.refused); err != nil {
+	if err := checkFields(c.name, fields, c.cmd.accepted, c.cmd.rejected); err != nil {
 		return err
 	}
 	names := make([]string, 0, len(c.body)+len(c.seqs))
@@ -58,7 +60,7 @@ func (c *call) checkNames() error {
 		names = append(names, e.Key)
 	}
 	for _, seq := range c.seqs {
-		if seq.Field != c.cmd.sequence {
+		if seq.Field != c.cmd.sequenceField {
 			return mongoerr.New(mongoerr.UnknownField, "BSON field '%s.%s' is an unknown field.", c.name, seq.Field)
 		}
 		names = append(names, seq.Field)
@@ -71,7 +73,8 @@ func (c *call) checkNames() error {
 	return nil
 }
 
-func (c *call) readDatabase() error {
+// parseDatabase sets c.db and checks that the command may run on it.
+func (c *call) parseDatabase() error {
 	if v, ok := c.get("$db"); ok {
 		if c.db, ok = v.(string); !ok {
 			return wrongType("$db", v, "")
@@ -82,13 +85,14 @@ func (c *call) readDatabase() error {
 	if c.db == "" || len(c.db) > 63 || strings.ContainsAny(c.db, "/\\. \"$\x00") {
 		return mongoerr.New(mongoerr.InvalidNamespace, "Invalid database name: '%s'", c.db)
 	}
-	if c.cmd.admin && c.db != "admin" {
+	if c.cmd.adminOnly && c.db != "admin" {
 		return mongoerr.New(mongoerr.Unauthorized, "%s may only be run against the admin database.", c.name)
 	}
 	return nil
 }
 
-func (c *call) readSession() error {
+// parseSession reads lsid and txnNumber.
+func (c *call) parseSession() error {
 	lsid, err := c.doc("lsid")
 	if err != nil {
 		return err
@@ -102,15 +106,16 @@ func (c *call) readSession() error {
 		switch {
 		case c.session == "":
 			return mongoerr.New(mongoerr.InvalidOptions, "Transaction number requires a session ID to also be specified")
-		case !c.cmd.retries:
+		case !c.cmd.isRetryable:
 			return mongoerr.New(mongoerr.OperationNotSupportedInTxn, "Cannot run '%s' in a retryable write", c.name)
 		}
-		c.retry = true
-		c.txn, err = c.integer("txnNumber", 0)
+		c.isRetryable = true
+		c.txnNumber, err = c.integer("txnNumber", 0)
 	}
 	return err
 }
 
+// sessionID returns the 16 bytes of lsid.id.
 func sessionID(lsid bson.D) (string, error) {
 	if err := checkFields("lsid", lsid, []string{"id"}, []string{"uid", "txnNumber", "txnUUID"}); err != nil {
 		return "", err

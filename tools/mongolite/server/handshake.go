@@ -11,8 +11,8 @@ import (
 	"boxoffice/tools/mongolite/internal/wire"
 )
 
-// What the server says it is: the wire version and release decide what drivers
-// send and which of MongoDB's specs apply.
+// The server's identity and limits. Drivers choose what they send, and MongoDB's
+// specification tests choose what they run, by the wire version and the release.
 const (
 	version        = "7.0.0"
 	maxWireVersion = 21
@@ -20,8 +20,8 @@ const (
 	maxBatch       = 100_000
 )
 
-// hello tells a driver whom it talks to. There is no topologyVersion in it, so
-// drivers poll and do not stream.
+// hello describes the server to a driver. The reply has no topologyVersion, so
+// drivers poll the server and do not wait for streamed replies.
 // https://www.mongodb.com/docs/manual/reference/command/hello/
 func hello(c *call) (bson.D, error) {
 	if client, err := c.doc("client"); err != nil {
@@ -48,7 +48,7 @@ func hello(c *call) (bson.D, error) {
 		{Key: "maxMessageSizeBytes", Value: int32(wire.MaxMessage)},
 		{Key: "maxWriteBatchSize", Value: int32(maxBatch)},
 		{Key: "localTime", Value: primitive.NewDateTimeFromTime(time.Now())},
-		{Key: "logicalSessionTimeoutMinutes", Value: int32(sessionLife / time.Minute)},
+		{Key: "logicalSessionTimeoutMinutes", Value: int32(sessionTimeout / time.Minute)},
 		{Key: "connectionId", Value: c.id},
 		{Key: "minWireVersion", Value: int32(0)},
 		{Key: "maxWireVersion", Value: int32(maxWireVersion)},
@@ -60,8 +60,10 @@ func hello(c *call) (bson.D, error) {
 	return reply, nil
 }
 
+// ping returns an empty reply.
 func ping(*call) (bson.D, error) { return nil, nil }
 
+// buildInfo: https://www.mongodb.com/docs/manual/reference/command/buildInfo/
 func buildInfo(*call) (bson.D, error) {
 	return bson.D{
 		{Key: "version", Value: version},
@@ -74,8 +76,8 @@ func buildInfo(*call) (bson.D, error) {
 	}, nil
 }
 
-// getParameter knows the parameters that tell drivers' test runners what they
-// may do.
+// getParameter returns the parameters that drivers' test runners read to find out
+// what the server allows.
 func getParameter(c *call) (bson.D, error) {
 	known := bson.D{
 		{Key: "enableTestCommands", Value: c.s.cfg.TestCommands},
@@ -96,6 +98,7 @@ func getParameter(c *call) (bson.D, error) {
 	return reply, nil
 }
 
+// connectionStatus reports that no user is authenticated.
 func connectionStatus(*call) (bson.D, error) {
 	return bson.D{{Key: "authInfo", Value: bson.D{
 		{Key: "authenticatedUsers", Value: bson.A{}}, {Key: "authenticatedUserRoles", Value: bson.A{}},

@@ -31,23 +31,23 @@ func createIndexes(c *call) (bson.D, error) {
 		if !ok {
 			return nil, wrongType("createIndexes.indexes", item, bson.D{})
 		}
-		spec, err := readIndex(d)
+		spec, err := parseIndexSpec(d)
 		if err != nil {
 			return nil, err
 		}
-		if !isIDKey(spec.Key) { // that one is always there
+		if !isIDKey(spec.Key) { // every collection has the _id index
 			specs = append(specs, spec)
 		}
 	}
-	made := c.s.store.Collection(ns) == nil
+	isNew := c.s.store.Collection(ns) == nil
 	var reply bson.D
-	err = c.onCollection(ns, true, func(coll *storage.Collection) error {
+	err = c.withCollection(ns, true, func(coll *storage.Collection) error {
 		before, err := coll.CreateIndexes(specs, c.interrupted)
 		if err != nil {
 			return err
 		}
 		after := len(coll.Indexes())
-		reply = bson.D{{Key: "numIndexesBefore", Value: int32(before)}, {Key: "numIndexesAfter", Value: int32(after)}, {Key: "createdCollectionAutomatically", Value: made}}
+		reply = bson.D{{Key: "numIndexesBefore", Value: int32(before)}, {Key: "numIndexesAfter", Value: int32(after)}, {Key: "createdCollectionAutomatically", Value: isNew}}
 		if before == after {
 			reply = append(reply, bson.E{Key: "note", Value: "all indexes already exist"})
 		}
@@ -56,24 +56,26 @@ func createIndexes(c *call) (bson.D, error) {
 	return reply, err
 }
 
+// isIDKey reports whether key is that of the _id index, in either direction.
 func isIDKey(key bson.D) bool { return len(key) == 1 && key[0].Key == "_id" }
 
-// The fields of an index's definition; background and ns do nothing in MongoDB either.
+// The fields of an index specification, see command.supported and
+// command.unsupported. background and ns have no effect, as in MongoDB.
 const (
-	indexDoes  = "key name unique sparse partialFilterExpression expireAfterSeconds background v ns"
-	indexLacks = "collation hidden weights default_language language_override textIndexVersion 2dsphereIndexVersion bits min max wildcardProjection storageEngine clustered prepareUnique"
+	indexSupported   = "key name unique sparse partialFilterExpression expireAfterSeconds background v ns"
+	indexUnsupported = "collation hidden weights default_language language_override textIndexVersion 2dsphereIndexVersion bits min max wildcardProjection storageEngine clustered prepareUnique"
 )
 
-// readIndex checks the definition of an index.
-func readIndex(d bson.D) (spec storage.IndexSpec, err error) {
+// parseIndexSpec parses and checks an element of createIndexes.indexes.
+func parseIndexSpec(d bson.D) (spec storage.IndexSpec, err error) {
 	const name = "createIndexes.indexes"
-	does, lacks := strings.Fields(indexDoes), strings.Fields(indexLacks)
+	supported, unsupported := strings.Fields(indexSupported), strings.Fields(indexUnsupported)
 	for _, e := range d {
-		if !slices.Contains(does, e.Key) && !slices.Contains(lacks, e.Key) {
+		if !slices.Contains(supported, e.Key) && !slices.Contains(unsupported, e.Key) {
 			return spec, mongoerr.New(mongoerr.InvalidIndexSpecification, "The field '%s' is not valid for an index specification.", e.Key)
 		}
 	}
-	if err = checkFields(name, d, does, lacks); err != nil {
+	if err = checkFields(name, d, supported, unsupported); err != nil {
 		return spec, err
 	}
 	if v, err := integer(name, d, "v", 2); err != nil || v != 2 {
@@ -86,7 +88,7 @@ func readIndex(d bson.D) (spec storage.IndexSpec, err error) {
 		return spec, mongoerr.New(mongoerr.CannotCreateIndex, "Index keys cannot be empty.")
 	}
 	for _, e := range spec.Key {
-		if err := checkColumn(e); err != nil {
+		if err := checkKeyField(e); err != nil {
 			return spec, err
 		}
 	}
@@ -96,7 +98,7 @@ func readIndex(d bson.D) (spec storage.IndexSpec, err error) {
 	if spec.Name == "" {
 		return spec, mongoerr.New(mongoerr.FailedToParse, "The 'name' field is a required property of an index specification")
 	}
-	if spec.Name == "*" { // which names all of them
+	if spec.Name == "*" { // dropIndexes uses it for all indexes
 		return spec, mongoerr.New(mongoerr.BadValue, "The index name '*' is not valid.")
 	}
 	if isIDKey(spec.Key) && bsonkit.Compare(spec.Key[0].Value, int32(1)) != 0 {
@@ -115,7 +117,7 @@ func readIndex(d bson.D) (spec storage.IndexSpec, err error) {
 		return spec, mongoerr.New(mongoerr.CannotCreateIndex, "cannot mix \"partialFilterExpression\" and \"sparse\" options")
 	}
 	if spec.Partial != nil {
-		if err := checkPartial(spec.Partial); err != nil {
+		if err := checkPartialFilter(spec.Partial); err != nil {
 			return spec, err
 		}
 	}
@@ -135,7 +137,8 @@ func readIndex(d bson.D) (spec storage.IndexSpec, err error) {
 	return spec, nil
 }
 
-func checkColumn(e bson.E) error {
+// checkKeyField checks one field of an index key pattern.
+func checkKeyField(e bson.E) error {
 	if kind, ok := e.Value.(string); ok {
 		return mongoerr.Unsupported("%s indexes", kind)
 	}
@@ -154,16 +157,17 @@ func checkColumn(e bson.E) error {
 	return nil
 }
 
-// checkPartial allows what MongoDB allows in a partial index's filter.
+// checkPartialFilter returns an error if filter uses an operator that MongoDB does
+// not allow in a partial index.
 // https://www.mongodb.com/docs/manual/core/index-partial/
-func checkPartial(filter bson.D) error {
+func checkPartialFilter(filter bson.D) error {
 	allowed := []string{"$eq", "$gt", "$gte", "$lt", "$lte", "$in", "$type", "$exists"}
 	for _, e := range filter {
 		if e.Key == "$and" || e.Key == "$or" {
 			list, _ := e.Value.(bson.A)
 			for _, item := range list {
 				d, _ := item.(bson.D)
-				if err := checkPartial(d); err != nil {
+				if err := checkPartialFilter(d); err != nil {
 					return err
 				}
 			}
@@ -183,6 +187,7 @@ func checkPartial(filter bson.D) error {
 	return nil
 }
 
+// describeIndex returns the index as listIndexes reports it.
 func describeIndex(ix *storage.Index) bson.D {
 	d := bson.D{{Key: "v", Value: int32(2)}, {Key: "key", Value: ix.Key}, {Key: "name", Value: ix.Name}}
 	if ix.Unique && !ix.IsID() {
@@ -200,26 +205,28 @@ func describeIndex(ix *storage.Index) bson.D {
 	return d
 }
 
-// existing returns the collection that the command names, and an error if
-// there is none.
-func (c *call) existing() (*storage.Collection, error) {
+// existingCollection returns the collection that the command names, or an error
+// if it does not exist.
+func (c *call) existingCollection() (*storage.Collection, error) {
 	ns, err := c.ns()
 	if err != nil {
 		return nil, err
 	}
 	coll := c.s.store.Collection(ns)
 	if coll == nil {
-		return nil, noCollection(ns)
+		return nil, namespaceNotFound(ns)
 	}
 	return coll, nil
 }
 
-func noCollection(ns string) error {
+// namespaceNotFound returns MongoDB's error for a collection that does not exist.
+func namespaceNotFound(ns string) error {
 	return mongoerr.New(mongoerr.NamespaceNotFound, "ns does not exist: %s", ns)
 }
 
+// listIndexes: https://www.mongodb.com/docs/manual/reference/command/listIndexes/
 func listIndexes(c *call) (bson.D, error) {
-	coll, err := c.existing()
+	coll, err := c.existingCollection()
 	if err != nil {
 		return nil, err
 	}
@@ -232,36 +239,38 @@ func listIndexes(c *call) (bson.D, error) {
 
 // dropIndexes: https://www.mongodb.com/docs/manual/reference/command/dropIndexes/
 func dropIndexes(c *call) (bson.D, error) {
-	coll, err := c.existing()
+	coll, err := c.existingCollection()
 	if err != nil {
 		return nil, err
 	}
-	which, ok := c.get("index")
+	selector, ok := c.get("index")
 	if !ok {
-		return nil, missing("dropIndexes.index")
+		return nil, missingField("dropIndexes.index")
 	}
-	names, err := indexNames(coll, which)
+	names, err := indexNames(coll, selector)
 	if err != nil {
 		return nil, err
 	}
 	before, err := coll.DropIndexes(names)
 	if errors.Is(err, storage.ErrDropped) {
-		err = noCollection(coll.NS)
+		err = namespaceNotFound(coll.NS)
 	}
 	return bson.D{{Key: "nIndexesWas", Value: int32(before)}}, err
 }
 
-func indexNames(coll *storage.Collection, which any) (names []string, err error) {
+// indexNames returns the names of the indexes that dropIndexes.index selects: "*",
+// a name, a key pattern or an array of names.
+func indexNames(coll *storage.Collection, selector any) (names []string, err error) {
 	indexes := coll.Indexes()
-	if which == "*" {
+	if selector == "*" {
 		for _, ix := range indexes[1:] {
 			names = append(names, ix.Name)
 		}
 		return names, nil
 	}
-	wanted, ok := which.(bson.A)
+	wanted, ok := selector.(bson.A)
 	if !ok {
-		wanted = bson.A{which}
+		wanted = bson.A{selector}
 	}
 	for _, w := range wanted {
 		i := slices.IndexFunc(indexes, func(ix *storage.Index) bool {

@@ -13,8 +13,8 @@ import (
 
 // insert: https://www.mongodb.com/docs/manual/reference/command/insert/
 //
-// Each document is a statement of its own, and all that are not refused go
-// into the store together.
+// As in MongoDB, each document is a separate statement and may fail alone. The
+// store commits all accepted documents together.
 func insert(c *call) (bson.D, error) {
 	docs, err := c.statements("documents")
 	if err != nil {
@@ -29,7 +29,7 @@ func insert(c *call) (bson.D, error) {
 		return nil, err
 	}
 	var outcomes []outcome
-	err = c.onCollection(ns, true, func(coll *storage.Collection) error {
+	err = c.withCollection(ns, true, func(coll *storage.Collection) error {
 		outcomes = outcomes[:0]
 		return coll.Write(func(tx *storage.Tx) error {
 			for i, doc := range docs {
@@ -38,11 +38,11 @@ func insert(c *call) (bson.D, error) {
 					o.result, o.err = c.insertOne(tx, i, doc)
 				}
 				outcomes = append(outcomes, o)
-				if o.err != nil && (ordered || fatal(o.err)) {
+				if o.err != nil && (ordered || failsCommand(o.err)) {
 					break
 				}
 			}
-			if tx.Empty() { // a repetition, or nothing but refusals
+			if tx.Empty() { // every document was rejected or inserted before
 				return nil
 			}
 			return c.beforeCommit()
@@ -51,11 +51,12 @@ func insert(c *call) (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.summarise(outcomes)
+	return c.writeReply(outcomes)
 }
 
+// insertOne inserts the document of statement i, unless an earlier call did.
 func (c *call) insertOne(tx *storage.Tx, i int, doc bson.D) (bson.D, error) {
-	if result, err := c.answered(i); result != nil || err != nil {
+	if result, err := c.storedResult(i); result != nil || err != nil {
 		return result, err
 	}
 	doc, err := withID(doc)
@@ -63,17 +64,17 @@ func (c *call) insertOne(tx *storage.Tx, i int, doc bson.D) (bson.D, error) {
 		return nil, err
 	}
 	if err := tx.Insert(doc); err != nil {
-		if e := mongoerr.From(err); e.Code == mongoerr.BSONObjectTooLarge { // MongoDB's code for an insert
+		if e := mongoerr.From(err); e.Code == mongoerr.BSONObjectTooLarge { // MongoDB uses another code in inserts
 			return nil, mongoerr.New(mongoerr.BadValue, "object to insert too large. %s", e.Message)
 		}
 		return nil, err
 	}
 	result := bson.D{{Key: "n", Value: int32(1)}}
-	return result, c.keep(tx, i, result)
+	return result, c.storeResult(tx, i, result)
 }
 
-// withID returns the document with its _id in front, a new one if it has none.
-// It refuses what cannot be stored.
+// withID returns the document with its _id as the first field. It adds a new
+// ObjectID if doc has no _id, and returns an error if doc cannot be stored.
 func withID(doc bson.D) (bson.D, error) {
 	if err := query.CheckValue(doc); err != nil {
 		return nil, err

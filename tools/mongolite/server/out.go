@@ -12,10 +12,10 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// write puts the result of a pipeline where its $out or $merge says. Each
-// document is a statement of its own, as in MongoDB.
-func (c *call) write(out *query.Out, it query.Iterator) error {
-	c.wrote = true
+// writeOutput writes the result of a pipeline to the target of its $out or $merge.
+// As in MongoDB, $merge writes every document in a separate statement.
+func (c *call) writeOutput(out *query.Out, it query.Iterator) error {
+	c.wroteOutput = true
 	db := c.db
 	if out.DB != "" {
 		db = out.DB
@@ -38,8 +38,8 @@ func (c *call) write(out *query.Out, it query.Iterator) error {
 		if doc, err = withID(doc); err != nil {
 			return err
 		}
-		err = c.onCollection(ns, true, func(coll *storage.Collection) error {
-			return coll.Write(func(tx *storage.Tx) error { return mergeInto(tx, out, doc) })
+		err = c.withCollection(ns, true, func(coll *storage.Collection) error {
+			return coll.Write(func(tx *storage.Tx) error { return mergeDocument(tx, out, doc) })
 		})
 		if err != nil {
 			return err
@@ -47,8 +47,8 @@ func (c *call) write(out *query.Out, it query.Iterator) error {
 	}
 }
 
-// replaceCollection is $out: the documents take the place of all that are
-// there, in one statement, and the indexes stay.
+// replaceCollection implements $out: it replaces all documents of the collection
+// in one statement and keeps the indexes.
 func (c *call) replaceCollection(ns string, it query.Iterator) error {
 	var docs []bson.D
 	for {
@@ -68,9 +68,9 @@ func (c *call) replaceCollection(ns string, it query.Iterator) error {
 	if err != nil {
 		return err
 	}
-	return c.onCollection(ns, true, func(coll *storage.Collection) error {
+	return c.withCollection(ns, true, func(coll *storage.Collection) error {
 		return coll.Write(func(tx *storage.Tx) error {
-			if _, err := c.deleteFrom(tx, all, 0); err != nil {
+			if _, err := c.deleteMatches(tx, all, 0); err != nil {
 				return err
 			}
 			for _, doc := range docs {
@@ -83,9 +83,9 @@ func (c *call) replaceCollection(ns string, it query.Iterator) error {
 	})
 }
 
-// mergeInto is $merge for one document.
+// mergeDocument implements $merge for one document.
 // https://www.mongodb.com/docs/manual/reference/operator/aggregation/merge/
-func mergeInto(tx *storage.Tx, out *query.Out, doc bson.D) error {
+func mergeDocument(tx *storage.Tx, out *query.Out, doc bson.D) error {
 	key, err := storage.AppendKey(nil, doc[0].Value)
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func mergeInto(tx *storage.Tx, out *query.Out, doc bson.D) error {
 	case "keepExisting":
 		return nil
 	case "fail":
-		return tx.Insert(doc) // a duplicate key, which is the failure
+		return tx.Insert(doc) // fails with the duplicate key error that whenMatched asks for
 	case "merge":
 		merged := slices.Clone(old)
 		for _, e := range doc {

@@ -19,30 +19,30 @@ func find(c *call) (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := reading{c: c}
+	r := fieldReader{c: c}
 	filter, sort, projection := r.doc("filter"), r.doc("sort"), r.doc("projection")
 	skip, limit, batch := r.integer("skip", 0), r.integer("limit", 0), r.integer("batchSize", firstBatch)
-	single, forever := r.flag("singleBatch"), r.flag("noCursorTimeout")
-	hint, hinted := c.get("hint")
+	single, noTimeout := r.flag("singleBatch"), r.flag("noCursorTimeout")
+	hint, hasHint := c.get("hint")
 	if r.err != nil {
 		return nil, r.err
 	}
-	if limit < 0 { // of older drivers: at most so many, in one batch
+	if limit < 0 { // older drivers mean the absolute value, in a single batch
 		limit, single = -limit, true
 	}
-	if limit > 0 && limit <= batch { // the first batch meets the end, unless it is full of bytes before
+	if limit > 0 && limit <= batch { // the first batch ends at the limit or at its size in bytes
 		batch = math.MaxInt64
 	}
-	if key := idKey(filter); key != nil && len(sort)+len(projection) == 0 && !hinted && skip == 0 && batch > 0 {
+	if key := idKey(filter); key != nil && len(sort)+len(projection) == 0 && !hasHint && skip == 0 && batch > 0 {
 		return c.findByID(ns, key)
 	}
 	sel, err := c.selection(filter, sort, hint)
 	if err != nil {
 		return nil, err
 	}
-	var shape *query.Projection
+	var compiled *query.Projection
 	if len(projection) > 0 {
-		if shape, err = query.CompileProjection(projection, c.vars); err != nil {
+		if compiled, err = query.CompileProjection(projection, c.vars); err != nil {
 			return nil, err
 		}
 	}
@@ -57,23 +57,23 @@ func find(c *call) (bson.D, error) {
 	if limit > 0 && skip+limit < 1<<30 {
 		top = int(skip + limit)
 	}
-	it, f, err := sel.iterate(&view.Reader, c.stop.check, top)
+	it, f, err := sel.iterate(&view.Reader, c.interrupter.check, top)
 	if err != nil {
 		_ = view.Close()
 		return nil, err
 	}
-	var src source = encoder{it, shape}
-	if it == query.Iterator(f) && shape == nil {
-		src = rawFound{f}
+	var src source = encoder{it, compiled}
+	if it == query.Iterator(f) && compiled == nil {
+		src = rawMatchScan{f}
 	}
 	if skip > 0 || limit > 0 {
-		src = &window{source: src, skip: skip, limit: limit}
+		src = &skipLimit{source: src, skip: skip, limit: limit}
 	}
-	return c.reply(ns, viewSource{src, view}, batch, single, forever)
+	return c.reply(ns, viewSource{src, view}, batch, single, noTimeout)
 }
 
-// findByID is find's shortest way: one look-up, and the document as it is
-// stored.
+// findByID is the fast path of find: one lookup by _id, and no decoding of the
+// document.
 func (c *call) findByID(ns string, key []byte) (bson.D, error) {
 	docs := bson.A{}
 	if coll := c.s.store.Collection(ns); coll != nil {
@@ -90,13 +90,13 @@ func (c *call) findByID(ns string, key []byte) (bson.D, error) {
 
 // count: https://www.mongodb.com/docs/manual/reference/command/count/
 func count(c *call) (bson.D, error) {
-	r := reading{c: c}
+	r := fieldReader{c: c}
 	filter, skip, limit := r.doc("query"), r.integer("skip", 0), r.integer("limit", 0)
 	if limit < 0 {
 		limit = -limit
 	}
 	n := int64(0)
-	err := c.each(filter, r.err, func(f *found) (bool, error) {
+	err := c.forEach(filter, r.err, func(f *matchScan) (bool, error) {
 		n++
 		return limit == 0 || n < skip+limit, nil
 	})
@@ -109,7 +109,7 @@ func count(c *call) (bson.D, error) {
 
 // distinct: https://www.mongodb.com/docs/manual/reference/command/distinct/
 func distinct(c *call) (bson.D, error) {
-	r := reading{c: c}
+	r := fieldReader{c: c}
 	filter := r.doc("query")
 	path, err := field[string](c.name, c.body, "key")
 	if r.err == nil {
@@ -119,7 +119,7 @@ func distinct(c *call) (bson.D, error) {
 		r.err = mongoerr.New(mongoerr.MissingField, "BSON field 'distinct.key' is missing but a required field")
 	}
 	docs := bsonkit.List{}
-	err = c.each(filter, r.err, func(f *found) (bool, error) {
+	err = c.forEach(filter, r.err, func(f *matchScan) (bool, error) {
 		doc, err := f.decode()
 		docs = append(docs, &doc)
 		return true, err
@@ -138,9 +138,9 @@ func distinct(c *call) (bson.D, error) {
 	return reply, nil
 }
 
-// each calls fn with each document of the command's collection that matches,
-// until it returns false.
-func (c *call) each(filter bson.D, err error, fn func(*found) (bool, error)) error {
+// forEach calls fn for each document of the command's collection that matches
+// filter, until fn returns false. If err is not nil, it only returns err.
+func (c *call) forEach(filter bson.D, err error, fn func(*matchScan) (bool, error)) error {
 	if err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func (c *call) each(filter bson.D, err error, fn func(*found) (bool, error)) err
 
 // aggregate: https://www.mongodb.com/docs/manual/reference/command/aggregate/
 func aggregate(c *call) (bson.D, error) {
-	r := reading{c: c}
+	r := fieldReader{c: c}
 	stages, options := r.array("pipeline"), r.doc("cursor")
 	if r.err != nil {
 		return nil, r.err
@@ -188,7 +188,7 @@ func aggregate(c *call) (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
-	if stages, err = c.withSessions(stages); err != nil {
+	if stages, err = c.expandListLocalSessions(stages); err != nil {
 		return nil, err
 	}
 	pipeline, err := query.CompilePipeline(stages, c.vars)
@@ -221,7 +221,7 @@ func aggregate(c *call) (bson.D, error) {
 	if view == nil {
 		return c.deliver(ns, pipeline, rest.Run(query.Documents(nil)), nil, batch)
 	}
-	it, _, err := sel.iterate(&view.Reader, c.stop.check, rest.Limit())
+	it, _, err := sel.iterate(&view.Reader, c.interrupter.check, rest.Limit())
 	if err != nil {
 		_ = view.Close()
 		return nil, err
@@ -229,7 +229,9 @@ func aggregate(c *call) (bson.D, error) {
 	return c.deliver(ns, pipeline, rest.Run(it), view, batch)
 }
 
-// deliver sends a pipeline's result to the client or to its $out or $merge.
+// deliver writes the result of a pipeline to the target of its $out or $merge, if
+// it has one, and returns a cursor over the result otherwise. It takes over view,
+// which may be nil.
 func (c *call) deliver(ns string, p *query.Pipeline, it query.Iterator, view *storage.View, batch int64) (bson.D, error) {
 	var src source = encoder{Iterator: it}
 	if view != nil {
@@ -237,7 +239,7 @@ func (c *call) deliver(ns string, p *query.Pipeline, it query.Iterator, view *st
 	}
 	if out := p.Out(); out != nil {
 		defer src.Close()
-		return cursorReply("firstBatch", ns, 0, bson.A{}), c.write(out, it)
+		return cursorReply("firstBatch", ns, 0, bson.A{}), c.writeOutput(out, it)
 	}
 	return c.reply(ns, src, batch, false, false)
 }

@@ -15,18 +15,19 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// selection says which documents a statement is about, and in what order.
+// selection describes the documents that a statement applies to, and their order.
 type selection struct {
 	filter *query.Filter
 	sort   *query.Sort // nil for any order
-	hint   any         // nil, a name or a key pattern
+	hint   any         // nil, an index name or a key pattern
 }
 
+// selection compiles a filter and a sort. An empty hint or sort counts as none.
 func (c *call) selection(filter, sort bson.D, hint any) (sel selection, err error) {
 	if sel.filter, err = query.CompileFilter(filter, c.vars); err != nil {
 		return sel, err
 	}
-	if len(sort) == 1 && sort[0].Key == "$natural" { // the order of a look at all documents
+	if len(sort) == 1 && sort[0].Key == "$natural" { // means the order of a collection scan
 		sort, hint = nil, sort
 	}
 	if len(sort) > 0 {
@@ -40,20 +41,23 @@ func (c *call) selection(filter, sort bson.D, hint any) (sel selection, err erro
 	return sel, nil
 }
 
-// open plans the selection and begins to walk the documents that match.
-func (sel selection) open(r *storage.Reader, check func() error) (*found, *plan.Plan, error) {
+// open plans the selection and starts a scan of the documents that match. The scan
+// is in the order of the selection's sort only if the plan is sorted. It calls
+// interrupted every 256 documents and ends with the error that this returns.
+func (sel selection) open(r *storage.Reader, interrupted func() error) (*matchScan, *plan.Plan, error) {
 	p, err := plan.Choose(r.Indexes(), sel.filter.Source(), sel.sort, sel.hint)
 	if err != nil {
 		return nil, nil, err
 	}
 	scan := r.Scan(p.Index, slices.Clone(p.Ranges), p.Reverse)
-	return &found{scan: scan, filter: sel.filter, all: len(sel.filter.Source()) == 0, check: check}, p, nil
+	return &matchScan{scan: scan, filter: sel.filter, matchesAll: len(sel.filter.Source()) == 0, interrupted: interrupted}, p, nil
 }
 
-// iterate walks the documents that match in the order of the sort; limit is
-// how many of them will be read at most, 0 for all.
-func (sel selection) iterate(r *storage.Reader, check func() error, limit int) (query.Iterator, *found, error) {
-	f, p, err := sel.open(r, check)
+// iterate returns an iterator over the documents that match, in the order of the
+// selection's sort, and the scan that it reads from. The caller reads at most
+// limit documents; 0 means no limit.
+func (sel selection) iterate(r *storage.Reader, interrupted func() error, limit int) (query.Iterator, *matchScan, error) {
+	f, p, err := sel.open(r, interrupted)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -63,26 +67,27 @@ func (sel selection) iterate(r *storage.Reader, check func() error, limit int) (
 	return query.SortDocs(f, sel.sort, limit), f, nil
 }
 
-// found walks the documents that match a filter. It implements query.Iterator.
-type found struct {
-	scan   *storage.Scan
-	filter *query.Filter
-	all    bool         // every document matches
-	check  func() error // why to stop, nil to go on
-	seen   int
-	doc    bson.D // the decoded document, nil until it is asked for
+// matchScan scans an index for the documents that match a filter. It implements
+// query.Iterator.
+type matchScan struct {
+	scan        *storage.Scan
+	filter      *query.Filter
+	matchesAll  bool         // the filter is empty
+	interrupted func() error // returns an error if the scan must stop
+	examined    int
+	doc         bson.D // the decoded current document; nil until decode is called
 }
 
-// advance moves to the next document that matches; false at the end.
-func (f *found) advance() (bool, error) {
+// advance moves to the next document that matches. It returns false at the end.
+func (f *matchScan) advance() (bool, error) {
 	for f.scan.Next() {
-		if f.seen++; f.seen%256 == 0 {
-			if err := f.check(); err != nil {
+		if f.examined++; f.examined%256 == 0 {
+			if err := f.interrupted(); err != nil {
 				return false, err
 			}
 		}
 		f.doc = nil
-		if f.all {
+		if f.matchesAll {
 			return true, nil
 		}
 		doc, err := f.decode()
@@ -96,7 +101,8 @@ func (f *found) advance() (bool, error) {
 	return false, f.scan.Err()
 }
 
-func (f *found) decode() (bson.D, error) {
+// decode returns the current document.
+func (f *matchScan) decode() (bson.D, error) {
 	var err error
 	if f.doc == nil {
 		f.doc, err = codec.Unmarshal(f.scan.Raw())
@@ -104,8 +110,8 @@ func (f *found) decode() (bson.D, error) {
 	return f.doc, err
 }
 
-// Next returns the next document that matches, io.EOF at the end.
-func (f *found) Next() (bson.D, error) {
+// Next returns the next document that matches, or io.EOF at the end.
+func (f *matchScan) Next() (bson.D, error) {
 	ok, err := f.advance()
 	if err != nil {
 		return nil, err
@@ -116,13 +122,14 @@ func (f *found) Next() (bson.D, error) {
 	return f.decode()
 }
 
-// Close ends the walk.
-func (f *found) Close() { _ = f.scan.Close() } // what it read was checked by Err
+// Close ends the scan. It ignores the error because advance has returned the
+// scan's errors.
+func (f *matchScan) Close() { _ = f.scan.Close() }
 
-// rawFound yields the documents that match as they are stored.
-type rawFound struct{ *found }
+// rawMatchScan is a source that yields the matching documents as they are stored.
+type rawMatchScan struct{ *matchScan }
 
-func (f rawFound) Next() (bson.Raw, error) {
+func (f rawMatchScan) Next() (bson.Raw, error) {
 	ok, err := f.advance()
 	if err != nil {
 		return nil, err
@@ -133,10 +140,10 @@ func (f rawFound) Next() (bson.Raw, error) {
 	return slices.Clone(f.scan.Raw()), nil
 }
 
-// encoder yields the documents of an iterator, projected.
+// encoder is a source that projects and encodes the documents of an iterator.
 type encoder struct {
 	query.Iterator
-	projection *query.Projection // nil for none
+	projection *query.Projection // nil means none
 }
 
 func (e encoder) Next() (bson.Raw, error) {
@@ -156,27 +163,28 @@ func (e encoder) Next() (bson.Raw, error) {
 	return raw, err
 }
 
-// window leaves out the first skip documents and all behind limit more.
-type window struct {
+// skipLimit is a source that skips the first skip documents of another source and
+// ends after limit more.
+type skipLimit struct {
 	source
-	skip, limit int64 // a limit of 0 is none
-	n           int64
+	skip, limit int64 // a limit of 0 means none
+	read        int64 // documents read from source, including skipped ones
 }
 
-func (w *window) Next() (bson.Raw, error) {
-	for ; w.n < w.skip; w.n++ {
+func (w *skipLimit) Next() (bson.Raw, error) {
+	for ; w.read < w.skip; w.read++ {
 		if _, err := w.source.Next(); err != nil {
 			return nil, err
 		}
 	}
-	if w.limit > 0 && w.n == w.skip+w.limit {
+	if w.limit > 0 && w.read == w.skip+w.limit {
 		return nil, io.EOF
 	}
-	w.n++
+	w.read++
 	return w.source.Next()
 }
 
-// view returns the collection as it is now, nil if there is none of that name.
+// view returns a snapshot of the collection, or nil if it does not exist.
 func (s *Server) view(ns string) (*storage.View, error) {
 	for {
 		coll := s.store.Collection(ns)
@@ -190,8 +198,8 @@ func (s *Server) view(ns string) (*storage.View, error) {
 	}
 }
 
-// idKey returns the key of the one document that the filter {_id: value} can
-// match, nil for any other filter.
+// idKey returns the storage key of the only document that filter can match, if
+// the filter is {_id: value}. It returns nil for every other filter.
 func idKey(filter bson.D) []byte {
 	if len(filter) != 1 || filter[0].Key != "_id" {
 		return nil

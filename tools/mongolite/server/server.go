@@ -1,9 +1,15 @@
-// Package server answers MongoDB's wire protocol from an embedded store.
+// Package server implements an embedded database server that speaks MongoDB's
+// wire protocol.
 //
-// It is for development, tests and demonstrations on one machine; production
-// is MongoDB. It presents itself as the primary of a replica set with one
-// member, so that drivers use sessions and retryable writes. What it does not
-// do it refuses with MongoDB's error code and the name of the thing.
+// It is meant for development, tests and demonstrations on one machine; use
+// MongoDB in production. The server presents itself as the primary of a replica
+// set with one member, so that drivers use sessions and retryable writes.
+// Requests for a feature that it does not implement fail with MongoDB's error
+// code and the name of the feature. No part of a request is silently ignored.
+//
+// A connection runs its commands one after another. Every command is a call: it
+// is looked up in the command table, its fields are checked against the table,
+// and a reply is sent when its changes are on disk.
 package server
 
 import (
@@ -25,22 +31,25 @@ import (
 	"boxoffice/tools/mongolite/internal/wire"
 )
 
-// Config says where a server listens and keeps its data. Listen and Data are
-// required.
+// Config is the configuration of a server. Listen and Data are required.
 type Config struct {
-	Listen string // host:port; port 0 takes a free one
-	Data   string // folder, made if it is not there
-	// TestCommands allows configureFailPoint.
+	// Listen is the address, host:port. Port 0 selects a free port.
+	Listen string
+	// Data is the data directory. Start creates it if it does not exist.
+	Data string
+	// TestCommands enables the command configureFailPoint.
 	TestCommands bool
-	// ExpireEvery is how often expired documents are deleted; 0 means 10 s.
+	// ExpireEvery is the interval between deletions of expired documents; 0
+	// means 10 seconds.
 	ExpireEvery time.Duration
-	// CacheBytes, MemTableBytes, MinFreeBytes and FS are the store's, see
-	// storage.Options.
+	// CacheBytes, MemTableBytes, MinFreeBytes and FS are passed to the store,
+	// see storage.Options.
 	CacheBytes    int64
 	MemTableBytes uint64
 	MinFreeBytes  uint64
 	FS            vfs.FS
-	Log           *slog.Logger // nil discards
+	// Log receives the server's log messages; nil discards them.
+	Log *slog.Logger
 }
 
 // Server is a running server.
@@ -52,12 +61,12 @@ type Server struct {
 	listener net.Listener
 	started  time.Time
 
-	ctx    context.Context // ends when the server closes
+	ctx    context.Context // canceled when the server closes
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	closing sync.Once
-	closed  error
+	closeOnce sync.Once
+	closeErr  error
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
@@ -69,8 +78,9 @@ type Server struct {
 	failPoints        failPoints
 }
 
-// Start opens the folder, listens and serves until Close. The errors are that
-// the address is taken, and storage.ErrLocked if the folder is.
+// Start opens the data directory and serves on the listen address until Close.
+// It returns an error if the address is in use, and storage.ErrLocked if another
+// process uses the directory.
 func Start(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, commands: newCommands(), log: cfg.Log, started: time.Now(), conns: map[*conn]struct{}{}}
 	if s.log == nil {
@@ -99,18 +109,20 @@ func Start(cfg Config) (*Server, error) {
 // Addr returns the address that the server listens on.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// Failed is closed when the store can no longer write; Err says why.
+// Failed returns a channel that is closed when the store can no longer write. Err
+// then returns the reason.
 func (s *Server) Failed() <-chan struct{} { return s.store.Failed() }
 
-// Err returns what ended the store's writing, nil while it writes.
+// Err returns the error after which the store stopped writing, or nil if it has
+// not stopped.
 func (s *Server) Err() error { return s.store.Err() }
 
-// Close ends all connections and closes the store. What was acknowledged is
-// on disk already; a command under way is interrupted. Further calls return
-// what the first did.
+// Close closes all connections and the store. It interrupts running commands.
+// Acknowledged writes are already on disk. Further calls do nothing and return
+// the same error.
 func (s *Server) Close() error {
-	s.closing.Do(func() { s.closed = s.close() })
-	return s.closed
+	s.closeOnce.Do(func() { s.closeErr = s.close() })
+	return s.closeErr
 }
 
 func (s *Server) close() error {
@@ -126,6 +138,7 @@ func (s *Server) close() error {
 	return errors.Join(err, s.store.Close())
 }
 
+// accept serves new connections until the server closes.
 func (s *Server) accept() {
 	for {
 		nc, err := s.listener.Accept()
@@ -133,8 +146,8 @@ func (s *Server) accept() {
 			if s.ctx.Err() != nil {
 				return
 			}
-			s.log.Warn("accept", "error", err)
-			select { // as when file descriptors run out: they come back
+			s.log.Warn("cannot accept a connection", "error", err)
+			select { // the cause may pass, as when file descriptors run out
 			case <-s.ctx.Done():
 				return
 			case <-time.After(50 * time.Millisecond):
@@ -145,14 +158,15 @@ func (s *Server) accept() {
 		s.mu.Lock()
 		s.conns[c] = struct{}{}
 		s.mu.Unlock()
-		if s.ctx.Err() != nil { // Close may have passed over it
+		if s.ctx.Err() != nil { // Close may not have seen this connection
 			nc.Close()
 		}
 		s.wg.Go(c.serve)
 	}
 }
 
-// housekeep deletes expired documents, idle cursors and idle sessions.
+// housekeep deletes expired documents every ExpireEvery, and closes idle cursors
+// and removes idle sessions every minute.
 func (s *Server) housekeep() {
 	expire := time.NewTicker(s.cfg.ExpireEvery)
 	defer expire.Stop()
@@ -169,25 +183,27 @@ func (s *Server) housekeep() {
 			}
 		case now := <-tidy.C:
 			s.cursors.closeIdle(now)
-			err = s.sessions.forgetIdle(s.store, now)
+			err = s.sessions.removeIdle(s.store, now)
 		}
 		if err != nil {
-			s.log.Error("housekeeping", "error", err)
+			s.log.Error("housekeeping failed", "error", err)
 		}
 	}
 }
 
-// conn is a client's connection. Its commands run one after another.
+// conn is the connection of a client. Its commands run one after another.
 type conn struct {
 	s       *Server
 	nc      net.Conn
 	id      int32
-	appName string // of the client's first hello
+	appName string // the application name in the client's first hello
 }
 
-// errHangUp ends a connection without a reply, as a fail point asks.
-var errHangUp = errors.New("hang up")
+// errCloseConn makes serve close the connection without a reply. Fail points use
+// it.
+var errCloseConn = errors.New("connection closed by a fail point")
 
+// serve reads and answers requests until the connection ends.
 func (c *conn) serve() {
 	defer func() {
 		c.nc.Close()
@@ -208,8 +224,8 @@ func (c *conn) serve() {
 		c.s.requests.Add(1)
 		reply, err := c.handle(req)
 		if err != nil {
-			if err != errHangUp {
-				c.s.log.Error("connection ended", "peer", c.nc.RemoteAddr().String(), "error", err)
+			if err != errCloseConn {
+				c.s.log.Error("cannot answer request, connection closed", "peer", c.nc.RemoteAddr().String(), "error", err)
 			}
 			return
 		}
@@ -226,13 +242,13 @@ func (c *conn) serve() {
 	}
 }
 
-// handle runs a request. A panic is a bug of ours: it is logged, answered as
-// an InternalError and ends nothing else.
+// handle runs a request. If the request panics, handle logs the panic and returns
+// an InternalError reply, so that the server and the connection go on.
 func (c *conn) handle(req *wire.Request) (reply []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			c.s.log.Error("panic in a command", "panic", fmt.Sprint(r), "stack", stack())
-			reply, err = marshalReply(errorReply(internal(r), nil)), nil
+			c.s.log.Error("command panicked", "panic", fmt.Sprint(r), "stack", stack())
+			reply, err = marshalReply(errorReply(internalError(r), nil)), nil
 		}
 	}()
 	return c.run(req)

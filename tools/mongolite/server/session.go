@@ -13,12 +13,12 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// sessionLife is how long a session that is not used is kept.
+// sessionTimeout is how long a session is kept after its last use.
 // https://www.mongodb.com/docs/manual/reference/server-sessions/
-const sessionLife = 30 * time.Minute
+const sessionTimeout = 30 * time.Minute
 
-// sessions knows the latest retryable write of each session, so that a
-// repetition finds the first answer and an older one is refused.
+// sessions records the latest retryable write of each session. A retry of that
+// write then gets the stored result, and a retry of an older one is rejected.
 // https://github.com/mongodb/specifications/blob/master/source/retryable-writes/retryable-writes.md
 type sessions struct {
 	mu   sync.Mutex
@@ -26,77 +26,80 @@ type sessions struct {
 }
 
 type session struct {
-	// running is held while a retryable write runs: its repetition over
-	// another connection waits for it.
-	running sync.Mutex
-	txn     int64
-	used    time.Time
+	// running is held while a retryable write runs, so that a retry on another
+	// connection waits for the write to finish.
+	running   sync.Mutex
+	txnNumber int64
+	lastUsed  time.Time
 }
 
+// load reads the sessions that have stored results.
 func (s *sessions) load(store *storage.Store) error {
 	s.byID = map[string]*session{}
 	return store.Answers(func(a storage.Answer) {
-		known := s.byID[a.Session]
-		if known == nil {
-			known = &session{}
-			s.byID[a.Session] = known
+		sess := s.byID[a.Session]
+		if sess == nil {
+			sess = &session{}
+			s.byID[a.Session] = sess
 		}
-		known.txn = max(known.txn, a.Txn)
-		if a.At.After(known.used) {
-			known.used = a.At
+		sess.txnNumber = max(sess.txnNumber, a.Txn)
+		if a.At.After(sess.lastUsed) {
+			sess.lastUsed = a.At
 		}
 	})
 }
 
-// begin waits for the session's write under way and makes txn its latest. It
-// returns whether txn is new, and so nothing of it was answered yet, and
-// TransactionTooOld for one before the latest.
+// begin waits until no other write of the session runs and makes txn its latest
+// transaction number. isNew reports whether txn is larger than the previous
+// number; no results are stored for it then. begin returns a TransactionTooOld
+// error if txn is smaller. The caller must call unlock when the write has finished.
 func (s *sessions) begin(id string, txn int64) (unlock func(), isNew bool, err error) {
-	known := s.lock(id)
-	if txn < known.txn {
-		known.running.Unlock()
+	sess := s.lock(id)
+	if txn < sess.txnNumber {
+		sess.running.Unlock()
 		return nil, false, mongoerr.New(mongoerr.TransactionTooOld,
-			"Retryable write with txnNumber %d is prohibited on the session because a newer retryable write with txnNumber %d has already started on it", txn, known.txn)
+			"Retryable write with txnNumber %d is prohibited on the session because a newer retryable write with txnNumber %d has already started on it", txn, sess.txnNumber)
 	}
-	isNew = txn > known.txn
-	known.txn = txn
-	return known.running.Unlock, isNew, nil
+	isNew = txn > sess.txnNumber
+	sess.txnNumber = txn
+	return sess.running.Unlock, isNew, nil
 }
 
-// lock returns the session with no other write under way.
+// lock returns the session, which it creates if necessary, with running locked.
 func (s *sessions) lock(id string) *session {
 	for {
 		s.mu.Lock()
-		known := s.byID[id]
-		if known == nil {
-			known = &session{}
-			s.byID[id] = known
+		sess := s.byID[id]
+		if sess == nil {
+			sess = &session{}
+			s.byID[id] = sess
 		}
-		known.used = time.Now()
+		sess.lastUsed = time.Now()
 		s.mu.Unlock()
-		known.running.Lock()
+		sess.running.Lock()
 		s.mu.Lock()
-		kept := s.byID[id] == known
+		kept := s.byID[id] == sess
 		s.mu.Unlock()
 		if kept {
-			return known
+			return sess
 		}
-		known.running.Unlock() // it was forgotten meanwhile
+		sess.running.Unlock() // remove deleted the session in the meantime
 	}
 }
 
-// forget deletes sessions and their answers.
-func (s *sessions) forget(store *storage.Store, drop func(id string, known *session) bool) error {
+// remove deletes the sessions that match and their stored results, except
+// sessions with a running retryable write.
+func (s *sessions) remove(store *storage.Store, match func(id string, sess *session) bool) error {
 	s.mu.Lock()
-	going := map[string]*session{}
-	for id, known := range s.byID {
-		if drop(id, known) && known.running.TryLock() {
-			going[id] = known // no write of it begins until it is gone
+	locked := map[string]*session{}
+	for id, sess := range s.byID {
+		if match(id, sess) && sess.running.TryLock() {
+			locked[id] = sess // no write of the session can begin now
 		}
 	}
 	s.mu.Unlock()
 	var err error
-	for id, known := range going {
+	for id, sess := range locked {
 		if err == nil {
 			err = store.ForgetSession(id)
 		}
@@ -105,33 +108,36 @@ func (s *sessions) forget(store *storage.Store, drop func(id string, known *sess
 			delete(s.byID, id)
 			s.mu.Unlock()
 		}
-		known.running.Unlock()
+		sess.running.Unlock()
 	}
 	return err
 }
 
+// refresh marks sessions as used now.
 func (s *sessions) refresh(ids map[string]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id := range ids {
-		if known := s.byID[id]; known != nil {
-			known.used = time.Now()
+		if sess := s.byID[id]; sess != nil {
+			sess.lastUsed = time.Now()
 		}
 	}
 }
 
-func (s *sessions) forgetIdle(store *storage.Store, now time.Time) error {
-	return s.forget(store, func(_ string, known *session) bool { return now.Sub(known.used) > sessionLife })
+// removeIdle removes the sessions that were not used for sessionTimeout.
+func (s *sessions) removeIdle(store *storage.Store, now time.Time) error {
+	return s.remove(store, func(_ string, sess *session) bool { return now.Sub(sess.lastUsed) > sessionTimeout })
 }
 
-// anonymous is the digest of no user's name, which sessions carry without
-// authentication.
-var anonymous = sha256.Sum256(nil)
+// anonymousUID is the user digest of sessions without authentication: the SHA-256
+// hash of the empty string.
+var anonymousUID = sha256.Sum256(nil)
 
-// withSessions puts the sessions that have written, and the command's own, in
-// the place of a leading $listLocalSessions of an aggregation on a database.
+// expandListLocalSessions replaces the stage $listLocalSessions, if it is the first
+// one, by a $documents stage. That lists the session of the command and all
+// sessions with retryable writes.
 // https://www.mongodb.com/docs/manual/reference/operator/aggregation/listLocalSessions/
-func (c *call) withSessions(stages bson.A) (bson.A, error) {
+func (c *call) expandListLocalSessions(stages bson.A) (bson.A, error) {
 	if len(stages) == 0 {
 		return stages, nil
 	}
@@ -150,8 +156,8 @@ func (c *call) withSessions(stages bson.A) (bson.A, error) {
 		used[c.session] = time.Now()
 	}
 	c.s.sessions.mu.Lock()
-	for id, known := range c.s.sessions.byID {
-		used[id] = known.used
+	for id, sess := range c.s.sessions.byID {
+		used[id] = sess.lastUsed
 	}
 	c.s.sessions.mu.Unlock()
 	docs := bson.A{}
@@ -159,7 +165,7 @@ func (c *call) withSessions(stages bson.A) (bson.A, error) {
 		docs = append(docs, bson.D{
 			{Key: "_id", Value: bson.D{
 				{Key: "id", Value: primitive.Binary{Subtype: 4, Data: []byte(id)}},
-				{Key: "uid", Value: primitive.Binary{Data: anonymous[:]}},
+				{Key: "uid", Value: primitive.Binary{Data: anonymousUID[:]}},
 			}},
 			{Key: "lastUse", Value: primitive.NewDateTimeFromTime(at)},
 		})
@@ -167,8 +173,8 @@ func (c *call) withSessions(stages bson.A) (bson.A, error) {
 	return append(bson.A{bson.D{{Key: "$documents", Value: docs}}}, stages[1:]...), nil
 }
 
-// named returns the sessions that the command lists.
-func (c *call) named() (map[string]bool, error) {
+// sessionIDs returns the set of session ids that the command's first field lists.
+func (c *call) sessionIDs() (map[string]bool, error) {
 	ids := map[string]bool{}
 	list, ok := c.body[0].Value.(bson.A)
 	if !ok {
@@ -188,16 +194,18 @@ func (c *call) named() (map[string]bool, error) {
 	return ids, nil
 }
 
+// endSessions: https://www.mongodb.com/docs/manual/reference/command/endSessions/
 func endSessions(c *call) (bson.D, error) {
-	ended, err := c.named()
+	ended, err := c.sessionIDs()
 	if err != nil {
 		return nil, err
 	}
-	return nil, c.s.sessions.forget(c.s.store, func(id string, _ *session) bool { return ended[id] })
+	return nil, c.s.sessions.remove(c.s.store, func(id string, _ *session) bool { return ended[id] })
 }
 
+// refreshSessions: https://www.mongodb.com/docs/manual/reference/command/refreshSessions/
 func refreshSessions(c *call) (bson.D, error) {
-	ids, err := c.named()
+	ids, err := c.sessionIDs()
 	if err != nil {
 		return nil, err
 	}
@@ -205,10 +213,10 @@ func refreshSessions(c *call) (bson.D, error) {
 	return nil, nil
 }
 
-// killSessions closes the cursors of the sessions; a statement under way ends
-// by itself. https://www.mongodb.com/docs/manual/reference/command/killSessions/
+// killSessions closes the cursors of the sessions. It does not interrupt running
+// statements. https://www.mongodb.com/docs/manual/reference/command/killSessions/
 func killSessions(c *call) (bson.D, error) {
-	ids, err := c.named()
+	ids, err := c.sessionIDs()
 	if err != nil {
 		return nil, err
 	}
@@ -219,6 +227,7 @@ func killSessions(c *call) (bson.D, error) {
 	return nil, nil
 }
 
+// killAllSessions: https://www.mongodb.com/docs/manual/reference/command/killAllSessions/
 func killAllSessions(c *call) (bson.D, error) {
 	if users, ok := c.body[0].Value.(bson.A); !ok || len(users) > 0 {
 		return nil, mongoerr.Unsupported("users (%s)", c.name)
@@ -227,36 +236,38 @@ func killAllSessions(c *call) (bson.D, error) {
 	return nil, nil
 }
 
-// answered returns what statement i of the command answered before, nil if it
-// has not been run or the command is no repetition.
-func (c *call) answered(i int) (result bson.D, err error) {
-	if !c.repeats {
+// storedResult returns the result that an earlier call stored for statement i. It
+// returns nil if the command is not a retry or the statement did not run before.
+func (c *call) storedResult(i int) (result bson.D, err error) {
+	if !c.isRetry {
 		return nil, nil
 	}
-	raw, err := c.s.store.Answer(c.session, c.txn, i)
+	raw, err := c.s.store.Answer(c.session, c.txnNumber, i)
 	if raw == nil || err != nil {
 		return nil, err
 	}
 	return codec.Unmarshal(raw)
 }
 
-// keep writes what statement i answers into the batch of what it changed.
-func (c *call) keep(tx *storage.Tx, i int, result bson.D) error {
-	if !c.retry {
+// storeResult adds the result of statement i to tx, so that it commits together
+// with the changes. It does nothing if the command is not a retryable write.
+func (c *call) storeResult(tx *storage.Tx, i int, result bson.D) error {
+	if !c.isRetryable {
 		return nil
 	}
 	raw, err := codec.Marshal(result)
 	if err != nil {
 		return err
 	}
-	return tx.PutAnswer(storage.Answer{Session: c.session, Statement: i, Txn: c.txn, At: time.Now(), Result: raw})
+	return tx.PutAnswer(storage.Answer{Session: c.session, Statement: i, Txn: c.txnNumber, At: time.Now(), Result: raw})
 }
 
-// statement runs fn, one statement of a write, under the collection's write
-// lock, unless a repetition finds its answer. A nil collection has nothing to
-// find, and fn is run with a nil Tx.
-func (c *call) statement(i int, coll *storage.Collection, fn func(*storage.Tx) (bson.D, error)) (bson.D, error) {
-	if result, err := c.answered(i); result != nil || err != nil {
+// runStatement runs fn as statement i of a write, under the collection's write
+// lock, and returns its result. A retry returns the stored result instead, if
+// there is one. If coll is nil because the collection does not exist, fn runs with
+// a nil Tx.
+func (c *call) runStatement(i int, coll *storage.Collection, fn func(*storage.Tx) (bson.D, error)) (bson.D, error) {
+	if result, err := c.storedResult(i); result != nil || err != nil {
 		return result, err
 	}
 	if coll == nil {
@@ -267,12 +278,12 @@ func (c *call) statement(i int, coll *storage.Collection, fn func(*storage.Tx) (
 		if result, err = fn(tx); err != nil {
 			return err
 		}
-		if err := c.keep(tx, i, result); err != nil {
+		if err := c.storeResult(tx, i, result); err != nil {
 			return err
 		}
 		return c.beforeCommit()
 	})
-	if err != nil { // nothing of it was done
+	if err != nil { // nothing was written
 		return nil, err
 	}
 	return result, nil

@@ -44,7 +44,7 @@ func TestForgettingSpares(t *testing.T) {
 				}
 				unlock()
 			}
-			if err := s.sessions.forget(s.store, func(string, *session) bool { return true }); err != nil {
+			if err := s.sessions.remove(s.store, func(string, *session) bool { return true }); err != nil {
 				t.Error(err)
 				return
 			}

@@ -7,8 +7,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson/primitive"
 )
 
-// serverStatus tells what the server has done since it started, as far as
-// anything here counts it.
+// serverStatus returns the counters that the server keeps, a subset of MongoDB's.
 // https://www.mongodb.com/docs/manual/reference/command/serverStatus/
 func serverStatus(c *call) (bson.D, error) {
 	c.s.mu.Lock()

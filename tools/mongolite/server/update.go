@@ -23,13 +23,13 @@ func update(c *call) (bson.D, error) {
 			return nil, err
 		}
 	}
-	upserts := func(doc bson.D) bool { ok, _ := flag("update.updates", doc, "upsert", false); return ok }
-	return c.runEach(docs, upserts, func(coll *storage.Collection, i int, doc bson.D) (bson.D, error) {
-		ch, err := c.readUpdate(doc)
+	isUpsert := func(doc bson.D) bool { ok, _ := flag("update.updates", doc, "upsert", false); return ok }
+	return c.runEach(docs, isUpsert, func(coll *storage.Collection, i int, doc bson.D) (bson.D, error) {
+		ch, err := c.parseUpdate(doc)
 		if err != nil {
 			return nil, err
 		}
-		return c.statement(i, coll, func(tx *storage.Tx) (bson.D, error) {
+		return c.runStatement(i, coll, func(tx *storage.Tx) (bson.D, error) {
 			n, modified, id, err := ch.apply(tx)
 			result := bson.D{{Key: "n", Value: n}, {Key: "nModified", Value: modified}}
 			if id != bsonkit.Missing {
@@ -40,35 +40,37 @@ func update(c *call) (bson.D, error) {
 	})
 }
 
-// The fields of the statements of an update.
+// The fields of an element of update.updates, see command.supported and
+// command.unsupported.
 var (
-	updateDoes  = strings.Fields("q u multi upsert arrayFilters hint")
-	updateLacks = strings.Fields("c collation")
+	updateSupported   = strings.Fields("q u multi upsert arrayFilters hint")
+	updateUnsupported = strings.Fields("c collation")
 )
 
-// errRetryMulti refuses what no driver retries, as MongoDB does.
-var errRetryMulti = mongoerr.New(mongoerr.InvalidOptions, "Cannot use retryable writes with multi=true or limit=0")
+// errRetryableMulti is returned for a retryable write that may change several
+// documents. MongoDB rejects those too.
+var errRetryableMulti = mongoerr.New(mongoerr.InvalidOptions, "Cannot use retryable writes with multi=true or limit=0")
 
-// checkUpdate refuses a statement that is malformed, and with it the command,
-// before any statement is run. What its filter and update say is the
-// statement's own affair.
+// checkUpdate returns an error if the statement is malformed. The caller checks all
+// statements before it runs the first one, because a malformed statement fails the
+// whole command. An invalid filter or update only fails its own statement.
 func (c *call) checkUpdate(doc bson.D) error {
 	const name = "update.updates"
-	if err := checkFields(name, doc, updateDoes, updateLacks); err != nil {
+	if err := checkFields(name, doc, updateSupported, updateUnsupported); err != nil {
 		return err
 	}
 	if _, err := required(name, doc, "q"); err != nil {
 		return err
 	}
 	if _, ok := lookup(doc, "u"); !ok {
-		return missing(name + ".u")
+		return missingField(name + ".u")
 	}
 	multi, err := flag(name, doc, "multi", false)
 	if err != nil {
 		return err
 	}
-	if multi && c.retry {
-		return errRetryMulti
+	if multi && c.isRetryable {
+		return errRetryableMulti
 	}
 	if _, err := flag(name, doc, "upsert", false); err != nil {
 		return err
@@ -77,18 +79,19 @@ func (c *call) checkUpdate(doc bson.D) error {
 	return err
 }
 
-// change is an update of the documents of a selection.
-type change struct {
+// modification describes an update statement or a findAndModify command.
+type modification struct {
 	selection
-	update *query.Update
-	multi  bool
-	upsert bool
-	check  func() error
+	update      *query.Update // nil means that findAndModify deletes the document
+	multi       bool
+	upsert      bool
+	interrupted func() error
 }
 
-func (c *call) readUpdate(doc bson.D) (ch change, err error) {
+// parseUpdate compiles an element of update.updates.
+func (c *call) parseUpdate(doc bson.D) (ch modification, err error) {
 	const name = "update.updates"
-	ch.check = c.interrupted
+	ch.interrupted = c.interrupted
 	if ch.multi, err = flag(name, doc, "multi", false); err != nil {
 		return ch, err
 	}
@@ -115,15 +118,15 @@ func (c *call) readUpdate(doc bson.D) (ch change, err error) {
 	return ch, err
 }
 
-// apply changes the documents, or inserts one if there is none and upsert is
-// set. It returns how many matched or were inserted, how many were changed and
-// the inserted _id, else Missing.
-func (ch *change) apply(tx *storage.Tx) (n, modified int32, id any, err error) {
+// apply updates the documents that match, or inserts one if none matches and upsert
+// is set. n counts the documents that matched or were inserted, and modified those
+// that changed. id is the inserted _id, or bsonkit.Missing if nothing was inserted.
+func (ch *modification) apply(tx *storage.Tx) (n, modified int32, id any, err error) {
 	id = bsonkit.Missing
 	if tx == nil {
 		return 0, 0, id, nil
 	}
-	it, f, err := ch.iterate(&tx.Reader, ch.check, 1)
+	it, f, err := ch.iterate(&tx.Reader, ch.interrupted, 1)
 	if err != nil {
 		return 0, 0, id, err
 	}
@@ -137,7 +140,7 @@ func (ch *change) apply(tx *storage.Tx) (n, modified int32, id any, err error) {
 			return n, modified, id, err
 		}
 		n++
-		_, changed, err := ch.put(tx, f, old)
+		_, changed, err := ch.replace(tx, f, old)
 		if err != nil {
 			return n, modified, id, err
 		}
@@ -155,8 +158,9 @@ func (ch *change) apply(tx *storage.Tx) (n, modified int32, id any, err error) {
 	return n, modified, id, nil
 }
 
-// put writes what the update makes of old, unless that is the same.
-func (ch *change) put(tx *storage.Tx, f *found, old bson.D) (doc bson.D, changed bool, err error) {
+// replace applies the update to old and stores the result. changed reports whether
+// the result differs from old.
+func (ch *modification) replace(tx *storage.Tx, f *matchScan, old bson.D) (doc bson.D, changed bool, err error) {
 	if doc, err = ch.update.Apply(old, f.filter, false); err != nil {
 		return nil, false, err
 	}
@@ -170,8 +174,9 @@ func (ch *change) put(tx *storage.Tx, f *found, old bson.D) (doc bson.D, changed
 	return tx.Replace(key, old, doc)
 }
 
-// insert adds the document that an upsert makes of its filter and update.
-func (ch *change) insert(tx *storage.Tx) (bson.D, error) {
+// insert inserts the document that an upsert builds from its filter and update, and
+// returns it.
+func (ch *modification) insert(tx *storage.Tx) (bson.D, error) {
 	base, err := query.UpsertBase(ch.filter)
 	if err != nil {
 		return nil, err

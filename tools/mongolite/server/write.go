@@ -11,8 +11,8 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// statements returns the documents of a write command's array, from its body
-// or from the sequence that travelled beside it.
+// statements returns the elements of the array of a write command, which is in its
+// body or in a document sequence.
 func (c *call) statements(name string) ([]bson.D, error) {
 	var docs []bson.D
 	list, err := c.array(name)
@@ -26,7 +26,7 @@ func (c *call) statements(name string) ([]bson.D, error) {
 		}
 		docs = append(docs, d)
 	}
-	for _, seq := range c.seqs { // of that name, see checkNames
+	for _, seq := range c.seqs { // at most one, called name: see checkFieldNames
 		for _, raw := range seq.Docs {
 			d, err := codec.Unmarshal(raw)
 			if err != nil {
@@ -41,17 +41,17 @@ func (c *call) statements(name string) ([]bson.D, error) {
 	return docs, nil
 }
 
-// outcome is what became of one statement of a write command. The reply adds
-// up the n and nModified of the results and collects what was upserted.
+// outcome is the result or error of one statement of a write command. Results
+// have the fields n, nModified and upserted; writeReply combines them.
 type outcome struct {
 	result bson.D
 	err    error
 }
 
-// runEach runs the statements one after another until one fails, or all of
-// them if the command is not ordered. A collection that makes tells to be
-// needed is made.
-func (c *call) runEach(docs []bson.D, makes func(bson.D) bool, run func(coll *storage.Collection, i int, doc bson.D) (bson.D, error)) (bson.D, error) {
+// runEach runs the statements one after another and returns the reply. An ordered
+// command stops at the first error. run gets a nil collection if the collection
+// does not exist, unless createsCollection returns true for the statement.
+func (c *call) runEach(docs []bson.D, createsCollection func(bson.D) bool, run func(coll *storage.Collection, i int, doc bson.D) (bson.D, error)) (bson.D, error) {
 	ns, err := c.ns()
 	if err != nil {
 		return nil, err
@@ -64,25 +64,26 @@ func (c *call) runEach(docs []bson.D, makes func(bson.D) bool, run func(coll *st
 	for i, doc := range docs {
 		var o outcome
 		if o.err = c.interrupted(); o.err == nil {
-			o.err = c.onCollection(ns, makes(doc), func(coll *storage.Collection) (err error) {
+			o.err = c.withCollection(ns, createsCollection(doc), func(coll *storage.Collection) (err error) {
 				o.result, err = run(coll, i, doc)
 				return err
 			})
 		}
 		outcomes = append(outcomes, o)
-		if c.hangUp || o.err != nil && (ordered || fatal(o.err)) {
+		if c.closeConn || o.err != nil && (ordered || failsCommand(o.err)) {
 			break
 		}
 	}
-	return c.summarise(outcomes)
+	return c.writeReply(outcomes)
 }
 
-func (c *call) summarise(outcomes []outcome) (bson.D, error) {
+// writeReply combines the outcomes of a command's statements into its reply.
+func (c *call) writeReply(outcomes []outcome) (bson.D, error) {
 	var n, modified int32
 	upserted, failures := bson.A{}, bson.A{}
 	for i, o := range outcomes {
 		if o.err != nil {
-			if fatal(o.err) {
+			if failsCommand(o.err) {
 				return nil, o.err
 			}
 			e := mongoerr.From(o.err)
@@ -113,18 +114,19 @@ func (c *call) summarise(outcomes []outcome) (bson.D, error) {
 	return reply, nil
 }
 
-// fatal tells whether an error is one of the whole command and not of the
-// statement that met it.
-func fatal(err error) bool {
+// failsCommand reports whether err fails the whole command. Other errors only fail
+// the statement that returned them.
+func failsCommand(err error) bool {
 	return slices.Contains([]mongoerr.Code{mongoerr.InterruptedAtShutdown, mongoerr.MaxTimeMSExpired, mongoerr.OutOfDiskSpace, mongoerr.InternalError}, mongoerr.From(err).Code)
 }
 
-// onCollection runs fn with the collection ns, made first if makeIt is set,
-// else nil if there is none. When it is dropped meanwhile, fn is run anew.
-func (c *call) onCollection(ns string, makeIt bool, fn func(*storage.Collection) error) error {
+// withCollection runs fn with the collection ns. If that does not exist, fn gets a
+// new collection if create is set, and nil otherwise. If the collection is dropped
+// while fn runs, withCollection starts again.
+func (c *call) withCollection(ns string, create bool, fn func(*storage.Collection) error) error {
 	for {
 		coll := c.s.store.Collection(ns)
-		if coll == nil && makeIt {
+		if coll == nil && create {
 			var err error
 			if coll, _, err = c.s.store.Create(ns, nil); err != nil {
 				return err
