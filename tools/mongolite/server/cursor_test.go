@@ -19,70 +19,70 @@ func getMore(id any, batch int) bson.D {
 }
 
 // open runs a find of c and returns its cursor.
-func (p *peer) open(find string) int64 {
+func (p *rawConn) openCursor(find string) int64 {
 	p.t.Helper()
-	id, _ := at(p.is(find, `{"ok": 1}`), "cursor.id").(int64)
+	id, _ := valueAt(p.expect(find, `{"ok": 1}`), "cursor.id").(int64)
 	if id == 0 {
 		p.t.Fatalf("%s opened no cursor", find)
 	}
 	return id
 }
 
-func TestCursors(t *testing.T) {
-	s := start(t)
+func TestGetMoreAndKillCursors(t *testing.T) {
+	s := startServer(t)
 	p := dial(t, s)
 	p.insertMany(250)
-	reply := p.is(`{"find": "c"}`, `{"ok": 1}`)
-	if first := at(reply, "cursor.firstBatch").(bson.A); len(first) != 101 {
+	reply := p.expect(`{"find": "c"}`, `{"ok": 1}`)
+	if first := valueAt(reply, "cursor.firstBatch").(bson.A); len(first) != 101 {
 		t.Errorf("%d documents in a first batch, want 101", len(first))
 	}
-	id := at(reply, "cursor.id")
-	next := p.is(getMore(id, 0), `{"ok": 1, "cursor": {"id": 0, "ns": "test.c"}}`)
-	if rest := at(next, "cursor.nextBatch").(bson.A); len(rest) != 149 {
+	id := valueAt(reply, "cursor.id")
+	next := p.expect(getMore(id, 0), `{"ok": 1, "cursor": {"id": 0, "ns": "test.c"}}`)
+	if rest := valueAt(next, "cursor.nextBatch").(bson.A); len(rest) != 149 {
 		t.Errorf("%d documents left, want 149", len(rest))
 	}
-	p.is(getMore(id, 0), fmt.Sprintf(`{"ok": 0, "code": 43, "codeName": "CursorNotFound", "errmsg": "cursor id %d not found"}`, id))
+	p.expect(getMore(id, 0), fmt.Sprintf(`{"ok": 0, "code": 43, "codeName": "CursorNotFound", "errmsg": "cursor id %d not found"}`, id))
 
-	id = p.open(`{"find": "c", "batchSize": 0}`)
-	p.is(getMore(id, 2), fmt.Sprintf(`{"cursor": {"id": {"$numberLong": "%d"}, "nextBatch": [{"_id": 0}, {"_id": 1}]}}`, id))
-	p.is(getMore(id, 1), `{"cursor": {"nextBatch": [{"_id": 2}]}}`)
-	p.is(bson.D{{Key: "getMore", Value: id}, {Key: "collection", Value: "other"}}, `{"ok": 0, "code": 13, "codeName": "Unauthorized"}`)
-	p.is(bson.D{{Key: "getMore", Value: id}, {Key: "collection", Value: "c"}, {Key: "$db", Value: "other"}}, `{"ok": 0, "code": 13}`)
-	p.is(bson.D{{Key: "getMore", Value: int32(1)}, {Key: "collection", Value: "c"}}, `{"ok": 0, "code": 14}`)
-	p.is(bson.D{{Key: "getMore", Value: id}, {Key: "collection", Value: "c"}, {Key: "batchSize", Value: -1}}, `{"ok": 0, "code": 51024}`)
+	id = p.openCursor(`{"find": "c", "batchSize": 0}`)
+	p.expect(getMore(id, 2), fmt.Sprintf(`{"cursor": {"id": {"$numberLong": "%d"}, "nextBatch": [{"_id": 0}, {"_id": 1}]}}`, id))
+	p.expect(getMore(id, 1), `{"cursor": {"nextBatch": [{"_id": 2}]}}`)
+	p.expect(bson.D{{Key: "getMore", Value: id}, {Key: "collection", Value: "other"}}, `{"ok": 0, "code": 13, "codeName": "Unauthorized"}`)
+	p.expect(bson.D{{Key: "getMore", Value: id}, {Key: "collection", Value: "c"}, {Key: "$db", Value: "other"}}, `{"ok": 0, "code": 13}`)
+	p.expect(bson.D{{Key: "getMore", Value: int32(1)}, {Key: "collection", Value: "c"}}, `{"ok": 0, "code": 14}`)
+	p.expect(bson.D{{Key: "getMore", Value: id}, {Key: "collection", Value: "c"}, {Key: "batchSize", Value: -1}}, `{"ok": 0, "code": 51024}`)
 
 	// Any connection may read it, and a lost one leaves it open.
 	other := dial(t, s)
-	id = p.open(`{"find": "c", "batchSize": 2, "noCursorTimeout": true}`)
+	id = p.openCursor(`{"find": "c", "batchSize": 2, "noCursorTimeout": true}`)
 	p.nc.Close()
-	other.is(getMore(id, 1), `{"cursor": {"nextBatch": [{"_id": 2}]}}`)
+	other.expect(getMore(id, 1), `{"cursor": {"nextBatch": [{"_id": 2}]}}`)
 	kill := bson.D{{Key: "killCursors", Value: "c"}, {Key: "cursors", Value: bson.A{id, int64(77)}}}
-	other.is(kill, fmt.Sprintf(`{"ok": 1, "cursorsKilled": [{"$numberLong": "%d"}], "cursorsNotFound": [77], "cursorsAlive": [], "cursorsUnknown": []}`, id))
-	other.is(getMore(id, 1), `{"ok": 0, "code": 43}`)
-	other.is(kill, fmt.Sprintf(`{"ok": 1, "cursorsKilled": [], "cursorsNotFound": [{"$numberLong": "%d"}, 77]}`, id))
-	other.is(`{"killCursors": 1, "cursors": []}`, `{"ok": 0, "code": 14}`)
-	other.is(`{"killCursors": "c", "cursors": [1]}`, `{"ok": 0, "code": 14}`)
+	other.expect(kill, fmt.Sprintf(`{"ok": 1, "cursorsKilled": [{"$numberLong": "%d"}], "cursorsNotFound": [77], "cursorsAlive": [], "cursorsUnknown": []}`, id))
+	other.expect(getMore(id, 1), `{"ok": 0, "code": 43}`)
+	other.expect(kill, fmt.Sprintf(`{"ok": 1, "cursorsKilled": [], "cursorsNotFound": [{"$numberLong": "%d"}, 77]}`, id))
+	other.expect(`{"killCursors": 1, "cursors": []}`, `{"ok": 0, "code": 14}`)
+	other.expect(`{"killCursors": "c", "cursors": [1]}`, `{"ok": 0, "code": 14}`)
 
 	// A limit, a skip, a sort and a pipeline go on over batches.
-	id = other.open(`{"find": "c", "sort": {"_id": -1}, "skip": 1, "limit": 4, "batchSize": 2}`)
-	other.is(getMore(id, 5), `{"cursor": {"id": 0, "nextBatch": [{"_id": 246}, {"_id": 245}]}}`)
-	id = other.open(`{"aggregate": "c", "pipeline": [{"$match": {"a": 1}}, {"$project": {"a": 1}}], "cursor": {"batchSize": 1}}`)
-	other.is(getMore(id, 2), `{"cursor": {"nextBatch": [{"_id": 11}, {"_id": 21}]}}`)
-	id = other.open(`{"aggregate": "c", "pipeline": [{"$group": {"_id": "$a"}}, {"$sort": {"_id": 1}}], "cursor": {"batchSize": 0}}`)
-	other.is(getMore(id, 2), `{"cursor": {"nextBatch": [{"_id": 0}, {"_id": 1}]}}`)
+	id = other.openCursor(`{"find": "c", "sort": {"_id": -1}, "skip": 1, "limit": 4, "batchSize": 2}`)
+	other.expect(getMore(id, 5), `{"cursor": {"id": 0, "nextBatch": [{"_id": 246}, {"_id": 245}]}}`)
+	id = other.openCursor(`{"aggregate": "c", "pipeline": [{"$match": {"a": 1}}, {"$project": {"a": 1}}], "cursor": {"batchSize": 1}}`)
+	other.expect(getMore(id, 2), `{"cursor": {"nextBatch": [{"_id": 11}, {"_id": 21}]}}`)
+	id = other.openCursor(`{"aggregate": "c", "pipeline": [{"$group": {"_id": "$a"}}, {"$sort": {"_id": 1}}], "cursor": {"batchSize": 0}}`)
+	other.expect(getMore(id, 2), `{"cursor": {"nextBatch": [{"_id": 0}, {"_id": 1}]}}`)
 }
 
-// TestCursorSeesItsSnapshot holds that what is written after a cursor was
+// TestCursorReadsSnapshot holds that what is written after a cursor was
 // opened does not show in it: not a change, not a drop, not a new index.
-func TestCursorSeesItsSnapshot(t *testing.T) {
-	s := start(t)
+func TestCursorReadsSnapshot(t *testing.T) {
+	s := startServer(t)
 	p := dial(t, s)
 	p.insertMany(1000)
 	cursors := map[string]int64{
-		"by _id":   p.open(`{"find": "c", "sort": {"_id": 1}, "batchSize": 1}`),
-		"unsorted": p.open(`{"find": "c", "batchSize": 1}`),
-		"filtered": p.open(`{"find": "c", "filter": {"_id": {"$gte": 0}}, "batchSize": 1}`),
-		"pipeline": p.open(`{"aggregate": "c", "pipeline": [{"$match": {}}], "cursor": {"batchSize": 1}}`),
+		"by _id":   p.openCursor(`{"find": "c", "sort": {"_id": 1}, "batchSize": 1}`),
+		"unsorted": p.openCursor(`{"find": "c", "batchSize": 1}`),
+		"filtered": p.openCursor(`{"find": "c", "filter": {"_id": {"$gte": 0}}, "batchSize": 1}`),
+		"pipeline": p.openCursor(`{"aggregate": "c", "pipeline": [{"$match": {}}], "cursor": {"batchSize": 1}}`),
 	}
 	w := dial(t, s)
 	stop := make(chan struct{})
@@ -94,22 +94,22 @@ func TestCursorSeesItsSnapshot(t *testing.T) {
 				return
 			default:
 			}
-			w.is(fmt.Sprintf(`{"update": "c", "updates": [{"q": {"a": %d}, "u": {"$set": {"a": -1, "pad": "xxxxxxxx"}}, "multi": true}]}`, i%10), `{"ok": 1}`)
-			w.is(fmt.Sprintf(`{"insert": "c", "documents": [{"_id": %d.5}]}`, i), `{"n": 1}`)
-			w.is(fmt.Sprintf(`{"delete": "c", "deletes": [{"q": {"_id": %d}, "limit": 1}]}`, 999-i), `{"ok": 1}`)
+			w.expect(fmt.Sprintf(`{"update": "c", "updates": [{"q": {"a": %d}, "u": {"$set": {"a": -1, "pad": "xxxxxxxx"}}, "multi": true}]}`, i%10), `{"ok": 1}`)
+			w.expect(fmt.Sprintf(`{"insert": "c", "documents": [{"_id": %d.5}]}`, i), `{"n": 1}`)
+			w.expect(fmt.Sprintf(`{"delete": "c", "deletes": [{"q": {"_id": %d}, "limit": 1}]}`, 999-i), `{"ok": 1}`)
 		}
 	})
 	for name, id := range cursors {
 		n := 1
 		for id != 0 {
-			reply := p.is(getMore(id, 10), `{"ok": 1}`)
-			for _, doc := range at(reply, "cursor.nextBatch").(bson.A) {
-				if why := differs(bson.D{{Key: "_id", Value: n}, {Key: "a", Value: n % 10}, {Key: "pad", Value: "absent"}}, doc, ""); why != "" {
+			reply := p.expect(getMore(id, 10), `{"ok": 1}`)
+			for _, doc := range valueAt(reply, "cursor.nextBatch").(bson.A) {
+				if why := diff(bson.D{{Key: "_id", Value: n}, {Key: "a", Value: n % 10}, {Key: "pad", Value: "absent"}}, doc, ""); why != "" {
 					t.Fatalf("%s: document %d: %s", name, n, why)
 				}
 				n++
 			}
-			id, _ = at(reply, "cursor.id").(int64)
+			id, _ = valueAt(reply, "cursor.id").(int64)
 		}
 		if n != 1000 {
 			t.Errorf("%s: %d documents", name, n)
@@ -117,21 +117,21 @@ func TestCursorSeesItsSnapshot(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
-	id := p.open(`{"find": "c", "batchSize": 1}`)
-	w.is(`{"drop": "c"}`, `{"ok": 1}`)
-	reply := p.is(getMore(id, 0), `{"ok": 1, "cursor": {"id": 0}}`)
-	if n := len(at(reply, "cursor.nextBatch").(bson.A)); n < 900 {
+	id := p.openCursor(`{"find": "c", "batchSize": 1}`)
+	w.expect(`{"drop": "c"}`, `{"ok": 1}`)
+	reply := p.expect(getMore(id, 0), `{"ok": 1, "cursor": {"id": 0}}`)
+	if n := len(valueAt(reply, "cursor.nextBatch").(bson.A)); n < 900 {
 		t.Errorf("%d documents behind the drop", n)
 	}
 }
 
-// TestOneCursorManyReaders holds that each document goes to one of the readers
+// TestConcurrentGetMoreReturnsEachDocumentOnce holds that each document goes to one of the readers
 // and the others are told that the cursor is in use, or at its end.
-func TestOneCursorManyReaders(t *testing.T) {
-	s := start(t)
+func TestConcurrentGetMoreReturnsEachDocumentOnce(t *testing.T) {
+	s := startServer(t)
 	p := dial(t, s)
 	p.insertMany(5000)
-	id := p.open(`{"find": "c", "filter": {"_id": {"$gte": 0}}, "batchSize": 1}`)
+	id := p.openCursor(`{"find": "c", "filter": {"_id": {"$gte": 0}}, "batchSize": 1}`)
 	var seen sync.Map
 	var n atomic.Int32
 	n.Add(1)
@@ -140,7 +140,7 @@ func TestOneCursorManyReaders(t *testing.T) {
 		p := dial(t, s)
 		wg.Go(func() {
 			for {
-				reply := p.do(getMore(id, 7))
+				reply := p.run(getMore(id, 7))
 				switch code := lookup(reply, "code"); code {
 				case nil:
 				case int32(289):
@@ -148,10 +148,10 @@ func TestOneCursorManyReaders(t *testing.T) {
 				case int32(43):
 					return
 				default:
-					t.Errorf("%s", text(reply))
+					t.Errorf("%s", toJSON(reply))
 					return
 				}
-				for _, doc := range at(reply, "cursor.nextBatch").(bson.A) {
+				for _, doc := range valueAt(reply, "cursor.nextBatch").(bson.A) {
 					if _, twice := seen.LoadOrStore(lookup(doc.(bson.D), "_id"), true); twice {
 						t.Errorf("%v came twice", doc)
 					}
@@ -166,46 +166,46 @@ func TestOneCursorManyReaders(t *testing.T) {
 	}
 }
 
-// TestKillWhileRead holds that a cursor killed during a getMore is gone after
+// TestKillCursorsDuringGetMore holds that a cursor killed during a getMore is gone after
 // it, at the latest.
-func TestKillWhileRead(t *testing.T) {
-	s := start(t)
+func TestKillCursorsDuringGetMore(t *testing.T) {
+	s := startServer(t)
 	p, q := dial(t, s), dial(t, s)
 	p.insertMany(30_000)
 	for range 20 {
-		id := p.open(`{"find": "c", "filter": {"a": -1}, "batchSize": 0}`) // each batch looks at everything
-		p.ask(getMore(id, 1))
-		reply := q.do(bson.D{{Key: "killCursors", Value: "c"}, {Key: "cursors", Value: bson.A{id}}})
+		id := p.openCursor(`{"find": "c", "filter": {"a": -1}, "batchSize": 0}`) // each batch looks at everything
+		p.sendCommand(getMore(id, 1))
+		reply := q.run(bson.D{{Key: "killCursors", Value: "c"}, {Key: "cursors", Value: bson.A{id}}})
 		got, err := p.receive()
 		must(t, err)
 		killed := len(lookup(reply, "cursorsKilled").(bson.A)) == 1
 		if code := lookup(got, "code"); killed && code != nil && code != int32(237) && code != int32(43) {
-			t.Errorf("the reader of a killed cursor gets %s", text(got))
+			t.Errorf("the reader of a killed cursor gets %s", toJSON(got))
 		}
-		q.is(getMore(id, 1), `{"ok": 0, "code": 43}`)
+		q.expect(getMore(id, 1), `{"ok": 0, "code": 43}`)
 	}
 }
 
 func TestKillSessionsClosesCursors(t *testing.T) {
-	p := dial(t, start(t))
+	p := dial(t, startServer(t))
 	p.insertMany(10)
 	find := func(session byte) int64 {
-		return at(p.do(bson.D{{Key: "find", Value: "c"}, {Key: "batchSize", Value: 1}, {Key: "lsid", Value: lsid(session)}}), "cursor.id").(int64)
+		return valueAt(p.run(bson.D{{Key: "find", Value: "c"}, {Key: "batchSize", Value: 1}, {Key: "lsid", Value: lsid(session)}}), "cursor.id").(int64)
 	}
-	one, two, none := find(1), find(2), p.open(`{"find": "c", "batchSize": 1}`)
-	p.is(bson.D{{Key: "killSessions", Value: bson.A{lsid(1)}}}, `{"ok": 1}`)
-	p.is(getMore(one, 1), `{"ok": 0, "code": 43}`)
-	p.is(getMore(two, 1), `{"ok": 1}`)
-	p.is(`{"killAllSessions": [{"user": "me"}]}`, `{"ok": 0, "code": 238}`)
-	p.is(`{"killAllSessions": []}`, `{"ok": 1}`)
-	p.is(getMore(two, 1), `{"ok": 0, "code": 43}`)
-	p.is(getMore(none, 1), `{"ok": 1}`)
+	one, two, none := find(1), find(2), p.openCursor(`{"find": "c", "batchSize": 1}`)
+	p.expect(bson.D{{Key: "killSessions", Value: bson.A{lsid(1)}}}, `{"ok": 1}`)
+	p.expect(getMore(one, 1), `{"ok": 0, "code": 43}`)
+	p.expect(getMore(two, 1), `{"ok": 1}`)
+	p.expect(`{"killAllSessions": [{"user": "me"}]}`, `{"ok": 0, "code": 238}`)
+	p.expect(`{"killAllSessions": []}`, `{"ok": 1}`)
+	p.expect(getMore(two, 1), `{"ok": 0, "code": 43}`)
+	p.expect(getMore(none, 1), `{"ok": 1}`)
 }
 
 // A limit that fits in the first batch is met across batches of 16 MiB too.
-func TestLimitOverManyBytes(t *testing.T) {
-	coll := connect(t, start(t)).Database("test").Collection("c")
-	ctx := background(t)
+func TestFindLimitAcrossBatches(t *testing.T) {
+	coll := connect(t, startServer(t)).Database("test").Collection("c")
+	ctx := testContext(t)
 	docs := make([]any, 30)
 	for i := range docs {
 		docs[i] = bson.D{{Key: "_id", Value: i}, {Key: "pad", Value: make([]byte, 1<<20)}}

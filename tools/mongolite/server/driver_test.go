@@ -22,10 +22,10 @@ import (
 // TestDriverConnects as a replica set that it discovers, to one server
 // directly, and without being told which of both.
 func TestDriverConnects(t *testing.T) {
-	s := start(t)
+	s := startServer(t)
 	for _, query := range []string{"/?replicaSet=mongolite", "/?directConnection=true", "/?replicaSet=mongolite&directConnection=true", "", "/?retryWrites=false&w=1&journal=true&readConcernLevel=majority"} {
 		client := connect(t, s, options.Client().ApplyURI("mongodb://"+s.Addr()+query))
-		ctx := background(t)
+		ctx := testContext(t)
 		must(t, client.Ping(ctx, readpref.Primary()))
 		coll := client.Database("test").Collection("c")
 		if _, err := coll.InsertOne(ctx, bson.D{{Key: "q", Value: query}}); err != nil {
@@ -36,15 +36,15 @@ func TestDriverConnects(t *testing.T) {
 		}
 	}
 	client := connect(t, s, options.Client().SetReplicaSet("other").SetServerSelectionTimeout(200*time.Millisecond))
-	if err := client.Ping(background(t), nil); err == nil {
+	if err := client.Ping(testContext(t), nil); err == nil {
 		t.Error("a client of another replica set was served")
 	}
 }
 
-// TestDriverSendsRetryableWrites holds that the driver takes the server for one
+// TestDriverRetriesWrites holds that the driver takes the server for one
 // that can be sent a write twice.
-func TestDriverSendsRetryableWrites(t *testing.T) {
-	s := start(t)
+func TestDriverRetriesWrites(t *testing.T) {
+	s := startServer(t)
 	var mu sync.Mutex
 	sent := map[string][]bson.Raw{}
 	client := connect(t, s, options.Client().SetMonitor(&event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
@@ -52,7 +52,7 @@ func TestDriverSendsRetryableWrites(t *testing.T) {
 		defer mu.Unlock()
 		sent[e.CommandName] = append(sent[e.CommandName], append(bson.Raw(nil), e.Command...))
 	}}))
-	ctx := background(t)
+	ctx := testContext(t)
 	coll := client.Database("test").Collection("c")
 	p := dial(t, s)
 	for i, write := range []func() error{
@@ -74,12 +74,12 @@ func TestDriverSendsRetryableWrites(t *testing.T) {
 			if i > 0 && data != `"closeConnection": true` {
 				continue // the first stands for all in the others
 			}
-			p.fail(`{"times": 1}`, `{"failCommands": ["insert", "update", "findAndModify", "find", "delete"], `+data+`}`)
+			p.setFailCommand(`{"times": 1}`, `{"failCommands": ["insert", "update", "findAndModify", "find", "delete"], `+data+`}`)
 			if err := write(); err != nil {
 				t.Errorf("write %d, %s: %v", i, data, err)
 			}
 			if i == 0 {
-				p.is(`{"delete": "c", "deletes": [{"q": {}, "limit": 0}]}`, `{"n": 1}`)
+				p.expect(`{"delete": "c", "deletes": [{"q": {}, "limit": 0}]}`, `{"n": 1}`)
 			}
 		}
 		if i == 0 {
@@ -97,10 +97,10 @@ func TestDriverSendsRetryableWrites(t *testing.T) {
 	}
 }
 
-// TestDriverWithoutAnswers holds that writes with w:0 are done.
-func TestDriverWithoutAnswers(t *testing.T) {
-	client := connect(t, start(t))
-	ctx := background(t)
+// TestUnacknowledgedWritesAreApplied holds that writes with w:0 are done.
+func TestUnacknowledgedWritesAreApplied(t *testing.T) {
+	client := connect(t, startServer(t))
+	ctx := testContext(t)
 	coll := client.Database("test").Collection("c", options.Collection().SetWriteConcern(writeconcern.Unacknowledged()))
 	for i := range 20 {
 		if _, err := coll.InsertOne(ctx, bson.D{{Key: "_id", Value: i}}); err != nil {
@@ -114,9 +114,9 @@ func TestDriverWithoutAnswers(t *testing.T) {
 	})
 }
 
-func TestDriverErrors(t *testing.T) {
-	client := connect(t, start(t))
-	ctx := background(t)
+func TestDriverRecognizesErrors(t *testing.T) {
+	client := connect(t, startServer(t))
+	ctx := testContext(t)
 	coll := client.Database("test").Collection("c")
 	_, err := coll.InsertOne(ctx, bson.D{{Key: "_id", Value: 1}})
 	must(t, err)
@@ -163,16 +163,16 @@ func TestDriverErrors(t *testing.T) {
 	}
 }
 
-// TestClientsSurviveARestart holds that clients with pools go on over a server
+// TestClientsSurviveRestart holds that clients with pools go on over a server
 // that ends and comes back on its port with its folder: every read and every
 // retryable write succeeds, and each write is done once.
-func TestClientsSurviveARestart(t *testing.T) {
+func TestClientsSurviveRestart(t *testing.T) {
 	cfg := server.Config{Data: t.TempDir()}
-	s := startWith(t, cfg)
+	s := startServerWith(t, cfg)
 	cfg.Listen = s.Addr()
 	client := connect(t, s, options.Client().SetMaxPoolSize(8))
 	coll := client.Database("test").Collection("c")
-	ctx := background(t)
+	ctx := testContext(t)
 	const workers = 6
 	for w := range workers {
 		_, err := coll.InsertOne(ctx, bson.D{{Key: "_id", Value: w}, {Key: "n", Value: 0}})
@@ -209,7 +209,7 @@ func TestClientsSurviveARestart(t *testing.T) {
 		before := total()
 		eventually(t, "more writes", func() bool { return t.Failed() || total() > before+50 })
 		must(t, s.Close())
-		s = startWith(t, cfg)
+		s = startServerWith(t, cfg)
 	}
 	before := total()
 	eventually(t, "more writes", func() bool { return t.Failed() || total() > before+50 })
@@ -222,7 +222,7 @@ func TestClientsSurviveARestart(t *testing.T) {
 func TestCloseUnderLoad(t *testing.T) {
 	cfg := server.Config{Data: t.TempDir(), TestCommands: true}
 	for round := range 5 {
-		s := startWith(t, cfg)
+		s := startServerWith(t, cfg)
 		seed := dial(t, s)
 		if round == 0 {
 			seed.insertMany(5000)
@@ -235,7 +235,7 @@ func TestCloseUnderLoad(t *testing.T) {
 				for i := 0; ; i++ {
 					p.id++
 					doc := bson.D{{Key: "_id", Value: fmt.Sprintf("%d-%d-%d", round, w, i)}}
-					body := append([]byte{0, 0, 0, 0}, section(t, bson.D{{Key: "insert", Value: "log"}, {Key: "$db", Value: "test"}, {Key: "documents", Value: bson.A{doc}}})...)
+					body := append([]byte{0, 0, 0, 0}, bodySection(t, bson.D{{Key: "insert", Value: "log"}, {Key: "$db", Value: "test"}, {Key: "documents", Value: bson.A{doc}}})...)
 					if _, err := p.nc.Write(frame(p.id, opMsg, body)); err != nil {
 						return
 					}
@@ -252,38 +252,38 @@ func TestCloseUnderLoad(t *testing.T) {
 			`{"aggregate": "c", "pipeline": [{"$group": {"_id": "$_id"}}], "cursor": {"batchSize": 1}}`,
 		} {
 			p := dial(t, s)
-			p.is(cmd, `{"ok": 1}`) // a cursor that stays open
-			p.ask(`{"update": "c", "updates": [{"q": {}, "u": {"$inc": {"n": 1}}, "multi": true}]}`)
+			p.expect(cmd, `{"ok": 1}`) // a cursor that stays open
+			p.sendCommand(`{"update": "c", "updates": [{"q": {}, "u": {"$inc": {"n": 1}}, "multi": true}]}`)
 		}
 		eventually(t, "some writes", func() bool { return acked[0].Load() > 10 })
 		must(t, s.Close())
 		must(t, s.Close())
 		wg.Wait()
-		s = startWith(t, cfg)
+		s = startServerWith(t, cfg)
 		p := dial(t, s)
 		for w := range acked {
 			n := acked[w].Load()
-			got := number(lookup(p.do(fmt.Sprintf(`{"count": "log", "query": {"_id": {"$regex": "^%d-%d-"}}}`, round, w)), "n"))
+			got := toFloat(lookup(p.run(fmt.Sprintf(`{"count": "log", "query": {"_id": {"$regex": "^%d-%d-"}}}`, round, w)), "n"))
 			if got < float64(n) || got > float64(n+1) {
 				t.Errorf("round %d: %v documents of %d acknowledged", round, got, n)
 			}
 		}
 		// A multi update is whole: it has met all documents or none.
-		if values := lookup(p.do(`{"distinct": "c", "key": "n"}`), "values").(bson.A); len(values) > 1 {
+		if values := lookup(p.run(`{"distinct": "c", "key": "n"}`), "values").(bson.A); len(values) > 1 {
 			t.Errorf("round %d: half an update: %v", round, values)
 		}
 		must(t, s.Close())
 	}
 }
 
-func TestStartRefuses(t *testing.T) {
+func TestStartFailsIfAddressOrDirectoryIsInUse(t *testing.T) {
 	dir := t.TempDir()
-	s := startWith(t, server.Config{Data: dir})
+	s := startServerWith(t, server.Config{Data: dir})
 	if _, err := server.Start(server.Config{Listen: s.Addr(), Data: t.TempDir()}); err == nil {
 		t.Error("a second server has the address")
 	}
 	if _, err := server.Start(server.Config{Listen: "127.0.0.1:0", Data: dir}); err == nil {
 		t.Error("a second server has the folder")
 	}
-	dial(t, s).is(`{"insert": "c", "documents": [{}]}`, `{"n": 1}`)
+	dial(t, s).expect(`{"insert": "c", "documents": [{}]}`, `{"n": 1}`)
 }

@@ -6,9 +6,9 @@ import (
 )
 
 func TestFind(t *testing.T) {
-	p := dial(t, start(t))
+	p := dial(t, startServer(t))
 	p.insertMany(20)
-	p.talk([][2]string{
+	p.expectAll([][2]string{
 		{`{"find": "missing"}`, `{"ok": 1, "cursor": {"firstBatch": [], "id": 0, "ns": "test.missing"}}`},
 		{`{"find": "c", "filter": {"_id": 3}}`, `{"ok": 1, "cursor": {"firstBatch": [{"_id": 3, "a": 3}], "id": 0, "ns": "test.c"}}`},
 		{`{"find": "c", "filter": {"a": 3}, "sort": {"_id": -1}, "projection": {"a": 0}}`, `{"cursor": {"firstBatch": [{"_id": 13, "a": "absent"}, {"_id": 3}]}}`},
@@ -38,9 +38,9 @@ func TestFind(t *testing.T) {
 }
 
 func TestCountAndDistinct(t *testing.T) {
-	p := dial(t, start(t))
+	p := dial(t, startServer(t))
 	p.insertMany(20)
-	p.talk([][2]string{
+	p.expectAll([][2]string{
 		{`{"count": "c"}`, `{"ok": 1, "n": 20}`},
 		{`{"count": "c", "query": {"a": {"$lt": 3}}, "skip": 1, "limit": 3}`, `{"n": 3}`},
 		{`{"count": "c", "query": {"a": 1}, "limit": -1, "hint": "_id_"}`, `{"n": 1}`},
@@ -62,12 +62,12 @@ func TestCountAndDistinct(t *testing.T) {
 }
 
 func TestAggregate(t *testing.T) {
-	p := dial(t, start(t))
+	p := dial(t, startServer(t))
 	p.insertMany(20)
 	agg := func(pipeline, rest string) string {
 		return fmt.Sprintf(`{"aggregate": "c", "pipeline": %s, "cursor": {}%s}`, pipeline, rest)
 	}
-	p.talk([][2]string{
+	p.expectAll([][2]string{
 		{agg(`[{"$match": {"a": {"$lt": 2}}}, {"$group": {"_id": "$a", "n": {"$sum": 1}}}, {"$sort": {"_id": -1}}]`, ``), `{"ok": 1, "cursor": {"firstBatch": [{"_id": 1, "n": 2}, {"_id": 0, "n": 2}], "id": 0, "ns": "test.c"}}`},
 		{agg(`[{"$match": {"a": 1}}, {"$sort": {"_id": -1}}, {"$skip": 1}, {"$limit": 1}, {"$project": {"twice": {"$multiply": ["$_id", 2]}}}]`, ``), `{"cursor": {"firstBatch": [{"_id": 1, "twice": 2}]}}`},
 		{agg(`[{"$match": {"$expr": {"$eq": ["$_id", "$$x"]}}}, {"$set": {"y": "$$x"}}]`, `, "let": {"x": 3}, "hint": "_id_", "comment": 1, "allowDiskUse": true`), `{"cursor": {"firstBatch": [{"_id": 3, "y": 3}]}}`},
@@ -91,13 +91,13 @@ func TestAggregate(t *testing.T) {
 	}...)
 }
 
-func TestOut(t *testing.T) {
-	p := dial(t, start(t))
+func TestOutAndMerge(t *testing.T) {
+	p := dial(t, startServer(t))
 	p.insertMany(20)
 	agg := func(pipeline string) string {
 		return fmt.Sprintf(`{"aggregate": "c", "pipeline": %s, "cursor": {}}`, pipeline)
 	}
-	p.talk([][2]string{
+	p.expectAll([][2]string{
 		{`{"createIndexes": "o", "indexes": [{"key": {"a": 1}, "name": "a_1", "unique": true}]}`, `{"ok": 1}`},
 		{`{"insert": "o", "documents": [{"_id": "old", "a": 5}]}`, `{"n": 1}`},
 		// $out replaces all, keeps the indexes, and changes nothing when it fails.

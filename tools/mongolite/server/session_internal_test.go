@@ -15,7 +15,7 @@ import (
 
 // A session is not forgotten while a write of it runs, however the two meet.
 // It stands inside the package because no client can see when a write begins.
-func TestForgettingSpares(t *testing.T) {
+func TestRemoveKeepsSessionsWithRunningWrite(t *testing.T) {
 	s, err := Start(Config{Listen: "127.0.0.1:0", Data: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

@@ -16,16 +16,16 @@ func lsid(n byte) bson.D {
 }
 
 // retryable makes a command a retryable write.
-func retryable(t testing.TB, cmd string, session byte, txn int64) bson.D {
-	return append(command(t, cmd), bson.E{Key: "lsid", Value: lsid(session)}, bson.E{Key: "txnNumber", Value: txn})
+func asRetryable(t testing.TB, cmd string, session byte, txn int64) bson.D {
+	return append(withDB(t, cmd), bson.E{Key: "lsid", Value: lsid(session)}, bson.E{Key: "txnNumber", Value: txn})
 }
 
-// TestRepetitionGetsTheFirstAnswer holds that a write that is sent again with
+// TestRetryGetsFirstResult holds that a write that is sent again with
 // its session and number is not done again and gets the same reply, also over
 // another connection and after a restart.
-func TestRepetitionGetsTheFirstAnswer(t *testing.T) {
+func TestRetryGetsFirstResult(t *testing.T) {
 	cfg := server.Config{Data: t.TempDir(), TestCommands: true}
-	s := startWith(t, cfg)
+	s := startServerWith(t, cfg)
 	p := dial(t, s)
 	p.insertMany(10)
 	type write struct{ cmd, reply string }
@@ -44,112 +44,112 @@ func TestRepetitionGetsTheFirstAnswer(t *testing.T) {
 	}
 	first := make([]bson.D, len(writes))
 	for i, w := range writes {
-		first[i] = p.is(retryable(t, w.cmd, byte(i), 1), w.reply)
+		first[i] = p.expect(asRetryable(t, w.cmd, byte(i), 1), w.reply)
 	}
-	all := p.do(`{"find": "c"}`)
-	repeat := func(p *peer, who string) {
+	all := p.run(`{"find": "c"}`)
+	repeat := func(p *rawConn, who string) {
 		t.Helper()
 		for i, w := range writes {
-			if got := p.do(retryable(t, w.cmd, byte(i), 1)); text(got) != text(first[i]) {
-				t.Errorf("%s: %s\n gives %s\n first %s", who, w.cmd, text(got), text(first[i]))
+			if got := p.run(asRetryable(t, w.cmd, byte(i), 1)); toJSON(got) != toJSON(first[i]) {
+				t.Errorf("%s: %s\n gives %s\n first %s", who, w.cmd, toJSON(got), toJSON(first[i]))
 			}
 		}
-		if now := p.do(`{"find": "c"}`); text(now) != text(all) {
-			t.Errorf("%s: repetitions changed\n %s\n to %s", who, text(all), text(now))
+		if now := p.run(`{"find": "c"}`); toJSON(now) != toJSON(all) {
+			t.Errorf("%s: repetitions changed\n %s\n to %s", who, toJSON(all), toJSON(now))
 		}
 	}
 	repeat(p, "the same connection")
 	repeat(dial(t, s), "another connection")
 	must(t, s.Close())
 	cfg.Listen = s.Addr()
-	s = startWith(t, cfg)
+	s = startServerWith(t, cfg)
 	p = dial(t, s)
 	repeat(p, "after a restart")
 
 	// What was not done before is done by the repetition.
-	p.is(retryable(t, `{"delete": "c", "deletes": [{"q": {"_id": 1}, "limit": 1}]}`, 99, 1), `{"n": 1}`)
-	p.is(retryable(t, writes[1].cmd, 1, 1), `{"ok": 1, "n": 3, "writeErrors": "absent"}`)
-	p.is(`{"count": "c", "query": {"_id": {"$in": [1, 102, 103]}}}`, `{"n": 3}`)
+	p.expect(asRetryable(t, `{"delete": "c", "deletes": [{"q": {"_id": 1}, "limit": 1}]}`, 99, 1), `{"n": 1}`)
+	p.expect(asRetryable(t, writes[1].cmd, 1, 1), `{"ok": 1, "n": 3, "writeErrors": "absent"}`)
+	p.expect(`{"count": "c", "query": {"_id": {"$in": [1, 102, 103]}}}`, `{"n": 3}`)
 
 	// The next number of the session is another write; one before it is too late.
-	p.is(retryable(t, writes[3].cmd, 3, 2), `{"ok": 1, "n": 2}`)
-	p.is(retryable(t, writes[3].cmd, 3, 1), `{"ok": 0, "code": 225, "codeName": "TransactionTooOld",
+	p.expect(asRetryable(t, writes[3].cmd, 3, 2), `{"ok": 1, "n": 2}`)
+	p.expect(asRetryable(t, writes[3].cmd, 3, 1), `{"ok": 0, "code": 225, "codeName": "TransactionTooOld",
 		"errmsg": "Retryable write with txnNumber 1 is prohibited on the session because a newer retryable write with txnNumber 2 has already started on it"}`)
 	must(t, s.Close())
-	p = dial(t, startWith(t, cfg))
-	p.is(retryable(t, writes[3].cmd, 3, 1), `{"ok": 0, "code": 225}`) // also after a restart
-	p.is(retryable(t, writes[3].cmd, 3, 2), `{"ok": 1, "n": 2}`)
-	p.is(`{"find": "c", "filter": {"_id": 2}}`, `{"cursor": {"firstBatch": [{"n": 10}]}}`)
+	p = dial(t, startServerWith(t, cfg))
+	p.expect(asRetryable(t, writes[3].cmd, 3, 1), `{"ok": 0, "code": 225}`) // also after a restart
+	p.expect(asRetryable(t, writes[3].cmd, 3, 2), `{"ok": 1, "n": 2}`)
+	p.expect(`{"find": "c", "filter": {"_id": 2}}`, `{"cursor": {"firstBatch": [{"n": 10}]}}`)
 }
 
-func TestRetryableWritesThatAreRefused(t *testing.T) {
-	p := dial(t, start(t))
-	p.talk([][2]string{
+func TestInvalidRetryableWritesAreRejected(t *testing.T) {
+	p := dial(t, startServer(t))
+	p.expectAll([][2]string{
 		{`{"insert": "c", "documents": [{}], "txnNumber": {"$numberLong": "1"}}`, `{"ok": 0, "code": 72, "errmsg": "Transaction number requires a session ID to also be specified"}`},
 	}...)
-	p.is(retryable(t, `{"find": "c"}`, 1, 1), `{"ok": 0, "code": 263, "codeName": "OperationNotSupportedInTransaction"}`)
-	p.is(retryable(t, `{"aggregate": "c", "pipeline": [{"$out": "d"}], "cursor": {}}`, 1, 1), `{"ok": 0, "code": 263}`)
-	p.is(retryable(t, `{"create": "c"}`, 1, 1), `{"ok": 0, "code": 263}`)
-	p.is(retryable(t, `{"update": "c", "updates": [{"q": {}, "u": {"$set": {"a": 1}}, "multi": true}]}`, 1, 1), `{"ok": 0, "code": 72}`)
-	p.is(retryable(t, `{"delete": "c", "deletes": [{"q": {}, "limit": 0}]}`, 1, 1), `{"ok": 0, "code": 72}`)
-	p.is(retryable(t, `{"insert": "c", "documents": [{}]}`, 1, -1), `{"ok": 0, "code": 51024}`)
+	p.expect(asRetryable(t, `{"find": "c"}`, 1, 1), `{"ok": 0, "code": 263, "codeName": "OperationNotSupportedInTransaction"}`)
+	p.expect(asRetryable(t, `{"aggregate": "c", "pipeline": [{"$out": "d"}], "cursor": {}}`, 1, 1), `{"ok": 0, "code": 263}`)
+	p.expect(asRetryable(t, `{"create": "c"}`, 1, 1), `{"ok": 0, "code": 263}`)
+	p.expect(asRetryable(t, `{"update": "c", "updates": [{"q": {}, "u": {"$set": {"a": 1}}, "multi": true}]}`, 1, 1), `{"ok": 0, "code": 72}`)
+	p.expect(asRetryable(t, `{"delete": "c", "deletes": [{"q": {}, "limit": 0}]}`, 1, 1), `{"ok": 0, "code": 72}`)
+	p.expect(asRetryable(t, `{"insert": "c", "documents": [{}]}`, 1, -1), `{"ok": 0, "code": 51024}`)
 }
 
-// TestRepetitionsAtOnce holds that of equal writes over many connections one is
+// TestConcurrentRetriesRunOnce holds that of equal writes over many connections one is
 // done and all get its answer, the others waiting for it.
-func TestRepetitionsAtOnce(t *testing.T) {
-	s := start(t)
-	peers := make([]*peer, 8)
+func TestConcurrentRetriesRunOnce(t *testing.T) {
+	s := startServer(t)
+	peers := make([]*rawConn, 8)
 	for i := range peers {
 		peers[i] = dial(t, s)
 	}
-	peers[0].is(`{"insert": "c", "documents": [{"_id": 1, "n": 0}]}`, `{"n": 1}`)
+	peers[0].expect(`{"insert": "c", "documents": [{"_id": 1, "n": 0}]}`, `{"n": 1}`)
 	const rounds = 100
 	for round := range rounds {
-		cmd := retryable(t, `{"findAndModify": "c", "query": {"_id": 1}, "update": {"$inc": {"n": 1}}}`, 1, int64(round))
+		cmd := asRetryable(t, `{"findAndModify": "c", "query": {"_id": 1}, "update": {"$inc": {"n": 1}}}`, 1, int64(round))
 		replies := make([]bson.D, len(peers))
 		var wg sync.WaitGroup
 		for i, p := range peers {
-			wg.Go(func() { replies[i] = p.do(cmd) })
+			wg.Go(func() { replies[i] = p.run(cmd) })
 		}
 		wg.Wait()
 		for _, r := range replies {
-			if at(r, "value.n") != int32(round) {
-				t.Fatalf("round %d: %s", round, text(r))
+			if valueAt(r, "value.n") != int32(round) {
+				t.Fatalf("round %d: %s", round, toJSON(r))
 			}
 		}
 	}
-	peers[0].is(`{"find": "c"}`, fmt.Sprintf(`{"cursor": {"firstBatch": [{"n": %d}]}}`, rounds))
+	peers[0].expect(`{"find": "c"}`, fmt.Sprintf(`{"cursor": {"firstBatch": [{"n": %d}]}}`, rounds))
 }
 
-// TestRepetitionWaits holds that a repetition does not overtake the write that
+// TestRetryWaitsForRunningWrite holds that a repetition does not overtake the write that
 // it repeats: that one waits here for the collection, which a third holds.
-func TestRepetitionWaits(t *testing.T) {
-	s := start(t)
+func TestRetryWaitsForRunningWrite(t *testing.T) {
+	s := startServer(t)
 	slow, first, again := dial(t, s), dial(t, s), dial(t, s)
 	slow.insertMany(20_000)
-	slow.ask(`{"update": "c", "updates": [{"q": {}, "u": {"$set": {"b": 1}}, "multi": true}]}`)
-	cmd := retryable(t, `{"update": "c", "updates": [{"q": {"_id": 1}, "u": {"$inc": {"n": 1}}}]}`, 1, 1)
-	first.ask(cmd)
-	again.ask(cmd)
+	slow.sendCommand(`{"update": "c", "updates": [{"q": {}, "u": {"$set": {"b": 1}}, "multi": true}]}`)
+	cmd := asRetryable(t, `{"update": "c", "updates": [{"q": {"_id": 1}, "u": {"$inc": {"n": 1}}}]}`, 1, 1)
+	first.sendCommand(cmd)
+	again.sendCommand(cmd)
 	newer := dial(t, s)
-	for _, p := range []*peer{slow, first, again} {
-		p.reply(`{"ok": 1, "n": "any", "nModified": "any"}`)
+	for _, p := range []*rawConn{slow, first, again} {
+		p.expectReply(`{"ok": 1, "n": "any", "nModified": "any"}`)
 	}
-	newer.is(`{"find": "c", "filter": {"_id": 1}}`, `{"cursor": {"firstBatch": [{"n": 1, "b": 1}]}}`)
+	newer.expect(`{"find": "c", "filter": {"_id": 1}}`, `{"cursor": {"firstBatch": [{"n": 1, "b": 1}]}}`)
 }
 
-func TestEndSessions(t *testing.T) {
-	p := dial(t, start(t))
+func TestEndSessionsDiscardsResults(t *testing.T) {
+	p := dial(t, startServer(t))
 	insert := `{"insert": "c", "documents": [{"_id": 1}]}`
-	p.is(retryable(t, insert, 1, 5), `{"n": 1}`)
-	p.is(retryable(t, insert, 1, 5), `{"n": 1}`)
-	p.is(bson.D{{Key: "refreshSessions", Value: bson.A{lsid(1), lsid(2)}}}, `{"ok": 1}`)
-	p.is(retryable(t, insert, 1, 5), `{"n": 1}`)
-	p.is(bson.D{{Key: "endSessions", Value: bson.A{lsid(1), lsid(2)}}}, `{"ok": 1}`)
-	p.is(retryable(t, insert, 1, 5), `{"n": 0, "writeErrors": [{"code": 11000}]}`) // forgotten
-	p.is(retryable(t, `{"insert": "c", "documents": [{"_id": 2}]}`, 1, 1), `{"ok": 0, "code": 225}`)
-	p.talk([][2]string{
+	p.expect(asRetryable(t, insert, 1, 5), `{"n": 1}`)
+	p.expect(asRetryable(t, insert, 1, 5), `{"n": 1}`)
+	p.expect(bson.D{{Key: "refreshSessions", Value: bson.A{lsid(1), lsid(2)}}}, `{"ok": 1}`)
+	p.expect(asRetryable(t, insert, 1, 5), `{"n": 1}`)
+	p.expect(bson.D{{Key: "endSessions", Value: bson.A{lsid(1), lsid(2)}}}, `{"ok": 1}`)
+	p.expect(asRetryable(t, insert, 1, 5), `{"n": 0, "writeErrors": [{"code": 11000}]}`) // forgotten
+	p.expect(asRetryable(t, `{"insert": "c", "documents": [{"_id": 2}]}`, 1, 1), `{"ok": 0, "code": 225}`)
+	p.expectAll([][2]string{
 		{`{"endSessions": []}`, `{"ok": 1}`},
 		{`{"endSessions": 1}`, `{"ok": 0, "code": 14}`},
 		{`{"endSessions": [1]}`, `{"ok": 0, "code": 14}`},

@@ -23,8 +23,8 @@ func queryMessage(t testing.TB, id uint32, ns string, doc any) []byte {
 	return frame(id, opQuery, append(body, encode(t, doc)...))
 }
 
-// askQuery sends an OP_QUERY and returns the document of the OP_REPLY.
-func (p *peer) askQuery(ns string, doc any) bson.D {
+// runQuery sends an OP_QUERY and returns the document of the OP_REPLY.
+func (p *rawConn) runQuery(ns string, doc any) bson.D {
 	p.t.Helper()
 	p.id++
 	p.write(queryMessage(p.t, p.id, ns, doc))
@@ -43,74 +43,62 @@ func (p *peer) askQuery(ns string, doc any) bson.D {
 }
 
 func TestHello(t *testing.T) {
-	s := start(t)
+	s := startServer(t)
 	p := dial(t, s)
 	want := fmt.Sprintf(`{"ok": 1, "secondary": false, "setName": "mongolite", "hosts": [%[1]q], "primary": %[1]q, "me": %[1]q,
 		"maxBsonObjectSize": 16777216, "maxMessageSizeBytes": 48000000, "maxWriteBatchSize": 100000, "minWireVersion": 0,
 		"maxWireVersion": 21, "logicalSessionTimeoutMinutes": 30, "readOnly": false, "topologyVersion": "absent"}`, s.Addr())
 	for _, name := range []string{"isMaster", "ismaster"} {
-		reply := p.askQuery("admin.$cmd", bson.D{{Key: name, Value: 1}, {Key: "helloOk", Value: true}})
-		if why := differs(parse(t, want), reply, ""); why != "" {
+		reply := p.runQuery("admin.$cmd", bson.D{{Key: name, Value: 1}, {Key: "helloOk", Value: true}})
+		if why := diff(parse(t, want), reply, ""); why != "" {
 			t.Errorf("%s: %s", name, why)
 		}
 		if lookup(reply, "ismaster") != true || lookup(reply, "helloOk") != true {
-			t.Errorf("%s: %s", name, text(reply))
+			t.Errorf("%s: %s", name, toJSON(reply))
 		}
-		p.is(`{"`+name+`": 1}`, `{"ismaster": true}`)
+		p.expect(`{"`+name+`": 1}`, `{"ismaster": true}`)
 	}
-	p.is(`{"hello": 1}`, want)
-	p.is(`{"hello": 1, "client": {"application": {"name": "test"}}, "compression": ["zlib"], "helloOk": true}`, `{"isWritablePrimary": true, "helloOk": true, "compression": "absent"}`)
-	p.is(`{"hello": 1, "topologyVersion": {"counter": 1}}`, `{"ok": 0, "code": 238, "errmsg": "mongolite does not support hello.topologyVersion"}`)
-	p.is(`{"hello": 1, "backpressure": true, "nonsense": 1}`, `{"ok": 1, "setName": "mongolite"}`) // what newer drivers may offer
+	p.expect(`{"hello": 1}`, want)
+	p.expect(`{"hello": 1, "client": {"application": {"name": "test"}}, "compression": ["zlib"], "helloOk": true}`, `{"isWritablePrimary": true, "helloOk": true, "compression": "absent"}`)
+	p.expect(`{"hello": 1, "topologyVersion": {"counter": 1}}`, `{"ok": 0, "code": 238, "errmsg": "mongolite does not support hello.topologyVersion"}`)
+	p.expect(`{"hello": 1, "backpressure": true, "nonsense": 1}`, `{"ok": 1, "setName": "mongolite"}`) // what newer drivers may offer
 	a, b := dial(t, s), dial(t, s)
-	if x, y := lookup(a.do(`{"hello": 1}`), "connectionId"), lookup(b.do(`{"hello": 1}`), "connectionId"); x == y {
+	if x, y := lookup(a.run(`{"hello": 1}`), "connectionId"), lookup(b.run(`{"hello": 1}`), "connectionId"); x == y {
 		t.Errorf("two connections have the id %v", x)
 	}
 }
 
-func TestQueryIsForHandshakesOnly(t *testing.T) {
-	p := dial(t, start(t))
-	reply := p.askQuery("test.$cmd", `{"find": "c"}`)
-	if why := differs(parse(t, `{"ok": 0, "code": 352, "errmsg": "Unsupported OP_QUERY command: find...", "codeName": "UnsupportedOpQueryCommand"}`), reply, ""); why != "" {
+func TestOpQueryIsForHandshakesOnly(t *testing.T) {
+	p := dial(t, startServer(t))
+	reply := p.runQuery("test.$cmd", `{"find": "c"}`)
+	if why := diff(parse(t, `{"ok": 0, "code": 352, "errmsg": "Unsupported OP_QUERY command: find...", "codeName": "UnsupportedOpQueryCommand"}`), reply, ""); why != "" {
 		t.Error(why)
 	}
-	if reply := p.askQuery("admin.$cmd", `{"buildInfo": 1}`); lookup(reply, "version") != "7.0.0" {
-		t.Error(text(reply))
+	if reply := p.runQuery("admin.$cmd", `{"buildInfo": 1}`); lookup(reply, "version") != "7.0.0" {
+		t.Error(toJSON(reply))
 	}
-	p.is(`{"ping": 1}`, `{"ok": 1}`)
+	p.expect(`{"ping": 1}`, `{"ok": 1}`)
 }
 
-func TestSequences(t *testing.T) {
-	p := dial(t, start(t))
+func TestDocumentSequences(t *testing.T) {
+	p := dial(t, startServer(t))
 	// The sequence may stand on either side of the body.
-	p.send(0, sequence(t, "documents", `{"_id": 1}`, `{"_id": 2}`), section(t, `{"insert": "c", "$db": "test"}`))
-	p.reply(`{"ok": 1, "n": 2}`)
-	p.send(0, section(t, `{"update": "c", "$db": "test"}`), sequence(t, "updates", `{"q": {"_id": 1}, "u": {"$set": {"a": 1}}}`))
-	p.reply(`{"ok": 1, "n": 1, "nModified": 1}`)
-	p.send(0, section(t, `{"delete": "c", "$db": "test"}`), sequence(t, "deletes", `{"q": {}, "limit": 0}`))
-	p.reply(`{"ok": 1, "n": 2}`)
+	p.send(0, sequenceSection(t, "documents", `{"_id": 1}`, `{"_id": 2}`), bodySection(t, `{"insert": "c", "$db": "test"}`))
+	p.expectReply(`{"ok": 1, "n": 2}`)
+	p.send(0, bodySection(t, `{"update": "c", "$db": "test"}`), sequenceSection(t, "updates", `{"q": {"_id": 1}, "u": {"$set": {"a": 1}}}`))
+	p.expectReply(`{"ok": 1, "n": 1, "nModified": 1}`)
+	p.send(0, bodySection(t, `{"delete": "c", "$db": "test"}`), sequenceSection(t, "deletes", `{"q": {}, "limit": 0}`))
+	p.expectReply(`{"ok": 1, "n": 2}`)
 
-	p.send(0, section(t, `{"insert": "c", "$db": "test"}`), sequence(t, "more", `{"_id": 1}`))
-	p.reply(`{"ok": 0, "code": 40415, "errmsg": "BSON field 'insert.more' is an unknown field."}`)
-	p.send(0, section(t, `{"find": "c", "$db": "test"}`), sequence(t, "filter", `{"_id": 1}`))
-	p.reply(`{"ok": 0, "code": 40415, "errmsg": "BSON field 'find.filter' is an unknown field."}`)
-	p.send(0, section(t, `{"insert": "c", "documents": [{"_id": 1}], "$db": "test"}`), sequence(t, "documents", `{"_id": 2}`))
-	p.reply(`{"ok": 0, "code": 40413, "errmsg": "BSON field 'insert.documents' is a duplicate field"}`)
-	p.send(0, section(t, `{"insert": "c", "$db": "test"}`), sequence(t, "documents"))
-	p.reply(`{"ok": 0, "code": 16, "errmsg": "Write batch sizes must be between 1 and 100000. Got 0 operations."}`)
-	p.is(`{"count": "c"}`, `{"n": 0}`)
-}
-
-// reply compares the next reply.
-func (p *peer) reply(want string) {
-	p.t.Helper()
-	reply, err := p.receive()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if why := differs(parse(p.t, want), reply, ""); why != "" {
-		p.t.Errorf("%s\n %s", text(reply), why)
-	}
+	p.send(0, bodySection(t, `{"insert": "c", "$db": "test"}`), sequenceSection(t, "more", `{"_id": 1}`))
+	p.expectReply(`{"ok": 0, "code": 40415, "errmsg": "BSON field 'insert.more' is an unknown field."}`)
+	p.send(0, bodySection(t, `{"find": "c", "$db": "test"}`), sequenceSection(t, "filter", `{"_id": 1}`))
+	p.expectReply(`{"ok": 0, "code": 40415, "errmsg": "BSON field 'find.filter' is an unknown field."}`)
+	p.send(0, bodySection(t, `{"insert": "c", "documents": [{"_id": 1}], "$db": "test"}`), sequenceSection(t, "documents", `{"_id": 2}`))
+	p.expectReply(`{"ok": 0, "code": 40413, "errmsg": "BSON field 'insert.documents' is a duplicate field"}`)
+	p.send(0, bodySection(t, `{"insert": "c", "$db": "test"}`), sequenceSection(t, "documents"))
+	p.expectReply(`{"ok": 0, "code": 16, "errmsg": "Write batch sizes must be between 1 and 100000. Got 0 operations."}`)
+	p.expect(`{"count": "c"}`, `{"n": 0}`)
 }
 
 func withChecksum(msg []byte) []byte {
@@ -119,10 +107,10 @@ func withChecksum(msg []byte) []byte {
 }
 
 func TestChecksums(t *testing.T) {
-	s := start(t)
+	s := startServer(t)
 	p := dial(t, s)
 	p.id = 5
-	msg := withChecksum(frame(5, opMsg, append([]byte{checksumPresent, 0, 0, 0}, section(t, `{"ping": 1, "$db": "admin"}`)...)))
+	msg := withChecksum(frame(5, opMsg, append([]byte{checksumPresent, 0, 0, 0}, bodySection(t, `{"ping": 1, "$db": "admin"}`)...)))
 	p.write(msg)
 	_, body, err := p.read()
 	must(t, err)
@@ -132,31 +120,31 @@ func TestChecksums(t *testing.T) {
 	var reply bson.D
 	must(t, bson.Unmarshal(body[5:len(body)-4], &reply))
 	if lookup(reply, "ok") != 1.0 {
-		t.Error(text(reply))
+		t.Error(toJSON(reply))
 	}
 	msg[20]++
 	p.write(msg)
-	p.closed()
+	p.expectClosed()
 }
 
-func TestMoreToCome(t *testing.T) {
-	p := dial(t, start(t))
+func TestMoreToComeGetsNoReply(t *testing.T) {
+	p := dial(t, startServer(t))
 	for i := range 50 {
-		p.send(moreToCome, section(t, bson.D{{Key: "insert", Value: "c"}, {Key: "$db", Value: "test"},
+		p.send(moreToCome, bodySection(t, bson.D{{Key: "insert", Value: "c"}, {Key: "$db", Value: "test"},
 			{Key: "writeConcern", Value: bson.D{{Key: "w", Value: 0}}}, {Key: "documents", Value: bson.A{bson.D{{Key: "_id", Value: i}}}}}))
 	}
-	p.send(moreToCome, section(t, `{"insert": "c", "$db": "test", "documents": [{"_id": 1}]}`)) // fails, without a word
-	p.send(moreToCome, section(t, `{"nonsense": 1, "$db": "test"}`))
-	p.is(`{"count": "c"}`, `{"ok": 1, "n": 50}`)
+	p.send(moreToCome, bodySection(t, `{"insert": "c", "$db": "test", "documents": [{"_id": 1}]}`)) // fails, without a word
+	p.send(moreToCome, bodySection(t, `{"nonsense": 1, "$db": "test"}`))
+	p.expect(`{"count": "c"}`, `{"ok": 1, "n": 50}`)
 }
 
-// TestMalformedBytes holds that bytes that are no message end the connection
+// TestMalformedMessageEndsItsConnection holds that bytes that are no message end the connection
 // that they came over and no other.
-func TestMalformedBytes(t *testing.T) {
-	s := start(t)
+func TestMalformedMessageEndsItsConnection(t *testing.T) {
+	s := startServer(t)
 	witness := dial(t, s)
-	witness.is(`{"insert": "c", "documents": [{"_id": 1}]}`, `{"n": 1}`)
-	ping := section(t, `{"ping": 1, "$db": "admin"}`)
+	witness.expect(`{"insert": "c", "documents": [{"_id": 1}]}`, `{"n": 1}`)
+	ping := bodySection(t, `{"ping": 1, "$db": "admin"}`)
 	good := frame(1, opMsg, append([]byte{0, 0, 0, 0}, ping...))
 	edit := func(at int, b byte) []byte {
 		msg := bytes.Clone(good)
@@ -188,24 +176,24 @@ func TestMalformedBytes(t *testing.T) {
 		p := dial(t, s)
 		p.id = 1
 		p.write(msg)
-		p.closed()
+		p.expectClosed()
 		if t.Failed() {
 			t.Fatalf("that was %s", name)
 		}
-		witness.is(`{"count": "c"}`, `{"n": 1}`)
+		witness.expect(`{"count": "c"}`, `{"n": 1}`)
 	}
 	for cut := range len(good) { // the client goes away
 		p := dial(t, s)
 		p.write(good[:cut])
 		p.nc.Close()
 	}
-	witness.is(`{"count": "c"}`, `{"n": 1}`)
+	witness.expect(`{"count": "c"}`, `{"n": 1}`)
 }
 
-// TestMalformedDocuments holds that a well-framed message with a document that
+// TestMalformedDocumentIsRejected holds that a well-framed message with a document that
 // is none is refused, and the connection goes on.
-func TestMalformedDocuments(t *testing.T) {
-	p := dial(t, start(t))
+func TestMalformedDocumentIsRejected(t *testing.T) {
+	p := dial(t, startServer(t))
 	doc := encode(t, `{"ping": 1, "x": {"y": "text"}, "$db": "test"}`)
 	at := bytes.Index(doc, []byte("text\x00"))
 	for name, change := range map[string]func(d []byte){
@@ -222,15 +210,15 @@ func TestMalformedDocuments(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if lookup(reply, "code") != int32(22) {
-			t.Errorf("%s: %s", name, text(reply))
+			t.Errorf("%s: %s", name, toJSON(reply))
 		}
 	}
 	for _, n := range []int{0, 50, 150} { // levels of the document beside those of the command
-		p.is(bson.D{{Key: "insert", Value: "c"}, {Key: "documents", Value: bson.A{bson.D{{Key: "_id", Value: n}, {Key: "a", Value: nested(n)}}}}}, `{"ok": 1, "n": 1, "writeErrors": "absent"}`)
-		p.is(bson.D{{Key: "find", Value: "c"}, {Key: "filter", Value: bson.D{{Key: "_id", Value: n}}}}, `{"ok": 1}`)
+		p.expect(bson.D{{Key: "insert", Value: "c"}, {Key: "documents", Value: bson.A{bson.D{{Key: "_id", Value: n}, {Key: "a", Value: nested(n)}}}}}, `{"ok": 1, "n": 1, "writeErrors": "absent"}`)
+		p.expect(bson.D{{Key: "find", Value: "c"}, {Key: "filter", Value: bson.D{{Key: "_id", Value: n}}}}, `{"ok": 1}`)
 	}
 	for _, n := range []int{181, 5000} {
-		p.is(bson.D{{Key: "insert", Value: "c"}, {Key: "documents", Value: bson.A{nested(n)}}}, `{"ok": 0, "code": 22}`)
+		p.expect(bson.D{{Key: "insert", Value: "c"}, {Key: "documents", Value: bson.A{nested(n)}}}, `{"ok": 0, "code": 22}`)
 	}
 	// A million levels in 7 MB.
 	deep := make([]byte, 7_000_000)
@@ -239,8 +227,8 @@ func TestMalformedDocuments(t *testing.T) {
 		deep[i+4], deep[i+5] = 3, 'a'
 	}
 	p.send(0, append([]byte{0}, deep...))
-	p.reply(`{"ok": 0, "code": 22}`)
-	p.is(`{"ping": 1}`, `{"ok": 1}`)
+	p.expectReply(`{"ok": 0, "code": 22}`)
+	p.expect(`{"ping": 1}`, `{"ok": 1}`)
 }
 
 func nested(n int) any {
@@ -252,70 +240,70 @@ func nested(n int) any {
 }
 
 // sized is a document of exactly n bytes.
-func sized(t testing.TB, id, n int) bson.D {
+func docOfSize(t testing.TB, id, n int) bson.D {
 	d := bson.D{{Key: "_id", Value: int32(id)}, {Key: "s", Value: ""}}
 	d[1].Value = strings.Repeat("x", n-len(encode(t, d)))
 	return d
 }
 
-func TestDocumentsOf16MiB(t *testing.T) {
-	p := dial(t, start(t))
+func TestMaxDocumentSize(t *testing.T) {
+	p := dial(t, startServer(t))
 	insert := func(doc bson.D, want string) {
 		t.Helper()
-		p.send(0, section(t, `{"insert": "c", "$db": "test"}`), sequence(t, "documents", doc))
-		p.reply(want)
+		p.send(0, bodySection(t, `{"insert": "c", "$db": "test"}`), sequenceSection(t, "documents", doc))
+		p.expectReply(want)
 	}
-	insert(sized(t, 1, maxDocument), `{"ok": 1, "n": 1, "writeErrors": "absent"}`)
-	insert(sized(t, 2, maxDocument+1), `{"ok": 1, "n": 0, "writeErrors": [{"index": 0, "code": 2, "errmsg": "object to insert too large..."}]}`)
-	reply := p.is(`{"find": "c"}`, `{"ok": 1, "cursor": {"id": 0}}`)
-	first, _ := at(reply, "cursor.firstBatch").(bson.A)
+	insert(docOfSize(t, 1, maxDocument), `{"ok": 1, "n": 1, "writeErrors": "absent"}`)
+	insert(docOfSize(t, 2, maxDocument+1), `{"ok": 1, "n": 0, "writeErrors": [{"index": 0, "code": 2, "errmsg": "object to insert too large..."}]}`)
+	reply := p.expect(`{"find": "c"}`, `{"ok": 1, "cursor": {"id": 0}}`)
+	first, _ := valueAt(reply, "cursor.firstBatch").(bson.A)
 	if len(first) != 1 || len(encode(t, first[0].(bson.D))) != maxDocument {
 		t.Errorf("%d documents came back", len(first))
 	}
 	// What an update makes is bounded too, and so is a pipeline's result.
-	p.is(`{"update": "c", "updates": [{"q": {"_id": 1}, "u": {"$set": {"more": 1}}}]}`, `{"ok": 1, "n": 0, "writeErrors": [{"code": 10334}]}`)
-	p.is(`{"findAndModify": "c", "query": {"_id": 1}, "update": {"$set": {"more": 1}}}`, `{"ok": 0, "code": 10334}`)
-	p.is(`{"aggregate": "c", "cursor": {}, "pipeline": [{"$group": {"_id": null, "all": {"$push": "$$ROOT"}}}]}`, `{"ok": 0, "code": 10334}`)
-	insert(sized(t, 3, 9*mib), `{"n": 1}`)
-	p.is(`{"distinct": "c", "key": "s"}`, `{"ok": 0, "code": 17217, "errmsg": "distinct too big, 16mb cap"}`)
-	p.is(`{"delete": "c", "deletes": [{"q": {"s": {"$type": "string"}}, "limit": 0}]}`, `{"ok": 1, "n": 2}`)
+	p.expect(`{"update": "c", "updates": [{"q": {"_id": 1}, "u": {"$set": {"more": 1}}}]}`, `{"ok": 1, "n": 0, "writeErrors": [{"code": 10334}]}`)
+	p.expect(`{"findAndModify": "c", "query": {"_id": 1}, "update": {"$set": {"more": 1}}}`, `{"ok": 0, "code": 10334}`)
+	p.expect(`{"aggregate": "c", "cursor": {}, "pipeline": [{"$group": {"_id": null, "all": {"$push": "$$ROOT"}}}]}`, `{"ok": 0, "code": 10334}`)
+	insert(docOfSize(t, 3, 9*mib), `{"n": 1}`)
+	p.expect(`{"distinct": "c", "key": "s"}`, `{"ok": 0, "code": 17217, "errmsg": "distinct too big, 16mb cap"}`)
+	p.expect(`{"delete": "c", "deletes": [{"q": {"s": {"$type": "string"}}, "limit": 0}]}`, `{"ok": 1, "n": 2}`)
 }
 
-func TestMessagesOf48MB(t *testing.T) {
-	p := dial(t, start(t))
-	head := section(t, `{"insert": "c", "$db": "test"}`)
+func TestMaxMessageSize(t *testing.T) {
+	p := dial(t, startServer(t))
+	head := bodySection(t, `{"insert": "c", "$db": "test"}`)
 	rest := maxMessage - 16 - 4 - len(head) - 1 - 4 - len("documents\x00")
 	third := rest / 3
-	seq := sequence(t, "documents", sized(t, 1, third), sized(t, 2, third), sized(t, 3, rest-2*third))
+	seq := sequenceSection(t, "documents", docOfSize(t, 1, third), docOfSize(t, 2, third), docOfSize(t, 3, rest-2*third))
 	p.send(0, head, seq)
-	p.reply(`{"ok": 1, "n": 3}`)
-	p.is(`{"count": "c"}`, `{"n": 3}`)
+	p.expectReply(`{"ok": 1, "n": 3}`)
+	p.expect(`{"count": "c"}`, `{"n": 3}`)
 	p.send(0, head, seq, []byte{})
-	p.reply(`{"ok": 1, "n": 0, "writeErrors": [{"code": 11000, "keyPattern": {"_id": 1}, "keyValue": {"_id": 1}}]}`)
+	p.expectReply(`{"ok": 1, "n": 0, "writeErrors": [{"code": 11000, "keyPattern": {"_id": 1}, "keyValue": {"_id": 1}}]}`)
 
 	// One byte more, announced, is refused before it is read.
 	msg := frame(9, opMsg, nil)
 	binary.LittleEndian.PutUint32(msg, maxMessage+1)
 	p.write(msg)
-	p.closed()
+	p.expectClosed()
 }
 
-// TestBatchesOf16MiB holds that a reply carries as many documents as fit.
-func TestBatchesOf16MiB(t *testing.T) {
-	p := dial(t, start(t))
+// TestBatchEndsAt16MiB holds that a reply carries as many documents as fit.
+func TestBatchEndsAt16MiB(t *testing.T) {
+	p := dial(t, startServer(t))
 	const each = 5 * mib
 	for i := range 5 {
-		p.send(0, section(t, `{"insert": "c", "$db": "test"}`), sequence(t, "documents", sized(t, i, each)))
-		p.reply(`{"n": 1}`)
+		p.send(0, bodySection(t, `{"insert": "c", "$db": "test"}`), sequenceSection(t, "documents", docOfSize(t, i, each)))
+		p.expectReply(`{"n": 1}`)
 	}
-	reply := p.is(`{"find": "c", "batchSize": 1000}`, `{"ok": 1}`)
-	first, _ := at(reply, "cursor.firstBatch").(bson.A)
-	id, _ := at(reply, "cursor.id").(int64)
+	reply := p.expect(`{"find": "c", "batchSize": 1000}`, `{"ok": 1}`)
+	first, _ := valueAt(reply, "cursor.firstBatch").(bson.A)
+	id, _ := valueAt(reply, "cursor.id").(int64)
 	if len(first) != 3 || id == 0 {
 		t.Fatalf("%d documents and cursor %d, want 3 and one", len(first), id)
 	}
-	reply = p.is(bson.D{{Key: "getMore", Value: id}, {Key: "collection", Value: "c"}}, `{"ok": 1, "cursor": {"id": 0}}`)
-	if next, _ := at(reply, "cursor.nextBatch").(bson.A); len(next) != 2 {
+	reply = p.expect(bson.D{{Key: "getMore", Value: id}, {Key: "collection", Value: "c"}}, `{"ok": 1, "cursor": {"id": 0}}`)
+	if next, _ := valueAt(reply, "cursor.nextBatch").(bson.A); len(next) != 2 {
 		t.Errorf("%d documents in the next batch, want 2", len(next))
 	}
 }

@@ -5,26 +5,11 @@ import (
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-
-	"boxoffice/tools/mongolite/server"
 )
 
-func serverWithoutTestCommands(t testing.TB) server.Config { return server.Config{Data: t.TempDir()} }
-
-// insertMany inserts documents {_id: 0...n-1, a: _id % 10} into the collection c.
-func (p *peer) insertMany(n int) {
-	p.t.Helper()
-	docs := make([]any, n)
-	for i := range docs {
-		docs[i] = bson.D{{Key: "_id", Value: int32(i)}, {Key: "a", Value: int32(i % 10)}}
-	}
-	p.send(0, section(p.t, `{"insert": "c", "$db": "test"}`), sequence(p.t, "documents", docs...))
-	p.reply(fmt.Sprintf(`{"ok": 1, "n": %d, "writeErrors": "absent"}`, n))
-}
-
 func TestInsert(t *testing.T) {
-	p := dial(t, start(t))
-	p.talk([][2]string{
+	p := dial(t, startServer(t))
+	p.expectAll([][2]string{
 		{`{"insert": "c", "documents": [{"a": 1}]}`, `{"ok": 1, "n": 1, "writeErrors": "absent"}`},
 		{`{"find": "c"}`, `{"cursor": {"firstBatch": [{"_id": "any", "a": 1}]}}`},
 		{`{"insert": "c", "documents": []}`, `{"ok": 0, "code": 16}`},
@@ -41,18 +26,18 @@ func TestInsert(t *testing.T) {
 		// The _id moves to the front.
 		{`{"insert": "d", "documents": [{"b": 2, "_id": 7}]}`, `{"n": 1}`},
 	}...)
-	reply := p.do(`{"find": "d"}`)
-	if doc := at(reply, "cursor.firstBatch").(bson.A)[0].(bson.D); doc[0].Key != "_id" {
+	reply := p.run(`{"find": "d"}`)
+	if doc := valueAt(reply, "cursor.firstBatch").(bson.A)[0].(bson.D); doc[0].Key != "_id" {
 		t.Errorf("the first field is %s", doc[0].Key)
 	}
 }
 
-func TestOrderedAndUnordered(t *testing.T) {
-	p := dial(t, start(t))
+func TestOrderedAndUnorderedWrites(t *testing.T) {
+	p := dial(t, startServer(t))
 	dup := func(index, id int) string {
 		return fmt.Sprintf(`{"index": %d, "code": 11000, "errmsg": "E11000 duplicate key error collection: test.c index: _id_ dup key: { _id: %d }", "keyPattern": {"_id": 1}, "keyValue": {"_id": %d}}`, index, id, id)
 	}
-	p.talk([][2]string{
+	p.expectAll([][2]string{
 		{`{"insert": "c", "documents": [{"_id": 1}, {"_id": 2}, {"_id": 1}, {"_id": 3}]}`, `{"ok": 1, "n": 2, "writeErrors": [` + dup(2, 1) + `]}`},
 		{`{"insert": "c", "ordered": false, "documents": [{"_id": 1}, {"_id": 3}, {"_id": 2}, {"_id": 4}, {"_id": [1]}]}`, `{"ok": 1, "n": 2, "writeErrors": [` + dup(0, 1) + `, ` + dup(2, 2) + `, {"index": 4, "code": 53}]}`},
 		{`{"count": "c"}`, `{"n": 4}`},
@@ -82,16 +67,16 @@ func TestOrderedAndUnordered(t *testing.T) {
 	for i := range docs {
 		docs[i] = bson.D{{Key: "q", Value: bson.D{{Key: "_id", Value: int32(-1)}}}, {Key: "limit", Value: int32(1)}}
 	}
-	p.send(0, section(t, `{"delete": "c", "$db": "test"}`), sequence(t, "deletes", docs...))
-	p.reply(`{"ok": 0, "code": 16, "errmsg": "Write batch sizes must be between 1 and 100000. Got 100001 operations."}`)
-	p.send(0, section(t, `{"delete": "c", "$db": "test"}`), sequence(t, "deletes", docs[1:]...))
-	p.reply(`{"ok": 1, "n": 0}`)
+	p.send(0, bodySection(t, `{"delete": "c", "$db": "test"}`), sequenceSection(t, "deletes", docs...))
+	p.expectReply(`{"ok": 0, "code": 16, "errmsg": "Write batch sizes must be between 1 and 100000. Got 100001 operations."}`)
+	p.send(0, bodySection(t, `{"delete": "c", "$db": "test"}`), sequenceSection(t, "deletes", docs[1:]...))
+	p.expectReply(`{"ok": 1, "n": 0}`)
 }
 
 func TestUpdate(t *testing.T) {
-	p := dial(t, start(t))
+	p := dial(t, startServer(t))
 	p.insertMany(20)
-	p.talk([][2]string{
+	p.expectAll([][2]string{
 		{`{"update": "c", "updates": [{"q": {"a": 1}, "u": {"$set": {"b": 1}}}]}`, `{"ok": 1, "n": 1, "nModified": 1, "upserted": "absent"}`},
 		{`{"update": "c", "updates": [{"q": {"a": 1}, "u": {"$set": {"b": 1}}, "multi": true}]}`, `{"n": 2, "nModified": 1}`},
 		{`{"update": "c", "updates": [{"q": {"_id": 5}, "u": {"x": 1}}]}`, `{"n": 1, "nModified": 1}`},
@@ -125,9 +110,9 @@ func TestUpdate(t *testing.T) {
 }
 
 func TestDelete(t *testing.T) {
-	p := dial(t, start(t))
+	p := dial(t, startServer(t))
 	p.insertMany(20)
-	p.talk([][2]string{
+	p.expectAll([][2]string{
 		{`{"delete": "c", "deletes": [{"q": {"a": 1}, "limit": 1}]}`, `{"ok": 1, "n": 1}`},
 		{`{"delete": "c", "deletes": [{"q": {"a": {"$in": [1, 2]}}, "limit": 0}]}`, `{"ok": 1, "n": 3}`},
 		{`{"delete": "c", "deletes": [{"q": {"a": 3}, "limit": 0, "hint": "_id_"}]}`, `{"ok": 1, "n": 2}`},
@@ -143,9 +128,9 @@ func TestDelete(t *testing.T) {
 }
 
 func TestFindAndModify(t *testing.T) {
-	p := dial(t, start(t))
+	p := dial(t, startServer(t))
 	p.insertMany(20)
-	p.talk([][2]string{
+	p.expectAll([][2]string{
 		{`{"findAndModify": "c", "query": {"a": 1}, "sort": {"_id": -1}, "update": {"$set": {"b": 1}}}`, `{"ok": 1, "value": {"_id": 11, "a": 1, "b": "absent"}, "lastErrorObject": {"n": 1, "updatedExisting": true}}`},
 		{`{"findandmodify": "c", "query": {"_id": 11}, "update": {"$inc": {"b": 1}}, "new": true, "fields": {"b": 1}}`, `{"ok": 1, "value": {"_id": 11, "a": "absent", "b": 2}}`},
 		{`{"findAndModify": "c", "query": {"_id": 100}, "update": {"$set": {"b": 1}}}`, `{"ok": 1, "value": null, "lastErrorObject": {"n": 0, "updatedExisting": false, "upserted": "absent"}}`},

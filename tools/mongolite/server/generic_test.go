@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-func TestUnknownThings(t *testing.T) {
-	s := startWith(t, serverWithoutTestCommands(t))
+func TestUnknownCommandsAndFieldsAreRejected(t *testing.T) {
+	s := startServerWith(t, configWithoutTestCommands(t))
 	p := dial(t, s)
-	p.talk([][2]string{
+	p.expectAll([][2]string{
 		{`{"nonsense": 1}`, `{"ok": 0, "code": 59, "codeName": "CommandNotFound", "errmsg": "no such command: 'nonsense'"}`},
 		{`{"configureFailPoint": "failCommand", "mode": "off"}`, `{"ok": 0, "code": 59, "errmsg": "no such command: 'configureFailPoint'"}`},
 		{`{"getParameter": 1, "enableTestCommands": 1}`, `{"ok": 1, "enableTestCommands": false}`},
@@ -32,29 +32,29 @@ func TestUnknownThings(t *testing.T) {
 	}...)
 }
 
-func TestDatabases(t *testing.T) {
-	p := dial(t, start(t))
-	p.send(0, section(t, `{"dropDatabase": 1}`))
-	p.reply(`{"ok": 0, "code": 40571, "errmsg": "OP_MSG requests require a $db argument"}`)
+func TestInvalidNamespacesAreRejected(t *testing.T) {
+	p := dial(t, startServer(t))
+	p.send(0, bodySection(t, `{"dropDatabase": 1}`))
+	p.expectReply(`{"ok": 0, "code": 40571, "errmsg": "OP_MSG requests require a $db argument"}`)
 	for _, db := range []string{"", "a b", "a.b", "a/b", `a\b`, "a$b", `a"b`, strings.Repeat("x", 64)} {
-		p.is(fmt.Sprintf(`{"find": "c", "$db": %q}`, db), `{"ok": 0, "code": 73, "codeName": "InvalidNamespace"}`)
+		p.expect(fmt.Sprintf(`{"find": "c", "$db": %q}`, db), `{"ok": 0, "code": 73, "codeName": "InvalidNamespace"}`)
 	}
-	p.is(`{"find": "c", "$db": 1}`, `{"ok": 0, "code": 14}`)
+	p.expect(`{"find": "c", "$db": 1}`, `{"ok": 0, "code": 14}`)
 	for _, coll := range []string{`""`, `".a"`, `"a."`, `"a$b"`, `"a\u0000b"`, `1`, `{}`, `"` + strings.Repeat("x", 300) + `"`} {
-		p.is(`{"find": `+coll+`}`, `{"ok": 0, "code": 73}`)
-		p.is(`{"insert": `+coll+`, "documents": [{"_id": 1}]}`, `{"ok": 0, "code": 73}`)
+		p.expect(`{"find": `+coll+`}`, `{"ok": 0, "code": 73}`)
+		p.expect(`{"insert": `+coll+`, "documents": [{"_id": 1}]}`, `{"ok": 0, "code": 73}`)
 	}
-	p.is(`{"find": "system.users"}`, `{"ok": 0, "code": 238, "errmsg": "mongolite does not support system collections (test.system.users)"}`)
+	p.expect(`{"find": "system.users"}`, `{"ok": 0, "code": 238, "errmsg": "mongolite does not support system collections (test.system.users)"}`)
 	for _, cmd := range []string{"listDatabases", "getParameter", "configureFailPoint", "commitTransaction"} {
-		p.is(fmt.Sprintf(`{%q: 1, "$db": "test"}`, cmd), fmt.Sprintf(`{"ok": 0, "code": 13, "errmsg": "%s may only be run against the admin database."}`, cmd))
+		p.expect(fmt.Sprintf(`{%q: 1, "$db": "test"}`, cmd), fmt.Sprintf(`{"ok": 0, "code": 13, "errmsg": "%s may only be run against the admin database."}`, cmd))
 	}
 }
 
-// TestTransactionsAreRefused by name, at their first statement and at their end.
-func TestTransactionsAreRefused(t *testing.T) {
-	p := dial(t, start(t))
+// TestTransactionsAreRejected by name, at their first statement and at their end.
+func TestTransactionsAreRejected(t *testing.T) {
+	p := dial(t, startServer(t))
 	txn := `"lsid": {"id": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA==", "subType": "04"}}}, "txnNumber": {"$numberLong": "1"}, "autocommit": false`
-	p.talk([][2]string{
+	p.expectAll([][2]string{
 		{`{"insert": "c", "documents": [{"_id": 1}], "startTransaction": true, ` + txn + `}`, `{"ok": 0, "code": 238, "codeName": "NotImplemented", "errmsg": "mongolite does not support insert.startTransaction"}`},
 		{`{"insert": "c", "documents": [{"_id": 1}], ` + txn + `}`, `{"ok": 0, "code": 238, "errmsg": "mongolite does not support insert.autocommit"}`},
 		{`{"find": "c", "startTransaction": true, ` + txn + `}`, `{"ok": 0, "code": 238, "errmsg": "mongolite does not support find.startTransaction"}`},
@@ -64,15 +64,15 @@ func TestTransactionsAreRefused(t *testing.T) {
 	}...)
 }
 
-func TestConcerns(t *testing.T) {
-	p := dial(t, start(t))
+func TestReadAndWriteConcerns(t *testing.T) {
+	p := dial(t, startServer(t))
 	insert := func(id int, wc string) string {
 		return fmt.Sprintf(`{"insert": "c", "documents": [{"_id": %d}], "writeConcern": %s}`, id, wc)
 	}
 	for i, wc := range []string{`{}`, `{"w": 0}`, `{"w": 1}`, `{"w": 1.0, "j": true}`, `{"w": "majority", "wtimeout": 1000}`, `{"j": false}`, `{"fsync": true}`} {
-		p.is(insert(i, wc), `{"ok": 1, "n": 1, "writeConcernError": "absent"}`)
+		p.expect(insert(i, wc), `{"ok": 1, "n": 1, "writeConcernError": "absent"}`)
 	}
-	p.talk([][2]string{
+	p.expectAll([][2]string{
 		{insert(12, `{"w": 2}`), `{"ok": 1, "n": 1, "writeConcernError": {"code": 100, "codeName": "UnsatisfiableWriteConcern", "errmsg": "Not enough data-bearing nodes"}}`},
 		{insert(13, `{"w": "mars"}`), `{"ok": 1, "n": 1, "writeConcernError": {"code": 79, "codeName": "UnknownReplWriteConcern", "errmsg": "No write concern mode named 'mars' found in replica set configuration"}}`},
 		{insert(13, `{"w": 2}`), `{"ok": 1, "n": 0, "writeErrors": [{"code": 11000}], "writeConcernError": {"code": 100}}`},
@@ -88,9 +88,9 @@ func TestConcerns(t *testing.T) {
 		{`{"drop": "d", "writeConcern": {"w": 3}}`, `{"ok": 1, "writeConcernError": {"code": 100}}`},
 	}...)
 	for _, level := range []string{"local", "available", "majority", "linearizable"} {
-		p.is(fmt.Sprintf(`{"find": "c", "filter": {"_id": 12}, "readConcern": {"level": %q}}`, level), `{"ok": 1, "cursor": {"firstBatch": [{"_id": 12}]}}`)
+		p.expect(fmt.Sprintf(`{"find": "c", "filter": {"_id": 12}, "readConcern": {"level": %q}}`, level), `{"ok": 1, "cursor": {"firstBatch": [{"_id": 12}]}}`)
 	}
-	p.talk([][2]string{
+	p.expectAll([][2]string{
 		{`{"find": "c", "readConcern": {}}`, `{"ok": 1}`},
 		{`{"find": "c", "readConcern": {"level": "snapshot"}}`, `{"ok": 0, "code": 238, "errmsg": "mongolite does not support readConcern level snapshot"}`},
 		{`{"aggregate": "c", "pipeline": [{"$out": "d"}], "cursor": {}, "readConcern": {"level": "linearizable"}}`, `{"ok": 0, "code": 72}`},
@@ -99,10 +99,10 @@ func TestConcerns(t *testing.T) {
 	}...)
 }
 
-func TestMaxTimeMS(t *testing.T) {
-	p := dial(t, start(t))
+func TestMaxTimeMSInterruptsCommands(t *testing.T) {
+	p := dial(t, startServer(t))
 	p.insertMany(3000)
-	p.talk([][2]string{
+	p.expectAll([][2]string{
 		{`{"find": "c", "maxTimeMS": 0}`, `{"ok": 1}`},
 		{`{"find": "c", "maxTimeMS": 60000}`, `{"ok": 1}`},
 		{`{"find": "c", "maxTimeMS": -1}`, `{"ok": 0, "code": 51024}`},
@@ -120,8 +120,8 @@ func TestMaxTimeMS(t *testing.T) {
 		`{"findAndModify": "c", "query": {"a": 1}, "remove": true, "maxTimeMS": 20}`,
 	} {
 		name := parse(t, cmd)[0].Key
-		p.is(fmt.Sprintf(`{"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": {"failCommands": [%q], "blockConnection": true, "blockTimeMS": 60000}}`, name), `{"ok": 1}`)
-		p.is(cmd, `{"ok": 0, "code": 50, "codeName": "MaxTimeMSExpired", "errmsg": "operation exceeded time limit"}`)
+		p.expect(fmt.Sprintf(`{"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": {"failCommands": [%q], "blockConnection": true, "blockTimeMS": 60000}}`, name), `{"ok": 1}`)
+		p.expect(cmd, `{"ok": 0, "code": 50, "codeName": "MaxTimeMSExpired", "errmsg": "operation exceeded time limit"}`)
 	}
-	p.is(`{"count": "c", "query": {"b": {"$exists": false}}}`, `{"n": 3000}`)
+	p.expect(`{"count": "c", "query": {"b": {"$exists": false}}}`, `{"n": 3000}`)
 }

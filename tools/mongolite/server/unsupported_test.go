@@ -201,11 +201,11 @@ func unknown(code int32, message string) bool {
 	return strings.Contains(message, "nknown ")
 }
 
-// TestRefused asks for everything that MongoDB has. What is refused must be on
+// TestUnsupportedFeatures asks for everything that MongoDB has. What is refused must be on
 // the page, with its code and words; nothing may be taken for a name that
 // MongoDB has not.
-func TestRefused(t *testing.T) {
-	p := dial(t, start(t))
+func TestUnsupportedFeatures(t *testing.T) {
+	p := dial(t, startServer(t))
 	var page strings.Builder
 	page.WriteString(`# What is refused
 
@@ -213,7 +213,7 @@ Everything of MongoDB 7.0 that mongolite does not do, with the answer that a
 client gets. Nothing is ignored silently: what is on no list is done, and what
 MongoDB has not is answered with MongoDB's error for an unknown name.
 
-This page is written by ` + "`go test ./server -run TestRefused -update`" + `, from the
+This page is written by ` + "`go test ./server -run TestUnsupportedFeatures -update`" + `, from the
 tables in the code and from the answers of a running server.
 `)
 	var messages []string
@@ -221,7 +221,7 @@ tables in the code and from the answers of a running server.
 		groups := map[string][]string{} // names by the form of their answer
 		var forms []string
 		for _, pr := range s.probes {
-			code, message := refusal(p.do(pr.cmd))
+			code, message := refusal(p.run(pr.cmd))
 			refused := strings.HasPrefix(message, "mongolite does not support ") || s.title == "Commands"
 			switch {
 			case !refused && unknown(code, message):
@@ -274,7 +274,7 @@ tables in the code and from the answers of a running server.
 	was, err := os.ReadFile(refusedDoc)
 	must(t, err)
 	if string(was) != page.String() {
-		t.Errorf("%s is not what the server answers: run go test ./server -run TestRefused -update", refusedDoc)
+		t.Errorf("%s is not what the server answers: run go test ./server -run TestUnsupportedFeatures -update", refusedDoc)
 	}
 }
 
