@@ -85,7 +85,7 @@ func (c *conn) run(req *wire.Request) ([]byte, error) {
 func marshalReply(reply bson.D) []byte {
 	raw, err := codec.Marshal(reply)
 	if err != nil {
-		raw, _ = bson.Marshal(errorReply(mongoerr.New(mongoerr.InternalError, "encode the reply: %v", err), nil))
+		raw, _ = bson.Marshal(errorReply(mongoerr.New(mongoerr.InternalError, "cannot encode the reply: %v", err), nil))
 	}
 	return raw
 }
@@ -101,7 +101,7 @@ func (c *call) execute(req *wire.Request) (bson.D, error) {
 		return nil, mongoerr.New(22, "%v", err)
 	}
 	if len(c.body) == 0 {
-		return nil, mongoerr.New(mongoerr.CommandNotFound, "no command")
+		return nil, mongoerr.New(mongoerr.CommandNotFound, "the command document is empty")
 	}
 	c.name = c.body[0].Key
 	c.cmd = c.s.commands[c.name]

@@ -54,7 +54,7 @@ func (c *call) parseConcerns() error {
 		case "snapshot":
 			return mongoerr.Unsupported("readConcern level snapshot")
 		default:
-			return mongoerr.New(mongoerr.FailedToParse, "readConcern level '%v' is not known", e.Value)
+			return mongoerr.New(mongoerr.FailedToParse, "readConcern.level must be local, available, majority or linearizable, got '%v'", e.Value)
 		}
 	}
 	return nil

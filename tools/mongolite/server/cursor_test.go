@@ -10,6 +10,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
+// getMore returns a getMore command for a cursor of the collection c. A batch of 0
+// means no batchSize.
 func getMore(id any, batch int) bson.D {
 	d := bson.D{{Key: "getMore", Value: id}, {Key: "collection", Value: "c"}}
 	if batch > 0 {
@@ -18,12 +20,12 @@ func getMore(id any, batch int) bson.D {
 	return d
 }
 
-// open runs a find of c and returns its cursor.
+// openCursor runs a find and returns the id of its cursor.
 func (p *rawConn) openCursor(find string) int64 {
 	p.t.Helper()
 	id, _ := valueAt(p.expect(find, `{"ok": 1}`), "cursor.id").(int64)
 	if id == 0 {
-		p.t.Fatalf("%s opened no cursor", find)
+		p.t.Fatalf("%s opened no cursor, want one", find)
 	}
 	return id
 }
@@ -34,12 +36,12 @@ func TestGetMoreAndKillCursors(t *testing.T) {
 	p.insertMany(250)
 	reply := p.expect(`{"find": "c"}`, `{"ok": 1}`)
 	if first := valueAt(reply, "cursor.firstBatch").(bson.A); len(first) != 101 {
-		t.Errorf("%d documents in a first batch, want 101", len(first))
+		t.Errorf("got %d documents in the first batch, want 101", len(first))
 	}
 	id := valueAt(reply, "cursor.id")
 	next := p.expect(getMore(id, 0), `{"ok": 1, "cursor": {"id": 0, "ns": "test.c"}}`)
 	if rest := valueAt(next, "cursor.nextBatch").(bson.A); len(rest) != 149 {
-		t.Errorf("%d documents left, want 149", len(rest))
+		t.Errorf("got %d documents in the second batch, want 149", len(rest))
 	}
 	p.expect(getMore(id, 0), fmt.Sprintf(`{"ok": 0, "code": 43, "codeName": "CursorNotFound", "errmsg": "cursor id %d not found"}`, id))
 
@@ -51,7 +53,7 @@ func TestGetMoreAndKillCursors(t *testing.T) {
 	p.expect(bson.D{{Key: "getMore", Value: int32(1)}, {Key: "collection", Value: "c"}}, `{"ok": 0, "code": 14}`)
 	p.expect(bson.D{{Key: "getMore", Value: id}, {Key: "collection", Value: "c"}, {Key: "batchSize", Value: -1}}, `{"ok": 0, "code": 51024}`)
 
-	// Any connection may read it, and a lost one leaves it open.
+	// Any connection may read a cursor. It stays open if its first connection ends.
 	other := dial(t, s)
 	id = p.openCursor(`{"find": "c", "batchSize": 2, "noCursorTimeout": true}`)
 	p.nc.Close()
@@ -63,7 +65,7 @@ func TestGetMoreAndKillCursors(t *testing.T) {
 	other.expect(`{"killCursors": 1, "cursors": []}`, `{"ok": 0, "code": 14}`)
 	other.expect(`{"killCursors": "c", "cursors": [1]}`, `{"ok": 0, "code": 14}`)
 
-	// A limit, a skip, a sort and a pipeline go on over batches.
+	// A limit, a skip, a sort and a pipeline continue across batches.
 	id = other.openCursor(`{"find": "c", "sort": {"_id": -1}, "skip": 1, "limit": 4, "batchSize": 2}`)
 	other.expect(getMore(id, 5), `{"cursor": {"id": 0, "nextBatch": [{"_id": 246}, {"_id": 245}]}}`)
 	id = other.openCursor(`{"aggregate": "c", "pipeline": [{"$match": {"a": 1}}, {"$project": {"a": 1}}], "cursor": {"batchSize": 1}}`)
@@ -72,8 +74,8 @@ func TestGetMoreAndKillCursors(t *testing.T) {
 	other.expect(getMore(id, 2), `{"cursor": {"nextBatch": [{"_id": 0}, {"_id": 1}]}}`)
 }
 
-// TestCursorReadsSnapshot holds that what is written after a cursor was
-// opened does not show in it: not a change, not a drop, not a new index.
+// TestCursorReadsSnapshot checks that a cursor does not see updates, inserts,
+// deletes or a drop of the collection after it was opened.
 func TestCursorReadsSnapshot(t *testing.T) {
 	s := startServer(t)
 	p := dial(t, s)
@@ -104,15 +106,15 @@ func TestCursorReadsSnapshot(t *testing.T) {
 		for id != 0 {
 			reply := p.expect(getMore(id, 10), `{"ok": 1}`)
 			for _, doc := range valueAt(reply, "cursor.nextBatch").(bson.A) {
-				if why := diff(bson.D{{Key: "_id", Value: n}, {Key: "a", Value: n % 10}, {Key: "pad", Value: "absent"}}, doc, ""); why != "" {
-					t.Fatalf("%s: document %d: %s", name, n, why)
+				if d := diff(bson.D{{Key: "_id", Value: n}, {Key: "a", Value: n % 10}, {Key: "pad", Value: "absent"}}, doc, ""); d != "" {
+					t.Fatalf("%s: document %d: %s", name, n, d)
 				}
 				n++
 			}
 			id, _ = valueAt(reply, "cursor.id").(int64)
 		}
 		if n != 1000 {
-			t.Errorf("%s: %d documents", name, n)
+			t.Errorf("%s: got %d documents, want 1000", name, n)
 		}
 	}
 	close(stop)
@@ -121,12 +123,13 @@ func TestCursorReadsSnapshot(t *testing.T) {
 	w.expect(`{"drop": "c"}`, `{"ok": 1}`)
 	reply := p.expect(getMore(id, 0), `{"ok": 1, "cursor": {"id": 0}}`)
 	if n := len(valueAt(reply, "cursor.nextBatch").(bson.A)); n < 900 {
-		t.Errorf("%d documents behind the drop", n)
+		t.Errorf("got %d documents after the drop, want at least 900", n)
 	}
 }
 
-// TestConcurrentGetMoreReturnsEachDocumentOnce holds that each document goes to one of the readers
-// and the others are told that the cursor is in use, or at its end.
+// TestConcurrentGetMoreReturnsEachDocumentOnce checks that of several connections
+// that read one cursor, exactly one gets each document. The others get CursorInUse,
+// or CursorNotFound at the end.
 func TestConcurrentGetMoreReturnsEachDocumentOnce(t *testing.T) {
 	s := startServer(t)
 	p := dial(t, s)
@@ -148,12 +151,12 @@ func TestConcurrentGetMoreReturnsEachDocumentOnce(t *testing.T) {
 				case int32(43):
 					return
 				default:
-					t.Errorf("%s", toJSON(reply))
+					t.Errorf("getMore: got %s, want a batch, CursorInUse or CursorNotFound", toJSON(reply))
 					return
 				}
 				for _, doc := range valueAt(reply, "cursor.nextBatch").(bson.A) {
-					if _, twice := seen.LoadOrStore(lookup(doc.(bson.D), "_id"), true); twice {
-						t.Errorf("%v came twice", doc)
+					if _, isDuplicate := seen.LoadOrStore(lookup(doc.(bson.D), "_id"), true); isDuplicate {
+						t.Errorf("got %v twice, want it once", doc)
 					}
 					n.Add(1)
 				}
@@ -162,25 +165,25 @@ func TestConcurrentGetMoreReturnsEachDocumentOnce(t *testing.T) {
 	}
 	wg.Wait()
 	if n.Load() != 5000 {
-		t.Errorf("%d documents came, want 5000", n.Load())
+		t.Errorf("got %d documents, want 5000", n.Load())
 	}
 }
 
-// TestKillCursorsDuringGetMore holds that a cursor killed during a getMore is gone after
-// it, at the latest.
+// TestKillCursorsDuringGetMore checks that a cursor killed during a getMore no
+// longer exists after that getMore.
 func TestKillCursorsDuringGetMore(t *testing.T) {
 	s := startServer(t)
 	p, q := dial(t, s), dial(t, s)
 	p.insertMany(30_000)
 	for range 20 {
-		id := p.openCursor(`{"find": "c", "filter": {"a": -1}, "batchSize": 0}`) // each batch looks at everything
+		id := p.openCursor(`{"find": "c", "filter": {"a": -1}, "batchSize": 0}`) // every getMore scans the whole collection
 		p.sendCommand(getMore(id, 1))
 		reply := q.run(bson.D{{Key: "killCursors", Value: "c"}, {Key: "cursors", Value: bson.A{id}}})
 		got, err := p.receive()
 		must(t, err)
 		killed := len(lookup(reply, "cursorsKilled").(bson.A)) == 1
 		if code := lookup(got, "code"); killed && code != nil && code != int32(237) && code != int32(43) {
-			t.Errorf("the reader of a killed cursor gets %s", toJSON(got))
+			t.Errorf("getMore on a killed cursor: got %s, want success, CursorKilled or CursorNotFound", toJSON(got))
 		}
 		q.expect(getMore(id, 1), `{"ok": 0, "code": 43}`)
 	}
@@ -202,7 +205,8 @@ func TestKillSessionsClosesCursors(t *testing.T) {
 	p.expect(getMore(none, 1), `{"ok": 1}`)
 }
 
-// A limit that fits in the first batch is met across batches of 16 MiB too.
+// TestFindLimitAcrossBatches checks that find returns limit documents, or all of
+// them, even if they need several batches of 16 MiB.
 func TestFindLimitAcrossBatches(t *testing.T) {
 	coll := connect(t, startServer(t)).Database("test").Collection("c")
 	ctx := testContext(t)
@@ -218,7 +222,7 @@ func TestFindLimitAcrossBatches(t *testing.T) {
 		var got []bson.Raw
 		must(t, cur.All(ctx, &got))
 		if want := min(int(limit), len(docs)); len(got) != want {
-			t.Errorf("limit %d gives %d documents, want %d", limit, len(got), want)
+			t.Errorf("limit %d: got %d documents, want %d", limit, len(got), want)
 		}
 	}
 }

@@ -19,8 +19,8 @@ import (
 	"boxoffice/tools/mongolite/server"
 )
 
-// TestDriverConnects as a replica set that it discovers, to one server
-// directly, and without being told which of both.
+// TestDriverConnects checks that the driver connects as to a replica set, directly,
+// and with no topology in the connection string.
 func TestDriverConnects(t *testing.T) {
 	s := startServer(t)
 	for _, query := range []string{"/?replicaSet=mongolite", "/?directConnection=true", "/?replicaSet=mongolite&directConnection=true", "", "/?retryWrites=false&w=1&journal=true&readConcernLevel=majority"} {
@@ -29,20 +29,20 @@ func TestDriverConnects(t *testing.T) {
 		must(t, client.Ping(ctx, readpref.Primary()))
 		coll := client.Database("test").Collection("c")
 		if _, err := coll.InsertOne(ctx, bson.D{{Key: "q", Value: query}}); err != nil {
-			t.Errorf("%s: %v", query, err)
+			t.Errorf("%s: insert: %v", query, err)
 		}
 		if n, err := coll.CountDocuments(ctx, bson.D{{Key: "q", Value: query}}); n != 1 || err != nil {
-			t.Errorf("%s: %d documents, %v", query, n, err)
+			t.Errorf("%s: got %d documents (error %v), want 1", query, n, err)
 		}
 	}
 	client := connect(t, s, options.Client().SetReplicaSet("other").SetServerSelectionTimeout(200*time.Millisecond))
 	if err := client.Ping(testContext(t), nil); err == nil {
-		t.Error("a client of another replica set was served")
+		t.Error("got a connection with another replica set name, want an error")
 	}
 }
 
-// TestDriverRetriesWrites holds that the driver takes the server for one
-// that can be sent a write twice.
+// TestDriverRetriesWrites checks that the driver treats the server as one that
+// supports retryable writes.
 func TestDriverRetriesWrites(t *testing.T) {
 	s := startServer(t)
 	var mu sync.Mutex
@@ -72,11 +72,11 @@ func TestDriverRetriesWrites(t *testing.T) {
 			`"errorCode": 91`, `"errorCode": 189`,
 		} {
 			if i > 0 && data != `"closeConnection": true` {
-				continue // the first stands for all in the others
+				continue // the insert covers the other errors
 			}
 			p.setFailCommand(`{"times": 1}`, `{"failCommands": ["insert", "update", "findAndModify", "find", "delete"], `+data+`}`)
 			if err := write(); err != nil {
-				t.Errorf("write %d, %s: %v", i, data, err)
+				t.Errorf("command %d, fail point %s: %v", i, data, err)
 			}
 			if i == 0 {
 				p.expect(`{"delete": "c", "deletes": [{"q": {}, "limit": 0}]}`, `{"n": 1}`)
@@ -88,16 +88,16 @@ func TestDriverRetriesWrites(t *testing.T) {
 	}
 	for _, name := range []string{"insert", "update", "findAndModify", "delete"} {
 		if len(sent[name]) < 2 {
-			t.Fatalf("%s was sent %d times", name, len(sent[name]))
+			t.Fatalf("%s was sent %d times, want at least 2", name, len(sent[name]))
 		}
 		a, b := sent[name][0], sent[name][1]
 		if x := a.Lookup("txnNumber"); x.IsZero() || !x.Equal(b.Lookup("txnNumber")) {
-			t.Errorf("%s was sent with the numbers %v and %v", name, x, b.Lookup("txnNumber"))
+			t.Errorf("%s was sent with txnNumber %v and %v, want the same number twice", name, x, b.Lookup("txnNumber"))
 		}
 	}
 }
 
-// TestUnacknowledgedWritesAreApplied holds that writes with w:0 are done.
+// TestUnacknowledgedWritesAreApplied checks that writes with w:0 take effect.
 func TestUnacknowledgedWritesAreApplied(t *testing.T) {
 	client := connect(t, startServer(t))
 	ctx := testContext(t)
@@ -107,7 +107,7 @@ func TestUnacknowledgedWritesAreApplied(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "20 documents", func() bool {
+	eventually(t, "all 20 documents are inserted", func() bool {
 		n, err := coll.CountDocuments(ctx, bson.D{})
 		must(t, err)
 		return n == 20
@@ -121,7 +121,7 @@ func TestDriverRecognizesErrors(t *testing.T) {
 	_, err := coll.InsertOne(ctx, bson.D{{Key: "_id", Value: 1}})
 	must(t, err)
 	if _, err := coll.InsertOne(ctx, bson.D{{Key: "_id", Value: 1}}); !mongo.IsDuplicateKeyError(err) {
-		t.Errorf("a duplicate key is %v", err)
+		t.Errorf("insert with a duplicate _id: got %v, want a duplicate key error", err)
 	}
 	_, err = coll.BulkWrite(ctx, []mongo.WriteModel{
 		mongo.NewInsertOneModel().SetDocument(bson.D{{Key: "_id", Value: 2}}),
@@ -130,13 +130,13 @@ func TestDriverRecognizesErrors(t *testing.T) {
 	}, options.BulkWrite().SetOrdered(false))
 	var bulk mongo.BulkWriteException
 	if !errors.As(err, &bulk) || len(bulk.WriteErrors) != 1 || bulk.WriteErrors[0].Index != 1 || !bulk.WriteErrors[0].HasErrorCode(11000) {
-		t.Errorf("a bulk write with a duplicate gives %v", err)
+		t.Errorf("bulk write with a duplicate _id: got %v, want one write error at index 1", err)
 	}
-	majority := client.Database("test").Collection("c", options.Collection().SetWriteConcern(&writeconcern.WriteConcern{W: 2}))
-	_, err = majority.InsertOne(ctx, bson.D{{Key: "_id", Value: 3}})
+	unsatisfiable := client.Database("test").Collection("c", options.Collection().SetWriteConcern(&writeconcern.WriteConcern{W: 2}))
+	_, err = unsatisfiable.InsertOne(ctx, bson.D{{Key: "_id", Value: 3}})
 	var we mongo.WriteException
 	if !errors.As(err, &we) || we.WriteConcernError == nil || we.WriteConcernError.Code != 100 {
-		t.Errorf("w:2 gives %v", err)
+		t.Errorf("insert with w:2: got %v, want write concern error 100", err)
 	}
 	session, err := client.StartSession()
 	must(t, err)
@@ -146,26 +146,26 @@ func TestDriverRecognizesErrors(t *testing.T) {
 	})
 	var ce mongo.CommandError
 	if !errors.As(err, &ce) || ce.Code != 238 || ce.Message != "mongolite does not support insert.startTransaction" {
-		t.Errorf("a transaction gives %v", err)
+		t.Errorf("transaction: got %v, want code 238 for insert.startTransaction", err)
 	}
 	if _, err := coll.Watch(ctx, mongo.Pipeline{}); !errors.As(err, &ce) || ce.Code != 238 || ce.Message != "mongolite does not support the pipeline stage $changeStream" {
-		t.Errorf("a change stream gives %v", err)
+		t.Errorf("change stream: got %v, want code 238 for $changeStream", err)
 	}
 	if n, err := coll.CountDocuments(ctx, bson.D{}); n != 3 || err != nil {
-		t.Errorf("%d documents, %v", n, err)
+		t.Errorf("got %d documents (error %v), want 3", n, err)
 	}
 	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
 	must(t, client.Database("admin").RunCommand(ctx, bson.D{{Key: "configureFailPoint", Value: "failCommand"}, {Key: "mode", Value: bson.D{{Key: "times", Value: 1}}},
 		{Key: "data", Value: bson.D{{Key: "failCommands", Value: bson.A{"find"}}, {Key: "blockConnection", Value: true}, {Key: "blockTimeMS", Value: 60_000}}}}).Err())
 	if err := coll.FindOne(short, bson.D{}).Err(); !errors.Is(err, context.DeadlineExceeded) && !mongo.IsTimeout(err) {
-		t.Errorf("a find past its deadline gives %v", err)
+		t.Errorf("find after its deadline: got %v, want a timeout", err)
 	}
 }
 
-// TestClientsSurviveRestart holds that clients with pools go on over a server
-// that ends and comes back on its port with its folder: every read and every
-// retryable write succeeds, and each write is done once.
+// TestClientsSurviveRestart checks that clients with connection pools survive
+// restarts of the server with the same address and data directory. Every read and
+// every retryable write succeeds, and each write takes effect once.
 func TestClientsSurviveRestart(t *testing.T) {
 	cfg := server.Config{Data: t.TempDir()}
 	s := startServerWith(t, cfg)
@@ -187,13 +187,13 @@ func TestClientsSurviveRestart(t *testing.T) {
 			for !stop.Load() {
 				r, err := coll.UpdateOne(ctx, filter, bson.D{{Key: "$inc", Value: bson.D{{Key: "n", Value: 1}}}})
 				if err != nil || r.ModifiedCount != 1 {
-					t.Errorf("worker %d: update: %+v, %v", w, r, err)
+					t.Errorf("worker %d: update: got %+v (error %v), want 1 modified document", w, r, err)
 					return
 				}
 				n := done[w].Add(1)
 				var doc struct{ N int64 }
 				if err := coll.FindOne(ctx, filter).Decode(&doc); err != nil || doc.N != n {
-					t.Errorf("worker %d: read %d, want %d: %v", w, doc.N, n, err)
+					t.Errorf("worker %d: find: got n = %d (error %v), want %d", w, doc.N, err, n)
 					return
 				}
 			}
@@ -207,18 +207,18 @@ func TestClientsSurviveRestart(t *testing.T) {
 	}
 	for range 3 {
 		before := total()
-		eventually(t, "more writes", func() bool { return t.Failed() || total() > before+50 })
+		eventually(t, "50 more writes succeed", func() bool { return t.Failed() || total() > before+50 })
 		must(t, s.Close())
 		s = startServerWith(t, cfg)
 	}
 	before := total()
-	eventually(t, "more writes", func() bool { return t.Failed() || total() > before+50 })
+	eventually(t, "50 more writes succeed", func() bool { return t.Failed() || total() > before+50 })
 	stop.Store(true)
 	wg.Wait()
 }
 
-// TestCloseUnderLoad holds that Close ends soon whatever is going on, that what
-// was acknowledged is there at the next start, and that a second Close is none.
+// TestCloseUnderLoad checks that Close returns while writes run and cursors are
+// open, that acknowledged writes survive it, and that it may be called twice.
 func TestCloseUnderLoad(t *testing.T) {
 	cfg := server.Config{Data: t.TempDir(), TestCommands: true}
 	for round := range 5 {
@@ -252,10 +252,10 @@ func TestCloseUnderLoad(t *testing.T) {
 			`{"aggregate": "c", "pipeline": [{"$group": {"_id": "$_id"}}], "cursor": {"batchSize": 1}}`,
 		} {
 			p := dial(t, s)
-			p.expect(cmd, `{"ok": 1}`) // a cursor that stays open
+			p.expect(cmd, `{"ok": 1}`) // leaves a cursor open
 			p.sendCommand(`{"update": "c", "updates": [{"q": {}, "u": {"$inc": {"n": 1}}, "multi": true}]}`)
 		}
-		eventually(t, "some writes", func() bool { return acked[0].Load() > 10 })
+		eventually(t, "more than 10 writes are acknowledged", func() bool { return acked[0].Load() > 10 })
 		must(t, s.Close())
 		must(t, s.Close())
 		wg.Wait()
@@ -265,12 +265,12 @@ func TestCloseUnderLoad(t *testing.T) {
 			n := acked[w].Load()
 			got := toFloat(lookup(p.run(fmt.Sprintf(`{"count": "log", "query": {"_id": {"$regex": "^%d-%d-"}}}`, round, w)), "n"))
 			if got < float64(n) || got > float64(n+1) {
-				t.Errorf("round %d: %v documents of %d acknowledged", round, got, n)
+				t.Errorf("round %d: got %v documents, want %d acknowledged ones and at most one more", round, got, n)
 			}
 		}
-		// A multi update is whole: it has met all documents or none.
+		// A multi-document update changes all documents or none.
 		if values := lookup(p.run(`{"distinct": "c", "key": "n"}`), "values").(bson.A); len(values) > 1 {
-			t.Errorf("round %d: half an update: %v", round, values)
+			t.Errorf("round %d: got values %v of n, want a single one", round, values)
 		}
 		must(t, s.Close())
 	}
@@ -280,10 +280,10 @@ func TestStartFailsIfAddressOrDirectoryIsInUse(t *testing.T) {
 	dir := t.TempDir()
 	s := startServerWith(t, server.Config{Data: dir})
 	if _, err := server.Start(server.Config{Listen: s.Addr(), Data: t.TempDir()}); err == nil {
-		t.Error("a second server has the address")
+		t.Error("Start with an address in use: got no error, want one")
 	}
 	if _, err := server.Start(server.Config{Listen: "127.0.0.1:0", Data: dir}); err == nil {
-		t.Error("a second server has the folder")
+		t.Error("Start with a data directory in use: got no error, want one")
 	}
 	dial(t, s).expect(`{"insert": "c", "documents": [{}]}`, `{"n": 1}`)
 }

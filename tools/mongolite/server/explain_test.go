@@ -21,7 +21,7 @@ func TestExplainReportsPlanAndChangesNothing(t *testing.T) {
 		{`{"explain": {"update": "c", "updates": [{"q": {"a": 1}, "u": {"$set": {"b": 1}}}]}}`, `{"ok": 1, "queryPlanner": {"winningPlan": {"inputStage": {"indexName": "a_1"}}}}`},
 		{`{"explain": {"delete": "c", "deletes": [{"q": {"a": 1}, "limit": 0}]}}`, `{"ok": 1, "executionStats": {"nReturned": 2}}`},
 		{`{"explain": {"findAndModify": "c", "query": {"a": 1}, "remove": true}}`, `{"ok": 1, "executionStats": {"nReturned": 1}}`},
-		{`{"count": "c"}`, `{"n": 20}`}, // nothing was done
+		{`{"count": "c"}`, `{"n": 20}`}, // the explained commands changed nothing
 		{`{"explain": {"insert": "c", "documents": [{}]}}`, `{"ok": 0, "code": 238, "errmsg": "mongolite does not support explain of insert"}`},
 		{`{"explain": {"nonsense": 1}}`, `{"ok": 0, "code": 59}`},
 		{`{"explain": {"find": "c", "nonsense": 1}}`, `{"ok": 0, "code": 40415}`},

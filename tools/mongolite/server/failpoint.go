@@ -112,7 +112,7 @@ func parseFailPointMode(c *call) (m failPointMode, err error) {
 	switch v := v.(type) {
 	case string:
 		if v != "off" && v != "alwaysOn" {
-			return m, mongoerr.New(mongoerr.BadValue, "unknown mode of a fail point: %s", v)
+			return m, mongoerr.New(mongoerr.BadValue, "the mode of a fail point must be off, alwaysOn or a document, got '%s'", v)
 		}
 		m.always = v == "alwaysOn"
 		return m, nil

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// fail sets the fail point failCommand.
+// setFailCommand sets the mode and data of the fail point failCommand.
 func (p *rawConn) setFailCommand(mode, data string) {
 	p.t.Helper()
 	p.expect(fmt.Sprintf(`{"configureFailPoint": "failCommand", "mode": %s, "data": %s}`, mode, data), `{"ok": 1}`)
@@ -17,20 +17,20 @@ const modeAlways = `"alwaysOn"`
 func TestFailCommandModes(t *testing.T) {
 	p := dial(t, startServer(t))
 	fails, works := `{"ok": 0, "code": 11602, "codeName": "InterruptedDueToReplStateChange", "errmsg": "Failing command via 'failCommand' failpoint"}`, `{"ok": 1}`
-	expect := func(mode string, outcomes ...string) {
+	checkMode := func(mode string, outcomes ...string) {
 		t.Helper()
 		p.setFailCommand(mode, `{"failCommands": ["ping"], "errorCode": 11602}`)
 		for _, want := range outcomes {
 			p.expect(`{"ping": 1}`, want)
-			p.expect(`{"buildInfo": 1}`, works) // is not listed, and counts for nothing
+			p.expect(`{"buildInfo": 1}`, works) // not listed: it neither fails nor counts
 		}
 	}
-	expect(`{"times": 2}`, fails, fails, works, works)
-	expect(modeAlways, fails, fails, fails)
-	expect(`"off"`, works)
-	expect(`{"skip": 2}`, works, works, fails, fails)
-	expect(`{"skip": 0}`, fails)
-	expect(`{"times": 0}`, works)
+	checkMode(`{"times": 2}`, fails, fails, works, works)
+	checkMode(modeAlways, fails, fails, fails)
+	checkMode(`"off"`, works)
+	checkMode(`{"skip": 2}`, works, works, fails, fails)
+	checkMode(`{"skip": 0}`, fails)
+	checkMode(`{"times": 0}`, works)
 	p.expectAll([][2]string{
 		{`{"configureFailPoint": "failCommand", "mode": "nonsense"}`, `{"ok": 0, "code": 2}`},
 		{`{"configureFailPoint": "failCommand", "mode": 1}`, `{"ok": 0, "code": 14}`},
@@ -42,8 +42,8 @@ func TestFailCommandModes(t *testing.T) {
 		{`{"configureFailPoint": "onPrimaryTransactionalWrite", "mode": "off", "data": {"nonsense": 1}}`, `{"ok": 0, "code": 40415}`},
 		{`{"ping": 1}`, works},
 	}...)
-	// A fail point knows a command by all its names, and never hits the command
-	// that turns it off.
+	// A fail point matches a command by all its aliases, except that it never applies
+	// to configureFailPoint, which turns it off. hello and isMaster are two commands.
 	p.setFailCommand(modeAlways, `{"failCommands": ["findandmodify", "configureFailPoint"], "errorCode": 91}`)
 	p.expect(`{"findAndModify": "c", "remove": true}`, `{"ok": 0, "code": 91}`)
 	p.setFailCommand(`"off"`, `{}`)
@@ -59,7 +59,7 @@ func TestFailCommandLabels(t *testing.T) {
 	retryableError := `{"ok": 0, "errorLabels": ["RetryableWriteError"]}`
 	p.setFailCommand(modeAlways, `{"failCommands": ["insert"], "errorCode": 91}`)
 	p.expect(asRetryable(t, insert, 1, 1), retryableError)
-	p.expect(insert, `{"ok": 0, "errorLabels": "absent"}`) // nothing to send again
+	p.expect(insert, `{"ok": 0, "errorLabels": "absent"}`) // not a retryable write
 	p.setFailCommand(modeAlways, `{"failCommands": ["insert"], "errorCode": 8}`)
 	p.expect(asRetryable(t, insert, 1, 1), `{"ok": 0, "errorLabels": "absent"}`)
 	p.setFailCommand(modeAlways, `{"failCommands": ["insert"], "errorCode": 8, "errorLabels": ["RetryableWriteError", "Other"]}`)
@@ -67,7 +67,7 @@ func TestFailCommandLabels(t *testing.T) {
 	p.setFailCommand(modeAlways, `{"failCommands": ["insert"], "errorCode": 91, "errorLabels": []}`)
 	p.expect(asRetryable(t, insert, 1, 1), `{"ok": 0, "errorLabels": "absent"}`)
 	p.expect(`{"count": "c"}`, `{"n": 0}`)
-	// A write concern's error comes with the write done.
+	// The write takes effect despite a write concern error.
 	p.setFailCommand(`{"times": 1}`, `{"failCommands": ["insert"], "writeConcernError": {"code": 91, "errmsg": "going down", "errInfo": {"x": 1}}}`)
 	p.expect(asRetryable(t, insert, 1, 2), `{"ok": 1, "n": 1, "writeConcernError": {"code": 91, "errmsg": "going down", "errInfo": {"x": 1}}, "errorLabels": ["RetryableWriteError"]}`)
 	p.expect(asRetryable(t, insert, 1, 2), `{"ok": 1, "n": 1, "writeConcernError": "absent", "errorLabels": "absent"}`)
@@ -102,14 +102,14 @@ func TestFailCommandBlocksCommand(t *testing.T) {
 	s := startServer(t)
 	p, other := dial(t, s), dial(t, s)
 	p.setFailCommand(`{"times": 1}`, `{"failCommands": ["ping"], "blockConnection": true, "blockTimeMS": 300}`)
-	began := time.Now()
+	start := time.Now()
 	p.sendCommand(`{"ping": 1}`)
 	other.expect(`{"buildInfo": 1}`, `{"ok": 1}`)
 	p.expectReply(`{"ok": 1}`)
-	if took := time.Since(began); took < 300*time.Millisecond {
-		t.Errorf("a blocked command took %s", took)
+	if took := time.Since(start); took < 300*time.Millisecond {
+		t.Errorf("blocked command took %s, want at least 300ms", took)
 	}
-	// A server that closes does not wait for it.
+	// Close does not wait for a blocked command.
 	p.setFailCommand(modeAlways, `{"failCommands": ["ping"], "blockConnection": true, "blockTimeMS": 600000}`)
 	p.sendCommand(`{"ping": 1}`)
 	must(t, s.Close())
@@ -118,7 +118,7 @@ func TestFailCommandBlocksCommand(t *testing.T) {
 func TestOnPrimaryTransactionalWrite(t *testing.T) {
 	s := startServer(t)
 	p := dial(t, s)
-	cut := func(data string) {
+	setFailPoint := func(data string) {
 		t.Helper()
 		p.expect(`{"configureFailPoint": "onPrimaryTransactionalWrite", "mode": {"times": 1}, "data": `+data+`}`, `{"ok": 1}`)
 	}
@@ -129,22 +129,22 @@ func TestOnPrimaryTransactionalWrite(t *testing.T) {
 		`{"delete": "c", "deletes": [{"q": {"_id": 2}, "limit": 1}]}`,
 	} {
 		txn := int64(10 * i)
-		// After the commit: the fate of the write is not known to the client.
-		cut(`{}`)
+		// After the commit: the client does not learn the outcome and retries.
+		setFailPoint(`{}`)
 		victim := dial(t, s)
 		victim.sendCommand(asRetryable(t, cmd, 1, txn))
 		victim.expectClosed()
 		p.expect(asRetryable(t, cmd, 1, txn), `{"ok": 1, "writeErrors": "absent"}`)
 	}
 	p.expect(`{"find": "c"}`, `{"cursor": {"firstBatch": [{"_id": 1, "n": 2}]}}`)
-	// Before it: nothing is done.
-	cut(`{"failBeforeCommitExceptionCode": 1}`)
+	// Before the commit: the write has no effect.
+	setFailPoint(`{"failBeforeCommitExceptionCode": 1}`)
 	victim := dial(t, s)
 	victim.sendCommand(asRetryable(t, `{"insert": "c", "documents": [{"_id": 3}]}`, 1, 100))
 	victim.expectClosed()
 	p.expect(`{"count": "c"}`, `{"n": 1}`)
-	cut(`{"failBeforeCommitExceptionCode": 91, "closeConnection": false}`)
-	p.expect(`{"insert": "c", "documents": [{"_id": 3}]}`, `{"ok": 1, "n": 1}`) // no retryable write
+	setFailPoint(`{"failBeforeCommitExceptionCode": 91, "closeConnection": false}`)
+	p.expect(`{"insert": "c", "documents": [{"_id": 3}]}`, `{"ok": 1, "n": 1}`) // not a retryable write, so the fail point does not apply
 	p.expect(asRetryable(t, `{"insert": "c", "documents": [{"_id": 4}]}`, 1, 101), `{"ok": 0, "code": 91, "errorLabels": ["RetryableWriteError"]}`)
 	p.expect(asRetryable(t, `{"insert": "c", "documents": [{"_id": 4}]}`, 1, 101), `{"ok": 1, "n": 1}`)
 }

@@ -50,7 +50,8 @@ func TestInvalidNamespacesAreRejected(t *testing.T) {
 	}
 }
 
-// TestTransactionsAreRejected by name, at their first statement and at their end.
+// TestTransactionsAreRejected checks the error for the first and for a later
+// statement of a transaction, and for its commit and abort.
 func TestTransactionsAreRejected(t *testing.T) {
 	p := dial(t, startServer(t))
 	txn := `"lsid": {"id": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA==", "subType": "04"}}}, "txnNumber": {"$numberLong": "1"}, "autocommit": false`

@@ -1,6 +1,6 @@
-// Package server_test talks to the server as its clients do: in bytes framed
-// by hand, so that it is not tested with its own encoder, and through the
-// official driver.
+// Package server_test tests the server as clients use it: through raw connections
+// and through the official driver. Raw connections frame messages themselves, so
+// that the tests do not rely on the server's own encoder.
 package server_test
 
 import (
@@ -14,15 +14,18 @@ import (
 	"boxoffice/tools/mongolite/server"
 )
 
-// testTimeout bounds every wait: what takes longer hangs.
+// testTimeout limits every wait. A test that waits longer is taken to hang.
 const testTimeout = 2 * time.Minute
 
-// start serves an empty folder, with test commands, until t ends.
+// startServer starts a server with an empty data directory and with test commands.
+// It closes the server when t ends.
 func startServer(t testing.TB) *server.Server {
 	t.Helper()
 	return startServerWith(t, server.Config{Data: t.TempDir(), TestCommands: true})
 }
 
+// startServerWith starts a server and closes it when t ends. An empty cfg.Listen
+// means a free port.
 func startServerWith(t testing.TB, cfg server.Config) *server.Server {
 	t.Helper()
 	if cfg.Listen == "" {
@@ -36,7 +39,8 @@ func startServerWith(t testing.TB, cfg server.Config) *server.Server {
 	return s
 }
 
-// connect returns a driver's client for the server as a replica set.
+// connect returns a client of the official driver, which connects to the server as
+// a replica set unless opts say otherwise.
 func connect(t testing.TB, s *server.Server, opts ...*options.ClientOptions) *mongo.Client {
 	t.Helper()
 	uri := options.Client().ApplyURI("mongodb://" + s.Addr() + "/?replicaSet=mongolite")
@@ -52,14 +56,15 @@ func connect(t testing.TB, s *server.Server, opts ...*options.ClientOptions) *mo
 	return client
 }
 
+// testContext returns a context that ends after testTimeout or when t ends.
 func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// eventually waits for a condition.
-func eventually(t testing.TB, what string, ok func() bool) {
+// eventually waits until ok returns true. It fails t after testTimeout.
+func eventually(t testing.TB, condition string, ok func() bool) {
 	t.Helper()
 	deadline := time.After(testTimeout)
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -68,11 +73,12 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("not within %s: %s", testTimeout, what)
+			t.Fatalf("condition not met within %s: %s", testTimeout, condition)
 		}
 	}
 }
 
+// must fails t if err is not nil.
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -80,4 +86,6 @@ func must(t testing.TB, err error) {
 	}
 }
 
+// configWithoutTestCommands returns a configuration with an empty data directory and
+// without test commands.
 func configWithoutTestCommands(t testing.TB) server.Config { return server.Config{Data: t.TempDir()} }

@@ -127,7 +127,7 @@ func parseIndexSpec(d bson.D) (spec storage.IndexSpec, err error) {
 			return spec, err
 		}
 		if seconds > 1<<31-1 || len(spec.Key) > 1 || isIDKey(spec.Key) {
-			return spec, mongoerr.New(mongoerr.CannotCreateIndex, "TTL indexes are single-field indexes on a field other than _id, with expireAfterSeconds within 0 and 2147483647")
+			return spec, mongoerr.New(mongoerr.CannotCreateIndex, "TTL indexes are single-field indexes on a field other than _id, with expireAfterSeconds between 0 and 2147483647")
 		}
 		spec.ExpireAfter = &seconds
 	}

@@ -8,9 +8,10 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// differs says how got is not what is wanted: documents hold at least the
-// wanted fields, a field wanted as "absent" is not there, "any" is any value, a
-// text with ... stands for one that begins so, numbers are compared by value.
+// diff describes how got fails to match want, or returns "" if it matches. A
+// document matches if it has at least the wanted fields. Numbers are compared by
+// value. In want, the string "absent" means that the field must not exist, "any"
+// matches every value, and a string that ends in ... matches by its prefix.
 func diff(want, got any, path string) string {
 	switch w := want.(type) {
 	case bson.D:
@@ -24,14 +25,14 @@ func diff(want, got any, path string) string {
 			switch {
 			case e.Value == "absent":
 				if hasField(g, e.Key) {
-					return at + " is there"
+					return at + " is present, want it absent"
 				}
 				continue
 			case !hasField(g, e.Key):
 				return at + " is missing"
 			}
-			if why := diff(e.Value, v, at); why != "" {
-				return why
+			if d := diff(e.Value, v, at); d != "" {
+				return d
 			}
 		}
 		return ""
@@ -41,8 +42,8 @@ func diff(want, got any, path string) string {
 			break
 		}
 		for i := range w {
-			if why := diff(w[i], g[i], fmt.Sprintf("%s[%d]", path, i)); why != "" {
-				return why
+			if d := diff(w[i], g[i], fmt.Sprintf("%s[%d]", path, i)); d != "" {
+				return d
 			}
 		}
 		return ""
@@ -64,9 +65,10 @@ func diff(want, got any, path string) string {
 			return ""
 		}
 	}
-	return fmt.Sprintf("%s is %v, want %v", path, got, want)
+	return fmt.Sprintf("%s: got %v, want %v", path, got, want)
 }
 
+// toFloat returns a number as a float64, and NaN for any other value.
 func toFloat(v any) float64 {
 	switch v := v.(type) {
 	case int:
@@ -81,6 +83,7 @@ func toFloat(v any) float64 {
 	return math.NaN()
 }
 
+// lookup returns the value of a field, or nil if the field does not exist.
 func lookup(d bson.D, name string) any {
 	for _, e := range d {
 		if e.Key == name {
@@ -90,6 +93,7 @@ func lookup(d bson.D, name string) any {
 	return nil
 }
 
+// hasField reports whether d has a field with this name.
 func hasField(d bson.D, name string) bool {
 	for _, e := range d {
 		if e.Key == name {
@@ -99,7 +103,7 @@ func hasField(d bson.D, name string) bool {
 	return false
 }
 
-// at returns what lies at a path of documents.
+// valueAt returns the value at a dotted path, or nil if there is none.
 func valueAt(d bson.D, path string) any {
 	var v any = d
 	for name := range strings.SplitSeq(path, ".") {
@@ -109,6 +113,8 @@ func valueAt(d bson.D, path string) any {
 	return v
 }
 
+// toJSON returns a document as extended JSON of at most 2000 bytes, and any other
+// value as fmt.Sprint does.
 func toJSON(v any) string {
 	d, ok := v.(bson.D)
 	if !ok {

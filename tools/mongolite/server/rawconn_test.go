@@ -16,14 +16,15 @@ import (
 	"boxoffice/tools/mongolite/server"
 )
 
-// peer is a connection that speaks in bytes.
+// rawConn is a client connection that encodes and decodes messages itself.
 type rawConn struct {
 	t  testing.TB
 	nc net.Conn
 	in *bufio.Reader
-	id uint32 // of the last request
+	id uint32 // the id of the last request
 }
 
+// dial connects to the server. It closes the connection when t ends.
 func dial(t testing.TB, s *server.Server) *rawConn {
 	t.Helper()
 	nc, err := net.Dial("tcp", s.Addr())
@@ -43,7 +44,7 @@ const (
 	moreToCome      = 2
 )
 
-// frame puts a header before the body of a message.
+// frame returns a message: a header and body.
 func frame(id uint32, op uint32, body []byte) []byte {
 	msg := binary.LittleEndian.AppendUint32(nil, uint32(16+len(body)))
 	msg = binary.LittleEndian.AppendUint32(msg, id)
@@ -52,10 +53,10 @@ func frame(id uint32, op uint32, body []byte) []byte {
 	return append(msg, body...)
 }
 
-// section is the body of an OP_MSG.
+// bodySection returns an OP_MSG section of kind 0, the body of the command.
 func bodySection(t testing.TB, doc any) []byte { return append([]byte{0}, encode(t, doc)...) }
 
-// sequence is an array that travels beside the body.
+// sequenceSection returns an OP_MSG section of kind 1, a document sequence.
 func sequenceSection(t testing.TB, name string, docs ...any) []byte {
 	body := append([]byte(name), 0)
 	for _, d := range docs {
@@ -64,6 +65,7 @@ func sequenceSection(t testing.TB, name string, docs ...any) []byte {
 	return append(binary.LittleEndian.AppendUint32([]byte{1}, uint32(len(body)+4)), body...)
 }
 
+// encode encodes a document or its extended JSON as BSON.
 func encode(t testing.TB, doc any) []byte {
 	t.Helper()
 	if s, ok := doc.(string); ok {
@@ -76,7 +78,7 @@ func encode(t testing.TB, doc any) []byte {
 	return raw
 }
 
-// parse reads relaxed extended JSON.
+// parse parses relaxed extended JSON.
 func parse(t testing.TB, text string) bson.D {
 	t.Helper()
 	var d bson.D
@@ -86,7 +88,7 @@ func parse(t testing.TB, text string) bson.D {
 	return d
 }
 
-// send writes an OP_MSG.
+// send writes an OP_MSG with these flags and sections.
 func (p *rawConn) send(flags uint32, sections ...[]byte) {
 	p.t.Helper()
 	p.id++
@@ -94,6 +96,7 @@ func (p *rawConn) send(flags uint32, sections ...[]byte) {
 	p.write(frame(p.id, opMsg, append(body, bytes.Join(sections, nil)...)))
 }
 
+// write writes a complete message.
 func (p *rawConn) write(msg []byte) {
 	p.t.Helper()
 	must(p.t, p.nc.SetDeadline(time.Now().Add(testTimeout)))
@@ -102,43 +105,45 @@ func (p *rawConn) write(msg []byte) {
 	}
 }
 
-// read returns the opcode and body of the next message, which must answer the
-// last request.
+// read returns the opcode and body of the next message, which must be the reply to
+// the last request.
 func (p *rawConn) read() (op uint32, body []byte, err error) {
 	var header [16]byte
 	if _, err := io.ReadFull(p.in, header[:]); err != nil {
 		return 0, nil, err
 	}
 	if to := binary.LittleEndian.Uint32(header[8:]); to != p.id {
-		return 0, nil, fmt.Errorf("an answer to request %d, want %d", to, p.id)
+		return 0, nil, fmt.Errorf("got a reply to request %d, want one to request %d", to, p.id)
 	}
 	body = make([]byte, binary.LittleEndian.Uint32(header[:])-16)
 	_, err = io.ReadFull(p.in, body)
 	return binary.LittleEndian.Uint32(header[12:]), body, err
 }
 
-// receive returns the document of the next message, an OP_MSG without a checksum.
+// receive returns the document of the next message, which must be an OP_MSG without
+// a checksum.
 func (p *rawConn) receive() (bson.D, error) {
 	op, body, err := p.read()
 	if err != nil {
 		return nil, err
 	}
 	if op != opMsg || binary.LittleEndian.Uint32(body) != 0 || body[4] != 0 {
-		return nil, fmt.Errorf("opcode %d, body % x", op, body[:min(len(body), 20)])
+		return nil, fmt.Errorf("got opcode %d and body % x, want an OP_MSG without flags", op, body[:min(len(body), 20)])
 	}
 	var d bson.D
 	return d, bson.Unmarshal(body[5:], &d)
 }
 
-// command completes a command with the database test, or admin for those that
-// are only run there.
+// withDB returns the command cmd, a document or its extended JSON, with a $db field.
+// It adds the database test, or admin for commands that run only there, unless cmd
+// has the field.
 func withDB(t testing.TB, cmd any) bson.D {
 	d, ok := cmd.(bson.D)
 	if s, text := cmd.(string); text {
 		d, ok = parse(t, s), true
 	}
 	if !ok {
-		t.Fatalf("no command: %v", cmd)
+		t.Fatalf("got a command of type %T, want a document or its JSON", cmd)
 	}
 	if lookup(d, "$db") != nil {
 		return d
@@ -151,13 +156,13 @@ func withDB(t testing.TB, cmd any) bson.D {
 	return append(d[:len(d):len(d)], bson.E{Key: "$db", Value: db})
 }
 
-// ask sends a command, a document or its JSON.
+// sendCommand sends a command, a document or its extended JSON.
 func (p *rawConn) sendCommand(cmd any) {
 	p.t.Helper()
 	p.send(0, bodySection(p.t, withDB(p.t, cmd)))
 }
 
-// do runs a command and returns its reply.
+// run sends a command and returns its reply.
 func (p *rawConn) run(cmd any) bson.D {
 	p.t.Helper()
 	p.sendCommand(cmd)
@@ -168,17 +173,17 @@ func (p *rawConn) run(cmd any) bson.D {
 	return reply
 }
 
-// is runs a command and compares its reply with what it must hold at least.
+// expect runs a command and checks that its reply matches want, as diff defines it.
 func (p *rawConn) expect(cmd any, want string) bson.D {
 	p.t.Helper()
 	reply := p.run(cmd)
-	if why := diff(parse(p.t, want), reply, ""); why != "" {
-		p.t.Errorf("%s\n gives %s\n %s", toJSON(cmd), toJSON(reply), why)
+	if d := diff(parse(p.t, want), reply, ""); d != "" {
+		p.t.Errorf("%s\n got %s\n %s", toJSON(cmd), toJSON(reply), d)
 	}
 	return reply
 }
 
-// talk runs commands, each with what its reply must hold.
+// expectAll calls expect for pairs of a command and the reply that it must match.
 func (p *rawConn) expectAll(exchanges ...[2]string) {
 	p.t.Helper()
 	for _, e := range exchanges {
@@ -186,25 +191,25 @@ func (p *rawConn) expectAll(exchanges ...[2]string) {
 	}
 }
 
-// reply compares the next reply.
+// expectReply checks that the next reply matches want, as diff defines it.
 func (p *rawConn) expectReply(want string) {
 	p.t.Helper()
 	reply, err := p.receive()
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if why := diff(parse(p.t, want), reply, ""); why != "" {
-		p.t.Errorf("%s\n %s", toJSON(reply), why)
+	if d := diff(parse(p.t, want), reply, ""); d != "" {
+		p.t.Errorf("got %s\n %s", toJSON(reply), d)
 	}
 }
 
-// closed waits for the server to end the connection without a word.
+// expectClosed checks that the server closes the connection without a reply.
 func (p *rawConn) expectClosed() {
 	p.t.Helper()
 	if op, body, err := p.read(); err == nil {
-		p.t.Errorf("opcode %d, %d bytes, want the end of the connection", op, len(body))
+		p.t.Errorf("got opcode %d and %d bytes, want the connection closed", op, len(body))
 	} else if strings.Contains(err.Error(), "timeout") || strings.Contains(err.Error(), "request") {
-		p.t.Errorf("%v, want the end of the connection", err)
+		p.t.Errorf("got %v, want the connection closed", err)
 	}
 }
 

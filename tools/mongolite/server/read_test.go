@@ -83,7 +83,7 @@ func TestAggregate(t *testing.T) {
 		{`{"aggregate": 1, "pipeline": [{"$documents": [{"x": 1}, {"x": 2}]}, {"$match": {"x": 2}}], "cursor": {}}`, `{"ok": 1, "cursor": {"firstBatch": [{"x": 2}]}}`},
 		{`{"aggregate": "c", "pipeline": [{"$documents": [{"x": 1}]}], "cursor": {}}`, `{"ok": 0, "code": 73}`},
 		{`{"aggregate": 1, "pipeline": [{"$match": {}}], "cursor": {}}`, `{"ok": 0, "code": 73}`},
-		// The sessions that have written, and the command's own.
+		// $listLocalSessions lists sessions with retryable writes and the command's own.
 		{`{"insert": "s", "documents": [{}], "lsid": {"id": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA==", "subType": "04"}}}, "txnNumber": 1}`, `{"n": 1}`},
 		{`{"aggregate": 1, "pipeline": [{"$listLocalSessions": {}}, {"$count": "n"}], "cursor": {}}`, `{"ok": 1, "cursor": {"firstBatch": [{"n": 1}]}}`},
 		{`{"aggregate": 1, "pipeline": [{"$listLocalSessions": {}}, {"$count": "n"}], "cursor": {}, "lsid": {"id": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAQ==", "subType": "04"}}}}`, `{"ok": 1, "cursor": {"firstBatch": [{"n": 2}]}}`},
@@ -100,7 +100,7 @@ func TestOutAndMerge(t *testing.T) {
 	p.expectAll([][2]string{
 		{`{"createIndexes": "o", "indexes": [{"key": {"a": 1}, "name": "a_1", "unique": true}]}`, `{"ok": 1}`},
 		{`{"insert": "o", "documents": [{"_id": "old", "a": 5}]}`, `{"n": 1}`},
-		// $out replaces all, keeps the indexes, and changes nothing when it fails.
+		// $out replaces all documents, keeps the indexes, and changes nothing if it fails.
 		{agg(`[{"$match": {"_id": {"$lt": 10}}}, {"$out": "o"}]`), `{"ok": 1, "cursor": {"firstBatch": [], "id": 0}}`},
 		{`{"find": "o", "filter": {"_id": "old"}}`, `{"cursor": {"firstBatch": []}}`},
 		{`{"count": "o"}`, `{"n": 10}`},
@@ -109,7 +109,7 @@ func TestOutAndMerge(t *testing.T) {
 		{`{"listIndexes": "o"}`, `{"cursor": {"firstBatch": [{"name": "_id_"}, {"name": "a_1"}]}}`},
 		{agg(`[{"$out": {"db": "other", "coll": "o"}}]`), `{"ok": 1}`},
 		{`{"count": "o", "$db": "other"}`, `{"n": 20}`},
-		{agg(`[{"$match": {"a": 3}}, {"$out": "c"}]`), `{"ok": 1}`}, // what it reads is a snapshot
+		{agg(`[{"$match": {"a": 3}}, {"$out": "c"}]`), `{"ok": 1}`}, // the pipeline reads a snapshot of c
 		{`{"find": "c"}`, `{"cursor": {"firstBatch": [{"_id": 3}, {"_id": 13}]}}`},
 		{agg(`[{"$out": "a$b"}]`), `{"ok": 0, "code": 73}`},
 		{agg(`[{"$out": "x"}, {"$match": {}}]`), `{"ok": 0, "code": 40601}`},

@@ -13,8 +13,9 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// A session is not forgotten while a write of it runs, however the two meet.
-// It stands inside the package because no client can see when a write begins.
+// TestRemoveKeepsSessionsWithRunningWrite checks that remove keeps a session, and
+// its stored results, while a retryable write of the session runs. The test is
+// inside the package because a client cannot observe when a write begins.
 func TestRemoveKeepsSessionsWithRunningWrite(t *testing.T) {
 	s, err := Start(Config{Listen: "127.0.0.1:0", Data: t.TempDir()})
 	if err != nil {
@@ -27,16 +28,16 @@ func TestRemoveKeepsSessionsWithRunningWrite(t *testing.T) {
 	}
 	const id = "0123456789abcdef"
 	stop := make(chan struct{})
-	var rounds atomic.Int64
-	var forgetting sync.WaitGroup
-	forgetting.Go(func() {
+	var removals atomic.Int64 // completed calls of remove
+	var removing sync.WaitGroup
+	removing.Go(func() {
 		for {
 			select {
 			case <-stop:
 				return
 			default:
 			}
-			for i := range 200 { // so that forgetting them takes a while
+			for i := range 200 { // so that removing them takes a while
 				unlock, _, err := s.sessions.begin(fmt.Sprintf("%016d", i), 1)
 				if err != nil {
 					t.Error(err)
@@ -48,7 +49,7 @@ func TestRemoveKeepsSessionsWithRunningWrite(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			rounds.Add(1)
+			removals.Add(1)
 		}
 	})
 	for txn := range int64(20) {
@@ -62,14 +63,14 @@ func TestRemoveKeepsSessionsWithRunningWrite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for was := rounds.Load(); rounds.Load() == was && !t.Failed(); { // whoever was at it has ended
+		for before := removals.Load(); removals.Load() == before && !t.Failed(); { // wait until the current call returns
 			runtime.Gosched()
 		}
-		if answer, err := s.store.Answer(id, txn, 0); answer == nil || err != nil {
-			t.Errorf("write %d: its answer is gone while it runs: %v", txn, err)
+		if result, err := s.store.Answer(id, txn, 0); result == nil || err != nil {
+			t.Errorf("write %d: got no stored result while it runs (error %v), want one", txn, err)
 		}
 		unlock()
 	}
 	close(stop)
-	forgetting.Wait()
+	removing.Wait()
 }

@@ -11,18 +11,19 @@ import (
 	"boxoffice/tools/mongolite/server"
 )
 
+// lsid returns a session id that consists of 16 times the byte n.
 func lsid(n byte) bson.D {
 	return bson.D{{Key: "id", Value: bson.Binary{Subtype: 4, Data: bytes.Repeat([]byte{n}, 16)}}}
 }
 
-// retryable makes a command a retryable write.
+// asRetryable returns the command as a retryable write of a session.
 func asRetryable(t testing.TB, cmd string, session byte, txn int64) bson.D {
 	return append(withDB(t, cmd), bson.E{Key: "lsid", Value: lsid(session)}, bson.E{Key: "txnNumber", Value: txn})
 }
 
-// TestRetryGetsFirstResult holds that a write that is sent again with
-// its session and number is not done again and gets the same reply, also over
-// another connection and after a restart.
+// TestRetryGetsFirstResult checks that a retry of a write, with the same session and
+// transaction number, changes nothing and gets the same reply. That holds on the
+// same connection, on another one and after a restart.
 func TestRetryGetsFirstResult(t *testing.T) {
 	cfg := server.Config{Data: t.TempDir(), TestCommands: true}
 	s := startServerWith(t, cfg)
@@ -47,37 +48,37 @@ func TestRetryGetsFirstResult(t *testing.T) {
 		first[i] = p.expect(asRetryable(t, w.cmd, byte(i), 1), w.reply)
 	}
 	all := p.run(`{"find": "c"}`)
-	repeat := func(p *rawConn, who string) {
+	retryAll := func(p *rawConn, where string) {
 		t.Helper()
 		for i, w := range writes {
 			if got := p.run(asRetryable(t, w.cmd, byte(i), 1)); toJSON(got) != toJSON(first[i]) {
-				t.Errorf("%s: %s\n gives %s\n first %s", who, w.cmd, toJSON(got), toJSON(first[i]))
+				t.Errorf("%s: retry of %s\n got %s\n want %s", where, w.cmd, toJSON(got), toJSON(first[i]))
 			}
 		}
 		if now := p.run(`{"find": "c"}`); toJSON(now) != toJSON(all) {
-			t.Errorf("%s: repetitions changed\n %s\n to %s", who, toJSON(all), toJSON(now))
+			t.Errorf("%s: documents after the retries:\n got %s\n want %s", where, toJSON(now), toJSON(all))
 		}
 	}
-	repeat(p, "the same connection")
-	repeat(dial(t, s), "another connection")
+	retryAll(p, "same connection")
+	retryAll(dial(t, s), "another connection")
 	must(t, s.Close())
 	cfg.Listen = s.Addr()
 	s = startServerWith(t, cfg)
 	p = dial(t, s)
-	repeat(p, "after a restart")
+	retryAll(p, "after a restart")
 
-	// What was not done before is done by the repetition.
+	// A retry runs the statements that failed before.
 	p.expect(asRetryable(t, `{"delete": "c", "deletes": [{"q": {"_id": 1}, "limit": 1}]}`, 99, 1), `{"n": 1}`)
 	p.expect(asRetryable(t, writes[1].cmd, 1, 1), `{"ok": 1, "n": 3, "writeErrors": "absent"}`)
 	p.expect(`{"count": "c", "query": {"_id": {"$in": [1, 102, 103]}}}`, `{"n": 3}`)
 
-	// The next number of the session is another write; one before it is too late.
+	// A larger txnNumber is a new write. After that, a smaller one is too old.
 	p.expect(asRetryable(t, writes[3].cmd, 3, 2), `{"ok": 1, "n": 2}`)
 	p.expect(asRetryable(t, writes[3].cmd, 3, 1), `{"ok": 0, "code": 225, "codeName": "TransactionTooOld",
 		"errmsg": "Retryable write with txnNumber 1 is prohibited on the session because a newer retryable write with txnNumber 2 has already started on it"}`)
 	must(t, s.Close())
 	p = dial(t, startServerWith(t, cfg))
-	p.expect(asRetryable(t, writes[3].cmd, 3, 1), `{"ok": 0, "code": 225}`) // also after a restart
+	p.expect(asRetryable(t, writes[3].cmd, 3, 1), `{"ok": 0, "code": 225}`) // still too old after a restart
 	p.expect(asRetryable(t, writes[3].cmd, 3, 2), `{"ok": 1, "n": 2}`)
 	p.expect(`{"find": "c", "filter": {"_id": 2}}`, `{"cursor": {"firstBatch": [{"n": 10}]}}`)
 }
@@ -95,8 +96,8 @@ func TestInvalidRetryableWritesAreRejected(t *testing.T) {
 	p.expect(asRetryable(t, `{"insert": "c", "documents": [{}]}`, 1, -1), `{"ok": 0, "code": 51024}`)
 }
 
-// TestConcurrentRetriesRunOnce holds that of equal writes over many connections one is
-// done and all get its answer, the others waiting for it.
+// TestConcurrentRetriesRunOnce checks that a write that several connections send
+// concurrently runs once, and that all of them get its result.
 func TestConcurrentRetriesRunOnce(t *testing.T) {
 	s := startServer(t)
 	peers := make([]*rawConn, 8)
@@ -115,28 +116,28 @@ func TestConcurrentRetriesRunOnce(t *testing.T) {
 		wg.Wait()
 		for _, r := range replies {
 			if valueAt(r, "value.n") != int32(round) {
-				t.Fatalf("round %d: %s", round, toJSON(r))
+				t.Fatalf("round %d: got %s, want n = %d in the value", round, toJSON(r), round)
 			}
 		}
 	}
 	peers[0].expect(`{"find": "c"}`, fmt.Sprintf(`{"cursor": {"firstBatch": [{"n": %d}]}}`, rounds))
 }
 
-// TestRetryWaitsForRunningWrite holds that a repetition does not overtake the write that
-// it repeats: that one waits here for the collection, which a third holds.
+// TestRetryWaitsForRunningWrite checks that a retry waits for the first attempt. The
+// first attempt is kept waiting by a third write, which holds the collection's lock.
 func TestRetryWaitsForRunningWrite(t *testing.T) {
 	s := startServer(t)
-	slow, first, again := dial(t, s), dial(t, s), dial(t, s)
+	slow, first, retry := dial(t, s), dial(t, s), dial(t, s)
 	slow.insertMany(20_000)
 	slow.sendCommand(`{"update": "c", "updates": [{"q": {}, "u": {"$set": {"b": 1}}, "multi": true}]}`)
 	cmd := asRetryable(t, `{"update": "c", "updates": [{"q": {"_id": 1}, "u": {"$inc": {"n": 1}}}]}`, 1, 1)
 	first.sendCommand(cmd)
-	again.sendCommand(cmd)
-	newer := dial(t, s)
-	for _, p := range []*rawConn{slow, first, again} {
+	retry.sendCommand(cmd)
+	reader := dial(t, s)
+	for _, p := range []*rawConn{slow, first, retry} {
 		p.expectReply(`{"ok": 1, "n": "any", "nModified": "any"}`)
 	}
-	newer.expect(`{"find": "c", "filter": {"_id": 1}}`, `{"cursor": {"firstBatch": [{"n": 1, "b": 1}]}}`)
+	reader.expect(`{"find": "c", "filter": {"_id": 1}}`, `{"cursor": {"firstBatch": [{"n": 1, "b": 1}]}}`)
 }
 
 func TestEndSessionsDiscardsResults(t *testing.T) {
@@ -147,7 +148,7 @@ func TestEndSessionsDiscardsResults(t *testing.T) {
 	p.expect(bson.D{{Key: "refreshSessions", Value: bson.A{lsid(1), lsid(2)}}}, `{"ok": 1}`)
 	p.expect(asRetryable(t, insert, 1, 5), `{"n": 1}`)
 	p.expect(bson.D{{Key: "endSessions", Value: bson.A{lsid(1), lsid(2)}}}, `{"ok": 1}`)
-	p.expect(asRetryable(t, insert, 1, 5), `{"n": 0, "writeErrors": [{"code": 11000}]}`) // forgotten
+	p.expect(asRetryable(t, insert, 1, 5), `{"n": 0, "writeErrors": [{"code": 11000}]}`) // runs again: its result was discarded
 	p.expect(asRetryable(t, `{"insert": "c", "documents": [{"_id": 2}]}`, 1, 1), `{"ok": 0, "code": 225}`)
 	p.expectAll([][2]string{
 		{`{"endSessions": []}`, `{"ok": 1}`},

@@ -14,8 +14,8 @@ func TestBuildInfoAndParameters(t *testing.T) {
 	}...)
 }
 
-// TestServerStatusCountsConnectionsAndRequests holds that it counts every request, those among them that were
-// refused, and itself.
+// TestServerStatusCountsConnectionsAndRequests checks that serverStatus counts every
+// request, including itself and requests that failed.
 func TestServerStatusCountsConnectionsAndRequests(t *testing.T) {
 	s := startServer(t)
 	p := dial(t, s)

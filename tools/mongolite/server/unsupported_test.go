@@ -22,21 +22,22 @@ import (
 
 var update = flag.Bool("update", false, "write docs/refused.md")
 
-const refusedDoc = "../docs/refused.md"
+const unsupportedDoc = "../docs/refused.md"
 
-// probe is a thing of MongoDB's and a command that asks for it.
+// probe is a feature of MongoDB and a command that requests it.
 type probe struct {
 	name string
 	cmd  string
 }
 
-// section is a group of probes in the docs.
-type refusals struct {
+// featureGroup is a section of the page.
+type featureGroup struct {
 	title, about string
 	probes       []probe
 }
 
-// probes makes one probe for each of the names: NAME stands for it in the command.
+// probes returns a probe for each of the names. NAME in the command stands for the
+// name.
 func probes(names, cmd string) (list []probe) {
 	for _, name := range strings.Fields(names) {
 		list = append(list, probe{name, strings.ReplaceAll(cmd, "NAME", name)})
@@ -44,8 +45,9 @@ func probes(names, cmd string) (list []probe) {
 	return list
 }
 
-// The names that MongoDB 7.0's manual has, done here or not: a name that is in
-// neither state is an error of the test.
+// The names in the manual of MongoDB 7.0, whether supported here or not. The test
+// fails for a name that the server treats as unknown. mongoCommands only has the
+// commands that are not supported.
 const (
 	// https://www.mongodb.com/docs/manual/reference/command/
 	mongoCommands = `abortReshardCollection addShard addShardToZone analyzeShardKey appendOplogNote authenticate autoCompact
@@ -97,52 +99,53 @@ const (
 	mongoVariables = `NOW CLUSTER_TIME ROOT CURRENT REMOVE USER_ROLES SEARCH_META`
 )
 
-// sections returns all that is asked. What belongs to a table in the code
-// comes from there.
-func sections() []refusals {
-	fields := refusals{title: "Fields of commands", about: "Refused unless they ask for nothing: false, null, an empty document, the collation `simple`."}
-	for _, name := range slices.Sorted(maps.Keys(server.Commands())) {
-		for _, f := range server.Commands()[name].Lacks {
+// featureGroups returns all probes. Names that the code has in a table come from
+// that table.
+func featureGroups() []featureGroup {
+	fields := featureGroup{title: "Fields of commands", about: "A value that requests nothing is accepted: false, null, an empty document, or the collation `simple`."}
+	unsupported := server.UnsupportedCommandFields()
+	for _, name := range slices.Sorted(maps.Keys(unsupported)) {
+		for _, f := range unsupported[name] {
 			fields.probes = append(fields.probes, probe{name + "." + f, fmt.Sprintf(`{%q: "c", %q: {"x": 1}}`, name, f)})
 		}
 	}
-	for _, f := range server.Lacks["update.updates"] {
+	for _, f := range server.UnsupportedStatementFields["update.updates"] {
 		fields.probes = append(fields.probes, probe{"update.updates." + f, fmt.Sprintf(`{"update": "c", "updates": [{"q": {}, "u": [], %q: {"x": 1}}]}`, f)})
 	}
-	for _, f := range server.Lacks["delete.deletes"] {
+	for _, f := range server.UnsupportedStatementFields["delete.deletes"] {
 		fields.probes = append(fields.probes, probe{"delete.deletes." + f, fmt.Sprintf(`{"delete": "c", "deletes": [{"q": {}, "limit": 1, %q: {"x": 1}}]}`, f)})
 	}
-	any := refusals{title: "Fields of any command", about: "The first two begin and continue a transaction of several statements."}
-	for _, f := range server.LackedByAll() {
+	generic := featureGroup{title: "Fields of any command", about: "The first two start and continue a multi-document transaction."}
+	for _, f := range server.UnsupportedGenericFields() {
 		v := true
 		if f == "autocommit" {
 			v = false
 		}
-		any.probes = append(any.probes, probe{"find." + f, fmt.Sprintf(`{"find": "c", %q: %v}`, f, v)})
+		generic.probes = append(generic.probes, probe{"find." + f, fmt.Sprintf(`{"find": "c", %q: %v}`, f, v)})
 	}
 	for _, f := range []string{"uid", "txnNumber", "txnUUID"} {
-		any.probes = append(any.probes, probe{"lsid." + f, fmt.Sprintf(`{"ping": 1, "lsid": {"id": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA==", "subType": "04"}}, %q: 1}}`, f)})
+		generic.probes = append(generic.probes, probe{"lsid." + f, fmt.Sprintf(`{"ping": 1, "lsid": {"id": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA==", "subType": "04"}}, %q: 1}}`, f)})
 	}
-	index := refusals{title: "Indexes"}
+	index := featureGroup{title: "Indexes"}
 	for _, kind := range []string{"text", "hashed", "2d", "2dsphere", "columnstore"} {
 		index.probes = append(index.probes, probe{kind + " indexes", fmt.Sprintf(`{"createIndexes": "c", "indexes": [{"name": "x", "key": {"x": %q}}]}`, kind)})
 	}
 	index.probes = append(index.probes, probe{"wildcard indexes", `{"createIndexes": "c", "indexes": [{"name": "x", "key": {"$**": 1}}]}`},
 		probe{"an index version other than 2", `{"createIndexes": "c", "indexes": [{"name": "x", "key": {"x": 1}, "v": 1}]}`},
 		probe{"Decimal128 in _id or an indexed field", `{"insert": "c", "documents": [{"_id": {"$numberDecimal": "1"}}]}`})
-	for _, o := range server.Lacks["createIndexes.indexes"] {
+	for _, o := range server.UnsupportedStatementFields["createIndexes.indexes"] {
 		index.probes = append(index.probes, probe{"createIndexes.indexes." + o, fmt.Sprintf(`{"createIndexes": "c", "indexes": [{"name": "x", "key": {"x": 1}, %q: {"x": 1}}]}`, o)})
 	}
-	variables := refusals{title: "Variables"}
+	variables := featureGroup{title: "Variables"}
 	for _, v := range strings.Fields(mongoVariables) {
 		variables.probes = append(variables.probes, probe{"$$" + v, `{"find": "c", "filter": {"$expr": "$$` + v + `"}}`})
 	}
 	const agg = `{"aggregate": "c", "cursor": {}, "pipeline": [%s]}`
-	return []refusals{
-		{"Commands", "They are not there at all, and answered as MongoDB answers a command that it does not know.", probes(mongoCommands, `{"NAME": 1, "$db": "admin"}`)},
+	return []featureGroup{
+		{"Commands", "The reply is the one that MongoDB sends for an unknown command.", probes(mongoCommands, `{"NAME": 1, "$db": "admin"}`)},
 		{"Transactions", "", []probe{{"commitTransaction", `{"commitTransaction": 1}`}, {"abortTransaction", `{"abortTransaction": 1}`}}},
-		any, fields,
-		{"Concerns and sessions", "", []probe{
+		generic, fields,
+		{"Read concern, write concern and sessions", "", []probe{
 			{"readConcern level snapshot", `{"find": "c", "readConcern": {"level": "snapshot"}}`},
 			{"readConcern.afterClusterTime", `{"find": "c", "readConcern": {"afterClusterTime": 1}}`},
 			{"readConcern.atClusterTime", `{"find": "c", "readConcern": {"atClusterTime": 1}}`},
@@ -156,7 +159,7 @@ func sections() []refusals {
 		{"Accumulators of $group", "", probes(mongoAccumulators, fmt.Sprintf(agg, `{"$group": {"_id": null, "x": {"NAME": {}}}}`))},
 		{"Expressions", "", probes(mongoExpressions, fmt.Sprintf(agg, `{"$project": {"x": {"NAME": []}}}`))},
 		variables,
-		{"Targets of pipelines", "", []probe{
+		{"$out and $merge", "", []probe{
 			{"the option timeseries of $out", fmt.Sprintf(agg, `{"$out": {"db": "d", "coll": "x", "timeseries": {}}}`)},
 			{"the option let of $merge", fmt.Sprintf(agg, `{"$merge": {"into": "x", "let": {"y": 1}}}`)},
 			{"$merge on other fields than _id", fmt.Sprintf(agg, `{"$merge": {"into": "x", "on": "y"}}`)},
@@ -171,7 +174,7 @@ func sections() []refusals {
 			{"sorting by $natural", `{"find": "c", "sort": {"x": 1, "$natural": 1}}`},
 		}},
 		index,
-		{"Values", "", []probe{
+		{"BSON types and values", "", []probe{
 			{"minKey", `{"insert": "c", "documents": [{"x": {"$minKey": 1}}]}`},
 			{"maxKey", `{"insert": "c", "documents": [{"x": {"$maxKey": 1}}]}`},
 			{"javascript", `{"insert": "c", "documents": [{"x": {"$code": "1"}}]}`},
@@ -182,7 +185,7 @@ func sections() []refusals {
 			{"the Decimal128 NaN", `{"insert": "c", "documents": [{"x": {"$numberDecimal": "NaN"}}]}`},
 			{"the Decimal128 Infinity", `{"insert": "c", "documents": [{"x": {"$numberDecimal": "Infinity"}}]}`},
 		}},
-		{"Fail points", "There are failCommand and onPrimaryTransactionalWrite, with --test-commands only.", []probe{
+		{"Fail points", "A server started with --test-commands supports failCommand and onPrimaryTransactionalWrite, except for the following.", []probe{
 			{"the fail point WTWriteConflictException", `{"configureFailPoint": "WTWriteConflictException", "mode": "off"}`},
 			{"mode.activationProbability of a fail point", `{"configureFailPoint": "failCommand", "mode": {"activationProbability": 0.5}}`},
 			{"data.namespace of failCommand", `{"configureFailPoint": "failCommand", "mode": "off", "data": {"namespace": "a.b"}}`},
@@ -192,8 +195,9 @@ func sections() []refusals {
 	}
 }
 
-// unknown tells whether an error is that of a name that MongoDB has not either.
-func unknown(code int32, message string) bool {
+// isUnknownName reports whether an error is MongoDB's for a name that it does not
+// have.
+func isUnknownName(code int32, message string) bool {
 	switch code {
 	case 40324, 40415, 168, 15952, 17276, 197:
 		return true
@@ -201,36 +205,39 @@ func unknown(code int32, message string) bool {
 	return strings.Contains(message, "nknown ")
 }
 
-// TestUnsupportedFeatures asks for everything that MongoDB has. What is refused must be on
-// the page, with its code and words; nothing may be taken for a name that
-// MongoDB has not.
+// TestUnsupportedFeatures requests every feature of MongoDB 7.0. It checks that the
+// page lists each unsupported feature with the server's error, and that the server
+// treats no feature as a name that MongoDB does not have.
 func TestUnsupportedFeatures(t *testing.T) {
 	p := dial(t, startServer(t))
 	var page strings.Builder
-	page.WriteString(`# What is refused
+	page.WriteString(`# Unsupported features
 
-Everything of MongoDB 7.0 that mongolite does not do, with the answer that a
-client gets. Nothing is ignored silently: what is on no list is done, and what
-MongoDB has not is answered with MongoDB's error for an unknown name.
+The features of MongoDB 7.0 that mongolite does not support, with the error that
+a client gets. Nothing is silently ignored: features that are not listed here are
+supported, and names that MongoDB does not have get MongoDB's error for an unknown
+name.
 
-This page is written by ` + "`go test ./server -run TestUnsupportedFeatures -update`" + `, from the
-tables in the code and from the answers of a running server.
+This page is generated from the tables in the code and from the replies of a
+running server:
+
+    go test ./server -run TestUnsupportedFeatures -update
 `)
 	var messages []string
-	for _, s := range sections() {
-		groups := map[string][]string{} // names by the form of their answer
-		var forms []string
+	for _, s := range featureGroups() {
+		groups := map[string][]string{} // names by the form of their error
+		var forms []string              // the keys of groups in the order of appearance
 		for _, pr := range s.probes {
-			code, message := refusal(p.run(pr.cmd))
-			refused := strings.HasPrefix(message, "mongolite does not support ") || s.title == "Commands"
+			code, message := replyError(p.run(pr.cmd))
+			isRejected := strings.HasPrefix(message, "mongolite does not support ") || s.title == "Commands"
 			switch {
-			case !refused && unknown(code, message):
-				t.Errorf("%s %s is answered as if MongoDB had it not: %d %s", s.title, pr.name, code, message)
+			case !isRejected && isUnknownName(code, message):
+				t.Errorf("%s: %s: got the error %d %s, want one that does not call the name unknown", s.title, pr.name, code, message)
 				continue
-			case !refused: // it is done, or would be with better arguments
+			case !isRejected: // supported; the arguments of the probe may be invalid
 				continue
 			case s.title == "Commands" && code != 59:
-				t.Errorf("the command %s: %d %s", pr.name, code, message)
+				t.Errorf("command %s: got the error %d %s, want code 59", pr.name, code, message)
 			}
 			messages = append(messages, message)
 			form := fmt.Sprintf("%d `%s`", code, strings.ReplaceAll(message, pr.name, "…"))
@@ -241,45 +248,51 @@ tables in the code and from the answers of a running server.
 				groups[form] = append(groups[form], pr.name)
 			}
 		}
-		if len(forms) == 0 {
-			continue
-		}
-		fmt.Fprintf(&page, "\n## %s\n", s.title)
-		if s.about != "" {
-			fmt.Fprintf(&page, "\n%s\n", s.about)
-		}
-		for _, form := range forms {
-			fmt.Fprintf(&page, "\n%s:\n", form)
-			width := 100
-			for i, name := range groups[form] {
-				if width += len(name) + 4; width > 100 {
-					page.WriteString("\n")
-					width = len(name) + 4
-				} else {
-					page.WriteString(" ")
-				}
-				fmt.Fprintf(&page, "`%s`", name)
-				if i < len(groups[form])-1 {
-					page.WriteString(",")
-				}
-			}
-			page.WriteString("\n")
+		if len(forms) > 0 {
+			writeSection(&page, s, forms, groups)
 		}
 	}
 	checkCallSites(t, messages)
 	if *update {
-		must(t, os.MkdirAll(filepath.Dir(refusedDoc), 0o755))
-		must(t, os.WriteFile(refusedDoc, []byte(page.String()), 0o644))
+		must(t, os.MkdirAll(filepath.Dir(unsupportedDoc), 0o755))
+		must(t, os.WriteFile(unsupportedDoc, []byte(page.String()), 0o644))
 	}
-	was, err := os.ReadFile(refusedDoc)
+	current, err := os.ReadFile(unsupportedDoc)
 	must(t, err)
-	if string(was) != page.String() {
-		t.Errorf("%s is not what the server answers: run go test ./server -run TestUnsupportedFeatures -update", refusedDoc)
+	if string(current) != page.String() {
+		t.Errorf("%s does not match the server's replies: run go test ./server -run TestUnsupportedFeatures -update", unsupportedDoc)
 	}
 }
 
-// refusal returns the code and message of a reply, or of its write error.
-func refusal(reply bson.D) (code int32, message string) {
+// writeSection writes a section of the page: for each form of an error, the names of
+// the features that get it, in lines of at most 100 bytes.
+func writeSection(page *strings.Builder, s featureGroup, forms []string, groups map[string][]string) {
+	fmt.Fprintf(page, "\n## %s\n", s.title)
+	if s.about != "" {
+		fmt.Fprintf(page, "\n%s\n", s.about)
+	}
+	for _, form := range forms {
+		fmt.Fprintf(page, "\n%s:\n", form)
+		width := 100
+		for i, name := range groups[form] {
+			if width += len(name) + 4; width > 100 {
+				page.WriteString("\n")
+				width = len(name) + 4
+			} else {
+				page.WriteString(" ")
+			}
+			fmt.Fprintf(page, "`%s`", name)
+			if i < len(groups[form])-1 {
+				page.WriteString(",")
+			}
+		}
+		page.WriteString("\n")
+	}
+}
+
+// replyError returns the code and message of a reply or, if it has write errors, of
+// the first one.
+func replyError(reply bson.D) (code int32, message string) {
 	if errs, _ := lookup(reply, "writeErrors").(bson.A); len(errs) > 0 {
 		reply = errs[0].(bson.D)
 	}
@@ -288,16 +301,16 @@ func refusal(reply bson.D) (code int32, message string) {
 	return code, message
 }
 
-// checkCallSites holds that each place in the code that refuses something by
-// its name is met by an answer on the page.
+// checkCallSites checks that every call of mongoerr.Unsupported in the code is
+// covered by a probe, so that its message is on the page.
 func checkCallSites(t *testing.T, messages []string) {
 	t.Helper()
 	files, err := filepath.Glob("../internal/*/*.go")
 	must(t, err)
-	own, err := filepath.Glob("*.go")
+	serverFiles, err := filepath.Glob("*.go")
 	must(t, err)
 	sites := 0
-	for _, file := range append(files, own...) {
+	for _, file := range append(files, serverFiles...) {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}
@@ -305,31 +318,31 @@ func checkCallSites(t *testing.T, messages []string) {
 		tree, err := parser.ParseFile(fset, file, nil, 0)
 		must(t, err)
 		ast.Inspect(tree, func(n ast.Node) bool {
-			lit, ok := n.(*ast.CallExpr)
-			if !ok || len(lit.Args) == 0 {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) == 0 {
 				return true
 			}
-			fun, ok := lit.Fun.(*ast.SelectorExpr)
+			fun, ok := call.Fun.(*ast.SelectorExpr)
 			if !ok || fun.Sel.Name != "Unsupported" {
 				return true
 			}
-			arg, ok := lit.Args[0].(*ast.BasicLit)
+			arg, ok := call.Args[0].(*ast.BasicLit)
 			if !ok {
-				t.Errorf("%s: the name of what is refused is no literal", fset.Position(lit.Pos()))
+				t.Errorf("%s: the first argument of Unsupported is not a literal", fset.Position(call.Pos()))
 				return true
 			}
 			sites++
 			format, err := strconv.Unquote(arg.Value)
 			must(t, err)
 			pattern := regexp.MustCompile(`%[svdq]`).ReplaceAllString(regexp.QuoteMeta(format), ".+")
-			met := regexp.MustCompile("^mongolite does not support " + pattern + "$")
-			if !slices.ContainsFunc(messages, met.MatchString) {
-				t.Errorf("%s: nothing in sections() is refused with %q", fset.Position(lit.Pos()), format)
+			matching := regexp.MustCompile("^mongolite does not support " + pattern + "$")
+			if !slices.ContainsFunc(messages, matching.MatchString) {
+				t.Errorf("%s: no probe in featureGroups is rejected with %q", fset.Position(call.Pos()), format)
 			}
 			return true
 		})
 	}
 	if sites < 20 {
-		t.Errorf("only %d places refuse something", sites)
+		t.Errorf("found %d calls of Unsupported, want at least 20", sites)
 	}
 }

@@ -23,12 +23,12 @@ func TestInsert(t *testing.T) {
 		{`{"insert": "c", "documents": [{"_id": 1, "x": {"$code": "1", "$scope": {}}}]}`, `{"ok": 0, "code": 238, "errmsg": "mongolite does not support values of type javascriptWithScope"}`},
 		{`{"insert": "c", "documents": [{"_id": 1}], "bypassDocumentValidation": true, "comment": 1}`, `{"ok": 1, "n": 1}`},
 		{`{"insert": "c", "documents": [{"_id": 1}], "hint": 1}`, `{"ok": 0, "code": 40415}`},
-		// The _id moves to the front.
+		// The server moves the _id to the front.
 		{`{"insert": "d", "documents": [{"b": 2, "_id": 7}]}`, `{"n": 1}`},
 	}...)
 	reply := p.run(`{"find": "d"}`)
 	if doc := valueAt(reply, "cursor.firstBatch").(bson.A)[0].(bson.D); doc[0].Key != "_id" {
-		t.Errorf("the first field is %s", doc[0].Key)
+		t.Errorf("first field: got %s, want _id", doc[0].Key)
 	}
 }
 
@@ -56,13 +56,13 @@ func TestOrderedAndUnorderedWrites(t *testing.T) {
 			{"q": {"u": 3}, "u": {"$set": {"u": 3}}}]}`,
 			`{"ok": 1, "n": 4, "nModified": 1, "upserted": [{"index": 3, "_id": 9}, {"index": 4, "_id": "any"}], "writeErrors": [{"index": 0, "code": 11000}, {"index": 2, "code": 9}]}`},
 		{`{"delete": "c", "deletes": [{"q": {"_id": 1}, "limit": 1}, {"q": {"$nonsense": 1}, "limit": 1}, {"q": {"_id": 2}, "limit": 1}]}`, `{"ok": 1, "n": 1, "writeErrors": [{"index": 1, "code": 2}]}`},
-		// A malformed statement is the command's failure: nothing is run.
+		// A malformed statement fails the whole command, and no statement runs.
 		{`{"delete": "c", "deletes": [{"q": {"_id": 3}, "limit": 1}, {"q": {}, "limit": 1, "nonsense": 1}]}`, `{"ok": 0, "code": 40415}`},
 		{`{"update": "c", "updates": [{"q": {"_id": 3}, "u": {"$set": {"x": 1}}}, {"q": {"_id": 3}, "u": {}, "multi": "yes"}]}`, `{"ok": 0, "code": 14}`},
 		{`{"count": "c", "query": {"_id": 3, "x": {"$exists": false}}}`, `{"n": 1}`},
 		{`{"delete": "c", "ordered": false, "deletes": [{"q": {"_id": 1}, "limit": 1}, {"q": {"$nonsense": 1}, "limit": 1}, {"q": {"_id": 2}, "limit": 1}]}`, `{"ok": 1, "n": 1, "writeErrors": [{"index": 1, "code": 2}]}`},
 	}...)
-	// 100,000 statements are the most.
+	// A command may have at most 100,000 statements.
 	docs := make([]any, 100_001)
 	for i := range docs {
 		docs[i] = bson.D{{Key: "q", Value: bson.D{{Key: "_id", Value: int32(-1)}}}, {Key: "limit", Value: int32(1)}}
@@ -100,7 +100,7 @@ func TestUpdate(t *testing.T) {
 		{`{"update": "c", "updates": [{"q": {}, "u": {"$set": {"z": 1}}, "collation": {"locale": "simple"}}]}`, `{"n": 1}`},
 		{`{"update": "missing", "updates": [{"q": {}, "u": {"$set": {"z": 1}}}]}`, `{"ok": 1, "n": 0, "nModified": 0}`},
 		{`{"listCollections": 1, "filter": {"name": "missing"}}`, `{"cursor": {"firstBatch": []}}`},
-		// Upserts take the equalities of their filter.
+		// An upsert inserts the fields that its filter compares for equality.
 		{`{"update": "u", "updates": [{"q": {"k": 1, "l": {"$gt": 1}, "m.n": 2}, "u": {"$set": {"v": 1}, "$setOnInsert": {"once": true}}, "upsert": true}]}`, `{"n": 1, "nModified": 0, "upserted": [{"index": 0, "_id": "any"}]}`},
 		{`{"find": "u"}`, `{"cursor": {"firstBatch": [{"k": 1, "m": {"n": 2}, "v": 1, "once": true, "l": "absent"}]}}`},
 		{`{"update": "u", "updates": [{"q": {"_id": 3}, "u": {"r": 1}, "upsert": true}]}`, `{"n": 1, "upserted": [{"index": 0, "_id": 3}]}`},
