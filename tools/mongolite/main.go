@@ -29,7 +29,7 @@ func main() {
 	}
 }
 
-// run serves until ctx ends, and then returns nil, or until the store fails.
+// run serves until ctx ends, which is not an error, or until the store fails.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("mongolite", flag.ContinueOnError)
 	flags.SetOutput(stderr)

@@ -46,8 +46,8 @@ type call struct {
 func (c *call) isWrite() bool { return c.cmd.isWrite || c.wroteOutput }
 
 // interrupter decides whether reading a cursor continues. Its reader is the
-// command that reads the cursor at the moment: first the command that opened
-// it, later each getMore.
+// command that currently reads the cursor: first the command that opened it,
+// later each getMore.
 type interrupter struct {
 	reader *call
 	killed atomic.Bool // set when another command kills the cursor
@@ -162,9 +162,9 @@ func (c *call) interrupted() error {
 // invalidBSON converts an error of wire.Validate to a MongoDB error. A
 // *mongoerr.Error stays as it is; anything else becomes code 22, InvalidBSON.
 func invalidBSON(err error) error {
-	var refused *mongoerr.Error
-	if errors.As(err, &refused) {
-		return refused
+	var mongoErr *mongoerr.Error
+	if errors.As(err, &mongoErr) {
+		return mongoErr
 	}
 	return mongoerr.New(22, "%v", err)
 }

@@ -13,7 +13,8 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// create: https://www.mongodb.com/docs/manual/reference/command/create/
+// create implements the create command.
+// https://www.mongodb.com/docs/manual/reference/command/create/
 func create(c *call) (bson.D, error) {
 	ns, err := c.ns()
 	if err != nil {
@@ -26,7 +27,8 @@ func create(c *call) (bson.D, error) {
 	return nil, err
 }
 
-// drop: https://www.mongodb.com/docs/manual/reference/command/drop/
+// drop implements the drop command.
+// https://www.mongodb.com/docs/manual/reference/command/drop/
 func drop(c *call) (bson.D, error) {
 	ns, err := c.ns()
 	if err != nil {
@@ -43,7 +45,8 @@ func drop(c *call) (bson.D, error) {
 	return bson.D{{Key: "nIndexesWas", Value: int32(before)}, {Key: "ns", Value: ns}}, nil
 }
 
-// dropDatabase: https://www.mongodb.com/docs/manual/reference/command/dropDatabase/
+// dropDatabase implements the dropDatabase command.
+// https://www.mongodb.com/docs/manual/reference/command/dropDatabase/
 func dropDatabase(c *call) (bson.D, error) {
 	colls := c.s.store.Collections(c.db)
 	if len(colls) == 0 {
@@ -57,7 +60,8 @@ func dropDatabase(c *call) (bson.D, error) {
 	return bson.D{{Key: "dropped", Value: c.db}}, nil
 }
 
-// listCollections: https://www.mongodb.com/docs/manual/reference/command/listCollections/
+// listCollections implements the listCollections command.
+// https://www.mongodb.com/docs/manual/reference/command/listCollections/
 func listCollections(c *call) (bson.D, error) {
 	r := fieldReader{c: c}
 	filter, nameOnly := r.doc("filter"), r.flag("nameOnly")
@@ -108,7 +112,8 @@ func (c *call) listing(ns string, docs []bson.D, filter bson.D) (bson.D, error) 
 	return c.reply(ns, &kept, batch, false, false)
 }
 
-// listDatabases: https://www.mongodb.com/docs/manual/reference/command/listDatabases/
+// listDatabases implements the listDatabases command.
+// https://www.mongodb.com/docs/manual/reference/command/listDatabases/
 func listDatabases(c *call) (bson.D, error) {
 	r := fieldReader{c: c}
 	filter, nameOnly := r.doc("filter"), r.flag("nameOnly")

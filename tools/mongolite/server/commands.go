@@ -9,8 +9,8 @@ import (
 )
 
 // command describes a command: the function that runs it and the fields that
-// it accepts. A request that contains a field outside the three lists fails
-// with an unknown-field error, so that no request is partly ignored.
+// it accepts. A request with a field in none of the lists fails, so that the
+// server never ignores a part of a request by accident.
 type command struct {
 	run func(*call) (bson.D, error)
 	// supported lists the fields that are implemented.
@@ -19,7 +19,7 @@ type command struct {
 	// server.
 	ignored string
 	// unsupported lists the fields that MongoDB implements and this server
-	// rejects by name. A value that requests nothing is accepted, see hasEffect.
+	// rejects by name, unless the value requests nothing; see hasEffect.
 	unsupported string
 	// isWrite reports whether the command is acknowledged only after its
 	// changes are on disk.

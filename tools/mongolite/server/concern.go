@@ -6,9 +6,10 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// writeConcern is the durability that a client requests for a write. The server
-// answers every write only after it is on the disk of the one member, which
-// satisfies w 0, 1 and "majority" and every j. A larger w cannot be satisfied.
+// writeConcern is the durability that a client requests for a write. The replica
+// set has one member, and the server replies to a write after it is on that
+// member's disk. This satisfies w: 0, w: 1, w: "majority" and any value of j. A
+// larger w cannot be satisfied.
 // https://www.mongodb.com/docs/manual/reference/write-concern/
 type writeConcern struct {
 	unmet bson.D // the writeConcernError of the reply; nil if satisfied

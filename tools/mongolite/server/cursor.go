@@ -32,6 +32,7 @@ type cursors struct {
 	open map[int64]*cursor
 }
 
+// cursor is an open cursor.
 type cursor struct {
 	id          int64
 	ns          string
@@ -68,8 +69,8 @@ func (cur *cursor) batch(n int64) (docs bson.A, done bool, err error) {
 	return docs, false, nil
 }
 
-// reply returns the reply with the first batch of src. If documents may be left,
-// it opens a cursor for them; otherwise, and if single is set, it closes src.
+// reply returns the reply with the first batch of src. It keeps a cursor open for
+// the rest if documents may be left and single is not set. Otherwise it closes src.
 func (c *call) reply(ns string, src source, batch int64, single, noTimeout bool) (bson.D, error) {
 	cur := &cursor{ns: ns, session: c.session, src: src, interrupter: c.interrupter, noTimeout: noTimeout, lastUsed: time.Now()}
 	docs, done, err := cur.batch(batch)
@@ -171,7 +172,8 @@ func (cs *cursors) kill(match func(*cursor) bool) (ids []int64) {
 	return ids
 }
 
-// getMore: https://www.mongodb.com/docs/manual/reference/command/getMore/
+// getMore implements the getMore command.
+// https://www.mongodb.com/docs/manual/reference/command/getMore/
 func getMore(c *call) (bson.D, error) {
 	id, ok := c.body[0].Value.(int64)
 	if !ok {
@@ -201,7 +203,8 @@ func getMore(c *call) (bson.D, error) {
 	return cursorReply("nextBatch", ns, id, docs), err
 }
 
-// killCursors: https://www.mongodb.com/docs/manual/reference/command/killCursors/
+// killCursors implements the killCursors command.
+// https://www.mongodb.com/docs/manual/reference/command/killCursors/
 func killCursors(c *call) (bson.D, error) {
 	coll, ok := c.body[0].Value.(string)
 	if !ok {
@@ -239,6 +242,7 @@ func (c *call) cursorNamespace(name string) (string, error) {
 // rawList is a source over encoded documents in memory.
 type rawList []bson.Raw
 
+// Next implements source.
 func (l *rawList) Next() (bson.Raw, error) {
 	if len(*l) == 0 {
 		return nil, io.EOF
@@ -248,6 +252,7 @@ func (l *rawList) Next() (bson.Raw, error) {
 	return doc, nil
 }
 
+// Close implements source. It does nothing.
 func (*rawList) Close() {}
 
 // viewSource is a source that also closes the view it reads from.
@@ -256,6 +261,7 @@ type viewSource struct {
 	view *storage.View
 }
 
+// Close closes the source and then the view.
 func (v viewSource) Close() {
 	v.source.Close()
 	_ = v.view.Close() // closing a snapshot of an open store cannot fail

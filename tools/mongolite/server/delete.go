@@ -11,14 +11,15 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// The fields of an element of delete.deletes, see command.supported and
+// The fields of an element of delete.deletes; see command.supported and
 // command.unsupported.
 var (
 	deleteSupported   = strings.Fields("q limit hint")
 	deleteUnsupported = strings.Fields("collation")
 )
 
-// remove implements delete, which is the name of a Go builtin:
+// remove implements the delete command. It is not called delete because that is a
+// builtin function.
 // https://www.mongodb.com/docs/manual/reference/command/delete/
 func remove(c *call) (bson.D, error) {
 	docs, err := c.statements("deletes")
@@ -53,7 +54,7 @@ func remove(c *call) (bson.D, error) {
 	})
 }
 
-// checkDelete returns an error if the statement is malformed, see checkUpdate.
+// checkDelete returns an error if the statement is malformed; see checkUpdate.
 func (c *call) checkDelete(doc bson.D) error {
 	const name = "delete.deletes"
 	if err := checkFields(name, doc, deleteSupported, deleteUnsupported); err != nil {

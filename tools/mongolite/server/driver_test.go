@@ -19,8 +19,8 @@ import (
 	"boxoffice/tools/mongolite/server"
 )
 
-// TestDriverConnects checks that the driver connects as to a replica set, directly,
-// and with no topology in the connection string.
+// TestDriverConnects checks that the driver connects to the server as a replica set,
+// directly, and without either option in the connection string.
 func TestDriverConnects(t *testing.T) {
 	s := startServer(t)
 	for _, query := range []string{"/?replicaSet=mongolite", "/?directConnection=true", "/?replicaSet=mongolite&directConnection=true", "", "/?retryWrites=false&w=1&journal=true&readConcernLevel=majority"} {

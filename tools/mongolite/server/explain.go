@@ -9,8 +9,8 @@ import (
 )
 
 // explain returns the plan by which another command would find its documents.
-// Unless the verbosity is queryPlanner, it also executes the plan and reports how
-// many keys and documents that examines. It changes no data.
+// Unless the verbosity is queryPlanner, it also executes the plan and counts the
+// keys and documents examined. It changes no data.
 // https://www.mongodb.com/docs/manual/reference/explain-results/
 func explain(c *call) (bson.D, error) {
 	inner, ok := c.body[0].Value.(bson.D)
@@ -137,7 +137,8 @@ func (c *call) explainTarget() (sel selection, limit int64, err error) {
 }
 
 // isCollectionScan reports whether the plan reads all documents because no index
-// helps. A plan that does so because of a hint at the _id index is an index scan.
+// helps. A plan that reads all documents because of a hint to use the _id index is
+// reported as an index scan instead.
 func isCollectionScan(p *plan.Plan, sel selection) bool {
 	pattern, _ := sel.hint.(bson.D)
 	natural := len(pattern) == 1 && pattern[0].Key == "$natural"

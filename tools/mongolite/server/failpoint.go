@@ -29,8 +29,8 @@ type failPointMode struct {
 	times, skip int64
 }
 
-// triggers reports whether the fail point applies to the current command, and
-// counts that command.
+// triggers reports whether the fail point applies to the current command. It also
+// advances the counters times and skip.
 func (m *failPointMode) triggers() bool {
 	switch {
 	case m.always:
@@ -46,8 +46,8 @@ func (m *failPointMode) triggers() bool {
 	return false
 }
 
-// commandFault describes what the fail point failCommand does to commands, and to
-// which.
+// commandFault holds the settings of the fail point failCommand: the commands that
+// it applies to, and what it does to them.
 type commandFault struct {
 	commands          []string
 	appName           string

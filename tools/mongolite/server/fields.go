@@ -37,12 +37,12 @@ func (c *call) array(name string) (bson.A, error) {
 	return field[bson.A](c.name, c.body, name)
 }
 
-// boolean returns a field of the command as flag does.
+// boolean calls flag for a field of the command.
 func (c *call) boolean(name string, def bool) (bool, error) {
 	return flag(c.name, c.body, name, def)
 }
 
-// integer returns a field of the command as the function integer does.
+// integer calls the function integer for a field of the command.
 func (c *call) integer(name string, def int64) (int64, error) {
 	return integer(c.name, c.body, name, def)
 }

@@ -10,7 +10,8 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// findAndModify: https://www.mongodb.com/docs/manual/reference/command/findAndModify/
+// findAndModify implements the findAndModify command.
+// https://www.mongodb.com/docs/manual/reference/command/findAndModify/
 func findAndModify(c *call) (bson.D, error) {
 	ns, err := c.ns()
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"boxoffice/tools/mongolite/internal/wire"
 )
 
-// The server's identity and limits. Drivers choose what they send, and MongoDB's
-// specification tests choose what they run, by the wire version and the release.
+// The server's identity and limits. The wire version and the release determine what
+// drivers send and which of MongoDB's specification tests apply.
 const (
 	version        = "7.0.0"
 	maxWireVersion = 21
@@ -63,7 +63,8 @@ func hello(c *call) (bson.D, error) {
 // ping returns an empty reply.
 func ping(*call) (bson.D, error) { return nil, nil }
 
-// buildInfo: https://www.mongodb.com/docs/manual/reference/command/buildInfo/
+// buildInfo implements the buildInfo command.
+// https://www.mongodb.com/docs/manual/reference/command/buildInfo/
 func buildInfo(*call) (bson.D, error) {
 	return bson.D{
 		{Key: "version", Value: version},
@@ -79,15 +80,15 @@ func buildInfo(*call) (bson.D, error) {
 // getParameter returns the parameters that drivers' test runners read to find out
 // what the server allows.
 func getParameter(c *call) (bson.D, error) {
-	known := bson.D{
+	parameters := bson.D{
 		{Key: "enableTestCommands", Value: c.s.cfg.TestCommands},
 		{Key: "requireApiVersion", Value: false},
 	}
 	if c.body[0].Value == "*" {
-		return known, nil
+		return parameters, nil
 	}
 	var reply bson.D
-	for _, e := range known {
+	for _, e := range parameters {
 		if _, ok := c.get(e.Key); ok {
 			reply = append(reply, e)
 		}

@@ -14,7 +14,7 @@ import (
 	"boxoffice/tools/mongolite/server"
 )
 
-// testTimeout limits every wait. A test that waits longer is taken to hang.
+// testTimeout limits every wait, so that a test that hangs fails.
 const testTimeout = 2 * time.Minute
 
 // startServer starts a server with an empty data directory and with test commands.

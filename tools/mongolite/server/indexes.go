@@ -12,7 +12,8 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// createIndexes: https://www.mongodb.com/docs/manual/reference/command/createIndexes/
+// createIndexes implements the createIndexes command.
+// https://www.mongodb.com/docs/manual/reference/command/createIndexes/
 func createIndexes(c *call) (bson.D, error) {
 	ns, err := c.ns()
 	if err != nil {
@@ -56,10 +57,10 @@ func createIndexes(c *call) (bson.D, error) {
 	return reply, err
 }
 
-// isIDKey reports whether key is that of the _id index, in either direction.
+// isIDKey reports whether key is a key pattern of _id alone, in any direction.
 func isIDKey(key bson.D) bool { return len(key) == 1 && key[0].Key == "_id" }
 
-// The fields of an index specification, see command.supported and
+// The fields of an index specification; see command.supported and
 // command.unsupported. background and ns have no effect, as in MongoDB.
 const (
 	indexSupported   = "key name unique sparse partialFilterExpression expireAfterSeconds background v ns"
@@ -224,7 +225,8 @@ func namespaceNotFound(ns string) error {
 	return mongoerr.New(mongoerr.NamespaceNotFound, "ns does not exist: %s", ns)
 }
 
-// listIndexes: https://www.mongodb.com/docs/manual/reference/command/listIndexes/
+// listIndexes implements the listIndexes command.
+// https://www.mongodb.com/docs/manual/reference/command/listIndexes/
 func listIndexes(c *call) (bson.D, error) {
 	coll, err := c.existingCollection()
 	if err != nil {
@@ -237,7 +239,8 @@ func listIndexes(c *call) (bson.D, error) {
 	return c.listing(coll.NS, docs, nil)
 }
 
-// dropIndexes: https://www.mongodb.com/docs/manual/reference/command/dropIndexes/
+// dropIndexes implements the dropIndexes command.
+// https://www.mongodb.com/docs/manual/reference/command/dropIndexes/
 func dropIndexes(c *call) (bson.D, error) {
 	coll, err := c.existingCollection()
 	if err != nil {

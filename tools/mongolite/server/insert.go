@@ -11,7 +11,8 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// insert: https://www.mongodb.com/docs/manual/reference/command/insert/
+// insert implements the insert command.
+// https://www.mongodb.com/docs/manual/reference/command/insert/
 //
 // As in MongoDB, each document is a separate statement and may fail alone. The
 // store commits all accepted documents together.

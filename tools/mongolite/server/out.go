@@ -111,7 +111,7 @@ func mergeDocument(tx *storage.Tx, out *query.Out, doc bson.D) error {
 	case "keepExisting":
 		return nil
 	case "fail":
-		return tx.Insert(doc) // fails with the duplicate key error that whenMatched asks for
+		return tx.Insert(doc) // fails with a duplicate key error, as MongoDB does
 	case "merge":
 		merged := slices.Clone(old)
 		for _, e := range doc {

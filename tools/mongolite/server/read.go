@@ -13,7 +13,8 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// find: https://www.mongodb.com/docs/manual/reference/command/find/
+// find implements the find command.
+// https://www.mongodb.com/docs/manual/reference/command/find/
 func find(c *call) (bson.D, error) {
 	ns, err := c.ns()
 	if err != nil {
@@ -30,7 +31,7 @@ func find(c *call) (bson.D, error) {
 	if limit < 0 { // older drivers mean the absolute value, in a single batch
 		limit, single = -limit, true
 	}
-	if limit > 0 && limit <= batch { // the first batch ends at the limit or at its size in bytes
+	if limit > 0 && limit <= batch { // the first batch reads to the end, so that no cursor stays open
 		batch = math.MaxInt64
 	}
 	if key := idKey(filter); key != nil && len(sort)+len(projection) == 0 && !hasHint && skip == 0 && batch > 0 {
@@ -53,11 +54,11 @@ func find(c *call) (bson.D, error) {
 	if view == nil {
 		return cursorReply("firstBatch", ns, 0, bson.A{}), nil
 	}
-	top := 0
+	maxDocs := 0
 	if limit > 0 && skip+limit < 1<<30 {
-		top = int(skip + limit)
+		maxDocs = int(skip + limit)
 	}
-	it, f, err := sel.iterate(&view.Reader, c.interrupter.check, top)
+	it, f, err := sel.iterate(&view.Reader, c.interrupter.check, maxDocs)
 	if err != nil {
 		_ = view.Close()
 		return nil, err
@@ -88,7 +89,8 @@ func (c *call) findByID(ns string, key []byte) (bson.D, error) {
 	return cursorReply("firstBatch", ns, 0, docs), nil
 }
 
-// count: https://www.mongodb.com/docs/manual/reference/command/count/
+// count implements the count command.
+// https://www.mongodb.com/docs/manual/reference/command/count/
 func count(c *call) (bson.D, error) {
 	r := fieldReader{c: c}
 	filter, skip, limit := r.doc("query"), r.integer("skip", 0), r.integer("limit", 0)
@@ -107,7 +109,8 @@ func count(c *call) (bson.D, error) {
 	return bson.D{{Key: "n", Value: n}}, err
 }
 
-// distinct: https://www.mongodb.com/docs/manual/reference/command/distinct/
+// distinct implements the distinct command.
+// https://www.mongodb.com/docs/manual/reference/command/distinct/
 func distinct(c *call) (bson.D, error) {
 	r := fieldReader{c: c}
 	filter := r.doc("query")
@@ -174,7 +177,8 @@ func (c *call) forEach(filter bson.D, err error, fn func(*matchScan) (bool, erro
 	}
 }
 
-// aggregate: https://www.mongodb.com/docs/manual/reference/command/aggregate/
+// aggregate implements the aggregate command.
+// https://www.mongodb.com/docs/manual/reference/command/aggregate/
 func aggregate(c *call) (bson.D, error) {
 	r := fieldReader{c: c}
 	stages, options := r.array("pipeline"), r.doc("cursor")
@@ -199,7 +203,7 @@ func aggregate(c *call) (bson.D, error) {
 		return nil, mongoerr.New(mongoerr.InvalidOptions, "readConcern level 'linearizable' cannot be used with $out or $merge")
 	}
 	if docs, ok := pipeline.Source(); ok {
-		if _, named := c.body[0].Value.(string); named {
+		if _, hasCollection := c.body[0].Value.(string); hasCollection {
 			return nil, mongoerr.New(mongoerr.InvalidNamespace, "$documents is only valid as the first stage of a database-level aggregation")
 		}
 		return c.deliver(c.db+".$cmd.aggregate", pipeline, pipeline.Run(query.Documents(docs)), nil, batch)
@@ -230,8 +234,8 @@ func aggregate(c *call) (bson.D, error) {
 }
 
 // deliver writes the result of a pipeline to the target of its $out or $merge, if
-// it has one, and returns a cursor over the result otherwise. It takes over view,
-// which may be nil.
+// it has one, and returns a cursor over the result otherwise. It makes sure that
+// view, which may be nil, is closed after the last read.
 func (c *call) deliver(ns string, p *query.Pipeline, it query.Iterator, view *storage.View, batch int64) (bson.D, error) {
 	var src source = encoder{Iterator: it}
 	if view != nil {

@@ -42,8 +42,8 @@ func (c *call) selection(filter, sort bson.D, hint any) (sel selection, err erro
 }
 
 // open plans the selection and starts a scan of the documents that match. The scan
-// is in the order of the selection's sort only if the plan is sorted. It calls
-// interrupted every 256 documents and ends with the error that this returns.
+// is in the order of the selection's sort only if the plan is Sorted. It calls
+// interrupted every 256 documents; an error from interrupted ends the scan.
 func (sel selection) open(r *storage.Reader, interrupted func() error) (*matchScan, *plan.Plan, error) {
 	p, err := plan.Choose(r.Indexes(), sel.filter.Source(), sel.sort, sel.hint)
 	if err != nil {
@@ -129,6 +129,7 @@ func (f *matchScan) Close() { _ = f.scan.Close() }
 // rawMatchScan is a source that yields the matching documents as they are stored.
 type rawMatchScan struct{ *matchScan }
 
+// Next implements source.
 func (f rawMatchScan) Next() (bson.Raw, error) {
 	ok, err := f.advance()
 	if err != nil {
@@ -146,6 +147,7 @@ type encoder struct {
 	projection *query.Projection // nil means none
 }
 
+// Next implements source. It returns an error for a document of more than 16 MiB.
 func (e encoder) Next() (bson.Raw, error) {
 	doc, err := e.Iterator.Next()
 	if err != nil {
@@ -164,13 +166,14 @@ func (e encoder) Next() (bson.Raw, error) {
 }
 
 // skipLimit is a source that skips the first skip documents of another source and
-// ends after limit more.
+// then yields at most limit documents.
 type skipLimit struct {
 	source
 	skip, limit int64 // a limit of 0 means none
 	read        int64 // documents read from source, including skipped ones
 }
 
+// Next implements source.
 func (w *skipLimit) Next() (bson.Raw, error) {
 	for ; w.read < w.skip; w.read++ {
 		if _, err := w.source.Next(); err != nil {

@@ -5,11 +5,12 @@
 // MongoDB in production. The server presents itself as the primary of a replica
 // set with one member, so that drivers use sessions and retryable writes.
 // Requests for a feature that it does not implement fail with MongoDB's error
-// code and the name of the feature. No part of a request is silently ignored.
+// code and the name of the feature. The server does not ignore the unsupported
+// part of a request and carry out the rest.
 //
-// A connection runs its commands one after another. Every command is a call: it
-// is looked up in the command table, its fields are checked against the table,
-// and a reply is sent when its changes are on disk.
+// A connection runs its commands one after another. The server finds each
+// command in a table, checks the fields of the request against the table, runs the
+// command and replies when the changes are on disk.
 package server
 
 import (
@@ -42,7 +43,7 @@ type Config struct {
 	// ExpireEvery is the interval between deletions of expired documents; 0
 	// means 10 seconds.
 	ExpireEvery time.Duration
-	// CacheBytes, MemTableBytes, MinFreeBytes and FS are passed to the store,
+	// CacheBytes, MemTableBytes, MinFreeBytes and FS are passed to the store;
 	// see storage.Options.
 	CacheBytes    int64
 	MemTableBytes uint64
@@ -170,8 +171,8 @@ func (s *Server) accept() {
 func (s *Server) housekeep() {
 	expire := time.NewTicker(s.cfg.ExpireEvery)
 	defer expire.Stop()
-	tidy := time.NewTicker(time.Minute)
-	defer tidy.Stop()
+	cleanUp := time.NewTicker(time.Minute)
+	defer cleanUp.Stop()
 	for {
 		var err error
 		select {
@@ -181,7 +182,7 @@ func (s *Server) housekeep() {
 			if _, err = s.store.Expire(now, s.ctx.Err); s.ctx.Err() != nil {
 				return
 			}
-		case now := <-tidy.C:
+		case now := <-cleanUp.C:
 			s.cursors.closeIdle(now)
 			err = s.sessions.removeIdle(s.store, now)
 		}
@@ -199,8 +200,8 @@ type conn struct {
 	appName string // the application name in the client's first hello
 }
 
-// errCloseConn makes serve close the connection without a reply. Fail points use
-// it.
+// errCloseConn makes serve close the connection without a reply. Only fail points
+// cause it.
 var errCloseConn = errors.New("connection closed by a fail point")
 
 // serve reads and answers requests until the connection ends.

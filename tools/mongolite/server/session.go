@@ -25,6 +25,7 @@ type sessions struct {
 	byID map[string]*session
 }
 
+// session is the state of one session.
 type session struct {
 	// running is held while a retryable write runs, so that a retry on another
 	// connection waits for the write to finish.
@@ -51,8 +52,9 @@ func (s *sessions) load(store *storage.Store) error {
 
 // begin waits until no other write of the session runs and makes txn its latest
 // transaction number. isNew reports whether txn is larger than the previous
-// number; no results are stored for it then. begin returns a TransactionTooOld
-// error if txn is smaller. The caller must call unlock when the write has finished.
+// number; if it is, no results are stored for txn yet. begin returns a
+// TransactionTooOld error if txn is smaller. The caller must call unlock when the
+// write has finished.
 func (s *sessions) begin(id string, txn int64) (unlock func(), isNew bool, err error) {
 	sess := s.lock(id)
 	if txn < sess.txnNumber {
@@ -133,8 +135,8 @@ func (s *sessions) removeIdle(store *storage.Store, now time.Time) error {
 // hash of the empty string.
 var anonymousUID = sha256.Sum256(nil)
 
-// expandListLocalSessions replaces the stage $listLocalSessions, if it is the first
-// one, by a $documents stage. That lists the session of the command and all
+// expandListLocalSessions replaces a leading $listLocalSessions stage with a
+// $documents stage. The documents describe the session of the command and all
 // sessions with retryable writes.
 // https://www.mongodb.com/docs/manual/reference/operator/aggregation/listLocalSessions/
 func (c *call) expandListLocalSessions(stages bson.A) (bson.A, error) {
@@ -145,7 +147,7 @@ func (c *call) expandListLocalSessions(stages bson.A) (bson.A, error) {
 	if len(first) != 1 || first[0].Key != "$listLocalSessions" {
 		return stages, nil
 	}
-	if _, named := c.body[0].Value.(string); named {
+	if _, hasCollection := c.body[0].Value.(string); hasCollection {
 		return nil, mongoerr.New(mongoerr.InvalidNamespace, "$listLocalSessions must be run against the database with {aggregate: 1}, not a collection")
 	}
 	if options, ok := first[0].Value.(bson.D); !ok || len(options) > 0 {
@@ -194,7 +196,8 @@ func (c *call) sessionIDs() (map[string]bool, error) {
 	return ids, nil
 }
 
-// endSessions: https://www.mongodb.com/docs/manual/reference/command/endSessions/
+// endSessions implements the endSessions command.
+// https://www.mongodb.com/docs/manual/reference/command/endSessions/
 func endSessions(c *call) (bson.D, error) {
 	ended, err := c.sessionIDs()
 	if err != nil {
@@ -203,7 +206,8 @@ func endSessions(c *call) (bson.D, error) {
 	return nil, c.s.sessions.remove(c.s.store, func(id string, _ *session) bool { return ended[id] })
 }
 
-// refreshSessions: https://www.mongodb.com/docs/manual/reference/command/refreshSessions/
+// refreshSessions implements the refreshSessions command.
+// https://www.mongodb.com/docs/manual/reference/command/refreshSessions/
 func refreshSessions(c *call) (bson.D, error) {
 	ids, err := c.sessionIDs()
 	if err != nil {
@@ -214,7 +218,8 @@ func refreshSessions(c *call) (bson.D, error) {
 }
 
 // killSessions closes the cursors of the sessions. It does not interrupt running
-// statements. https://www.mongodb.com/docs/manual/reference/command/killSessions/
+// statements.
+// https://www.mongodb.com/docs/manual/reference/command/killSessions/
 func killSessions(c *call) (bson.D, error) {
 	ids, err := c.sessionIDs()
 	if err != nil {
@@ -227,7 +232,8 @@ func killSessions(c *call) (bson.D, error) {
 	return nil, nil
 }
 
-// killAllSessions: https://www.mongodb.com/docs/manual/reference/command/killAllSessions/
+// killAllSessions implements the killAllSessions command.
+// https://www.mongodb.com/docs/manual/reference/command/killAllSessions/
 func killAllSessions(c *call) (bson.D, error) {
 	if users, ok := c.body[0].Value.(bson.A); !ok || len(users) > 0 {
 		return nil, mongoerr.Unsupported("users (%s)", c.name)

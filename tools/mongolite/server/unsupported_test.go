@@ -36,8 +36,7 @@ type featureGroup struct {
 	probes       []probe
 }
 
-// probes returns a probe for each of the names. NAME in the command stands for the
-// name.
+// probes returns one probe per name, with NAME in cmd replaced by the name.
 func probes(names, cmd string) (list []probe) {
 	for _, name := range strings.Fields(names) {
 		list = append(list, probe{name, strings.ReplaceAll(cmd, "NAME", name)})
@@ -99,8 +98,8 @@ const (
 	mongoVariables = `NOW CLUSTER_TIME ROOT CURRENT REMOVE USER_ROLES SEARCH_META`
 )
 
-// featureGroups returns all probes. Names that the code has in a table come from
-// that table.
+// featureGroups returns all probes. It takes the names from the server's tables where
+// there is one.
 func featureGroups() []featureGroup {
 	fields := featureGroup{title: "Fields of commands", about: "A value that requests nothing is accepted: false, null, an empty document, or the collation `simple`."}
 	unsupported := server.UnsupportedCommandFields()

@@ -12,7 +12,8 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// update: https://www.mongodb.com/docs/manual/reference/command/update/
+// update implements the update command.
+// https://www.mongodb.com/docs/manual/reference/command/update/
 func update(c *call) (bson.D, error) {
 	docs, err := c.statements("updates")
 	if err != nil {
@@ -40,7 +41,7 @@ func update(c *call) (bson.D, error) {
 	})
 }
 
-// The fields of an element of update.updates, see command.supported and
+// The fields of an element of update.updates; see command.supported and
 // command.unsupported.
 var (
 	updateSupported   = strings.Fields("q u multi upsert arrayFilters hint")

@@ -144,8 +144,8 @@ func TestMoreToComeGetsNoReply(t *testing.T) {
 // which it receives bytes that are not a message, and keeps all others.
 func TestMalformedMessageEndsItsConnection(t *testing.T) {
 	s := startServer(t)
-	witness := dial(t, s)
-	witness.expect(`{"insert": "c", "documents": [{"_id": 1}]}`, `{"n": 1}`)
+	other := dial(t, s)
+	other.expect(`{"insert": "c", "documents": [{"_id": 1}]}`, `{"n": 1}`)
 	ping := bodySection(t, `{"ping": 1, "$db": "admin"}`)
 	good := frame(1, opMsg, append([]byte{0, 0, 0, 0}, ping...))
 	edit := func(at int, b byte) []byte {
@@ -182,14 +182,14 @@ func TestMalformedMessageEndsItsConnection(t *testing.T) {
 		if t.Failed() {
 			t.Fatalf("message: %s", name)
 		}
-		witness.expect(`{"count": "c"}`, `{"n": 1}`)
+		other.expect(`{"count": "c"}`, `{"n": 1}`)
 	}
 	for cut := range len(good) { // the client disconnects inside a message
 		p := dial(t, s)
 		p.write(good[:cut])
 		p.nc.Close()
 	}
-	witness.expect(`{"count": "c"}`, `{"n": 1}`)
+	other.expect(`{"count": "c"}`, `{"n": 1}`)
 }
 
 // TestMalformedDocumentIsRejected checks that a well-framed message with malformed

@@ -11,8 +11,8 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// statements returns the elements of the array of a write command, which is in its
-// body or in a document sequence.
+// statements returns the statements of a write command: the elements of the array
+// called name, which clients send in the body or as a document sequence.
 func (c *call) statements(name string) ([]bson.D, error) {
 	var docs []bson.D
 	list, err := c.array(name)
