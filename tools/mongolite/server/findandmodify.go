@@ -18,10 +18,10 @@ func findAndModify(c *call) (bson.D, error) {
 		return nil, err
 	}
 	r := fieldReader{c: c}
-	ch := modification{interrupted: c.interrupted}
+	mod := modification{interrupted: c.interrupted}
 	filter, sort, fields := r.doc("query"), r.doc("sort"), r.doc("fields")
 	isDelete, returnNew, arrayFilters := r.flag("remove"), r.flag("new"), r.array("arrayFilters")
-	ch.upsert = r.flag("upsert")
+	mod.upsert = r.flag("upsert")
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -29,17 +29,17 @@ func findAndModify(c *call) (bson.D, error) {
 	switch {
 	case isDelete == isUpdate:
 		return nil, mongoerr.New(mongoerr.FailedToParse, "Either an update or remove=true must be specified, not both")
-	case isDelete && ch.upsert:
+	case isDelete && mod.upsert:
 		return nil, mongoerr.New(mongoerr.FailedToParse, "Cannot specify both upsert=true and remove=true")
 	case isDelete && returnNew:
 		return nil, mongoerr.New(mongoerr.FailedToParse, "Cannot specify both new=true and remove=true; 'remove' always returns the deleted document")
 	}
 	hint, _ := c.get("hint")
-	if ch.selection, err = c.selection(filter, sort, hint); err != nil {
+	if mod.selection, err = c.selection(filter, sort, hint); err != nil {
 		return nil, err
 	}
 	if isUpdate {
-		if ch.update, err = query.CompileUpdate(u, arrayFilters, c.vars); err != nil {
+		if mod.update, err = query.CompileUpdate(u, arrayFilters, c.vars); err != nil {
 			return nil, err
 		}
 	}
@@ -48,8 +48,8 @@ func findAndModify(c *call) (bson.D, error) {
 		return nil, err
 	}
 	var reply bson.D
-	err = c.withCollection(ns, ch.upsert, func(coll *storage.Collection) (err error) {
-		reply, err = c.runStatement(0, coll, func(tx *storage.Tx) (bson.D, error) { return ch.findAndModify(tx, returnNew, projection) })
+	err = c.withCollection(ns, mod.upsert, func(coll *storage.Collection) (err error) {
+		reply, err = c.runStatement(0, coll, func(tx *storage.Tx) (bson.D, error) { return mod.findAndModify(tx, returnNew, projection) })
 		return err
 	})
 	return reply, err
@@ -58,14 +58,14 @@ func findAndModify(c *call) (bson.D, error) {
 // findAndModify updates, inserts or deletes one document and returns the command's
 // reply. Its value is the document before the modification, or after it if
 // returnNew is set.
-func (ch *modification) findAndModify(tx *storage.Tx, returnNew bool, projection *query.Projection) (bson.D, error) {
+func (mod *modification) findAndModify(tx *storage.Tx, returnNew bool, projection *query.Projection) (bson.D, error) {
 	var old, value bson.D
 	last := bson.D{{Key: "n", Value: int32(0)}}
-	if ch.update != nil {
+	if mod.update != nil {
 		last = append(last, bson.E{Key: "updatedExisting", Value: false})
 	}
 	if tx != nil {
-		it, f, err := ch.iterate(&tx.Reader, ch.interrupted, 1)
+		it, f, err := mod.iterate(&tx.Reader, mod.interrupted, 1)
 		if err != nil {
 			return nil, err
 		}
@@ -74,8 +74,8 @@ func (ch *modification) findAndModify(tx *storage.Tx, returnNew bool, projection
 			return nil, err
 		}
 		switch {
-		case old == nil && ch.upsert:
-			doc, err := ch.insert(tx)
+		case old == nil && mod.upsert:
+			doc, err := mod.insert(tx)
 			if err != nil {
 				return nil, err
 			}
@@ -84,7 +84,7 @@ func (ch *modification) findAndModify(tx *storage.Tx, returnNew bool, projection
 				value = doc
 			}
 		case old == nil:
-		case ch.update == nil:
+		case mod.update == nil:
 			key, err := storage.AppendKey(nil, old[0].Value)
 			if err != nil {
 				return nil, err
@@ -94,7 +94,7 @@ func (ch *modification) findAndModify(tx *storage.Tx, returnNew bool, projection
 				return nil, err
 			}
 		default:
-			doc, _, err := ch.replace(tx, f, old)
+			doc, _, err := mod.replace(tx, f, old)
 			if err != nil {
 				return nil, err
 			}

@@ -26,12 +26,12 @@ func update(c *call) (bson.D, error) {
 	}
 	isUpsert := func(doc bson.D) bool { ok, _ := flag("update.updates", doc, "upsert", false); return ok }
 	return c.runEach(docs, isUpsert, func(coll *storage.Collection, i int, doc bson.D) (bson.D, error) {
-		ch, err := c.parseUpdate(doc)
+		mod, err := c.parseUpdate(doc)
 		if err != nil {
 			return nil, err
 		}
 		return c.runStatement(i, coll, func(tx *storage.Tx) (bson.D, error) {
-			n, modified, id, err := ch.apply(tx)
+			n, modified, id, err := mod.apply(tx)
 			result := bson.D{{Key: "n", Value: n}, {Key: "nModified", Value: modified}}
 			if id != bsonkit.Missing {
 				result = append(result, bson.E{Key: "upserted", Value: id})
@@ -90,49 +90,49 @@ type modification struct {
 }
 
 // parseUpdate compiles an element of update.updates.
-func (c *call) parseUpdate(doc bson.D) (ch modification, err error) {
+func (c *call) parseUpdate(doc bson.D) (mod modification, err error) {
 	const name = "update.updates"
-	ch.interrupted = c.interrupted
-	if ch.multi, err = flag(name, doc, "multi", false); err != nil {
-		return ch, err
+	mod.interrupted = c.interrupted
+	if mod.multi, err = flag(name, doc, "multi", false); err != nil {
+		return mod, err
 	}
-	if ch.upsert, err = flag(name, doc, "upsert", false); err != nil {
-		return ch, err
+	if mod.upsert, err = flag(name, doc, "upsert", false); err != nil {
+		return mod, err
 	}
 	arrayFilters, err := field[bson.A](name, doc, "arrayFilters")
 	if err != nil {
-		return ch, err
+		return mod, err
 	}
 	u, _ := lookup(doc, "u")
-	if ch.update, err = query.CompileUpdate(u, arrayFilters, c.vars); err != nil {
-		return ch, err
+	if mod.update, err = query.CompileUpdate(u, arrayFilters, c.vars); err != nil {
+		return mod, err
 	}
-	if ch.multi && ch.update.Kind() == query.ReplacementUpdate {
-		return ch, mongoerr.New(mongoerr.FailedToParse, "multi update is not supported for replacement-style update")
+	if mod.multi && mod.update.Kind() == query.ReplacementUpdate {
+		return mod, mongoerr.New(mongoerr.FailedToParse, "multi update is not supported for replacement-style update")
 	}
 	filter, err := required(name, doc, "q")
 	if err != nil {
-		return ch, err
+		return mod, err
 	}
 	hint, _ := lookup(doc, "hint")
-	ch.selection, err = c.selection(filter, nil, hint)
-	return ch, err
+	mod.selection, err = c.selection(filter, nil, hint)
+	return mod, err
 }
 
 // apply updates the documents that match, or inserts one if none matches and upsert
 // is set. n counts the documents that matched or were inserted, and modified those
 // that changed. id is the inserted _id, or bsonkit.Missing if nothing was inserted.
-func (ch *modification) apply(tx *storage.Tx) (n, modified int32, id any, err error) {
+func (mod *modification) apply(tx *storage.Tx) (n, modified int32, id any, err error) {
 	id = bsonkit.Missing
 	if tx == nil {
 		return 0, 0, id, nil
 	}
-	it, f, err := ch.iterate(&tx.Reader, ch.interrupted, 1)
+	it, f, err := mod.iterate(&tx.Reader, mod.interrupted, 1)
 	if err != nil {
 		return 0, 0, id, err
 	}
 	defer it.Close()
-	for ch.multi || n == 0 {
+	for mod.multi || n == 0 {
 		old, err := it.Next()
 		if err == io.EOF {
 			break
@@ -141,7 +141,7 @@ func (ch *modification) apply(tx *storage.Tx) (n, modified int32, id any, err er
 			return n, modified, id, err
 		}
 		n++
-		_, changed, err := ch.replace(tx, f, old)
+		_, changed, err := mod.replace(tx, f, old)
 		if err != nil {
 			return n, modified, id, err
 		}
@@ -149,8 +149,8 @@ func (ch *modification) apply(tx *storage.Tx) (n, modified int32, id any, err er
 			modified++
 		}
 	}
-	if n == 0 && ch.upsert {
-		doc, err := ch.insert(tx)
+	if n == 0 && mod.upsert {
+		doc, err := mod.insert(tx)
 		if err != nil {
 			return 0, 0, id, err
 		}
@@ -161,8 +161,8 @@ func (ch *modification) apply(tx *storage.Tx) (n, modified int32, id any, err er
 
 // replace applies the update to old and stores the result. changed reports whether
 // the result differs from old.
-func (ch *modification) replace(tx *storage.Tx, f *matchScan, old bson.D) (doc bson.D, changed bool, err error) {
-	if doc, err = ch.update.Apply(old, f.filter, false); err != nil {
+func (mod *modification) replace(tx *storage.Tx, f *matchScan, old bson.D) (doc bson.D, changed bool, err error) {
+	if doc, err = mod.update.Apply(old, f.filter, false); err != nil {
 		return nil, false, err
 	}
 	if err = query.CheckValue(doc); err != nil {
@@ -177,12 +177,12 @@ func (ch *modification) replace(tx *storage.Tx, f *matchScan, old bson.D) (doc b
 
 // insert inserts the document that an upsert builds from its filter and update, and
 // returns it.
-func (ch *modification) insert(tx *storage.Tx) (bson.D, error) {
-	base, err := query.UpsertBase(ch.filter)
+func (mod *modification) insert(tx *storage.Tx) (bson.D, error) {
+	base, err := query.UpsertBase(mod.filter)
 	if err != nil {
 		return nil, err
 	}
-	doc, err := ch.update.Apply(base, ch.filter, true)
+	doc, err := mod.update.Apply(base, mod.filter, true)
 	if err != nil {
 		return nil, err
 	}
