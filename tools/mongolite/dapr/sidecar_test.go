@@ -17,19 +17,21 @@ import (
 )
 
 const (
-	apiToken = "a token of the test"
-	patience = 2 * time.Minute
+	apiToken  = "test-token"
+	waitLimit = 2 * time.Minute // bounds every wait
 )
 
-// binary returns $DAPRD, else a sidecar built from the module beside this one,
-// which takes minutes the first time.
-func binary(t *testing.T) string {
+// daprdPath returns the path of the daprd binary: the value of DAPRD if it is
+// set, otherwise a binary built from the module tools/daprd. The first build
+// takes minutes.
+func daprdPath(t *testing.T) string {
 	t.Helper()
 	if path := os.Getenv("DAPRD"); path != "" {
 		return path
 	}
 	path := filepath.Join(t.TempDir(), "daprd")
-	// As the module's README says, so that one build cache serves all.
+	// The flags are those of the README of tools/daprd, so that both builds share
+	// their entries in the build cache.
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, ".")
 	cmd.Dir = filepath.Join("..", "..", "daprd")
 	cmd.Env = append(cmd.Environ(), "GOWORK=off", "CGO_ENABLED=0")
@@ -44,12 +46,12 @@ type sidecar struct {
 	cmd  *exec.Cmd
 	port int
 	log  string
-	done chan struct{} // closed when the process has ended
+	done chan struct{} // closed when the process has exited
 }
 
 // startSidecar runs daprd with a state store on the MongoDB at addr and waits
-// until it answers. The caller stops or kills it.
-func startSidecar(t *testing.T, bin, addr string) *sidecar {
+// until the sidecar is ready. The caller must stop or kill it.
+func startSidecar(t *testing.T, daprd, addr string) *sidecar {
 	t.Helper()
 	dir := t.TempDir()
 	resources := filepath.Join(dir, "resources")
@@ -84,25 +86,25 @@ spec:
 	s.port = ports[0]
 	log, err := os.Create(s.log)
 	must(t, err)
-	s.cmd = exec.Command(bin,
+	s.cmd = exec.Command(daprd,
 		"--app-id", "test", "--resources-path", resources, "--config", config,
 		"--placement-host-address", "", "--scheduler-host-address", "",
 		"--dapr-http-port", strconv.Itoa(ports[0]), "--dapr-grpc-port", strconv.Itoa(ports[1]),
 		"--dapr-internal-grpc-port", strconv.Itoa(ports[2]), "--metrics-port", strconv.Itoa(ports[3]),
 		"--dapr-graceful-shutdown-seconds", "1", "--log-level", "warn")
 	s.cmd.Dir = dir
-	s.cmd.Env = []string{"DAPR_API_TOKEN=" + apiToken} // and nothing of the caller's
+	s.cmd.Env = []string{"DAPR_API_TOKEN=" + apiToken} // nothing is inherited
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	must(t, s.cmd.Start())
 	go func() {
 		defer close(s.done)
 		defer log.Close()
-		_ = s.cmd.Wait() // its outcome is in ProcessState
+		_ = s.cmd.Wait() // ProcessState holds the outcome
 	}()
 	eventually(t, "the sidecar is ready", func() bool {
 		select {
 		case <-s.done:
-			t.Fatalf("daprd ended early: %s\n%s", s.cmd.ProcessState, s.output())
+			t.Fatalf("daprd exited before it was ready: %s\n%s", s.cmd.ProcessState, s.output())
 		default:
 		}
 		r, err := s.try(http.MethodGet, "/v1.0/healthz/outbound", "", nil)
@@ -111,23 +113,25 @@ spec:
 	return s
 }
 
-// stop ends the sidecar as a user does.
+// stop sends SIGTERM and waits until the sidecar has exited.
 func (s *sidecar) stop(t *testing.T) {
 	t.Helper()
 	must(t, s.cmd.Process.Signal(syscall.SIGTERM))
 	select {
 	case <-s.done:
-	case <-time.After(patience):
-		t.Fatal("daprd does not end")
+	case <-time.After(waitLimit):
+		t.Fatalf("daprd did not exit within %s of SIGTERM", waitLimit)
 	}
 }
 
-// kill ends it in any case.
+// kill sends SIGKILL and waits until the sidecar has exited. It does nothing if
+// the sidecar has exited already.
 func (s *sidecar) kill() {
-	_ = s.cmd.Process.Kill() // it may have ended
+	_ = s.cmd.Process.Kill()
 	<-s.done
 }
 
+// output returns the sidecar's log so far.
 func (s *sidecar) output() string {
 	text, _ := os.ReadFile(s.log)
 	return string(text)
@@ -141,7 +145,8 @@ type response struct {
 
 func (r response) String() string { return fmt.Sprintf("%d %s etag=%s", r.status, r.body, r.etag) }
 
-// do calls the sidecar's API.
+// do sends a request to the sidecar's API and fails the test if there is no
+// response.
 func (s *sidecar) do(t *testing.T, method, path, body string, header http.Header) response {
 	t.Helper()
 	r, err := s.try(method, path, body, header)
@@ -149,6 +154,8 @@ func (s *sidecar) do(t *testing.T, method, path, body string, header http.Header
 	return r
 }
 
+// try is like do, but returns the error. It is for a sidecar that may not be
+// listening yet.
 func (s *sidecar) try(method, path, body string, header http.Header) (response, error) {
 	req, err := http.NewRequest(method, fmt.Sprintf("http://127.0.0.1:%d%s", s.port, path), strings.NewReader(body))
 	if err != nil {
@@ -159,7 +166,7 @@ func (s *sidecar) try(method, path, body string, header http.Header) (response, 
 	}
 	req.Header.Set("Dapr-Api-Token", apiToken)
 	req.Header.Set("Content-Type", "application/json")
-	client := http.Client{Timeout: patience}
+	client := http.Client{Timeout: waitLimit}
 	resp, err := client.Do(req)
 	if err != nil {
 		return response{}, err
@@ -169,8 +176,9 @@ func (s *sidecar) try(method, path, body string, header http.Header) (response, 
 	return response{resp.StatusCode, resp.Header.Get("Etag"), string(text), resp.Header}, err
 }
 
-// freePorts returns ports below the range that Linux gives to outgoing
-// connections, so that nothing takes them by accident before daprd does.
+// freePorts returns n different ports that are free now. They lie below Linux's
+// ephemeral range, so that no outgoing connection takes one before daprd binds
+// it.
 func freePorts(t *testing.T, n int) []int {
 	t.Helper()
 	var ports []int
@@ -182,23 +190,23 @@ func freePorts(t *testing.T, n int) []int {
 			}
 			continue
 		}
-		defer l.Close() // when all are chosen, so that none comes twice
+		defer l.Close() // keep it open until all are chosen, so that none repeats
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports
 }
 
-// eventually waits for a condition.
+// eventually waits until ok returns true. It fails the test after waitLimit.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.After(patience)
+	timeout := time.After(waitLimit)
 	for !ok() {
 		select {
 		case <-tick.C:
 		case <-timeout:
-			t.Fatalf("not within %s: %s", patience, what)
+			t.Fatalf("timed out after %s waiting until %s", waitLimit, what)
 		}
 	}
 }

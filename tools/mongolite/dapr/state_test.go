@@ -1,7 +1,7 @@
-// Package dapr_test holds that a real Dapr sidecar keeps its state on
-// mongolite: the component state.mongodb, driven through the sidecar's API.
+// Package dapr_test checks that a real Dapr sidecar can keep its state in
+// mongolite. It drives the component state.mongodb through the sidecar's API.
 //
-// The sidecar is $DAPRD, else one that the test builds.
+// DAPRD names the daprd binary to run. If it is empty, the test builds one.
 package dapr_test
 
 import (
@@ -24,48 +24,51 @@ import (
 
 const store = "/v1.0/state/store"
 
-// world is a sidecar on a server.
-type world struct {
-	t    *testing.T
-	bin  string
-	cfg  server.Config
-	db   *server.Server
-	side *sidecar
-	coll *mongo.Collection // where the sidecar keeps its state
+// fixture is a mongolite server and a sidecar whose state store uses it.
+type fixture struct {
+	t       *testing.T
+	daprd   string // path of the binary
+	cfg     server.Config
+	db      *server.Server
+	sidecar *sidecar
+	coll    *mongo.Collection // the collection in which the sidecar keeps its state
 }
 
-func (w *world) startDB() {
-	w.t.Helper()
-	db, err := server.Start(w.cfg)
-	must(w.t, err)
-	w.db = db
-	w.cfg.Listen = db.Addr() // also of the next start
+// startServer starts the server. It keeps the chosen port in f.cfg, so that a
+// restarted server listens on the same address.
+func (f *fixture) startServer() {
+	f.t.Helper()
+	db, err := server.Start(f.cfg)
+	must(f.t, err)
+	f.db = db
+	f.cfg.Listen = db.Addr()
 }
 
-func newWorld(t *testing.T) *world {
-	w := &world{t: t, bin: binary(t)}
-	w.cfg = server.Config{Listen: "127.0.0.1:0", Data: t.TempDir(), ExpireEvery: 24 * time.Hour}
-	w.startDB()
-	t.Cleanup(func() { w.db.Close() })
-	w.side = startSidecar(t, w.bin, w.db.Addr())
+// newFixture starts a server that never expires documents, and a sidecar.
+func newFixture(t *testing.T) *fixture {
+	f := &fixture{t: t, daprd: daprdPath(t)}
+	f.cfg = server.Config{Listen: "127.0.0.1:0", Data: t.TempDir(), ExpireEvery: 24 * time.Hour}
+	f.startServer()
+	t.Cleanup(func() { f.db.Close() })
+	f.sidecar = startSidecar(t, f.daprd, f.db.Addr())
 	t.Cleanup(func() {
-		w.side.kill()
+		f.sidecar.kill()
 		if t.Failed() {
-			t.Logf("daprd's log:\n%s", w.side.output())
+			t.Logf("daprd's log:\n%s", f.sidecar.output())
 		}
 	})
-	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://" + w.db.Addr() + "/?replicaSet=mongolite"))
+	client, err := mongo.Connect(options.Client().ApplyURI("mongodb://" + f.db.Addr() + "/?replicaSet=mongolite"))
 	must(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 		defer cancel()
 		client.Disconnect(ctx)
 	})
-	w.coll = client.Database("dapr").Collection("state")
-	return w
+	f.coll = client.Database("dapr").Collection("state")
+	return f
 }
 
-// item is one element of a request to save.
+// item is one element of a save request.
 type item struct {
 	Key      string            `json:"key"`
 	Value    any               `json:"value"`
@@ -76,8 +79,9 @@ type item struct {
 
 var firstWrite = map[string]string{"concurrency": "first-write", "consistency": "strong"}
 
-func (w *world) save(items ...item) response {
-	w.t.Helper()
+// save sends a save request and returns the sidecar's response.
+func (f *fixture) save(items ...item) response {
+	f.t.Helper()
 	for i := range items {
 		if items[i].Metadata == nil {
 			items[i].Metadata = map[string]string{}
@@ -85,99 +89,111 @@ func (w *world) save(items ...item) response {
 		items[i].Metadata["contentType"] = "application/json"
 	}
 	body, err := json.Marshal(items)
-	must(w.t, err)
-	return w.side.do(w.t, http.MethodPost, store, string(body), nil)
+	must(f.t, err)
+	return f.sidecar.do(f.t, http.MethodPost, store, string(body), nil)
 }
 
-func (w *world) saved(items ...item) {
-	w.t.Helper()
-	if r := w.save(items...); r.status != http.StatusNoContent {
-		w.t.Fatalf("save %+v: %s", items, r)
+// mustSave saves items and fails the test if the sidecar refuses.
+func (f *fixture) mustSave(items ...item) {
+	f.t.Helper()
+	if r := f.save(items...); r.status != http.StatusNoContent {
+		f.t.Fatalf("save %+v: got %s, want %d", items, r, http.StatusNoContent)
 	}
 }
 
-func (w *world) get(key string) response {
-	w.t.Helper()
-	return w.side.do(w.t, http.MethodGet, store+"/"+key, "", nil)
+// get sends a get request and returns the sidecar's response.
+func (f *fixture) get(key string) response {
+	f.t.Helper()
+	return f.sidecar.do(f.t, http.MethodGet, store+"/"+key, "", nil)
 }
 
-// holds checks the value at a key, "" for none, and returns its ETag.
-func (w *world) holds(key, want string) string {
-	w.t.Helper()
-	r := w.get(key)
+// checkValue compares the value of a key with want and returns its ETag. An
+// empty want means that the key must have no value.
+func (f *fixture) checkValue(key, want string) string {
+	f.t.Helper()
+	r := f.get(key)
 	status := http.StatusOK
 	if want == "" {
 		status = http.StatusNoContent
 	}
 	if r.status != status || r.body != want {
-		w.t.Errorf("%s holds %s, want %d %s", key, r, status, want)
+		f.t.Errorf("get %s: got %s, want %d %s", key, r, status, want)
 	}
 	return r.etag
 }
 
-// stored returns the document as it is in the collection, nil for none.
-func (w *world) stored(key string) bson.M {
-	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+// storedDocument reads the document of a key directly from the collection. It
+// returns nil if there is none.
+func (f *fixture) storedDocument(key string) bson.M {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), waitLimit)
 	defer cancel()
 	var doc bson.M
-	err := w.coll.FindOne(ctx, bson.D{{Key: "_id", Value: key}}).Decode(&doc)
+	err := f.coll.FindOne(ctx, bson.D{{Key: "_id", Value: key}}).Decode(&doc)
 	if err == mongo.ErrNoDocuments {
 		return nil
 	}
-	must(w.t, err)
+	must(f.t, err)
 	return doc
 }
 
-func TestState(t *testing.T) {
-	w := newWorld(t)
-	t.Run("SetGetDelete", w.run(testSetGetDelete))
-	t.Run("ETag", w.run(testETag))
-	t.Run("RacedETag", w.run(testRacedETag))
-	t.Run("TTL", w.run(testTTL))
-	t.Run("Bulk", w.run(testBulk))
-	t.Run("Transaction", w.run(testTransaction))
-	t.Run("Query", w.run(testQuery))
-	t.Run("RestartOfMongolite", w.run(testRestartOfMongolite))
-	t.Run("RestartOfTheSidecar", w.run(testRestartOfTheSidecar))
+// TestSidecarKeepsStateInMongolite runs its subtests in order against one
+// server and one sidecar. The restart subtests use documents that the earlier
+// ones left behind.
+func TestSidecarKeepsStateInMongolite(t *testing.T) {
+	f := newFixture(t)
+	t.Run("set, get and delete", f.run(testSetGetDelete))
+	t.Run("first-write concurrency with ETags", f.run(testETag))
+	t.Run("concurrent compare-and-set", f.run(testConcurrentCompareAndSet))
+	t.Run("expired values are hidden", f.run(testTTL))
+	t.Run("bulk get", f.run(testBulkGet))
+	t.Run("transactions are refused", f.run(testTransaction))
+	t.Run("query", f.run(testQuery))
+	t.Run("state survives a restart of mongolite", f.run(testServerRestart))
+	t.Run("state survives a restart of the sidecar", f.run(testSidecarRestart))
 }
 
-func (w *world) run(test func(*testing.T, *world)) func(*testing.T) {
+// run adapts test to t.Run. While test runs, f reports failures to its subtest.
+func (f *fixture) run(test func(*testing.T, *fixture)) func(*testing.T) {
 	return func(t *testing.T) {
-		outer := w.t
-		w.t = t
-		defer func() { w.t = outer }()
-		test(t, w)
+		outer := f.t
+		f.t = t
+		defer func() { f.t = outer }()
+		test(t, f)
 	}
 }
 
-func testSetGetDelete(t *testing.T, w *world) {
-	w.holds("a", "")
+func testSetGetDelete(t *testing.T, f *fixture) {
+	f.checkValue("a", "")
 	for _, value := range []string{`{"seats":[1,2],"who":{"name":"Ä \"q\""}}`, `"text"`, `17`, `1.5`, `true`, `[]`, `[{"a":[1]}]`} {
-		w.saved(item{Key: "a", Value: json.RawMessage(value)})
-		if got := w.get("a").body; !equalJSON(t, got, value) {
+		f.mustSave(item{Key: "a", Value: json.RawMessage(value)})
+		if got := f.get("a").body; !equalJSON(t, got, value) {
 			t.Errorf("saved %s, got %s", value, got)
 		}
 	}
-	// The component's $set cannot hold an empty document, in MongoDB neither.
-	if r := w.save(item{Key: "a", Value: struct{}{}}); r.status != http.StatusInternalServerError || !strings.Contains(r.body, "an empty object is not a valid value") {
-		t.Errorf("saved {}: %s", r)
+	// The component writes the value with $set, which MongoDB refuses for an
+	// empty document.
+	if r := f.save(item{Key: "a", Value: struct{}{}}); r.status != http.StatusInternalServerError || !strings.Contains(r.body, "an empty object is not a valid value") {
+		t.Errorf("save {}: got %s, want %d and the reason", r, http.StatusInternalServerError)
 	}
-	// Without a prefix the key is the _id, and JSON is a document, not a text.
-	w.saved(item{Key: "order:7", Value: map[string]any{"n": 1}})
-	doc := w.stored("order:7")
+	// With keyPrefix "none" the key is the _id. A JSON value is stored as a
+	// document, not as a string.
+	f.mustSave(item{Key: "order:7", Value: map[string]any{"n": 1}})
+	doc := f.storedDocument("order:7")
 	if v, ok := doc["value"].(bson.D); !ok || len(v) != 1 || doc["_etag"] == "" || doc["_ttl"] != nil {
-		t.Errorf("stored is %v", doc)
+		t.Errorf("stored document: got %v, want a value with one field, an ETag and no TTL", doc)
 	}
-	if r := w.side.do(w.t, http.MethodDelete, store+"/a", "", nil); r.status != http.StatusNoContent {
-		t.Errorf("delete: %s", r)
+	if r := f.sidecar.do(f.t, http.MethodDelete, store+"/a", "", nil); r.status != http.StatusNoContent {
+		t.Errorf("delete: got %s, want %d", r, http.StatusNoContent)
 	}
-	w.holds("a", "")
-	if r := w.side.do(w.t, http.MethodDelete, store+"/a", "", nil); r.status != http.StatusNoContent {
-		t.Errorf("delete of nothing: %s", r)
+	f.checkValue("a", "")
+	if r := f.sidecar.do(f.t, http.MethodDelete, store+"/a", "", nil); r.status != http.StatusNoContent {
+		t.Errorf("delete of a missing key: got %s, want %d", r, http.StatusNoContent)
 	}
 }
 
+// equalJSON reports whether a and b encode the same value. It returns false if a
+// is not JSON.
 func equalJSON(t *testing.T, a, b string) bool {
 	t.Helper()
 	var x, y any
@@ -188,44 +204,46 @@ func equalJSON(t *testing.T, a, b string) bool {
 	return fmt.Sprint(x) == fmt.Sprint(y)
 }
 
-func testETag(t *testing.T, w *world) {
-	w.saved(item{Key: "e", Value: 1})
-	etag := w.holds("e", "1")
-	w.saved(item{Key: "e", Value: 2, ETag: etag, Options: firstWrite})
-	if r := w.save(item{Key: "e", Value: 3, ETag: etag, Options: firstWrite}); r.status != http.StatusConflict || !strings.Contains(r.body, "E11000 duplicate key error") {
-		t.Errorf("a lost ETag: %s", r)
+func testETag(t *testing.T, f *fixture) {
+	f.mustSave(item{Key: "e", Value: 1})
+	etag := f.checkValue("e", "1")
+	f.mustSave(item{Key: "e", Value: 2, ETag: etag, Options: firstWrite})
+	if r := f.save(item{Key: "e", Value: 3, ETag: etag, Options: firstWrite}); r.status != http.StatusConflict || !strings.Contains(r.body, "E11000 duplicate key error") {
+		t.Errorf("save with a stale ETag: got %s, want %d and E11000", r, http.StatusConflict)
 	}
-	next := w.holds("e", "2")
-	// First-write without an ETag is an insert.
-	if r := w.save(item{Key: "e", Value: 4, Options: firstWrite}); r.status != http.StatusConflict {
-		t.Errorf("a first write of what is there: %s", r)
+	next := f.checkValue("e", "2")
+	// Without an ETag, first-write concurrency means insert.
+	if r := f.save(item{Key: "e", Value: 4, Options: firstWrite}); r.status != http.StatusConflict {
+		t.Errorf("first write of an existing key: got %s, want %d", r, http.StatusConflict)
 	}
-	w.saved(item{Key: "e2", Value: 1, Options: firstWrite})
-	w.holds("e", "2")
-	if r := w.side.do(w.t, http.MethodDelete, store+"/e", "", http.Header{"If-Match": {etag}}); r.status != http.StatusConflict {
-		t.Errorf("a delete with a lost ETag: %s", r)
+	f.mustSave(item{Key: "e2", Value: 1, Options: firstWrite})
+	f.checkValue("e", "2")
+	if r := f.sidecar.do(f.t, http.MethodDelete, store+"/e", "", http.Header{"If-Match": {etag}}); r.status != http.StatusConflict {
+		t.Errorf("delete with a stale ETag: got %s, want %d", r, http.StatusConflict)
 	}
-	if r := w.side.do(w.t, http.MethodDelete, store+"/e", "", http.Header{"If-Match": {next}}); r.status != http.StatusNoContent {
-		t.Errorf("a delete with the ETag: %s", r)
+	if r := f.sidecar.do(f.t, http.MethodDelete, store+"/e", "", http.Header{"If-Match": {next}}); r.status != http.StatusNoContent {
+		t.Errorf("delete with the current ETag: got %s, want %d", r, http.StatusNoContent)
 	}
-	w.holds("e", "")
+	f.checkValue("e", "")
 }
 
-// testRacedETag counts up by compare-and-set from many clients at once.
-func testRacedETag(t *testing.T, w *world) {
-	w.saved(item{Key: "n", Value: 0})
+// testConcurrentCompareAndSet increments one value by compare-and-set from
+// several clients at once. The value must equal the number of writes that
+// succeeded.
+func testConcurrentCompareAndSet(t *testing.T, f *fixture) {
+	f.mustSave(item{Key: "n", Value: 0})
 	var won atomic.Int64
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for range 25 {
-				r := w.get("n")
+				r := f.get("n")
 				var n int
 				if err := json.Unmarshal([]byte(r.body), &n); err != nil {
 					t.Errorf("%s: %v", r, err)
 					return
 				}
-				switch r := w.save(item{Key: "n", Value: n + 1, ETag: r.etag, Options: firstWrite}); r.status {
+				switch r := f.save(item{Key: "n", Value: n + 1, ETag: r.etag, Options: firstWrite}); r.status {
 				case http.StatusNoContent:
 					won.Add(1)
 				case http.StatusConflict:
@@ -237,52 +255,53 @@ func testRacedETag(t *testing.T, w *world) {
 		})
 	}
 	wg.Wait()
-	w.holds("n", fmt.Sprint(won.Load()))
+	f.checkValue("n", fmt.Sprint(won.Load()))
 	if won.Load() < 25 {
-		t.Errorf("only %d writes were won", won.Load())
+		t.Errorf("got %d successful writes, want at least 25", won.Load())
 	}
 }
 
-// testTTL holds that a value is gone on time although nothing deletes it yet.
-// The document goes after the restart of mongolite.
-func testTTL(t *testing.T, w *world) {
-	w.saved(
+// testTTL checks that the sidecar hides an expired value even while its document
+// is still stored. testServerRestart checks that the document is deleted later.
+func testTTL(t *testing.T, f *fixture) {
+	f.mustSave(
 		item{Key: "short", Value: 1, Metadata: map[string]string{"ttlInSeconds": "1"}},
 		item{Key: "long", Value: 1, Metadata: map[string]string{"ttlInSeconds": "3600"}},
 		item{Key: "renewed", Value: 1, Metadata: map[string]string{"ttlInSeconds": "1"}},
 	)
-	w.holds("short", "1")
-	w.saved(item{Key: "renewed", Value: 2})
-	if r := w.get("long"); r.header.Get("Metadata.ttlexpiretime") == "" {
-		t.Errorf("no time of expiry: %s %v", r, r.header)
+	f.checkValue("short", "1")
+	f.mustSave(item{Key: "renewed", Value: 2})
+	if r := f.get("long"); r.header.Get("Metadata.ttlexpiretime") == "" {
+		t.Errorf("get long: got %s without an expiry time, headers %v", r, r.header)
 	}
-	eventually(t, "the value is gone", func() bool { return w.get("short").status == http.StatusNoContent })
-	doc := w.stored("short")
+	eventually(t, "the value expires", func() bool { return f.get("short").status == http.StatusNoContent })
+	doc := f.storedDocument("short")
 	if doc == nil {
-		t.Fatal("the document is gone although nothing expires yet")
+		t.Fatal("the document was deleted although the server never expires documents")
 	}
-	if at, ok := doc["_ttl"].(bson.DateTime); !ok || at.Time().After(time.Now()) || time.Since(at.Time()) > patience {
-		t.Errorf("_ttl is %v", doc["_ttl"])
+	if at, ok := doc["_ttl"].(bson.DateTime); !ok || at.Time().After(time.Now()) || time.Since(at.Time()) > waitLimit {
+		t.Errorf("_ttl: got %v, want a date in the past", doc["_ttl"])
 	}
-	w.holds("long", "1")
-	w.holds("renewed", "2")
-	// A first write over a value that expired loses to the document that is left.
-	if r := w.save(item{Key: "short", Value: 9, Options: firstWrite}); r.status != http.StatusConflict {
-		t.Errorf("a first write over what expired: %s", r)
+	f.checkValue("long", "1")
+	f.checkValue("renewed", "2")
+	// A first write conflicts with the document of an expired value as long as
+	// that document is stored.
+	if r := f.save(item{Key: "short", Value: 9, Options: firstWrite}); r.status != http.StatusConflict {
+		t.Errorf("first write over an expired value: got %s, want %d", r, http.StatusConflict)
 	}
 }
 
-func testBulk(t *testing.T, w *world) {
+func testBulkGet(t *testing.T, f *fixture) {
 	var items []item
 	var keys []string
-	for i := range 150 { // more than a cursor's first batch
+	for i := range 150 { // more than the first batch of a cursor
 		key := fmt.Sprintf("bulk%03d", i)
 		items, keys = append(items, item{Key: key, Value: i}), append(keys, key)
 	}
-	w.saved(items...)
+	f.mustSave(items...)
 	body, err := json.Marshal(map[string]any{"keys": append(keys, "nothing"), "parallelism": 10})
 	must(t, err)
-	r := w.side.do(w.t, http.MethodPost, store+"/bulk", string(body), nil)
+	r := f.sidecar.do(f.t, http.MethodPost, store+"/bulk", string(body), nil)
 	var got []struct {
 		Key  string
 		Data *int
@@ -297,31 +316,31 @@ func testBulk(t *testing.T, w *world) {
 	}
 	for i, key := range keys {
 		if n, ok := seen[key]; !ok || n != i {
-			t.Errorf("%s is %d, %v", key, n, ok)
+			t.Errorf("%s: got %d (present: %v), want %d", key, n, ok, i)
 		}
 	}
 	if len(got) != 151 || len(seen) != 150 {
-		t.Errorf("%d answers, %d with a value", len(got), len(seen))
+		t.Errorf("got %d results, %d with a value; want 151, 150", len(got), len(seen))
 	}
 }
 
-// testTransaction holds that what needs a transaction fails and changes nothing.
-func testTransaction(t *testing.T, w *world) {
-	r := w.side.do(w.t, http.MethodPost, store+"/transaction", `{"operations": [
+// testTransaction checks that a transaction is refused and changes nothing.
+func testTransaction(t *testing.T, f *fixture) {
+	r := f.sidecar.do(f.t, http.MethodPost, store+"/transaction", `{"operations": [
 		{"operation": "upsert", "request": {"key": "t1", "value": 1}}, {"operation": "upsert", "request": {"key": "t2", "value": 1}}]}`, nil)
 	if r.status < 400 || !strings.Contains(r.body, "mongolite does not support update.startTransaction") {
-		t.Errorf("a transaction: %s", r)
+		t.Errorf("transaction: got %s, want an error that names the unsupported field", r)
 	}
-	w.holds("t1", "")
-	w.holds("t2", "")
+	f.checkValue("t1", "")
+	f.checkValue("t2", "")
 }
 
-// testQuery tries the query API, which is alpha.
-func testQuery(t *testing.T, w *world) {
+// testQuery filters, sorts and limits through the query API, which is alpha.
+func testQuery(t *testing.T, f *fixture) {
 	for i := range 10 {
-		w.saved(item{Key: fmt.Sprintf("q%d", i), Value: map[string]any{"kind": "query", "n": i, "state": []string{"open", "sold"}[i%2]}})
+		f.mustSave(item{Key: fmt.Sprintf("q%d", i), Value: map[string]any{"kind": "query", "n": i, "state": []string{"open", "sold"}[i%2]}})
 	}
-	r := w.side.do(w.t, http.MethodPost, "/v1.0-alpha1/state/store/query", `{
+	r := f.sidecar.do(f.t, http.MethodPost, "/v1.0-alpha1/state/store/query", `{
 		"filter": {"AND": [{"EQ": {"kind": "query"}}, {"OR": [{"EQ": {"state": "sold"}}, {"IN": {"n": [2, 4]}}]}]},
 		"sort": [{"key": "n", "order": "DESC"}], "page": {"limit": 3}}`, nil)
 	var got struct {
@@ -336,38 +355,40 @@ func testQuery(t *testing.T, w *world) {
 		keys = append(keys, result.Key)
 	}
 	if want := "q9 q7 q5"; strings.Join(keys, " ") != want {
-		t.Errorf("the query finds %v, want %s", keys, want)
+		t.Errorf("query: got %v, want %s", keys, want)
 	}
 }
 
-// testRestartOfMongolite holds that the sidecar goes on over a server that ends
-// and comes back with its folder on its port, and that what expired is deleted.
-func testRestartOfMongolite(t *testing.T, w *world) {
-	w.saved(item{Key: "over", Value: map[string]any{"n": 1}})
-	etag := w.holds("over", `{"n":1}`)
-	must(t, w.db.Close())
-	w.cfg.ExpireEvery = 50 * time.Millisecond
-	w.startDB()
-	if got := w.holds("over", `{"n":1}`); got != etag {
-		t.Errorf("the ETag is %s, want %s", got, etag)
+// testServerRestart restarts the server on the same data directory and port,
+// this time with a short expiry interval. The running sidecar must reconnect
+// and find the same state. The expired document of testTTL must be deleted.
+func testServerRestart(t *testing.T, f *fixture) {
+	f.mustSave(item{Key: "over", Value: map[string]any{"n": 1}})
+	etag := f.checkValue("over", `{"n":1}`)
+	must(t, f.db.Close())
+	f.cfg.ExpireEvery = 50 * time.Millisecond
+	f.startServer()
+	if got := f.checkValue("over", `{"n":1}`); got != etag {
+		t.Errorf("ETag after the restart: got %s, want %s", got, etag)
 	}
-	w.saved(item{Key: "over", Value: 2, ETag: etag, Options: firstWrite})
-	w.holds("over", "2")
-	eventually(t, "the expired document is deleted", func() bool { return w.stored("short") == nil })
-	w.holds("long", "1")
-	w.holds("renewed", "2")
-	w.saved(item{Key: "short", Value: 9, Options: firstWrite})
-	w.holds("short", "9")
+	f.mustSave(item{Key: "over", Value: 2, ETag: etag, Options: firstWrite})
+	f.checkValue("over", "2")
+	eventually(t, "the expired document is deleted", func() bool { return f.storedDocument("short") == nil })
+	f.checkValue("long", "1")
+	f.checkValue("renewed", "2")
+	f.mustSave(item{Key: "short", Value: 9, Options: firstWrite})
+	f.checkValue("short", "9")
 }
 
-func testRestartOfTheSidecar(t *testing.T, w *world) {
-	w.saved(item{Key: "kept", Value: map[string]any{"n": 1}})
-	etag := w.holds("kept", `{"n":1}`)
-	w.side.stop(t)
-	w.side = startSidecar(t, w.bin, w.db.Addr())
-	if got := w.holds("kept", `{"n":1}`); got != etag {
-		t.Errorf("the ETag is %s, want %s", got, etag)
+// testSidecarRestart replaces the sidecar. The new one must find the same state.
+func testSidecarRestart(t *testing.T, f *fixture) {
+	f.mustSave(item{Key: "kept", Value: map[string]any{"n": 1}})
+	etag := f.checkValue("kept", `{"n":1}`)
+	f.sidecar.stop(t)
+	f.sidecar = startSidecar(t, f.daprd, f.db.Addr())
+	if got := f.checkValue("kept", `{"n":1}`); got != etag {
+		t.Errorf("ETag after the restart: got %s, want %s", got, etag)
 	}
-	w.saved(item{Key: "kept", Value: 2, ETag: etag, Options: firstWrite})
-	w.holds("kept", "2")
+	f.mustSave(item{Key: "kept", Value: 2, ETag: etag, Options: firstWrite})
+	f.checkValue("kept", "2")
 }
