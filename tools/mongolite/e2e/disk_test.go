@@ -20,10 +20,10 @@ import (
 
 const outOfDiskSpace = 14031
 
-// TestDiskNearlyFull lets the free space fall under the least that writes
-// need: they are refused by name, reads go on, and writes go on when there is
-// room again.
-func TestDiskNearlyFull(t *testing.T) {
+// TestWritesAreRefusedWhileSpaceIsLow lowers the free space below the minimum
+// that writes need. Every kind of write must fail with OutOfDiskSpace, while
+// reads succeed. Writes must succeed again once there is enough space.
+func TestWritesAreRefusedWhileSpaceIsLow(t *testing.T) {
 	disk := newQuotaFS(1 << 30)
 	s := serve(t, server.Config{Data: "data", FS: disk, MinFreeBytes: 64 << 20})
 	db := connect(t, s.Addr()).Database("full")
@@ -62,56 +62,58 @@ func TestDiskNearlyFull(t *testing.T) {
 	}
 	disk.set(func(q *quotaFS) { q.free = 10 << 20 })
 	for name, write := range writes {
-		// The free space is looked at now and then, not before each write.
+		// The server checks the free space periodically, not before each write.
 		eventually(t, name+" is refused", func() bool { return codeOf(write()) == outOfDiskSpace })
 		if n, err := coll.CountDocuments(ctx, bson.D{{"u", bson.D{{"$gte", 0}, {"$lt", 10}}}}); n != 10 || err != nil {
-			t.Fatalf("a read beside the refused %s: got %d, %v; want 10", name, n, err)
+			t.Fatalf("count after the refused %s: got %d, %v; want 10", name, n, err)
 		}
 	}
-	agree(t, coll)
-	must(t, coll.Drop(ctx)) // it makes room
+	checkIndexes(t, coll)
+	must(t, coll.Drop(ctx)) // a drop frees space, so it is allowed
 	disk.set(func(q *quotaFS) { q.free = 1 << 30 })
-	eventually(t, "writes go on", func() bool {
+	eventually(t, "a write succeeds", func() bool {
 		_, err := coll.InsertOne(ctx, bson.D{{"_id", "again"}})
 		return err == nil
 	})
 }
 
-// TestDiskFull refuses one kind of operation behind the back of the guard. The
-// writers get an error, nothing hangs, nothing acknowledged is lost, and a
-// server on the same files is whole.
-func TestDiskFull(t *testing.T) {
+// TestFullDiskLosesNoAcknowledgedWrite makes one kind of file operation fail
+// although the disk reports enough free space, so that the server's check of the
+// free space does not help. Writers must get OutOfDiskSpace and must not hang.
+// No acknowledged write may be lost, and a new server on the same files must
+// have consistent indexes.
+func TestFullDiskLosesNoAcknowledgedWrite(t *testing.T) {
 	const mib = 1 << 20
 	faults := []struct {
 		name string
-		// lasting is set where the store cannot write behind the failure, and
-		// not only until there is room again.
-		lasting bool
+		// isFatal reports whether the store must stop writing until it is
+		// restarted. Otherwise writes must succeed again once the fault is gone.
+		isFatal bool
 		arm     func(q *quotaFS)
 	}{
 		{"no space left", true, func(q *quotaFS) { q.free = mib }},
-		{"log write", true, func(q *quotaFS) { q.fault = on("write", ".log") }},
-		{"log sync", true, func(q *quotaFS) { q.fault = on("sync", ".log") }},
-		{"log create", true, func(q *quotaFS) { q.fault = on("create", ".log") }},
-		{"manifest write", true, func(q *quotaFS) { q.fault = on("write", "MANIFEST") }},
-		{"manifest sync", true, func(q *quotaFS) { q.fault = on("sync", "MANIFEST") }},
-		{"folder sync", true, func(q *quotaFS) { q.fault = on("sync", "/") }},
-		// The disk has room again at once, and the store must not write on
-		// behind the gap.
-		{"log write once", true, func(q *quotaFS) { q.fault = once(on("write", ".log")) }},
-		{"log create once", true, func(q *quotaFS) { q.fault = once(on("create", ".log")) }},
-		{"manifest write once", true, func(q *quotaFS) { q.fault = once(on("write", "MANIFEST")) }},
-		{"folder sync once", true, func(q *quotaFS) { q.fault = once(on("sync", "/")) }},
-		{"table create", false, func(q *quotaFS) { q.fault = on("create", ".sst") }},
-		{"table write", false, func(q *quotaFS) { q.fault = on("write", ".sst") }},
-		{"table sync", false, func(q *quotaFS) { q.fault = on("sync", ".sst") }},
+		{"log write", true, func(q *quotaFS) { q.fault = failOn("write", ".log") }},
+		{"log sync", true, func(q *quotaFS) { q.fault = failOn("sync", ".log") }},
+		{"log create", true, func(q *quotaFS) { q.fault = failOn("create", ".log") }},
+		{"manifest write", true, func(q *quotaFS) { q.fault = failOn("write", "MANIFEST") }},
+		{"manifest sync", true, func(q *quotaFS) { q.fault = failOn("sync", "MANIFEST") }},
+		{"directory sync", true, func(q *quotaFS) { q.fault = failOn("sync", "/") }},
+		// These faults occur once, and the disk has space again at once. The
+		// store must still not write anything after the gap in its files.
+		{"log write once", true, func(q *quotaFS) { q.fault = failOnce(failOn("write", ".log")) }},
+		{"log create once", true, func(q *quotaFS) { q.fault = failOnce(failOn("create", ".log")) }},
+		{"manifest write once", true, func(q *quotaFS) { q.fault = failOnce(failOn("write", "MANIFEST")) }},
+		{"directory sync once", true, func(q *quotaFS) { q.fault = failOnce(failOn("sync", "/")) }},
+		{"table create", false, func(q *quotaFS) { q.fault = failOn("create", ".sst") }},
+		{"table write", false, func(q *quotaFS) { q.fault = failOn("write", ".sst") }},
+		{"table sync", false, func(q *quotaFS) { q.fault = failOn("sync", ".sst") }},
 	}
 	for _, fault := range faults {
 		t.Run(fault.name, func(t *testing.T) {
 			disk := newQuotaFS(1 << 40)
-			disk.claim = 1 << 40
-			// So little in memory makes the store change its log, write tables
-			// and record them all the time.
+			disk.reported = 1 << 40
+			// With such a small memtable the store constantly rotates its log,
+			// writes tables and updates its manifest.
 			cfg := server.Config{Data: "data", FS: disk, MemTableBytes: 256 << 10}
 			s := serve(t, cfg)
 			coll := connect(t, s.Addr(), options.Client().SetRetryWrites(false)).Database("full").Collection("docs")
@@ -152,16 +154,16 @@ func TestDiskFull(t *testing.T) {
 						}
 						err := write()
 						if errors.Is(err, context.DeadlineExceeded) {
-							t.Error("a write hangs")
+							t.Error("insert: timed out")
 							return
 						}
 						if err != nil {
 							if code := codeOf(err); code != outOfDiskSpace {
-								t.Errorf("got %v, want code %d", err, outOfDiskSpace)
+								t.Errorf("insert: got %v, want code %d", err, outOfDiskSpace)
 								return
 							}
 							failures.Add(1)
-							if fault.lasting {
+							if fault.isFatal {
 								return
 							}
 							<-time.After(10 * time.Millisecond)
@@ -169,28 +171,28 @@ func TestDiskFull(t *testing.T) {
 					}
 				})
 			}
-			if fault.lasting {
-				within(t, "writers that meet the failure", wg.Wait)
+			if fault.isFatal {
+				within(t, "writers after a fatal fault", wg.Wait)
 				select {
 				case <-s.Failed():
 				default:
-					t.Error("the store failed and does not say so")
+					t.Error("the channel Failed is open after a fatal fault, want closed")
 				}
 			} else {
 				eventually(t, "a write is refused", func() bool { return failures.Load() > 0 })
 				disk.set(func(q *quotaFS) { q.fault = nil })
 				close(stop)
-				within(t, "writers beside the failure", wg.Wait)
-				eventually(t, "writes go on", func() bool { return write() == nil })
-				agree(t, coll)
+				within(t, "writers after a transient fault", wg.Wait)
+				eventually(t, "a write succeeds", func() bool { return write() == nil })
+				checkIndexes(t, coll)
 			}
 			if disk.refused() == 0 {
-				t.Error("the fault was not met")
+				t.Error("got no refused operation, want the fault to occur")
 			}
 			before := disk.contents(t, "data")
 			closeServer(t, s)
-			if fault.lasting && !maps.Equal(before, disk.contents(t, "data")) {
-				t.Error("the folder was written to behind the failure, which may leave gaps in it")
+			if fault.isFatal && !maps.Equal(before, disk.contents(t, "data")) {
+				t.Error("Close wrote to the data directory after a fatal fault, which may leave gaps in the files")
 			}
 
 			disk.set(func(q *quotaFS) { q.fault, q.free = nil, 1<<40 })
@@ -204,14 +206,14 @@ func TestDiskFull(t *testing.T) {
 			must(t, cur.All(ctx, &docs))
 			for _, doc := range docs {
 				if !tried[doc.ID] {
-					t.Errorf("document %d was never written", doc.ID)
+					t.Errorf("found document %d, which was never inserted", doc.ID)
 				}
 				delete(acked, doc.ID)
 			}
 			if len(acked) > 0 {
-				t.Errorf("%d acknowledged documents are missing", len(acked))
+				t.Errorf("%d acknowledged documents are missing, want 0", len(acked))
 			}
-			agree(t, coll)
+			checkIndexes(t, coll)
 			if _, err := coll.InsertOne(ctx, bson.D{{"u", "afterwards"}}); err != nil {
 				t.Error(err)
 			}
@@ -219,9 +221,10 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// A statement for which the disk has no room is refused by itself: it changes
-// nothing, and writing goes on with smaller ones.
-func TestStatementLargerThanTheFreeSpace(t *testing.T) {
+// TestStatementLargerThanFreeSpaceIsRefused runs an updateMany that needs more
+// space than there is. It must fail with OutOfDiskSpace and change nothing, and a
+// smaller write must still succeed.
+func TestStatementLargerThanFreeSpaceIsRefused(t *testing.T) {
 	disk := newQuotaFS(1 << 30)
 	s := serve(t, server.Config{Data: "data", FS: disk, MinFreeBytes: 8 << 20, MemTableBytes: 8 << 20})
 	coll := connect(t, s.Addr()).Database("full").Collection("docs")
@@ -230,17 +233,17 @@ func TestStatementLargerThanTheFreeSpace(t *testing.T) {
 		_, err := coll.InsertOne(ctx, bson.D{{Key: "_id", Value: i}, {Key: "pad", Value: make([]byte, 2<<20)}})
 		must(t, err)
 	}
-	disk.set(func(q *quotaFS) { q.free = 14 << 20 }) // more than a write of one document needs
+	disk.set(func(q *quotaFS) { q.free = 14 << 20 }) // enough to write one document
 	_, err := coll.UpdateMany(ctx, bson.D{}, bson.D{{Key: "$set", Value: bson.D{{Key: "a", Value: 1}}}})
 	var command mongo.CommandError
 	if !errors.As(err, &command) || command.Code != outOfDiskSpace {
-		t.Errorf("updateMany: %v, want OutOfDiskSpace", err)
+		t.Errorf("updateMany: got %v, want OutOfDiskSpace", err)
 	}
 	_, err = coll.InsertOne(ctx, bson.D{{Key: "_id", Value: "small"}})
 	must(t, err)
 	n, err := coll.CountDocuments(ctx, bson.D{{Key: "a", Value: 1}})
 	must(t, err)
 	if n != 0 || s.Err() != nil {
-		t.Errorf("%d documents were changed, the store says %v", n, s.Err())
+		t.Errorf("got %d changed documents and the store error %v, want 0 and none", n, s.Err())
 	}
 }

@@ -1,6 +1,7 @@
-// Package e2e_test proves from outside what mongolite promises about
-// atomicity and durability: over the wire, with the official driver, against
-// servers in this process and against the real command, killed at any moment.
+// Package e2e_test tests mongolite's promises about atomicity and durability
+// from the outside. It uses the official driver over the wire. Some tests start
+// servers in this process; others run the real command and kill it at random
+// moments.
 package e2e_test
 
 import (
@@ -29,8 +30,8 @@ import (
 	"boxoffice/tools/mongolite/server"
 )
 
-// patience bounds every wait: what takes longer hangs.
-const patience = time.Minute
+// waitLimit bounds every wait. A test treats anything slower as a hang.
+const waitLimit = time.Minute
 
 func TestMain(m *testing.M) {
 	code := m.Run()
@@ -40,7 +41,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// command is the mongolite command, built at its first use.
+// command is the mongolite binary. commandPath builds it at the first call, and
+// TestMain removes it.
 var command struct {
 	once sync.Once
 	dir  string
@@ -48,6 +50,7 @@ var command struct {
 	err  error
 }
 
+// commandPath returns the path of the mongolite binary.
 func commandPath(t *testing.T) string {
 	t.Helper()
 	command.once.Do(func() {
@@ -66,16 +69,17 @@ func commandPath(t *testing.T) string {
 	return command.path
 }
 
-// process is a mongolite command that runs.
+// process is a running mongolite command.
 type process struct {
 	cmd    *exec.Cmd
 	addr   string
 	stderr *lockedBuffer
-	exited chan struct{} // closed when it ended; err is set before
-	err    error
+	exited chan struct{} // closed when the process has exited
+	err    error         // the result of Wait, set before exited is closed
 }
 
-// lockedBuffer may be read while a process still writes to it.
+// lockedBuffer is a buffer that is safe for concurrent use. A test reads it
+// while the process still writes to it.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -93,8 +97,9 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// launch starts the command and returns at once; it is killed when the test
-// ends if it still runs then.
+// launch starts the command without waiting for it, and returns its standard
+// output. If the command still runs when the test ends, launch's cleanup kills
+// it.
 func launch(t *testing.T, cmd *exec.Cmd) (*process, io.Reader) {
 	t.Helper()
 	p := &process{cmd: cmd, stderr: &lockedBuffer{}, exited: make(chan struct{})}
@@ -113,8 +118,8 @@ func launch(t *testing.T, cmd *exec.Cmd) (*process, io.Reader) {
 	return p, stdout
 }
 
-// start runs the command on a folder until it is ready. An empty listen takes
-// any free port.
+// start starts the command on a data directory and waits until it is ready. An
+// empty listen address means any free port.
 func start(t *testing.T, listen, dir string) *process {
 	t.Helper()
 	if listen == "" {
@@ -123,7 +128,7 @@ func start(t *testing.T, listen, dir string) *process {
 	return startCommand(t, exec.Command(commandPath(t), "--listen", listen, "--data", dir, "--cache-mib", "32", "--test-commands"))
 }
 
-// startCommand runs the command until it is ready.
+// startCommand starts cmd and waits until it is ready.
 func startCommand(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
 	p, stdout := launch(t, cmd)
@@ -140,38 +145,40 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *process {
 	case line := <-ready:
 		rest, ok := strings.CutPrefix(line, "mongolite ready on mongodb://")
 		if !ok {
-			t.Fatalf("got the first line %q", line)
+			t.Fatalf("first line of output: got %q, want the ready message", line)
 		}
 		p.addr, _, _ = strings.Cut(rest, "/")
 	case <-p.exited:
-		t.Fatalf("mongolite ended at its start: %v\n%s", p.err, p.stderr)
-	case <-time.After(patience):
-		t.Fatalf("mongolite is not ready\n%s", p.stderr)
+		t.Fatalf("mongolite exited before it was ready: %v\n%s", p.err, p.stderr)
+	case <-time.After(waitLimit):
+		t.Fatalf("mongolite was not ready within %s\n%s", waitLimit, p.stderr)
 	}
 	return p
 }
 
-// kill sends SIGKILL and waits for the end.
+// kill sends SIGKILL and waits until the process has exited.
 func (p *process) kill(t *testing.T) {
 	t.Helper()
 	p.cmd.Process.Kill()
 	p.wait(t)
 }
 
-// wait waits for the end and returns the exit code, -1 after a signal.
+// wait waits until the process has exited and returns its exit code, which is -1
+// if a signal ended it.
 func (p *process) wait(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-p.exited:
 		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(patience):
-		t.Fatalf("process %d does not end", p.cmd.Process.Pid)
+	case <-time.After(waitLimit):
+		t.Fatalf("process %d did not exit within %s", p.cmd.Process.Pid, waitLimit)
 		return 0
 	}
 }
 
-// freePort returns a port below those that the system gives to outgoing
-// connections, so that it stays free while a server restarts on it.
+// freePort returns a loopback address with a free port. The port lies below
+// Linux's ephemeral range, so that no outgoing connection takes it while a
+// server restarts on it.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 100 {
@@ -189,7 +196,7 @@ func freePort(t *testing.T) string {
 	return ""
 }
 
-// serve starts a server in this process, closed when the test ends.
+// serve starts a server in this process. It is closed when the test ends.
 func serve(t *testing.T, cfg server.Config) *server.Server {
 	t.Helper()
 	s, err := server.Start(withDefaults(t, cfg))
@@ -200,6 +207,8 @@ func serve(t *testing.T, cfg server.Config) *server.Server {
 	return s
 }
 
+// withDefaults fills in what cfg leaves empty: any free port, a temporary data
+// directory and a small cache.
 func withDefaults(t *testing.T, cfg server.Config) server.Config {
 	if cfg.Listen == "" {
 		cfg.Listen = "127.0.0.1:0"
@@ -213,13 +222,14 @@ func withDefaults(t *testing.T, cfg server.Config) server.Config {
 	return cfg
 }
 
-// closeServer closes a server, also one that is closed already.
+// closeServer closes a server. It may be called more than once.
 func closeServer(t *testing.T, s *server.Server) {
 	t.Helper()
 	within(t, "close the server", func() { s.Close() })
 }
 
-// within fails the test if fn does not return in time.
+// within runs fn and fails the test if fn does not return within waitLimit. It
+// must be called from the test's goroutine.
 func within(t *testing.T, what string, fn func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -229,27 +239,28 @@ func within(t *testing.T, what string, fn func()) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(patience):
-		t.Fatalf("%s: no end", what)
+	case <-time.After(waitLimit):
+		t.Fatalf("%s: did not return within %s", what, waitLimit)
 	}
 }
 
-// eventually waits for a condition.
+// eventually waits until ok returns true. It fails the test after waitLimit.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); {
+	for deadline := time.Now().Add(waitLimit); !ok(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timed out after %s waiting until %s", waitLimit, what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
 }
 
-// connect returns a client, disconnected when the test ends.
+// connect returns a client for the server at addr. It is disconnected when the
+// test ends.
 func connect(t *testing.T, addr string, with ...*options.ClientOptions) *mongo.Client {
 	t.Helper()
 	base := options.Client().ApplyURI("mongodb://" + addr + "/?directConnection=true").
-		SetServerSelectionTimeout(patience).SetMaxPoolSize(64).SetMaxConnecting(16)
+		SetServerSelectionTimeout(waitLimit).SetMaxPoolSize(64).SetMaxConnecting(16)
 	client, err := mongo.Connect(append([]*options.ClientOptions{base}, with...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -258,15 +269,17 @@ func connect(t *testing.T, addr string, with ...*options.ClientOptions) *mongo.C
 	return client
 }
 
+// disconnect closes the client. It ignores the error, because the server may
+// have been killed.
 func disconnect(client *mongo.Client) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = client.Disconnect(ctx) // also of a server that is gone
+	_ = client.Disconnect(ctx)
 }
 
-// deadline returns a context that ends when the test has waited too long.
+// deadline returns a context that expires after twice waitLimit.
 func deadline(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*waitLimit)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -278,7 +291,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// parallel runs fn n times at once and waits.
+// parallel calls fn(0) to fn(n-1) concurrently and waits for all of them.
 func parallel(n int, fn func(i int)) {
 	var wg sync.WaitGroup
 	gate := make(chan struct{})
@@ -292,8 +305,8 @@ func parallel(n int, fn func(i int)) {
 	wg.Wait()
 }
 
-// codeOf returns the code of a server's error, 0 for none and for errors of
-// another kind.
+// codeOf returns the code of a server error. It returns 0 for nil and for other
+// errors.
 func codeOf(err error) int {
 	var se mongo.ServerError
 	if errors.As(err, &se) {
@@ -304,20 +317,21 @@ func codeOf(err error) int {
 	return 0
 }
 
-// rawConn speaks OP_MSG without a driver, so that a test decides itself what
-// lsid and txnNumber a command carries and when it is sent again.
+// rawConn sends OP_MSG messages without a driver. A test thereby controls the
+// lsid and the txnNumber of a command, and when the command is sent again.
 type rawConn struct{ net.Conn }
 
+// dial opens a rawConn that fails all reads and writes after waitLimit.
 func dial(addr string) (rawConn, error) {
-	nc, err := net.DialTimeout("tcp", addr, patience)
+	nc, err := net.DialTimeout("tcp", addr, waitLimit)
 	if err == nil {
-		err = nc.SetDeadline(time.Now().Add(patience))
+		err = nc.SetDeadline(time.Now().Add(waitLimit))
 	}
 	return rawConn{nc}, err
 }
 
-// ask sends a command and returns the reply.
-func (c rawConn) ask(cmd bson.D) (bson.M, error) {
+// roundTrip sends a command and returns the reply.
+func (c rawConn) roundTrip(cmd bson.D) (bson.M, error) {
 	body, err := bson.Marshal(cmd)
 	if err != nil {
 		return nil, err

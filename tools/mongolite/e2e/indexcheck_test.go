@@ -11,7 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// indexInfo is an index as listIndexes tells it.
+// indexInfo is an index as listIndexes describes it.
 type indexInfo struct {
 	Name    string
 	Key     bson.D
@@ -20,13 +20,14 @@ type indexInfo struct {
 	Partial bson.D `bson:"partialFilterExpression"`
 }
 
-// agree checks that every index of a collection holds exactly what the
-// documents say. A look at all documents is the truth; from it follow how many
-// entries an index has, which documents a walk through it yields, and how many
-// it finds under each value.
-func agree(t *testing.T, coll *mongo.Collection) {
+// checkIndexes checks that every index of a collection agrees with the
+// collection's documents. It reads all documents by a collection scan and derives
+// from them, for each index, the number of entries, the documents that a scan of
+// the index returns, and the number of documents under a value. It compares
+// these with the server's answers.
+func checkIndexes(t *testing.T, coll *mongo.Collection) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	var docs []bson.Raw
 	cur, err := coll.Find(ctx, bson.D{}, options.Find().SetHint(bson.D{{"$natural", 1}}))
@@ -37,22 +38,23 @@ func agree(t *testing.T, coll *mongo.Collection) {
 	must(t, err)
 	must(t, cur.All(ctx, &indexes))
 	if len(indexes) == 0 {
-		t.Fatalf("%s has no indexes", coll.Name())
+		t.Fatalf("%s: got no indexes, want at least _id_", coll.Name())
 	}
 	for _, ix := range indexes {
-		ix.agree(ctx, t, coll, docs)
+		ix.check(ctx, t, coll, docs)
 	}
 }
 
-func (ix indexInfo) agree(ctx context.Context, t *testing.T, coll *mongo.Collection, docs []bson.Raw) {
+// check compares one index with docs, the documents of its collection.
+func (ix indexInfo) check(ctx context.Context, t *testing.T, coll *mongo.Collection, docs []bson.Raw) {
 	t.Helper()
-	var ids []string                     // of the documents that the index holds
-	under := map[string]map[string]int{} // first column's value -> _ids
-	value := map[string]bson.RawValue{}
-	whole := map[string]int{} // all columns -> documents
+	var ids []string                          // _ids of the documents in the index
+	idsByFirst := map[string]map[string]int{} // _ids by the value of the first column
+	value := map[string]bson.RawValue{}       // the values whose text is a key of idsByFirst
+	docsByKey := map[string]int{}             // number of documents by complete key
 	entries := 0
 	for _, doc := range docs {
-		if !ix.holds(t, doc) {
+		if !ix.contains(t, doc) {
 			continue
 		}
 		id := doc.Lookup("_id").String()
@@ -61,21 +63,21 @@ func (ix indexInfo) agree(ctx context.Context, t *testing.T, coll *mongo.Collect
 		for _, row := range ix.rows(doc) {
 			first := row[0].String()
 			value[first] = row[0]
-			if under[first] == nil {
-				under[first] = map[string]int{}
+			if idsByFirst[first] == nil {
+				idsByFirst[first] = map[string]int{}
 			}
-			under[first][id]++
+			idsByFirst[first][id]++
 			keys[fmt.Sprint(row)] = true
 		}
 		for k := range keys {
-			whole[k]++
+			docsByKey[k]++
 		}
 		entries += len(keys)
 	}
 	if ix.Unique || ix.Name == "_id_" {
-		for k, n := range whole {
+		for k, n := range docsByKey {
 			if n > 1 {
-				t.Fatalf("%s.%s: %d documents hold the unique %s", coll.Name(), ix.Name, n, k)
+				t.Fatalf("%s.%s: %d documents have the unique key %s, want 1", coll.Name(), ix.Name, n, k)
 			}
 		}
 	}
@@ -91,20 +93,21 @@ func (ix indexInfo) agree(ctx context.Context, t *testing.T, coll *mongo.Collect
 	slices.Sort(got)
 	slices.Sort(ids)
 	if !slices.Equal(got, ids) {
-		t.Fatalf("%s.%s: a walk yields %d documents, its documents are %d\n got %v\nwant %v", coll.Name(), ix.Name, len(got), len(ids), got, ids)
+		t.Fatalf("%s.%s: an index scan returns %d documents, want %d\n got %v\nwant %v", coll.Name(), ix.Name, len(got), len(ids), got, ids)
 	}
 
-	// The filter is applied to what an entry leads to, so only the number of
-	// entries shows one that should be gone.
+	// The server applies the filter to the document of each entry. A stale entry
+	// is therefore invisible in the results; only the number of examined entries
+	// reveals it.
 	stats := explain(ctx, t, coll, bson.D{{"find", coll.Name()}, {"filter", ix.filter()}, {"hint", ix.Name}})
 	if stats.Plan.stage() != "IXSCAN" || stats.Stats.Keys != entries {
 		t.Fatalf("%s.%s: %s over %d entries, want IXSCAN over %d", coll.Name(), ix.Name, stats.Plan.stage(), stats.Stats.Keys, entries)
 	}
 
 	checked := 0
-	for first, ids := range under {
+	for first, ids := range idsByFirst {
 		if ix.Sparse && value[first].Type == bson.TypeNull {
-			continue // null is also what the documents have that it leaves out
+			continue // documents without the field match null too, but are not in the index
 		}
 		if checked++; checked > 3 {
 			break
@@ -113,12 +116,13 @@ func (ix indexInfo) agree(ctx context.Context, t *testing.T, coll *mongo.Collect
 		byIndex := count(ctx, t, coll, filter, ix.Name)
 		byScan := count(ctx, t, coll, filter, bson.D{{"$natural", 1}})
 		if byIndex != byScan || byIndex != len(ids) {
-			t.Fatalf("%s.%s: %v is counted %d times by the index, %d by a scan, and stands in %d documents", coll.Name(), ix.Name, filter, byIndex, byScan, len(ids))
+			t.Fatalf("%s.%s: count of %v: got %d by the index and %d by a collection scan, want %d", coll.Name(), ix.Name, filter, byIndex, byScan, len(ids))
 		}
 	}
 }
 
-// filter returns a filter that every document of the index matches.
+// filter returns a filter that matches exactly the documents that a partial index
+// holds. For other indexes it matches every document.
 func (ix indexInfo) filter() bson.D {
 	if ix.Partial != nil {
 		return ix.Partial
@@ -126,16 +130,16 @@ func (ix indexInfo) filter() bson.D {
 	return bson.D{}
 }
 
-// holds tells whether the index holds the document. Of partial indexes it
-// knows those on {field: {$gt: number}}.
-func (ix indexInfo) holds(t *testing.T, doc bson.Raw) bool {
+// contains reports whether the index must hold the document. The only partial
+// filter that it supports is {field: {$gt: number}}.
+func (ix indexInfo) contains(t *testing.T, doc bson.Raw) bool {
 	for _, e := range ix.Partial {
 		v, ok := doc.Lookup(e.Key).AsInt64OK()
-		least, known := e.Value.(bson.D)[0].Value.(int32)
-		if !known || e.Value.(bson.D)[0].Key != "$gt" {
-			t.Fatalf("cannot judge %v", ix.Partial)
+		limit, isNumber := e.Value.(bson.D)[0].Value.(int32)
+		if !isNumber || e.Value.(bson.D)[0].Key != "$gt" {
+			t.Fatalf("unsupported partial filter %v", ix.Partial)
 		}
-		if !ok || v <= int64(least) {
+		if !ok || v <= int64(limit) {
 			return false
 		}
 	}
@@ -150,7 +154,8 @@ func (ix indexInfo) holds(t *testing.T, doc bson.Raw) bool {
 	return false
 }
 
-// rows returns the values of the columns, a row for each item of an array.
+// rows returns the values of the index's columns in doc. If a column holds an
+// array, there is one row for each of its elements.
 func (ix indexInfo) rows(doc bson.Raw) [][]bson.RawValue {
 	rows := [][]bson.RawValue{nil}
 	for _, e := range ix.Key {
@@ -175,6 +180,8 @@ func (ix indexInfo) rows(doc bson.Raw) [][]bson.RawValue {
 	return rows
 }
 
+// count returns the number of documents that match filter, counted with the
+// hinted index.
 func count(ctx context.Context, t *testing.T, coll *mongo.Collection, filter bson.D, hint any) int {
 	t.Helper()
 	var reply struct{ N int }
@@ -182,7 +189,7 @@ func count(ctx context.Context, t *testing.T, coll *mongo.Collection, filter bso
 	return reply.N
 }
 
-// explained is what the tests read of explain's answer.
+// explained is the part of explain's reply that the tests use.
 type explained struct {
 	Plan  planStage
 	Stats struct {
@@ -197,7 +204,7 @@ type planStage struct {
 	Input *planStage `bson:"inputStage"`
 }
 
-// stage returns the innermost stage.
+// stage returns the name of the innermost stage.
 func (p *planStage) stage() string {
 	for p.Input != nil {
 		p = p.Input
@@ -205,6 +212,7 @@ func (p *planStage) stage() string {
 	return p.Stage
 }
 
+// explain runs explain with the verbosity executionStats.
 func explain(ctx context.Context, t *testing.T, coll *mongo.Collection, cmd bson.D) explained {
 	t.Helper()
 	var reply struct {

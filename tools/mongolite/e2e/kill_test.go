@@ -17,74 +17,80 @@ import (
 )
 
 const (
-	killRounds   = 100
+	killCount    = 100
 	killWriters  = 6
-	idsPerWriter = 40 // each id is written by one writer only
-	groupSize    = 12 // documents that one updateMany changes
+	idsPerWriter = 40 // only one writer writes a given _id
+	groupSize    = 12 // number of documents that one updateMany changes
 )
 
-// killWorld is one folder that is served, killed and served again.
-type killWorld struct {
+// killTest repeatedly starts a server on one data directory, writes to it and
+// kills it. It counts acknowledged writes and writes in doubt.
+type killTest struct {
 	t      *testing.T
 	dir    string
 	addr   string
 	server *process
 
-	ledgers []*ledger
-	shared  struct {
-		sold, doubts atomic.Int64 // decrements of one counter by all
+	ledgers []*ledger // by writer
+	stock   struct {
+		sold, inDoubt atomic.Int64 // decrements of one counter by all writers
 	}
-	groups []struct{ known, doubts int64 } // increments of whole groups, by writer
-	raw    *rawWriter
-	acks   atomic.Int64
-	doubts atomic.Int64
-	slow   time.Duration // the slowest start
-	checks time.Duration
+	groups       []struct{ acked, inDoubt int64 } // increments of a whole group, by writer
+	raw          *rawWriter
+	acked        atomic.Int64 // all writes
+	inDoubt      atomic.Int64
+	slowestStart time.Duration
+	checkTime    time.Duration // total time of the checks
 }
 
-// TestKill kills the server at any moment, a hundred times, and starts it
-// again on the same folder. Outside is written down what was acknowledged and
-// what is in doubt: nothing acknowledged may be missing, nothing else half
-// there, and every index agrees with its documents.
-func TestKill(t *testing.T) {
-	w := &killWorld{t: t, dir: t.TempDir(), addr: freePort(t)}
-	w.server = start(t, w.addr, w.dir)
-	w.prepare()
-	retrying := w.startRetrying(2)
-	for round := range killRounds {
-		retries := round%4 == 0
+// TestAcknowledgedWritesSurviveKill kills the server a hundred times at random
+// moments under load, and restarts it on the same data directory. The test
+// records which writes were acknowledged and which are in doubt, that is, were
+// interrupted by the kill. After each restart
+//
+//   - no acknowledged write is missing,
+//   - each statement in doubt took effect completely or not at all, and
+//   - every index agrees with its documents.
+func TestAcknowledgedWritesSurviveKill(t *testing.T) {
+	k := &killTest{t: t, dir: t.TempDir(), addr: freePort(t)}
+	k.server = start(t, k.addr, k.dir)
+	k.prepare()
+	retrying := k.startRetrying(2)
+	for kill := range killCount {
+		retries := kill%4 == 0
 		if retries {
 			retrying.resume()
 		}
-		w.load(time.Duration(60+rand.IntN(140)) * time.Millisecond)
+		k.load(time.Duration(60+rand.IntN(140)) * time.Millisecond)
 		began := time.Now()
-		w.server = start(t, w.addr, w.dir)
-		w.slow = max(w.slow, time.Since(began))
+		k.server = start(t, k.addr, k.dir)
+		k.slowestStart = max(k.slowestStart, time.Since(began))
 		began = time.Now()
-		if out := w.server.stderr.String(); out != "" {
-			t.Fatalf("round %d: the start had something to say: %s", round, out)
+		if out := k.server.stderr.String(); out != "" {
+			t.Fatalf("kill %d: stderr of the restarted server: got %q, want nothing", kill, out)
 		}
-		w.check(round)
-		w.checks += time.Since(began)
+		k.check(kill)
+		k.checkTime += time.Since(began)
 		if retries {
 			retrying.pause()
 		}
 		if t.Failed() {
-			t.Fatalf("in round %d", round)
+			t.Fatalf("the checks failed after kill %d", kill)
 		}
 	}
 	retrying.finish()
-	t.Logf("%d acknowledged, %d in doubt, %d retried by the driver through a kill, %d by hand; slowest start %v, checks %v",
-		w.acks.Load(), w.doubts.Load(), retrying.through, w.raw.repeated, w.slow, w.checks)
-	if w.doubts.Load() == 0 || retrying.through == 0 || w.raw.repeated == 0 {
-		t.Error("the kills met no write under way")
+	t.Logf("%d writes acknowledged, %d in doubt, %d retried by the driver after a kill, %d resent by the test; slowest start %v, checks %v",
+		k.acked.Load(), k.inDoubt.Load(), retrying.retried, k.raw.resent, k.slowestStart, k.checkTime)
+	if k.inDoubt.Load() == 0 || retrying.retried == 0 || k.raw.resent == 0 {
+		t.Error("a kind of write was never interrupted by a kill, want each kind at least once")
 	}
 }
 
-func (w *killWorld) prepare() {
-	t := w.t
+// prepare creates the collections and indexes and inserts the initial documents.
+func (k *killTest) prepare() {
+	t := k.t
 	ctx := deadline(t)
-	db := connect(t, w.addr).Database("kill")
+	db := connect(t, k.addr).Database("kill")
 	index := func(coll string, keys bson.D, o *options.IndexOptionsBuilder) {
 		_, err := db.Collection(coll).Indexes().CreateOne(ctx, mongo.IndexModel{Keys: keys, Options: o})
 		must(t, err)
@@ -98,9 +104,9 @@ func (w *killWorld) prepare() {
 	}
 	index("groups", bson.D{{"g", 1}, {"n", 1}}, options.Index())
 	index("groups", bson.D{{"n", -1}}, options.Index())
-	w.groups = make([]struct{ known, doubts int64 }, killWriters)
+	k.groups = make([]struct{ acked, inDoubt int64 }, killWriters)
 	for i := range killWriters {
-		w.ledgers = append(w.ledgers, &ledger{known: map[int64]int64{}, maybe: map[int64][]int64{}})
+		k.ledgers = append(k.ledgers, &ledger{acked: map[int64]int64{}, inDoubt: map[int64][]int64{}})
 		for j := range groupSize {
 			_, err := db.Collection("groups").InsertOne(ctx, bson.D{{"_id", i*groupSize + j}, {"g", i}, {"n", 0}})
 			must(t, err)
@@ -108,16 +114,16 @@ func (w *killWorld) prepare() {
 	}
 	_, err := db.Collection("stock").InsertOne(ctx, bson.D{{"_id", 1}, {"a", 1 << 40}, {"sold", 0}})
 	must(t, err)
-	w.raw = &rawWriter{session: bson.NewObjectID()}
+	k.raw = &rawWriter{session: bson.NewObjectID()}
 	_, err = db.Collection("raw").InsertOne(ctx, bson.D{{"_id", 1}, {"n", 0}, {"m", 0}})
 	must(t, err)
 }
 
-// load writes until the server is killed, which is after d.
-func (w *killWorld) load(d time.Duration) {
-	t := w.t
-	client := connect(t, w.addr, options.Client().SetRetryWrites(false))
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// load runs all writers for d and then kills the server.
+func (k *killTest) load(d time.Duration) {
+	t := k.t
+	client := connect(t, k.addr, options.Client().SetRetryWrites(false))
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	db := client.Database("kill")
 	var dead atomic.Bool
@@ -125,118 +131,121 @@ func (w *killWorld) load(d time.Duration) {
 	for i := range killWriters {
 		wg.Go(func() {
 			for !dead.Load() {
-				if err := w.step(ctx, db, i); err != nil {
+				if err := k.step(ctx, db, i); err != nil {
 					t.Error(err)
 					return
 				}
 			}
 		})
 	}
-	wg.Go(func() { w.raw.run(w.addr, &dead) })
-	<-time.After(d) // the length of the load is all that this decides
-	w.server.kill(t)
+	wg.Go(func() { k.raw.run(k.addr, &dead) })
+	<-time.After(d) // no assertion depends on this duration
+	k.server.kill(t)
 	dead.Store(true)
-	cancel() // who waits for a server need not
-	within(t, "writers whose server is gone", wg.Wait)
-	_ = client.Disconnect(ctx) // there is no server to say goodbye to
+	cancel() // release writers that wait for a server
+	within(t, "writers after the kill", wg.Wait)
+	_ = client.Disconnect(ctx) // fails, because the server is dead
 }
 
-// step is one write of writer i.
-func (w *killWorld) step(ctx context.Context, db *mongo.Database, i int) error {
-	l := w.ledgers[i]
+// step carries out one random write of writer i. It returns an error if the
+// result contradicts the writer's ledger.
+func (k *killTest) step(ctx context.Context, db *mongo.Database, i int) error {
+	l := k.ledgers[i]
 	id := int64(i*idsPerWriter + rand.IntN(idsPerWriter))
 	coll := db.Collection("items")
 	if id%4 == 3 {
 		coll = db.Collection("more")
 	}
-	if len(l.maybe[id]) > 0 {
-		return nil // in doubt until the next start
+	if len(l.inDoubt[id]) > 0 {
+		return nil // in doubt until the next check
 	}
-	now, v := l.known[id], l.version()
+	now, v := l.acked[id], l.version()
 	filter := bson.D{{"_id", id}, {"v", now}}
 	var err error
 	switch kind := rand.IntN(10); {
 	case kind == 0:
-		return w.sell(ctx, db.Collection("stock"))
+		return k.sell(ctx, db.Collection("stock"))
 	case kind == 1:
-		return w.group(ctx, db.Collection("groups"), i)
+		return k.updateGroup(ctx, db.Collection("groups"), i)
 	case kind == 2 && now == 0:
-		return w.many(ctx, db, i, v)
+		return k.insertMany(ctx, db, i, v)
 	case kind == 3 && now > 0:
-		return w.bulk(ctx, db, i, v)
+		return k.bulkUpdate(ctx, db, i, v)
 	case now == 0 && kind < 6:
 		_, err = coll.InsertOne(ctx, item(id, v))
 	case now == 0:
-		_, err = coll.UpdateOne(ctx, bson.D{{"_id", id}}, change(id, v), options.UpdateOne().SetUpsert(true))
+		_, err = coll.UpdateOne(ctx, bson.D{{"_id", id}}, updateTo(id, v), options.UpdateOne().SetUpsert(true))
 	case kind == 4:
 		var res *mongo.DeleteResult
 		if res, err = coll.DeleteOne(ctx, filter); err == nil && res.DeletedCount != 1 {
-			return fmt.Errorf("version %d of %d is not there to delete", now, id)
+			return fmt.Errorf("delete of document %d at version %d: got %d deleted, want 1", id, now, res.DeletedCount)
 		}
 		v = 0
 	case kind == 5:
 		var old bson.Raw
 		if old, err = coll.FindOneAndDelete(ctx, filter).Raw(); err == nil && !same(old, item(id, now)) {
-			return fmt.Errorf("findAndModify removed %v, want version %d", old, now)
+			return fmt.Errorf("findAndModify with remove: got %v, want version %d", old, now)
 		}
 		v = 0
 	case kind == 6:
 		var old bson.Raw
-		if old, err = coll.FindOneAndUpdate(ctx, filter, change(id, v)).Raw(); err == nil && !same(old, item(id, now)) {
-			return fmt.Errorf("findAndModify found %v, want version %d", old, now)
+		if old, err = coll.FindOneAndUpdate(ctx, filter, updateTo(id, v)).Raw(); err == nil && !same(old, item(id, now)) {
+			return fmt.Errorf("findAndModify with update: got %v, want version %d", old, now)
 		}
 	case kind == 7:
 		_, err = coll.ReplaceOne(ctx, filter, item(id, v))
 	default:
 		var res *mongo.UpdateResult
-		if res, err = coll.UpdateOne(ctx, filter, change(id, v)); err == nil && res.ModifiedCount != 1 {
-			return fmt.Errorf("version %d of %d is not there to update", now, id)
+		if res, err = coll.UpdateOne(ctx, filter, updateTo(id, v)); err == nil && res.ModifiedCount != 1 {
+			return fmt.Errorf("update of document %d at version %d: got %d modified, want 1", id, now, res.ModifiedCount)
 		}
 	}
 	if errors.Is(err, mongo.ErrNoDocuments) {
-		return fmt.Errorf("version %d of %d is not there", now, id)
+		return fmt.Errorf("findAndModify of document %d: got no document, want version %d", id, now)
 	}
-	w.note(err)
+	k.count(err)
 	return l.record(err, v, id)
 }
 
-func (w *killWorld) note(err error) {
+// count counts a write as acknowledged or in doubt.
+func (k *killTest) count(err error) {
 	if err == nil {
-		w.acks.Add(1)
+		k.acked.Add(1)
 	} else {
-		w.doubts.Add(1)
+		k.inDoubt.Add(1)
 	}
 }
 
-func (w *killWorld) sell(ctx context.Context, coll *mongo.Collection) error {
+// sell decrements the counter that all writers share.
+func (k *killTest) sell(ctx context.Context, coll *mongo.Collection) error {
 	res, err := coll.UpdateOne(ctx, bson.D{{"_id", 1}, {"a", bson.D{{"$gt", 0}}}}, bson.D{{"$inc", bson.D{{"a", -1}, {"sold", 1}}}})
-	w.note(err)
+	k.count(err)
 	if err != nil {
-		w.shared.doubts.Add(1)
+		k.stock.inDoubt.Add(1)
 		return unexpected(err)
 	}
-	w.shared.sold.Add(res.ModifiedCount)
+	k.stock.sold.Add(res.ModifiedCount)
 	return nil
 }
 
-// group changes all documents of a group in one statement.
-func (w *killWorld) group(ctx context.Context, coll *mongo.Collection, i int) error {
+// updateGroup increments all documents of the writer's group in one statement.
+func (k *killTest) updateGroup(ctx context.Context, coll *mongo.Collection, i int) error {
 	res, err := coll.UpdateMany(ctx, bson.D{{"g", i}}, bson.D{{"$inc", bson.D{{"n", 1}}}})
-	w.note(err)
+	k.count(err)
 	if err != nil {
-		w.groups[i].doubts++
+		k.groups[i].inDoubt++
 		return unexpected(err)
 	}
-	w.groups[i].known++
+	k.groups[i].acked++
 	if res.ModifiedCount != groupSize {
-		return fmt.Errorf("updateMany changed %d documents of a group, want %d", res.ModifiedCount, groupSize)
+		return fmt.Errorf("updateMany of a group: got %d modified, want %d", res.ModifiedCount, groupSize)
 	}
 	return nil
 }
 
-// many inserts several documents by one command.
-func (w *killWorld) many(ctx context.Context, db *mongo.Database, i int, v int64) error {
-	ids := w.ledgers[i].quiet(i, 8, false)
+// insertMany inserts several documents with one command.
+func (k *killTest) insertMany(ctx context.Context, db *mongo.Database, i int, v int64) error {
+	ids := k.ledgers[i].settledIDs(i, 8, false)
 	if len(ids) == 0 {
 		return nil
 	}
@@ -245,35 +254,36 @@ func (w *killWorld) many(ctx context.Context, db *mongo.Database, i int, v int64
 		docs = append(docs, item(id, v))
 	}
 	_, err := db.Collection("items").InsertMany(ctx, docs)
-	w.note(err)
-	return w.ledgers[i].record(err, v, ids...)
+	k.count(err)
+	return k.ledgers[i].record(err, v, ids...)
 }
 
-// bulk updates several documents by one command.
-func (w *killWorld) bulk(ctx context.Context, db *mongo.Database, i int, v int64) error {
-	ids := w.ledgers[i].quiet(i, 8, true)
+// bulkUpdate updates several documents with one command.
+func (k *killTest) bulkUpdate(ctx context.Context, db *mongo.Database, i int, v int64) error {
+	ids := k.ledgers[i].settledIDs(i, 8, true)
 	if len(ids) == 0 {
 		return nil
 	}
 	var models []mongo.WriteModel
 	for _, id := range ids {
-		models = append(models, mongo.NewUpdateOneModel().SetFilter(bson.D{{"_id", id}, {"v", w.ledgers[i].known[id]}}).SetUpdate(change(id, v)))
+		models = append(models, mongo.NewUpdateOneModel().SetFilter(bson.D{{"_id", id}, {"v", k.ledgers[i].acked[id]}}).SetUpdate(updateTo(id, v)))
 	}
 	res, err := db.Collection("items").BulkWrite(ctx, models)
 	if err == nil && res.ModifiedCount != int64(len(ids)) {
-		return fmt.Errorf("%d statements modified %d documents", len(ids), res.ModifiedCount)
+		return fmt.Errorf("bulk write of %d updates: got %d modified, want %d", len(ids), res.ModifiedCount, len(ids))
 	}
-	w.note(err)
-	return w.ledgers[i].record(err, v, ids...)
+	k.count(err)
+	return k.ledgers[i].record(err, v, ids...)
 }
 
-// check holds the server against the ledger and settles what was in doubt.
-func (w *killWorld) check(round int) {
-	t := w.t
-	client := connect(t, w.addr)
+// check compares the server's data with the ledgers. It then settles what was in
+// doubt: the state that it found becomes the acknowledged one.
+func (k *killTest) check(kill int) {
+	t := k.t
+	client := connect(t, k.addr)
 	defer disconnect(client)
 	db := client.Database("kill")
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 
 	found := map[int64]bson.Raw{}
@@ -286,7 +296,7 @@ func (w *killWorld) check(round int) {
 			found[doc.Lookup("_id").AsInt64()] = doc
 		}
 	}
-	for i, l := range w.ledgers {
+	for i, l := range k.ledgers {
 		for id := int64(i * idsPerWriter); id < int64((i+1)*idsPerWriter); id++ {
 			raw := found[id]
 			delete(found, id)
@@ -294,49 +304,49 @@ func (w *killWorld) check(round int) {
 			if raw != nil {
 				v, _ = raw.Lookup("v").AsInt64OK()
 			}
-			if v != l.known[id] && !slices.Contains(l.maybe[id], v) || !same(raw, item(id, v)) {
-				t.Errorf("document %d is %v; acknowledged is version %d, in doubt are %v", id, raw, l.known[id], l.maybe[id])
+			if v != l.acked[id] && !slices.Contains(l.inDoubt[id], v) || !same(raw, item(id, v)) {
+				t.Errorf("document %d: got %v, want version %d or one in doubt of %v", id, raw, l.acked[id], l.inDoubt[id])
 			}
-			l.known[id] = v
+			l.acked[id] = v
 		}
 		for _, c := range l.commands {
 			for j, id := range c.ids {
-				if j > 0 && l.known[id] == c.version && l.known[c.ids[j-1]] != c.version {
-					t.Errorf("of the ordered statements on %v number %d was carried out and not the one before", c.ids, j)
+				if j > 0 && l.acked[id] == c.version && l.acked[c.ids[j-1]] != c.version {
+					t.Errorf("ordered command on %v: statement %d took effect although statement %d did not", c.ids, j, j-1)
 				}
 			}
 		}
-		clear(l.maybe)
+		clear(l.inDoubt)
 		l.commands = nil
 	}
 	for id, doc := range found {
-		t.Errorf("document %d was never written: %v", id, doc)
+		t.Errorf("found document %d, which was never written: %v", id, doc)
 	}
 
 	var stock struct{ A, Sold int64 }
 	must(t, db.Collection("stock").FindOne(ctx, bson.D{{"_id", 1}}).Decode(&stock))
-	low := w.shared.sold.Load()
-	if high := low + w.shared.doubts.Load(); stock.Sold < low || stock.Sold > high || stock.A+stock.Sold != 1<<40 {
-		t.Errorf("got %+v, want between %d and %d sold", stock, low, high)
+	low := k.stock.sold.Load()
+	if high := low + k.stock.inDoubt.Load(); stock.Sold < low || stock.Sold > high || stock.A+stock.Sold != 1<<40 {
+		t.Errorf("stock: got %+v, want between %d and %d sold and a sum of %d", stock, low, high, int64(1)<<40)
 	}
-	w.shared.sold.Store(stock.Sold)
-	w.shared.doubts.Store(0)
+	k.stock.sold.Store(stock.Sold)
+	k.stock.inDoubt.Store(0)
 
-	for i := range w.groups {
-		g := &w.groups[i]
+	for i := range k.groups {
+		g := &k.groups[i]
 		var members []struct{ N int64 }
 		cur, err := db.Collection("groups").Find(ctx, bson.D{{"g", i}})
 		must(t, err)
 		must(t, cur.All(ctx, &members))
 		for _, m := range members {
-			if len(members) != groupSize || m.N != members[0].N || m.N < g.known || m.N > g.known+g.doubts {
-				t.Errorf("group %d is %v, want %d documents alike between %d and %d", i, members, groupSize, g.known, g.known+g.doubts)
+			if len(members) != groupSize || m.N != members[0].N || m.N < g.acked || m.N > g.acked+g.inDoubt {
+				t.Errorf("group %d: got %v, want %d equal values between %d and %d", i, members, groupSize, g.acked, g.acked+g.inDoubt)
 				break
 			}
 		}
-		g.known, g.doubts = members[0].N, 0
+		g.acked, g.inDoubt = members[0].N, 0
 	}
-	must(t, w.raw.settle(w.addr))
-	agree(t, db.Collection("items"))
-	agree(t, db.Collection([]string{"more", "groups"}[round%2]))
+	must(t, k.raw.settle(k.addr))
+	checkIndexes(t, db.Collection("items"))
+	checkIndexes(t, db.Collection([]string{"more", "groups"}[kill%2]))
 }

@@ -12,9 +12,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 )
 
-// item is a document at a version. All its fields follow from its _id and
-// version, so that one of two halves is told from a whole one. Version 0 is
-// that there is no document.
+// item returns the document with the given _id at version v. All other fields
+// are derived from these two, so that a half-written document is recognized.
+// Version 0 means that the document does not exist; item then returns nil.
 func item(id, v int64) bson.D {
 	if v == 0 {
 		return nil
@@ -22,18 +22,19 @@ func item(id, v int64) bson.D {
 	doc := bson.D{{"_id", id}, {"v", v},
 		{"u", fmt.Sprintf("%d/%d", id, v)},
 		{"tags", bson.A{fmt.Sprint("t", v%7), fmt.Sprint("t", (v+id)%5), fmt.Sprint("own", id)}},
-		{"p", v%5 - 2}, // the partial index holds those above 0
+		{"p", v%5 - 2}, // the partial index holds the values above 0
 		{"exp", bson.NewDateTimeFromTime(time.Unix(4e9+v, 0))},
 		{"pad", bson.Binary{Data: bytes.Repeat([]byte{byte(v)}, int(v%9)*100)}},
 	}
 	if v%3 > 0 {
-		doc = append(doc, bson.E{Key: "s", Value: v % 11}) // the sparse index lacks every third
+		doc = append(doc, bson.E{Key: "s", Value: v % 11}) // the sparse index leaves out every third version
 	}
 	return doc
 }
 
-// change returns the update that makes version v of a document.
-func change(id, v int64) bson.D {
+// updateTo returns the update that turns any version of a document into version
+// v.
+func updateTo(id, v int64) bson.D {
 	doc := item(id, v)
 	update := bson.D{{"$set", doc[1:]}}
 	if v%3 == 0 {
@@ -42,39 +43,39 @@ func change(id, v int64) bson.D {
 	return update
 }
 
-// ledger is what is known outside the server of the documents of one writer.
+// ledger records what one writer knows about its documents. It lives outside the
+// server and survives the kills.
 type ledger struct {
-	known map[int64]int64   // the version acknowledged last
-	maybe map[int64][]int64 // versions of writes whose outcome is unknown
-	next  int64             // versions are used once
-	// commands are those in doubt that wrote one version to several documents
-	// in order.
+	acked   map[int64]int64   // the last acknowledged version by _id
+	inDoubt map[int64][]int64 // the versions of writes whose outcome is unknown
+	last    int64             // the last version that was handed out
+	// commands are the ordered commands in doubt. Each one wrote the same version
+	// to several documents.
 	commands []orderedWrite
 }
 
+// orderedWrite is an ordered command that writes one version to the documents
+// ids, in this order.
 type orderedWrite struct {
 	ids     []int64
 	version int64
 }
 
+// version returns a version that was not used before.
 func (l *ledger) version() int64 {
-	l.next++
-	return l.next
+	l.last++
+	return l.last
 }
 
-func (l *ledger) ack(id, v int64) { l.known[id] = v }
-func (l *ledger) doubt(id, v int64) {
-	l.maybe[id] = append(l.maybe[id], v)
-}
-
-// record notes a write of version v of each of the ids. A refusal by the
-// server would be one too many: no writer meets another.
+// record enters the outcome of a write of version v to the documents ids. It
+// returns err if the server refused the write, because writers never conflict: no
+// two of them write the same documents.
 func (l *ledger) record(err error, v int64, ids ...int64) error {
 	for _, id := range ids {
 		if err == nil {
-			l.ack(id, v)
+			l.acked[id] = v
 		} else {
-			l.doubt(id, v)
+			l.inDoubt[id] = append(l.inDoubt[id], v)
 		}
 	}
 	if err != nil {
@@ -83,32 +84,37 @@ func (l *ledger) record(err error, v int64, ids ...int64) error {
 	return unexpected(err)
 }
 
-// unexpected returns an error that does not come from the server's death.
+// unexpected returns err unless the death of the server explains it. In that case
+// it returns nil.
 func unexpected(err error) error {
 	if err == nil || mongo.IsNetworkError(err) || mongo.IsTimeout(err) || errors.Is(err, context.Canceled) {
 		return nil
 	}
-	if codeOf(err) == 0 { // no server said so: the connection was cleared, no server can be selected
+	// An error without a code comes from the driver: it closed the connection, or
+	// could not select a server.
+	if codeOf(err) == 0 {
 		return nil
 	}
 	return err
 }
 
-// quiet returns up to n ids of a writer's in one collection that are there, or
-// not there, and not in doubt.
-func (l *ledger) quiet(i, n int, there bool) []int64 {
+// settledIDs returns up to n random _ids of writer i in the collection "items"
+// that have no write in doubt. Their documents exist if exist is true, and do not
+// exist otherwise.
+func (l *ledger) settledIDs(i, n int, exist bool) []int64 {
 	var ids []int64
 	for _, j := range rand.Perm(idsPerWriter) {
 		id := int64(i*idsPerWriter + j)
-		if id%4 != 3 && len(l.maybe[id]) == 0 && (l.known[id] > 0) == there && len(ids) < n {
+		if id%4 != 3 && len(l.inDoubt[id]) == 0 && (l.acked[id] > 0) == exist && len(ids) < n {
 			ids = append(ids, id)
 		}
 	}
 	return ids
 }
 
-// same compares a document with what it should be; the order of the fields
-// behind the first is the update's.
+// same reports whether a stored document has exactly the fields of want. It
+// ignores the order of the fields, since an update may append them in another
+// order.
 func same(raw bson.Raw, want bson.D) bool {
 	if raw == nil || want == nil {
 		return raw == nil && want == nil

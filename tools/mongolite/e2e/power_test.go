@@ -18,18 +18,20 @@ import (
 	"boxoffice/tools/mongolite/server"
 )
 
-// TestPowerCut takes what a disk would hold after a power cut, at moments
-// under load: all that was synced and, of the rest, nothing or some. What was
-// acknowledged before is in it, each statement is whole, and indexes agree. A
-// kill cannot prove this, for the system keeps what a process wrote.
-func TestPowerCut(t *testing.T) {
-	for _, unsynced := range []int{0, 30} { // percent of what was not synced that is kept
-		t.Run(fmt.Sprint(unsynced, "% of the unsynced"), func(t *testing.T) {
+// TestAcknowledgedWritesSurvivePowerCut takes, at several moments under load,
+// copies of the disk as a power cut would leave it: everything that was synced,
+// and none or some of the rest. A server on each copy must have every write that
+// was acknowledged before the cut, must have no half-applied statement, and must
+// have consistent indexes. Killing the process cannot test this, because the
+// kernel keeps what a process wrote without syncing.
+func TestAcknowledgedWritesSurvivePowerCut(t *testing.T) {
+	for _, unsynced := range []int{0, 30} { // the percentage of unsynced data that survives
+		t.Run(fmt.Sprint(unsynced, "% of unsynced data survives"), func(t *testing.T) {
 			disk := vfs.NewCrashableMem()
-			// Little in memory, so that cuts fall between tables too.
+			// With a small memtable some cuts happen while tables are written.
 			cfg := server.Config{Data: "data", FS: disk, MemTableBytes: 256 << 10}
 			s := serve(t, cfg)
-			ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+			ctx, cancel := context.WithTimeout(context.Background(), 2*waitLimit)
 			defer cancel()
 			db := connect(t, s.Addr()).Database("power")
 			coll := db.Collection("docs")
@@ -49,7 +51,7 @@ func TestPowerCut(t *testing.T) {
 
 			var mu sync.Mutex
 			acked := map[int64]bool{}
-			var next, counted, made atomic.Int64
+			var next, incremented, created atomic.Int64
 			var stop atomic.Bool
 			var wg sync.WaitGroup
 			for w := range 5 {
@@ -71,37 +73,37 @@ func TestPowerCut(t *testing.T) {
 							acked[id] = true
 						}
 						mu.Unlock()
-						// A collection that was made is there, too.
-						if n := made.Load(); w == 0 && n < 40 {
+						// The creation of a collection is an acknowledged write too.
+						if n := created.Load(); w == 0 && n < 40 {
 							must(t, db.CreateCollection(ctx, fmt.Sprint("made", n)))
-							made.Add(1)
+							created.Add(1)
 						}
 						_, err := db.Collection("count").UpdateOne(ctx, bson.D{{"_id", 1}}, bson.D{{"$inc", bson.D{{"n", 1}}}}, options.UpdateOne().SetUpsert(true))
 						if err != nil {
 							t.Error(err)
 							return
 						}
-						counted.Add(1)
+						incremented.Add(1)
 					}
 				})
 			}
 			type cut struct {
-				disk          *vfs.MemFS
-				acked         map[int64]bool
-				counted, made int64
-				next          int64 // no document from here on was tried
-				txn           int64 // the retryable write acknowledged last
-				first         any   // its answer
+				disk                 *vfs.MemFS
+				acked                map[int64]bool
+				incremented, created int64
+				next                 int64 // no insert of this _id or a higher one had started
+				txn                  int64 // the last acknowledged retryable write
+				firstReply           any   // the outcome of that write
 			}
 			var cuts []cut
 			for i := range 8 {
 				raw.txn++
-				reply, err := c.ask(inDatabase(raw.command(), "power"))
+				reply, err := c.roundTrip(inDatabase(raw.command(), "power"))
 				must(t, err)
-				raw.first = outcome(reply)
-				eventually(t, "writes between the cuts", func() bool { return counted.Load() > int64(10*i) })
+				raw.firstReply = outcome(reply)
+				eventually(t, "enough increments are acknowledged", func() bool { return incremented.Load() > int64(10*i) })
 				mu.Lock()
-				k := cut{acked: maps.Clone(acked), counted: counted.Load(), made: made.Load(), txn: raw.txn, first: raw.first}
+				k := cut{acked: maps.Clone(acked), incremented: incremented.Load(), created: created.Load(), txn: raw.txn, firstReply: raw.firstReply}
 				mu.Unlock()
 				k.disk = disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsynced, RNG: rand.New(rand.NewPCG(uint64(i), 1))})
 				k.next = next.Load()
@@ -114,31 +116,31 @@ func TestPowerCut(t *testing.T) {
 				cfg.FS = k.disk
 				s := serve(t, cfg)
 				db := connect(t, s.Addr()).Database("power")
-				for id := range missing(t, s.Addr(), "power", k.acked) {
+				for id := range checkAcknowledged(t, s.Addr(), "power", k.acked) {
 					if id >= k.next {
-						t.Errorf("cut %d: document %d was not yet written", i, id)
+						t.Errorf("cut %d: found document %d, whose insert had not started", i, id)
 					}
 				}
 				var doc struct{ N int64 }
-				if err := db.Collection("count").FindOne(ctx, bson.D{{"_id", 1}}).Decode(&doc); k.counted > 0 && err != nil {
+				if err := db.Collection("count").FindOne(ctx, bson.D{{"_id", 1}}).Decode(&doc); k.incremented > 0 && err != nil {
 					t.Error(err)
 				}
-				if doc.N < k.counted {
-					t.Errorf("cut %d: got %d increments, %d were acknowledged", i, doc.N, k.counted)
+				if doc.N < k.incremented {
+					t.Errorf("cut %d: got %d increments, want at least the %d acknowledged ones", i, doc.N, k.incremented)
 				}
 				names, err := db.ListCollectionNames(ctx, bson.D{{"name", bson.D{{"$regex", "^made"}}}})
 				must(t, err)
-				if int64(len(names)) < k.made {
-					t.Errorf("cut %d: got %d collections, %d were made", i, len(names), k.made)
+				if int64(len(names)) < k.created {
+					t.Errorf("cut %d: got %d collections, want at least the %d acknowledged ones", i, len(names), k.created)
 				}
 				c, err := dial(s.Addr())
 				must(t, err)
 				raw.txn = k.txn
-				reply, err := c.ask(inDatabase(raw.command(), "power"))
+				reply, err := c.roundTrip(inDatabase(raw.command(), "power"))
 				c.Close()
 				must(t, err)
-				if got := outcome(reply); got != k.first {
-					t.Errorf("cut %d: write %d was answered %v, again %v", i, k.txn, k.first, got)
+				if got := outcome(reply); got != k.firstReply {
+					t.Errorf("cut %d: write %d sent again: got %v, want the first reply %v", i, k.txn, got, k.firstReply)
 				}
 				closeServer(t, s)
 			}
@@ -146,6 +148,7 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
+// inDatabase sets the database of a rawWriter's command, which is its last field.
 func inDatabase(cmd bson.D, db string) bson.D {
 	cmd[len(cmd)-1].Value = db
 	return cmd

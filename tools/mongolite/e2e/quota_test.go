@@ -10,42 +10,48 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// quotaFS is a file system on a small disk. It can also lie about how much is
-// free, and refuse single operations as a full disk does.
+// quotaFS is an in-memory file system with limited space. It can report another
+// amount of free space than there is, and it can refuse chosen operations with
+// ENOSPC as a full disk does.
 type quotaFS struct {
 	vfs.FS
 
-	mu    sync.Mutex
-	free  int64
-	claim uint64                     // what it says is free; 0 tells the truth
-	fault func(op, name string) bool // an operation that it refuses
-	hits  int                        // operations refused
+	mu       sync.Mutex
+	free     int64
+	reported uint64                     // the free space to report; 0 means the real one
+	fault    func(op, name string) bool // reports whether to refuse an operation; may be nil
+	refusals int                        // number of refused operations
 }
 
+// newQuotaFS returns an empty file system with room for free bytes.
 func newQuotaFS(free int64) *quotaFS { return &quotaFS{FS: vfs.NewMem(), free: free} }
 
+// set calls change with the lock held.
 func (q *quotaFS) set(change func(q *quotaFS)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	change(q)
 }
 
+// refused returns the number of operations that were refused so far.
 func (q *quotaFS) refused() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.hits
+	return q.refusals
 }
 
-// allow refuses the operation or returns how many of n bytes fit.
-func (q *quotaFS) allow(op, name string, n int) (int, error) {
+// reserve takes n bytes of the free space for an operation on a file. If the
+// operation fails, it returns ENOSPC and the number of bytes to write before the
+// failure, as a full disk writes a part.
+func (q *quotaFS) reserve(op, name string, n int) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.fault != nil && q.fault(op, name) {
-		q.hits++
+		q.refusals++
 		return n / 2, syscall.ENOSPC
 	}
 	if int64(n) > q.free {
-		q.hits++
+		q.refusals++
 		n = int(q.free)
 		q.free = 0
 		return n, syscall.ENOSPC
@@ -54,17 +60,19 @@ func (q *quotaFS) allow(op, name string, n int) (int, error) {
 	return n, nil
 }
 
+// GetDiskUsage implements vfs.FS.
 func (q *quotaFS) GetDiskUsage(string) (vfs.DiskUsage, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.claim > 0 {
-		return vfs.DiskUsage{AvailBytes: q.claim, TotalBytes: q.claim}, nil
+	if q.reported > 0 {
+		return vfs.DiskUsage{AvailBytes: q.reported, TotalBytes: q.reported}, nil
 	}
 	return vfs.DiskUsage{AvailBytes: uint64(q.free), TotalBytes: 1 << 40}, nil
 }
 
+// open opens a file for writing, unless the fault refuses to create it.
 func (q *quotaFS) open(name string, open func() (vfs.File, error)) (vfs.File, error) {
-	if _, err := q.allow("create", name, 0); err != nil {
+	if _, err := q.reserve("create", name, 0); err != nil {
 		return nil, err
 	}
 	f, err := open()
@@ -74,18 +82,23 @@ func (q *quotaFS) open(name string, open func() (vfs.File, error)) (vfs.File, er
 	return &quotaFile{File: f, q: q, name: name}, nil
 }
 
+// Create implements vfs.FS.
 func (q *quotaFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	return q.open(name, func() (vfs.File, error) { return q.FS.Create(name, c) })
 }
 
+// OpenReadWrite implements vfs.FS.
 func (q *quotaFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
 	return q.open(name, func() (vfs.File, error) { return q.FS.OpenReadWrite(name, c, o...) })
 }
 
+// ReuseForWrite implements vfs.FS.
 func (q *quotaFS) ReuseForWrite(from, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	return q.open(name, func() (vfs.File, error) { return q.FS.ReuseForWrite(from, name, c) })
 }
 
+// OpenDir implements vfs.FS. The directory's name ends with a slash, so that a
+// fault can match it.
 func (q *quotaFS) OpenDir(name string) (vfs.File, error) {
 	f, err := q.FS.OpenDir(name)
 	if err != nil {
@@ -94,6 +107,7 @@ func (q *quotaFS) OpenDir(name string) (vfs.File, error) {
 	return &quotaFile{File: f, q: q, name: name + "/"}, nil
 }
 
+// Remove implements vfs.FS. It returns the file's space to the free space.
 func (q *quotaFS) Remove(name string) error {
 	info, err := q.FS.Stat(name)
 	if err != nil {
@@ -106,7 +120,7 @@ func (q *quotaFS) Remove(name string) error {
 	return nil
 }
 
-// contents returns the files of a folder.
+// contents returns the contents of the files in dir by name.
 func (q *quotaFS) contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	names, err := q.List(dir)
@@ -123,14 +137,16 @@ func (q *quotaFS) contents(t *testing.T, dir string) map[string]string {
 	return files
 }
 
+// quotaFile is a file or directory of a quotaFS.
 type quotaFile struct {
 	vfs.File
 	q    *quotaFS
 	name string
 }
 
+// Write implements vfs.File.
 func (f *quotaFile) Write(p []byte) (int, error) {
-	n, full := f.q.allow("write", f.name, len(p))
+	n, full := f.q.reserve("write", f.name, len(p))
 	n, err := f.File.Write(p[:n])
 	if err == nil {
 		err = full
@@ -138,34 +154,41 @@ func (f *quotaFile) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (f *quotaFile) synced(sync func() error) error {
-	if _, err := f.q.allow("sync", f.name, 0); err != nil {
+// sync calls sync, unless the fault refuses it.
+func (f *quotaFile) sync(sync func() error) error {
+	if _, err := f.q.reserve("sync", f.name, 0); err != nil {
 		return err
 	}
 	return sync()
 }
 
-func (f *quotaFile) Sync() error     { return f.synced(f.File.Sync) }
-func (f *quotaFile) SyncData() error { return f.synced(f.File.SyncData) }
+// Sync implements vfs.File.
+func (f *quotaFile) Sync() error { return f.sync(f.File.Sync) }
 
+// SyncData implements vfs.File.
+func (f *quotaFile) SyncData() error { return f.sync(f.File.SyncData) }
+
+// SyncTo implements vfs.File.
 func (f *quotaFile) SyncTo(n int64) (full bool, err error) {
-	err = f.synced(func() (err error) { full, err = f.File.SyncTo(n); return err })
+	err = f.sync(func() (err error) { full, err = f.File.SyncTo(n); return err })
 	return full, err
 }
 
-// on returns a fault of one operation on the files whose name has a part.
-func on(op, part string) func(string, string) bool {
+// failOn returns a fault that refuses the operation op on files whose name
+// contains part.
+func failOn(op, part string) func(string, string) bool {
 	return func(o, name string) bool { return o == op && strings.Contains(name, part) }
 }
 
-// once returns a fault that strikes the first time only.
-func once(fault func(string, string) bool) func(string, string) bool {
-	struck := false
+// failOnce returns a fault that refuses only the first operation that fault
+// refuses.
+func failOnce(fault func(string, string) bool) func(string, string) bool {
+	done := false
 	return func(op, name string) bool {
-		if struck || !fault(op, name) {
+		if done || !fault(op, name) {
 			return false
 		}
-		struck = true
+		done = true
 		return true
 	}
 }

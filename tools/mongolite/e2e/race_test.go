@@ -13,13 +13,14 @@ import (
 	"boxoffice/tools/mongolite/server"
 )
 
-// TestNoOversell lets 1,600 buyers race for 1,000 pieces: the filter of a
-// conditional decrement is decided under the lock of its write.
-func TestNoOversell(t *testing.T) {
+// TestConditionalDecrementNeverOversells lets 1,600 concurrent buyers compete for
+// 1,000 items. The server must evaluate the filter of a conditional decrement
+// under the write lock.
+func TestConditionalDecrementNeverOversells(t *testing.T) {
 	const buyers, stock = 1600, 1000
 	db := connect(t, serve(t, server.Config{}).Addr()).Database("shop")
 	ctx := deadline(t)
-	ways := map[string]func(coll *mongo.Collection) (bool, error){
+	decrements := map[string]func(coll *mongo.Collection) (bool, error){
 		"updateOne": func(coll *mongo.Collection) (bool, error) {
 			res, err := coll.UpdateOne(ctx, bson.D{{"_id", 1}, {"a", bson.D{{"$gt", 0}}}}, bson.D{{"$inc", bson.D{{"a", -1}, {"sold", 1}}}})
 			return err == nil && res.MatchedCount == 1 && res.ModifiedCount == 1, err
@@ -37,7 +38,7 @@ func TestNoOversell(t *testing.T) {
 			return err == nil && res.ModifiedCount == 1, err
 		},
 	}
-	for name, buy := range ways {
+	for name, buy := range decrements {
 		t.Run(name, func(t *testing.T) {
 			coll := db.Collection(name)
 			_, err := coll.InsertOne(ctx, bson.D{{"_id", 1}, {"a", stock}, {"sold", 0}})
@@ -56,16 +57,17 @@ func TestNoOversell(t *testing.T) {
 			var doc struct{ A, Sold int64 }
 			must(t, coll.FindOne(ctx, bson.D{{"_id", 1}}).Decode(&doc))
 			if sold.Load() != stock || refused.Load() != buyers-stock || doc.A != 0 || doc.Sold != stock {
-				t.Errorf("got %d sold, %d refused, %+v left; want %d, %d, {0 %d}", sold.Load(), refused.Load(), doc, stock, buyers-stock, stock)
+				t.Errorf("got %d sold, %d refused and the document %+v; want %d, %d and {A:0 Sold:%d}", sold.Load(), refused.Load(), doc, stock, buyers-stock, stock)
 			}
 		})
 	}
 }
 
-// TestRacingUpserts lets upserts of one document race, found by its _id or by
-// a unique field: one inserts, the others update or meet its E11000.
-func TestRacingUpserts(t *testing.T) {
-	const rounds, racers = 50, 16
+// TestConcurrentUpsertsInsertOneDocument runs concurrent upserts of the same
+// document, which they select by _id or by a unique field. Exactly one must
+// insert it. The others must update it or fail with a duplicate key error.
+func TestConcurrentUpsertsInsertOneDocument(t *testing.T) {
+	const documents, writers = 50, 16
 	db := connect(t, serve(t, server.Config{}).Addr()).Database("upserts")
 	ctx := deadline(t)
 	for _, key := range []string{"_id", "email"} {
@@ -75,11 +77,11 @@ func TestRacingUpserts(t *testing.T) {
 				_, err := coll.Indexes().CreateOne(ctx, mongo.IndexModel{Keys: bson.D{{key, 1}}, Options: options.Index().SetUnique(true).SetSparse(true)})
 				must(t, err)
 			}
-			for round := range rounds {
-				want := fmt.Sprint("k", round)
+			for n := range documents {
+				want := fmt.Sprint("k", n)
 				update := bson.D{{"$inc", bson.D{{"n", 1}}}}
 				var inserted, updated, refused atomic.Int64
-				parallel(racers, func(i int) {
+				parallel(writers, func(i int) {
 					if i%2 == 0 {
 						res, err := coll.UpdateOne(ctx, bson.D{{key, want}}, update, options.UpdateOne().SetUpsert(true))
 						switch {
@@ -97,7 +99,7 @@ func TestRacingUpserts(t *testing.T) {
 					var before bson.M
 					err := coll.FindOneAndUpdate(ctx, bson.D{{key, want}}, update, options.FindOneAndUpdate().SetUpsert(true)).Decode(&before)
 					switch {
-					case errors.Is(err, mongo.ErrNoDocuments): // there was none before
+					case errors.Is(err, mongo.ErrNoDocuments): // no document existed before
 						inserted.Add(1)
 					case mongo.IsDuplicateKeyError(err):
 						refused.Add(1)
@@ -111,23 +113,24 @@ func TestRacingUpserts(t *testing.T) {
 				cur, err := coll.Find(ctx, bson.D{{key, want}})
 				must(t, err)
 				must(t, cur.All(ctx, &docs))
-				if len(docs) != 1 || inserted.Load() != 1 || docs[0].N != 1+updated.Load() || inserted.Load()+updated.Load()+refused.Load() != racers {
-					t.Fatalf("round %d: got %d inserted, %d updated, %d refused, documents %v", round, inserted.Load(), updated.Load(), refused.Load(), docs)
+				if len(docs) != 1 || inserted.Load() != 1 || docs[0].N != 1+updated.Load() || inserted.Load()+updated.Load()+refused.Load() != writers {
+					t.Fatalf("document %d: got %d inserted, %d updated, %d refused and the documents %v; want one document, one insert and a count of each update", n, inserted.Load(), updated.Load(), refused.Load(), docs)
 				}
 			}
-			agree(t, coll)
+			checkIndexes(t, coll)
 		})
 	}
 }
 
-// TestTwoUniqueFields lets documents race that share one of two unique values
-// and differ in the other: one wins, and of the losers nothing is left in
-// either index, so that what they wanted besides is free.
-func TestTwoUniqueFields(t *testing.T) {
-	const rounds, racers = 16, 8
+// TestFailedWriteLeavesNoIndexEntry runs concurrent writes of documents with two
+// unique fields. The documents share the value of one field and differ in the
+// other. Exactly one write must succeed. The others must leave no entry in either
+// index, so that the values of their other field stay free.
+func TestFailedWriteLeavesNoIndexEntry(t *testing.T) {
+	const rounds, writers = 16, 8
 	db := connect(t, serve(t, server.Config{}).Addr()).Database("two")
 	ctx := deadline(t)
-	ways := map[string]func(coll *mongo.Collection, doc bson.D) error{
+	writes := map[string]func(coll *mongo.Collection, doc bson.D) error{
 		"insert": func(coll *mongo.Collection, doc bson.D) error {
 			_, err := coll.InsertOne(ctx, doc)
 			return err
@@ -153,7 +156,7 @@ func TestTwoUniqueFields(t *testing.T) {
 			return err
 		},
 	}
-	for name, write := range ways {
+	for name, write := range writes {
 		t.Run(name, func(t *testing.T) {
 			coll := db.Collection(name)
 			for _, field := range []string{"a", "b"} {
@@ -169,8 +172,8 @@ func TestTwoUniqueFields(t *testing.T) {
 					return bson.D{{"_id", fmt.Sprint(round, "-", i)}, {shared, fmt.Sprint("shared", round)}, {other, fmt.Sprint(round, "-", i)}}
 				}
 				var won atomic.Int64
-				winner := make(chan int, racers)
-				parallel(racers, func(i int) {
+				winner := make(chan int, writers)
+				parallel(writers, func(i int) {
 					switch err := write(coll, doc(i)); {
 					case err == nil:
 						won.Add(1)
@@ -180,28 +183,28 @@ func TestTwoUniqueFields(t *testing.T) {
 					}
 				})
 				if won.Load() != 1 {
-					t.Fatalf("round %d: got %d winners, want 1", round, won.Load())
+					t.Fatalf("round %d: got %d successful writes, want 1", round, won.Load())
 				}
 				first := <-winner
-				for i := range racers {
+				for i := range writers {
 					d := doc(i)
 					_, err := coll.InsertOne(ctx, bson.D{{"_id", fmt.Sprint("again", round, "-", i)}, d[2]})
 					if i == first && !mongo.IsDuplicateKeyError(err) {
-						t.Fatalf("round %d: the winner's %v was free: %v", round, d[2], err)
+						t.Fatalf("round %d: insert of %v, which the successful write holds: got %v, want a duplicate key error", round, d[2], err)
 					}
 					if i != first && err != nil {
-						t.Fatalf("round %d: a loser's %v is not free: %v", round, d[2], err)
+						t.Fatalf("round %d: insert of %v, which a failed write wanted: got %v, want success", round, d[2], err)
 					}
 				}
 			}
-			agree(t, coll)
+			checkIndexes(t, coll)
 		})
 	}
 }
 
-// TestSwapUnique lets unique values wander between documents while others try
-// to take them: at no time do two documents hold one.
-func TestSwapUnique(t *testing.T) {
+// TestUniqueIndexHoldsWhileValuesMove moves a few unique values between documents
+// concurrently. No two documents may ever have the same value.
+func TestUniqueIndexHoldsWhileValuesMove(t *testing.T) {
 	const docs, values, moves = 8, 4, 150
 	coll := connect(t, serve(t, server.Config{}).Addr()).Database("swap").Collection("seats")
 	ctx := deadline(t)
@@ -225,5 +228,5 @@ func TestSwapUnique(t *testing.T) {
 			}
 		}
 	})
-	agree(t, coll)
+	checkIndexes(t, coll)
 }

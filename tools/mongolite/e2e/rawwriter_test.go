@@ -7,20 +7,21 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// rawWriter sends retryable writes by hand, one txnNumber after another, and
-// after a kill the last of them again.
+// rawWriter sends retryable writes without a driver, with increasing
+// txnNumbers. After a kill it sends the last write again.
 type rawWriter struct {
-	session  bson.ObjectID
-	txn      int64
-	first    any // the first answer to the last write, nil while there is none
-	repeated int // how often a write without an answer was sent again
+	session    bson.ObjectID
+	txn        int64 // the txnNumber of the last write
+	firstReply any   // the outcome of the last write; nil until a reply arrives
+	resent     int   // number of writes that were sent again because no reply had arrived
 }
 
-// command returns the write of a txnNumber, by turns of each kind. Both
-// counters come to the txnNumber if each write is carried out once.
+// command returns the write with the current txnNumber. Odd numbers are a
+// findAndModify, even ones an update. If each write takes effect exactly once,
+// both counters of the document equal the txnNumber.
 func (r *rawWriter) command() bson.D {
 	update := bson.D{{"$inc", bson.D{{"n", 1}}}, {"$set", bson.D{{"m", r.txn}}}}
-	query := bson.D{{"_id", 1}, {"n", r.txn - 1}} // matches but once
+	query := bson.D{{"_id", 1}, {"n", r.txn - 1}} // matches only before the write
 	lsid := bson.D{{"id", bson.Binary{Subtype: 4, Data: append(make([]byte, 4), r.session[:]...)}}}
 	cmd := bson.D{{"findAndModify", "raw"}, {"query", query}, {"update", update}, {"new", true}}
 	if r.txn%2 == 0 {
@@ -29,11 +30,13 @@ func (r *rawWriter) command() bson.D {
 	return append(cmd, bson.D{{"lsid", lsid}, {"txnNumber", r.txn}, {"$db", "kill"}}...)
 }
 
-// outcome returns what matters of a reply, the same for each repetition.
+// outcome returns the part of a reply that must be the same when the write is
+// sent again.
 func outcome(reply bson.M) any {
 	return fmt.Sprint(reply["ok"], reply["n"], reply["nModified"], reply["value"], reply["lastErrorObject"], reply["writeErrors"])
 }
 
+// run sends one write after another until dead is set or the connection breaks.
 func (r *rawWriter) run(addr string, dead *atomic.Bool) {
 	c, err := dial(addr)
 	if err != nil {
@@ -41,17 +44,18 @@ func (r *rawWriter) run(addr string, dead *atomic.Bool) {
 	}
 	defer c.Close()
 	for !dead.Load() {
-		r.txn, r.first = r.txn+1, nil
-		reply, err := c.ask(r.command())
+		r.txn, r.firstReply = r.txn+1, nil
+		reply, err := c.roundTrip(r.command())
 		if err != nil {
 			return
 		}
-		r.first = outcome(reply)
+		r.firstReply = outcome(reply)
 	}
 }
 
-// settle repeats the last write and expects the first answer, whether it came
-// before the kill or not, and the write to have been carried out once.
+// settle sends the last write twice more. Each reply must equal the first one,
+// even if that arrived before the kill. The write must have taken effect exactly
+// once.
 func (r *rawWriter) settle(addr string) error {
 	if r.txn == 0 {
 		return nil
@@ -61,27 +65,27 @@ func (r *rawWriter) settle(addr string) error {
 		return err
 	}
 	defer c.Close()
-	if r.first == nil {
-		r.repeated++
+	if r.firstReply == nil {
+		r.resent++
 	}
 	for range 2 {
-		reply, err := c.ask(r.command())
+		reply, err := c.roundTrip(r.command())
 		if err != nil {
 			return err
 		}
-		if r.first == nil {
-			r.first = outcome(reply)
+		if r.firstReply == nil {
+			r.firstReply = outcome(reply)
 		}
-		if got := outcome(reply); got != r.first {
-			return fmt.Errorf("write %d was answered %v, again %v", r.txn, r.first, got)
+		if got := outcome(reply); got != r.firstReply {
+			return fmt.Errorf("write %d sent again: got %v, want the first reply %v", r.txn, got, r.firstReply)
 		}
 	}
-	reply, err := c.ask(bson.D{{"find", "raw"}, {"filter", bson.D{{"_id", 1}, {"n", r.txn}, {"m", r.txn}}}, {"$db", "kill"}})
+	reply, err := c.roundTrip(bson.D{{"find", "raw"}, {"filter", bson.D{{"_id", 1}, {"n", r.txn}, {"m", r.txn}}}, {"$db", "kill"}})
 	if err != nil {
 		return err
 	}
 	if batch := reply["cursor"].(bson.D)[0].Value.(bson.A); len(batch) != 1 {
-		return fmt.Errorf("%d writes were not carried out once each: %v", r.txn, reply)
+		return fmt.Errorf("got %v, want a document whose counters show that %d writes took effect once each", reply, r.txn)
 	}
 	return nil
 }

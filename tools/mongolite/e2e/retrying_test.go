@@ -13,55 +13,61 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// retrying are writers whose driver sends a write again when the server died
-// under it. They know of no doubt: each of their writes is carried out once.
-// They pause in most rounds, for the driver keeps a processor busy while it
-// looks for a server, half a second each time.
-type retrying struct {
-	w       *killWorld
-	ctx     context.Context
-	cancel  context.CancelFunc
-	gate    sync.RWMutex // held while they pause
-	paused  bool
-	stop    atomic.Bool
-	wg      sync.WaitGroup
-	retried atomic.Int64 // tries that failed
-	counts  []atomic.Int64
-	before  int64 // retried when the last round with them began
-	through int64 // tries that a kill made fail
+// retryingWriters are writers whose driver retries a write that a kill
+// interrupted. Each of their writes must therefore take effect exactly once.
+//
+// They run during a quarter of the kills only. While a driver looks for a server
+// it keeps a processor busy for half a second.
+type retryingWriters struct {
+	test         *killTest
+	ctx          context.Context
+	cancel       context.CancelFunc
+	gate         sync.RWMutex // write-locked while the writers are paused
+	paused       bool
+	stop         atomic.Bool
+	wg           sync.WaitGroup
+	failed       atomic.Int64   // attempts that failed
+	counts       []atomic.Int64 // acknowledged increments, by writer
+	failedBefore int64          // value of failed at the last resume
+	retried      int64          // attempts that failed because of a kill
 }
 
-func (r *retrying) resume() {
+// resume lets the writers run and waits until each one has reached the server.
+func (r *retryingWriters) resume() {
 	r.open()
-	for i := range r.counts { // each has found the server
+	for i := range r.counts {
 		from := r.counts[i].Load()
-		eventually(r.w.t, "a writer that retries goes on", func() bool { return r.counts[i].Load() > from+1 })
+		eventually(r.test.t, "a retrying writer proceeds", func() bool { return r.counts[i].Load() > from+1 })
 	}
-	r.before = r.retried.Load()
+	r.failedBefore = r.failed.Load()
 }
 
-func (r *retrying) open() {
+// open lets the writers run. It does nothing if they are not paused.
+func (r *retryingWriters) open() {
 	if r.paused {
 		r.paused = false
 		r.gate.Unlock()
 	}
 }
 
-func (r *retrying) pause() {
-	within(r.w.t, "writers that retry", r.gate.Lock)
+// pause waits until every writer has finished its write, and stops them until
+// resume.
+func (r *retryingWriters) pause() {
+	within(r.test.t, "pause the retrying writers", r.gate.Lock)
 	r.paused = true
-	r.through += r.retried.Load() - r.before
+	r.retried += r.failed.Load() - r.failedBefore
 }
 
-func (w *killWorld) startRetrying(n int) *retrying {
-	r := &retrying{w: w, counts: make([]atomic.Int64, n)}
+// startRetrying starts n retrying writers, which are paused at first.
+func (k *killTest) startRetrying(n int) *retryingWriters {
+	r := &retryingWriters{test: k, counts: make([]atomic.Int64, n)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.pause()
 	for i := range n {
-		client := connect(w.t, w.addr, options.Client().SetRetryWrites(true).SetHeartbeatInterval(500*time.Millisecond).
+		client := connect(k.t, k.addr, options.Client().SetRetryWrites(true).SetHeartbeatInterval(500*time.Millisecond).
 			SetMonitor(&event.CommandMonitor{Failed: func(_ context.Context, e *event.CommandFailedEvent) {
 				if e.CommandName != "find" {
-					r.retried.Add(1)
+					r.failed.Add(1)
 				}
 			}}))
 		coll := client.Database("kill").Collection("retried")
@@ -73,19 +79,20 @@ func (w *killWorld) startRetrying(n int) *retrying {
 			}
 		})
 	}
-	w.t.Cleanup(func() { // also where the test gave up
+	k.t.Cleanup(func() { // needed if the test fails before finish
 		r.stop.Store(true)
 		r.cancel()
 		r.open()
-		within(w.t, "writers that retry", r.wg.Wait)
+		within(k.t, "stop the retrying writers", r.wg.Wait)
 	})
 	return r
 }
 
-// write increments a counter. Where the second try failed too the driver
-// returns an error, and the counter is looked up.
-func (r *retrying) write(coll *mongo.Collection, i int) {
-	ctx, cancel := context.WithTimeout(r.ctx, 2*patience)
+// write increments the counter of writer i. The driver retries a write once. If
+// that attempt fails too, write reads the counter to learn whether the increment
+// took effect.
+func (r *retryingWriters) write(coll *mongo.Collection, i int) {
+	ctx, cancel := context.WithTimeout(r.ctx, 2*waitLimit)
 	defer cancel()
 	inc := bson.D{{"$inc", bson.D{{"n", 1}}}}
 	var err error
@@ -100,7 +107,7 @@ func (r *retrying) write(coll *mongo.Collection, i int) {
 		return
 	}
 	if err := unexpected(err); err != nil {
-		r.w.t.Error(err)
+		r.test.t.Error(err)
 	}
 	for ctx.Err() == nil {
 		var doc struct{ N int64 }
@@ -109,26 +116,27 @@ func (r *retrying) write(coll *mongo.Collection, i int) {
 			continue
 		}
 		if n := count.Load(); doc.N != n && doc.N != n+1 {
-			r.w.t.Errorf("counter %d is %d behind a write in doubt, %d were acknowledged", i, doc.N, n)
+			r.test.t.Errorf("counter %d after a write in doubt: got %d, want %d or %d", i, doc.N, n, n+1)
 		}
 		count.Store(doc.N)
 		return
 	}
 }
 
-// finish stops the writers and compares their counters.
-func (r *retrying) finish() {
-	t := r.w.t
+// finish stops the writers and compares their counters with the number of
+// acknowledged increments.
+func (r *retryingWriters) finish() {
+	t := r.test.t
 	r.stop.Store(true)
 	r.open()
-	within(t, "writers that retry", r.wg.Wait)
-	coll := connect(t, r.w.addr).Database("kill").Collection("retried")
+	within(t, "stop the retrying writers", r.wg.Wait)
+	coll := connect(t, r.test.addr).Database("kill").Collection("retried")
 	for i := range r.counts {
 		want := r.counts[i].Load()
 		var doc struct{ N int64 }
 		must(t, coll.FindOne(deadline(t), bson.D{{"_id", i}}).Decode(&doc))
 		if doc.N != want || want == 0 {
-			t.Errorf("counter %d is %d, want %d: each write once", i, doc.N, want)
+			t.Errorf("counter %d: got %d, want %d and more than 0", i, doc.N, want)
 		}
 	}
 }

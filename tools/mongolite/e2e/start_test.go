@@ -20,9 +20,9 @@ import (
 	"boxoffice/tools/mongolite/server"
 )
 
-// TestStartFails gives the command what it cannot start on: it says why in one
-// line and exits with 1.
-func TestStartFails(t *testing.T) {
+// TestCommandThatCannotStartSaysWhy starts the command in situations in which it
+// cannot serve. It must print one line with the reason and exit with status 1.
+func TestCommandThatCannotStartSaysWhy(t *testing.T) {
 	used := t.TempDir()
 	running := start(t, "", used)
 	file := filepath.Join(t.TempDir(), "file")
@@ -36,43 +36,43 @@ func TestStartFails(t *testing.T) {
 	tests := []struct {
 		name, want string
 		args       []string
-		nobody     bool // as a user who may write nothing there
+		asNobody   bool // run as a user without write permission
 	}{
-		{"port taken", "address already in use", []string{"--listen", taken.Addr().String(), "--data", t.TempDir()}, false},
-		{"folder in use", "in use by another process", []string{"--data", used}, false},
-		{"folder is a file", "not a directory", []string{"--data", file}, false},
-		{"folder below a file", "not a directory", []string{"--data", filepath.Join(file, "data")}, false},
-		{"folder not writable", "permission denied", []string{"--data", closed}, true},
-		{"folder cannot be made", "permission denied", []string{"--data", filepath.Join(closed, "data")}, true},
-		{"manifest garbled", "", []string{"--data", damaged(t, "MANIFEST-*", func(b []byte) []byte { return []byte(strings.Repeat("junk", len(b)/4)) })}, false},
-		{"manifest gone", "", []string{"--data", damaged(t, "MANIFEST-*", nil)}, false},
-		{"table gone", "", []string{"--data", damaged(t, "*.sst", nil)}, false},
-		{"argument", "unexpected argument", []string{"serve"}, false},
-		{"port not a number", "", []string{"--listen", "127.0.0.1:mongo-db-port", "--data", t.TempDir()}, false},
+		{"port in use", "address already in use", []string{"--listen", taken.Addr().String(), "--data", t.TempDir()}, false},
+		{"directory in use", "in use by another process", []string{"--data", used}, false},
+		{"directory is a file", "not a directory", []string{"--data", file}, false},
+		{"parent directory is a file", "not a directory", []string{"--data", filepath.Join(file, "data")}, false},
+		{"directory is not writable", "permission denied", []string{"--data", closed}, true},
+		{"directory cannot be created", "permission denied", []string{"--data", filepath.Join(closed, "data")}, true},
+		{"manifest is corrupt", "", []string{"--data", damaged(t, "MANIFEST-*", func(b []byte) []byte { return []byte(strings.Repeat("junk", len(b)/4)) })}, false},
+		{"manifest is missing", "", []string{"--data", damaged(t, "MANIFEST-*", nil)}, false},
+		{"table is missing", "", []string{"--data", damaged(t, "*.sst", nil)}, false},
+		{"unexpected argument", "unexpected argument", []string{"serve"}, false},
+		{"port is not a number", "", []string{"--listen", "127.0.0.1:mongo-db-port", "--data", t.TempDir()}, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			cmd := exec.Command(commandPath(t), append([]string{"--listen", "127.0.0.1:0"}, test.args...)...)
-			if test.nobody && os.Getuid() == 0 {
-				asNobody(t, cmd, closed)
+			if test.asNobody && os.Getuid() == 0 {
+				runAsNobody(t, cmd, closed)
 			}
 			p, stdout := launch(t, cmd)
 			go io.Copy(io.Discard, stdout)
 			code := p.wait(t)
-			said := p.stderr.String()
-			if code != 1 || strings.Count(said, "\n") != 1 || !strings.HasPrefix(said, "mongolite: ") || !strings.Contains(said, test.want) {
-				t.Errorf("got exit %d and %q, want 1 and one line with %q", code, said, test.want)
+			stderr := p.stderr.String()
+			if code != 1 || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "mongolite: ") || !strings.Contains(stderr, test.want) {
+				t.Errorf("got exit status %d and stderr %q, want 1 and one line that contains %q", code, stderr, test.want)
 			}
 		})
 	}
 	if _, err := connect(t, running.addr).Database("x").Collection("x").InsertOne(deadline(t), bson.D{{"_id", 1}}); err != nil {
-		t.Errorf("the server whose folder another wanted: %v", err)
+		t.Errorf("insert into the server whose directory was in use: %v", err)
 	}
 }
 
-// asNobody runs the command as a user who is not root, and lets that user
-// reach the program and the folder.
-func asNobody(t *testing.T, cmd *exec.Cmd, dir string) {
+// runAsNobody makes cmd run as the user nobody. It lets that user reach the
+// binary and dir.
+func runAsNobody(t *testing.T, cmd *exec.Cmd, dir string) {
 	const nobody = 65534
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	must(t, os.Chmod(command.dir, 0o755))
@@ -83,10 +83,11 @@ func asNobody(t *testing.T, cmd *exec.Cmd, dir string) {
 	}
 }
 
-// damaged returns a folder in which a file was changed, or removed.
+// damaged returns a data directory whose files matching pattern were replaced by
+// the result of change. If change is nil, they were removed.
 func damaged(t *testing.T, pattern string, change func([]byte) []byte) string {
 	dir := t.TempDir()
-	for range 2 { // the second start writes what the first left in its log to a table
+	for range 2 { // the second start writes the log of the first one to a table
 		p := start(t, "", dir)
 		_, err := connect(t, p.addr).Database("x").Collection("x").InsertOne(deadline(t), bson.D{{"a", "b"}})
 		must(t, err)
@@ -95,7 +96,7 @@ func damaged(t *testing.T, pattern string, change func([]byte) []byte) string {
 	files, err := filepath.Glob(filepath.Join(dir, pattern))
 	must(t, err)
 	if len(files) == 0 {
-		t.Fatalf("no %s to damage", pattern)
+		t.Fatalf("no file matches %s", pattern)
 	}
 	for _, file := range files {
 		if change == nil {
@@ -109,19 +110,20 @@ func damaged(t *testing.T, pattern string, change func([]byte) []byte) string {
 	return dir
 }
 
-// TestTermination ends the command under load: it exits with 0 soon, and what
-// it acknowledged is there at the next start.
-func TestTermination(t *testing.T) {
+// TestSignalStopsCommandWithoutLoss sends SIGTERM or SIGINT to the command under
+// load. It must exit with status 0, and the next start must have every write that
+// it acknowledged.
+func TestSignalStopsCommandWithoutLoss(t *testing.T) {
 	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		t.Run(signal.String(), func(t *testing.T) {
 			dir := t.TempDir()
 			p := start(t, "", dir)
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 			defer cancel()
 			coll := connect(t, p.addr, options.Client().SetRetryWrites(false)).Database("term").Collection("docs")
 			var mu sync.Mutex
 			acked := map[int64]bool{}
-			var next, enough atomic.Int64
+			var next, count atomic.Int64
 			var wg sync.WaitGroup
 			for range 8 {
 				wg.Go(func() {
@@ -133,25 +135,27 @@ func TestTermination(t *testing.T) {
 						mu.Lock()
 						acked[id] = true
 						mu.Unlock()
-						enough.Add(1)
+						count.Add(1)
 					}
 				})
 			}
-			eventually(t, "writes", func() bool { return enough.Load() > 100 })
+			eventually(t, "100 writes are acknowledged", func() bool { return count.Load() > 100 })
 			must(t, p.cmd.Process.Signal(signal))
 			if code := p.wait(t); code != 0 || p.stderr.String() != "" {
-				t.Errorf("got exit %d and %q, want 0 and nothing said", code, p.stderr)
+				t.Errorf("got exit status %d and stderr %q, want 0 and nothing", code, p.stderr)
 			}
 			cancel()
-			within(t, "writers whose server is gone", wg.Wait)
+			within(t, "writers after the exit", wg.Wait)
 			p = start(t, "", dir)
-			missing(t, p.addr, "term", acked)
+			checkAcknowledged(t, p.addr, "term", acked)
 		})
 	}
 }
 
-// missing fails the test for what was acknowledged and is not there.
-func missing(t *testing.T, addr, db string, acked map[int64]bool) (there map[int64]bool) {
+// checkAcknowledged fails the test for each acknowledged document that is missing
+// from the collection "docs". It also checks the collection's indexes. It returns
+// the _ids of all documents that it found.
+func checkAcknowledged(t *testing.T, addr, db string, acked map[int64]bool) (found map[int64]bool) {
 	t.Helper()
 	coll := connect(t, addr).Database(db).Collection("docs")
 	var docs []struct {
@@ -161,45 +165,48 @@ func missing(t *testing.T, addr, db string, acked map[int64]bool) (there map[int
 	cur, err := coll.Find(ctx, bson.D{}, options.Find().SetProjection(bson.D{{"_id", 1}}))
 	must(t, err)
 	must(t, cur.All(ctx, &docs))
-	there = map[int64]bool{}
+	found = map[int64]bool{}
 	for _, doc := range docs {
-		there[doc.ID] = true
+		found[doc.ID] = true
 	}
 	for id := range acked {
-		if !there[id] {
+		if !found[id] {
 			t.Errorf("document %d was acknowledged and is missing", id)
 		}
 	}
-	agree(t, coll)
-	return there
+	checkIndexes(t, coll)
+	return found
 }
 
-// TestStartFailsInProcess starts a second server on a folder, and on a port.
-func TestStartFailsInProcess(t *testing.T) {
+// TestSecondServerOnDirectoryOrPortFails starts servers on a data directory and
+// on a port that are in use. A server must be able to take over both once the
+// first one is closed.
+func TestSecondServerOnDirectoryOrPortFails(t *testing.T) {
 	dir := t.TempDir()
 	s := serve(t, server.Config{Data: dir})
 	if _, err := server.Start(withDefaults(t, server.Config{Data: dir})); err == nil || !strings.Contains(err.Error(), "in use") {
-		t.Errorf("a second server on a folder: got %v", err)
+		t.Errorf("second server on a directory: got %v, want an error that says it is in use", err)
 	}
 	if _, err := server.Start(withDefaults(t, server.Config{Listen: s.Addr()})); err == nil {
-		t.Error("a second server on a port started")
+		t.Error("second server on a port: got no error")
 	}
 	closeServer(t, s)
 	closeServer(t, s)
 	again := serve(t, server.Config{Data: dir, Listen: s.Addr()})
 	if again.Addr() != s.Addr() {
-		t.Errorf("got %s, want %s", again.Addr(), s.Addr())
+		t.Errorf("address after the restart: got %s, want %s", again.Addr(), s.Addr())
 	}
 }
 
-// TestCommandThatCannotWrite lets the command reach the largest file that it
-// may write, which is its full disk: it says so and exits with 1, and the next
-// start has all that was acknowledged.
-func TestCommandThatCannotWrite(t *testing.T) {
+// TestCommandThatCannotWriteExitsWithoutLoss limits the size of the files that
+// the command may write, which acts like a full disk. When the command reaches
+// the limit, it must print one line with the reason and exit with status 1. The
+// next start must have every write that it acknowledged.
+func TestCommandThatCannotWriteExitsWithoutLoss(t *testing.T) {
 	dir := t.TempDir()
 	cmd := exec.Command("sh", "-c", `ulimit -f 2048 && exec "$0" "$@"`, commandPath(t), "--listen", "127.0.0.1:0", "--data", dir)
 	p := startCommand(t, cmd)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitLimit)
 	defer cancel()
 	coll := connect(t, p.addr, options.Client().SetRetryWrites(false)).Database("limit").Collection("docs")
 	var mu sync.Mutex
@@ -210,10 +217,10 @@ func TestCommandThatCannotWrite(t *testing.T) {
 			id := next.Add(1)
 			_, err := coll.InsertOne(ctx, bson.D{{"_id", id}, {"pad", strings.Repeat("x", 5000)}})
 			if errors.Is(err, context.DeadlineExceeded) {
-				t.Error("a write hangs, or none fails")
+				t.Error("insert: timed out, want an error at the size limit")
 			}
 			if err != nil {
-				cancel() // the others need not look for a server that is gone
+				cancel() // stop the other writers
 				return
 			}
 			mu.Lock()
@@ -221,11 +228,11 @@ func TestCommandThatCannotWrite(t *testing.T) {
 			mu.Unlock()
 		}
 	})
-	if code, said := p.wait(t), p.stderr.String(); code != 1 || !strings.HasPrefix(said, "mongolite: ") || !strings.Contains(said, "file too large") || strings.Count(said, "\n") != 1 {
-		t.Errorf("got exit %d and %q, want 1 and one line that says why", code, said)
+	if code, stderr := p.wait(t), p.stderr.String(); code != 1 || !strings.HasPrefix(stderr, "mongolite: ") || !strings.Contains(stderr, "file too large") || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("got exit status %d and stderr %q, want 1 and one line with the reason", code, stderr)
 	}
 	if len(acked) == 0 {
-		t.Error("nothing was acknowledged before")
+		t.Error("got no acknowledged write, want some before the failure")
 	}
-	missing(t, start(t, "", dir).addr, "limit", acked)
+	checkAcknowledged(t, start(t, "", dir).addr, "limit", acked)
 }

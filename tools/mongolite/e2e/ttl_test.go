@@ -13,13 +13,13 @@ import (
 	"boxoffice/tools/mongolite/server"
 )
 
-// TestTTL holds documents of every kind against
-// https://www.mongodb.com/docs/manual/core/index-ttl/.
-func TestTTL(t *testing.T) {
+// TestTTLIndexExpiresOnlyDatesInThePast checks which values make a document
+// expire, according to https://www.mongodb.com/docs/manual/core/index-ttl/.
+func TestTTLIndexExpiresOnlyDatesInThePast(t *testing.T) {
 	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	tests := []struct {
 		name    string
-		exp     any // nil for no such field
+		exp     any // nil leaves the field out
 		expires bool
 	}{
 		{"past", past, true},
@@ -64,10 +64,11 @@ func TestTTL(t *testing.T) {
 					left++
 				}
 			}
-			// What comes last expires last, as one pass goes through all that is due.
+			// One pass of the TTL monitor deletes everything that is due. Once this
+			// document is gone, the others that are due are gone too.
 			_, err = coll.InsertOne(ctx, bson.D{{"_id", "mark"}, {"exp", past}})
 			must(t, err)
-			eventually(t, "the expired are gone", func() bool {
+			eventually(t, "the expired documents are deleted", func() bool {
 				n, err := coll.CountDocuments(ctx, bson.D{})
 				return err == nil && n <= left
 			})
@@ -75,14 +76,14 @@ func TestTTL(t *testing.T) {
 				n, err := coll.CountDocuments(ctx, bson.D{{"_id", test.name}})
 				must(t, err)
 				if got := n == 0; got != test.expires {
-					t.Errorf("%s: expired is %v, want %v", test.name, got, test.expires)
+					t.Errorf("%s: got expired %v, want %v", test.name, got, test.expires)
 				}
 			}
-			agree(t, coll)
-			// An update may make a document expire, or keep it.
+			checkIndexes(t, coll)
+			// An update can make a document expire.
 			_, err = coll.UpdateOne(ctx, bson.D{{"_id", "future"}}, bson.D{{"$set", bson.D{{"exp", past}}}})
 			must(t, err)
-			eventually(t, "a document that was made to expire is gone", func() bool {
+			eventually(t, "the updated document is deleted", func() bool {
 				n, err := coll.CountDocuments(ctx, bson.D{{"_id", "future"}})
 				return err == nil && n == 0
 			})
@@ -94,23 +95,24 @@ func TestTTL(t *testing.T) {
 		must(t, err)
 		_, err = coll.InsertMany(ctx, []any{bson.D{{"_id", "out"}, {"p", 0}, {"exp", past}}, bson.D{{"_id", "in"}, {"p", 1}, {"exp", past}}})
 		must(t, err)
-		eventually(t, "the expired are gone", func() bool {
+		eventually(t, "the expired document is deleted", func() bool {
 			n, err := coll.CountDocuments(ctx, bson.D{{"_id", "in"}})
 			return err == nil && n == 0
 		})
 		n, err := coll.CountDocuments(ctx, bson.D{})
 		must(t, err)
 		if n != 1 {
-			t.Errorf("got %d documents left, want the one outside of the partial index", n)
+			t.Errorf("got %d remaining documents, want 1: the one outside the partial index", n)
 		}
-		agree(t, coll)
+		checkIndexes(t, coll)
 	})
 }
 
-// TestTTLBesideWriters expires documents while others insert, extend and
-// update them: none goes that is not due, all go that are, and more than one
-// pass deletes at once.
-func TestTTLBesideWriters(t *testing.T) {
+// TestTTLUnderConcurrentWrites expires documents while writers insert them,
+// extend their lifetime and make them due. The TTL monitor must delete every
+// document that is due and no other one. There are more due documents than one
+// batch deletes.
+func TestTTLUnderConcurrentWrites(t *testing.T) {
 	const writers, each = 6, 150
 	coll := connect(t, serve(t, server.Config{ExpireEvery: 2 * time.Millisecond}).Addr()).Database("ttl").Collection("docs")
 	ctx := deadline(t)
@@ -137,7 +139,7 @@ func TestTTLBesideWriters(t *testing.T) {
 				t.Error(err)
 			}
 			switch i % 3 {
-			case 0: // it may be gone before it is extended, but then it is not matched
+			case 0: // the document may expire before it is extended; then the update matches nothing
 				res, err := coll.UpdateOne(ctx, bson.D{{"_id", id}}, bson.D{{"$set", bson.D{{"exp", future}}}})
 				if err != nil {
 					t.Error(err)
@@ -153,7 +155,7 @@ func TestTTLBesideWriters(t *testing.T) {
 			}
 		}
 	})
-	eventually(t, "only what is not due is left", func() bool {
+	eventually(t, "only documents that are not due remain", func() bool {
 		n, err := coll.CountDocuments(ctx, bson.D{})
 		return err == nil && n == kept.Load()
 	})
@@ -162,5 +164,5 @@ func TestTTLBesideWriters(t *testing.T) {
 	if n != kept.Load() {
 		t.Errorf("got %d documents that are not due, want %d", n, kept.Load())
 	}
-	agree(t, coll)
+	checkIndexes(t, coll)
 }
