@@ -14,9 +14,10 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// The hot paths without network and disk: what a statement costs the processor.
+// The benchmarks measure the processor time of hot paths, without network and
+// disk.
 
-// seat is a document of the size that the product keeps.
+// seat returns a document of about the size that Boxoffice stores.
 func seat(i int32) bson.D {
 	return d{
 		{Key: "_id", Value: fmt.Sprintf("seat-%06d", i)}, {Key: "event", Value: fmt.Sprintf("event-%d", i/100)}, {Key: "row", Value: i % 100},
@@ -25,6 +26,7 @@ func seat(i int32) bson.D {
 	}
 }
 
+// seats returns a collection with the given indexes and n documents.
 func seats(b *testing.B, n int32, indexes ...storage.IndexSpec) *storage.Collection {
 	b.Helper()
 	s, err := storage.Open(storage.Options{Dir: "bench", FS: vfs.NewMem(), CacheBytes: 64 << 20})
@@ -49,7 +51,8 @@ func seats(b *testing.B, n int32, indexes ...storage.IndexSpec) *storage.Collect
 
 var byEvent = storage.IndexSpec{Name: "event", Key: key("event", "row")}
 
-func compiled(b *testing.B, filter bson.D) *query.Filter {
+// mustCompile compiles a filter.
+func mustCompile(b *testing.B, filter bson.D) *query.Filter {
 	b.Helper()
 	f, err := compile(filter)
 	if err != nil {
@@ -74,14 +77,14 @@ func BenchmarkFindByID(b *testing.B) {
 	}
 }
 
-// BenchmarkFindByIndex plans and walks the ten first rows of an event.
+// BenchmarkFindByIndex plans and scans the first ten rows of an event.
 func BenchmarkFindByIndex(b *testing.B) {
 	coll := seats(b, 10_000, byEvent)
 	sort, err := query.CompileSort(key("row"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	f := compiled(b, d{{Key: "event", Value: "event-42"}, {Key: "row", Value: op("$lt", int32(10))}})
+	f := mustCompile(b, d{{Key: "event", Value: "event-42"}, {Key: "row", Value: op("$lt", int32(10))}})
 	b.ReportAllocs()
 	for b.Loop() {
 		view, err := coll.View()
@@ -103,8 +106,8 @@ func BenchmarkFindByIndex(b *testing.B) {
 	}
 }
 
-// BenchmarkConditionalUpdate is {_id, version} and {$inc: {version}} under the
-// write lock.
+// BenchmarkConditionalUpdate runs a find by _id, a match and {$inc: {version: 1}}
+// under the write lock.
 func BenchmarkConditionalUpdate(b *testing.B) {
 	coll := seats(b, 10_000, byEvent)
 	vars, err := query.NewVars(time.Unix(0, 0), nil)
@@ -115,7 +118,7 @@ func BenchmarkConditionalUpdate(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	f := compiled(b, d{{Key: "state", Value: "free"}})
+	f := mustCompile(b, d{{Key: "state", Value: "free"}})
 	b.ReportAllocs()
 	i := int32(0)
 	for b.Loop() {
@@ -175,7 +178,7 @@ func BenchmarkFilterMatch(b *testing.B) {
 		"dotted":   {{Key: "price.currency", Value: "EUR"}},
 	} {
 		b.Run(name, func(b *testing.B) {
-			f, doc := compiled(b, filter), seat(1)
+			f, doc := mustCompile(b, filter), seat(1)
 			b.ReportAllocs()
 			for b.Loop() {
 				if ok, err := f.Match(doc); !ok || err != nil {

@@ -14,7 +14,8 @@ import (
 	"boxoffice/tools/mongolite/server"
 )
 
-// startServer starts a server whose disk is memory and returns its address.
+// startServer starts a server on an in-memory file system and returns its
+// address.
 func startServer(tb testing.TB) string {
 	tb.Helper()
 	s, err := server.Start(server.Config{Listen: "127.0.0.1:0", Data: tb.TempDir(), FS: vfs.NewMem(), CacheBytes: 16 << 20})
@@ -29,14 +30,15 @@ func startServer(tb testing.TB) string {
 	return s.Addr()
 }
 
-// client speaks OP_MSG and nothing else: ten thousand cases leave no time for
-// a driver, and what it sends is exactly what a test says.
+// client sends commands as OP_MSG. It is faster than a driver, which matters for
+// ten thousand cases, and sends exactly the commands that a test states.
 type client struct {
 	nc  net.Conn
 	in  *bufio.Reader
 	seq uint32
 }
 
+// dial connects a client to the server at addr.
 func dial(tb testing.TB, addr string) *client {
 	tb.Helper()
 	nc, err := net.Dial("tcp", addr)
@@ -47,18 +49,19 @@ func dial(tb testing.TB, addr string) *client {
 	return &client{nc: nc, in: bufio.NewReader(nc)}
 }
 
-// commandError is a refusal by the server, of a command or of its first
-// statement that failed.
+// commandError is an error reply of the server, or the first write error of a
+// reply.
 type commandError struct {
 	Code   int32
-	Reply  bson.D // the command's reply, or the writeError
+	Reply  bson.D // the command's reply, or the write error
 	Reason string
 }
 
 func (e *commandError) Error() string { return fmt.Sprintf("%d: %s", e.Code, e.Reason) }
 
-// run sends a command to the database "t". Its error is a *commandError,
-// except when the connection broke.
+// run sends a command to the database "t" and returns the reply. It returns a
+// *commandError if the server reports an error, and another error if the
+// connection breaks.
 func (c *client) run(cmd bson.D) (bson.D, error) {
 	body, err := c.send(cmd)
 	if err != nil {
@@ -67,6 +70,7 @@ func (c *client) run(cmd bson.D) (bson.D, error) {
 	return decode(body)
 }
 
+// send sends a command to the database "t" and returns the undecoded reply.
 func (c *client) send(cmd bson.D) (body []byte, err error) {
 	raw, err := bson.Marshal(append(cmd[:len(cmd):len(cmd)], bson.E{Key: "$db", Value: "t"}))
 	if err != nil {
@@ -89,38 +93,40 @@ func (c *client) send(cmd bson.D) (body []byte, err error) {
 	return body, err
 }
 
-// decode reads a reply.
+// decode decodes a reply. It returns the reply and a *commandError if the reply
+// reports an error.
 func decode(body []byte) (bson.D, error) {
 	var reply bson.D
 	if err := bson.Unmarshal(body, &reply); err != nil {
 		return nil, err
 	}
 	refused := reply
-	if list, _ := at(reply, "writeErrors").(bson.A); len(list) > 0 {
+	if list, _ := lookup(reply, "writeErrors").(bson.A); len(list) > 0 {
 		refused = list[0].(bson.D)
-	} else if at(reply, "ok") == 1.0 {
+	} else if lookup(reply, "ok") == 1.0 {
 		return reply, nil
 	}
-	code, _ := at(refused, "code").(int32)
-	reason, _ := at(refused, "errmsg").(string)
+	code, _ := lookup(refused, "code").(int32)
+	reason, _ := lookup(refused, "errmsg").(string)
 	return reply, &commandError{code, refused, reason}
 }
 
-// must is run for commands that have to succeed.
+// must runs a command and fails the test on an error.
 func (c *client) must(tb testing.TB, cmd bson.D) bson.D {
 	tb.Helper()
 	reply, err := c.run(cmd)
 	if err != nil {
-		tb.Fatalf("%s: %v", text(cmd), err)
+		tb.Fatalf("%s: %v", extJSON(cmd), err)
 	}
 	return reply
 }
 
-// documents runs a find, whose answer has to fit the first batch.
+// documents runs a find and returns its first batch, which must contain all
+// results.
 func (c *client) documents(cmd bson.D) ([]bson.D, error) {
-	raws, err := c.raws(cmd)
-	docs := make([]bson.D, len(raws))
-	for i, raw := range raws {
+	rawDocuments, err := c.rawDocuments(cmd)
+	docs := make([]bson.D, len(rawDocuments))
+	for i, raw := range rawDocuments {
 		if err := bson.Unmarshal([]byte(raw), &docs[i]); err != nil {
 			return nil, err
 		}
@@ -128,8 +134,8 @@ func (c *client) documents(cmd bson.D) ([]bson.D, error) {
 	return docs, err
 }
 
-// raws is documents as the bytes that came.
-func (c *client) raws(cmd bson.D) ([]string, error) {
+// rawDocuments is like documents, but returns the documents undecoded.
+func (c *client) rawDocuments(cmd bson.D) ([]string, error) {
 	body, err := c.send(append(cmd[:len(cmd):len(cmd)], bson.E{Key: "batchSize", Value: int32(100000)}))
 	if err != nil {
 		return nil, err
@@ -147,7 +153,7 @@ func (c *client) raws(cmd bson.D) ([]string, error) {
 	return list, err
 }
 
-// insert stores documents and expects all of them to be accepted.
+// insert inserts documents and fails the test on an error.
 func (c *client) insert(tb testing.TB, coll string, docs ...bson.D) {
 	tb.Helper()
 	list := make(bson.A, len(docs))
@@ -157,15 +163,16 @@ func (c *client) insert(tb testing.TB, coll string, docs ...bson.D) {
 	c.must(tb, bson.D{{Key: "insert", Value: coll}, {Key: "documents", Value: list}})
 }
 
-// index makes an index; options are the fields behind key and name.
-func (c *client) index(coll, name string, key bson.D, options ...bson.E) error {
+// createIndex creates an index. The options are further fields of its
+// specification.
+func (c *client) createIndex(coll, name string, key bson.D, options ...bson.E) error {
 	spec := append(bson.D{{Key: "key", Value: key}, {Key: "name", Value: name}}, options...)
 	_, err := c.run(bson.D{{Key: "createIndexes", Value: coll}, {Key: "indexes", Value: bson.A{spec}}})
 	return err
 }
 
-// at returns the value under the keys, nil if there is none.
-func at(d bson.D, keys ...string) any {
+// lookup returns the value at a path of keys, or nil if there is none.
+func lookup(d bson.D, keys ...string) any {
 	var v any = d
 	for _, key := range keys {
 		doc, _ := v.(bson.D)
@@ -179,8 +186,9 @@ func at(d bson.D, keys ...string) any {
 	return v
 }
 
-// text writes a document so that it can be read and pasted.
-func text(d bson.D) string {
+// extJSON returns a document as extended JSON, which can be pasted into a test or
+// a shell.
+func extJSON(d bson.D) string {
 	raw, err := bson.MarshalExtJSON(d, false, false)
 	if err != nil {
 		return fmt.Sprintf("%v", d)

@@ -11,80 +11,85 @@ import (
 	"boxoffice/tools/mongolite/internal/query"
 )
 
-// world is one collection with indexes, one without, and the model.
-type world struct {
+// collections is a collection with indexes, a collection without indexes, and the
+// model. The three must always hold the same documents.
+type collections struct {
 	c       *client
 	name    string
-	docs    []bson.D
+	docs    []bson.D // the model's documents
 	indexes []*index
 	count   tally
-	bytes   map[*bson.E]string // of documents, by their first field
+	bytes   map[*bson.E]string // encoded documents by the address of their first field
 }
 
-// raw returns a document's bytes.
-func (w *world) raw(doc bson.D) string {
-	raw, ok := w.bytes[&doc[0]]
+// raw returns the encoding of a document.
+func (cs *collections) raw(doc bson.D) string {
+	raw, ok := cs.bytes[&doc[0]]
 	if !ok {
 		b, err := bson.Marshal(doc)
 		if err != nil {
 			return err.Error()
 		}
 		raw = string(b)
-		w.bytes[&doc[0]] = raw
+		cs.bytes[&doc[0]] = raw
 	}
 	return raw
 }
 
-func (w *world) indexed() string { return w.name + "x" }
-func (w *world) plain() string   { return w.name + "p" }
+func (cs *collections) indexed() string { return cs.name + "x" }
+func (cs *collections) plain() string   { return cs.name + "p" }
 
-// newWorld fills the collections; some indexes are made before the documents
-// come, the others have to be built from them. Documents and indexes that do
-// not go together are left out.
-func newWorld(c *client, name string, docs []bson.D, indexes []*index, before int, count tally) (*world, error) {
-	w := &world{c: c, name: name, count: count, bytes: map[*bson.E]string{}}
+// newCollections creates the collections with docs and indexes. It creates the
+// first before indexes on empty collections and the others from the documents.
+// Documents and indexes that the server rightly refuses are left out.
+func newCollections(c *client, name string, docs []bson.D, indexes []*index, before int, count tally) (*collections, error) {
+	cs := &collections{c: c, name: name, count: count, bytes: map[*bson.E]string{}}
 	for _, ix := range indexes[:before] {
-		if err := w.addIndex(ix); err != nil {
-			return w, err
+		if err := cs.addIndex(ix); err != nil {
+			return cs, err
 		}
 	}
 	for _, doc := range docs {
-		if err := w.change(statement{kind: "insert", update: doc}); err != nil {
-			return w, err
+		if err := cs.change(statement{kind: "insert", update: doc}); err != nil {
+			return cs, err
 		}
 	}
 	for _, ix := range indexes[before:] {
-		if err := w.addIndex(ix); err != nil {
-			return w, err
+		if err := cs.addIndex(ix); err != nil {
+			return cs, err
 		}
 	}
-	return w, w.verify()
+	return cs, cs.verify()
 }
 
-func (w *world) drop() {
-	for _, coll := range []string{w.indexed(), w.plain()} {
-		_, _ = w.c.run(bson.D{{Key: "drop", Value: coll}})
+// drop drops both collections.
+func (cs *collections) drop() {
+	for _, coll := range []string{cs.indexed(), cs.plain()} {
+		_, _ = cs.c.run(bson.D{{Key: "drop", Value: coll}})
 	}
 }
 
-// addIndex makes an index, unless the documents stand against it.
-func (w *world) addIndex(ix *index) error {
-	err := w.c.index(w.indexed(), ix.name, ix.key, ix.options...)
-	if ok, err := w.justified(err, append(slices.Clone(w.indexes), ix), w.docs, false); !ok {
+// addIndex creates an index. It is not an error if the server refuses the index
+// because of the documents.
+func (cs *collections) addIndex(ix *index) error {
+	err := cs.c.createIndex(cs.indexed(), ix.name, ix.key, ix.options...)
+	if ok, err := cs.justified(err, append(slices.Clone(cs.indexes), ix), cs.docs, false); !ok {
 		return fmt.Errorf("create index %s: %w", ix.describe(), err)
-	} else if ok && err == nil {
-		w.indexes = append(w.indexes, ix)
+	} else if err == nil {
+		cs.indexes = append(cs.indexes, ix)
 	}
 	return nil
 }
 
+// describe returns the key and options of the index.
 func (ix *index) describe() string {
-	return text(append(bson.D{{Key: "key", Value: ix.key}}, ix.options...))
+	return extJSON(append(bson.D{{Key: "key", Value: ix.key}}, ix.options...))
 }
 
-// justified tells whether the indexed collection was right to refuse, or not
-// to refuse, that docs become its documents. The error is nil if it accepted.
-func (w *world) justified(got error, indexes []*index, docs []bson.D, multi bool) (bool, error) {
+// justified reports whether got, the server's error or nil, is right for a
+// statement after which the indexed collection would hold docs. If it is, err is
+// got. Otherwise err says why it is wrong.
+func (cs *collections) justified(got error, indexes []*index, docs []bson.D, multi bool) (ok bool, err error) {
 	codes, err := refusals(indexes, docs)
 	if err != nil {
 		return false, err
@@ -94,74 +99,77 @@ func (w *world) justified(got error, indexes []*index, docs []bson.D, multi bool
 	case got == nil && len(codes) == 0:
 		return true, nil
 	case got == nil:
-		return false, fmt.Errorf("it was accepted, but an index has to refuse it with %v", codes)
+		return false, fmt.Errorf("the server accepts it, want one of the codes %v", codes)
 	case !errors.As(got, &refused):
 		return false, got
-	case slices.Contains(codes, refused.Code), multi && refused.Code == 11000: // two may clash on the way only
+	case slices.Contains(codes, refused.Code), multi && refused.Code == 11000: // an intermediate state may contain a duplicate
 		return true, got
-	case refused.Code == 171 && slices.ContainsFunc(indexes, (*index).numbered):
+	case refused.Code == 171 && slices.ContainsFunc(indexes, (*index).hasPosition):
 		return true, got
 	}
-	return false, fmt.Errorf("it was refused: %w, but no index stands against it", got)
+	return false, fmt.Errorf("the server refuses it without a reason: %w", got)
 }
 
-// run runs a statement everywhere and returns how the answers differ.
-func (w *world) run(s statement) error {
+// run runs a statement on both collections and the model. It returns an error if
+// the results differ.
+func (cs *collections) run(s statement) error {
 	if s.kind == "find" {
-		return w.find(s)
+		return cs.find(s)
 	}
-	if err := w.change(s); err != nil {
+	if err := cs.change(s); err != nil {
 		return err
 	}
-	return w.verify()
+	return cs.verify()
 }
 
-// change runs a statement that writes and compares the replies.
-func (w *world) change(s statement) error {
-	next, refused, err := w.model(s)
-	if errors.Is(err, errNoID) { // it would be a new one each time
+// change runs a statement that writes, and compares the replies.
+func (cs *collections) change(s statement) error {
+	next, refused, err := cs.model(s)
+	if errors.Is(err, errNoID) { // the server would generate a different _id for each collection
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	got, gotErr := w.c.run(s.command(w.indexed(), true))
+	got, gotErr := cs.c.run(s.command(cs.indexed(), true))
 	if refused != nil {
 		if gotErr == nil {
-			return fmt.Errorf("the model refuses it (%w), the server does not: %s", refused, text(got))
+			return fmt.Errorf("with indexes: got %s, want an error because of: %w", extJSON(got), refused)
 		}
-		if _, err := w.c.run(s.command(w.plain(), false)); err == nil {
-			return errors.New("without an index it is not refused")
+		if _, err := cs.c.run(s.command(cs.plain(), false)); err == nil {
+			return fmt.Errorf("without indexes: got no error, want one because of: %w", refused)
 		}
 		return nil
 	}
-	ok, why := w.justified(gotErr, w.indexes, next, s.multi)
+	ok, err := cs.justified(gotErr, cs.indexes, next, s.multi)
 	switch {
 	case !ok:
-		return why
-	case gotErr != nil: // and nothing changed
-		w.count["refused by an index"]++
+		return err
+	case gotErr != nil: // nothing changed
+		cs.count["refused by an index"]++
 		return nil
 	}
-	want, err := w.c.run(s.command(w.plain(), false))
+	want, err := cs.c.run(s.command(cs.plain(), false))
 	if err != nil {
-		return fmt.Errorf("without an index: %w", err)
+		return fmt.Errorf("without indexes: %w", err)
 	}
 	if !same(got, want) {
-		return fmt.Errorf("with indexes it answers %s, without %s", text(got), text(want))
+		return fmt.Errorf("the replies differ: with indexes %s, without indexes %s", extJSON(got), extJSON(want))
 	}
-	w.docs = next
+	cs.docs = next
 	return nil
 }
 
-// model returns the documents after a statement, and the error if it has to
-// be refused.
-func (w *world) model(s statement) (next []bson.D, refused, err error) {
-	next = slices.Clone(w.docs)
+// model runs a statement on the model and returns the resulting documents. If the
+// server must refuse the statement, refused says why and the documents are
+// unchanged. It returns an error if the models disagree or the outcome is not
+// determined.
+func (cs *collections) model(s statement) (next []bson.D, refused, err error) {
+	next = slices.Clone(cs.docs)
 	if s.kind == "insert" {
 		return append(next, s.update), nil, nil
 	}
-	found, err := matching(s.filter, w.docs, w.count)
+	found, err := matching(s.filter, cs.docs, cs.count)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -177,36 +185,37 @@ func (w *world) model(s statement) (next []bson.D, refused, err error) {
 			next = slices.Delete(next, i, i+1)
 			continue
 		}
-		if next[i], err = changed(s.update, s.filter, doc, false, w.count); errors.Is(err, errModels) {
+		if next[i], err = updated(s.update, s.filter, doc, false, cs.count); errors.Is(err, errModelsDisagree) {
 			return nil, nil, err
 		} else if err != nil {
-			return w.docs, err, nil
+			return cs.docs, err, nil
 		}
 	}
-	if len(found) == 0 && s.upserts {
-		doc, err := upserted(s, w.count)
-		if errors.Is(err, errModels) || errors.Is(err, errNoID) {
+	if len(found) == 0 && s.upsert {
+		doc, err := upserted(s, cs.count)
+		if errors.Is(err, errModelsDisagree) || errors.Is(err, errNoID) {
 			return nil, nil, err
 		} else if err != nil {
-			return w.docs, err, nil
+			return cs.docs, err, nil
 		}
-		if slices.ContainsFunc(w.docs, sameID(doc)) {
-			return w.docs, errors.New("its _id is taken"), nil
+		if slices.ContainsFunc(cs.docs, sameID(doc)) {
+			return cs.docs, errors.New("the _id is taken"), nil
 		}
 		next = append(next, doc)
 	}
 	return next, nil, nil
 }
 
+// sameID returns a function that reports whether a document has the _id of doc.
 func sameID(doc bson.D) func(bson.D) bool {
 	return func(d bson.D) bool { return bsonkit.Compare(d[0].Value, doc[0].Value) == 0 }
 }
 
-// find compares the answers with the model's: the same documents, each once,
-// and the same sequence of sort keys; which of several equal ones comes first
-// is nobody's promise.
-func (w *world) find(s statement) error {
-	matches, err := matching(s.filter, w.docs, w.count)
+// find runs a find and compares the results with the model's. They must be the
+// same documents, each once, in the same sequence of sort keys. The order of
+// documents with equal sort keys is not specified.
+func (cs *collections) find(s statement) error {
+	matches, err := matching(s.filter, cs.docs, cs.count)
 	if err != nil {
 		return err
 	}
@@ -220,39 +229,43 @@ func (w *world) find(s statement) error {
 	if s.limit > 0 {
 		want = want[:min(int(s.limit), len(want))]
 	}
-	for _, coll := range []string{w.plain(), w.indexed()} {
-		got, err := w.c.documents(s.command(coll, coll == w.indexed()))
+	for _, coll := range []string{cs.plain(), cs.indexed()} {
+		got, err := cs.c.documents(s.command(coll, coll == cs.indexed()))
 		if err != nil {
 			return fmt.Errorf("%s: %w", coll, err)
 		}
-		if err := w.equivalent(got, want, matches, order); err != nil {
-			return fmt.Errorf("%s: %w", map[bool]string{true: "with indexes", false: "without an index"}[coll == w.indexed()], err)
+		if err := cs.equivalent(got, want, matches, order); err != nil {
+			return fmt.Errorf("%s: %w", map[bool]string{true: "with indexes", false: "without indexes"}[coll == cs.indexed()], err)
 		}
 	}
 	return nil
 }
 
-func (w *world) equivalent(got, want, matches []bson.D, order *query.Sort) error {
+// equivalent returns an error unless got is a valid result of a find. The model's
+// result is want, all documents that match are matches, and order is the sort or
+// nil.
+func (cs *collections) equivalent(got, want, matches []bson.D, order *query.Sort) error {
 	if len(got) != len(want) {
-		return fmt.Errorf("%d documents %v, want %d %v", len(got), ids(got), len(want), ids(want))
+		return fmt.Errorf("got %d documents %v, want %d %v", len(got), ids(got), len(want), ids(want))
 	}
 	seen := map[string]bool{}
 	for i, doc := range got {
-		id := name(doc[0].Value)
+		id := idText(doc[0].Value)
 		if seen[id] {
-			return fmt.Errorf("the document %s came twice", id)
+			return fmt.Errorf("got the document %s twice", id)
 		}
 		seen[id] = true
-		if raw := w.raw(doc); !slices.ContainsFunc(matches, func(m bson.D) bool { return w.raw(m) == raw }) {
-			return fmt.Errorf("%s is none of those that match", text(doc))
+		if raw := cs.raw(doc); !slices.ContainsFunc(matches, func(m bson.D) bool { return cs.raw(m) == raw }) {
+			return fmt.Errorf("got %s, which does not match", extJSON(doc))
 		}
 		if order != nil && order.Compare(doc, want[i]) != 0 {
-			return fmt.Errorf("at place %d stands %s, want %s; the order is %v, want %v", i, text(doc), text(want[i]), ids(got), ids(want))
+			return fmt.Errorf("position %d: got %s, want %s; got the order %v, want %v", i, extJSON(doc), extJSON(want[i]), ids(got), ids(want))
 		}
 	}
 	return nil
 }
 
+// ids returns the _ids of the documents.
 func ids(docs []bson.D) (list []any) {
 	for _, d := range docs {
 		list = append(list, d[0].Value)
@@ -260,15 +273,16 @@ func ids(docs []bson.D) (list []any) {
 	return list
 }
 
-// verify compares the collections with the model.
-func (w *world) verify() error {
-	want := make([]string, len(w.docs))
-	for i, doc := range w.docs {
-		want[i] = w.raw(doc)
+// verify returns an error if a collection does not hold exactly the model's
+// documents.
+func (cs *collections) verify() error {
+	want := make([]string, len(cs.docs))
+	for i, doc := range cs.docs {
+		want[i] = cs.raw(doc)
 	}
 	slices.Sort(want)
-	for _, coll := range []string{w.plain(), w.indexed()} {
-		got, err := w.c.raws(bson.D{{Key: "find", Value: coll}})
+	for _, coll := range []string{cs.plain(), cs.indexed()} {
+		got, err := cs.c.rawDocuments(bson.D{{Key: "find", Value: coll}})
 		if err != nil {
 			return err
 		}
@@ -278,65 +292,69 @@ func (w *world) verify() error {
 		}
 		for i := range max(len(got), len(want)) {
 			if i >= len(got) || i >= len(want) || got[i] != want[i] {
-				return fmt.Errorf("%s holds other documents than the model, as %s and %s", coll, readable(got, i), readable(want, i))
+				return fmt.Errorf("documents of %s: got %s, want %s as in the model", coll, documentText(got, i), documentText(want, i))
 			}
 		}
 	}
 	return nil
 }
 
-func readable(list []string, i int) string {
+// documentText returns the encoded document list[i] as text.
+func documentText(list []string, i int) string {
 	if i >= len(list) {
 		return "none"
 	}
 	return bson.Raw(list[i]).String()
 }
 
-// verifyIndexes walks every index from end to end: it has to hold the
-// documents that belong to it, at as many keys as the model says.
-func (w *world) verifyIndexes() error {
-	for _, ix := range w.indexes {
+// verifyIndexes scans every index completely. It returns an error if an index
+// does not lead to the same documents, or does not have the same number of
+// entries, as the model.
+func (cs *collections) verifyIndexes() error {
+	for _, ix := range cs.indexes {
 		filter := bson.D{}
 		if ix.partial != nil {
 			filter = ix.partial.Source()
 		}
 		var want []any
 		keys := 0
-		for _, doc := range w.docs {
+		for _, doc := range cs.docs {
 			list, _, err := ix.keys(doc)
 			if err != nil {
 				return err
 			}
-			if keys += len(list); len(list) > 0 || ix.numbered() && !ix.sparse {
+			if keys += len(list); len(list) > 0 || ix.hasPosition() && !ix.sparse {
 				want = append(want, doc[0].Value)
 			}
 		}
-		cmd := bson.D{{Key: "find", Value: w.indexed()}, {Key: "filter", Value: filter}, {Key: "hint", Value: ix.name}}
-		docs, err := w.c.documents(cmd)
+		cmd := bson.D{{Key: "find", Value: cs.indexed()}, {Key: "filter", Value: filter}, {Key: "hint", Value: ix.name}}
+		docs, err := cs.c.documents(cmd)
 		if err != nil {
 			return fmt.Errorf("index %s: %w", ix.describe(), err)
 		}
-		if got := ids(docs); !equalSets(got, want) && !(ix.numbered() && (ix.sparse || ix.partial != nil)) {
-			return fmt.Errorf("index %s holds the documents %v, want %v", ix.describe(), got, want)
+		if got := ids(docs); !equalSets(got, want) && !(ix.hasPosition() && (ix.sparse || ix.partial != nil)) {
+			return fmt.Errorf("index %s: got the documents %v, want %v", ix.describe(), got, want)
 		}
-		reply, err := w.c.run(bson.D{{Key: "explain", Value: cmd}})
+		reply, err := cs.c.run(bson.D{{Key: "explain", Value: cmd}})
 		if err != nil {
 			return err
 		}
-		got, _ := at(reply, "executionStats", "totalKeysExamined").(int32)
-		if plan := at(reply, "queryPlanner", "winningPlan").(bson.D); at(plan, "inputStage", "indexBounds") == nil && !ix.numbered() && int(got) != keys {
-			return fmt.Errorf("index %s has %d entries, want %d", ix.describe(), got, keys)
+		got, _ := lookup(reply, "executionStats", "totalKeysExamined").(int32)
+		if plan := lookup(reply, "queryPlanner", "winningPlan").(bson.D); lookup(plan, "inputStage", "indexBounds") == nil && !ix.hasPosition() && int(got) != keys {
+			return fmt.Errorf("index %s: got %d entries, want %d", ix.describe(), got, keys)
 		}
 	}
 	return nil
 }
 
-func name(v any) string { return fmt.Sprintf("%T %v", v, v) }
+// idText returns an _id with its type.
+func idText(v any) string { return fmt.Sprintf("%T %v", v, v) }
 
+// equalSets reports whether a and b have the same elements in any order.
 func equalSets(a, b []any) bool {
 	set := func(list []any) (names []string) {
 		for _, v := range list {
-			names = append(names, name(v))
+			names = append(names, idText(v))
 		}
 		slices.Sort(names)
 		return names

@@ -13,15 +13,18 @@ import (
 )
 
 var (
-	seed  = flag.Uint64("seed", 1, "of the random cases")
-	cases = flag.Int("cases", defaultCases, "how many random cases")
+	seed  = flag.Uint64("seed", 1, "seed of the random cases")
+	cases = flag.Int("cases", defaultCases, "number of random cases")
 )
 
-const perRound = 50
+// casesPerDataset is the number of cases that run on the same random documents
+// and indexes.
+const casesPerDataset = 50
 
-// TestDifferential is the same answer with indexes, without, and by the model,
-// ten thousand times (with -race less often). -seed and -cases choose others.
-func TestDifferential(t *testing.T) {
+// TestResultsDoNotDependOnIndexes runs random statements on a collection with
+// indexes, on one without, and on a model. The results must be the same. The
+// flags -seed and -cases select other cases.
+func TestResultsDoNotDependOnIndexes(t *testing.T) {
 	addr := startServer(t)
 	total := tally{}
 	t.Cleanup(func() {
@@ -35,10 +38,10 @@ func TestDifferential(t *testing.T) {
 		t.Run(fmt.Sprint("shard=", shard), func(t *testing.T) {
 			t.Parallel()
 			c, count := dial(t, addr), tally{}
-			for round := shard; round*perRound < *cases && !t.Failed(); round += shards {
-				g := gen{rand.New(rand.NewPCG(*seed, uint64(round))), ""}
-				g.flat = pick(g, "", "b", "bc", "abc", "abc")
-				runRound(t, c, g, round, count)
+			for n := shard; n*casesPerDataset < *cases && !t.Failed(); n += shards {
+				g := gen{rand.New(rand.NewPCG(*seed, uint64(n))), ""}
+				g.scalarFields = pick(g, "", "b", "bc", "abc", "abc")
+				runDataset(t, c, g, n, count)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -49,6 +52,7 @@ func TestDifferential(t *testing.T) {
 	}
 }
 
+// sortedKeys returns the names of m in order.
 func sortedKeys(m tally) (names []string) {
 	for name := range m {
 		names = append(names, name)
@@ -57,7 +61,10 @@ func sortedKeys(m tally) (names []string) {
 	return names
 }
 
-func runRound(t *testing.T, c *client, g gen, round int, count tally) {
+// runDataset generates documents and indexes and runs casesPerDataset statements
+// on them. It stops at the first failure, which it reports with a minimal
+// example.
+func runDataset(t *testing.T, c *client, g gen, dataset int, count tally) {
 	var docs []bson.D
 	for i := range 10 + g.IntN(25) {
 		docs = append(docs, g.document(int32(i)))
@@ -73,64 +80,65 @@ func runRound(t *testing.T, c *client, g gen, round int, count tally) {
 			indexes = append(indexes, ix)
 		}
 	}
-	w, err := newWorld(c, fmt.Sprintf("r%d", round), docs, indexes, g.IntN(len(indexes)+1), count)
+	cs, err := newCollections(c, fmt.Sprintf("r%d", dataset), docs, indexes, g.IntN(len(indexes)+1), count)
 	if err != nil {
-		t.Errorf("seed %d, round %d, at the start: %v", *seed, round, err)
+		t.Errorf("seed %d, data set %d, initial documents: %v", *seed, dataset, err)
 		return
 	}
-	for i := range perRound {
-		s := w.random(g, int32(1000+i))
-		docs := slices.Clone(w.docs)
-		err := w.run(s)
+	for i := range casesPerDataset {
+		s := cs.randomStatement(g, int32(1000+i))
+		docs := slices.Clone(cs.docs)
+		err := cs.run(s)
 		if err == nil && i%10 == 9 {
-			err = w.verifyIndexes()
+			err = cs.verifyIndexes()
 		}
 		if err != nil {
-			t.Errorf("seed %d, round %d, case %d (-run TestDifferential -seed %d): %v\n%s", *seed, round, i, *seed, err, minimal(c, w.name, docs, w.indexes, s))
+			t.Errorf("seed %d, data set %d, case %d (-run TestResultsDoNotDependOnIndexes -seed %d): %v\n%s", *seed, dataset, i, *seed, err, minimize(c, cs.name, docs, cs.indexes, s))
 			return
 		}
 		if s.kind == "find" && i%5 == 0 {
-			w.countPlan(s)
+			cs.countPlan(s)
 		}
 	}
-	w.drop()
+	cs.drop()
 }
 
-// countPlan notes how a find is planned, so that it shows if the cases do not
-// reach the indexes.
-func (w *world) countPlan(s statement) {
-	reply, err := w.c.run(bson.D{{Key: "explain", Value: s.command(w.indexed(), true)}, {Key: "verbosity", Value: "queryPlanner"}})
+// countPlan counts how a find is planned. The counts show whether the cases use
+// the indexes.
+func (cs *collections) countPlan(s statement) {
+	reply, err := cs.c.run(bson.D{{Key: "explain", Value: s.command(cs.indexed(), true)}, {Key: "verbosity", Value: "queryPlanner"}})
 	if err != nil {
 		return
 	}
 	p := readPlan(reply)
 	switch {
-	case p.stage == "IXSCAN" && p.sorts:
-		w.count["plan: IXSCAN and SORT"]++
+	case p.stage == "IXSCAN" && p.hasSort:
+		cs.count["plan: IXSCAN and SORT"]++
 	case p.stage == "IXSCAN" && len(s.sort) > 0:
-		w.count["plan: IXSCAN in order"]++
+		cs.count["plan: IXSCAN in order"]++
 	default:
-		w.count["plan: "+p.stage]++
+		cs.count["plan: "+p.stage]++
 	}
 }
 
-// minimal takes away what a failure does not need and returns the rest.
-func minimal(c *client, name string, docs []bson.D, indexes []*index, s statement) string {
+// minimize removes documents, indexes, conditions and fields as long as the
+// statement still fails, and describes the rest.
+func minimize(c *client, name string, docs []bson.D, indexes []*index, s statement) string {
 	n := 0
-	fails := func(docs []bson.D, indexes []*index, s statement) error {
+	run := func(docs []bson.D, indexes []*index, s statement) error {
 		n++
-		w, err := newWorld(c, fmt.Sprintf("%sm%d", name, n), docs, indexes, 0, tally{})
-		defer w.drop()
+		cs, err := newCollections(c, fmt.Sprintf("%sm%d", name, n), docs, indexes, 0, tally{})
+		defer cs.drop()
 		if err == nil {
-			err = w.run(s)
+			err = cs.run(s)
 		}
 		if err == nil {
-			err = w.verifyIndexes()
+			err = cs.verifyIndexes()
 		}
 		return err
 	}
-	if fails(docs, indexes, s) == nil {
-		return "it does not fail on fresh collections: " + describe(docs, indexes, s)
+	if run(docs, indexes, s) == nil {
+		return "not reproduced on new collections: " + describe(docs, indexes, s)
 	}
 	shrink := func(length int, without func(int) bool) {
 		for i := length - 1; i >= 0; i-- {
@@ -139,7 +147,7 @@ func minimal(c *client, name string, docs []bson.D, indexes []*index, s statemen
 	}
 	shrink(len(docs), func(i int) bool {
 		fewer := slices.Delete(slices.Clone(docs), i, i+1)
-		if fails(fewer, indexes, s) == nil {
+		if run(fewer, indexes, s) == nil {
 			return false
 		}
 		docs = fewer
@@ -147,7 +155,7 @@ func minimal(c *client, name string, docs []bson.D, indexes []*index, s statemen
 	})
 	shrink(len(indexes), func(i int) bool {
 		fewer := slices.Delete(slices.Clone(indexes), i, i+1)
-		if indexes[i].name == s.hint || fails(docs, fewer, s) == nil {
+		if indexes[i].name == s.hint || run(docs, fewer, s) == nil {
 			return false
 		}
 		indexes = fewer
@@ -156,7 +164,7 @@ func minimal(c *client, name string, docs []bson.D, indexes []*index, s statemen
 	for _, part := range []*bson.D{&s.filter, &s.sort} {
 		shrink(len(*part), func(i int) bool {
 			whole := *part
-			if *part = slices.Delete(slices.Clone(whole), i, i+1); fails(docs, indexes, s) == nil {
+			if *part = slices.Delete(slices.Clone(whole), i, i+1); run(docs, indexes, s) == nil {
 				*part = whole
 				return false
 			}
@@ -166,24 +174,25 @@ func minimal(c *client, name string, docs []bson.D, indexes []*index, s statemen
 	for d := range docs {
 		shrink(len(docs[d])-1, func(i int) bool {
 			whole := docs[d]
-			if docs[d] = slices.Delete(slices.Clone(whole), i+1, i+2); fails(docs, indexes, s) == nil {
+			if docs[d] = slices.Delete(slices.Clone(whole), i+1, i+2); run(docs, indexes, s) == nil {
 				docs[d] = whole
 				return false
 			}
 			return true
 		})
 	}
-	return fmt.Sprintf("minimal: %s\n%v", describe(docs, indexes, s), fails(docs, indexes, s))
+	return fmt.Sprintf("minimal example: %s\n%v", describe(docs, indexes, s), run(docs, indexes, s))
 }
 
+// describe returns the statement, the indexes and the documents as text.
 func describe(docs []bson.D, indexes []*index, s statement) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n", text(s.command("c", true)))
+	fmt.Fprintf(&b, "%s\n", extJSON(s.command("c", true)))
 	for _, ix := range indexes {
 		fmt.Fprintf(&b, "  index %s %s\n", ix.name, ix.describe())
 	}
 	for _, d := range docs {
-		fmt.Fprintf(&b, "  %s\n", text(d))
+		fmt.Fprintf(&b, "  %s\n", extJSON(d))
 	}
 	return b.String()
 }

@@ -1,9 +1,11 @@
-// Package indextest holds the planner and the indexes of mongolite against
-// documents in a plain slice.
+// Package indextest tests mongolite's query planner and indexes.
 //
-// Whatever the planner chooses, an answer must be the one that a look at every
-// document gives. So the tests here send the same random statements to a
-// collection with indexes, to one without, and to a model of a few lines over
-// github.com/256dpi/lungo's mongokit; beside that, tables say which index
-// serves which query and how much it has to examine.
+// Whatever plan the planner chooses, the result must be the one that a scan of
+// all documents gives. The differential test therefore sends the same random
+// statements to a collection with indexes, to a collection without indexes, and
+// to a model. The model keeps the documents in a slice and evaluates statements
+// with the package mongokit of github.com/256dpi/lungo.
+//
+// Tables also state which index serves which query, and how many entries and
+// documents the query examines.
 package indextest

@@ -9,15 +9,20 @@ import (
 	"go.mongodb.org/mongo-driver/bson/primitive"
 )
 
-// gen makes random documents and statements. The values are few, so that they
-// meet, and lie where types and encodings differ.
+// gen generates random documents and statements. It uses few values, so that
+// statements often match documents. The values lie at the edges of types and
+// encodings.
 type gen struct {
 	*rand.Rand
-	flat string // the fields without arrays and documents, so that some indexes are not multikey
+	// scalarFields contains the names of the top-level fields that never hold an
+	// array or a document, so that indexes on them are not multikey.
+	scalarFields string
 }
 
+// pick returns a random element of list.
 func pick[T any](g gen, list ...T) T { return list[g.IntN(len(list))] }
 
+// scalar returns a value that is neither an array nor a document.
 func (g gen) scalar() any {
 	switch g.IntN(16) {
 	case 0:
@@ -44,6 +49,7 @@ func (g gen) scalar() any {
 	return primitive.Binary{Data: []byte{byte(g.IntN(2))}}
 }
 
+// value returns a value whose arrays and documents are nested up to depth levels.
 func (g gen) value(depth int) any {
 	if depth > 0 {
 		switch g.IntN(12) {
@@ -66,7 +72,7 @@ func (g gen) value(depth int) any {
 	return g.scalar()
 }
 
-// fields is a document of some of the fields that paths name.
+// fields returns a document with some of the fields that path uses.
 func (g gen) fields(depth int) bson.D {
 	d := bson.D{}
 	for _, name := range []string{"b", "c", "0"} {
@@ -77,6 +83,7 @@ func (g gen) fields(depth int) bson.D {
 	return d
 }
 
+// document returns a document with the given _id.
 func (g gen) document(id int32) bson.D {
 	d := bson.D{{Key: "_id", Value: id}}
 	for _, name := range []string{"a", "b", "c"} {
@@ -87,17 +94,21 @@ func (g gen) document(id int32) bson.D {
 	return d
 }
 
+// fieldValue returns a value for a top-level field.
 func (g gen) fieldValue(name string) any {
-	if strings.Contains(g.flat, name) {
+	if strings.Contains(g.scalarFields, name) {
 		return g.scalar()
 	}
 	return g.value(2)
 }
 
+// path returns a path for a filter or a sort. Paths that indexes use are more
+// frequent.
 func (g gen) path() string {
 	return pick(g, "a", "a", "a", "a", "a", "b", "b", "b", "b", "c", "c", "c", "a.b", "a.b", "a.c", "b.c", "c.b", "a.0", "b.1", "a.0.b", "a.b.c", "_id")
 }
 
+// operand returns an operand of a comparison, usually a scalar.
 func (g gen) operand() any {
 	if g.IntN(10) == 0 {
 		return g.value(2)
@@ -105,6 +116,7 @@ func (g gen) operand() any {
 	return g.scalar()
 }
 
+// list returns an array of up to three operands.
 func (g gen) list() bson.A {
 	arr := make(bson.A, g.IntN(4))
 	for i := range arr {
@@ -113,6 +125,7 @@ func (g gen) list() bson.A {
 	return arr
 }
 
+// condition returns a document of query operators for one path.
 func (g gen) condition(depth int) bson.D {
 	ops := bson.D{}
 	for range 1 + g.IntN(2)*g.IntN(3) {
@@ -144,7 +157,7 @@ func (g gen) condition(depth int) bson.D {
 		default:
 			arg = g.operand()
 		}
-		if at(ops, op) == nil {
+		if lookup(ops, op) == nil {
 			ops = append(ops, bson.E{Key: op, Value: arg})
 		}
 	}
@@ -154,6 +167,7 @@ func (g gen) condition(depth int) bson.D {
 	return ops
 }
 
+// filter returns a filter whose logical operators are nested up to depth levels.
 func (g gen) filter(depth int) bson.D {
 	f := bson.D{}
 	for range (g.IntN(10) + 5) / 4 {
@@ -169,32 +183,33 @@ func (g gen) filter(depth int) bson.D {
 		if g.IntN(3) > 0 {
 			e.Value = g.condition(1)
 		}
-		if at(f, e.Key) == nil {
+		if lookup(f, e.Key) == nil {
 			f = append(f, e)
 		}
 	}
 	return f
 }
 
+// sort returns a sort by one to three paths.
 func (g gen) sort() bson.D {
 	s := bson.D{}
 	for range 1 + g.IntN(3) {
-		if path := g.path(); at(s, path) == nil {
+		if path := g.path(); lookup(s, path) == nil {
 			s = append(s, bson.E{Key: path, Value: pick(g, int32(1), int32(-1))})
 		}
 	}
 	return s
 }
 
-// index is the key and the options of a random index.
+// index returns the key and the options of an index.
 func (g gen) index() (key bson.D, options bson.D) {
 	for range 1 + g.IntN(3)*g.IntN(2) {
 		path := pick(g, "a", "a", "b", "b", "c", "c", "a.b", "a.c", "b.c", "c.b", "a.0", "a.b.c")
-		if at(key, path) == nil {
+		if lookup(key, path) == nil {
 			key = append(key, bson.E{Key: path, Value: pick(g, int32(1), int32(-1))})
 		}
 	}
-	if numbered := at(key, "a.0") != nil; g.IntN(4) == 0 && !numbered {
+	if numbered := lookup(key, "a.0") != nil; g.IntN(4) == 0 && !numbered {
 		options = append(options, bson.E{Key: "unique", Value: true})
 	}
 	switch g.IntN(8) {
@@ -213,7 +228,8 @@ func (g gen) index() (key bson.D, options bson.D) {
 	return key, options
 }
 
-// update is a document of operators or, if it may replace, a whole document.
+// update returns a document of update operators. If replace is set, it may
+// return a replacement document instead.
 func (g gen) update(replace bool) bson.D {
 	if replace && g.IntN(4) == 0 {
 		return g.document(0)[1:]
@@ -222,16 +238,16 @@ func (g gen) update(replace bool) bson.D {
 	used := map[string]bool{}
 	for range 1 + g.IntN(3) {
 		path := pick(g, "a", "b", "c", "d", "a.b", "b.c", "c.b", "a.0", "a.1.b", "b.$[]", "a.$[].b")
-		root := path[:1] // one change of each field: no conflicts
+		root := path[:1] // changing each field at most once avoids conflicts
 		if used[root] {
 			continue
 		}
 		used[root] = true
-		if strings.Contains(g.flat, root) && g.IntN(20) > 0 {
+		if strings.Contains(g.scalarFields, root) && g.IntN(20) > 0 {
 			path = root
 		}
 		op := pick(g, "$set", "$set", "$set", "$unset", "$inc", "$mul", "$min", "$max", "$push", "$addToSet", "$pop", "$pull", "$pullAll", "$setOnInsert", "$bit", "$rename")
-		if strings.Contains("$push $addToSet $rename", op) && strings.Contains(g.flat, root) && g.IntN(20) > 0 {
+		if strings.Contains("$push $addToSet $rename", op) && strings.Contains(g.scalarFields, root) && g.IntN(20) > 0 {
 			op = "$set"
 		}
 		if op == "$setOnInsert" && strings.Contains(path, "$") {

@@ -15,7 +15,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// connect returns a database through the driver.
+// connect starts a server and returns its database "t" through the driver.
 func connect(t *testing.T) *mongo.Database {
 	t.Helper()
 	c, err := mongo.Connect(options.Client().ApplyURI("mongodb://" + startServer(t) + "/?directConnection=true"))
@@ -30,15 +30,9 @@ func connect(t *testing.T) *mongo.Database {
 	return c.Database("t")
 }
 
-func code(err error) int {
-	var server mongo.ServerError
-	if errors.As(err, &server) && len(server.ErrorCodes()) > 0 {
-		return server.ErrorCodes()[0]
-	}
-	return 0
-}
-
-func TestIndexesAreListedAsMade(t *testing.T) {
+// TestListIndexesReturnsIndexesAsCreated creates, lists and drops indexes through
+// the driver.
+func TestListIndexesReturnsIndexesAsCreated(t *testing.T) {
 	ctx, coll := t.Context(), connect(t).Collection("listed")
 	partial := bsonv2.D{{Key: "b", Value: bsonv2.D{{Key: "$gt", Value: int32(1)}}}}
 	names, err := coll.Indexes().CreateMany(ctx, []mongo.IndexModel{
@@ -52,7 +46,7 @@ func TestIndexesAreListedAsMade(t *testing.T) {
 		t.Fatalf("create: %v", err)
 	}
 	if got, want := strings.Join(names, " "), "a_1 two s_1 p_1 t_1"; got != want {
-		t.Errorf("names %q, want %q", got, want)
+		t.Errorf("names of the created indexes: got %q, want %q", got, want)
 	}
 	cur, err := coll.Indexes().List(ctx)
 	if err != nil {
@@ -74,9 +68,9 @@ func TestIndexesAreListedAsMade(t *testing.T) {
 		{v, e("key", bsonv2.D{k("t", 1)}), e("name", "t_1"), e("expireAfterSeconds", int32(60))},
 	}
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("listed %v, want %v", got, want)
+		t.Errorf("list: got %v, want %v", got, want)
 	}
-	// Once more is no error and changes nothing.
+	// Creating the same index again succeeds and changes nothing.
 	if _, err := coll.Indexes().CreateOne(ctx, mongo.IndexModel{Keys: bsonv2.D{{Key: "a", Value: 1}}}); err != nil {
 		t.Errorf("create again: %v", err)
 	}
@@ -91,11 +85,14 @@ func TestIndexesAreListedAsMade(t *testing.T) {
 	}
 	specs, err := coll.Indexes().ListSpecifications(ctx)
 	if err != nil || len(specs) != 1 || specs[0].Name != "_id_" {
-		t.Errorf("after drop all %v and %v, want _id_ alone", specs, err)
+		t.Errorf("indexes after drop all: got %v and the error %v, want only _id_", specs, err)
 	}
 }
 
-func TestIndexesThatAreRefused(t *testing.T) {
+// TestInvalidIndexIsRefused tries to create invalid and unsupported indexes, and
+// to drop and list indexes that do not exist. The error must name the reason and
+// leave the existing indexes as they are.
+func TestInvalidIndexIsRefused(t *testing.T) {
 	c := dial(t, startServer(t))
 	partial := func(filter bson.D) bson.E { return bson.E{Key: "partialFilterExpression", Value: filter} }
 	set := func(name string) bson.E { return bson.E{Key: name, Value: true} }
@@ -105,16 +102,16 @@ func TestIndexesThatAreRefused(t *testing.T) {
 		key     bson.D
 		options bson.D
 		code    int32
-		names   string // what the message has to name
+		names   string // must be part of the message
 	}{
-		{"other options", "a_1", key("a"), d{set("unique")}, 85, "a_1"},
-		{"other name", "other", key("a"), nil, 85, "a_1"},
-		{"other key", "a_1", key("b"), nil, 86, "a_1"},
+		{"same name and key, other options", "a_1", key("a"), d{set("unique")}, 85, "a_1"},
+		{"same key, other name", "other", key("a"), nil, 85, "a_1"},
+		{"same name, other key", "a_1", key("b"), nil, 86, "a_1"},
 		{"empty key", "x", d{}, nil, 67, ""},
 		{"direction 0", "x", d{{Key: "x", Value: int32(0)}}, nil, 67, "x"},
-		{"direction of no number", "x", d{{Key: "x", Value: true}}, nil, 67, "x"},
+		{"direction is not a number", "x", d{{Key: "x", Value: true}}, nil, 67, "x"},
 		{"empty path part", "x", key("x..y"), nil, 67, ""},
-		{"path that begins with a dollar", "x", key("$x"), nil, 67, "$"},
+		{"path begins with a dollar", "x", key("$x"), nil, 67, "$"},
 		{"sparse and partial", "x", key("x"), d{set("sparse"), partial(key("y"))}, 67, "sparse"},
 		{"partial by $ne", "x", key("x"), d{partial(d{{Key: "y", Value: op("$ne", int32(1))}})}, 67, "$ne"},
 		{"partial by $exists false", "x", key("x"), d{partial(d{{Key: "y", Value: op("$exists", false)}})}, 67, "$exists"},
@@ -129,20 +126,20 @@ func TestIndexesThatAreRefused(t *testing.T) {
 		{"collation", "x", key("x"), d{{Key: "collation", Value: d{{Key: "locale", Value: "de"}}}}, 238, "collation"},
 		{"hidden", "x", key("x"), d{set("hidden")}, 238, "hidden"},
 		{"unknown option", "x", key("x"), d{set("nosuch")}, 197, "nosuch"},
-		{"without a name", "", key("x"), nil, 9, "name"},
+		{"no name", "", key("x"), nil, 9, "name"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			coll := strings.NewReplacer(" ", "_", "$", "").Replace(test.name)
-			if err := c.index(coll, "a_1", key("a")); err != nil {
-				t.Fatalf("the first index: %v", err)
+			if err := c.createIndex(coll, "a_1", key("a")); err != nil {
+				t.Fatalf("create the first index: %v", err)
 			}
-			err := c.index(coll, test.index, test.key, test.options...)
-			refusedWith(t, err, test.code)
+			err := c.createIndex(coll, test.index, test.key, test.options...)
+			checkCode(t, err, test.code)
 			if err != nil && !strings.Contains(err.Error(), test.names) {
-				t.Errorf("%q does not name %s", err, test.names)
+				t.Errorf("got the error %q, want one that names %s", err, test.names)
 			}
 			if got := indexNames(t, c, coll); got != "_id_ a_1" {
-				t.Errorf("indexes %s, want _id_ a_1", got)
+				t.Errorf("got the indexes %s, want _id_ a_1", got)
 			}
 		})
 	}
@@ -153,24 +150,27 @@ func TestIndexesThatAreRefused(t *testing.T) {
 		code  int32
 	}{{"drops", "nosuch", 27}, {"drops", key("nosuch"), 27}, {"drops", "_id_", 72}, {"drops", key("_id"), 72}, {"none", "*", 26}} {
 		_, err := c.run(d{{Key: "dropIndexes", Value: test.coll}, {Key: "index", Value: test.index}})
-		refusedWith(t, err, test.code)
+		checkCode(t, err, test.code)
 	}
 	_, err := c.run(d{{Key: "listIndexes", Value: "none"}})
-	refusedWith(t, err, 26)
+	checkCode(t, err, 26)
 }
 
+// indexNames returns the names of a collection's indexes, separated by spaces.
 func indexNames(t *testing.T, c *client, coll string) string {
 	t.Helper()
 	reply := c.must(t, d{{Key: "listIndexes", Value: coll}})
 	var names []string
-	for _, ix := range at(reply, "cursor", "firstBatch").(bson.A) {
-		names = append(names, at(ix.(bson.D), "name").(string))
+	for _, ix := range lookup(reply, "cursor", "firstBatch").(bson.A) {
+		names = append(names, lookup(ix.(bson.D), "name").(string))
 	}
 	return strings.Join(names, " ")
 }
 
-// TestUnique is which documents one unique index lets stand beside each other.
-func TestUnique(t *testing.T) {
+// TestUniqueIndexRefusesDuplicateKeys checks which pairs of documents a unique
+// index allows. It tries each pair with an existing index and with an index that
+// is created after the documents.
+func TestUniqueIndexRefusesDuplicateKeys(t *testing.T) {
 	c := dial(t, startServer(t))
 	sparse := bson.E{Key: "sparse", Value: true}
 	partial := bson.E{Key: "partialFilterExpression", Value: d{{Key: "on", Value: true}}}
@@ -182,27 +182,27 @@ func TestUnique(t *testing.T) {
 		options bson.D
 		first   bson.D
 		second  bson.D
-		value   bson.D // of the key that is taken, nil if none is
+		value   bson.D // the duplicate key, nil if the pair is allowed
 	}{
 		{"equal", key("a"), nil, doc("x"), doc("x"), doc("x")},
 		{"equal numbers of two types", key("-a"), nil, doc(int32(1)), doc(1.0), doc(1.0)},
 		{"different", key("a"), nil, doc("x"), doc("y"), nil},
-		{"two without the field", key("a"), nil, d{}, d{}, doc(nil)},
-		{"null and none", key("a"), nil, doc(nil), d{}, doc(nil)},
+		{"both without the field", key("a"), nil, d{}, d{}, doc(nil)},
+		{"null and missing", key("a"), nil, doc(nil), d{}, doc(nil)},
 		{"compound, one differs", key("a", "b"), nil, doc(int32(1), key("b")...), doc(int32(1)), nil},
 		{"compound, equal", key("a", "-b"), nil, doc(int32(1), key("b")...), doc(int64(1), key("b")...), d{{Key: "a", Value: int64(1)}, {Key: "b", Value: int32(1)}}},
-		{"sparse, two without", key("a"), d{sparse}, d{}, d{}, nil},
-		{"sparse, null twice", key("a"), d{sparse}, doc(nil), doc(nil), doc(nil)},
-		{"partial, one outside", key("a"), d{partial}, doc("x", on), doc("x"), nil},
+		{"sparse, both without the field", key("a"), d{sparse}, d{}, d{}, nil},
+		{"sparse, both null", key("a"), d{sparse}, doc(nil), doc(nil), doc(nil)},
+		{"partial, one document outside", key("a"), d{partial}, doc("x", on), doc("x"), nil},
 		{"partial, both inside", key("a"), d{partial}, doc("x", on), doc("x", on), doc("x")},
-		{"arrays with one in common", key("a"), nil, doc(a{int32(1), int32(2)}), doc(a{int32(2), int32(3)}), doc(int32(2))},
+		{"arrays with a common element", key("a"), nil, doc(a{int32(1), int32(2)}), doc(a{int32(2), int32(3)}), doc(int32(2))},
 		{"an array and its element", key("a"), nil, doc(a{int32(1), int32(2)}), doc(int32(1)), doc(int32(1))},
-		{"twice in one array", key("a"), nil, doc(a{int32(1), int32(1)}), doc(int32(2)), nil},
+		{"duplicate elements in one array", key("a"), nil, doc(a{int32(1), int32(1)}), doc(int32(2)), nil},
 		{"empty arrays", key("a"), nil, doc(a{}), doc(a{}), doc(a{})},
-		{"dotted", key("a.b"), nil, doc(key("b")), doc(key("b")), d{{Key: "a.b", Value: int32(1)}}},
+		{"dotted path", key("a.b"), nil, doc(key("b")), doc(key("b")), d{{Key: "a.b", Value: int32(1)}}},
 		{"documents in arrays", key("a.b"), nil, doc(a{key("b"), key("c")}), doc(key("b")), d{{Key: "a.b", Value: int32(1)}}},
 		{"documents in arrays without the field", key("a.b"), nil, doc(a{key("b"), key("c")}), doc(key("c")), d{{Key: "a.b", Value: nil}}},
-		{"two fields of each element", key("a.b", "a.c"), nil, doc(a{key("b", "c"), key("-b", "-c")}), doc(key("b", "-c")), nil},
+		{"two fields of different elements", key("a.b", "a.c"), nil, doc(a{key("b", "c"), key("-b", "-c")}), doc(key("b", "-c")), nil},
 		{"two fields of one element", key("a.b", "a.c"), nil, doc(a{key("b", "c"), key("-b", "-c")}), doc(key("-b", "-c")), d{{Key: "a.b", Value: int32(-1)}, {Key: "a.c", Value: int32(-1)}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -211,62 +211,65 @@ func TestUnique(t *testing.T) {
 			second := append(d{{Key: "_id", Value: int32(2)}}, test.second...)
 			defer c.must(t, d{{Key: "dropDatabase", Value: int32(1)}})
 
-			if err := c.index("before", "ix", test.key, options...); err != nil {
+			if err := c.createIndex("before", "ix", test.key, options...); err != nil {
 				t.Fatalf("create: %v", err)
 			}
 			c.insert(t, "before", first)
 			_, err := c.run(d{{Key: "insert", Value: "before"}, {Key: "documents", Value: a{second}}})
-			taken(t, "insert", err, test.key, test.value)
+			checkDuplicateKey(t, "insert", err, test.key, test.value)
 			_, err = c.run(d{{Key: "update", Value: "before"}, {Key: "updates", Value: a{d{{Key: "q", Value: second[:1]}, {Key: "u", Value: second}, {Key: "upsert", Value: true}}}}})
-			taken(t, "upsert", err, test.key, test.value)
+			checkDuplicateKey(t, "upsert", err, test.key, test.value)
 			c.must(t, d{{Key: "delete", Value: "before"}, {Key: "deletes", Value: a{d{{Key: "q", Value: second[:1]}, {Key: "limit", Value: int32(0)}}}}})
 			_, err = c.run(d{{Key: "update", Value: "before"}, {Key: "updates", Value: a{d{{Key: "q", Value: first[:1]}, {Key: "u", Value: first}}}}})
-			taken(t, "update to itself", err, test.key, nil)
+			checkDuplicateKey(t, "update to itself", err, test.key, nil)
 
-			// The other way round: the documents first.
+			// Now create the index after the documents.
 			c.insert(t, "after", first, second)
-			err = c.index("after", "ix", test.key, options...)
-			taken(t, "build", err, test.key, test.value)
+			err = c.createIndex("after", "ix", test.key, options...)
+			checkDuplicateKey(t, "index build", err, test.key, test.value)
 			want := "_id_ ix"
 			if test.value != nil {
 				want = "_id_"
 			}
 			if got := indexNames(t, c, "after"); got != want {
-				t.Errorf("indexes after the build %s, want %s", got, want)
+				t.Errorf("indexes after the build: got %s, want %s", got, want)
 			}
-			if test.value != nil { // nothing of it is left that could stand in the way
+			if test.value != nil { // the failed build must have left nothing behind
 				c.must(t, d{{Key: "delete", Value: "after"}, {Key: "deletes", Value: a{d{{Key: "q", Value: second[:1]}, {Key: "limit", Value: int32(1)}}}}})
-				if err := c.index("after", "ix", test.key, options...); err != nil {
-					t.Errorf("build once the second is gone: %v", err)
+				if err := c.createIndex("after", "ix", test.key, options...); err != nil {
+					t.Errorf("index build without the second document: %v", err)
 				}
 			}
 		})
 	}
 }
 
-// taken tells how err differs from the refusal of a taken key.
-func taken(t *testing.T, what string, err error, pattern, value bson.D) {
+// checkDuplicateKey fails the test unless err is a duplicate key error with the
+// given key pattern and value. If value is nil, err must be nil.
+func checkDuplicateKey(t *testing.T, what string, err error, pattern, value bson.D) {
 	t.Helper()
 	if value == nil {
 		if err != nil {
-			t.Errorf("%s: %v, want no error", what, err)
+			t.Errorf("%s: got %v, want no error", what, err)
 		}
 		return
 	}
 	var refused *commandError
 	if !errors.As(err, &refused) || refused.Code != 11000 {
-		t.Errorf("%s: %v, want a duplicate key", what, err)
+		t.Errorf("%s: got %v, want a duplicate key error", what, err)
 		return
 	}
-	if got := at(refused.Reply, "keyPattern"); !same(got, pattern) {
-		t.Errorf("%s: keyPattern %v, want %v", what, got, pattern)
+	if got := lookup(refused.Reply, "keyPattern"); !same(got, pattern) {
+		t.Errorf("%s: keyPattern: got %v, want %v", what, got, pattern)
 	}
-	if got := at(refused.Reply, "keyValue"); !same(got, value) {
-		t.Errorf("%s: keyValue %v, want %v", what, got, value)
+	if got := lookup(refused.Reply, "keyValue"); !same(got, value) {
+		t.Errorf("%s: keyValue: got %v, want %v", what, got, value)
 	}
 }
 
-func TestDriverKnowsDuplicateKeys(t *testing.T) {
+// TestDriverRecognizesDuplicateKeyErrors provokes a duplicate key error with
+// every kind of write.
+func TestDriverRecognizesDuplicateKeyErrors(t *testing.T) {
 	ctx, coll := t.Context(), connect(t).Collection("users")
 	if _, err := coll.Indexes().CreateOne(ctx, mongo.IndexModel{Keys: bsonv2.D{{Key: "mail", Value: 1}}, Options: options.Index().SetUnique(true)}); err != nil {
 		t.Fatal(err)
@@ -282,7 +285,7 @@ func TestDriverKnowsDuplicateKeys(t *testing.T) {
 	two := bsonv2.D{{Key: "_id", Value: 2}}
 	attempts := map[string]func() error{
 		"insert":            func() error { _, err := coll.InsertOne(ctx, mail); return err },
-		"insert of its _id": func() error { _, err := coll.InsertOne(ctx, two); return err },
+		"insert of the _id": func() error { _, err := coll.InsertOne(ctx, two); return err },
 		"insert many":       func() error { _, err := coll.InsertMany(ctx, []any{mail, mail}); return err },
 		"update":            func() error { _, err := coll.UpdateOne(ctx, two, set); return err },
 		"upsert": func() error {
@@ -299,83 +302,86 @@ func TestDriverKnowsDuplicateKeys(t *testing.T) {
 	for name, attempt := range attempts {
 		err := attempt()
 		if !mongo.IsDuplicateKeyError(err) {
-			t.Errorf("%s: the driver takes %v for something else than a duplicate key", name, err)
+			t.Errorf("%s: got %v, want a duplicate key error", name, err)
 		}
 		if want := "E11000 duplicate key error collection: t.users index: "; err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v does not say %q", name, err, want)
+			t.Errorf("%s: got %v, want a message that contains %q", name, err, want)
 		}
 	}
 	n, err := coll.CountDocuments(ctx, bsonv2.D{})
 	if err != nil || n != 2 {
-		t.Errorf("%d documents and %v, want 2", n, err)
+		t.Errorf("got %d documents and the error %v, want 2", n, err)
 	}
 }
 
-func TestParallelArrays(t *testing.T) {
+// TestIndexRefusesParallelArrays checks that no document may have arrays in two
+// columns of an index.
+func TestIndexRefusesParallelArrays(t *testing.T) {
 	c := dial(t, startServer(t))
 	two := a{int32(1), int32(2)}
 	both := d{{Key: "_id", Value: int32(1)}, {Key: "a", Value: two}, {Key: "b", Value: two}}
-	if err := c.index("before", "ix", key("a", "b")); err != nil {
+	if err := c.createIndex("before", "ix", key("a", "b")); err != nil {
 		t.Fatal(err)
 	}
 	_, err := c.run(d{{Key: "insert", Value: "before"}, {Key: "documents", Value: a{both}}})
-	refusedWith(t, err, 171)
+	checkCode(t, err, 171)
 	c.insert(t, "before", both[:2])
 	_, err = c.run(d{{Key: "update", Value: "before"}, {Key: "updates", Value: a{d{{Key: "q", Value: both[:1]}, {Key: "u", Value: op("$set", both[2:])}}}}})
-	refusedWith(t, err, 171)
+	checkCode(t, err, 171)
 	c.insert(t, "after", both)
-	refusedWith(t, c.index("after", "ix", key("a", "b")), 171)
+	checkCode(t, c.createIndex("after", "ix", key("a", "b")), 171)
 	if got := indexNames(t, c, "after"); got != "_id_" {
-		t.Errorf("indexes %s, want _id_", got)
+		t.Errorf("got the indexes %s, want _id_", got)
 	}
-	// One array of documents is no second one.
+	// Two columns may lead through the same array of documents.
 	c.insert(t, "items", d{{Key: "_id", Value: int32(1)}, {Key: "a", Value: a{key("b", "c"), key("-b", "-c")}}})
-	if err := c.index("items", "ix", key("a.b", "a.c")); err != nil {
+	if err := c.createIndex("items", "ix", key("a.b", "a.c")); err != nil {
 		t.Errorf("two fields of one array: %v", err)
 	}
 }
 
-// TestIndexTurnsMultikey is that a plan made for single values is not kept
-// when an array comes.
-func TestIndexTurnsMultikey(t *testing.T) {
+// TestIndexBecomesMultikey checks that the planner notices when an index receives
+// its first array. It must then no longer intersect the bounds of two conditions.
+func TestIndexBecomesMultikey(t *testing.T) {
 	c := dial(t, startServer(t))
-	if err := c.index("turn", "ix", key("a")); err != nil {
+	if err := c.createIndex("turn", "ix", key("a")); err != nil {
 		t.Fatal(err)
 	}
 	c.insert(t, "turn", d{{Key: "_id", Value: int32(1)}, {Key: "a", Value: int32(5)}})
 	find := d{{Key: "find", Value: "turn"}, {Key: "filter", Value: d{{Key: "a", Value: d{{Key: "$gt", Value: int32(10)}, {Key: "$lt", Value: int32(2)}}}}}}
 	multikey := func() any {
 		reply := c.must(t, d{{Key: "explain", Value: find}})
-		return at(reply, "queryPlanner", "winningPlan", "inputStage", "isMultiKey")
+		return lookup(reply, "queryPlanner", "winningPlan", "inputStage", "isMultiKey")
 	}
 	if got := multikey(); got != false {
-		t.Errorf("isMultiKey %v before, want false", got)
+		t.Errorf("isMultiKey without arrays: got %v, want false", got)
 	}
 	c.must(t, d{{Key: "update", Value: "turn"}, {Key: "updates", Value: a{d{{Key: "q", Value: d{{Key: "_id", Value: int32(1)}}}, {Key: "u", Value: op("$set", d{{Key: "a", Value: a{int32(1), int32(20)}}})}}}}})
 	if got := multikey(); got != true {
-		t.Errorf("isMultiKey %v afterwards, want true", got)
+		t.Errorf("isMultiKey with an array: got %v, want true", got)
 	}
 	docs, err := c.documents(find)
 	if err != nil || len(docs) != 1 {
-		t.Errorf("found %d documents and %v, want the one of which two elements meet the conditions", len(docs), err)
+		t.Errorf("find: got %d documents and the error %v, want 1: two of its elements meet the conditions", len(docs), err)
 	}
-	// It stays so, and a new index of the same key does not begin so.
+	// The index stays multikey without arrays. A new index on the same key is not.
 	c.must(t, d{{Key: "update", Value: "turn"}, {Key: "updates", Value: a{d{{Key: "q", Value: d{}}, {Key: "u", Value: op("$set", key("a"))}}}}})
 	if got := multikey(); got != true {
-		t.Errorf("isMultiKey %v once the array is gone, want true", got)
+		t.Errorf("isMultiKey after the array was replaced: got %v, want true", got)
 	}
 	c.must(t, d{{Key: "dropIndexes", Value: "turn"}, {Key: "index", Value: "ix"}})
-	if err := c.index("turn", "ix", key("a")); err != nil {
+	if err := c.createIndex("turn", "ix", key("a")); err != nil {
 		t.Fatal(err)
 	}
 	if got := multikey(); got != false {
-		t.Errorf("isMultiKey %v of the new index, want false", got)
+		t.Errorf("isMultiKey of the new index: got %v, want false", got)
 	}
 }
 
-// TestBuildUnderWriters makes and drops indexes while documents come, change
-// and go; whatever is in between, in the end they agree.
-func TestBuildUnderWriters(t *testing.T) {
+// TestIndexBuildsUnderConcurrentWrites creates and drops indexes while documents
+// are inserted, updated and deleted. In the end the indexes and the documents must
+// agree.
+func TestIndexBuildsUnderConcurrentWrites(t *testing.T) {
 	addr := startServer(t)
 	const writers, writes, builds = 4, 150, 10
 	var wg sync.WaitGroup
@@ -394,7 +400,7 @@ func TestBuildUnderWriters(t *testing.T) {
 					{{Key: "delete", Value: "busyx"}, {Key: "deletes", Value: a{d{{Key: "q", Value: d{{Key: "_id", Value: int32(n)*writes + i - 20}}}, {Key: "limit", Value: i % 2}}}}},
 				} {
 					if _, err := c.run(cmd); err != nil {
-						t.Errorf("%s: %v", text(cmd), err)
+						t.Errorf("%s: %v", extJSON(cmd), err)
 						return
 					}
 				}
@@ -407,7 +413,7 @@ func TestBuildUnderWriters(t *testing.T) {
 		wg.Go(func() {
 			for i := range builds {
 				name := fmt.Sprint("ix", n)
-				if err := c.index("busyx", name, keys[(n*2+i%2)%4]); err != nil {
+				if err := c.createIndex("busyx", name, keys[(n*2+i%2)%4]); err != nil {
 					t.Errorf("create: %v", err)
 					return
 				}
@@ -422,19 +428,19 @@ func TestBuildUnderWriters(t *testing.T) {
 	}
 	wg.Wait()
 	c := dial(t, addr)
-	w := &world{c: c, name: "busy"}
+	cs := &collections{c: c, name: "busy"}
 	var err error
-	if w.docs, err = c.documents(d{{Key: "find", Value: "busyx"}}); err != nil || len(w.docs) == 0 {
-		t.Fatalf("%d documents and %v", len(w.docs), err)
+	if cs.docs, err = c.documents(d{{Key: "find", Value: "busyx"}}); err != nil || len(cs.docs) == 0 {
+		t.Fatalf("got %d documents and the error %v, want some documents", len(cs.docs), err)
 	}
 	for n := range 2 {
 		ix, err := newIndex(fmt.Sprint("ix", n), keys[(n*2+(builds-1)%2)%4], nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.indexes = append(w.indexes, ix)
+		cs.indexes = append(cs.indexes, ix)
 	}
-	if err := w.verifyIndexes(); err != nil {
+	if err := cs.verifyIndexes(); err != nil {
 		t.Error(err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// index is an index of the model.
+// index is the model of an index.
 type index struct {
 	name           string
 	key, options   bson.D
@@ -20,11 +20,12 @@ type index struct {
 	partial        *query.Filter
 }
 
+// newIndex returns the model of an index with the given key and options.
 func newIndex(name string, key, options bson.D) (*index, error) {
 	ix := &index{name: name, key: key, options: options}
-	ix.unique, _ = at(options, "unique").(bool)
-	ix.sparse, _ = at(options, "sparse").(bool)
-	if partial, ok := at(options, "partialFilterExpression").(bson.D); ok {
+	ix.unique, _ = lookup(options, "unique").(bool)
+	ix.sparse, _ = lookup(options, "sparse").(bool)
+	if partial, ok := lookup(options, "partialFilterExpression").(bson.D); ok {
 		var err error
 		if ix.partial, err = compile(partial); err != nil {
 			return nil, err
@@ -33,15 +34,19 @@ func newIndex(name string, key, options bson.D) (*index, error) {
 	return ix, nil
 }
 
-// column is how far the walk to a column's value has come.
+// column is the state of the descent to the value of one column of an index.
 type column struct {
-	v     any
-	rest  []string
-	place string // of an array met on the way
+	v       any      // the value that was reached
+	rest    []string // the rest of the path
+	reached string   // the path of v, or atElement
 }
 
-// keys returns the keys under which the index holds doc, each once, and
-// whether it cannot hold it because two columns lead through two arrays.
+// atElement stands for the path of an element of an expanded array. Such an
+// element is a column's value even if it is an array itself.
+const atElement = "done"
+
+// keys returns the distinct keys of doc in the index, sorted. If two columns lead
+// through different arrays, the index cannot hold doc; then parallel is true. See
 // https://www.mongodb.com/docs/manual/core/indexes/index-types/index-multikey/
 func (ix *index) keys(doc bson.D) (keys []string, parallel bool, err error) {
 	if ix.partial != nil {
@@ -75,9 +80,12 @@ func (ix *index) keys(doc bson.D) (keys []string, parallel bool, err error) {
 	return slices.Compact(keys), false, nil
 }
 
+// expand returns the rows of column values. An array on the way to a value yields
+// a row for each of its elements. All columns that lead through this array take
+// their value from the same element.
 func expand(columns []column) (rows [][]any, parallel bool) {
 	columns = slices.Clone(columns)
-	place := ""
+	arrayPath := ""
 	var arr bson.A
 	for i := range columns {
 		c := &columns[i]
@@ -86,19 +94,19 @@ func expand(columns []column) (rows [][]any, parallel bool) {
 			if !ok {
 				break
 			}
-			c.v, c.place = bsonkit.Get(&d, c.rest[0]), c.place+"."+c.rest[0]
+			c.v, c.reached = bsonkit.Get(&d, c.rest[0]), c.reached+"."+c.rest[0]
 			c.rest = c.rest[1:]
 		}
-		if a, ok := c.v.(bson.A); ok && c.place != "done" {
-			if place != "" && place != c.place {
+		if a, ok := c.v.(bson.A); ok && c.reached != atElement {
+			if arrayPath != "" && arrayPath != c.reached {
 				return nil, true
 			}
-			place, arr = c.place, a
+			arrayPath, arr = c.reached, a
 		} else if len(c.rest) > 0 {
 			c.v, c.rest = bsonkit.Missing, nil
 		}
 	}
-	if place == "" {
+	if arrayPath == "" {
 		row := make([]any, len(columns))
 		for i, c := range columns {
 			row[i] = c.v
@@ -114,17 +122,17 @@ func expand(columns []column) (rows [][]any, parallel bool) {
 		for i := range next {
 			c := &next[i]
 			switch {
-			case c.place != place:
+			case c.reached != arrayPath:
 				continue
 			case len(c.rest) == 0 && len(arr) == 0:
-				c.place = "done" // an empty array stands under itself
+				c.reached = atElement // the key of an empty array is the array itself
 			case len(c.rest) == 0:
-				c.v, c.place = e, "done"
+				c.v, c.reached = e, atElement
 			default:
 				if c.v = e; !isDocument(e) {
 					c.v = bsonkit.Missing
 				}
-				c.place += "." + strconv.Itoa(n)
+				c.reached += "." + strconv.Itoa(n)
 			}
 		}
 		more, parallel := expand(next)
@@ -140,17 +148,18 @@ func isArray(v any) bool { _, ok := v.(bson.A); return ok }
 
 func isDocument(v any) bool { _, ok := v.(bson.D); return ok }
 
-// numbered tells whether a column names an array's element by its index, for
-// which the model has no keys.
-func (ix *index) numbered() bool {
+// hasPosition reports whether a column addresses an array element by its
+// position. The model has no keys for such an index.
+func (ix *index) hasPosition() bool {
 	return slices.ContainsFunc(ix.key, func(e bson.E) bool { return strings.ContainsAny(e.Key, "0123456789") })
 }
 
-// refusals are the codes with which a server may refuse that docs become the
-// collection: 11000 for two under one key, 171 for parallel arrays.
+// refusals returns the error codes with which the indexes refuse docs as the
+// contents of a collection: 11000 for a duplicate key and 171 for parallel
+// arrays.
 func refusals(indexes []*index, docs []bson.D) (codes []int32, err error) {
 	for _, ix := range indexes {
-		if ix.numbered() {
+		if ix.hasPosition() {
 			continue
 		}
 		holder := map[string]int{}

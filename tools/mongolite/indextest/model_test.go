@@ -2,6 +2,7 @@ package indextest_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -16,17 +17,20 @@ import (
 	"boxoffice/tools/mongolite/internal/query"
 )
 
-// The model: documents in a slice, mongokit's matching, sorting and updating,
-// and the keys of indexes as MongoDB's manual describes them.
+// The model consists of documents in a slice, mongokit's matching, sorting and
+// updating, and index keys as MongoDB's manual describes them.
 //
-// Where mongokit departs from MongoDB, internal/query follows MongoDB and is
-// the model itself; deviates says where and why. Everywhere else the two have
-// to agree, so that a slip of internal/query shows as well.
+// mongokit deviates from MongoDB in some cases. There internal/query, which
+// follows MongoDB, is the model; matchDeviation and updateDeviation name these
+// cases. In all other cases internal/query and mongokit must agree, so that the
+// test also finds errors in internal/query.
 
-// tally counts how often which model decided.
+// tally counts events by name: which model decided a case, or how a query was
+// planned.
 type tally map[string]int
 
-// matching returns the documents of the slice that match, in their order.
+// matching returns the documents that match filter, in their original order. It
+// returns an error if the models disagree.
 func matching(filter bson.D, docs []bson.D, count tally) ([]bson.D, error) {
 	compiled, err := compile(filter)
 	if err != nil {
@@ -38,14 +42,14 @@ func matching(filter bson.D, docs []bson.D, count tally) ([]bson.D, error) {
 		if err != nil {
 			return nil, err
 		}
-		reason := deviates(filter, doc)
+		reason := matchDeviation(filter, doc)
 		if reason == "" {
 			want, err := mongokit.Match(&doc, &filter)
 			if err != nil {
-				return nil, fmt.Errorf("mongokit cannot decide %s: %w", text(filter), err)
+				return nil, fmt.Errorf("mongokit: match %s: %w", extJSON(filter), err)
 			}
 			if got != want {
-				return nil, fmt.Errorf("internal/query says %v and mongokit %v to %s on %s", got, want, text(filter), text(doc))
+				return nil, fmt.Errorf("match %s with %s: internal/query returns %v, mongokit %v", extJSON(filter), extJSON(doc), got, want)
 			}
 			reason = "mongokit"
 		}
@@ -57,6 +61,7 @@ func matching(filter bson.D, docs []bson.D, count tally) ([]bson.D, error) {
 	return list, nil
 }
 
+// compile compiles a filter with internal/query.
 func compile(filter bson.D) (*query.Filter, error) {
 	vars, err := query.NewVars(time.Unix(0, 0), nil)
 	if err != nil {
@@ -65,19 +70,19 @@ func compile(filter bson.D) (*query.Filter, error) {
 	return query.CompileFilter(filter, vars)
 }
 
-// deviates tells why mongokit cannot be asked whether filter matches doc, ""
-// if it can.
-func deviates(filter, doc bson.D) string {
+// matchDeviation returns why mongokit and MongoDB may disagree on whether filter
+// matches doc. It returns "" if they agree.
+func matchDeviation(filter, doc bson.D) string {
 	for _, e := range filter {
 		reason := ""
 		if list, ok := e.Value.(bson.A); ok && strings.HasPrefix(e.Key, "$") {
 			for _, part := range list {
-				reason = cmpOr(reason, deviates(part.(bson.D), doc))
+				reason = cmp.Or(reason, matchDeviation(part.(bson.D), doc))
 			}
 		} else {
-			reason = pathDeviates(e.Key, doc)
+			reason = pathDeviation(e.Key, doc)
 			if reason == "" {
-				reason = conditionDeviates(e.Value, reached(doc, e.Key))
+				reason = conditionDeviation(e.Value, valueAt(doc, e.Key))
 			}
 		}
 		if reason != "" {
@@ -87,18 +92,14 @@ func deviates(filter, doc bson.D) string {
 	return ""
 }
 
-func cmpOr(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
-// pathDeviates: mongokit collects what a path finds in an array of documents
-// into one list and drops the documents without the field, so that it cannot
-// tell null from missing there, enters arrays in arrays, and takes the number
-// in a path for an index only.
-func pathDeviates(path string, doc bson.D) string {
+// pathDeviation returns why mongokit and MongoDB may disagree on the values that
+// path reaches in doc. They do if the path leads through an array:
+//
+//   - mongokit collects the values into one list and drops documents without the
+//     field, so that it does not distinguish null from missing;
+//   - it descends into arrays in arrays; and
+//   - it takes a number in a path only as an array position, not as a field name.
+func pathDeviation(path string, doc bson.D) string {
 	parts := strings.Split(path, ".")
 	for i := 1; i < len(parts); i++ {
 		if _, ok := bsonkit.Get(&doc, strings.Join(parts[:i], ".")).(bson.A); ok {
@@ -108,9 +109,12 @@ func pathDeviates(path string, doc bson.D) string {
 	return ""
 }
 
-func reached(doc bson.D, path string) any { return bsonkit.Get(&doc, path) }
+// valueAt returns the value at a path that leads through no array.
+func valueAt(doc bson.D, path string) any { return bsonkit.Get(&doc, path) }
 
-func conditionDeviates(arg, v any) string {
+// conditionDeviation returns why mongokit and MongoDB may disagree on whether the
+// value v meets the condition arg.
+func conditionDeviation(arg, v any) string {
 	ops, ok := arg.(bson.D)
 	if !ok || len(ops) == 0 || !strings.HasPrefix(ops[0].Key, "$") {
 		return ""
@@ -118,17 +122,17 @@ func conditionDeviates(arg, v any) string {
 	for _, op := range ops {
 		switch op.Key {
 		case "$gt", "$gte", "$lt", "$lte":
-			// mongokit orders NaN below all numbers, for MongoDB no number
-			// is less or greater.
+			// mongokit orders NaN below all numbers. In MongoDB no number is less or
+			// greater than NaN.
 			if hasNaN(op.Value) || hasNaN(v) {
 				return "NaN in a range"
 			}
 		case "$type":
-			if v == bsonkit.Missing { // mongokit takes it for a null
+			if v == bsonkit.Missing { // mongokit treats it as null
 				return "the type of a missing field"
 			}
 		case "$all", "$elemMatch", "$size", "$not":
-			if reason := operatorDeviates(op, v); reason != "" {
+			if reason := operatorDeviation(op, v); reason != "" {
 				return reason
 			}
 		}
@@ -136,28 +140,30 @@ func conditionDeviates(arg, v any) string {
 	return ""
 }
 
-func operatorDeviates(op bson.E, v any) string {
+// operatorDeviation is conditionDeviation for operators on arrays and $not.
+func operatorDeviation(op bson.E, v any) string {
 	arr, _ := v.(bson.A)
 	switch op.Key {
 	case "$not":
-		return conditionDeviates(op.Value, v)
+		return conditionDeviation(op.Value, v)
 	case "$all":
 		if slices.ContainsFunc(op.Value.(bson.A), isArray) {
-			return "$all of arrays" // mongokit wants each in the array itself or all of them equal to it
+			// mongokit requires every operand in the array, or all of them equal to it.
+			return "$all of arrays"
 		}
 		if slices.ContainsFunc(arr, isArray) {
-			return "$all over arrays in an array" // mongokit enters the inner ones
+			return "$all over arrays in an array" // mongokit descends into the inner arrays
 		}
 	case "$elemMatch":
 		if slices.ContainsFunc(arr, isArray) {
-			return "$elemMatch over arrays in an array" // mongokit enters the inner ones
+			return "$elemMatch over arrays in an array" // mongokit descends into the inner arrays
 		}
 		inner := op.Value.(bson.D)
 		if len(inner) > 0 && !strings.HasPrefix(inner[0].Key, "$") {
-			return "$elemMatch on fields" // mongokit lets scalars through where the field may be missing
+			return "$elemMatch on fields" // mongokit accepts scalars if the field may be missing
 		}
 		for _, e := range arr {
-			if reason := conditionDeviates(inner, e); reason != "" {
+			if reason := conditionDeviation(inner, e); reason != "" {
 				return reason
 			}
 		}
@@ -165,6 +171,7 @@ func operatorDeviates(op bson.E, v any) string {
 	return ""
 }
 
+// hasNaN reports whether v is NaN or contains it.
 func hasNaN(v any) bool {
 	switch v := v.(type) {
 	case float64:
@@ -177,7 +184,8 @@ func hasNaN(v any) bool {
 	return false
 }
 
-// sorted returns the documents in order, ties as they were.
+// sorted returns the documents in the order of spec, and the compiled spec. The
+// sort is stable. It returns an error if the models disagree.
 func sorted(spec bson.D, docs []bson.D) ([]bson.D, *query.Sort, error) {
 	s, err := query.CompileSort(spec)
 	if err != nil {
@@ -187,11 +195,11 @@ func sorted(spec bson.D, docs []bson.D) ([]bson.D, *query.Sort, error) {
 	slices.SortStableFunc(list, s.Compare)
 	for _, doc := range docs {
 		for _, c := range s.Columns() {
-			if pathDeviates(c.Path, doc) != "" { // mongokit sorts by indexes alone there
+			if pathDeviation(c.Path, doc) != "" { // mongokit takes the path's numbers as array positions only
 				return list, s, nil
 			}
-			if arr, ok := reached(doc, c.Path).(bson.A); ok && len(arr) == 0 {
-				// MongoDB sorts an empty array before null, mongokit behind documents.
+			if arr, ok := valueAt(doc, c.Path).(bson.A); ok && len(arr) == 0 {
+				// MongoDB sorts an empty array before null, mongokit after documents.
 				return list, s, nil
 			}
 		}
@@ -206,14 +214,15 @@ func sorted(spec bson.D, docs []bson.D) ([]bson.D, *query.Sort, error) {
 	}
 	for i := range list {
 		if bsonkit.Compare(list[i], *other[i]) != 0 {
-			return nil, nil, fmt.Errorf("internal/query sorts %s to place %d and mongokit %s", text(list[i]), i, text(*other[i]))
+			return nil, nil, fmt.Errorf("position %d of the sorted documents: internal/query returns %s, mongokit %s", i, extJSON(list[i]), extJSON(*other[i]))
 		}
 	}
 	return list, s, nil
 }
 
-// changed returns what an update makes of doc.
-func changed(u, filter, doc bson.D, inserting bool, count tally) (bson.D, error) {
+// updated returns doc after the update u. It returns errModelsDisagree if the
+// models disagree, and another error if the update must be refused.
+func updated(u, filter, doc bson.D, inserting bool, count tally) (bson.D, error) {
 	f, err := compile(filter)
 	if err != nil {
 		return nil, err
@@ -230,22 +239,25 @@ func changed(u, filter, doc bson.D, inserting bool, count tally) (bson.D, error)
 	if compiled.Kind() != query.OperatorUpdate {
 		return out, err
 	}
-	if reason := updateDeviates(u, doc); reason != "" {
+	if reason := updateDeviation(u, doc); reason != "" {
 		count["update: "+reason]++
 		return out, err
 	}
 	count["update: mongokit"]++
 	other := *bsonkit.Clone(&doc)
 	if _, otherErr := mongokit.Apply(&other, &filter, &u, inserting, nil); (err != nil) != (otherErr != nil) {
-		return nil, fmt.Errorf("%w: internal/query says %v, mongokit %v to %s on %s", errModels, err, otherErr, text(u), text(doc))
+		return nil, fmt.Errorf("%w: update %s of %s: internal/query returns the error %v, mongokit %v", errModelsDisagree, extJSON(u), extJSON(doc), err, otherErr)
 	}
-	if err == nil && !same(unordered(out), unordered(other)) {
-		return nil, fmt.Errorf("%w: internal/query makes %s of %s, mongokit %s", errModels, text(out), text(doc), text(other))
+	if err == nil && !same(withSortedFields(out), withSortedFields(other)) {
+		return nil, fmt.Errorf("%w: update %s of %s: internal/query returns %s, mongokit %s", errModelsDisagree, extJSON(u), extJSON(doc), extJSON(out), extJSON(other))
 	}
 	return out, err
 }
 
-// upserted returns the document that a statement inserts if none matches.
+// upserted returns the document that an upsert inserts if no document matches. It
+// returns errNoID if the statement does not determine the document's _id,
+// errModelsDisagree if the models disagree, and another error if the statement
+// must be refused.
 func upserted(s statement, count tally) (bson.D, error) {
 	f, err := compile(s.filter)
 	if err != nil {
@@ -255,7 +267,7 @@ func upserted(s statement, count tally) (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc, err := changed(s.update, s.filter, base, true, count)
+	doc, err := updated(s.update, s.filter, base, true, count)
 	if err != nil {
 		return nil, err
 	}
@@ -263,65 +275,69 @@ func upserted(s statement, count tally) (bson.D, error) {
 		return nil, errNoID
 	}
 	if isArray(doc[0].Value) {
-		return nil, errors.New("an _id may not be an array")
+		return nil, errors.New("the _id must not be an array")
 	}
 	return doc, nil
 }
 
-var errNoID = errors.New("a document without an _id")
+var errNoID = errors.New("the document has no _id")
 
-var errModels = errors.New("the models disagree")
+var errModelsDisagree = errors.New("the models disagree")
 
-// updateDeviates tells why mongokit cannot be asked for the outcome of an
-// update, "" if it can.
-func updateDeviates(u, doc bson.D) string {
+// updateDeviation returns why mongokit and MongoDB may disagree on the outcome of
+// an update. It returns "" if they agree.
+func updateDeviation(u, doc bson.D) string {
 	for _, op := range u {
 		for _, e := range op.Value.(bson.D) {
 			switch {
-			case op.Key == "$rename" && pathDeviates(e.Key, doc) != "":
-				return "$rename through an array" // an error in MongoDB, nothing in mongokit
-			case (op.Key == "$inc" || op.Key == "$mul") && (large(e.Value) || large(reached(doc, e.Key))):
-				return "an overflow" // an error in MongoDB, mongokit goes on
-			case op.Key == "$addToSet" && len(each(e.Value)) == 0 && at(bson.D{e}, e.Key, "$each") != nil:
-				return "$addToSet of nothing" // MongoDB refuses a path that cannot be, mongokit does not look
+			case op.Key == "$rename" && pathDeviation(e.Key, doc) != "":
+				return "$rename through an array" // an error in MongoDB, ignored by mongokit
+			case (op.Key == "$inc" || op.Key == "$mul") && (isLarge(e.Value) || isLarge(valueAt(doc, e.Key))):
+				return "an overflow" // an error in MongoDB, but not in mongokit
+			case op.Key == "$addToSet" && len(eachOperands(e.Value)) == 0 && lookup(bson.D{e}, e.Key, "$each") != nil:
+				return "$addToSet of nothing" // MongoDB checks the path, mongokit does not
 			}
 		}
 	}
 	return ""
 }
 
-func large(v any) bool {
+// isLarge reports whether v is an int64 that a double may not represent exactly.
+func isLarge(v any) bool {
 	n, _ := v.(int64)
 	return n == math.MinInt64 || max(n, -n) >= 1<<53-1
 }
 
-func each(arg any) bson.A {
+// eachOperands returns the operands of the modifier $each, nil if there is none.
+func eachOperands(arg any) bson.A {
 	d, _ := arg.(bson.D)
-	list, _ := at(d, "$each").(bson.A)
+	list, _ := lookup(d, "$each").(bson.A)
 	return list
 }
 
-// unordered returns doc with its fields by name: mongokit adds fields in the
-// order of the update, MongoDB in that of their paths.
-func unordered(v any) any {
+// withSortedFields returns v with the fields of all documents sorted by name. An
+// update adds fields in the order of their paths in MongoDB, but in the order of
+// the update in mongokit.
+func withSortedFields(v any) any {
 	switch v := v.(type) {
 	case bson.D:
 		d := make(bson.D, len(v))
 		for i, e := range v {
-			d[i] = bson.E{Key: e.Key, Value: unordered(e.Value)}
+			d[i] = bson.E{Key: e.Key, Value: withSortedFields(e.Value)}
 		}
 		slices.SortFunc(d, func(a, b bson.E) int { return strings.Compare(a.Key, b.Key) })
 		return d
 	case bson.A:
 		a := make(bson.A, len(v))
 		for i, e := range v {
-			a[i] = unordered(e)
+			a[i] = withSortedFields(e)
 		}
 		return a
 	}
 	return v
 }
 
+// same reports whether a and b have the same BSON encoding.
 func same(a, b any) bool {
 	x, errX := bson.Marshal(bson.D{{Key: "v", Value: a}})
 	y, errY := bson.Marshal(bson.D{{Key: "v", Value: b}})

@@ -2,4 +2,5 @@
 
 package indextest_test
 
+// defaultCases is the default number of random cases.
 const defaultCases = 10000

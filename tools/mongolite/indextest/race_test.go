@@ -2,6 +2,6 @@
 
 package indextest_test
 
-// The answers are what is tested, and they do not depend on the race detector,
-// which makes them six times as slow: with it fewer cases are enough.
+// defaultCases is lower with the race detector, which makes a case six times as
+// slow. The results do not depend on it.
 const defaultCases = 2000

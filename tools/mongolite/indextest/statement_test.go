@@ -12,16 +12,17 @@ import (
 
 // statement is a random find, update, insert or delete.
 type statement struct {
-	kind           string // find, update, findAndModify, insert, delete
-	filter, sort   bson.D
-	update         bson.D // or the document to insert
-	hint           string
-	skip, limit    int64
-	multi, upserts bool
+	kind          string // find, update, findAndModify, insert or delete
+	filter, sort  bson.D
+	update        bson.D // for an insert, the document
+	hint          string
+	skip, limit   int64
+	multi, upsert bool
 }
 
-// command returns what is sent for it. The hint, which only one of the
-// collections can obey, is left out unless it is asked for.
+// command returns the command that runs the statement on coll. The statement's
+// hint is included only if hint is set, because only the indexed collection has
+// the index.
 func (s statement) command(coll string, hint bool) bson.D {
 	d := bson.D{{Key: s.kind, Value: coll}}
 	add := func(key string, v any) { d = append(d, bson.E{Key: key, Value: v}) }
@@ -37,7 +38,7 @@ func (s statement) command(coll string, hint bool) bson.D {
 			add("hint", s.hint)
 		}
 	case "update":
-		add("updates", bson.A{bson.D{{Key: "q", Value: s.filter}, {Key: "u", Value: s.update}, {Key: "multi", Value: s.multi}, {Key: "upsert", Value: s.upserts}}})
+		add("updates", bson.A{bson.D{{Key: "q", Value: s.filter}, {Key: "u", Value: s.update}, {Key: "multi", Value: s.multi}, {Key: "upsert", Value: s.upsert}}})
 	case "findAndModify":
 		add("query", s.filter)
 		add("sort", s.sort)
@@ -51,43 +52,44 @@ func (s statement) command(coll string, hint bool) bson.D {
 	return d
 }
 
-// random is a statement fit for the documents as they are now.
-func (w *world) random(g gen, fresh int32) statement {
+// randomStatement returns a statement that suits the current documents. If it
+// inserts a document, that has the _id newID.
+func (cs *collections) randomStatement(g gen, newID int32) statement {
 	switch n := g.IntN(20); {
 	case n < 11:
 		s := statement{kind: "find", filter: g.filter(2)}
 		if g.IntN(2) == 0 {
-			s.filter = w.aimed(g)
+			s.filter = cs.indexFilter(g)
 		}
 		if g.IntN(2) == 0 {
-			if s.sort = g.sort(); len(w.indexes) > 0 && g.IntN(2) == 0 {
-				s.sort = w.sortBy(g)
+			if s.sort = g.sort(); len(cs.indexes) > 0 && g.IntN(2) == 0 {
+				s.sort = cs.indexSort(g)
 			}
 			s.skip, s.limit = int64(g.IntN(2)*g.IntN(4)), int64(g.IntN(2)*g.IntN(8))
 		}
-		if ix := w.anyIndex(g); ix != nil && !ix.sparse && ix.partial == nil && g.IntN(4) == 0 {
+		if ix := cs.randomIndex(g); ix != nil && !ix.sparse && ix.partial == nil && g.IntN(4) == 0 {
 			s.hint = ix.name
 		}
 		return s
 	case n < 12:
 		return statement{kind: "delete", filter: bson.D{{Key: "_id", Value: int32(g.IntN(40))}}}
 	case n < 14:
-		return statement{kind: "insert", update: g.document(fresh)}
+		return statement{kind: "insert", update: g.document(newID)}
 	}
-	s := statement{kind: "update", filter: g.filter(1), update: g.update(true), upserts: g.IntN(3) == 0}
+	s := statement{kind: "update", filter: g.filter(1), update: g.update(true), upsert: g.IntN(3) == 0}
 	if g.IntN(3) == 0 {
-		s.filter = w.aimed(g)
+		s.filter = cs.indexFilter(g)
 	}
-	found, err := matching(s.filter, w.docs, tally{})
+	found, err := matching(s.filter, cs.docs, tally{})
 	operators := len(s.update) > 0 && strings.HasPrefix(s.update[0].Key, "$")
 	switch {
 	case err != nil:
-	case len(found) == 0 && s.upserts:
-		s.nameUpsert(fresh)
+	case len(found) == 0 && s.upsert:
+		s.fixUpsertID(newID)
 	case len(found) > 1 && (g.IntN(2) == 0 || !operators):
-		// Which one an update takes of several is nobody's promise, but with an
-		// order it is.
-		s.kind, s.upserts = "findAndModify", false
+		// An update may pick any of several matching documents. With a sort, the
+		// document is determined.
+		s.kind, s.upsert = "findAndModify", false
 		s.sort = append(slices.DeleteFunc(g.sort(), func(e bson.E) bool { return e.Key == "_id" }), bson.E{Key: "_id", Value: int32(1)})
 	case len(found) > 1 || operators && g.IntN(2) == 0:
 		s.multi = true
@@ -95,9 +97,9 @@ func (w *world) random(g gen, fresh int32) statement {
 	return s
 }
 
-// nameUpsert gives the document that may be inserted an _id, so that it is the
-// same everywhere.
-func (s *statement) nameUpsert(id int32) {
+// fixUpsertID makes an upsert set the _id of the document that it inserts, unless
+// the filter does. Otherwise each server would generate another one.
+func (s *statement) fixUpsertID(id int32) {
 	f, err := compile(s.filter)
 	if err != nil {
 		return
@@ -120,9 +122,10 @@ func (s *statement) nameUpsert(id int32) {
 	s.update = append(s.update, bson.E{Key: "$setOnInsert", Value: bson.D{e}})
 }
 
-// sortBy is the order of an index, forwards or backwards, or a part of it.
-func (w *world) sortBy(g gen) bson.D {
-	key, turn := slices.Clone(w.anyIndex(g).key), pick(g, int32(1), int32(-1))
+// indexSort returns a sort by some columns of an index, forward or backward.
+// Sometimes it reverses the direction in between.
+func (cs *collections) indexSort(g gen) bson.D {
+	key, turn := slices.Clone(cs.randomIndex(g).key), pick(g, int32(1), int32(-1))
 	from := g.IntN(len(key))
 	key = key[from : from+1+g.IntN(len(key)-from)]
 	for i := range key {
@@ -133,15 +136,16 @@ func (w *world) sortBy(g gen) bson.D {
 	return key
 }
 
-// aimed is a filter on columns of an index, by values that the documents have.
-func (w *world) aimed(g gen) bson.D {
-	ix := w.anyIndex(g)
+// indexFilter returns a filter on the first columns of an index, with values from
+// the documents.
+func (cs *collections) indexFilter(g gen) bson.D {
+	ix := cs.randomIndex(g)
 	if ix == nil {
 		return g.filter(1)
 	}
 	f := bson.D{}
 	for _, e := range ix.key[:1+g.IntN(len(ix.key))] {
-		v := func() any { return w.sample(g, e.Key) }
+		v := func() any { return cs.sampleValue(g, e.Key) }
 		low, high := pick(g, "$gt", "$gte"), pick(g, "$lt", "$lte")
 		f = append(f, bson.E{Key: e.Key, Value: pick(g,
 			bson.D{{Key: "$eq", Value: v()}},
@@ -159,12 +163,13 @@ func (w *world) aimed(g gen) bson.D {
 	return f
 }
 
-// sample is a value that some document has at path, or any.
-func (w *world) sample(g gen, path string) any {
-	if len(w.docs) == 0 || g.IntN(5) == 0 {
+// sampleValue returns a value that a document has at path, or sometimes a random
+// scalar.
+func (cs *collections) sampleValue(g gen, path string) any {
+	if len(cs.docs) == 0 || g.IntN(5) == 0 {
 		return g.scalar()
 	}
-	v, _ := bsonkit.All(&w.docs[g.IntN(len(w.docs))], path, true, true)
+	v, _ := bsonkit.All(&cs.docs[g.IntN(len(cs.docs))], path, true, true)
 	if arr, ok := v.(bson.A); ok && len(arr) > 0 && g.IntN(10) > 0 {
 		v = arr[g.IntN(len(arr))]
 	}
@@ -174,9 +179,10 @@ func (w *world) sample(g gen, path string) any {
 	return v
 }
 
-func (w *world) anyIndex(g gen) *index {
-	if len(w.indexes) == 0 {
+// randomIndex returns one of the indexes, or nil if there are none.
+func (cs *collections) randomIndex(g gen) *index {
+	if len(cs.indexes) == 0 {
 		return nil
 	}
-	return w.indexes[g.IntN(len(w.indexes))]
+	return cs.indexes[g.IntN(len(cs.indexes))]
 }
