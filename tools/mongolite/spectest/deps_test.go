@@ -1,7 +1,7 @@
 package spectest_test
 
-// The modules whose test packages are run; imported so that go.mod and go.sum
-// name them and what their tests need.
+// These are the modules whose test packages are run. The imports keep them, and
+// the dependencies of their tests, in go.mod and go.sum.
 import (
 	_ "github.com/256dpi/lungo"
 	_ "go.mongodb.org/mongo-driver/mongo"

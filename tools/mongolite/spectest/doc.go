@@ -1,21 +1,21 @@
-// Package spectest holds mongolite against the tests that MongoDB and lungo
-// wrote for MongoDB: the CRUD and retryable writes specifications, run by the
-// official Go drivers' own runners, and the half of lungo's tests that talks to
-// a server.
+// Package spectest runs tests that others wrote for MongoDB against mongolite:
 //
-// It is a module of its own so that what those tests import stays out of the
-// server's module. Nothing of the specifications is copied: the test packages
-// of the drivers and of lungo are compiled as they come from the module proxy
-// and run against the server, on 127.0.0.1 only.
+//   - MongoDB's CRUD and retryable writes specification tests, with the runners of
+//     the official Go drivers; and
+//   - those of lungo's tests that need a server.
 //
-// A test that fails must be on the list in known_test.go, with its reason, and
-// one that is on the list must fail. The tables in ../docs are what the last
-// run found:
+// The package is a separate module, so that the dependencies of these tests stay
+// out of the server's module. It contains no copy of the tests. It compiles the
+// test packages of the drivers and of lungo as the module proxy delivers them, and
+// runs them against a server on 127.0.0.1.
 //
-//	go test ./...            run, compare with the tables
-//	go test ./... -update    run, write the tables
+// A test may fail only if known_test.go lists it with a reason, and a test on
+// that list must fail. The results are recorded in tables in ../docs:
 //
-// With -race the server, the runners and this package are all built so.
-// MONGOLITE_URI names a server that already runs; then the tables are not
-// compared.
+//	go test ./...            run the tests and compare the results with the tables
+//	go test ./... -update    run the tests and write the tables
+//
+// With -race, the server and the test packages are built with the race detector
+// too. If MONGOLITE_URI is set, the tests use the running server at that address
+// and do not compare the tables.
 package spectest

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// status is what became of a test.
+// status is the result of a test. The values are the actions of test2json.
 type status string
 
 const (
@@ -25,24 +25,24 @@ const (
 	skipped status = "skip"
 )
 
-// outcome is what became of one test and what it said.
+// outcome is the result and the output of one test.
 type outcome struct {
 	name   string // as go test prints it
 	status status
-	said   string
+	output string
 }
 
 // testPackage is a package of a dependency whose tests are run.
 type testPackage struct {
-	path      string
-	dir       string // its source, where its tests run
+	path      string // import path
+	dir       string // source directory, in which the tests run
 	moduleDir string
-	version   string
-	binary    string
+	version   string // of the module
+	binary    string // path of the test binary
 }
 
-// compile builds the test binary of a dependency's package. The flags are
-// further ones of the go command.
+// compile builds the test binary of a dependency's package. The flags are passed
+// to the go command.
 func compile(t *testing.T, path string, flags ...string) testPackage {
 	t.Helper()
 	list := append([]string{"list"}, flags...)
@@ -55,46 +55,48 @@ func compile(t *testing.T, path string, flags ...string) testPackage {
 	return p
 }
 
-// test runs the tests that pattern selects, each process for at most limit, and
-// returns the outcomes in the order in which they ended. A test whose process
-// died has failed, and those behind it run in another process: some tests
-// panic when an answer is not what they expect.
+// test runs the tests that match pattern and returns their outcomes in the order
+// in which they ended. Some tests panic on an unexpected reply, which ends the
+// process. Such a test counts as failed, and another process runs the remaining
+// tests. Each process may run for limit.
 //
-// The environment is these variables only: the drivers' tests read many, and
-// none from outside may decide what runs here.
+// The tests get no environment variables except env, because the drivers' tests
+// read many variables that change what they do.
 func (p testPackage) test(t *testing.T, pattern string, limit time.Duration, env ...string) []outcome {
 	t.Helper()
 	var all []outcome
 	for {
-		before := leaves(all)
+		before := leafTests(all)
 		outcomes, printed, err := p.process(t, pattern, before, limit, env)
 		all = append(all, outcomes...)
 		exit := (*exec.ExitError)(nil)
 		switch {
 		case err == nil:
 			return all
-		case !errors.As(err, &exit) || len(leaves(all)) == len(before):
+		case !errors.As(err, &exit) || len(leafTests(all)) == len(before):
 			t.Fatalf("tests of %s: %v\n%s", p.path, err, tail(printed, 60))
-		case exit.ExitCode() == testsFailed:
+		case exit.ExitCode() == exitTestsFailed:
 			if !slices.ContainsFunc(all, func(o outcome) bool { return o.status == failed }) {
-				t.Fatalf("tests of %s: %v, and none of them failed:\n%s", p.path, err, tail(printed, 60))
+				t.Fatalf("tests of %s: %v, although no test failed:\n%s", p.path, err, tail(printed, 60))
 			}
 			return all
 		}
 	}
 }
 
-// testsFailed is the exit status of a test binary that ran to its end.
-const testsFailed = 1
+// exitTestsFailed is the exit status of a test binary that ran to its end although
+// tests failed.
+const exitTestsFailed = 1
 
-// process runs the tests that pattern selects but those named, in one process.
-// It returns what became of them, what they printed and how the process ended.
-func (p testPackage) process(t *testing.T, pattern string, but []string, limit time.Duration, env []string) ([]outcome, string, error) {
+// process runs the tests that match pattern in one process, except those named in
+// skip. It returns their outcomes, their output and the error of the process.
+func (p testPackage) process(t *testing.T, pattern string, skip []string, limit time.Duration, env []string) ([]outcome, string, error) {
 	t.Helper()
-	// The binary's own limit comes first, for it prints where every test hangs.
+	// The time limit of the test binary must expire first, because the binary then
+	// prints the stacks of all goroutines.
 	ctx, cancel := context.WithTimeout(t.Context(), limit+10*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, p.binary, "-test.run="+pattern, "-test.skip="+exactly(but),
+	cmd := exec.CommandContext(ctx, p.binary, "-test.run="+pattern, "-test.skip="+exactPattern(skip),
 		"-test.timeout="+limit.String(), "-test.v=test2json", "-test.count=1")
 	cmd.Dir = p.dir
 	cmd.Env = append([]string{"TMPDIR=" + os.TempDir()}, env...)
@@ -104,8 +106,8 @@ func (p testPackage) process(t *testing.T, pattern string, but []string, limit t
 	return decodeEvents(t, out.Bytes()), out.String(), err
 }
 
-// leaves returns the names of the tests without those that have subtests.
-func leaves(outcomes []outcome) []string {
+// leafTests returns the names of the tests that have no subtests.
+func leafTests(outcomes []outcome) []string {
 	parent := map[string]bool{}
 	for _, o := range outcomes {
 		for name := o.name; strings.Contains(name, "/"); {
@@ -122,8 +124,9 @@ func leaves(outcomes []outcome) []string {
 	return names
 }
 
-// exactly returns the pattern that matches the named tests, empty for none.
-func exactly(names []string) string {
+// exactPattern returns a pattern for go test that matches exactly the named tests.
+// It is empty if there are none.
+func exactPattern(names []string) string {
 	var patterns []string
 	for _, name := range names {
 		elements := strings.Split(name, "/")
@@ -135,22 +138,23 @@ func exactly(names []string) string {
 	return strings.Join(patterns, "|")
 }
 
-// testEvent is a line of go tool test2json.
+// testEvent is a line that go tool test2json prints.
 type testEvent struct {
 	Action string
 	Test   string
 	Output string
 }
 
-// decodeEvents returns the outcomes that a test binary printed.
+// decodeEvents returns the outcomes in the output of a test binary. A test that
+// started and did not end counts as failed.
 func decodeEvents(t *testing.T, printed []byte) []outcome {
 	t.Helper()
 	convert := goCommand(t, "tool", "test2json")
 	convert.Stdin = bytes.NewReader(printed)
 	events := json.NewDecoder(strings.NewReader(run(t, convert)))
 
-	said := map[string]*strings.Builder{}
-	var begun []string
+	output := map[string]*strings.Builder{}
+	var started []string
 	ended := map[string]bool{}
 	var outcomes []outcome
 	for {
@@ -165,20 +169,20 @@ func decodeEvents(t *testing.T, printed []byte) []outcome {
 		}
 		switch e.Action {
 		case "run":
-			said[e.Test] = &strings.Builder{}
-			begun = append(begun, e.Test)
+			output[e.Test] = &strings.Builder{}
+			started = append(started, e.Test)
 		case "output":
-			if b := said[e.Test]; b != nil {
+			if b := output[e.Test]; b != nil {
 				b.WriteString(e.Output)
 			}
 		case string(passed), string(failed), string(skipped):
 			ended[e.Test] = true
-			outcomes = append(outcomes, outcome{e.Test, status(e.Action), said[e.Test].String()})
+			outcomes = append(outcomes, outcome{e.Test, status(e.Action), output[e.Test].String()})
 		}
 	}
-	for _, name := range begun {
+	for _, name := range started {
 		if !ended[name] {
-			outcomes = append(outcomes, outcome{name, failed, said[name].String() + "the process died in this test\n"})
+			outcomes = append(outcomes, outcome{name, failed, output[name].String() + "the test process ended during this test\n"})
 		}
 	}
 	return outcomes
@@ -198,9 +202,9 @@ var (
 	messageAt = regexp.MustCompile(`(?m)^\s+[\w./]+\.go:\d+: (.*)`)
 )
 
-// message returns what the test itself said, without go test's framing.
+// message returns the output of the test without the lines that go test adds.
 func (o outcome) message() string {
-	return strings.TrimSpace(framing.ReplaceAllString(o.said, ""))
+	return strings.TrimSpace(framing.ReplaceAllString(o.output, ""))
 }
 
 var (
@@ -210,28 +214,28 @@ var (
 	quotedReason  = regexp.MustCompile(`(?s)(?:Skipping due to known failure|skipping for reason|test must be skipped): "(.*)"`)
 )
 
-// skipReason returns why a runner skipped the test, in a few words: what it
-// asks of the server, or the runner's own reason.
+// skipReason returns a short reason why a runner skipped the test: either a
+// requirement that the server does not meet, or the driver's own reason.
 func (o outcome) skipReason() string {
 	text := o.message()
-	if m := messageAt.FindAllStringSubmatch(o.said, -1); m != nil {
+	if m := messageAt.FindAllStringSubmatch(o.output, -1); m != nil {
 		text = m[len(m)-1][1]
 	}
 	if m := quotedReason.FindStringSubmatch(text); m != nil {
-		return "the driver skips it: " + strings.TrimSuffix(m[1], ".")
+		return "skipped by the driver: " + strings.TrimSuffix(m[1], ".")
 	}
 	var needs []string
 	for _, m := range belowMinimum.FindAllStringSubmatch(text, -1) {
-		needs = append(needs, "from MongoDB "+m[1])
+		needs = append(needs, "MongoDB "+m[1]+" or newer")
 	}
 	for _, m := range aboveMaximum.FindAllStringSubmatch(text, -1) {
-		needs = append(needs, "up to MongoDB "+m[1])
+		needs = append(needs, "MongoDB "+m[1]+" or older")
 	}
 	for _, m := range otherTopology.FindAllStringSubmatch(text, -1) {
-		needs = append(needs, "on "+m[1])
+		needs = append(needs, "the topology "+m[1])
 	}
 	if needs != nil {
-		return "for servers " + strings.Join(needs, ", or ")
+		return "needs " + strings.Join(needs, ", or ")
 	}
 	return text
 }

@@ -13,46 +13,47 @@ import (
 
 var update = flag.Bool("update", false, "write the tables in ../docs")
 
-// report is what a run found, and the page of ../docs that says so.
+// report contains the results of a run. A page in ../docs records them.
 type report struct {
-	file     string
-	intro    string
-	known    []known
+	file     string // name of the page
+	intro    string // first lines of the page
+	known    []knownFailure
 	sections []section
 }
 
-// section is what became of a suite.
+// section contains the results of a suite.
 type section struct {
 	name  string
 	about string
 	rows  []row
 }
 
-// row is what became of the tests of one file.
+// row contains the results of the tests in one file.
 type row struct {
 	name     string
 	outcomes []outcome
 }
 
-// judge fails t for each complaint.
-func (r report) judge(t *testing.T) {
+// failOnProblems fails t for each problem.
+func (r report) failOnProblems(t *testing.T) {
 	t.Helper()
-	for _, complaint := range r.complaints() {
-		t.Error(complaint)
+	for _, problem := range r.problems() {
+		t.Error(problem)
 	}
 }
 
-// complaints returns one for each test that failed and is not known to, or not
-// for this reason, and for each that is known to fail and did not.
-func (r report) complaints() []string {
-	var complaints []string
-	complain := func(format string, args ...any) { complaints = append(complaints, fmt.Sprintf(format, args...)) }
+// problems compares the outcomes with the list of known failures. It returns a
+// problem for each test that failed without being listed, for each listed test
+// that failed with another message, and for each listed test that did not fail.
+func (r report) problems() []string {
+	var problems []string
+	add := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 
-	list := map[string]known{}
+	list := map[string]knownFailure{}
 	for _, k := range r.known {
 		for _, name := range k.tests {
 			if _, twice := list[name]; twice {
-				complain("%s is listed twice", name)
+				add("%s is listed twice", name)
 			}
 			list[name] = k
 		}
@@ -65,34 +66,34 @@ func (r report) complaints() []string {
 				delete(list, name)
 				switch {
 				case o.status == failed && !listed:
-					complain("%s:\n%s", name, o.message())
-				case o.status == failed && !strings.Contains(o.said, k.says):
-					complain("%s does not say %q:\n%s", name, k.says, o.message())
+					add("%s:\n%s", name, o.message())
+				case o.status == failed && !strings.Contains(o.output, k.message):
+					add("%s: got a failure without the message %q:\n%s", name, k.message, o.message())
 				case o.status != failed && listed:
-					complain("%s is listed as one that fails: %s", name, o.status)
+					add("%s: got %s, want a known failure", name, o.status)
 				}
 			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(list)) {
-		complain("%s is listed as one that fails and was not run", name)
+		add("%s: was not run, want a known failure", name)
 	}
-	return complaints
+	return problems
 }
 
-// fullName is how known_test.go names a test.
+// fullName returns the name under which known_test.go lists a test.
 func fullName(s section, r row, o outcome) string {
 	return s.name + "/" + r.name + "/" + o.name
 }
 
-// check compares the page with what was found, or writes it when asked to.
-// Another's server is not ours to write about.
-func (r report) check(t *testing.T, s server) {
+// checkPage compares the page with the results. With -update it writes the page
+// instead. It does neither if MONGOLITE_URI named the server.
+func (r report) checkPage(t *testing.T, s server) {
 	t.Helper()
 	path := filepath.Join("..", "docs", r.file)
 	switch {
 	case s.external:
-		t.Logf("MONGOLITE_URI names the server: %s is not compared", path)
+		t.Logf("MONGOLITE_URI is set: not comparing %s", path)
 	case *update:
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -106,20 +107,20 @@ func (r report) check(t *testing.T, s server) {
 			t.Fatal(err)
 		}
 		if r.page() != string(want) {
-			t.Errorf("%s is not what was found: go test ./... -update writes it anew", path)
+			t.Errorf("%s does not match the results; run go test ./... -update to rewrite it", path)
 		}
 	}
 }
 
-// unknown returns the tests that failed and are not known to; none in a run
-// that passed.
-func (r report) unknown() []known {
-	k := known{reason: "Not known, to be mended"}
+// unexpectedFailures returns the tests that failed without being listed as known
+// failures. It returns nil if there are none.
+func (r report) unexpectedFailures() []knownFailure {
+	k := knownFailure{reason: "Unexpected failures"}
 	for _, s := range r.sections {
 		for _, row := range s.rows {
 			for _, o := range row.outcomes {
 				name := fullName(s, row, o)
-				listed := slices.ContainsFunc(r.known, func(k known) bool { return slices.Contains(k.tests, name) })
+				listed := slices.ContainsFunc(r.known, func(k knownFailure) bool { return slices.Contains(k.tests, name) })
 				if o.status == failed && !listed {
 					k.tests = append(k.tests, name)
 				}
@@ -129,11 +130,11 @@ func (r report) unknown() []known {
 	if k.tests == nil {
 		return nil
 	}
-	return []known{k}
+	return []knownFailure{k}
 }
 
-// page returns the report as Markdown. Times and addresses are left out, so
-// that two runs of one server write the same.
+// page returns the report as Markdown. It contains no times and no addresses, so
+// that two runs on the same server yield the same page.
 func (r report) page() string {
 	var b strings.Builder
 	b.WriteString(r.intro)
@@ -150,8 +151,8 @@ func (r report) page() string {
 	}
 	fmt.Fprintf(&b, "| all | %s |\n", all)
 
-	b.WriteString("\n## What fails\n")
-	for _, k := range append(slices.Clone(r.known), r.unknown()...) {
+	b.WriteString("\n## Failures\n")
+	for _, k := range append(slices.Clone(r.known), r.unexpectedFailures()...) {
 		fmt.Fprintf(&b, "\n%s:\n\n", k.reason)
 		for _, name := range k.tests {
 			fmt.Fprintf(&b, "- `%s`\n", name)
@@ -160,7 +161,7 @@ func (r report) page() string {
 
 	for _, s := range r.sections {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", s.name, s.about)
-		b.WriteString("| file | tests | passed | skipped | failed | skipped because |\n|---|---:|---:|---:|---:|---|\n")
+		b.WriteString("| file | tests | passed | skipped | failed | reasons for skipping |\n|---|---:|---:|---:|---:|---|\n")
 		for _, row := range s.rows {
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", row.name, row.count(), cell(row.skipReasons()))
 		}
@@ -168,7 +169,7 @@ func (r report) page() string {
 	return b.String()
 }
 
-// counts are the numbers of a line of a table.
+// counts contains the numbers in a row of a table.
 type counts struct{ tests, passed, skipped, failed int }
 
 func (c counts) plus(d counts) counts {
@@ -194,37 +195,37 @@ func (r row) count() counts {
 	return c
 }
 
-// skipReasons returns the different reasons of the skipped tests, with their
-// numbers when there are several.
+// skipReasons returns the distinct reasons of the skipped tests. If there are
+// several, each one follows the number of its tests.
 func (r row) skipReasons() string {
-	number := map[string]int{}
+	numberOf := map[string]int{}
 	var reasons []string
 	for _, o := range r.outcomes {
 		if o.status != skipped {
 			continue
 		}
 		reason := o.skipReason()
-		if number[reason] == 0 {
+		if numberOf[reason] == 0 {
 			reasons = append(reasons, reason)
 		}
-		number[reason]++
+		numberOf[reason]++
 	}
 	if len(reasons) < 2 {
 		return strings.Join(reasons, "")
 	}
 	slices.Sort(reasons)
 	for i, reason := range reasons {
-		reasons[i] = fmt.Sprintf("%d %s", number[reason], reason)
+		reasons[i] = fmt.Sprintf("%d %s", numberOf[reason], reason)
 	}
 	return strings.Join(reasons, "; ")
 }
 
-// cell returns s as the content of a table's cell.
+// cell escapes s for a cell of a Markdown table.
 func cell(s string) string {
 	return strings.NewReplacer("|", `\|`, "\n", " ").Replace(s)
 }
 
-// anchor returns the link to a heading.
+// anchor returns the anchor that GitHub gives a heading.
 func anchor(heading string) string {
 	return strings.ReplaceAll(heading, "/", "")
 }

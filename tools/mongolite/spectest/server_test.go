@@ -20,16 +20,17 @@ const (
 	stopWithin  = 20 * time.Second
 )
 
-// server is the mongolite that the tests talk to.
+// server is the mongolite server under test.
 type server struct {
 	uri      string
-	external bool // somebody else's, named by MONGOLITE_URI
+	external bool // MONGOLITE_URI names it; this package did not start it
 }
 
-// startServer returns the server that MONGOLITE_URI names, else builds one and
-// starts it on a free port with an empty data directory. It is stopped when t
-// ends; t fails if it left in disorder or reported a panic or a data race. With a
-// server of its own t runs beside the others.
+// startServer returns the server that MONGOLITE_URI names. If the variable is
+// empty, startServer builds a server and starts it on a free port with an empty
+// data directory; t then runs in parallel with other tests. The server is stopped
+// when t ends. t fails if the server does not exit cleanly, or if it reports a
+// panic or a data race.
 func startServer(t *testing.T) server {
 	t.Helper()
 	if uri := os.Getenv("MONGOLITE_URI"); uri != "" {
@@ -63,15 +64,16 @@ func startServer(t *testing.T) server {
 	case err := <-exited:
 		exited <- err
 		<-log.done
-		t.Fatalf("mongolite ended before it was ready: %v\n%s", err, log)
+		t.Fatalf("mongolite exited before it was ready: %v\n%s", err, log)
 	case <-time.After(readyWithin):
 		t.Fatalf("mongolite was not ready within %s\n%s", readyWithin, log)
 	}
 	panic("unreachable")
 }
 
+// stopServer sends SIGTERM, waits for the exit and checks it.
 func stopServer(t *testing.T, cmd *exec.Cmd, exited chan error, log *serverLog) {
-	// The error is that of a process that has ended, which exited reports.
+	// Signal fails only if the process has exited, which exited reports.
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case err := <-exited:
@@ -90,11 +92,12 @@ func stopServer(t *testing.T, cmd *exec.Cmd, exited chan error, log *serverLog) 
 		}
 	}
 	if t.Failed() {
-		t.Logf("mongolite said last:\n%s", log)
+		t.Logf("last output of mongolite:\n%s", log)
 	}
 }
 
-// serverLog keeps the end of what the server said and finds its URI in it.
+// serverLog keeps the last lines of the server's output and finds the server's URI
+// in it.
 type serverLog struct {
 	uri  chan string
 	done chan struct{}
@@ -103,14 +106,17 @@ type serverLog struct {
 	lines []string
 }
 
-// logLines is how much of the log is kept, enough for a race report or a panic.
+// logLines is the number of lines that serverLog keeps. It suffices for a race
+// report or a panic.
 const logLines = 400
 
-// The address names the replica set: with it a driver knows at once what it
-// talks to, and the runners take the server for one of unknown kind if they
-// look before it has answered.
+// uriPattern matches the URI that the server prints. The URI must name the replica
+// set. Otherwise a driver learns the topology only from the server's first reply.
+// A runner that reads the topology earlier gets "unknown".
 var uriPattern = regexp.MustCompile(`mongodb://127\.0\.0\.1:[1-9][0-9]*/\?replicaSet=\S+`)
 
+// read reads the server's output until its end. It sends the URI to l.uri and
+// closes l.done at the end.
 func (l *serverLog) read(r io.Reader) {
 	defer close(l.done)
 	found := false
@@ -138,14 +144,14 @@ func (l *serverLog) String() string {
 	return strings.Join(l.lines, "")
 }
 
-// goCommand returns the go command that runs these tests, with args.
+// goCommand returns a go command that is killed when t ends.
 func goCommand(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	return exec.CommandContext(t.Context(), "go", args...)
 }
 
-// buildArgs returns the arguments of a go subcommand that compiles, with the
-// race detector when these tests have it.
+// buildArgs returns the arguments of a go subcommand that compiles. It adds -race
+// if this test binary was built with it.
 func buildArgs(subcommand ...string) []string {
 	if raceEnabled {
 		return append(subcommand, "-race")
@@ -153,16 +159,16 @@ func buildArgs(subcommand ...string) []string {
 	return subcommand
 }
 
-// run runs cmd and returns what it printed on its standard output.
+// run runs cmd and returns its standard output. It fails t if cmd fails.
 func run(t *testing.T, cmd *exec.Cmd) string {
 	t.Helper()
 	out, err := cmd.Output()
 	if err != nil {
-		var said string
+		var stderr string
 		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-			said = string(exit.Stderr)
+			stderr = string(exit.Stderr)
 		}
-		t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, said)
+		t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, stderr)
 	}
 	return string(out)
 }
