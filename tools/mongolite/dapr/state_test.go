@@ -168,7 +168,7 @@ func testSetGetDelete(t *testing.T, f *fixture) {
 	for _, value := range []string{`{"seats":[1,2],"who":{"name":"Ä \"q\""}}`, `"text"`, `17`, `1.5`, `true`, `[]`, `[{"a":[1]}]`} {
 		f.mustSave(item{Key: "a", Value: json.RawMessage(value)})
 		if got := f.get("a").body; !equalJSON(t, got, value) {
-			t.Errorf("saved %s, got %s", value, got)
+			t.Errorf("get after save: got %s, want %s", got, value)
 		}
 	}
 	// The component writes the value with $set, which MongoDB refuses for an
@@ -240,7 +240,7 @@ func testConcurrentCompareAndSet(t *testing.T, f *fixture) {
 				r := f.get("n")
 				var n int
 				if err := json.Unmarshal([]byte(r.body), &n); err != nil {
-					t.Errorf("%s: %v", r, err)
+					t.Errorf("decode the value of %s: %v", r, err)
 					return
 				}
 				switch r := f.save(item{Key: "n", Value: n + 1, ETag: r.etag, Options: firstWrite}); r.status {
@@ -248,7 +248,7 @@ func testConcurrentCompareAndSet(t *testing.T, f *fixture) {
 					won.Add(1)
 				case http.StatusConflict:
 				default:
-					t.Errorf("save: %s", r)
+					t.Errorf("save: got %s, want %d or %d", r, http.StatusNoContent, http.StatusConflict)
 					return
 				}
 			}
@@ -348,7 +348,7 @@ func testQuery(t *testing.T, f *fixture) {
 		Token   string
 	}
 	if err := json.Unmarshal([]byte(r.body), &got); err != nil || r.status != http.StatusOK {
-		t.Fatalf("query: %s, %v", r, err)
+		t.Fatalf("query: got %s and the error %v, want %d", r, err, http.StatusOK)
 	}
 	var keys []string
 	for _, result := range got.Results {

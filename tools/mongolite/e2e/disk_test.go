@@ -86,8 +86,8 @@ func TestFullDiskLosesNoAcknowledgedWrite(t *testing.T) {
 	const mib = 1 << 20
 	faults := []struct {
 		name string
-		// isFatal reports whether the store must stop writing until it is
-		// restarted. Otherwise writes must succeed again once the fault is gone.
+		// isFatal is true if the store must stop writing until it is restarted.
+		// Otherwise writes must succeed again once the fault is gone.
 		isFatal bool
 		arm     func(q *quotaFS)
 	}{

@@ -101,7 +101,7 @@ func (ix indexInfo) check(ctx context.Context, t *testing.T, coll *mongo.Collect
 	// reveals it.
 	stats := explain(ctx, t, coll, bson.D{{"find", coll.Name()}, {"filter", ix.filter()}, {"hint", ix.Name}})
 	if stats.Plan.stage() != "IXSCAN" || stats.Stats.Keys != entries {
-		t.Fatalf("%s.%s: %s over %d entries, want IXSCAN over %d", coll.Name(), ix.Name, stats.Plan.stage(), stats.Stats.Keys, entries)
+		t.Fatalf("%s.%s: got %s over %d entries, want IXSCAN over %d", coll.Name(), ix.Name, stats.Plan.stage(), stats.Stats.Keys, entries)
 	}
 
 	checked := 0

@@ -43,8 +43,8 @@ func updateTo(id, v int64) bson.D {
 	return update
 }
 
-// ledger records what one writer knows about its documents. It lives outside the
-// server and survives the kills.
+// ledger records the expected state of one writer's documents. It lives in the
+// test and survives the kills.
 type ledger struct {
 	acked   map[int64]int64   // the last acknowledged version by _id
 	inDoubt map[int64][]int64 // the versions of writes whose outcome is unknown
@@ -84,8 +84,7 @@ func (l *ledger) record(err error, v int64, ids ...int64) error {
 	return unexpected(err)
 }
 
-// unexpected returns err unless the death of the server explains it. In that case
-// it returns nil.
+// unexpected returns nil if a kill of the server explains err, and err otherwise.
 func unexpected(err error) error {
 	if err == nil || mongo.IsNetworkError(err) || mongo.IsTimeout(err) || errors.Is(err, context.Canceled) {
 		return nil

@@ -40,9 +40,10 @@ func (q *quotaFS) refused() int {
 	return q.refusals
 }
 
-// reserve takes n bytes of the free space for an operation on a file. If the
-// operation fails, it returns ENOSPC and the number of bytes to write before the
-// failure, as a full disk writes a part.
+// reserve takes n bytes of the free space for an operation on a file. It returns
+// ENOSPC if there is not enough space or if the fault refuses the operation. It
+// then also returns the number of bytes to write before the failure, because a
+// full disk accepts a part of a write.
 func (q *quotaFS) reserve(op, name string, n int) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -154,12 +155,12 @@ func (f *quotaFile) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// sync calls sync, unless the fault refuses it.
-func (f *quotaFile) sync(sync func() error) error {
+// sync calls do, which syncs the file, unless the fault refuses to sync.
+func (f *quotaFile) sync(do func() error) error {
 	if _, err := f.q.reserve("sync", f.name, 0); err != nil {
 		return err
 	}
-	return sync()
+	return do()
 }
 
 // Sync implements vfs.File.
@@ -180,8 +181,8 @@ func failOn(op, part string) func(string, string) bool {
 	return func(o, name string) bool { return o == op && strings.Contains(name, part) }
 }
 
-// failOnce returns a fault that refuses only the first operation that fault
-// refuses.
+// failOnce returns a fault that refuses the same operations as fault, but only the
+// first time.
 func failOnce(fault func(string, string) bool) func(string, string) bool {
 	done := false
 	return func(op, name string) bool {

@@ -16,9 +16,9 @@ type rawWriter struct {
 	resent     int   // number of writes that were sent again because no reply had arrived
 }
 
-// command returns the write with the current txnNumber. Odd numbers are a
-// findAndModify, even ones an update. If each write takes effect exactly once,
-// both counters of the document equal the txnNumber.
+// command returns the write with the current txnNumber: a findAndModify if the
+// number is odd, and an update if it is even. If each write takes effect exactly
+// once, both counters of the document equal the txnNumber.
 func (r *rawWriter) command() bson.D {
 	update := bson.D{{"$inc", bson.D{{"n", 1}}}, {"$set", bson.D{{"m", r.txn}}}}
 	query := bson.D{{"_id", 1}, {"n", r.txn - 1}} // matches only before the write

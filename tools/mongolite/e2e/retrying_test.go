@@ -16,8 +16,8 @@ import (
 // retryingWriters are writers whose driver retries a write that a kill
 // interrupted. Each of their writes must therefore take effect exactly once.
 //
-// They run during a quarter of the kills only. While a driver looks for a server
-// it keeps a processor busy for half a second.
+// They run during a quarter of the kills only, because a driver that looks for a
+// server keeps a processor busy for half a second.
 type retryingWriters struct {
 	test         *killTest
 	ctx          context.Context

@@ -40,11 +40,11 @@ func (cs *collections) indexed() string { return cs.name + "x" }
 func (cs *collections) plain() string   { return cs.name + "p" }
 
 // newCollections creates the collections with docs and indexes. It creates the
-// first before indexes on empty collections and the others from the documents.
-// Documents and indexes that the server rightly refuses are left out.
-func newCollections(c *client, name string, docs []bson.D, indexes []*index, before int, count tally) (*collections, error) {
+// first n indexes before it inserts the documents, and the others afterwards. It
+// leaves out documents and indexes that the server rightly refuses.
+func newCollections(c *client, name string, docs []bson.D, indexes []*index, n int, count tally) (*collections, error) {
 	cs := &collections{c: c, name: name, count: count, bytes: map[*bson.E]string{}}
-	for _, ix := range indexes[:before] {
+	for _, ix := range indexes[:n] {
 		if err := cs.addIndex(ix); err != nil {
 			return cs, err
 		}
@@ -54,7 +54,7 @@ func newCollections(c *client, name string, docs []bson.D, indexes []*index, bef
 			return cs, err
 		}
 	}
-	for _, ix := range indexes[before:] {
+	for _, ix := range indexes[n:] {
 		if err := cs.addIndex(ix); err != nil {
 			return cs, err
 		}
@@ -86,9 +86,10 @@ func (ix *index) describe() string {
 	return extJSON(append(bson.D{{Key: "key", Value: ix.key}}, ix.options...))
 }
 
-// justified reports whether got, the server's error or nil, is right for a
-// statement after which the indexed collection would hold docs. If it is, err is
-// got. Otherwise err says why it is wrong.
+// justified checks the server's error for a statement that would change the
+// contents of the indexed collection to docs. The error is got, which is nil if
+// the server accepted the statement. If the error is correct, justified returns
+// true and got. Otherwise it returns false and an error that says what is wrong.
 func (cs *collections) justified(got error, indexes []*index, docs []bson.D, multi bool) (ok bool, err error) {
 	codes, err := refusals(indexes, docs)
 	if err != nil {
@@ -241,9 +242,9 @@ func (cs *collections) find(s statement) error {
 	return nil
 }
 
-// equivalent returns an error unless got is a valid result of a find. The model's
-// result is want, all documents that match are matches, and order is the sort or
-// nil.
+// equivalent compares got, the result of a find, with want, the result of the
+// model. The documents that match the filter are matches. The sort is order, nil
+// if there is none.
 func (cs *collections) equivalent(got, want, matches []bson.D, order *query.Sort) error {
 	if len(got) != len(want) {
 		return fmt.Errorf("got %d documents %v, want %d %v", len(got), ids(got), len(want), ids(want))

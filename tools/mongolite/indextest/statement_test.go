@@ -52,8 +52,8 @@ func (s statement) command(coll string, hint bool) bson.D {
 	return d
 }
 
-// randomStatement returns a statement that suits the current documents. If it
-// inserts a document, that has the _id newID.
+// randomStatement returns a statement that suits the current documents. A document
+// that it inserts has the _id newID.
 func (cs *collections) randomStatement(g gen, newID int32) statement {
 	switch n := g.IntN(20); {
 	case n < 11:
@@ -98,7 +98,8 @@ func (cs *collections) randomStatement(g gen, newID int32) statement {
 }
 
 // fixUpsertID makes an upsert set the _id of the document that it inserts, unless
-// the filter does. Otherwise each server would generate another one.
+// the filter does. Otherwise the server would generate a different _id for each
+// collection.
 func (s *statement) fixUpsertID(id int32) {
 	f, err := compile(s.filter)
 	if err != nil {
