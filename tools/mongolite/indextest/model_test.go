@@ -20,10 +20,10 @@ import (
 // The model consists of documents in a slice, mongokit's matching, sorting and
 // updating, and index keys as MongoDB's manual describes them.
 //
-// mongokit deviates from MongoDB in some cases. There internal/query, which
-// follows MongoDB, is the model; matchDeviation and updateDeviation name these
-// cases. In all other cases internal/query and mongokit must agree, so that the
-// test also finds errors in internal/query.
+// mongokit deviates from MongoDB in some cases, which matchDeviation and
+// updateDeviation name. In these cases internal/query is the model, because it
+// follows MongoDB. In all other cases internal/query and mongokit must agree, so
+// that the test also finds errors in internal/query.
 
 // tally counts events by name: which model decided a case, or how a query was
 // planned.
@@ -148,7 +148,8 @@ func operatorDeviation(op bson.E, v any) string {
 		return conditionDeviation(op.Value, v)
 	case "$all":
 		if slices.ContainsFunc(op.Value.(bson.A), isArray) {
-			// mongokit requires every operand in the array, or all of them equal to it.
+			// mongokit requires that the array contains every operand, or that every
+			// operand equals the array.
 			return "$all of arrays"
 		}
 		if slices.ContainsFunc(arr, isArray) {
@@ -195,7 +196,7 @@ func sorted(spec bson.D, docs []bson.D) ([]bson.D, *query.Sort, error) {
 	slices.SortStableFunc(list, s.Compare)
 	for _, doc := range docs {
 		for _, c := range s.Columns() {
-			if pathDeviation(c.Path, doc) != "" { // mongokit takes the path's numbers as array positions only
+			if pathDeviation(c.Path, doc) != "" { // mongokit's sort enters an array only at a numeric position
 				return list, s, nil
 			}
 			if arr, ok := valueAt(doc, c.Path).(bson.A); ok && len(arr) == 0 {
