@@ -19,46 +19,55 @@ import (
 	"github.com/dapr/kit/metadata"
 )
 
-// errStartAnew is the reason of a sidecar that ends although nothing in it has
-// failed: what the broker's absence cost it, only a new start brings back.
-var errStartAnew = errors.New("to be started anew")
+// errRestart is returned when the sidecar must be restarted although it has not
+// failed. Only a new process restores the subscriptions that an outage of the
+// broker broke.
+var errRestart = errors.New("restart required")
 
-// answerWithin is what the broker may take for the answers of one look.
-const answerWithin = 2 * time.Second
+// checkTimeout limits the time that the broker may take to answer the requests of
+// one check.
+const checkTimeout = 2 * time.Second
 
-// broker is the JetStream component and an eye on its broker. By itself the
-// component never comes when the broker is absent at its start, closes its
-// connection for good when the broker stays away for some two minutes
-// (components-contrib#4563), and does not notice that a broker has come back
-// without the consumers that it listens to. In each case the sidecar ends, but
-// not before the broker is there: without it, it still carries invocations.
+// broker is Dapr's JetStream component with a watch on its broker. The component
+// alone does not recover in three cases:
+//
+//   - If the broker is unreachable when the component starts, the component never
+//     connects.
+//   - If the broker stays unreachable for about two minutes, the component closes
+//     its connection (components-contrib#4563).
+//   - If the broker comes back without the component's consumers, the component
+//     does not notice.
+//
+// In each case the watch makes the sidecar exit, so that it can be restarted. It
+// waits until the broker is reachable, because the sidecar serves invocations
+// without a broker.
 type broker struct {
 	pubsub.PubSub
 	log   logger.Logger
-	watch watch
-	conf  brokerConf
+	watch watchConfig
+	conf  brokerConfig
 
 	mu            sync.Mutex
 	subscriptions map[*subscription]struct{}
 }
 
-// watch says how brokers are watched.
-type watch struct {
-	every  time.Duration               // the time between two looks; zero: there are none
-	atMost time.Duration               // an absence that the component surely survives
-	spawn  func(func(context.Context)) // runs a function until the runtime ends
-	leave  func(reason error)          // ends the runtime
+// watchConfig configures how brokers are watched.
+type watchConfig struct {
+	interval  time.Duration               // time between two checks; zero disables the watch
+	maxOutage time.Duration               // outages up to this length require no restart
+	spawn     func(func(context.Context)) // runs a function in a goroutine; its context ends with the runtime
+	exit      func(reason error)          // stops the runtime
 }
 
-// brokerWatch returns what the environment says of it.
-func brokerWatch(getenv func(string) string) (w watch, err error) {
+// watchConfigFromEnv reads the durations of a watchConfig from the environment.
+func watchConfigFromEnv(getenv func(string) string) (w watchConfig, err error) {
 	for _, v := range []struct {
 		name     string
 		fallback time.Duration
 		into     *time.Duration
 	}{
-		{"DAPRD_BROKER_LOOK_EVERY", 2 * time.Second, &w.every},
-		{"DAPRD_BROKER_AWAY_AT_MOST", 90 * time.Second, &w.atMost},
+		{"DAPRD_BROKER_LOOK_EVERY", 2 * time.Second, &w.interval},
+		{"DAPRD_BROKER_AWAY_AT_MOST", 90 * time.Second, &w.maxOutage},
 	} {
 		*v.into = v.fallback
 		text := getenv(v.name)
@@ -66,15 +75,15 @@ func brokerWatch(getenv func(string) string) (w watch, err error) {
 			continue
 		}
 		if *v.into, err = time.ParseDuration(text); err != nil || *v.into < 0 {
-			return watch{}, fmt.Errorf("%s is %q and must be a duration", v.name, text)
+			return watchConfig{}, fmt.Errorf("%s is %q but must be a non-negative duration such as 2s", v.name, text)
 		}
 	}
 	return w, nil
 }
 
-// brokerConf is what finds the broker and the component's consumers there, by
-// the component's own names.
-type brokerConf struct {
+// brokerConfig is the part of the component's metadata that locates the broker,
+// authenticates the sidecar and names the consumers.
+type brokerConfig struct {
 	NatsURL       string `mapstructure:"natsURL"`
 	JWT           string `mapstructure:"jwt"`
 	SeedKey       string `mapstructure:"seedKey"`
@@ -88,13 +97,14 @@ type brokerConf struct {
 	DurableName   string `mapstructure:"durableName"`
 }
 
-// subscription is what is known of one topic's consumer.
+// subscription is the consumer of one topic.
 type subscription struct {
 	topic   string
-	created time.Time // when the broker made it; zero: not looked at yet
+	created time.Time // when the broker created the consumer; zero before the first check
 }
 
-func newBroker(log logger.Logger, w watch) *broker {
+// newBroker returns a JetStream component that is watched as w says.
+func newBroker(log logger.Logger, w watchConfig) *broker {
 	return &broker{
 		PubSub:        jetstream.NewJetStream(log),
 		log:           log,
@@ -103,32 +113,35 @@ func newBroker(log logger.Logger, w watch) *broker {
 	}
 }
 
-// Init is the component's own. Its error is passed on, and watched for its end
-// when it is that the broker is away.
+// Init initializes the component and starts the watch. It returns the component's
+// error. If the reason of the error is that the broker is unreachable, the watch
+// runs nevertheless and makes the sidecar exit when the broker is reachable.
 func (b *broker) Init(ctx context.Context, md pubsub.Metadata) error {
 	failed := b.PubSub.Init(ctx, md)
-	if b.watch.every == 0 || failed != nil && !isAbsence(failed) { // which a new start would meet again
+	// A restart cannot fix any other error than an unreachable broker.
+	if b.watch.interval == 0 || failed != nil && !isUnreachable(failed) {
 		return failed
 	}
 	if err := metadata.DecodeMetadata(md.Properties, &b.conf); err != nil {
 		return errors.Join(failed, err)
 	}
 	if failed != nil {
-		b.log.Warnf("The broker is away. The sidecar runs without it, and ends when it is there, to be started anew")
+		b.log.Warn("The broker is unreachable at startup. The sidecar will exit for a restart when the broker is reachable")
 	}
 	b.watch.spawn(func(ctx context.Context) { b.run(ctx, failed != nil) })
 	return failed
 }
 
-// isAbsence reports whether a connection failed because nobody answered.
-func isAbsence(err error) bool {
+// isUnreachable reports whether a connection failed because no broker answered.
+func isUnreachable(err error) bool {
 	var network net.Error
 	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) ||
 		errors.Is(err, io.EOF) || errors.As(err, &network)
 }
 
-// Subscribe is the component's own, and remembers what there is to look after
-// until ctx is done. One that fails, for want of a stream say, Dapr tries again.
+// Subscribe subscribes to a topic. The watch checks the subscription until ctx is
+// done. If Subscribe fails, for example because the stream does not exist, Dapr
+// calls it again.
 func (b *broker) Subscribe(ctx context.Context, req pubsub.SubscribeRequest, handler pubsub.Handler) error {
 	if err := b.PubSub.Subscribe(ctx, req, handler); err != nil {
 		return err
@@ -145,22 +158,23 @@ func (b *broker) Subscribe(ctx context.Context, req pubsub.SubscribeRequest, han
 	return nil
 }
 
-// run looks at the broker, over a connection of its own that is never given up,
-// until there is a reason to leave or ctx is done.
-func (b *broker) run(ctx context.Context, absent bool) {
+// run checks the broker at regular intervals, over a separate connection that
+// reconnects forever. It returns when it has stopped the runtime or when ctx is
+// done. The argument mustRestart says that the component failed to connect.
+func (b *broker) run(ctx context.Context, mustRestart bool) {
 	conn, js, err := b.connect()
 	if err != nil {
-		b.log.Warnf("The broker cannot be watched: %s", err)
+		b.log.Warnf("Cannot watch the broker: %s", err)
 		return
 	}
 	defer conn.Close()
 
-	p := presence{overdue: absent}
-	tick := time.NewTicker(b.watch.every)
+	state := connState{mustRestart: mustRestart}
+	tick := time.NewTicker(b.watch.interval)
 	defer tick.Stop()
 	for {
-		if reason := b.look(ctx, conn, js, &p); reason != nil && ctx.Err() == nil {
-			b.watch.leave(fmt.Errorf("%w: %w", errStartAnew, reason))
+		if reason := b.check(ctx, conn, js, &state); reason != nil && ctx.Err() == nil {
+			b.watch.exit(fmt.Errorf("%w: %w", errRestart, reason))
 			return
 		}
 		select {
@@ -171,7 +185,8 @@ func (b *broker) run(ctx context.Context, absent bool) {
 	}
 }
 
-// connect returns a connection that is made as soon as it can be.
+// connect returns a connection that is established in the background as soon as
+// the broker is reachable, and that reconnects forever.
 func (b *broker) connect() (*nats.Conn, nats.JetStreamContext, error) {
 	c := b.conf
 	opts := []nats.Option{
@@ -179,12 +194,12 @@ func (b *broker) connect() (*nats.Conn, nats.JetStreamContext, error) {
 		nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1),
 		nats.IgnoreAuthErrorAbort(),
-		nats.ReconnectWait(b.watch.every),
-		nats.ReconnectJitter(b.watch.every/10, b.watch.every/10),
-		nats.ReconnectBufSize(-1),          // a question of before is of no use later
-		nats.PingInterval(5 * time.Second), // a peer that fell silent is away, too
+		nats.ReconnectWait(b.watch.interval),
+		nats.ReconnectJitter(b.watch.interval/10, b.watch.interval/10),
+		nats.ReconnectBufSize(-1),          // a check that is sent late is useless
+		nats.PingInterval(5 * time.Second), // detects a broker that no longer answers
 	}
-	switch { // in the component's order
+	switch { // the same precedence as in the component
 	case c.JWT != "" && c.SeedKey != "":
 		opts = append(opts, nats.UserJWTAndSeed(c.JWT, c.SeedKey))
 	case c.TLSClientCert != "" && c.TLSClientKey != "":
@@ -211,74 +226,75 @@ func (b *broker) connect() (*nats.Conn, nats.JetStreamContext, error) {
 	return conn, js, nil
 }
 
-// presence is what is known of a broker from one look to the next.
-type presence struct {
-	since      time.Time // of its absence; zero while it is there
-	overdue    bool      // the component has not survived the absence, or may not have
-	reconnects uint64
+// connState is the state of the watch's connection between two checks.
+type connState struct {
+	lostAt      time.Time // when the broker became unreachable; zero while it is reachable
+	mustRestart bool      // the component did not survive the outage, or may not have
+	reconnects  uint64    // the connection's number of reconnects
 }
 
-// look returns a reason to leave, or nil.
-func (b *broker) look(ctx context.Context, conn *nats.Conn, js nats.JetStreamContext, p *presence) error {
+// check returns the reason why the sidecar must exit now, or nil if it must not.
+func (b *broker) check(ctx context.Context, conn *nats.Conn, js nats.JetStreamContext, state *connState) error {
 	if !conn.IsConnected() {
-		if p.since.IsZero() {
-			p.since = time.Now()
+		if state.lostAt.IsZero() {
+			state.lostAt = time.Now()
 		}
-		if away := time.Since(p.since); away > b.watch.atMost && !p.overdue {
-			p.overdue = true
-			b.log.Warnf("The broker has been away for %s. The sidecar runs without it, and ends when it is back, to be started anew",
-				away.Round(time.Second))
+		if outage := time.Since(state.lostAt); outage > b.watch.maxOutage && !state.mustRestart {
+			state.mustRestart = true
+			b.log.Warnf("The broker has been unreachable for too long. The sidecar will exit for a restart when the broker is reachable. Outage so far: %s",
+				outage.Round(time.Second))
 		}
 		return nil
 	}
-	if p.overdue {
-		return errors.New("the broker is there again")
+	if state.mustRestart {
+		return errors.New("the broker is reachable again")
 	}
 	reconnects := conn.Stats().Reconnects
-	returned := !p.since.IsZero() || reconnects != p.reconnects
-	p.since, p.reconnects = time.Time{}, reconnects
+	wasLost := !state.lostAt.IsZero() || reconnects != state.reconnects
+	state.lostAt, state.reconnects = time.Time{}, reconnects
 
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	for _, s := range b.current() {
-		if err := b.conf.check(ctx, js, s, returned); err != nil {
+		if err := b.conf.check(ctx, js, s, wasLost); err != nil {
 			return fmt.Errorf("topic %s: %w", s.topic, err)
 		}
 	}
 	return nil
 }
 
+// current returns the current subscriptions.
 func (b *broker) current() []*subscription {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Collect(maps.Keys(b.subscriptions))
 }
 
-// check returns why a subscription gets nothing any more. It returns nil when
-// that cannot be told: a broker that does not answer is asked again at the next
-// look.
-func (c brokerConf) check(ctx context.Context, js nats.JetStreamContext, s *subscription, returned bool) error {
+// check returns why a subscription no longer receives messages, or nil if it does.
+// It also returns nil if the broker does not answer; the next check asks again.
+// The argument wasLost says that the broker was unreachable since the last check.
+func (c brokerConfig) check(ctx context.Context, js nats.JetStreamContext, s *subscription, wasLost bool) error {
 	created, err := c.consumer(ctx, js, s.topic)
 	switch {
 	case errors.Is(err, nats.ErrNoMatchingStream) || errors.Is(err, nats.ErrStreamNotFound):
-		return errors.New("its stream is gone")
+		return errors.New("the stream no longer exists")
 	case errors.Is(err, nats.ErrConsumerNotFound):
-		return errors.New("its consumer is gone")
-	case c.DurableName == "" && returned:
-		return errors.New("its consumer had no durable name and the broker was away")
+		return errors.New("the consumer no longer exists")
+	case c.DurableName == "" && wasLost:
+		return errors.New("the consumer is not durable and the broker was unreachable")
 	case err != nil:
 		return nil
 	case s.created.IsZero():
 		s.created = created
 	case !created.Equal(s.created):
-		return errors.New("its consumer is another one of the same name")
+		return errors.New("the consumer was replaced by another one with the same name")
 	}
 	return nil
 }
 
-// consumer returns when a topic's durable consumer was made; the zero time when
-// the component uses none.
-func (c brokerConf) consumer(ctx context.Context, js nats.JetStreamContext, topic string) (created time.Time, err error) {
+// consumer returns when the broker created the durable consumer of a topic. It
+// returns the zero time if the component uses no durable consumer.
+func (c brokerConfig) consumer(ctx context.Context, js nats.JetStreamContext, topic string) (created time.Time, err error) {
 	stream := c.StreamName
 	if stream == "" {
 		if stream, err = js.StreamNameBySubject(topic, nats.Context(ctx)); err != nil {

@@ -26,13 +26,13 @@ import (
 	"github.com/dapr/kit/logger"
 )
 
-// components returns all that this sidecar can load. A resource of another
-// type fails as an unknown one does in the official binary, and keeps the
-// sidecar from starting unless it says ignoreErrors.
+// components returns all components that this sidecar can load. A resource of
+// another type fails like an unknown type in the official binary: it prevents the
+// sidecar from starting unless the resource sets ignoreErrors.
 //
-// The registries are our own, not Dapr's process-wide ones, so pluggable
-// components, which register themselves there, are not found.
-func components(log logger.Logger, w watch) *registry.Options {
+// The registries are separate from Dapr's process-wide ones. Pluggable components
+// register themselves in the latter, so this sidecar does not find them.
+func components(log logger.Logger, w watchConfig) *registry.Options {
 	return registry.NewOptions().
 		WithPubSubs(pubSubs(log, w)).
 		WithStateStores(stateStores(log)).
@@ -42,54 +42,54 @@ func components(log logger.Logger, w watch) *registry.Options {
 		WithNameResolutions(nameResolutions(log))
 }
 
-func pubSubs(log logger.Logger, w watch) *pubsub.Registry {
+func pubSubs(log logger.Logger, w watchConfig) *pubsub.Registry {
 	jetStream := func(log logger.Logger) contribpubsub.PubSub { return newBroker(log, w) }
 	r := pubsub.NewRegistry()
 	r.Logger = log
-	r.RegisterComponent(jetStream, "jetstream")               // the broker of choice, embeddable in development
-	r.RegisterComponent(pubsubredis.NewRedisStreams, "redis") // for those who run Redis and want no second server
-	r.RegisterComponent(rabbitmq.NewRabbitMQ, "rabbitmq")     // proof that the broker can be swapped
-	r.RegisterComponent(kafka.NewKafka, "kafka")              // the same, for a log instead of a queue
-	r.RegisterComponent(pubsubmemory.New, "in-memory")        // tests of a single sidecar: it never leaves the process
+	r.RegisterComponent(jetStream, "jetstream")               // the default broker, which devstack embeds
+	r.RegisterComponent(pubsubredis.NewRedisStreams, "redis") // for installations that already run Redis
+	r.RegisterComponent(rabbitmq.NewRabbitMQ, "rabbitmq")     // shows that the broker can be replaced by another queue
+	r.RegisterComponent(kafka.NewKafka, "kafka")              // shows that the broker can be replaced by a log
+	r.RegisterComponent(pubsubmemory.New, "in-memory")        // for tests of a single sidecar
 	return r
 }
 
 func stateStores(log logger.Logger) *state.Registry {
 	r := state.NewRegistry()
 	r.Logger = log
-	r.RegisterComponent(mongodb.NewMongoDB, "mongodb")                  // production
-	r.RegisterComponent(stateredis.NewRedisStateStore, "redis")         // state that may expire and may be lost
-	r.RegisterComponent(statesqlite.NewSQLiteStateStore, "sqlite")      // one machine, survives a restart, needs no server
-	r.RegisterComponent(statememory.NewInMemoryStateStore, "in-memory") // tests
+	r.RegisterComponent(mongodb.NewMongoDB, "mongodb")                  // for production
+	r.RegisterComponent(stateredis.NewRedisStateStore, "redis")         // for state that may expire and may be lost
+	r.RegisterComponent(statesqlite.NewSQLiteStateStore, "sqlite")      // for one machine: survives a restart and needs no server
+	r.RegisterComponent(statememory.NewInMemoryStateStore, "in-memory") // for tests
 	return r
 }
 
 func locks(log logger.Logger) *lock.Registry {
 	r := lock.NewRegistry()
 	r.Logger = log
-	r.RegisterComponent(lockredis.NewStandaloneRedisLock, "redis") // the only lock that Dapr has
+	r.RegisterComponent(lockredis.NewStandaloneRedisLock, "redis") // the only lock component of Dapr
 	return r
 }
 
 func inputBindings(log logger.Logger) *bindings.Registry {
 	r := bindings.NewRegistry()
 	r.Logger = log
-	r.RegisterInputBinding(cron.NewCron, "cron") // periodic work without a scheduler service
+	r.RegisterInputBinding(cron.NewCron, "cron") // for periodic work without the Scheduler service
 	return r
 }
 
 func secretStores(log logger.Logger) *secretstores.Registry {
 	r := secretstores.NewRegistry()
 	r.Logger = log
-	r.RegisterComponent(env.NewEnvSecretStore, "local.env")     // secrets that the supervisor exports
-	r.RegisterComponent(file.NewLocalSecretStore, "local.file") // secrets mounted as a file
+	r.RegisterComponent(env.NewEnvSecretStore, "local.env")     // for secrets in environment variables
+	r.RegisterComponent(file.NewLocalSecretStore, "local.file") // for secrets in a file
 	return r
 }
 
 func nameResolutions(log logger.Logger) *nameresolution.Registry {
 	r := nameresolution.NewRegistry()
 	r.Logger = log
-	r.RegisterComponent(mdns.NewResolver, "mdns")       // Dapr's default when no configuration names another
-	r.RegisterComponent(nrsqlite.NewResolver, "sqlite") // one machine where multicast is blocked
+	r.RegisterComponent(mdns.NewResolver, "mdns")       // Dapr's default
+	r.RegisterComponent(nrsqlite.NewResolver, "sqlite") // for one machine on which multicast is blocked
 	return r
 }

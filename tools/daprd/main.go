@@ -1,13 +1,18 @@
-// Command daprd is a Dapr sidecar built from the runtime's own module, with
-// only the components that Boxoffice uses.
+// Command daprd is a Dapr sidecar built from the runtime's own module, with only
+// the components that Boxoffice uses.
 //
-// It takes the flags and the environment of the official daprd. What differs
-// is that nothing listens beyond this machine unless a flag says so; README.md
-// has the whole list.
+// It takes the flags and the environment of the official daprd. The main
+// difference is that it listens on the loopback interface only, unless a flag
+// says otherwise. README.md lists all differences.
 //
-// It exits with 0 after SIGINT, SIGTERM, a shutdown through the API or one of
-// the informing flags, with 1 when the runtime fails, with 2 for flags that do
-// not parse, with 75 when it wants to be started anew. A second signal during shutdown kills it.
+// Exit status:
+//
+//	0   after SIGINT, SIGTERM, a shutdown through the API, or a flag such as --version
+//	1   the runtime failed
+//	2   the flags are invalid
+//	75  the sidecar must be restarted because a broker is reachable again
+//
+// A second signal during the shutdown kills the process.
 package main
 
 import (
@@ -36,31 +41,32 @@ import (
 
 const loopback = "127.0.0.1"
 
-// statusStartAnew is EX_TEMPFAIL of sysexits.h.
-const statusStartAnew = 75
+// statusRestart is the exit status of a sidecar that must be restarted. It is
+// EX_TEMPFAIL of sysexits.h.
+const statusRestart = 75
 
 func main() {
 	log := logger.NewLogger("dapr.runtime")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // from here on a second signal has its default effect
+	context.AfterFunc(ctx, stop) // a second signal then has its default effect
 
 	err := run(ctx, log, os.Args[1:], os.Stdout)
 	switch {
-	case errors.Is(err, errStartAnew):
-		log.Warnf("Daprd ends %s", err)
-		os.Exit(statusStartAnew)
+	case errors.Is(err, errRestart):
+		log.Warnf("Daprd exits for a restart: %s", err)
+		os.Exit(statusRestart)
 	case err != nil:
 		log.Fatalf("Daprd failed: %s", err) // exits with 1
 	}
 }
 
-// run is the sidecar from its arguments to its end: it returns nil once ctx is
-// done and the runtime has shut down, or when a flag only asked for
-// information, which goes to stdout, and errStartAnew when the runtime has shut
-// down because a broker is back.
+// run runs the sidecar with the given arguments. It returns nil after ctx is done
+// and the runtime has shut down. It also returns nil if a flag only asks for
+// information, which run prints to stdout. It returns errRestart after the runtime
+// has shut down because a broker is reachable again.
 //
-// The environment is the process's own, since Dapr reads it in many places.
-// Flags that do not parse, and --help, end the process inside Dapr's parser.
+// run uses the environment of the process, because Dapr reads it in many places.
+// Dapr's flag parser exits the process if the flags are invalid, and on --help.
 func run(ctx context.Context, log logger.Logger, args []string, stdout io.Writer) error {
 	opts, err := options.New(append(loopbackFlags(), args...))
 	if err != nil {
@@ -87,7 +93,7 @@ func run(ctx context.Context, log logger.Logger, args []string, stdout io.Writer
 	if err := defaultHostIP(); err != nil {
 		return err
 	}
-	w, err := brokerWatch(os.Getenv)
+	w, err := watchConfigFromEnv(os.Getenv)
 	if err != nil {
 		return err
 	}
@@ -96,8 +102,9 @@ func run(ctx context.Context, log logger.Logger, args []string, stdout io.Writer
 	return serveUntilDone(ctx, log, opts, w)
 }
 
-// loopbackFlags returns a flag for every address that the sidecar may listen
-// on. They go before the user's, so that the last one given, the user's, wins.
+// loopbackFlags returns a flag for every address on which the sidecar may listen.
+// They precede the user's flags. The last flag wins, so the user can override
+// them.
 func loopbackFlags() []string {
 	return []string{
 		"--dapr-listen-addresses=" + loopback, // HTTP, gRPC and the profiler
@@ -107,9 +114,9 @@ func loopbackFlags() []string {
 	}
 }
 
-// defaultHostIP sets DAPR_HOST_IP to loopback when it is empty. Otherwise Dapr
-// takes the address of the outgoing interface as its own, and gives it to peers
-// that could not reach it there.
+// defaultHostIP sets DAPR_HOST_IP to the loopback address if it is empty.
+// Otherwise Dapr would announce the address of the outgoing interface, on which
+// peers cannot reach a sidecar that listens on loopback.
 func defaultHostIP() error {
 	if os.Getenv(utils.HostIPEnvVar) != "" {
 		return nil
@@ -120,11 +127,12 @@ func defaultHostIP() error {
 	return nil
 }
 
-// serveUntilDone runs one runtime after another: Dapr asks for a new one with
-// SIGHUP, which it sends to itself when a resource changes that cannot be
-// reloaded in place. It returns when ctx is done, or when a runtime ended on
-// its own, by failure, through the shutdown API or because of a broker.
-func serveUntilDone(ctx context.Context, log logger.Logger, opts *options.Options, w watch) error {
+// serveUntilDone runs a runtime and replaces it by a new one on each SIGHUP. Dapr
+// sends SIGHUP to itself when a resource changes that cannot be reloaded in place.
+//
+// serveUntilDone returns when ctx is done or when a runtime stops by itself: after
+// a failure, after a shutdown through the API, or because of a broker.
+func serveUntilDone(ctx context.Context, log logger.Logger, opts *options.Options, w watchConfig) error {
 	for hupCtx := range signals.OnHUP(ctx) {
 		if err := serve(hupCtx, log, opts, w); err != nil {
 			return err
@@ -137,12 +145,12 @@ func serveUntilDone(ctx context.Context, log logger.Logger, opts *options.Option
 	return nil
 }
 
-// serve runs one runtime until it ends or ctx is done.
-func serve(ctx context.Context, log logger.Logger, opts *options.Options, w watch) error {
-	ctx, leave := context.WithCancelCause(ctx)
-	defer leave(nil)
+// serve runs one runtime until it stops by itself or ctx is done.
+func serve(ctx context.Context, log logger.Logger, opts *options.Options, w watchConfig) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	w.spawn = func(f func(context.Context)) { go f(ctx) }
-	w.leave = leave
+	w.exit = cancel
 
 	health := healthz.New()
 	sec, err := security.New(ctx, security.Options{
@@ -174,15 +182,15 @@ func serve(ctx context.Context, log logger.Logger, opts *options.Options, w watc
 			return rt.Run(ctx)
 		},
 	).Run(ctx)
-	if cause := context.Cause(ctx); errors.Is(cause, errStartAnew) {
+	if cause := context.Cause(ctx); errors.Is(cause, errRestart) {
 		return errors.Join(cause, err)
 	}
 	return err
 }
 
-// runtimeConfig says which option becomes which setting, as upstream's
-// cmd/daprd/app does; a test compares the two field by field.
-func runtimeConfig(log logger.Logger, opts *options.Options, sec security.Handler, health healthz.Healthz, w watch) *runtime.Config {
+// runtimeConfig maps the options to the runtime's settings, as Dapr's
+// cmd/daprd/app does. TestRuntimeConfigMatchesUpstream compares the two.
+func runtimeConfig(log logger.Logger, opts *options.Options, sec security.Handler, health healthz.Healthz, w watchConfig) *runtime.Config {
 	return &runtime.Config{
 		AppID:                         opts.AppID,
 		ActorsService:                 opts.ActorsService,

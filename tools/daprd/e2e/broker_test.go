@@ -22,35 +22,37 @@ const (
 	topic   = "facts"
 	durable = "facts-of-e2e"
 
-	// statusStartAnew is what a sidecar ends with when its broker is back.
-	statusStartAnew = 75
+	// statusRestart is the exit status of a sidecar that must be restarted because
+	// its broker is reachable again.
+	statusRestart = 75
 )
 
-// soon makes a sidecar look at its broker more often than a user's would.
-const soon = "DAPRD_BROKER_LOOK_EVERY=20ms"
+// frequentChecks makes a sidecar check its broker more often than by default.
+const frequentChecks = "DAPRD_BROKER_LOOK_EVERY=20ms"
 
-// testBroker has the broker go away in ways that the JetStream component does not
-// survive by itself, and in some that it does.
+// testBroker makes the broker unreachable in different ways. The sidecar must exit
+// for a restart exactly in those cases from which the JetStream component does not
+// recover.
 func testBroker(t *testing.T, bin string) {
 	server := builtNATS(t)
 	run := func(name string, fn func(*testing.T, *brokerTest)) {
 		t.Run(name, func(t *testing.T) { fn(t, &brokerTest{nats: newNATS(t, server), daprd: bin, app: newApp(t)}) })
 	}
 
-	run("AbsentAtStart", func(t *testing.T, b *brokerTest) {
+	run("broker unreachable at startup", func(t *testing.T, b *brokerTest) {
 		s := b.sidecar(t)
 		b.invoke(t, s)
 		b.nats.start(t)
-		b.leaves(t, s)
+		b.expectRestart(t, s)
 	})
-	run("NotWatched", func(t *testing.T, b *brokerTest) {
+	run("watch disabled", func(t *testing.T, b *brokerTest) {
 		s := b.sidecar(t, "DAPRD_BROKER_LOOK_EVERY=0s")
 		log := s.log(t)
-		if !strings.Contains(log, "Failed to init component pubsub.jetstream") || strings.Contains(log, "The broker is away") {
-			t.Error("it says that it will end, or has not failed")
+		if !strings.Contains(log, "Failed to init component pubsub.jetstream") || strings.Contains(log, "The broker is unreachable") {
+			t.Error("log: want the failed component and no announcement of an exit")
 		}
 	})
-	run("WithoutStreams", func(t *testing.T, b *brokerTest) {
+	run("no stream at first", func(t *testing.T, b *brokerTest) {
 		b.nats.start(t)
 		s := b.sidecar(t)
 		eventually(t, "the subscription fails", func() bool {
@@ -58,59 +60,61 @@ func testBroker(t *testing.T, bin string) {
 		})
 		b.provision(t)
 		b.deliver(t, "after")
-		b.stays(t, s)
+		b.expectRunning(t, s)
 	})
-	run("AwayShort", func(t *testing.T, b *brokerTest) {
+	run("short outage", func(t *testing.T, b *brokerTest) {
 		s := b.subscribed(t)
 		b.nats.kill(t)
 		b.invoke(t, s)
 		b.nats.start(t)
 		b.deliver(t, "after")
-		b.stays(t, s)
+		b.expectRunning(t, s)
 	})
-	run("AwayLong", func(t *testing.T, b *brokerTest) {
+	run("long outage", func(t *testing.T, b *brokerTest) {
 		s := b.subscribed(t, "DAPRD_BROKER_AWAY_AT_MOST=200ms")
 		b.nats.kill(t)
-		eventually(t, "the sidecar finds the broker away for too long", func() bool {
-			return strings.Contains(s.log(t), "The broker has been away for")
+		eventually(t, "the sidecar reports that the outage is too long", func() bool {
+			return strings.Contains(s.log(t), "The broker has been unreachable for too long")
 		})
 		b.nats.awaitAttempts(t, 10)
 		b.invoke(t, s)
 		b.nats.start(t)
-		b.leaves(t, s)
+		b.expectRestart(t, s)
 	})
-	run("BackEmpty", func(t *testing.T, b *brokerTest) {
+	run("broker lost its data", func(t *testing.T, b *brokerTest) {
 		s := b.subscribed(t)
 		b.nats.kill(t)
 		b.nats.wipe(t)
 		b.nats.start(t)
-		b.leaves(t, s)
+		b.expectRestart(t, s)
 	})
-	run("AnotherConsumer", func(t *testing.T, b *brokerTest) {
-		// Seldom enough that none is likely between the two halves of the change.
+	run("consumer was replaced", func(t *testing.T, b *brokerTest) {
+		// With this interval a check is unlikely to happen between the deletion of the
+		// consumer and the creation of the new one.
 		s := b.subscribed(t, "DAPRD_BROKER_LOOK_EVERY=300ms")
-		b.awaitLooks(t, 2)
+		b.awaitChecks(t, 2)
 		b.replaceConsumer(t)
-		b.leaves(t, s)
+		b.expectRestart(t, s)
 	})
 }
 
-// brokerTest is a sidecar's surroundings.
+// brokerTest is the environment of a sidecar: its broker and its app.
 type brokerTest struct {
 	nats  *natsServer
 	app   *app
 	daprd string
 }
 
-// sidecar starts one that has a subscription and serves the app.
+// sidecar starts a sidecar for the app, with the broker as its pub/sub component.
 func (b *brokerTest) sidecar(t *testing.T, env ...string) *sidecar {
 	t.Helper()
 	return start(t, b.daprd, []component{{kind: "pubsub.jetstream", metadata: map[string]string{
 		"natsURL": b.nats.url(), "durableName": durable, "queueGroupName": durable, "ackWait": "1s",
-	}}}, append([]string{soon}, env...), "--app-port", strconv.Itoa(b.app.port))
+	}}}, append([]string{frequentChecks}, env...), "--app-port", strconv.Itoa(b.app.port))
 }
 
-// subscribed starts a sidecar on a broker with streams and sees a fact arrive.
+// subscribed starts the broker with a stream and a sidecar, and waits until a fact
+// has reached the app.
 func (b *brokerTest) subscribed(t *testing.T, env ...string) *sidecar {
 	t.Helper()
 	b.nats.start(t)
@@ -120,7 +124,7 @@ func (b *brokerTest) subscribed(t *testing.T, env ...string) *sidecar {
 	return s
 }
 
-// invoke calls the app through the sidecar.
+// invoke checks that the sidecar forwards an invocation to the app.
 func (b *brokerTest) invoke(t *testing.T, s *sidecar) {
 	t.Helper()
 	if r := s.do(t, http.MethodGet, "/v1.0/invoke/"+appID+"/method/ping", "", nil); r.status != http.StatusOK {
@@ -128,28 +132,30 @@ func (b *brokerTest) invoke(t *testing.T, s *sidecar) {
 	}
 }
 
-// leaves waits until the sidecar has ended in order.
-func (b *brokerTest) leaves(t *testing.T, s *sidecar) {
+// expectRestart waits until the sidecar has exited for a restart.
+func (b *brokerTest) expectRestart(t *testing.T, s *sidecar) {
 	t.Helper()
-	eventually(t, "the sidecar ends", s.ended)
-	if got := s.cmd.ProcessState.ExitCode(); got != statusStartAnew {
-		t.Errorf("exit code = %d, want %d", got, statusStartAnew)
+	eventually(t, "the sidecar exits", s.ended)
+	if got := s.cmd.ProcessState.ExitCode(); got != statusRestart {
+		t.Errorf("exit code = %d, want %d", got, statusRestart)
 	}
-	if got := strings.Count(s.log(t), "Daprd ends to be started anew"); got != 1 {
-		t.Errorf("it says %d times why it ends, want once", got)
+	if got := strings.Count(s.log(t), "Daprd exits for a restart: restart required"); got != 1 {
+		t.Errorf("messages with the reason for the exit: got %d, want 1", got)
 	}
 }
 
-// stays sees that the sidecar runs on, some looks after the broker is well.
-func (b *brokerTest) stays(t *testing.T, s *sidecar) {
+// expectRunning checks that the sidecar still runs after some checks of the
+// broker.
+func (b *brokerTest) expectRunning(t *testing.T, s *sidecar) {
 	t.Helper()
-	b.awaitLooks(t, 5)
+	b.awaitChecks(t, 5)
 	b.invoke(t, s)
 	if s.ended() {
-		t.Errorf("the sidecar ended with %s", s.cmd.ProcessState)
+		t.Errorf("the sidecar exited with %s, want it to run", s.cmd.ProcessState)
 	}
 }
 
+// provision creates the stream of the topic.
 func (b *brokerTest) provision(t *testing.T) {
 	t.Helper()
 	if _, err := b.nats.jetStream(t).AddStream(&nats.StreamConfig{Name: topic, Subjects: []string{topic}}); err != nil {
@@ -157,7 +163,7 @@ func (b *brokerTest) provision(t *testing.T) {
 	}
 }
 
-// deliver publishes a fact and waits until the app has it.
+// deliver publishes a fact and waits until the app has received it.
 func (b *brokerTest) deliver(t *testing.T, id string) {
 	t.Helper()
 	fact := fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":"e2e","type":"fact","data":{}}`, id)
@@ -167,23 +173,23 @@ func (b *brokerTest) deliver(t *testing.T, id string) {
 	eventually(t, "the fact "+id+" arrives", func() bool { return b.app.has(id) })
 }
 
-// awaitLooks waits until the sidecar has asked n times for its consumer, so that
-// it has had n-1 answers.
-func (b *brokerTest) awaitLooks(t *testing.T, n int) {
+// awaitChecks waits until the sidecar has requested its consumer n times. It has
+// then received n-1 replies.
+func (b *brokerTest) awaitChecks(t *testing.T, n int) {
 	t.Helper()
-	asked, err := b.nats.connect(t).SubscribeSync("$JS.API.CONSUMER.INFO." + topic + "." + durable)
+	requests, err := b.nats.connect(t).SubscribeSync("$JS.API.CONSUMER.INFO." + topic + "." + durable)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range n {
-		if _, err := asked.NextMsg(deadline); err != nil {
+		if _, err := requests.NextMsg(deadline); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// replaceConsumer makes the durable consumer anew, as another replica's sidecar
-// would that was the first to miss it.
+// replaceConsumer deletes the durable consumer and creates a new one. The sidecar
+// of another replica does the same if it is the first to miss the consumer.
 func (b *brokerTest) replaceConsumer(t *testing.T) {
 	t.Helper()
 	js := b.nats.jetStream(t)
@@ -201,12 +207,13 @@ func (b *brokerTest) replaceConsumer(t *testing.T) {
 	}
 }
 
-// natsServer is a broker that can be taken away.
+// natsServer is a NATS server that a test starts and kills.
 type natsServer struct {
 	program, data, addr string
 	cmd                 *exec.Cmd
 }
 
+// newNATS returns a server that is not started yet. It is killed when t ends.
 func newNATS(t *testing.T, program string) *natsServer {
 	n := &natsServer{program: program, data: filepath.Join(t.TempDir(), "nats")}
 	n.addr = fmt.Sprintf("127.0.0.1:%d", freePorts(t)["dapr-http-port"])
@@ -220,7 +227,7 @@ func newNATS(t *testing.T, program string) *natsServer {
 
 func (n *natsServer) url() string { return "nats://" + n.addr }
 
-// start returns when JetStream answers.
+// start starts the server and waits until JetStream answers.
 func (n *natsServer) start(t *testing.T) {
 	t.Helper()
 	n.cmd = exec.Command(n.program, "nats", "--listen", n.addr, "--data", n.data)
@@ -242,7 +249,8 @@ func (n *natsServer) start(t *testing.T) {
 	})
 }
 
-// awaitAttempts waits until somebody looked n times for a broker that is away.
+// awaitAttempts listens in place of the server until there were that many attempts
+// to connect.
 func (n *natsServer) awaitAttempts(t *testing.T, times int) {
 	t.Helper()
 	l, err := net.Listen("tcp", n.addr)
@@ -271,6 +279,7 @@ func (n *natsServer) kill(t *testing.T) {
 	n.cmd = nil
 }
 
+// wipe deletes the server's data.
 func (n *natsServer) wipe(t *testing.T) {
 	t.Helper()
 	if err := os.RemoveAll(n.data); err != nil {
@@ -278,7 +287,7 @@ func (n *natsServer) wipe(t *testing.T) {
 	}
 }
 
-// connect returns a connection of the test's own, until it ends.
+// connect returns a connection that is closed when t ends.
 func (n *natsServer) connect(t *testing.T) *nats.Conn {
 	t.Helper()
 	conn, err := nats.Connect(n.url(), nats.NoReconnect())
@@ -298,7 +307,8 @@ func (n *natsServer) jetStream(t *testing.T) nats.JetStreamContext {
 	return js
 }
 
-// builtNATS returns devstack's program, which is a NATS server among others.
+// builtNATS builds devstack and returns the path of its binary, which contains a
+// NATS server.
 func builtNATS(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "devstack")
@@ -311,15 +321,16 @@ func builtNATS(t *testing.T) string {
 	return path
 }
 
-// app is what the sidecar stands beside: it subscribes to the topic, remembers
-// what arrives and answers all else with 200.
+// app is the application of a sidecar. It subscribes to the topic, records the
+// facts that it receives, and answers all other requests with 200.
 type app struct {
 	port int
 
 	mu  sync.Mutex
-	ids map[string]bool
+	ids map[string]bool // of the received facts
 }
 
+// newApp starts an app that stops when t ends.
 func newApp(t *testing.T) *app {
 	t.Helper()
 	a := &app{ids: map[string]bool{}}
@@ -330,7 +341,7 @@ func newApp(t *testing.T) *app {
 	mux.HandleFunc("POST /fact", func(_ http.ResponseWriter, r *http.Request) {
 		var fact struct{ ID string }
 		if err := json.NewDecoder(r.Body).Decode(&fact); err != nil {
-			t.Errorf("a fact that is not JSON: %v", err)
+			t.Errorf("decode fact: %v", err)
 		}
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -343,6 +354,7 @@ func newApp(t *testing.T) *app {
 	return a
 }
 
+// has reports whether the app has received the fact with the given id.
 func (a *app) has(id string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -13,20 +13,20 @@ import (
 	"testing"
 )
 
-// TestMapping compares what main.go hands to the runtime with what the official
-// binary hands to it. An option that is not passed on keeps its zero value
-// without a word, so this is what to look at after every upgrade of Dapr.
-func TestMapping(t *testing.T) {
+// TestRuntimeConfigMatchesUpstream compares the settings that main.go passes to the
+// runtime with those of the official binary. A setting that is left out silently
+// keeps its zero value, so this test matters after every upgrade of Dapr.
+func TestRuntimeConfigMatchesUpstream(t *testing.T) {
 	upstream := filepath.Join(module(t, "github.com/dapr/dapr", "{{.Dir}}"), "cmd", "daprd", "app", "app.go")
 
 	for _, literal := range []string{"runtime.Config", "security.Options"} {
 		t.Run(literal, func(t *testing.T) {
 			got, want := fields(t, "../main.go", literal), fields(t, upstream, literal)
 			if len(want) == 0 {
-				t.Fatalf("no %s in %s", literal, upstream)
+				t.Fatalf("found no %s in %s", literal, upstream)
 			}
 			for _, name := range slices.Sorted(maps.Keys(want)) {
-				// What is no option is a local variable, which may have any name.
+				// Any other value is a local variable, whose name may differ.
 				isOption := strings.Contains(want[name], "opts.")
 				switch value, ok := got[name]; {
 				case !ok:
@@ -39,8 +39,8 @@ func TestMapping(t *testing.T) {
 	}
 }
 
-// fields returns the expression of every field in the composite literals of the
-// named type in a Go file, those of nested literals as "Outer.Inner".
+// fields returns the expressions of all fields in the composite literals of the
+// named type in a Go file. A field of a nested literal has the name "Outer.Inner".
 func fields(t *testing.T, path, typeName string) map[string]string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
@@ -57,6 +57,7 @@ func fields(t *testing.T, path, typeName string) map[string]string {
 	return found
 }
 
+// collect adds the fields of a composite literal to into.
 func collect(into map[string]string, prefix string, lit *ast.CompositeLit) {
 	for _, elt := range lit.Elts {
 		kv, ok := elt.(*ast.KeyValueExpr)
@@ -72,8 +73,8 @@ func collect(into map[string]string, prefix string, lit *ast.CompositeLit) {
 	}
 }
 
-// module returns what a template of go list makes of a module that this one is
-// built from.
+// module returns the output of go list -m for a dependency of this module, in the
+// format of template.
 func module(t *testing.T, path, template string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", template, path)

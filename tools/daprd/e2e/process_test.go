@@ -23,16 +23,17 @@ import (
 
 const (
 	appID    = "e2e"
-	apiToken = "a token of the test"
-	deadline = 20 * time.Second
+	apiToken = "test-token"
+	deadline = 20 * time.Second // limits every wait
 )
 
-// component is a Dapr component, called as its type.
+// component is a Dapr component. Its name is its type.
 type component struct {
 	kind     string
 	metadata map[string]string
 }
 
+// yaml returns the component's resource.
 func (c component) yaml() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: %s}\n", c.kind)
@@ -46,13 +47,13 @@ func (c component) yaml() string {
 // sidecar is a running daprd.
 type sidecar struct {
 	cmd   *exec.Cmd
-	ports map[string]int // by the flag that sets it
-	done  chan struct{}  // closed when the process has ended
+	ports map[string]int // by the flag that sets the port
+	done  chan struct{}  // closed when the process has exited
 }
 
-// start runs daprd with the components and every listener it has, waits until
-// it answers and kills it when t ends. Its names are resolved in a file, since
-// mDNS would talk to the network.
+// start starts daprd with the components and with all its listeners, and waits
+// until it is ready. It is killed when t ends. Names are resolved in a file,
+// because mDNS would use the network.
 func start(t *testing.T, bin string, components []component, env []string, flags ...string) *sidecar {
 	t.Helper()
 	dir := t.TempDir()
@@ -89,7 +90,7 @@ spec:
 	}
 	s.cmd = exec.CommandContext(t.Context(), bin, append(args, flags...)...)
 	s.cmd.Dir = dir
-	s.cmd.Env = append(env, "DAPR_API_TOKEN="+apiToken) // and nothing of the caller's
+	s.cmd.Env = append(env, "DAPR_API_TOKEN="+apiToken) // nothing is inherited
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -97,10 +98,10 @@ spec:
 	go func() {
 		defer close(s.done)
 		defer log.Close()
-		_ = s.cmd.Wait() // its outcome is in ProcessState
+		_ = s.cmd.Wait() // ProcessState holds the outcome
 	}()
 	t.Cleanup(func() {
-		<-s.done // killed when t's context ended, which is before this
+		<-s.done // the end of t's context, which precedes cleanups, killed it
 		if t.Failed() {
 			t.Logf("daprd's log:\n%s", s.log(t))
 		}
@@ -108,7 +109,7 @@ spec:
 
 	eventually(t, "the sidecar is ready", func() bool {
 		if s.ended() {
-			t.Fatalf("daprd ended early: %s", s.cmd.ProcessState)
+			t.Fatalf("daprd exited before it was ready: %s", s.cmd.ProcessState)
 		}
 		r, err := s.try(t, http.MethodGet, "/v1.0/healthz/outbound", "", nil)
 		return err == nil && r.status == http.StatusNoContent
@@ -116,6 +117,7 @@ spec:
 	return s
 }
 
+// ended reports whether the process has exited.
 func (s *sidecar) ended() bool {
 	select {
 	case <-s.done:
@@ -125,20 +127,21 @@ func (s *sidecar) ended() bool {
 	}
 }
 
+// log returns the sidecar's log so far.
 func (s *sidecar) log(t *testing.T) string {
 	t.Helper()
 	return readFile(t, filepath.Join(s.cmd.Dir, "log"))
 }
 
-// names returns SQLite's files of registered names as they are, which have
-// texts in clear.
+// names returns the contents of the SQLite files with the registered names. SQLite
+// stores strings unencoded, so a name can be searched for.
 func (s *sidecar) names(t *testing.T) string {
 	t.Helper()
 	db := filepath.Join(s.cmd.Dir, "names.db")
 	return readFile(t, db) + readFile(t, db+"-wal")
 }
 
-// eventually fails t when ok does not become true before the deadline.
+// eventually waits until ok returns true. It fails t after the deadline.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -148,18 +151,20 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-timeout:
-			t.Fatalf("not within %s: %s", deadline, what)
+			t.Fatalf("timed out after %s waiting until %s", deadline, what)
 		}
 	}
 }
 
+// response is a response of the sidecar's HTTP API.
 type response struct {
 	status     int
 	etag, body string
 }
 
-// do calls the sidecar's HTTP API and fails t when there is no answer. It sends
-// the right token and JSON as the content's type; header overrules both.
+// do sends a request to the sidecar's HTTP API and fails t if there is no
+// response. It sends the valid token and the content type JSON, unless header
+// overrides them.
 func (s *sidecar) do(t *testing.T, method, path, body string, header http.Header) response {
 	t.Helper()
 	r, err := s.try(t, method, path, body, header)
@@ -169,7 +174,8 @@ func (s *sidecar) do(t *testing.T, method, path, body string, header http.Header
 	return r
 }
 
-// try is do for when the sidecar may be away.
+// try is like do, but returns the error. It is for a sidecar that may not be
+// listening.
 func (s *sidecar) try(t *testing.T, method, path, body string, header http.Header) (response, error) {
 	t.Helper()
 	url := fmt.Sprintf("http://127.0.0.1:%d%s", s.ports["dapr-http-port"], path)
@@ -190,9 +196,9 @@ func (s *sidecar) try(t *testing.T, method, path, body string, header http.Heade
 	return response{status: resp.StatusCode, etag: resp.Header.Get("Etag"), body: string(text)}, err
 }
 
-// freePorts returns a port for each flag that takes one. They lie below the
-// range that Linux gives to outgoing connections, so that nothing takes them
-// between this check and the sidecar's bind by accident.
+// freePorts returns a different free port for each flag that takes one. The ports
+// lie below Linux's ephemeral range, so that no outgoing connection takes one
+// before the sidecar binds it.
 func freePorts(t *testing.T) map[string]int {
 	t.Helper()
 	ports := map[string]int{}
@@ -207,15 +213,15 @@ func freePorts(t *testing.T) map[string]int {
 				}
 				continue
 			}
-			defer l.Close() // when all are chosen, so that none comes twice
+			defer l.Close() // keep it open until all are chosen, so that none repeats
 			ports[flag] = l.Addr().(*net.TCPAddr).Port
 		}
 	}
 	return ports
 }
 
-// listening returns the sorted addresses on which a process takes TCP
-// connections or UDP packets, from Linux's /proc.
+// listening returns the addresses on which a process accepts TCP connections or
+// receives UDP packets, sorted. It reads Linux's /proc.
 func listening(t *testing.T, pid int) []string {
 	t.Helper()
 	proc := filepath.Join("/proc", strconv.Itoa(pid))
@@ -230,7 +236,7 @@ func listening(t *testing.T, pid int) []string {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(string(text)) {
-			// 0 slot, 1 local address, 3 state, 9 inode
+			// The fields are: 0 slot, 1 local address, 3 state, 9 inode.
 			if f := strings.Fields(line); len(f) > 9 && f[3] == state && inodes[f[9]] {
 				addrs = append(addrs, parseAddr(t, f[1]))
 			}
@@ -240,7 +246,7 @@ func listening(t *testing.T, pid int) []string {
 	return addrs
 }
 
-// socketInodes returns the sockets that a process holds open.
+// socketInodes returns the inodes of the sockets that a process has open.
 func socketInodes(t *testing.T, proc string) map[string]bool {
 	t.Helper()
 	fds, err := filepath.Glob(filepath.Join(proc, "fd", "*"))
@@ -249,7 +255,7 @@ func socketInodes(t *testing.T, proc string) map[string]bool {
 	}
 	inodes := map[string]bool{}
 	for _, fd := range fds {
-		target, _ := os.Readlink(fd) // one closed since then links to nothing
+		target, _ := os.Readlink(fd) // fails if the descriptor was closed meanwhile
 		if inode, ok := strings.CutPrefix(target, "socket:["); ok {
 			inodes[strings.TrimSuffix(inode, "]")] = true
 		}
@@ -257,7 +263,8 @@ func socketInodes(t *testing.T, proc string) map[string]bool {
 	return inodes
 }
 
-// parseAddr reads /proc's "0100007F:1F90": words in the machine's byte order.
+// parseAddr parses an address of /proc/net, such as "0100007F:1F90". The IP address
+// consists of 32-bit words in the machine's byte order.
 func parseAddr(t *testing.T, s string) string {
 	t.Helper()
 	host, port, _ := strings.Cut(s, ":")

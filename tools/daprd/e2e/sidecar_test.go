@@ -1,8 +1,8 @@
-// Package e2e_test starts the sidecar as its users do and talks to it from
-// outside. It imports nothing of Dapr, so that `go test -race` need not compile
-// Dapr a second time; that is also why it is not beside main.go.
+// Package e2e_test starts the sidecar like a user and tests it through its API. It
+// imports nothing of Dapr, so that go test -race need not compile Dapr a second
+// time. For the same reason it is not in the directory of main.go.
 //
-// The binary is $DAPRD, else one that the test builds.
+// DAPRD names the daprd binary to test. If it is empty, the test builds one.
 package e2e_test
 
 import (
@@ -20,17 +20,20 @@ import (
 	"testing"
 )
 
+// TestSidecar builds the sidecar once for all tests of its behaviour.
 func TestSidecar(t *testing.T) {
 	bin := builtDaprd(t)
 
-	t.Run("Version", func(t *testing.T) { testVersion(t, bin) })
-	t.Run("Components", func(t *testing.T) { testComponents(t, bin) })
-	t.Run("FlagWins", func(t *testing.T) { testFlagWins(t, bin) })
-	t.Run("HostIP", func(t *testing.T) { testHostIP(t, bin) })
-	t.Run("Lifecycle", func(t *testing.T) { testLifecycle(t, bin) })
-	t.Run("Broker", func(t *testing.T) { testBroker(t, bin) })
+	t.Run("reports Dapr's version", func(t *testing.T) { testVersion(t, bin) })
+	t.Run("loads exactly the listed components", func(t *testing.T) { testComponents(t, bin) })
+	t.Run("a flag overrides the loopback address", func(t *testing.T) { testFlagOverride(t, bin) })
+	t.Run("announces a loopback address", func(t *testing.T) { testHostIP(t, bin) })
+	t.Run("lifecycle", func(t *testing.T) { testLifecycle(t, bin) })
+	t.Run("broker outages", func(t *testing.T) { testBroker(t, bin) })
 }
 
+// testVersion checks that --version prints the version of the Dapr module. The file
+// ldflags sets the version that it prints.
 func testVersion(t *testing.T, bin string) {
 	out, err := exec.CommandContext(t.Context(), bin, "--version").Output()
 	if err != nil {
@@ -42,8 +45,8 @@ func testVersion(t *testing.T, bin string) {
 	}
 }
 
-// testLifecycle follows one sidecar with one component from start to SIGTERM.
-// The steps build on each other, so the first failure ends it.
+// testLifecycle runs one sidecar with one component from its start to SIGTERM. The
+// steps build on each other, so the first failure ends the test.
 func testLifecycle(t *testing.T, bin string) {
 	s := start(t, bin, []component{{kind: "state.in-memory"}}, nil)
 
@@ -52,14 +55,15 @@ func testLifecycle(t *testing.T, bin string) {
 			t.FailNow()
 		}
 	}
-	step("Token", testToken)
-	step("Metadata", testMetadata)
-	step("State", testState)
-	step("Loopback", testLoopback)
-	step("Reload", testReload)
-	step("Terminate", testTerminate)
+	step("refuses requests without the token", testToken)
+	step("reports its metadata", testMetadata)
+	step("stores state with ETags", testState)
+	step("listens on loopback only", testLoopback)
+	step("SIGHUP replaces the runtime", testReload)
+	step("SIGTERM ends the process", testTerminate)
 }
 
+// testToken sends requests with a missing, an empty and a wrong API token.
 func testToken(t *testing.T, s *sidecar) {
 	for name, header := range map[string]http.Header{
 		"no token":    {"Dapr-Api-Token": nil},
@@ -75,6 +79,7 @@ func testToken(t *testing.T, s *sidecar) {
 	}
 }
 
+// testMetadata checks the app id and the loaded components.
 func testMetadata(t *testing.T, s *sidecar) {
 	r := s.do(t, http.MethodGet, "/v1.0/metadata", "", nil)
 	if r.status != http.StatusOK {
@@ -95,6 +100,7 @@ func testMetadata(t *testing.T, s *sidecar) {
 	}
 }
 
+// testState writes, reads and deletes a value with first-write concurrency.
 func testState(t *testing.T, s *sidecar) {
 	const store = "/v1.0/state/state.in-memory"
 	write := func(value, etag string) response {
@@ -121,16 +127,17 @@ func testState(t *testing.T, s *sidecar) {
 	expect("read", first, http.StatusOK, `"free"`)
 
 	expect("write with the current ETag", write("held", first.etag), http.StatusNoContent, "")
-	expect("write with the ETag that lost", write("stolen", first.etag), http.StatusConflict, "")
-	expect("write without an ETag over a value", write("stolen", ""), http.StatusConflict, "")
+	expect("write with a stale ETag", write("stolen", first.etag), http.StatusConflict, "")
+	expect("write of an existing key without an ETag", write("stolen", ""), http.StatusConflict, "")
 	second := read()
-	expect("read after lost writes", second, http.StatusOK, `"held"`)
+	expect("read after refused writes", second, http.StatusOK, `"held"`)
 
-	expect("delete with the ETag that lost", remove(first.etag), http.StatusConflict, "")
+	expect("delete with a stale ETag", remove(first.etag), http.StatusConflict, "")
 	expect("delete", remove(second.etag), http.StatusNoContent, "")
 	expect("read after delete", read(), http.StatusNoContent, "")
 }
 
+// testLoopback checks that all sockets are bound to 127.0.0.1.
 func testLoopback(t *testing.T, s *sidecar) {
 	if runtime.GOOS != "linux" {
 		t.Skip("reads /proc")
@@ -145,8 +152,8 @@ func testLoopback(t *testing.T, s *sidecar) {
 	}
 }
 
-// testReload: SIGHUP makes a new runtime in the same process, so what was in
-// memory is gone and everything else is back.
+// testReload sends SIGHUP, which starts a new runtime in the same process. The new
+// runtime has the same configuration and an empty in-memory store.
 func testReload(t *testing.T, s *sidecar) {
 	const key = "/v1.0/state/state.in-memory/survivor"
 	s.do(t, http.MethodPost, "/v1.0/state/state.in-memory", `[{"key":"survivor","value":1}]`, nil)
@@ -163,20 +170,23 @@ func testReload(t *testing.T, s *sidecar) {
 	})
 }
 
+// testTerminate sends SIGTERM and expects a graceful shutdown with status 0.
 func testTerminate(t *testing.T, s *sidecar) {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the process ends", s.ended)
+	eventually(t, "the process exits", s.ended)
 	if got := s.cmd.ProcessState.ExitCode(); got != 0 {
 		t.Errorf("exit code = %d, want 0", got)
 	}
 	if log := s.log(t); !strings.Contains(log, "Daprd shutdown gracefully") {
-		t.Error("ended without its last words")
+		t.Error("log: want a message about the graceful shutdown")
 	}
 }
 
-func testFlagWins(t *testing.T, bin string) {
+// testFlagOverride checks that a listen address on the command line replaces the
+// default.
+func testFlagOverride(t *testing.T, bin string) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs 127.0.0.2 and /proc")
 	}
@@ -187,8 +197,9 @@ func testFlagWins(t *testing.T, bin string) {
 	}
 }
 
-// testHostIP: what peers are told is loopback too. Dapr derives that from the
-// internal server's address when it is 127.0.0.1, so it has another one here.
+// testHostIP checks that the sidecar registers a loopback address for its peers.
+// If the internal server listens on 127.0.0.1, Dapr registers that address anyway,
+// so here it listens on 127.0.0.2.
 func testHostIP(t *testing.T, bin string) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs 127.0.0.2")
@@ -196,13 +207,13 @@ func testHostIP(t *testing.T, bin string) {
 	s := start(t, bin, nil, nil, "--dapr-internal-grpc-listen-address", "127.0.0.2")
 	want := fmt.Sprintf("127.0.0.1:%d", s.ports["dapr-internal-grpc-port"])
 	if !strings.Contains(s.names(t), want) {
-		t.Errorf("%s is not among the registered names", want)
+		t.Errorf("registered names: want %s among them", want)
 	}
 }
 
-// testComponents asks for one component of each type, and in each building
-// block for one that does not exist. Most cannot work without their server,
-// which does not matter here: an unknown type fails before that, at creation.
+// testComponents configures a component of each type, and one of an unknown type
+// in each building block. Most components cannot connect to their servers here.
+// That does not matter, because an unknown type fails earlier, at creation.
 func testComponents(t *testing.T, bin string) {
 	const unreachable = "127.0.0.1:1"
 	redis := map[string]string{"redisHost": unreachable, "redisMaxRetries": "0"}
@@ -231,7 +242,7 @@ func testComponents(t *testing.T, bin string) {
 
 	for _, c := range known {
 		if !strings.Contains(log, c.kind+" ("+c.kind+"/v1)") {
-			t.Errorf("%s left no trace in the log", c.kind)
+			t.Errorf("log: want a message about the component %s", c.kind)
 		}
 	}
 	var got []string
@@ -240,11 +251,12 @@ func testComponents(t *testing.T, bin string) {
 	}
 	slices.Sort(got)
 	if !slices.Equal(got, unknown) {
-		t.Errorf("Dapr does not know %v, want %v", got, unknown)
+		t.Errorf("unknown component types: got %v, want %v", got, unknown)
 	}
 }
 
-// builtDaprd returns the path of the sidecar under test.
+// builtDaprd returns the path of the binary under test: the value of DAPRD if it
+// is set, otherwise a binary that it builds.
 func builtDaprd(t *testing.T) string {
 	t.Helper()
 	if path := os.Getenv("DAPRD"); path != "" {
@@ -253,7 +265,7 @@ func builtDaprd(t *testing.T) string {
 	path := filepath.Join(t.TempDir(), "daprd")
 	ldflags := strings.TrimSpace(readFile(t, "../ldflags"))
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", ldflags, "-o", path, "..")
-	cmd.Env = append(cmd.Environ(), "GOWORK=off", "CGO_ENABLED=0") // README.md's way, so that its cache serves
+	cmd.Env = append(cmd.Environ(), "GOWORK=off", "CGO_ENABLED=0") // as in README.md, to share its build cache
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)
 	}
