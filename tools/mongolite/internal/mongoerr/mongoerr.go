@@ -1,7 +1,8 @@
-// Package mongoerr holds the errors of the MongoDB protocol: a code, its name
-// and a message, as a client finds them in a reply.
+// Package mongoerr defines the errors of the MongoDB protocol. An error has a
+// code, the name of that code, and a message; all three appear in the reply.
 //
-// Codes: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
+// MongoDB lists its codes and their names in
+// https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
 package mongoerr
 
 import (
@@ -14,7 +15,7 @@ import (
 // Code is a MongoDB error code.
 type Code int32
 
-// The codes that this server answers with.
+// Codes that this server returns.
 const (
 	InternalError              Code = 1
 	BadValue                   Code = 2
@@ -89,7 +90,7 @@ var names = map[Code]string{
 	NoSuchTransaction:        "NoSuchTransaction",
 	CursorKilled:             "CursorKilled", CursorInUse: "CursorInUse", 22: "InvalidBSON", 53: "InvalidIdField",
 	13297: "DatabaseDifferCase", 352: "UnsupportedOpQueryCommand", 322: "APIVersionError",
-	// Those below are only thrown by fail points.
+	// Only fail points return the codes below.
 	6: "HostUnreachable", 7: "HostNotFound", 8: "UnknownError", 64: "WriteConcernFailed",
 	89: "NetworkTimeout", 91: "ShutdownInProgress", 112: "WriteConflict", 189: "PrimarySteppedDown",
 	262: "ExceededTimeLimit", 9001: "SocketException", 10107: "NotWritablePrimary",
@@ -98,8 +99,8 @@ var names = map[Code]string{
 	InvalidIndexSpecification:  "InvalidIndexSpecificationOption",
 }
 
-// Name returns the code's name, "Location<code>" for one without a name, as
-// MongoDB does.
+// Name returns the code's name. As in MongoDB, the name of a code without one
+// is "Location<code>".
 func (c Code) Name() string {
 	if n, ok := names[c]; ok {
 		return n
@@ -107,12 +108,12 @@ func (c Code) Name() string {
 	return fmt.Sprintf("Location%d", int32(c))
 }
 
-// Error is a refusal or failure as the protocol carries it.
+// Error is an error that a reply reports to the client.
 type Error struct {
 	Code    Code
 	Message string
-	// Details are further fields of the reply or write error, as keyPattern and
-	// keyValue of a duplicate key.
+	// Details holds additional fields of the reply or write error, such as
+	// keyPattern and keyValue for a duplicate key.
 	Details bson.D
 }
 
@@ -123,14 +124,14 @@ func New(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Unsupported returns the refusal of something that MongoDB has and this
-// server has not, by its name.
-func Unsupported(what string, args ...any) *Error {
-	return New(NotImplemented, "mongolite does not support %s", fmt.Sprintf(what, args...))
+// Unsupported returns a NotImplemented error for a MongoDB feature that this
+// server lacks. The formatted message names the feature.
+func Unsupported(format string, args ...any) *Error {
+	return New(NotImplemented, "mongolite does not support %s", fmt.Sprintf(format, args...))
 }
 
-// From returns err as a protocol error: itself if it is or wraps one, else an
-// InternalError with its text.
+// From returns err as a protocol error. It returns the *Error that err is or
+// wraps; for any other err it returns an InternalError with the text of err.
 func From(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
