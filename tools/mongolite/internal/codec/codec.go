@@ -1,15 +1,17 @@
-// Package codec turns BSON into bson.D and back as the driver's package bson
-// does, with the same Go types and the same bytes, at a fraction of the cost:
-// it goes by the types of the values where the driver asks a registry, by
-// reflection. A document with anything rare or malformed in it is left to the
-// driver as a whole, and so are the words of the error.
+// Package codec converts between BSON and bson.D. Its results are identical to
+// those of the driver's bson package: the same Go types and the same bytes.
 //
-// https://bsonspec.org/spec.html
+// It is much faster than the driver because it switches on the type of each
+// value; the driver looks up a codec in a registry and uses reflection. If a
+// document is malformed or contains a rare type, the package passes the whole
+// document to the driver. Error messages are therefore the driver's as well.
+//
+// The format is defined in https://bsonspec.org/spec.html
 package codec
 
 import "go.mongodb.org/mongo-driver/bson"
 
-// Unmarshal returns the document that raw is. It shares no memory with raw.
+// Unmarshal decodes raw. The returned document shares no memory with raw.
 func Unmarshal(raw []byte) (bson.D, error) {
 	if doc, ok := decode(raw); ok {
 		return doc, nil
@@ -19,7 +21,7 @@ func Unmarshal(raw []byte) (bson.D, error) {
 	return doc, err
 }
 
-// Marshal returns doc in BSON.
+// Marshal returns the BSON encoding of doc.
 func Marshal(doc bson.D) ([]byte, error) {
 	if raw, ok := appendDocument(make([]byte, 0, 512), doc, 0); ok {
 		return raw, nil
@@ -27,5 +29,6 @@ func Marshal(doc bson.D) ([]byte, error) {
 	return bson.Marshal(doc)
 }
 
-// maxDepth is how deep documents may be nested before they are the driver's.
+// maxDepth is the deepest nesting that this package handles. It passes deeper
+// documents to the driver.
 const maxDepth = 256

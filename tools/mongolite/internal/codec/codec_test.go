@@ -14,8 +14,9 @@ import (
 	"boxoffice/tools/mongolite/internal/codec"
 )
 
-// every has a value of every BSON type, and of those with forms, of each form.
-func every(t testing.TB) bson.D {
+// allTypes returns a document with a value of every BSON type. Types with
+// several encodings appear once in each of them.
+func allTypes(t testing.TB) bson.D {
 	decimal, err := primitive.ParseDecimal128("-12.34E+5")
 	if err != nil {
 		t.Fatal(err)
@@ -23,22 +24,22 @@ func every(t testing.TB) bson.D {
 	id := primitive.NewObjectID()
 	return bson.D{
 		{Key: "double", Value: -1.5}, {Key: "negative zero", Value: math.Copysign(0, -1)}, {Key: "infinity", Value: math.Inf(1)},
-		{Key: "string", Value: "Grüße\x00behind a zero"}, {Key: "", Value: ""},
+		{Key: "string", Value: "Grüße\x00after a zero byte"}, {Key: "", Value: ""},
 		{Key: "document", Value: bson.D{{Key: "a", Value: bson.D{}}, {Key: "a", Value: "twice"}}},
 		{Key: "array", Value: bson.A{bson.A{}, bson.D{{Key: "x", Value: nil}}, nil, int32(1), "s"}},
 		{Key: "binary", Value: primitive.Binary{Subtype: 4, Data: bytes.Repeat([]byte{7}, 16)}},
 		{Key: "empty binary", Value: primitive.Binary{Data: []byte{}}},
-		{Key: "old binary", Value: primitive.Binary{Subtype: 2, Data: []byte("old")}},
+		{Key: "binary of subtype 2", Value: primitive.Binary{Subtype: 2, Data: []byte("old")}},
 		{Key: "undefined", Value: primitive.Undefined{}}, {Key: "id", Value: id},
 		{Key: "true", Value: true}, {Key: "false", Value: false},
 		{Key: "date", Value: primitive.NewDateTimeFromTime(time.Unix(-1, 0))}, {Key: "null", Value: nil},
 		{Key: "regex", Value: primitive.Regex{Pattern: "^a", Options: "imx"}}, {Key: "empty regex", Value: primitive.Regex{}},
-		{Key: "pointer", Value: primitive.DBPointer{DB: "db", Pointer: id}},
+		{Key: "DBPointer", Value: primitive.DBPointer{DB: "db", Pointer: id}},
 		{Key: "code", Value: primitive.JavaScript("f()")}, {Key: "symbol", Value: primitive.Symbol("s")},
-		{Key: "scope", Value: primitive.CodeWithScope{Code: "f()", Scope: bson.D{{Key: "x", Value: int32(1)}}}},
+		{Key: "code with scope", Value: primitive.CodeWithScope{Code: "f()", Scope: bson.D{{Key: "x", Value: int32(1)}}}},
 		{Key: "int32", Value: int32(math.MinInt32)}, {Key: "timestamp", Value: primitive.Timestamp{T: math.MaxUint32, I: 7}},
 		{Key: "int64", Value: int64(math.MinInt64)}, {Key: "decimal", Value: decimal},
-		{Key: "least", Value: primitive.MinKey{}}, {Key: "greatest", Value: primitive.MaxKey{}},
+		{Key: "MinKey", Value: primitive.MinKey{}}, {Key: "MaxKey", Value: primitive.MaxKey{}},
 	}
 }
 
@@ -53,27 +54,29 @@ func nested(depth int) bson.D {
 	return doc
 }
 
-// documents are one of all types and one for each type alone.
+// documents returns test documents by name: one with values of all types, and
+// two for each type, at the top level and nested.
 func documents(t testing.TB) map[string]bson.D {
-	all := every(t)
-	docs := map[string]bson.D{"all": all, "empty": {}, "nested": nested(100), "nested deeper than is read here": nested(400)}
+	all := allTypes(t)
+	docs := map[string]bson.D{"all types": all, "empty document": {}, "nested": nested(100), "nested beyond the limit of the codec": nested(400)}
 	for _, e := range all {
 		docs[e.Key] = bson.D{e}
-		docs[e.Key+", deep"] = bson.D{{Key: "d", Value: bson.D{e, {Key: "l", Value: bson.A{e.Value, e.Value}}}}, {Key: "behind", Value: int32(1)}}
+		docs[e.Key+", nested"] = bson.D{{Key: "d", Value: bson.D{e, {Key: "l", Value: bson.A{e.Value, e.Value}}}}, {Key: "after", Value: int32(1)}}
 	}
 	return docs
 }
 
-// agree fails unless the package and the driver make the same of raw.
-func agree(t *testing.T, raw []byte) {
+// checkAgainstDriver fails the test unless this package and the driver return
+// equal results and errors for raw.
+func checkAgainstDriver(t *testing.T, raw []byte) {
 	t.Helper()
 	var want bson.D
 	wantErr := bson.Unmarshal(raw, &want)
 	doc, err := codec.Unmarshal(bytes.Clone(raw))
 	if (err == nil) != (wantErr == nil) || err != nil && err.Error() != wantErr.Error() {
-		t.Fatalf("Unmarshal(%x) returned the error %v, the driver %v", raw, err, wantErr)
+		t.Fatalf("Unmarshal(%x): got error %v, want the driver's %v", raw, err, wantErr)
 	}
-	if err == nil && !same(doc, want) {
+	if err == nil && !equalValues(doc, want) {
 		t.Fatalf("Unmarshal(%x):\n got %#v\nwant %#v", raw, doc, want)
 	}
 	if wantErr != nil {
@@ -82,15 +85,16 @@ func agree(t *testing.T, raw []byte) {
 	wantRaw, wantErr := bson.Marshal(want)
 	got, err := codec.Marshal(want)
 	if (err == nil) != (wantErr == nil) || err != nil && err.Error() != wantErr.Error() {
-		t.Fatalf("Marshal(%#v) returned the error %v, the driver %v", want, err, wantErr)
+		t.Fatalf("Marshal(%#v): got error %v, want the driver's %v", want, err, wantErr)
 	}
 	if err == nil && !bytes.Equal(got, wantRaw) {
 		t.Fatalf("Marshal(%#v):\n got %x\nwant %x", want, got, wantRaw)
 	}
 }
 
-// same is reflect.DeepEqual, except that a NaN is itself.
-func same(a, b any) bool {
+// equalValues reports whether a and b are deeply equal. Unlike
+// reflect.DeepEqual it compares doubles by their bits, so a NaN equals itself.
+func equalValues(a, b any) bool {
 	if reflect.TypeOf(a) != reflect.TypeOf(b) {
 		return false
 	}
@@ -101,7 +105,7 @@ func same(a, b any) bool {
 			return false
 		}
 		for i := range a {
-			if a[i].Key != b[i].Key || !same(a[i].Value, b[i].Value) {
+			if a[i].Key != b[i].Key || !equalValues(a[i].Value, b[i].Value) {
 				return false
 			}
 		}
@@ -112,76 +116,78 @@ func same(a, b any) bool {
 			return false
 		}
 		for i := range a {
-			if !same(a[i], b[i]) {
+			if !equalValues(a[i], b[i]) {
 				return false
 			}
 		}
 		return true
 	case primitive.CodeWithScope:
 		b := b.(primitive.CodeWithScope)
-		return a.Code == b.Code && same(a.Scope, b.Scope)
+		return a.Code == b.Code && equalValues(a.Scope, b.Scope)
 	case float64:
 		return math.Float64bits(a) == math.Float64bits(b.(float64))
 	}
 	return reflect.DeepEqual(a, b)
 }
 
-func TestAgreesWithTheDriver(t *testing.T) {
+func TestCodecMatchesDriver(t *testing.T) {
 	for name, doc := range documents(t) {
 		raw, err := bson.Marshal(doc)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		agree(t, raw)
-		var again bson.D
-		if again, err = codec.Unmarshal(raw); err != nil || !same(again, doc) {
-			t.Errorf("%s: %v\n got %#v\nwant %#v", name, err, again, doc)
+		checkAgainstDriver(t, raw)
+		var decoded bson.D
+		if decoded, err = codec.Unmarshal(raw); err != nil || !equalValues(decoded, doc) {
+			t.Errorf("%s: Unmarshal returned error %v\n got %#v\nwant %#v", name, err, decoded, doc)
 		}
 	}
 }
 
-func TestAgreesWithTheDriverOnWhatIsCutShortOrBent(t *testing.T) {
-	for _, doc := range documents(t) { // one type alone is not hidden by another's going to the driver
+func TestCodecMatchesDriverOnTruncatedOrCorruptedInput(t *testing.T) {
+	// A document with a single type matters here: in the document of all types
+	// the rare types send everything to the driver.
+	for _, doc := range documents(t) {
 		raw, err := bson.Marshal(doc)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(raw) > 300 { // it would take minutes
+		if len(raw) > 300 { // larger documents would take minutes
 			continue
 		}
-		agree(t, append(bytes.Clone(raw), 0))
+		checkAgainstDriver(t, append(bytes.Clone(raw), 0))
 		for n := range raw {
-			short := bytes.Clone(raw[:n])
-			agree(t, short)
-			if n >= 5 { // with a length and an end that fit
-				short = bsoncore.UpdateLength(short, 0, int32(n))
-				short[n-1] = 0
-				agree(t, short)
+			truncated := bytes.Clone(raw[:n])
+			checkAgainstDriver(t, truncated)
+			if n >= 5 { // once more with a valid length and terminator
+				truncated = bsoncore.UpdateLength(truncated, 0, int32(n))
+				truncated[n-1] = 0
+				checkAgainstDriver(t, truncated)
 			}
 			for _, b := range []byte{0, 1, 2, raw[n] + 1, raw[n] - 1, 0x80, 0xFF} {
-				bent := bytes.Clone(raw)
-				bent[n] = b
-				agree(t, bent)
+				corrupted := bytes.Clone(raw)
+				corrupted[n] = b
+				checkAgainstDriver(t, corrupted)
 			}
 		}
 	}
 }
 
-func TestMarshalAgreesWithTheDriverOnWhatIsNoStoredDocument(t *testing.T) {
-	raw, err := bson.Marshal(every(t))
+func TestMarshalMatchesDriverOnValuesThatAreNeverStored(t *testing.T) {
+	raw, err := bson.Marshal(allTypes(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, doc := range map[string]bson.D{
-		"nil": nil, "a nil document": {{Key: "d", Value: bson.D(nil)}}, "a nil array": {{Key: "a", Value: bson.A(nil)}},
-		"raw documents":         {{Key: "d", Value: bson.Raw(raw)}, {Key: "a", Value: bson.A{bson.Raw(raw)}}},
-		"an empty raw document": {{Key: "d", Value: bson.Raw{}}}, "a nil raw document": {{Key: "d", Value: bson.Raw(nil)}},
-		"a raw document cut short": {{Key: "d", Value: bson.Raw(raw[:len(raw)-1])}},
-		"a zero in a key":          {{Key: "a\x00b", Value: 1}}, "a zero in a regex": {{Key: "r", Value: primitive.Regex{Pattern: "a\x00"}}},
-		"options out of order":  {{Key: "r", Value: primitive.Regex{Options: "xi"}}},
-		"a binary without data": {{Key: "b", Value: primitive.Binary{}}},
-		"Go's types":            {{Key: "int", Value: 7}, {Key: "time", Value: time.Unix(1, 0)}, {Key: "list", Value: []string{"a"}}, {Key: "docs", Value: []bson.D{{}}}, {Key: "map", Value: bson.M{"a": 1}}},
-		"no type of BSON":       {{Key: "c", Value: make(chan int)}},
+		"nil": nil, "nil document": {{Key: "d", Value: bson.D(nil)}}, "nil array": {{Key: "a", Value: bson.A(nil)}},
+		"raw documents":      {{Key: "d", Value: bson.Raw(raw)}, {Key: "a", Value: bson.A{bson.Raw(raw)}}},
+		"empty raw document": {{Key: "d", Value: bson.Raw{}}}, "nil raw document": {{Key: "d", Value: bson.Raw(nil)}},
+		"truncated raw document": {{Key: "d", Value: bson.Raw(raw[:len(raw)-1])}},
+		"zero byte in a key":     {{Key: "a\x00b", Value: 1}}, "zero byte in a regex": {{Key: "r", Value: primitive.Regex{Pattern: "a\x00"}}},
+		"unsorted regex options":       {{Key: "r", Value: primitive.Regex{Options: "xi"}}},
+		"binary without data":          {{Key: "b", Value: primitive.Binary{}}},
+		"native Go types":              {{Key: "int", Value: 7}, {Key: "time", Value: time.Unix(1, 0)}, {Key: "list", Value: []string{"a"}}, {Key: "docs", Value: []bson.D{{}}}, {Key: "map", Value: bson.M{"a": 1}}},
+		"type without a BSON encoding": {{Key: "c", Value: make(chan int)}},
 	} {
 		want, wantErr := bson.Marshal(doc)
 		got, err := codec.Marshal(doc)
@@ -191,7 +197,7 @@ func TestMarshalAgreesWithTheDriverOnWhatIsNoStoredDocument(t *testing.T) {
 	}
 }
 
-func TestDocumentsShareNoMemory(t *testing.T) {
+func TestUnmarshaledDocumentsShareNoMemory(t *testing.T) {
 	want := bson.D{{Key: "s", Value: "text"}, {Key: "b", Value: primitive.Binary{Data: []byte("data")}}, {Key: "d", Value: bson.D{{Key: "x", Value: int32(1)}}}}
 	raw, err := bson.Marshal(want)
 	if err != nil {
@@ -201,7 +207,7 @@ func TestDocumentsShareNoMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 9 { // over what the first was read with
+	for i := range 9 { // overwrites the buffers that the first call used
 		other, err := bson.Marshal(bson.D{{Key: "other", Value: int32(i)}, {Key: "a", Value: bson.A{"b", int32(i)}}})
 		if err != nil {
 			t.Fatal(err)
@@ -211,12 +217,12 @@ func TestDocumentsShareNoMemory(t *testing.T) {
 		}
 	}
 	clear(raw)
-	if !same(doc, want) {
+	if !equalValues(doc, want) {
 		t.Errorf("got %v, want %v", doc, want)
 	}
 }
 
-func FuzzAgreesWithTheDriver(f *testing.F) {
+func FuzzCodecMatchesDriver(f *testing.F) {
 	for _, doc := range documents(f) {
 		raw, err := bson.Marshal(doc)
 		if err != nil {
@@ -224,10 +230,10 @@ func FuzzAgreesWithTheDriver(f *testing.F) {
 		}
 		f.Add(raw)
 	}
-	f.Fuzz(func(t *testing.T, raw []byte) { agree(t, raw) })
+	f.Fuzz(func(t *testing.T, raw []byte) { checkAgainstDriver(t, raw) })
 }
 
-// record is about what an application keeps.
+// record returns a document of the size and shape that applications store.
 func record() bson.D {
 	item := bson.D{{Key: "tier", Value: "stalls"}, {Key: "quantity", Value: int32(2)}, {Key: "price", Value: bson.D{{Key: "amount", Value: int64(4500)}, {Key: "currency", Value: "EUR"}}}, {Key: "seats", Value: bson.A{"A1", "A2"}}}
 	return bson.D{{Key: "_id", Value: "0192f3c4-7e3b-7c1a-9d2e-000000000001"}, {Key: "version", Value: int64(1 << 40)}, {Key: "status", Value: "pending"},

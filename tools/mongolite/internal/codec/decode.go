@@ -11,41 +11,43 @@ import (
 	"go.mongodb.org/mongo-driver/bson/primitive"
 )
 
-// decoder reads one document. What belongs to a document or an array that is
-// not yet at its end stands on a stack, so that each is allocated once, in its
-// final size.
+// decoder decodes one document. It collects the contents of unfinished
+// documents and arrays on two stacks, so that each document and array is
+// allocated once, in its final size.
 type decoder struct {
 	src   []byte
-	at    int
-	elems []bson.E
-	items []any
+	at    int      // offset of the next byte in src
+	elems []bson.E // stack of document elements
+	items []any    // stack of array items
 }
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
-// decode returns the document, not ok if it is one for the driver.
+// decode decodes raw. It reports false if the driver must decode raw instead.
 func decode(raw []byte) (bson.D, bool) {
 	d := decoders.Get().(*decoder)
 	d.src, d.at = raw, 0
 	doc, ok := d.document(len(raw), 0)
 	ok = ok && d.at == len(raw)
 	if cap(d.elems)+cap(d.items) < 1<<12 {
-		*d = decoder{elems: cut(d.elems, 0), items: cut(d.items, 0)}
+		*d = decoder{elems: truncate(d.elems, 0), items: truncate(d.items, 0)}
 		decoders.Put(d)
 	}
 	return doc, ok
 }
 
-// cut takes all but the first n off a stack, which must not keep alive what
-// they point to.
-func cut[T any](stack []T, n int) []T {
+// truncate removes all but the first n entries from stack. It clears the
+// removed entries so that the stack does not keep their values alive.
+func truncate[T any](stack []T, n int) []T {
 	clear(stack[n:])
 	return stack[:n]
 }
 
-// open reads the length of the document or array that begins here, which must
-// end at limit or before, and returns where its last byte stands.
-func (d *decoder) open(limit, depth int) (last int, ok bool) {
+// readHeader reads the length of the document or array at the current offset
+// and returns the offset of its last byte. It reports false if the document or
+// array extends beyond limit, lacks its terminating zero, or is nested too
+// deeply.
+func (d *decoder) readHeader(limit, depth int) (last int, ok bool) {
 	if depth > maxDepth || limit-d.at < 5 {
 		return 0, false
 	}
@@ -59,7 +61,7 @@ func (d *decoder) open(limit, depth int) (last int, ok bool) {
 }
 
 func (d *decoder) document(limit, depth int) (bson.D, bool) {
-	last, ok := d.open(limit, depth)
+	last, ok := d.readHeader(limit, depth)
 	if !ok {
 		return nil, false
 	}
@@ -80,19 +82,19 @@ func (d *decoder) document(limit, depth int) (bson.D, bool) {
 	d.at++
 	doc := make(bson.D, len(d.elems)-first)
 	copy(doc, d.elems[first:])
-	d.elems = cut(d.elems, first)
+	d.elems = truncate(d.elems, first)
 	return doc, true
 }
 
 func (d *decoder) array(limit, depth int) (bson.A, bool) {
-	last, ok := d.open(limit, depth)
+	last, ok := d.readHeader(limit, depth)
 	if !ok {
 		return nil, false
 	}
 	first := len(d.items)
 	for d.at < last {
 		kind := bsontype.Type(d.src[d.at])
-		n := bytes.IndexByte(d.src[d.at+1:last], 0) // the index in digits
+		n := bytes.IndexByte(d.src[d.at+1:last], 0) // the key is the index in decimal
 		if n < 0 {
 			return nil, false
 		}
@@ -106,21 +108,22 @@ func (d *decoder) array(limit, depth int) (bson.A, bool) {
 	d.at++
 	arr := make(bson.A, len(d.items)-first)
 	copy(arr, d.items[first:])
-	d.items = cut(d.items, first)
+	d.items = truncate(d.items, first)
 	return arr, true
 }
 
-// value reads a value of one of the types that documents are made of.
+// value reads a value of type kind. It reports false if the value is malformed
+// or extends beyond limit, or if only the driver handles its type.
 func (d *decoder) value(kind bsontype.Type, limit, depth int) (any, bool) {
 	switch kind {
 	case bsontype.EmbeddedDocument:
-		return known(d.document(limit, depth+1))
+		return valueOrNil(d.document(limit, depth+1))
 	case bsontype.Array:
-		return known(d.array(limit, depth+1))
+		return valueOrNil(d.array(limit, depth+1))
 	case bsontype.String:
-		return known(d.string(limit))
+		return valueOrNil(d.string(limit))
 	case bsontype.Binary:
-		return known(d.binary(limit))
+		return valueOrNil(d.binary(limit))
 	case bsontype.Regex:
 		pattern, ok := d.cstring(limit)
 		if !ok {
@@ -131,7 +134,7 @@ func (d *decoder) value(kind bsontype.Type, limit, depth int) (any, bool) {
 	case bsontype.Null:
 		return nil, true
 	}
-	size := sizes[kind]
+	size := fixedSizes[kind]
 	if size == 0 || size > limit-d.at {
 		return nil, false
 	}
@@ -156,14 +159,16 @@ func (d *decoder) value(kind bsontype.Type, limit, depth int) (any, bool) {
 	return primitive.NewDecimal128(binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b)), true
 }
 
-// sizes are those of the types whose values are all of one size.
-var sizes = [256]int{
+// fixedSizes holds the size in bytes of each fixed-size type. It is zero for
+// all other types.
+var fixedSizes = [256]int{
 	bsontype.Double: 8, bsontype.ObjectID: 12, bsontype.Boolean: 1, bsontype.DateTime: 8,
 	bsontype.Int32: 4, bsontype.Timestamp: 8, bsontype.Int64: 8, bsontype.Decimal128: 16,
 }
 
-// known returns v as an interface that is nil when there is no value.
-func known[T any](v T, ok bool) (any, bool) {
+// valueOrNil returns v as an interface value. If ok is false it returns nil,
+// not an interface that holds the zero value of T.
+func valueOrNil[T any](v T, ok bool) (any, bool) {
 	if !ok {
 		return nil, false
 	}
@@ -180,8 +185,8 @@ func (d *decoder) cstring(limit int) (string, bool) {
 	return s, true
 }
 
-// length reads the length in front of a string or binary, which must fit
-// before limit with extra more bytes.
+// length reads the length prefix of a string or binary. It reports false unless
+// that many bytes plus extra fit before limit.
 func (d *decoder) length(limit, extra int) (int, bool) {
 	if limit-d.at < 4 {
 		return 0, false
@@ -204,8 +209,8 @@ func (d *decoder) string(limit int) (string, bool) {
 	return s, true
 }
 
-// binary leaves the old form of binaries, with a length in its bytes, to the
-// driver.
+// binary reads a binary value. It leaves the deprecated subtype 2, whose data
+// begins with a second length, to the driver.
 func (d *decoder) binary(limit int) (b primitive.Binary, ok bool) {
 	n, ok := d.length(limit, 1)
 	if !ok || d.src[d.at] == bsontype.BinaryBinaryOld {

@@ -11,7 +11,8 @@ import (
 	"go.mongodb.org/mongo-driver/bson/primitive"
 )
 
-// appendDocument appends doc, not ok if it is one for the driver.
+// appendDocument appends the encoding of doc to dst. It reports false if the
+// driver must encode doc instead.
 func appendDocument(dst []byte, doc bson.D, depth int) ([]byte, bool) {
 	if doc == nil || depth > maxDepth {
 		return dst, false
@@ -54,7 +55,8 @@ func appendArray(dst []byte, arr bson.A, depth int) ([]byte, bool) {
 	return closeDocument(dst, start)
 }
 
-// closeDocument ends the document or array that begins at start.
+// closeDocument terminates the document or array that begins at start and fills
+// in its length.
 func closeDocument(dst []byte, start int) ([]byte, bool) {
 	dst = append(dst, 0)
 	n := len(dst) - start
@@ -65,8 +67,8 @@ func closeDocument(dst []byte, start int) ([]byte, bool) {
 	return dst, true
 }
 
-// appendValue appends a value of one of the types that documents are made of,
-// and returns which one it is.
+// appendValue appends the encoding of v to dst and returns the BSON type of v.
+// It reports false if the driver must encode v instead.
 func appendValue(dst []byte, v any, depth int) ([]byte, bsontype.Type, bool) {
 	switch v := v.(type) {
 	case nil:
@@ -78,7 +80,7 @@ func appendValue(dst []byte, v any, depth int) ([]byte, bsontype.Type, bool) {
 		dst, ok := appendArray(dst, v, depth+1)
 		return dst, bsontype.Array, ok
 	case bson.Raw:
-		return append(dst, v...), bsontype.EmbeddedDocument, framed(v)
+		return append(dst, v...), bsontype.EmbeddedDocument, hasValidFrame(v)
 	case string:
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(v)+1))
 		return append(append(dst, v...), 0), bsontype.String, len(v) < math.MaxInt32
@@ -112,8 +114,9 @@ func appendValue(dst []byte, v any, depth int) ([]byte, bsontype.Type, bool) {
 	return dst, 0, false
 }
 
-// framed tells whether raw is a document by its length and end. What is in it
-// was checked where it came from.
-func framed(raw bson.Raw) bool {
+// hasValidFrame reports whether the length prefix and the terminating zero of
+// raw are valid. It does not check the contents, which the producer of raw has
+// already checked.
+func hasValidFrame(raw bson.Raw) bool {
 	return len(raw) >= 5 && binary.LittleEndian.Uint32(raw) == uint32(len(raw)) && raw[len(raw)-1] == 0
 }
