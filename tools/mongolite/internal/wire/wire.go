@@ -1,8 +1,11 @@
-// Package wire reads and writes the messages of MongoDB's wire protocol:
-// OP_MSG, and OP_QUERY with its OP_REPLY for the first hello of older drivers.
+// Package wire reads and writes messages of MongoDB's wire protocol.
 //
-// https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/
-// https://github.com/mongodb/specifications/blob/master/source/message/OP_MSG.md
+// It supports OP_MSG. It also supports OP_QUERY and OP_REPLY, which older
+// drivers use for their first hello.
+//
+// References:
+//   - https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/
+//   - https://github.com/mongodb/specifications/blob/master/source/message/OP_MSG.md
 package wire
 
 import (
@@ -20,13 +23,13 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// MaxMessage is the largest length of a message in bytes, header included.
+// MaxMessage is the largest size of a message in bytes, including its header.
 const MaxMessage = 48_000_000
 
 const headerLen = 16
 
-// ErrProtocol is wrapped by the errors of bytes that are no message. The
-// stream cannot be read on after one.
+// ErrProtocol is wrapped by errors that report a malformed message. The stream
+// cannot be used after such an error.
 var ErrProtocol = errors.New("malformed message")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -36,15 +39,17 @@ type Request struct {
 	ID         int32
 	Body       bson.Raw
 	Sequences  []Sequence
-	MoreToCome bool // the client awaits no reply
-	// Database is the one that an OP_QUERY names; an OP_MSG has it in $db.
+	MoreToCome bool // the client does not expect a reply
+	// Database is the database that an OP_QUERY names. It is empty for an
+	// OP_MSG, which names its database in the field $db of the body.
 	Database string
 
 	checksum bool
 	query    bool
 }
 
-// Sequence is an array of a command's that travels beside its body.
+// Sequence is an array field of a command that the message carries in a section
+// of its own, outside the body.
 type Sequence struct {
 	Field string
 	Docs  []bson.Raw
@@ -54,9 +59,9 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrProtocol, fmt.Sprintf(format, args...))
 }
 
-// Read reads one message. It returns io.EOF at the end of the stream between
-// two messages, io.ErrUnexpectedEOF within one, and an error that wraps
-// ErrProtocol for bytes that are none.
+// Read reads one message. It returns io.EOF if the stream ends before the first
+// byte of the message, io.ErrUnexpectedEOF if it ends within the message, and
+// an error that wraps ErrProtocol if the message is malformed.
 func Read(r io.Reader) (*Request, error) {
 	var header [headerLen]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {
@@ -72,7 +77,9 @@ func Read(r io.Reader) (*Request, error) {
 	}
 	msg := make([]byte, 0, min(int(length), 1<<20))
 	msg = append(msg, header[:]...)
-	for len(msg) < int(length) { // grows with what arrives, not with what is announced
+	// Grow the buffer as data arrives, so that a false length cannot make the
+	// server allocate memory.
+	for len(msg) < int(length) {
 		at, n := len(msg), min(int(length)-len(msg), 1<<20)
 		msg = append(msg, make([]byte, n)...)
 		if _, err := io.ReadFull(r, msg[at:]); err != nil {
@@ -92,7 +99,7 @@ func Read(r io.Reader) (*Request, error) {
 func (req *Request) parseMsg(msg []byte) error {
 	flags, rest, ok := wiremessage.ReadMsgFlags(msg[headerLen:])
 	if !ok {
-		return malformed("no flags")
+		return malformed("flags are missing")
 	}
 	const known = wiremessage.ChecksumPresent | wiremessage.MoreToCome
 	if required := flags & 0xFFFF; required&^known != 0 {
@@ -101,7 +108,7 @@ func (req *Request) parseMsg(msg []byte) error {
 	req.MoreToCome = flags&wiremessage.MoreToCome != 0
 	if req.checksum = flags&wiremessage.ChecksumPresent != 0; req.checksum {
 		if len(rest) < 4 {
-			return malformed("no checksum")
+			return malformed("the checksum is missing")
 		}
 		end := len(msg) - 4
 		if crc32.Checksum(msg[:end], castagnoli) != binary.LittleEndian.Uint32(msg[end:]) {
@@ -116,10 +123,10 @@ func (req *Request) parseMsg(msg []byte) error {
 		case wiremessage.SingleDocument:
 			var doc bsoncore.Document
 			if doc, rest, ok = wiremessage.ReadMsgSectionSingleDocument(rest); !ok {
-				return malformed("body")
+				return malformed("the body is invalid")
 			}
 			if req.Body != nil {
-				return malformed("two bodies")
+				return malformed("more than one body")
 			}
 			req.Body = bson.Raw(doc)
 		case wiremessage.DocumentSequence:
@@ -129,22 +136,22 @@ func (req *Request) parseMsg(msg []byte) error {
 			}
 			req.Sequences, rest = append(req.Sequences, seq), after
 		default:
-			return malformed("section of kind %d", kind)
+			return malformed("unknown section kind %d", kind)
 		}
 	}
 	if req.Body == nil {
-		return malformed("no body")
+		return malformed("the body is missing")
 	}
 	return nil
 }
 
 func parseSequence(src []byte) (seq Sequence, rest []byte, err error) {
 	if len(src) < 4 {
-		return seq, nil, malformed("sequence")
+		return seq, nil, malformed("truncated sequence")
 	}
 	size := int64(int32(binary.LittleEndian.Uint32(src)))
 	if size < 5 || size > int64(len(src)) {
-		return seq, nil, malformed("sequence of %d bytes", size)
+		return seq, nil, malformed("invalid sequence size of %d bytes", size)
 	}
 	body, rest := src[4:size], src[size:]
 	end := strings.IndexByte(string(body[:min(len(body), 256)]), 0)
@@ -155,7 +162,7 @@ func parseSequence(src []byte) (seq Sequence, rest []byte, err error) {
 	for body = body[end+1:]; len(body) > 0; {
 		doc, after, ok := bsoncore.ReadDocument(body)
 		if !ok {
-			return seq, nil, malformed("document in sequence %s", seq.Field)
+			return seq, nil, malformed("invalid document in sequence %s", seq.Field)
 		}
 		seq.Docs, body = append(seq.Docs, bson.Raw(doc)), after
 	}
@@ -180,14 +187,15 @@ func (req *Request) parseQuery(body []byte) error {
 	}
 	db, isCommand := strings.CutSuffix(name, ".$cmd")
 	if !ok || !isCommand {
-		return malformed("OP_QUERY that is no command")
+		return malformed("OP_QUERY is not a command")
 	}
 	req.query, req.Database, req.Body = true, db, bson.Raw(doc)
 	return nil
 }
 
-// AppendReply appends the reply to the request in the form that the request
-// came in.
+// AppendReply appends to dst a reply to the request with the given id and body.
+// It answers an OP_QUERY with an OP_REPLY, and an OP_MSG with an OP_MSG that
+// has a checksum if the request had one.
 func (req *Request) AppendReply(dst []byte, id int32, body bson.Raw) []byte {
 	if req.query {
 		start, dst := wiremessage.AppendHeaderStart(dst, id, req.ID, wiremessage.OpReply)
@@ -213,12 +221,12 @@ func (req *Request) AppendReply(dst []byte, id int32, body bson.Raw) []byte {
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
-// maxDepth is how deep documents may be nested.
+// maxDepth is the maximum nesting depth of a document.
 // https://www.mongodb.com/docs/manual/reference/limits/#mongodb-limit-Nested-Depth-for-BSON-Documents
 const maxDepth = 180
 
-// Validate checks that the request's documents are well-formed BSON of bounded
-// depth, so that they can be decoded.
+// Validate returns an error unless all documents of req are well-formed BSON
+// whose nesting is within the limit. Documents that pass can be decoded.
 func Validate(req *Request) error {
 	if err := validate(bsoncore.Document(req.Body), 1); err != nil {
 		return err
@@ -239,12 +247,12 @@ func validate(doc bsoncore.Document, depth int) error {
 	}
 	length, rest, ok := bsoncore.ReadLength(doc)
 	if !ok || int(length) != len(doc) || length < 5 || doc[length-1] != 0 {
-		return errors.New("the length of a document is wrong")
+		return errors.New("a document has an invalid length")
 	}
 	for rest = rest[:len(rest)-1]; len(rest) > 0; {
 		elem, after, ok := bsoncore.ReadElement(rest)
 		if !ok {
-			return errors.New("an element is cut short")
+			return errors.New("an element is truncated")
 		}
 		value, err := elem.ValueErr()
 		if err != nil {

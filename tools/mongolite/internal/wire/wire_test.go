@@ -23,8 +23,8 @@ func raw(t testing.TB, v any) bson.Raw {
 	return b
 }
 
-// message frames an OP_MSG by hand, so that the reader is not tested with the
-// writer.
+// message builds an OP_MSG byte by byte, so that the tests of Read do not rely
+// on this package's own encoder.
 func message(flags uint32, sections ...[]byte) []byte {
 	body := binary.LittleEndian.AppendUint32(nil, flags)
 	body = append(body, bytes.Join(sections, nil)...)
@@ -66,11 +66,11 @@ func TestRead(t *testing.T) {
 	body := raw(t, bson.D{{Key: "insert", Value: "c"}})
 	doc := raw(t, bson.D{{Key: "_id", Value: 1}})
 	single := append([]byte{0}, body...)
-	stream := bytes.NewReader(slices(
+	stream := bytes.NewReader(concat(
 		message(0, single),
 		message(1, single),
 		message(2, sequence("documents", doc, doc), single, sequence("more")),
-		message(1<<16, single), // an optional flag that nobody knows
+		message(1<<16, single), // an unknown optional flag
 		query("admin.$cmd", body),
 	))
 	want := []struct {
@@ -84,23 +84,23 @@ func TestRead(t *testing.T) {
 			t.Fatalf("message %d: %v", i, err)
 		}
 		if req.ID != 7 || !bytes.Equal(req.Body, body) || req.MoreToCome != w.more || len(req.Sequences) != w.seqs || req.Database != w.db {
-			t.Errorf("message %d is %+v, want %+v", i, req, w)
+			t.Errorf("message %d: got %+v, want %+v", i, req, w)
 		}
 		if err := wire.Validate(req); err != nil {
-			t.Errorf("message %d: %v", i, err)
+			t.Errorf("message %d: Validate: %v", i, err)
 		}
 		if w.seqs > 0 && (req.Sequences[0].Field != "documents" || len(req.Sequences[0].Docs) != 2 || len(req.Sequences[1].Docs) != 0) {
-			t.Errorf("sequences are %+v", req.Sequences)
+			t.Errorf("message %d: got sequences %+v, want documents with 2 documents and more with none", i, req.Sequences)
 		}
 	}
 	if _, err := wire.Read(stream); err != io.EOF {
-		t.Errorf("behind the last message: %v, want EOF", err)
+		t.Errorf("after the last message: got error %v, want %v", err, io.EOF)
 	}
 }
 
-func slices(list ...[]byte) []byte { return bytes.Join(list, nil) }
+func concat(list ...[]byte) []byte { return bytes.Join(list, nil) }
 
-func TestReadRefuses(t *testing.T) {
+func TestReadRejectsMalformedMessages(t *testing.T) {
 	body := append([]byte{0}, raw(t, bson.D{{Key: "ping", Value: 1}})...)
 	ok := message(0, body)
 	edit := func(msg []byte, at int, b byte) []byte {
@@ -110,50 +110,50 @@ func TestReadRefuses(t *testing.T) {
 	}
 	size := func(n uint32) []byte { return append(binary.LittleEndian.AppendUint32(nil, n), make([]byte, 12)...) }
 	bad := map[string][]byte{
-		"a length under the header's":   size(15),
-		"a length over the limit":       size(wire.MaxMessage + 1),
-		"a negative length":             size(1 << 31),
-		"an unknown opcode":             edit(ok, 12, 1),
-		"a compressed message":          edit(edit(ok, 12, 0xdc), 13, 7),
-		"an unknown required flag":      edit(ok, 16, 4),
-		"a wrong checksum":              edit(message(1, body), 30, 0xff),
-		"no checksum where one is said": edit(ok, 16, 1)[:16],
-		"no body":                       message(0, sequence("documents")),
-		"two bodies":                    message(0, body, body),
-		"an unknown section":            message(0, body, []byte{2}),
-		"a sequence without a name":     message(0, body, []byte{1, 6, 0, 0, 0, 'a', 'b'}),
-		"a sequence past the end":       message(0, body, []byte{1, 99, 0, 0, 0, 'a', 0}),
-		"a cut document":                message(0, body[:len(body)-2]),
-		"a query that is no command":    query("admin.c", body[1:]),
+		"length below the header's":   size(15),
+		"length above the limit":      size(wire.MaxMessage + 1),
+		"negative length":             size(1 << 31),
+		"unknown opcode":              edit(ok, 12, 1),
+		"compressed message":          edit(edit(ok, 12, 0xdc), 13, 7),
+		"unknown required flag":       edit(ok, 16, 4),
+		"wrong checksum":              edit(message(1, body), 30, 0xff),
+		"missing checksum":            edit(ok, 16, 1)[:16],
+		"no body":                     message(0, sequence("documents")),
+		"two bodies":                  message(0, body, body),
+		"unknown section kind":        message(0, body, []byte{2}),
+		"sequence without a name":     message(0, body, []byte{1, 6, 0, 0, 0, 'a', 'b'}),
+		"sequence beyond the message": message(0, body, []byte{1, 99, 0, 0, 0, 'a', 0}),
+		"truncated document":          message(0, body[:len(body)-2]),
+		"query that is not a command": query("admin.c", body[1:]),
 	}
 	for name, msg := range bad {
 		if _, err := wire.Read(bytes.NewReader(msg)); !errors.Is(err, wire.ErrProtocol) && err != io.ErrUnexpectedEOF {
-			t.Errorf("%s: error %v", name, err)
+			t.Errorf("%s: got error %v, want one that wraps ErrProtocol, or unexpected EOF", name, err)
 		}
 	}
 	for cut := 1; cut < len(ok); cut++ {
 		if _, err := wire.Read(bytes.NewReader(ok[:cut])); err != io.ErrUnexpectedEOF {
-			t.Errorf("cut at %d: error %v, want unexpected EOF", cut, err)
+			t.Errorf("truncated to %d bytes: got error %v, want %v", cut, err, io.ErrUnexpectedEOF)
 		}
 	}
 }
 
-func TestValidateBoundsDepth(t *testing.T) {
+func TestValidateRejectsDeepOrMalformedDocuments(t *testing.T) {
 	var deep any = int32(1)
 	for range 300 {
 		deep = bson.D{{Key: "a", Value: deep}}
 	}
 	if err := wire.Validate(&wire.Request{Body: raw(t, deep)}); err == nil {
-		t.Error("a document of 300 levels was accepted")
+		t.Error("document nested 300 levels deep: got no error, want one")
 	}
 	broken := raw(t, bson.D{{Key: "a", Value: bson.D{{Key: "b", Value: "text"}}}})
-	broken[7]++ // the inner length
+	broken[7]++ // the length of the inner document
 	if err := wire.Validate(&wire.Request{Body: broken}); err == nil {
-		t.Error("a wrong inner length was accepted")
+		t.Error("inner document with a wrong length: got no error, want one")
 	}
 }
 
-func TestReplyHasTheFormOfTheRequest(t *testing.T) {
+func TestAppendReplyUsesFormatOfRequest(t *testing.T) {
 	body := append([]byte{0}, raw(t, bson.D{{Key: "ping", Value: 1}})...)
 	answer := raw(t, bson.D{{Key: "ok", Value: 1.0}})
 	for _, flags := range []uint32{0, 1} {
@@ -166,7 +166,7 @@ func TestReplyHasTheFormOfTheRequest(t *testing.T) {
 			t.Fatalf("flags %d: %v", flags, err)
 		}
 		if reply.ID != 9 || !bytes.Equal(reply.Body, answer) {
-			t.Errorf("flags %d: reply %+v", flags, reply)
+			t.Errorf("flags %d: got reply %+v, want ID 9 and body %v", flags, reply, answer)
 		}
 	}
 	req, err := wire.Read(bytes.NewReader(query("admin.$cmd", body[1:])))
@@ -175,12 +175,13 @@ func TestReplyHasTheFormOfTheRequest(t *testing.T) {
 	}
 	reply := req.AppendReply(nil, 9, answer)
 	if op := binary.LittleEndian.Uint32(reply[12:]); op != 1 || int(binary.LittleEndian.Uint32(reply)) != len(reply) {
-		t.Errorf("an OP_QUERY is answered with opcode %d and length %d of %d", op, binary.LittleEndian.Uint32(reply), len(reply))
+		t.Errorf("reply to an OP_QUERY: got opcode %d and length %d, want opcode 1 and length %d", op, binary.LittleEndian.Uint32(reply), len(reply))
 	}
 }
 
-// FuzzRead holds that no bytes make the reader panic, read past the message or
-// accept what Validate and the decoder then choke on.
+// FuzzRead checks that no input makes Read panic or read beyond the message,
+// and that Validate, the decoder and AppendReply handle every message that Read
+// accepts.
 func FuzzRead(f *testing.F) {
 	body := raw(f, bson.D{{Key: "insert", Value: "c"}, {Key: "x", Value: bson.A{bson.D{{Key: "y", Value: 1.5}}}}})
 	seeds := [][]byte{
@@ -191,7 +192,7 @@ func FuzzRead(f *testing.F) {
 		f.Add(s)
 	}
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 5000 { // run by every go test
+	for range 5000 { // a plain "go test" runs these seeds too
 		s := bytes.Clone(seeds[r.IntN(len(seeds))])
 		for range 1 + r.IntN(4) {
 			s[r.IntN(len(s))] = byte(r.Uint32())
@@ -208,7 +209,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		if used := len(data) - in.Len(); used != int(binary.LittleEndian.Uint32(data)) {
-			t.Fatalf("%d bytes were read of a message of %d", used, binary.LittleEndian.Uint32(data))
+			t.Fatalf("got %d bytes read, want the message's %d", used, binary.LittleEndian.Uint32(data))
 		}
 		if wire.Validate(req) != nil {
 			return
