@@ -13,25 +13,27 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// A condition is what one operator says of a path: the value is one of points,
-// or lies in the span. Exactly one of the two is set.
+// condition is the restriction that one operator places on a path. The value is
+// one of points, or it lies in span. Exactly one of the two fields is set.
 type condition struct {
 	points []any
 	span   *span
 }
 
-// span is a part of the values of one class.
+// span is an interval of the values of one class.
 type span struct {
 	class  bsonkit.Class
 	lo, hi storage.Edge
 }
 
-// conditions are what every matching document meets, by path.
+// conditions holds the conditions that every matching document satisfies. Both
+// maps are keyed by path.
 type conditions struct {
-	known map[string][]condition
-	// said is all that the filter says of a path, whether it is understood or
-	// not.
-	said map[string]bson.D
+	// usable holds the conditions that can bound a scan.
+	usable map[string][]condition
+	// operators holds all operators of the filter, including those that cannot
+	// bound a scan.
+	operators map[string]bson.D
 }
 
 func conditionsOf(filter bson.D) conditions {
@@ -54,15 +56,16 @@ func (c conditions) collect(filter bson.D) {
 			continue
 		}
 		for _, op := range operators(e.Value) {
-			c.said[e.Key] = append(c.said[e.Key], op)
-			if known, ok := understand(op.Key, op.Value); ok {
-				c.known[e.Key] = append(c.known[e.Key], known)
+			c.operators[e.Key] = append(c.operators[e.Key], op)
+			if cond, ok := parseOperator(op.Key, op.Value); ok {
+				c.usable[e.Key] = append(c.usable[e.Key], cond)
 			}
 		}
 	}
 }
 
-// operators returns what {path: v} says, an equality in its short form too.
+// operators returns the operators in v, where {path: v} is a field of a filter.
+// It returns {$eq: v} for the short form of an equality.
 func operators(v any) bson.D {
 	ops, ok := v.(bson.D)
 	if !ok || len(ops) == 0 || !strings.HasPrefix(ops[0].Key, "$") {
@@ -71,25 +74,27 @@ func operators(v any) bson.D {
 	return ops
 }
 
-func understand(op string, v any) (condition, bool) {
+// parseOperator returns the condition that {op: v} places on a path. It reports
+// false if the condition cannot bound a scan.
+func parseOperator(op string, v any) (condition, bool) {
 	if op == "$in" {
 		list, ok := v.(bson.A)
 		if !ok {
 			return condition{}, false
 		}
 		for _, item := range list {
-			if !indexable(item) {
+			if !isIndexable(item) {
 				return condition{}, false
 			}
 		}
 		return condition{points: append([]any{}, list...)}, true
 	}
-	if !indexable(v) {
+	if !isIndexable(v) {
 		return condition{}, false
 	}
 	class, _ := bsonkit.Inspect(v)
 	s := &span{class, storage.ClassBound(class), storage.ClassBound(class + 1)}
-	if class == bsonkit.Number { // NaN is neither less nor greater than a number
+	if class == bsonkit.Number { // NaN sorts first but matches no range of numbers
 		s.lo = storage.Bound{Value: math.NaN(), After: true}
 	}
 	f, _ := v.(float64)
@@ -108,9 +113,10 @@ func understand(op string, v any) (condition, bool) {
 	return condition{span: s}, true
 }
 
-// indexable tells whether the documents with a value are found at its key. An
-// array can equal a field or one of its elements; a regex matches strings.
-func indexable(v any) bool {
+// isIndexable reports whether the key of v leads to every document that equals
+// v. It does not for an array, which can equal a field or one of its elements,
+// nor for a regex, which matches strings.
+func isIndexable(v any) bool {
 	switch v := v.(type) {
 	case bson.A, primitive.Regex, primitive.Decimal128:
 		return false
@@ -121,6 +127,7 @@ func indexable(v any) bool {
 	return true
 }
 
+// admitsNull reports whether null, and hence a missing field, satisfies c.
 func (c condition) admitsNull() bool {
 	if c.span != nil {
 		return c.span.class == bsonkit.Null
@@ -133,6 +140,7 @@ func (c condition) admitsNull() bool {
 	return false
 }
 
+// admits reports whether v satisfies c.
 func (c condition) admits(v any) bool {
 	if c.span != nil {
 		return c.span.contains(v)
@@ -163,8 +171,8 @@ func (s *span) contains(v any) bool {
 	return true
 }
 
-// within tells whether s lies in o.
-func (s *span) within(o *span) bool {
+// isWithin reports whether every value in s is also in o.
+func (s *span) isWithin(o *span) bool {
 	if s.class != o.class {
 		return false
 	}
@@ -186,9 +194,9 @@ func (s *span) within(o *span) bool {
 	return inside(s.lo, o.lo, true) && inside(s.hi, o.hi, false)
 }
 
-// resolve merges the conditions on one path to points or to a span; both nil
-// if there is none. In a multikey index each condition may be met by another
-// element, so only one of them bounds the walk.
+// resolve merges the conditions on one path into points or a span. It returns
+// nil for both if there are no conditions. In a multikey index a different
+// element may satisfy each condition, so only one condition bounds the scan.
 func resolve(conds []condition, multikey bool) ([]any, *span) {
 	if len(conds) == 0 {
 		return nil, nil
@@ -217,7 +225,7 @@ func resolve(conds []condition, multikey bool) ([]any, *span) {
 	}
 	merged := *chosen.span
 	for _, c := range conds[1:] {
-		if c.span.class != merged.class { // no value is of two classes
+		if c.span.class != merged.class { // a value has only one class
 			return []any{}, nil
 		}
 		merged.lo = tighter(merged.lo, c.span.lo, true)
@@ -226,6 +234,8 @@ func resolve(conds []condition, multikey bool) ([]any, *span) {
 	return nil, &merged
 }
 
+// tighter returns the edge that leaves fewer values: the greater edge if both
+// are lower edges (low), else the lesser one.
 func tighter(a, b storage.Edge, low bool) storage.Edge {
 	x, ok := a.(storage.Bound)
 	if !ok {
@@ -248,8 +258,8 @@ func tighter(a, b storage.Edge, low bool) storage.Edge {
 	return b
 }
 
-// implied tells whether every document that meets the conditions matches the
-// filter of a partial index.
+// implied reports whether every document that satisfies conds also matches
+// partial, the filter of a partial index.
 // https://www.mongodb.com/docs/manual/core/index-partial/#query-coverage
 func implied(partial bson.D, conds conditions) bool {
 	for _, e := range partial {
@@ -263,7 +273,7 @@ func implied(partial bson.D, conds conditions) bool {
 			continue
 		}
 		for _, op := range operators(e.Value) {
-			if !impliedBy(op, conds.known[e.Key]) && !says(conds.said[e.Key], op) {
+			if !impliedBy(op, conds.usable[e.Key]) && !containsOperator(conds.operators[e.Key], op) {
 				return false
 			}
 		}
@@ -271,21 +281,22 @@ func implied(partial bson.D, conds conditions) bool {
 	return true
 }
 
-// says tells whether op is among ops as it is.
-func says(ops bson.D, op bson.E) bool {
+// containsOperator reports whether ops contains op with an equal argument.
+func containsOperator(ops bson.D, op bson.E) bool {
 	return slices.ContainsFunc(ops, func(o bson.E) bool {
 		return o.Key == op.Key && bsonkit.Compare(o.Value, op.Value) == 0
 	})
 }
 
+// impliedBy reports whether one of the conditions on a path implies op.
 func impliedBy(op bson.E, conds []condition) bool {
-	need, known := understand(op.Key, op.Value)
+	need, usable := parseOperator(op.Key, op.Value)
 	exists := op.Key == "$exists" && bsonkit.Compare(op.Value, true) == 0
 	for _, c := range conds {
 		switch {
 		case exists && !c.admitsNull():
 			return true
-		case !known:
+		case !usable:
 		case c.points != nil:
 			all := true
 			for _, v := range c.points {
@@ -294,13 +305,14 @@ func impliedBy(op bson.E, conds []condition) bool {
 			if all {
 				return true
 			}
-		case need.span != nil && c.span.within(need.span):
+		case need.span != nil && c.span.isWithin(need.span):
 			return true
 		}
 	}
 	return false
 }
 
+// describePoints returns the text that explain shows for points.
 func describePoints(points []any) bson.A {
 	list := make(bson.A, len(points))
 	for i, v := range points {
@@ -309,6 +321,7 @@ func describePoints(points []any) bson.A {
 	return list
 }
 
+// describe returns the text that explain shows for s.
 func (s *span) describe() bson.A {
 	lo, hi := "(class start", "class end)"
 	if b, ok := s.lo.(storage.Bound); ok {

@@ -1,11 +1,13 @@
-// Package plan decides how the documents that a filter may match are found: by
-// ranges of an index or by looking at all of them.
+// Package plan chooses how a statement finds its documents: it scans ranges of
+// an index or the whole collection.
 //
-// An index only has to yield every document that can match; the filter is
-// applied to each. So a condition that is not understood here costs time and
-// never an answer. The ideas are those of MongoDB's own index bounds:
-// https://www.mongodb.com/docs/manual/core/multikey-index-bounds/,
-// https://www.mongodb.com/docs/manual/tutorial/sort-results-with-indexes/.
+// A plan must yield every document that the filter can match, but it may yield
+// others too: the caller applies the filter to each document. A condition that
+// the package cannot use therefore makes a plan slower, but never wrong.
+//
+// The plans follow MongoDB's own index bounds:
+//   - https://www.mongodb.com/docs/manual/core/multikey-index-bounds/
+//   - https://www.mongodb.com/docs/manual/tutorial/sort-results-with-indexes/
 package plan
 
 import (
@@ -23,24 +25,30 @@ import (
 
 // Plan is a way to find the documents of a statement.
 type Plan struct {
-	Index   *storage.Index // the index of _id without ranges is a look at all documents
+	// Index is the index to scan. If it is the index of _id and the plan is not
+	// Bounded, the plan scans the whole collection.
+	Index   *storage.Index
 	Ranges  []storage.Range
 	Reverse bool
-	// Bounded is set when the ranges leave something out.
+	// Bounded reports whether the ranges exclude a part of the index.
 	Bounded bool
-	// Sorted is set when the documents come in the order of the statement's sort.
+	// Sorted reports whether the plan yields the documents in the order that
+	// the statement asks for.
 	Sorted bool
-	// Bounds are the columns' intervals in words, for explain.
+	// Bounds describes the interval of each column, for explain.
 	Bounds bson.D
 }
 
-// maxPoints is how many ranges a plan may have before its columns are cut.
+// maxPoints is the maximum number of ranges in a plan. A column that would
+// exceed it does not narrow the ranges further.
 const maxPoints = 1000
 
-// Choose returns the plan for a filter and a sort, which may be nil. A hint
-// is the name or key pattern of the index to use, or {$natural: 1 or -1}; one
-// that names no index is refused, as is one whose partial index does not hold
-// every document that can match.
+// Choose returns the best plan for a filter and a sort. The sort may be nil.
+//
+// A hint is the name or the key pattern of an index, or {$natural: 1 or -1}. If
+// it is not nil, the plan uses it. Choose returns an error if the hint names an
+// index that does not exist, or a partial index that may lack a matching
+// document.
 func Choose(indexes []*storage.Index, filter bson.D, sort *query.Sort, hint any) (*Plan, error) {
 	conds := conditionsOf(filter)
 	var columns []bsonkit.Column
@@ -48,15 +56,15 @@ func Choose(indexes []*storage.Index, filter bson.D, sort *query.Sort, hint any)
 		columns = sort.Columns()
 	}
 	if hint != nil {
-		return hinted(indexes, conds, columns, hint)
+		return planForHint(indexes, conds, columns, hint)
 	}
 	var best *Plan
 	bestScore := -1
 	for _, ix := range indexes {
-		if !usable(ix, conds) {
+		if !coversMatches(ix, conds) {
 			continue
 		}
-		p, score, err := build(ix, conds, columns)
+		p, score, err := buildPlan(ix, conds, columns)
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +78,7 @@ func Choose(indexes []*storage.Index, filter bson.D, sort *query.Sort, hint any)
 	return best, nil
 }
 
-func hinted(indexes []*storage.Index, conds conditions, sort []bsonkit.Column, hint any) (*Plan, error) {
+func planForHint(indexes []*storage.Index, conds conditions, sort []bsonkit.Column, hint any) (*Plan, error) {
 	pattern, _ := hint.(bson.D)
 	if len(pattern) == 1 && pattern[0].Key == "$natural" {
 		p := &Plan{Index: indexes[0], Ranges: []storage.Range{{}}}
@@ -82,50 +90,52 @@ func hinted(indexes []*storage.Index, conds conditions, sort []bsonkit.Column, h
 			if ix.Partial != nil && !implied(ix.Partial, conds) {
 				return nil, mongoerr.New(291, "error processing query: the hinted index %s does not hold every document that the query can match", ix.Name)
 			}
-			p, _, err := build(ix, conds, sort)
+			p, _, err := buildPlan(ix, conds, sort)
 			return p, err
 		}
 	}
 	return nil, mongoerr.New(mongoerr.BadValue, "error processing query: planner returned error :: caused by :: hint provided does not correspond to an existing index")
 }
 
-// usable tells whether ix holds every document that can match.
-func usable(ix *storage.Index, conds conditions) bool {
+// coversMatches reports whether ix contains every document that can match.
+func coversMatches(ix *storage.Index, conds conditions) bool {
 	if ix.Partial != nil && !implied(ix.Partial, conds) {
 		return false
 	}
 	if !ix.Sparse {
 		return true
 	}
-	// A sparse index lacks the documents that have none of its columns, which
-	// a condition on one of them that null fails cannot match.
+	// A sparse index omits documents in which all of its columns are missing.
+	// No such document can match if a condition on one of the columns rejects
+	// null.
 	return slices.ContainsFunc(ix.Columns, func(c bsonkit.Column) bool {
-		return slices.ContainsFunc(conds.known[c.Path], func(c condition) bool { return !c.admitsNull() })
+		return slices.ContainsFunc(conds.usable[c.Path], func(c condition) bool { return !c.admitsNull() })
 	})
 }
 
-// build returns the plan over ix and how good it is: each column fixed to
-// points counts most, then a range, then the sort.
-func build(ix *storage.Index, conds conditions, sort []bsonkit.Column) (*Plan, int, error) {
+// buildPlan returns the plan that scans ix, and a score. Columns that are fixed
+// to points add most to the score, followed by a range and by the sort order.
+func buildPlan(ix *storage.Index, conds conditions, sort []bsonkit.Column) (*Plan, int, error) {
 	p := &Plan{Index: ix, Ranges: []storage.Range{{}}}
 	prefixes := [][]byte{nil}
 	score, i := 0, 0
-	single := 0 // leading columns fixed to one value each
+	single := 0 // number of leading columns that are fixed to one value each
 	for ; i < len(ix.Columns); i++ {
 		column := ix.Columns[i]
-		// Columns through one array have keys for each of its elements alone,
-		// and another element may meet each condition.
-		if ix.Multikey && slices.ContainsFunc(ix.Columns[:i], func(c bsonkit.Column) bool { return root(c) == root(column) }) {
+		// In a multikey index, the columns of one array have a separate key for
+		// each element. Different elements may satisfy the conditions, so only
+		// the first of these columns may narrow the ranges.
+		if ix.Multikey && slices.ContainsFunc(ix.Columns[:i], func(c bsonkit.Column) bool { return rootField(c) == rootField(column) }) {
 			break
 		}
-		points, spans := resolve(conds.known[column.Path], ix.Multikey)
-		if points == nil && spans == nil || len(points)*len(prefixes) > maxPoints {
+		points, interval := resolve(conds.usable[column.Path], ix.Multikey)
+		if points == nil && interval == nil || len(points)*len(prefixes) > maxPoints {
 			break
 		}
 		p.Bounded = true
 		if points == nil {
-			p.Bounds = append(p.Bounds, bson.E{Key: column.Path, Value: spans.describe()})
-			ranges, err := cross(prefixes, spans, column.Reverse)
+			p.Bounds = append(p.Bounds, bson.E{Key: column.Path, Value: interval.describe()})
+			ranges, err := rangesOf(prefixes, interval, column.Reverse)
 			if err != nil {
 				return nil, 0, err
 			}
@@ -136,7 +146,7 @@ func build(ix *storage.Index, conds conditions, sort []bsonkit.Column) (*Plan, i
 		}
 		p.Bounds = append(p.Bounds, bson.E{Key: column.Path, Value: describePoints(points)})
 		var err error
-		if prefixes, err = extend(prefixes, points, column.Reverse); err != nil {
+		if prefixes, err = appendPoints(prefixes, points, column.Reverse); err != nil {
 			return nil, 0, err
 		}
 		if len(points) == 1 && single == i {
@@ -151,24 +161,25 @@ func build(ix *storage.Index, conds conditions, sort []bsonkit.Column) (*Plan, i
 		}
 	}
 	if i == len(ix.Columns) && single == i && ix.Unique {
-		score += 100 // one document at most
+		score += 100 // the scan yields at most one document
 	}
-	p.Sorted, p.Reverse = serves(ix, single, sort)
+	p.Sorted, p.Reverse = providesOrder(ix, single, sort)
 	if p.Sorted {
 		score += 2
 	}
 	return p, score, nil
 }
 
-// root returns the field of the document at which a column begins.
-func root(c bsonkit.Column) string {
+// rootField returns the first part of a column's path.
+func rootField(c bsonkit.Column) string {
 	name, _, _ := strings.Cut(c.Path, ".")
 	return name
 }
 
-// serves tells whether a walk through ix yields the order of sort, and whether
-// backwards. Columns fixed to one value do not count on either side.
-func serves(ix *storage.Index, single int, sort []bsonkit.Column) (ok, reverse bool) {
+// providesOrder reports whether a scan of ix yields documents in the order of
+// sort, and whether the scan must then run in reverse. The first single columns
+// of ix are fixed to one value each, so they do not affect the order.
+func providesOrder(ix *storage.Index, single int, sort []bsonkit.Column) (ok, reverse bool) {
 	if len(sort) == 0 || ix.Multikey {
 		return false, false
 	}
@@ -196,12 +207,13 @@ func serves(ix *storage.Index, single int, sort []bsonkit.Column) (ok, reverse b
 	return true, reverse
 }
 
-// extend appends each point to each prefix; the results are sorted.
-func extend(prefixes [][]byte, points []any, descending bool) ([][]byte, error) {
+// appendPoints returns every combination of a prefix and a point, sorted and
+// without duplicates.
+func appendPoints(prefixes [][]byte, points []any, descending bool) ([][]byte, error) {
 	next := make([][]byte, 0, len(prefixes)*len(points))
 	for _, prefix := range prefixes {
 		for _, v := range points {
-			// Just before the value in the order of the index lies exactly its key.
+			// The edge just before v, in index order, is exactly the key of v.
 			key, err := storage.Bound{Value: v, After: descending}.Append(bytes.Clone(prefix), descending)
 			if err != nil {
 				return nil, err
@@ -213,8 +225,9 @@ func extend(prefixes [][]byte, points []any, descending bool) ([][]byte, error) 
 	return slices.CompactFunc(next, bytes.Equal), nil
 }
 
-// cross returns the span behind each prefix, in order.
-func cross(prefixes [][]byte, s *span, descending bool) ([]storage.Range, error) {
+// rangesOf returns the range of s after each prefix, in order. It omits empty
+// ranges.
+func rangesOf(prefixes [][]byte, s *span, descending bool) ([]storage.Range, error) {
 	var list []storage.Range
 	for _, prefix := range prefixes {
 		r, err := storage.Span(prefix, s.lo, s.hi, descending)
