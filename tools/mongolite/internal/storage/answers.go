@@ -11,26 +11,26 @@ import (
 	"boxoffice/tools/mongolite/internal/codec"
 )
 
-// Answer is what a statement of a retryable write answered. It is written
-// together with what the statement changed, so a repetition finds both or
-// neither.
+// Answer is the recorded result of one statement of a retryable write. The
+// store writes it in the same batch as the changes of the statement, so a retry
+// finds both or neither.
 // https://github.com/mongodb/specifications/blob/master/source/retryable-writes/retryable-writes.md
 type Answer struct {
 	Session   string    `bson:"-"` // the bytes of the lsid
-	Statement int       `bson:"-"`
-	Txn       int64     `bson:"n"`
+	Statement int       `bson:"-"` // the index of the statement in its command
+	Txn       int64     `bson:"n"` // the txnNumber
 	At        time.Time `bson:"t"`
 	Result    bson.Raw  `bson:"r"`
 }
 
-// sessionKey precedes the answers of a session. The length keeps one id from
-// being the beginning of another.
+// sessionKey returns the key prefix of the session's answers. It contains the
+// length of the id, so that no session's prefix is a prefix of another's.
 func sessionKey(session string) []byte {
 	return append([]byte{tagAnswer, byte(len(session))}, session...)
 }
 
-// PutAnswer keeps the answer in the statement's batch, in the place of the one
-// that the session's earlier write gave to the statement of that number.
+// PutAnswer adds the answer to the batch of tx. It replaces the answer of the
+// session's previous write to the statement with the same index.
 func (tx *Tx) PutAnswer(a Answer) error {
 	raw, err := codec.Marshal(bson.D{{Key: "n", Value: a.Txn}, {Key: "t", Value: primitive.NewDateTimeFromTime(a.At)}, {Key: "r", Value: a.Result}})
 	if err != nil {
@@ -40,7 +40,7 @@ func (tx *Tx) PutAnswer(a Answer) error {
 	return tx.batch.Set(key, raw, nil)
 }
 
-// Answers calls fn with every answer that is kept.
+// Answers calls fn for every stored answer.
 func (s *Store) Answers(fn func(Answer)) error {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tagAnswer}, UpperBound: []byte{tagAnswer + 1}})
 	if err != nil {
@@ -60,8 +60,8 @@ func (s *Store) Answers(fn func(Answer)) error {
 	return it.Error()
 }
 
-// Answer returns what the statement of the session's write txn answered, nil
-// if it has not been carried out.
+// Answer returns the result of a statement of the session's write txn. It
+// returns nil if that statement has not been executed.
 func (s *Store) Answer(session string, txn int64, statement int) (bson.Raw, error) {
 	raw, err := get(s.db, binary.BigEndian.AppendUint32(sessionKey(session), uint32(statement)))
 	if raw == nil || err != nil {
@@ -74,11 +74,11 @@ func (s *Store) Answer(session string, txn int64, statement int) (bson.Raw, erro
 	return a.Result, nil
 }
 
-// ForgetSession deletes the answers of a session.
+// ForgetSession deletes all answers of a session.
 func (s *Store) ForgetSession(session string) error {
 	b := s.db.NewBatch()
 	prefix := sessionKey(session)
-	if err := b.DeleteRange(prefix, after(prefix), nil); err != nil {
+	if err := b.DeleteRange(prefix, prefixEnd(prefix), nil); err != nil {
 		return err
 	}
 	return s.apply(b)

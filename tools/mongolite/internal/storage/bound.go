@@ -2,24 +2,26 @@ package storage
 
 import "github.com/256dpi/lungo/bsonkit"
 
-// Edge is a place between the values of a column.
+// Edge is a position between two values of a column.
 type Edge interface {
-	// Append appends the bytes that divide the column's keys at the edge.
+	// Append appends the key at which the edge divides the column's keys.
 	Append(dst []byte, descending bool) ([]byte, error)
 }
 
-// Bound is the place just before Value and all that equal it, or just after.
+// Bound is the edge just before all values equal to Value or, if After is set,
+// just after them.
 type Bound struct {
 	Value any
 	After bool
 }
 
-// ClassBound is the place before all values of a class and so after those of
-// the class before it.
+// ClassBound is the edge before all values of a class, and so after all values
+// of the preceding class.
 type ClassBound bsonkit.Class
 
-// Append implements Edge. Keys of columns that follow begin with a byte other
-// than 0xFF, so a key with 0xFF behind it comes after all that begin with it.
+// Append implements Edge. To place the edge after a key it appends 0xFF to it:
+// the key of a following column never begins with 0xFF, so the result sorts
+// after every key with that prefix.
 func (b Bound) Append(dst []byte, descending bool) ([]byte, error) {
 	dst, err := appendColumn(dst, b.Value, descending)
 	if err == nil && b.After != descending {
@@ -31,14 +33,14 @@ func (b Bound) Append(dst []byte, descending bool) ([]byte, error) {
 // Append implements Edge.
 func (c ClassBound) Append(dst []byte, descending bool) ([]byte, error) {
 	first := classBase + byte(c)
-	if descending { // behind the inverted keys of the class
+	if descending { // the edge lies after the inverted keys of the class
 		first = ^first + 1
 	}
 	return append(dst, first), nil
 }
 
-// Span returns the range of the keys that begin with prefix and go on with a
-// column between lo and hi.
+// Span returns the range of keys that consist of prefix and of a column value
+// between lo and hi.
 func Span(prefix []byte, lo, hi Edge, descending bool) (r Range, err error) {
 	if descending {
 		lo, hi = hi, lo

@@ -13,7 +13,7 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// collectionRecord is a collection as the catalog keeps it.
+// collectionRecord is the catalog's record of a collection.
 type collectionRecord struct {
 	ID      uint32      `bson:"id"`
 	Options bson.Raw    `bson:"options"`
@@ -22,11 +22,12 @@ type collectionRecord struct {
 
 func catalogKey(ns string) []byte { return append([]byte{tagCatalog}, ns...) }
 
+// loadCatalog reads all collections and the next free ID from the store.
 func (s *Store) loadCatalog() error {
-	number, closer, err := s.db.Get([]byte{tagNumber})
+	id, closer, err := s.db.Get([]byte{tagNextID})
 	switch {
 	case err == nil:
-		s.next = binary.BigEndian.Uint32(number)
+		s.nextID = binary.BigEndian.Uint32(id)
 		if err := closer.Close(); err != nil {
 			return err
 		}
@@ -58,7 +59,7 @@ func (s *Store) loadCatalog() error {
 	return it.Close()
 }
 
-// putCatalog writes c with the indexes of st, and the next free number.
+// putCatalog adds to b the catalog record of c with the indexes of st.
 func (s *Store) putCatalog(b *pebble.Batch, c *Collection, st *state) error {
 	rec := collectionRecord{ID: c.id, Options: c.Options, Indexes: make([]IndexSpec, len(st.indexes))}
 	for i, ix := range st.indexes {
@@ -71,24 +72,25 @@ func (s *Store) putCatalog(b *pebble.Batch, c *Collection, st *state) error {
 	return b.Set(catalogKey(c.NS), raw, nil)
 }
 
-// number takes the next free number for a collection or index, in b. The
-// caller holds s.mu. A number is used once only, so that what a dropped
-// collection may have left can never show up in another.
-func (s *Store) number(b *pebble.Batch) (uint32, error) {
-	n := s.next
-	s.next++
-	return n, b.Set([]byte{tagNumber}, binary.BigEndian.AppendUint32(nil, s.next), nil)
+// allocateID returns a new ID for a collection or index and records it as used
+// in b. The caller must hold s.mu. An ID is never reused, so entries that
+// remain of a dropped collection can never appear in another one.
+func (s *Store) allocateID(b *pebble.Batch) (uint32, error) {
+	id := s.nextID
+	s.nextID++
+	return id, b.Set([]byte{tagNextID}, binary.BigEndian.AppendUint32(nil, s.nextID), nil)
 }
 
-// Collection returns the collection named ns, nil if there is none.
+// Collection returns the collection with the namespace ns, or nil if there is
+// none.
 func (s *Store) Collection(ns string) *Collection {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.colls[ns]
 }
 
-// Collections returns the collections of a database sorted by name, of all
-// databases if db is empty.
+// Collections returns the collections of a database, or of all databases if db
+// is empty. It sorts them by namespace.
 func (s *Store) Collections(db string) []*Collection {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -102,10 +104,10 @@ func (s *Store) Collections(db string) []*Collection {
 	return list
 }
 
-// Create makes the collection ns and returns it. It returns the one that is
-// there, and false, if there is one.
+// Create creates the collection ns and returns it and true. If the collection
+// already exists, Create returns the existing one and false.
 func (s *Store) Create(ns string, options bson.Raw) (*Collection, bool, error) {
-	if err := s.writable(); err != nil {
+	if err := s.checkWritable(); err != nil {
 		return nil, false, err
 	}
 	s.mu.Lock()
@@ -114,7 +116,7 @@ func (s *Store) Create(ns string, options bson.Raw) (*Collection, bool, error) {
 		return c, false, nil
 	}
 	b := s.db.NewBatch()
-	id, err := s.number(b)
+	id, err := s.allocateID(b)
 	if err != nil {
 		return nil, false, err
 	}
@@ -138,7 +140,8 @@ func (s *Store) Create(ns string, options bson.Raw) (*Collection, bool, error) {
 	return c, true, nil
 }
 
-// Drop deletes the collection with its indexes.
+// Drop deletes the collection and its indexes. It returns ErrDropped if the
+// collection has already been dropped.
 func (s *Store) Drop(c *Collection) error {
 	c.write.Lock()
 	defer c.write.Unlock()
@@ -152,12 +155,12 @@ func (s *Store) Drop(c *Collection) error {
 	if err := b.Delete(catalogKey(c.NS), nil); err != nil {
 		return err
 	}
-	prefixes := [][]byte{numbered(tagDocument, c.id, 0)}
+	prefixes := [][]byte{keyPrefix(tagDocument, c.id, 0)}
 	for _, ix := range st.indexes[1:] {
-		prefixes = append(prefixes, numbered(tagIndex, ix.ID, 0))
+		prefixes = append(prefixes, keyPrefix(tagIndex, ix.ID, 0))
 	}
 	for _, p := range prefixes {
-		if err := b.DeleteRange(p, after(p), nil); err != nil {
+		if err := b.DeleteRange(p, prefixEnd(p), nil); err != nil {
 			return err
 		}
 	}
@@ -171,13 +174,16 @@ func (s *Store) Drop(c *Collection) error {
 	return nil
 }
 
-// CreateIndexes adds the indexes of specs that are not there yet and fills
-// them; all of them or none. It returns how many there were before. An index
-// that is there under another name or with other options is refused. An error of
-// check, which is asked now and then, ends the work.
+// CreateIndexes adds the indexes of specs that do not exist yet and builds
+// them, either all or none. It returns the number of indexes before the call.
+//
+// CreateIndexes returns an error if a spec conflicts with an existing index:
+// one with the same name but another key or other options, or one with another
+// name but the same key and options. It calls check every few documents and
+// stops with its error if there is one.
 func (c *Collection) CreateIndexes(specs []IndexSpec, check func() error) (before int, err error) {
 	s := c.store
-	if err := s.writable(); err != nil {
+	if err := s.checkWritable(); err != nil {
 		return 0, err
 	}
 	c.write.Lock()
@@ -192,28 +198,30 @@ func (c *Collection) CreateIndexes(specs []IndexSpec, check func() error) (befor
 	}
 	next := &state{indexes: slices.Concat(st.indexes, added)}
 	tx := &Tx{c: c, st: next, batch: s.db.NewIndexedBatch()}
-	if err := tx.fill(added, check); err != nil {
+	if err := tx.buildIndexes(added, check); err != nil {
 		return len(st.indexes), errors.Join(err, tx.batch.Close())
 	}
 	return len(st.indexes), tx.commitState(next)
 }
 
-// newIndexes returns the indexes of specs that are not among those that are
-// there. Their numbers are taken in the store at once, and not with what fills
-// them, which comes later than the numbers that others take meanwhile.
-func (s *Store) newIndexes(there []*Index, specs []IndexSpec) (added []*Index, err error) {
+// newIndexes returns an index for each of specs that is not in existing.
+//
+// It writes the allocated IDs to the store at once, in a batch of its own. If
+// it left them to the batch that builds the indexes, that batch could overwrite
+// a higher next ID, which another allocation wrote during the build.
+func (s *Store) newIndexes(existing []*Index, specs []IndexSpec) (added []*Index, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.db.NewBatch()
 	for _, spec := range specs {
-		known, err := conflicts(slices.Concat(there, added), spec)
+		exists, err := findSpec(slices.Concat(existing, added), spec)
 		if err != nil {
 			return nil, err
 		}
-		if known {
+		if exists {
 			continue
 		}
-		if spec.ID, err = s.number(b); err != nil {
+		if spec.ID, err = s.allocateID(b); err != nil {
 			return nil, err
 		}
 		ix, err := newIndex(spec)
@@ -228,10 +236,10 @@ func (s *Store) newIndexes(there []*Index, specs []IndexSpec) (added []*Index, e
 	return added, s.apply(b)
 }
 
-// conflicts tells whether spec is among the indexes already, and refuses one
-// that differs from what is there.
+// findSpec reports whether indexes contains an index equal to spec. It returns
+// an error if an index conflicts with spec.
 // https://www.mongodb.com/docs/manual/reference/command/createIndexes/#considerations
-func conflicts(indexes []*Index, spec IndexSpec) (there bool, err error) {
+func findSpec(indexes []*Index, spec IndexSpec) (exists bool, err error) {
 	for _, ix := range indexes {
 		sameKey, sameOptions := ix.sameKey(spec.Key), ix.sameOptions(spec)
 		switch {
@@ -250,7 +258,8 @@ func conflicts(indexes []*Index, spec IndexSpec) (there bool, err error) {
 	return false, nil
 }
 
-// DropIndexes deletes the named indexes; _id_ cannot be among them.
+// DropIndexes deletes the named indexes and returns the number of indexes
+// before the call. The caller must not pass the name of the index of _id.
 func (c *Collection) DropIndexes(names []string) (before int, err error) {
 	c.write.Lock()
 	defer c.write.Unlock()
@@ -265,8 +274,8 @@ func (c *Collection) DropIndexes(names []string) (before int, err error) {
 			next.indexes = append(next.indexes, ix)
 			continue
 		}
-		prefix := numbered(tagIndex, ix.ID, 0)
-		if err := b.DeleteRange(prefix, after(prefix), nil); err != nil {
+		prefix := keyPrefix(tagIndex, ix.ID, 0)
+		if err := b.DeleteRange(prefix, prefixEnd(prefix), nil); err != nil {
 			return 0, err
 		}
 	}

@@ -10,9 +10,10 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// What is made while an index is filled keeps its number: after a restart none
-// is given out again, so nothing shows up in another collection or goes with it.
-func TestNumbersAreUsedOnce(t *testing.T) {
+// A collection that is created during an index build keeps its ID. If the ID
+// were allocated again after a restart, the new collection would contain the
+// documents of the old one, and dropping it would delete them.
+func TestIDsAreNotReusedAfterConcurrentIndexBuild(t *testing.T) {
 	fs := vfs.NewMem()
 	open := func() *storage.Store {
 		t.Helper()
@@ -24,9 +25,9 @@ func TestNumbersAreUsedOnce(t *testing.T) {
 	}
 	create := func(s *storage.Store, ns string) *storage.Collection {
 		t.Helper()
-		c, made, err := s.Create(ns, nil)
-		if err != nil || !made {
-			t.Fatalf("create %s: made %v, %v", ns, made, err)
+		c, created, err := s.Create(ns, nil)
+		if err != nil || !created {
+			t.Fatalf("create %s: got created %v, error %v, want true and no error", ns, created, err)
 		}
 		return c
 	}
@@ -47,26 +48,26 @@ func TestNumbersAreUsedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	filling, filled := make(chan struct{}), make(chan error)
+	building, built := make(chan struct{}), make(chan error)
 	go func() {
 		started := false
 		_, err := full.CreateIndexes([]storage.IndexSpec{{Name: "x_1", Key: bson.D{{Key: "x", Value: int32(1)}}}}, func() error {
 			if !started {
 				started = true
-				close(filling)
-				<-filled // another collection is made now
+				close(building)
+				<-built // wait while the test creates another collection
 			}
 			return nil
 		})
-		filled <- err
+		built <- err
 	}()
-	<-filling
-	between := create(s, "d.between")
-	if err := between.Write(func(tx *storage.Tx) error { return tx.Insert(bson.D{{Key: "_id", Value: int32(1)}}) }); err != nil {
+	<-building
+	concurrent := create(s, "d.concurrent")
+	if err := concurrent.Write(func(tx *storage.Tx) error { return tx.Insert(bson.D{{Key: "_id", Value: int32(1)}}) }); err != nil {
 		t.Fatal(err)
 	}
-	filled <- nil
-	if err := <-filled; err != nil {
+	built <- nil
+	if err := <-built; err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -76,14 +77,14 @@ func TestNumbersAreUsedOnce(t *testing.T) {
 	for i := range 3 {
 		c := create(s, fmt.Sprint("d.later", i))
 		if raw, err := c.Find(key); raw != nil || err != nil {
-			t.Errorf("a new collection holds %v, %v", raw, err)
+			t.Errorf("find in a new collection: got document %v, error %v, want neither", raw, err)
 		}
 		if err := s.Drop(c); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if raw, err := s.Collection("d.between").Find(key); raw == nil || err != nil {
-		t.Errorf("the document of another collection is gone: %v", err)
+	if raw, err := s.Collection("d.concurrent").Find(key); raw == nil || err != nil {
+		t.Errorf("find in the collection created during the build: got document %v, error %v, want a document", raw, err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"go.mongodb.org/mongo-driver/bson"
@@ -16,51 +15,54 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// MaxDocument is the largest size of a document in bytes.
+// MaxDocument is the maximum size of a document in bytes.
 // https://www.mongodb.com/docs/manual/reference/limits/#mongodb-limit-BSON-Document-Size
 const MaxDocument = 16 << 20
 
-// ErrDropped is returned by a call on a collection that was dropped meanwhile;
-// the caller looks the name up again.
+// ErrDropped is returned by methods of a collection that has been dropped. The
+// caller should look up the collection by name again.
 var ErrDropped = errors.New("the collection was dropped")
 
-var timeZero time.Time
-
-// Collection is a collection of documents, each found by the key of its _id.
+// Collection is a collection of documents. Each document is stored under the
+// key of its _id.
 type Collection struct {
 	NS      string   // "database.collection"
-	Options bson.Raw // as given at its creation
+	Options bson.Raw // the options that the collection was created with
 
 	store *Store
 	id    uint32
-	write sync.Mutex // held by the one statement that may write
-	// publish couples the state with what is visible in the store: held while
-	// a changed state is applied, and while a View takes both.
+	write sync.Mutex // held by the statement that writes
+	// publish keeps state consistent with the data in the store. A writer holds
+	// it while it changes both; View holds it for reading while it takes the
+	// state and a snapshot.
 	publish sync.RWMutex
 	state   atomic.Pointer[state]
 }
 
-// state is what a statement needs to know of a collection besides its
-// documents. It is replaced as a whole.
+// state describes a collection, except for its documents. A state is immutable;
+// a change replaces it as a whole.
 type state struct {
-	indexes []*Index // _id_ first
+	indexes []*Index // the index of _id is the first
 	dropped bool
 }
 
-// Reader reads one collection from a snapshot or, within a statement that
-// writes, from the store itself, which holds still under the write lock.
+// Reader reads one collection. The Reader of a View reads from a snapshot. The
+// Reader of a Tx reads from the store itself, in which the collection does not
+// change while the Tx holds the write lock.
 type Reader struct {
 	c  *Collection
 	st *state
 	r  pebble.Reader
 }
 
-// Indexes returns the collection's indexes, _id_ first.
+// Indexes returns the indexes of the collection. The index of _id is the first.
 func (r *Reader) Indexes() []*Index { return r.st.indexes }
 
-// Find returns the document whose _id has the key, nil if there is none.
+// Find returns the document whose _id has the given key, or nil if there is
+// none.
 func (r *Reader) Find(key []byte) (bson.Raw, error) { return get(r.r, r.c.documentKey(key)) }
 
+// get returns a copy of the value at key, or nil if there is none.
 func get(r pebble.Reader, key []byte) ([]byte, error) {
 	value, closer, err := r.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -73,25 +75,27 @@ func get(r pebble.Reader, key []byte) ([]byte, error) {
 }
 
 func (c *Collection) documentKey(key []byte) []byte {
-	return append(numbered(tagDocument, c.id, len(key)), key...)
+	return append(keyPrefix(tagDocument, c.id, len(key)), key...)
 }
 
-// Indexes returns the collection's indexes, _id_ first.
+// Indexes returns the indexes of the collection. The index of _id is the first.
 func (c *Collection) Indexes() []*Index { return c.state.Load().indexes }
 
-// Find returns the document whose _id has the key, nil if there is none.
+// Find returns the document whose _id has the given key, or nil if there is
+// none.
 func (c *Collection) Find(key []byte) (bson.Raw, error) {
 	return get(c.store.db, c.documentKey(key))
 }
 
-// View is the collection at one instant. It must be closed.
+// View is a consistent view of a collection at one point in time. It must be
+// closed.
 type View struct {
 	Reader
 	snapshot *pebble.Snapshot
 }
 
-// View returns the collection as it is now; what is written later does not
-// show in it. It returns ErrDropped if the collection was dropped.
+// View returns a view of the current contents of the collection. Later writes
+// do not appear in it. View returns ErrDropped if the collection was dropped.
 func (c *Collection) View() (*View, error) {
 	c.publish.RLock()
 	defer c.publish.RUnlock()
@@ -107,20 +111,21 @@ func (c *Collection) View() (*View, error) {
 func (v *View) Close() error { return v.snapshot.Close() }
 
 // Tx is a statement that writes. It reads the collection as it was when the
-// statement began, but meets its own keys in unique indexes.
+// statement began. Only the checks of unique indexes see its own writes.
 type Tx struct {
 	Reader
 	c        *Collection
 	st       *state
 	batch    *pebble.Batch
-	multikey []*Index // found to have become multikey
+	multikey []*Index // indexes that this statement makes multikey
 }
 
-// Write runs fn with the collection's write lock held and applies what it
-// wrote in one batch, or nothing if fn fails. What it wrote is visible when
-// Write returns, and on disk after the next Store.Sync.
+// Write calls fn while it holds the collection's write lock, and then applies
+// all writes of fn in one batch. If fn returns an error, Write applies nothing.
+// The writes are visible when Write returns, and durable after the next
+// Store.Sync. Write returns ErrDropped if the collection was dropped.
 func (c *Collection) Write(fn func(*Tx) error) error {
-	if err := c.store.writable(); err != nil {
+	if err := c.store.checkWritable(); err != nil {
 		return err
 	}
 	c.write.Lock()
@@ -142,11 +147,11 @@ func (c *Collection) Write(fn func(*Tx) error) error {
 	return tx.commitState(&state{indexes: slices.Clone(st.indexes)})
 }
 
-// Empty tells whether the statement has written nothing.
+// Empty reports whether the statement has written nothing.
 func (tx *Tx) Empty() bool { return tx.batch.Empty() }
 
-// commitState applies the batch together with the collection's new state, in
-// which the indexes found multikey are marked.
+// commitState applies the batch and sets the collection's state to next, after
+// it has marked the indexes in tx.multikey as multikey.
 func (tx *Tx) commitState(next *state) error {
 	for i, ix := range next.indexes {
 		if slices.Contains(tx.multikey, ix) {
@@ -167,8 +172,9 @@ func (tx *Tx) commitState(next *state) error {
 	return nil
 }
 
-// Insert adds a document, whose first field is its _id. It returns
-// DuplicateKey if its _id or a key of a unique index is taken.
+// Insert adds a document. The first field of doc must be its _id. Insert
+// returns DuplicateKey if another document has the same _id or the same key in
+// a unique index.
 func (tx *Tx) Insert(doc bson.D) error {
 	raw, err := encode(doc)
 	if err != nil {
@@ -178,14 +184,14 @@ func (tx *Tx) Insert(doc bson.D) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.free(tx.st.indexes[0], tx.c.documentKey(key), []any{doc[0].Value}); err != nil {
+	if err := tx.checkUnique(tx.st.indexes[0], tx.c.documentKey(key), []any{doc[0].Value}); err != nil {
 		return err
 	}
 	return tx.put(key, nil, doc, raw)
 }
 
-// Replace puts doc in the place of old, the document at key with the same _id.
-// It returns doc and whether it differs from old by a byte.
+// Replace replaces old, the document at key, with doc, which must have the same
+// _id. It returns doc and reports whether the encoded documents differ.
 func (tx *Tx) Replace(key []byte, old, doc bson.D) (bson.D, bool, error) {
 	raw, err := encode(doc)
 	if err != nil {
@@ -198,6 +204,8 @@ func (tx *Tx) Replace(key []byte, old, doc bson.D) (bson.D, bool, error) {
 	return doc, true, tx.put(key, old, doc, raw)
 }
 
+// encode returns the BSON of doc. It returns BSONObjectTooLarge if that exceeds
+// MaxDocument.
 func encode(doc bson.D) ([]byte, error) {
 	raw, err := codec.Marshal(doc)
 	if err != nil {
@@ -209,31 +217,34 @@ func encode(doc bson.D) ([]byte, error) {
 	return raw, nil
 }
 
+// put writes doc, whose encoding is raw, and its index entries. It removes the
+// entries of old, which is nil for an insert.
 func (tx *Tx) put(key []byte, old, doc bson.D, raw []byte) error {
-	moves, err := tx.moves(tx.st.indexes[1:], key, old, doc)
+	changes, err := tx.indexChanges(tx.st.indexes[1:], key, old, doc)
 	if err != nil {
 		return err
 	}
-	if err := moves.write(tx); err != nil {
+	if err := changes.write(tx); err != nil {
 		return err
 	}
 	return tx.batch.Set(tx.c.documentKey(key), raw, nil)
 }
 
-// Delete removes the document at key.
+// Delete deletes old, the document at key.
 func (tx *Tx) Delete(key []byte, old bson.D) error {
-	moves, err := tx.moves(tx.st.indexes[1:], key, old, nil)
+	changes, err := tx.indexChanges(tx.st.indexes[1:], key, old, nil)
 	if err != nil {
 		return err
 	}
-	if err := moves.write(tx); err != nil {
+	if err := changes.write(tx); err != nil {
 		return err
 	}
 	return tx.batch.Delete(tx.c.documentKey(key), nil)
 }
 
-// free returns DuplicateKey if the place at of a unique index is taken.
-func (tx *Tx) free(ix *Index, at []byte, values []any) error {
+// checkUnique returns DuplicateKey if the unique index ix already has an entry
+// at the store key at.
+func (tx *Tx) checkUnique(ix *Index, at []byte, values []any) error {
 	_, closer, err := tx.batch.Get(at)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil
@@ -241,77 +252,81 @@ func (tx *Tx) free(ix *Index, at []byte, values []any) error {
 	if err != nil {
 		return err
 	}
-	return cmp.Or(closer.Close(), ix.duplicate(tx.c.NS, values))
+	return cmp.Or(closer.Close(), ix.duplicateKeyError(tx.c.NS, values))
 }
 
-// moves is what a change of the document at key does to indexes.
-type moves struct {
-	key        []byte
-	gone, come [][]byte
-	multikey   []*Index
+// indexChanges holds the changes to index entries that follow from a change to
+// the document at key.
+type indexChanges struct {
+	key            []byte
+	removed, added [][]byte // store keys
+	multikey       []*Index // indexes that become multikey
 }
 
-// moves returns how the entries of old give way to those of doc; either may be
-// nil. It checks unique indexes and writes nothing, so that a document that is
-// refused leaves no trace in a batch that goes on.
-func (tx *Tx) moves(indexes []*Index, key []byte, old, doc bson.D) (m moves, err error) {
-	m.key = key
+// indexChanges returns the changes that replace the index entries of old with
+// those of doc. Either document may be nil.
+//
+// It checks unique indexes but writes nothing. The batch of a statement can
+// therefore go on after one of its documents was rejected.
+func (tx *Tx) indexChanges(indexes []*Index, key []byte, old, doc bson.D) (ch indexChanges, err error) {
+	ch.key = key
 	for _, ix := range indexes {
-		if old != nil && doc != nil && ix.keeps(old, doc) {
+		if old != nil && doc != nil && ix.hasSameEntries(old, doc) {
 			continue
 		}
-		var gone, come []entry
+		var oldEntries, newEntries []entry
 		var multikey bool
 		if old != nil {
-			if gone, _, err = ix.entries(old); err != nil {
-				return m, err
+			if oldEntries, _, err = ix.entries(old); err != nil {
+				return ch, err
 			}
 		}
 		if doc != nil {
-			if come, multikey, err = ix.entries(doc); err != nil {
-				return m, err
+			if newEntries, multikey, err = ix.entries(doc); err != nil {
+				return ch, err
 			}
 		}
 		if multikey && !ix.Multikey {
-			m.multikey = append(m.multikey, ix)
+			ch.multikey = append(ch.multikey, ix)
 		}
-		for _, e := range gone {
-			if !contains(come, e) {
-				m.gone = append(m.gone, ix.entryKey(e, key))
+		for _, e := range oldEntries {
+			if !contains(newEntries, e) {
+				ch.removed = append(ch.removed, ix.entryKey(e, key))
 			}
 		}
-		for _, e := range come {
-			if contains(gone, e) {
+		for _, e := range newEntries {
+			if contains(oldEntries, e) {
 				continue
 			}
 			at := ix.entryKey(e, key)
 			if ix.Unique {
-				if err := tx.free(ix, at, e.values); err != nil {
-					return m, err
+				if err := tx.checkUnique(ix, at, e.values); err != nil {
+					return ch, err
 				}
 			}
-			m.come = append(m.come, at)
+			ch.added = append(ch.added, at)
 		}
 	}
-	return m, nil
+	return ch, nil
 }
 
 func contains(list []entry, e entry) bool {
 	return slices.ContainsFunc(list, func(o entry) bool { return bytes.Equal(o.key, e.key) })
 }
 
-func (m moves) write(tx *Tx) error {
-	for _, at := range m.gone {
+// write adds the changes to the batch of tx.
+func (ch indexChanges) write(tx *Tx) error {
+	for _, at := range ch.removed {
 		if err := tx.batch.Delete(at, nil); err != nil {
 			return err
 		}
 	}
-	for _, at := range m.come {
-		if err := tx.batch.Set(at, m.key, nil); err != nil {
+	for _, at := range ch.added {
+		if err := tx.batch.Set(at, ch.key, nil); err != nil {
 			return err
 		}
 	}
-	for _, ix := range m.multikey {
+	for _, ix := range ch.multikey {
 		if !slices.Contains(tx.multikey, ix) {
 			tx.multikey = append(tx.multikey, ix)
 		}
@@ -319,18 +334,20 @@ func (m moves) write(tx *Tx) error {
 	return nil
 }
 
-// entryKey returns where an entry of the document at key stands in the store:
-// in a unique index there is room for one document at each key.
+// entryKey returns the store key of an entry of the document at key. It ends
+// with key, except in a unique index, where each entry key belongs to one
+// document.
 func (ix *Index) entryKey(e entry, key []byte) []byte {
-	at := append(numbered(tagIndex, ix.ID, len(e.key)+len(key)), e.key...)
+	at := append(keyPrefix(tagIndex, ix.ID, len(e.key)+len(key)), e.key...)
 	if !ix.Unique {
 		at = append(at, key...)
 	}
 	return at
 }
 
-// fill puts every document of the collection into new indexes.
-func (tx *Tx) fill(added []*Index, check func() error) error {
+// buildIndexes adds the entries of every document in the collection to the new
+// indexes. It stops if check returns an error.
+func (tx *Tx) buildIndexes(added []*Index, check func() error) error {
 	tx.Reader = Reader{tx.c, tx.st, tx.c.store.db}
 	scan := tx.Scan(tx.st.indexes[0], []Range{{}}, false)
 	defer scan.Close()
@@ -344,20 +361,20 @@ func (tx *Tx) fill(added []*Index, check func() error) error {
 		if err != nil {
 			return err
 		}
-		moves, err := tx.moves(added, scan.Key(), nil, doc)
+		changes, err := tx.indexChanges(added, scan.Key(), nil, doc)
 		if err != nil {
 			return err
 		}
-		if err := moves.write(tx); err != nil {
+		if err := changes.write(tx); err != nil {
 			return err
 		}
 	}
 	return scan.Err()
 }
 
-// Size returns about how many bytes the documents take on disk.
+// Size returns an estimate of the bytes that the documents occupy on disk.
 func (c *Collection) Size() (int64, error) {
-	prefix := numbered(tagDocument, c.id, 0)
-	n, err := c.store.db.EstimateDiskUsage(prefix, after(prefix))
+	prefix := keyPrefix(tagDocument, c.id, 0)
+	n, err := c.store.db.EstimateDiskUsage(prefix, prefixEnd(prefix))
 	return int64(n), err
 }

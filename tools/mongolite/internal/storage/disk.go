@@ -11,103 +11,111 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// disk is the file system as Pebble sees it, which never hears that its log or
-// its manifest could not be written: Pebble ends the process then, or leaves
-// its locks held for good. Instead such a failure freezes the folder, like a
-// power cut at that moment: the store fails, nothing is acknowledged any more,
-// and what Pebble goes on to write stays in memory. So it can be read and
-// closed in good order, and the next start finds what a crash would have left.
+// disk is the file system that Pebble uses. It hides failed writes to Pebble's
+// log and manifest, because Pebble would respond by ending the process or by
+// keeping its locks held forever.
 //
-// A table that could not be written is no failure: Pebble keeps what was to be
-// in it and tries again. Writes are refused meanwhile, for it must not pile up.
+// Instead, the first such failure freezes the data folder, as if the power had
+// failed at that moment. The store fails and acknowledges no more writes.
+// Anything that Pebble writes from then on goes to a file system in memory.
+// The store can therefore still be read and closed, and the next start finds
+// the folder in the state that a crash would have left.
+//
+// A failure to write a table does not freeze the folder. Pebble keeps the data
+// in memory and retries. The store rejects writes in the meantime, so that the
+// data in memory does not grow without limit.
 type disk struct {
 	vfs.FS
 	fail func(error)
-	// err returns what froze the folder. Until the store is open it is not
-	// asked, and errors are Pebble's to return.
-	err    func() error
-	opened atomic.Bool
-	behind *vfs.MemFS // what was written behind the failure
+	// err returns the error that froze the folder. It is not called until the
+	// store is open; before that, Pebble receives all errors itself.
+	err     func() error
+	opened  atomic.Bool
+	overlay *vfs.MemFS // holds everything written after the folder froze
 
-	full atomic.Pointer[tableFailure] // the latest
+	lastTableFailure atomic.Pointer[tableFailure]
 }
 
+// tableFailure records a failure to write a table.
 type tableFailure struct {
 	err error
 	at  time.Time
 }
 
-// tableRetry is how long a table that could not be written keeps Pebble from
-// the next try and, after the last failure, ten times that, writers out.
-const tableRetry = 100 * time.Millisecond
+// tableRetryDelay is how long Pebble must wait after a failure to write a table
+// before it retries. The store rejects writes for ten times as long after the
+// last failure.
+const tableRetryDelay = 100 * time.Millisecond
 
+// newDisk returns a disk over the file system real that reports failures to s.
 func newDisk(real vfs.FS, s *Store) *disk {
-	return &disk{FS: real, fail: s.fail, err: s.Err, behind: vfs.NewMem()}
+	return &disk{FS: real, fail: s.fail, err: s.Err, overlay: vfs.NewMem()}
 }
 
-// writesTables returns why tables cannot be written at the moment, nil if they
-// can.
-func (d *disk) writesTables() error {
-	if f := d.full.Load(); f != nil && time.Since(f.at) < 10*tableRetry {
+// tableError returns the error of a recent failure to write a table, or nil if
+// there was none.
+func (d *disk) tableError() error {
+	if f := d.lastTableFailure.Load(); f != nil && time.Since(f.at) < 10*tableRetryDelay {
 		return f.err
 	}
 	return nil
 }
 
-func (d *disk) frozen() bool { return d.opened.Load() && d.err() != nil }
+func (d *disk) isFrozen() bool { return d.opened.Load() && d.err() != nil }
 
 func isTable(name string) bool {
 	return strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob")
 }
 
-// failed judges an error of an operation on a file, and returns what Pebble is
-// to hear of it.
-func (d *disk) failed(name string, err error) error {
+// handleError processes the error of an operation on the file name, and returns
+// the error that Pebble receives.
+func (d *disk) handleError(name string, err error) error {
 	switch {
 	case err == nil || !d.opened.Load():
 		return err
 	case isTable(name):
-		d.full.Store(&tableFailure{err, time.Now()})
-		time.Sleep(tableRetry) // Pebble would try again at once
+		d.lastTableFailure.Store(&tableFailure{err, time.Now()})
+		time.Sleep(tableRetryDelay) // Pebble itself retries without a delay
 		return err
 	}
 	d.fail(err)
 	return nil
 }
 
-// open opens a file to write, in memory once the folder is frozen.
-func (d *disk) open(name string, open func() (vfs.File, error)) (vfs.File, error) {
-	if !d.frozen() {
+// openForWrite opens a file with open. Once the folder is frozen, it creates
+// the file in memory instead.
+func (d *disk) openForWrite(name string, open func() (vfs.File, error)) (vfs.File, error) {
+	if !d.isFrozen() {
 		f, err := open()
 		if err == nil {
 			return &diskFile{f, d, name}, nil
 		}
-		if err := d.failed(name, err); err != nil {
+		if err := d.handleError(name, err); err != nil {
 			return nil, err
 		}
 	}
-	if err := d.behind.MkdirAll(path.Dir(name), 0o700); err != nil {
+	if err := d.overlay.MkdirAll(path.Dir(name), 0o700); err != nil {
 		return nil, err
 	}
-	return d.behind.Create(name, vfs.WriteCategoryUnspecified)
+	return d.overlay.Create(name, vfs.WriteCategoryUnspecified)
 }
 
 func (d *disk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return d.open(name, func() (vfs.File, error) { return d.FS.Create(name, c) })
+	return d.openForWrite(name, func() (vfs.File, error) { return d.FS.Create(name, c) })
 }
 
 func (d *disk) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
-	return d.open(name, func() (vfs.File, error) { return d.FS.OpenReadWrite(name, c, o...) })
+	return d.openForWrite(name, func() (vfs.File, error) { return d.FS.OpenReadWrite(name, c, o...) })
 }
 
 func (d *disk) ReuseForWrite(from, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return d.open(name, func() (vfs.File, error) { return d.FS.ReuseForWrite(from, name, c) })
+	return d.openForWrite(name, func() (vfs.File, error) { return d.FS.ReuseForWrite(from, name, c) })
 }
 
-// Open opens a file to read.
+// Open opens a file for reading.
 func (d *disk) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
-	if d.frozen() {
-		if f, err := d.behind.Open(name, o...); !errors.Is(err, fs.ErrNotExist) {
+	if d.isFrozen() {
+		if f, err := d.overlay.Open(name, o...); !errors.Is(err, fs.ErrNotExist) {
 			return f, err
 		}
 	}
@@ -115,8 +123,8 @@ func (d *disk) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
 }
 
 func (d *disk) Stat(name string) (vfs.FileInfo, error) {
-	if d.frozen() {
-		if info, err := d.behind.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+	if d.isFrozen() {
+		if info, err := d.overlay.Stat(name); !errors.Is(err, fs.ErrNotExist) {
 			return info, err
 		}
 	}
@@ -132,30 +140,31 @@ func (d *disk) OpenDir(name string) (vfs.File, error) {
 }
 
 func (d *disk) Remove(name string) error {
-	if d.frozen() {
-		_ = d.behind.Remove(name) // most are not there but in the folder, where they stay
+	if d.isFrozen() {
+		// Most files exist only in the frozen folder, where they stay.
+		_ = d.overlay.Remove(name)
 		return nil
 	}
 	return d.FS.Remove(name)
 }
 
 func (d *disk) RemoveAll(name string) error {
-	if d.frozen() {
-		return d.behind.RemoveAll(name)
+	if d.isFrozen() {
+		return d.overlay.RemoveAll(name)
 	}
 	return d.FS.RemoveAll(name)
 }
 
 func (d *disk) Rename(from, to string) error {
-	if d.frozen() {
-		return d.behind.Rename(from, to)
+	if d.isFrozen() {
+		return d.overlay.Rename(from, to)
 	}
 	return d.FS.Rename(from, to)
 }
 
 func (d *disk) Link(from, to string) error {
-	if d.frozen() {
-		return d.behind.Link(from, to)
+	if d.isFrozen() {
+		return d.overlay.Link(from, to)
 	}
 	return d.FS.Link(from, to)
 }
@@ -170,11 +179,12 @@ type diskFile struct {
 	name string
 }
 
-// do carries out an operation that writes, unless the folder is frozen. A
-// table that was begun before is lost then, and written anew.
+// do runs an operation that writes to the file. Once the folder is frozen, do
+// ignores the operation and reports success, except for a table: Pebble then
+// receives an error and writes the table again, in memory.
 func (f *diskFile) do(op func() error) error {
-	if !f.d.frozen() {
-		return f.d.failed(f.name, op())
+	if !f.d.isFrozen() {
+		return f.d.handleError(f.name, op())
 	}
 	if isTable(f.name) {
 		return f.d.err()
@@ -208,9 +218,10 @@ func (f *diskFile) SyncTo(length int64) (full bool, err error) {
 	return full, err
 }
 
-// Preallocate only prepares; where it fails the writes will tell.
+// Preallocate is only an optimization. Its errors do not freeze the folder,
+// because a write that lacks space reports an error anyway.
 func (f *diskFile) Preallocate(offset, length int64) error {
-	if f.d.frozen() {
+	if f.d.isFrozen() {
 		return nil
 	}
 	return f.File.Preallocate(offset, length)
@@ -218,7 +229,7 @@ func (f *diskFile) Preallocate(offset, length int64) error {
 
 func (f *diskFile) Close() error {
 	err := f.File.Close()
-	if f.d.frozen() {
+	if f.d.isFrozen() {
 		return nil
 	}
 	return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/256dpi/lungo/bsonkit"
 	"github.com/256dpi/lungo/mongokit"
@@ -15,7 +16,7 @@ import (
 	"boxoffice/tools/mongolite/internal/query"
 )
 
-// IndexSpec is the definition of an index.
+// IndexSpec defines an index.
 // https://www.mongodb.com/docs/manual/reference/command/createIndexes/
 type IndexSpec struct {
 	ID     uint32 `bson:"id"`
@@ -23,22 +24,24 @@ type IndexSpec struct {
 	Key    bson.D `bson:"key"`
 	Unique bool   `bson:"unique,omitempty"`
 	Sparse bool   `bson:"sparse,omitempty"`
-	// Partial is the partialFilterExpression; nil indexes every document.
+	// Partial is the partialFilterExpression. If it is nil, the index contains
+	// every document.
 	Partial bson.D `bson:"partial,omitempty"`
-	// ExpireAfter is expireAfterSeconds; nil for an index without TTL.
+	// ExpireAfter is expireAfterSeconds. It is nil for an index without a TTL.
 	ExpireAfter *int64 `bson:"ttl,omitempty"`
-	// Multikey is set for good once a document had an array on the way of a
-	// column: one document may then stand at several keys.
+	// Multikey reports whether a document ever had an array on the path of a
+	// column. One document may then have several entries. Once set, Multikey is
+	// never reset.
 	Multikey bool `bson:"multikey,omitempty"`
 }
 
-// Index is an index of a collection. It does not change: a changed one takes
-// its place.
+// Index is an index of a collection. An Index is immutable; a change replaces
+// it with a new one.
 type Index struct {
 	IndexSpec
 	Columns []bsonkit.Column
-	Filter  *query.Filter // of Partial, nil without
-	paths   [][]string    // of Columns
+	Filter  *query.Filter // compiled from Partial, or nil
+	paths   [][]string    // the paths of Columns, split at the dots
 }
 
 func newIndex(spec IndexSpec) (*Index, error) {
@@ -51,7 +54,7 @@ func newIndex(spec IndexSpec) (*Index, error) {
 		ix.paths = append(ix.paths, strings.Split(c.Path, "."))
 	}
 	if spec.Partial != nil {
-		vars, err := query.NewVars(timeZero, nil)
+		vars, err := query.NewVars(time.Time{}, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +65,8 @@ func newIndex(spec IndexSpec) (*Index, error) {
 	return ix, nil
 }
 
-// IsID tells whether ix is the index of _id, whose entries are the documents.
+// IsID reports whether ix is the index of _id. Its entries are the documents
+// themselves.
 func (ix *Index) IsID() bool { return ix.Name == "_id_" }
 
 func (ix *Index) sameKey(key bson.D) bool {
@@ -77,15 +81,15 @@ func (ix *Index) sameOptions(o IndexSpec) bool {
 		(ix.Partial == nil) == (o.Partial == nil) && bsonkit.Compare(ix.Partial, o.Partial) == 0
 }
 
-// entry is one place of a document in an index.
+// entry is an entry of a document in an index.
 type entry struct {
-	key    []byte // of the columns, without the index's prefix and the document's key
-	values []any  // of the columns
+	key    []byte // keys of the columns, without the index prefix and the document's key
+	values []any  // values of the columns
 }
 
-// entries returns where doc stands in the index, sorted and each place once,
-// and whether it has an array on the way of a column. A document that a sparse
-// or partial index leaves out has none.
+// entries returns the entries of doc in the index, sorted and without
+// duplicates. It also reports whether doc has an array on the path of a column.
+// It returns no entries if a sparse or partial index omits doc.
 func (ix *Index) entries(doc bson.D) (list []entry, multikey bool, err error) {
 	if ix.Filter != nil {
 		if ok, err := ix.Filter.Match(doc); !ok || err != nil {
@@ -93,7 +97,7 @@ func (ix *Index) entries(doc bson.D) (list []entry, multikey bool, err error) {
 		}
 	}
 	rows, multikey, err := query.IndexKeys(doc, ix.paths)
-	if err != nil || ix.Sparse && !slices.ContainsFunc(rows, someValue) {
+	if err != nil || ix.Sparse && !slices.ContainsFunc(rows, hasValue) {
 		return nil, false, err
 	}
 	list = make([]entry, len(rows))
@@ -113,19 +117,22 @@ func (ix *Index) entries(doc bson.D) (list []entry, multikey bool, err error) {
 	return list, multikey, nil
 }
 
-// keeps tells that the entries of old are those of doc, because doc has the
-// very values of old in all that the index looks at. An update leaves them in
-// place and copies what it changes, so this is most indexes of most updates.
-func (ix *Index) keeps(old, doc bson.D) bool {
+// hasSameEntries reports whether old and doc share the values that the index
+// depends on, so that their entries are the same. False means that the entries
+// may differ.
+//
+// An update copies only the parts of a document that it changes. The check
+// therefore succeeds for most indexes in most updates.
+func (ix *Index) hasSameEntries(old, doc bson.D) bool {
 	if ix.Filter != nil {
 		return false
 	}
 	return !slices.ContainsFunc(ix.paths, func(path []string) bool {
-		return !identical(value(old, path[0]), value(doc, path[0]))
+		return !identical(field(old, path[0]), field(doc, path[0]))
 	})
 }
 
-func value(doc bson.D, name string) any {
+func field(doc bson.D, name string) any {
 	for i := range doc {
 		if doc[i].Key == name {
 			return doc[i].Value
@@ -134,8 +141,8 @@ func value(doc bson.D, name string) any {
 	return bsonkit.Missing
 }
 
-// identical tells that two values are the same without a look inside; one that
-// is merely equal may not be.
+// identical reports whether a and b are the same value, without comparing the
+// contents of documents and arrays. It may report false for equal values.
 func identical(a, b any) bool {
 	switch a := a.(type) {
 	case bson.D:
@@ -150,10 +157,12 @@ func identical(a, b any) bool {
 	return a == b
 }
 
-func someValue(row []any) bool {
+func hasValue(row []any) bool {
 	return slices.ContainsFunc(row, func(v any) bool { return v != bsonkit.Missing })
 }
 
+// appendColumn appends the key of v to key. It inverts the key of v if the
+// column is descending.
 func appendColumn(key []byte, v any, descending bool) ([]byte, error) {
 	from := len(key)
 	key, err := AppendKey(key, v)
@@ -163,9 +172,10 @@ func appendColumn(key []byte, v any, descending bool) ([]byte, error) {
 	return key, err
 }
 
-// duplicate returns MongoDB's error for a key that another document holds.
-// Drivers and applications read keyPattern and keyValue, people the message.
-func (ix *Index) duplicate(ns string, values []any) error {
+// duplicateKeyError returns MongoDB's error for a key that another document
+// already has. Drivers and applications read keyPattern and keyValue; the
+// message is for people.
+func (ix *Index) duplicateKeyError(ns string, values []any) error {
 	keyValue := make(bson.D, len(ix.Columns))
 	parts := make([]string, len(ix.Columns))
 	for i, column := range ix.Columns {
@@ -174,15 +184,15 @@ func (ix *Index) duplicate(ns string, values []any) error {
 			v = nil
 		}
 		keyValue[i] = bson.E{Key: column.Path, Value: v}
-		parts[i] = column.Path + ": " + shell(v)
+		parts[i] = column.Path + ": " + shellText(v)
 	}
 	err := mongoerr.New(mongoerr.DuplicateKey, "E11000 duplicate key error collection: %s index: %s dup key: { %s }", ns, ix.Name, strings.Join(parts, ", "))
 	err.Details = bson.D{{Key: "keyPattern", Value: ix.Key}, {Key: "keyValue", Value: keyValue}}
 	return err
 }
 
-// shell writes a value as the mongo shell does.
-func shell(v any) string {
+// shellText formats v as the mongo shell does.
+func shellText(v any) string {
 	switch v := v.(type) {
 	case string:
 		return fmt.Sprintf("%q", v)

@@ -11,22 +11,24 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// A key is a BSON value written so that bytes.Compare orders keys as
-// bsonkit.Compare orders values, the order of
-// https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/.
-// Values that compare equal, as the int32 1 and the double 1.0, have the same
-// key. A key is self-delimiting: no key is a prefix of another, so keys can be
-// joined into compound ones, and it begins with the byte of its class, which is
-// neither 0x00 nor 0xFF. The idea is that of MongoDB's own KeyString.
+// A key is an order-preserving encoding of a BSON value, like MongoDB's
+// KeyString: bytes.Compare orders keys as bsonkit.Compare orders values. That is
+// the order of
+// https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/
+//
+// Values that compare equal, such as the int32 1 and the double 1.0, have the
+// same key. No key is a prefix of another, so keys can be concatenated to
+// compound keys. The first byte of a key identifies the class of its value. It
+// is never 0x00 or 0xFF.
 const (
-	classBase  = 0x10 // the byte of class c is classBase + c
+	classBase  = 0x10 // the first byte of a key of class c is classBase + c
 	endOfItems = 0x00 // ends a document or array; sorts before any item
 	nextItem   = 0x01 // precedes each item of a document
-	escape     = 0xFF // 0x00 in a string is written 0x00 0xFF, its end 0x00 0x00
+	escape     = 0xFF // a string encodes 0x00 as 0x00 0xFF and ends with 0x00 0x00
 )
 
-// AppendKey appends the key of v to dst. It refuses Decimal128, whose order
-// among doubles is not total in the matcher.
+// AppendKey appends the key of v to dst. It returns an error if v is or
+// contains a Decimal128: the matcher does not order those totally with doubles.
 func AppendKey(dst []byte, v any) ([]byte, error) {
 	if _, ok := v.(primitive.Decimal128); ok {
 		return nil, mongoerr.Unsupported("Decimal128 in _id or an indexed field")
@@ -91,12 +93,13 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, 0, 0)
 }
 
-// appendDouble writes the double f and what an integer exceeds it by: any
-// int64 is the greatest double not above it plus less than 2^10.
+// appendDouble appends the number f + excess. The excess is zero for a double.
+// It lets an int64 be encoded exactly: every int64 is less than 2^10 above the
+// greatest double that does not exceed it.
 func appendDouble(dst []byte, f float64, excess uint16) []byte {
 	var bits uint64
 	switch {
-	case math.IsNaN(f): // the least number, and equal to itself
+	case math.IsNaN(f): // NaN sorts before all numbers and equals itself
 	case f == 0: // -0 equals 0
 		bits = 1 << 63
 	default:
@@ -118,7 +121,8 @@ func appendInt64(dst []byte, n int64) []byte {
 	return appendDouble(dst, f, uint16(n-int64(f)))
 }
 
-// invert flips all bits of key in place: the key of a descending column.
+// invert flips all bits of key in place, which reverses its sort order. Columns
+// in descending order use inverted keys.
 func invert(key []byte) {
 	for i := range key {
 		key[i] = ^key[i]

@@ -14,8 +14,8 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// awkward holds values at which an order-preserving encoding tends to fail.
-var awkward = []any{
+// edgeCases holds values for which an order-preserving encoding is easily wrong.
+var edgeCases = []any{
 	nil, math.NaN(), math.Inf(-1), math.Inf(1), 0.0, math.Copysign(0, -1), 1.5, -1.5, 1e300, -1e300,
 	5e-324, -5e-324, math.MaxFloat64, -math.MaxFloat64,
 	int32(0), int32(1), int32(-1), int32(math.MaxInt32), int32(math.MinInt32),
@@ -33,8 +33,8 @@ var awkward = []any{
 	primitive.Regex{Pattern: "a"}, primitive.Regex{Pattern: "a", Options: "i"},
 }
 
-func TestKeysOrderAsValues(t *testing.T) {
-	values := append([]any{}, awkward...)
+func TestKeysSortLikeTheirValues(t *testing.T) {
+	values := append([]any{}, edgeCases...)
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
 		n := int64(r.Uint64()) >> r.IntN(63)
@@ -52,17 +52,17 @@ func TestKeysOrderAsValues(t *testing.T) {
 		for j, b := range values {
 			want := bsonkit.Compare(a, b)
 			if got := bytes.Compare(keys[i], keys[j]); got != want {
-				t.Errorf("keys of %#v and %#v compare %d, want %d", a, b, got, want)
+				t.Errorf("comparing the keys of %#v and %#v: got %d, want %d", a, b, got, want)
 			}
 			if want != 0 && bytes.HasPrefix(keys[j], keys[i]) {
-				t.Errorf("the key of %#v is a prefix of that of %#v", a, b)
+				t.Errorf("the key of %#v is a prefix of the key of %#v", a, b)
 			}
 		}
 	}
 }
 
-func TestKeyRefusesDecimal(t *testing.T) {
+func TestAppendKeyRejectsDecimal128(t *testing.T) {
 	if _, err := storage.AppendKey(nil, bson.A{primitive.NewDecimal128(1, 1)}); err == nil {
-		t.Fatal("no error for a Decimal128 within an array")
+		t.Fatal("key of an array with a Decimal128: got no error, want one")
 	}
 }

@@ -1,21 +1,31 @@
-// Package storage keeps collections of BSON documents and their indexes in a
+// Package storage stores collections of BSON documents and their indexes in a
 // Pebble key-value store.
 //
-// A statement writes all that it changes (documents, index entries, the record
-// that answers its repetition) in one Pebble batch, so that a crash leaves all
-// of it or nothing and a start needs no repair. Statements of one collection
-// are decided and applied one after another under its write lock; none waits
-// for the disk there. Store.Sync, called once before a command is acknowledged,
-// does: Pebble's log is written in the order of the batches and flushed for all
-// who wait, so parallel writers share the cost of a flush.
+// # Atomicity and durability
 //
-// Layout, all integers big-endian:
+// A statement writes all of its changes in one Pebble batch: documents, index
+// entries, and the result that a retry of the statement receives. A crash
+// therefore leaves all of the changes or none of them, and a start needs no
+// repair.
 //
-//	c <namespace>               the collection and its indexes, BSON
-//	n                           the next free number, uint32
-//	d <collection> <key of _id> the document, BSON
-//	i <index> <keys> [<key of _id>]   the key of _id; left out of a unique index's key
-//	t <session> <statement>     what a retryable write answered, BSON
+// The statements of a collection run one after another, under the collection's
+// write lock. They do not wait for the disk. Instead, the server calls
+// Store.Sync once before it acknowledges a command. Pebble writes the batches
+// to its log in order, and one flush serves all callers that wait for it (group
+// commit), so concurrent writers share the cost.
+//
+// # Layout
+//
+// All integers are big-endian.
+//
+//	key                                  value
+//	c <namespace>                        the collection and its indexes, BSON
+//	n                                    the next free ID, uint32
+//	d <collection ID> <key of _id>       the document, BSON
+//	i <index ID> <keys> [<key of _id>]   the key of _id
+//	t <session> <statement>              the result of a retryable write, BSON
+//
+// The key of an entry in a unique index does not contain the key of _id.
 package storage
 
 import (
@@ -39,50 +49,54 @@ import (
 
 const (
 	tagCatalog  = 'c'
-	tagNumber   = 'n'
+	tagNextID   = 'n'
 	tagDocument = 'd'
 	tagIndex    = 'i'
 	tagAnswer   = 't'
 )
 
-// Options say where and how a store keeps its files.
+// Options configures a Store.
 type Options struct {
+	// Dir is the data folder.
 	Dir string
-	// CacheBytes is the size of the block cache; 0 means 256 MiB.
+	// CacheBytes is the size of the block cache. Zero means 256 MiB.
 	CacheBytes int64
-	// MemTableBytes is how much is kept in memory before it is written to a
-	// table; 0 means 64 MiB.
+	// MemTableBytes is the size at which an in-memory table is written to disk.
+	// Zero means 64 MiB.
 	MemTableBytes uint64
-	// MinFreeBytes is the free space under which writes are refused with
-	// OutOfDiskSpace, so that what was accepted can still be flushed; 0 means
-	// 64 MiB.
+	// MinFreeBytes is the free disk space that writes require. With less, they
+	// fail with OutOfDiskSpace, so that accepted writes can still be flushed.
+	// Zero means 64 MiB.
 	MinFreeBytes uint64
-	// FS is the file system; nil means the operating system's.
-	FS  vfs.FS
+	// FS is the file system. Nil means that of the operating system.
+	FS vfs.FS
+	// Log receives Pebble's errors. Nil discards them.
 	Log *slog.Logger
 }
 
-// Store is an open data folder. All methods may be called concurrently.
+// Store is an open data folder. Its methods may be called concurrently.
 type Store struct {
 	db      *pebble.DB
 	disk    *disk
 	dir     string
 	minFree uint64
 
-	freeUntil atomic.Int64 // unix milliseconds until which the last look at the free space counts
-	failed    atomic.Pointer[error]
-	down      chan struct{} // closed at the first failure
+	// spaceCheckedUntil is the time, in Unix milliseconds, until which the last
+	// check of the free disk space remains valid.
+	spaceCheckedUntil atomic.Int64
+	failure           atomic.Pointer[error]
+	failed            chan struct{} // closed by the first failure
 
-	mu    sync.RWMutex // guards colls and next
-	colls map[string]*Collection
-	next  uint32
+	mu     sync.RWMutex // guards colls and nextID
+	colls  map[string]*Collection
+	nextID uint32
 }
 
-// ErrLocked is returned by Open when another process has the folder open.
+// ErrLocked is returned by Open if the data folder is already open.
 var ErrLocked = errors.New("the data folder is in use by another process")
 
-// Open opens the folder, makes it if it is not there, and loads the catalog.
-// It returns ErrLocked while another process has it open.
+// Open opens the data folder and loads the catalog. It creates the folder if it
+// does not exist. Open returns ErrLocked if the folder is already open.
 func Open(o Options) (*Store, error) {
 	if o.FS == nil {
 		o.FS = vfs.Default
@@ -99,7 +113,7 @@ func Open(o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{dir: o.Dir, minFree: o.MinFreeBytes, colls: map[string]*Collection{}, next: 1, down: make(chan struct{})}
+	s := &Store{dir: o.Dir, minFree: o.MinFreeBytes, colls: map[string]*Collection{}, nextID: 1, failed: make(chan struct{})}
 	s.disk = newDisk(o.FS, s)
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()
@@ -111,7 +125,7 @@ func Open(o Options) (*Store, error) {
 		L0CompactionThreshold:       2,
 		L0StopWritesThreshold:       24,
 		FormatMajorVersion:          pebble.FormatNewest,
-		Logger:                      pebbleLog{s, o.Log},
+		Logger:                      pebbleLogger{s, o.Log},
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -131,51 +145,55 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// isLocked tells whether Open failed for a lock that is held: by another
-// process, as fcntl says without a path, or by this one.
+// isLocked reports whether err, returned by pebble.Open, means that the folder
+// is locked. If another process holds the lock, err is the plain error of
+// fcntl, without a path. If this process holds it, only the error text says so.
 func isLocked(err error) bool {
 	var path *fs.PathError
 	held := errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES)
 	return held && !errors.As(err, &path) || err != nil && strings.Contains(err.Error(), "lock held by current process")
 }
 
-// Close closes the folder. No other call may be under way.
+// Close closes the data folder. It must not run concurrently with other methods.
 func (s *Store) Close() error { return s.db.Close() }
 
-// Sync returns when everything applied before the call is on disk.
+// Sync waits until all writes applied before the call are durable.
 func (s *Store) Sync() (err error) {
 	defer s.recoverFailure(&err)
 	if err := s.db.LogData(nil, pebble.Sync); err != nil {
 		return err
 	}
-	if err := s.Err(); err != nil { // Pebble does not know, see disk
+	if err := s.Err(); err != nil { // the type disk hides failures from Pebble
 		return diskError(err)
 	}
 	return nil
 }
 
-// Failed is closed when the store can no longer write, as after an error of
-// the disk; Err then says why. Everything acknowledged before is kept.
-func (s *Store) Failed() <-chan struct{} { return s.down }
+// Failed returns a channel that is closed when the store becomes unable to
+// write, for example after a disk error. Err then returns the reason. Writes
+// acknowledged before the failure are not lost.
+func (s *Store) Failed() <-chan struct{} { return s.failed }
 
-// Err returns what ended the store's writing, nil while it writes.
+// Err returns the error that made the store unable to write, or nil if it can
+// write.
 func (s *Store) Err() error {
-	if p := s.failed.Load(); p != nil {
+	if p := s.failure.Load(); p != nil {
 		return *p
 	}
 	return nil
 }
 
-// writable refuses a write while the disk is nearly full or the store failed.
-func (s *Store) writable() error {
+// checkWritable returns an error if the store has failed or the disk is nearly
+// full.
+func (s *Store) checkWritable() error {
 	if err := s.Err(); err != nil {
 		return diskError(err)
 	}
-	if err := s.disk.writesTables(); err != nil {
+	if err := s.disk.tableError(); err != nil {
 		return diskError(err)
 	}
 	now := time.Now().UnixMilli()
-	if now < s.freeUntil.Load() {
+	if now < s.spaceCheckedUntil.Load() {
 		return nil
 	}
 	usage, err := s.disk.GetDiskUsage(s.dir)
@@ -183,43 +201,47 @@ func (s *Store) writable() error {
 		return mongoerr.New(mongoerr.OutOfDiskSpace,
 			"only %d MiB are free on the disk of the data folder, writes need %d MiB", usage.AvailBytes>>20, s.minFree>>20)
 	}
-	s.freeUntil.Store(now + 100)
+	s.spaceCheckedUntil.Store(now + 100)
 	return nil
 }
 
-// large is the size from which a batch is held against the free space by
-// itself; for smaller ones there is minFree.
-const large = 1 << 20
+// largeBatch is the size in bytes above which apply compares a batch with the
+// free disk space. Smaller batches rely on the reserve of minFree bytes.
+const largeBatch = 1 << 20
 
-// apply makes the batch visible and queues it for the log. It refuses one that
-// the disk has no room for, which would end the store's writing.
+// apply makes the batch visible and queues it for Pebble's log. It returns
+// OutOfDiskSpace for a large batch that does not fit on the disk, because
+// writing that batch would make the store fail.
 func (s *Store) apply(b *pebble.Batch) (err error) {
 	defer s.recoverFailure(&err)
-	if n := uint64(b.Len()); n > large {
+	if n := uint64(b.Len()); n > largeBatch {
 		usage, err := s.disk.GetDiskUsage(s.dir)
 		if err == nil && usage.AvailBytes < s.minFree+n {
-			return mongoerr.New(mongoerr.OutOfDiskSpace, "the statement writes %d MiB and %d MiB are free on the disk of the data folder", n>>20, usage.AvailBytes>>20)
+			return mongoerr.New(mongoerr.OutOfDiskSpace, "the statement writes %d MiB but only %d MiB are free on the disk of the data folder", n>>20, usage.AvailBytes>>20)
 		}
 	}
 	return s.db.Apply(b, pebble.NoSync)
 }
 
-// storeFailure is what Pebble's Fatalf panics with: Pebble cannot go on
-// behind it and must not return to its caller as if it had written.
+// storeFailure is the value with which pebbleLogger.Fatalf panics. Pebble
+// expects Fatalf not to return; if it did, Pebble would continue as if a failed
+// write had succeeded.
 type storeFailure struct{ err error }
 
+// fail records the first failure of the store.
 func (s *Store) fail(err error) {
-	if s.failed.CompareAndSwap(nil, &err) {
-		close(s.down)
+	if s.failure.CompareAndSwap(nil, &err) {
+		close(s.failed)
 	}
 }
 
+// recoverFailure turns a panic of Pebble into an error. It must be deferred.
 func (s *Store) recoverFailure(err *error) {
 	switch r := recover().(type) {
 	case nil:
 	case storeFailure:
 		*err = diskError(r.err)
-	case error: // Pebble panics with an error of its log
+	case error: // Pebble panics with the error of a failed write to its log
 		s.fail(r)
 		*err = diskError(r)
 	default:
@@ -227,6 +249,7 @@ func (s *Store) recoverFailure(err *error) {
 	}
 }
 
+// diskError returns err as a protocol error for the client.
 func diskError(err error) error {
 	code := mongoerr.InternalError
 	if errors.Is(err, syscall.ENOSPC) {
@@ -235,19 +258,21 @@ func diskError(err error) error {
 	return mongoerr.New(code, "the store cannot write: %v", err)
 }
 
-// pebbleLog passes Pebble's errors on and leaves out its chatter.
-type pebbleLog struct {
+// pebbleLogger forwards Pebble's errors to log and discards its informational
+// messages.
+type pebbleLogger struct {
 	s   *Store
 	log *slog.Logger
 }
 
-func (l pebbleLog) Infof(string, ...any) {}
+func (l pebbleLogger) Infof(string, ...any) {}
 
-func (l pebbleLog) Errorf(format string, args ...any) {
-	l.log.Error("pebble", "error", fmt.Sprintf(format, args...))
+func (l pebbleLogger) Errorf(format string, args ...any) {
+	l.log.Error("pebble reported an error", "error", fmt.Sprintf(format, args...))
 }
 
-func (l pebbleLog) Fatalf(format string, args ...any) {
+// Fatalf marks the store as failed and panics with a storeFailure.
+func (l pebbleLogger) Fatalf(format string, args ...any) {
 	err := fmt.Errorf(format, args...)
 	for _, a := range args {
 		if cause, ok := a.(error); ok {
@@ -258,14 +283,15 @@ func (l pebbleLog) Fatalf(format string, args ...any) {
 	panic(storeFailure{err})
 }
 
-// numbered returns tag and n, with room for rest more bytes.
-func numbered(tag byte, n uint32, rest int) []byte {
-	return binary.BigEndian.AppendUint32(append(make([]byte, 0, 5+rest), tag), n)
+// keyPrefix returns the prefix of all keys with the given tag and ID. The slice
+// has capacity for extra more bytes.
+func keyPrefix(tag byte, id uint32, extra int) []byte {
+	return binary.BigEndian.AppendUint32(append(make([]byte, 0, 5+extra), tag), id)
 }
 
-// after returns the least key behind all that begin with prefix, which must
-// not be all 0xFF.
-func after(prefix []byte) []byte {
+// prefixEnd returns the least key that is greater than all keys with the given
+// prefix. The prefix must contain a byte other than 0xFF.
+func prefixEnd(prefix []byte) []byte {
 	end := append([]byte(nil), prefix...)
 	for i := len(end) - 1; ; i-- {
 		if end[i]++; end[i] != 0 {

@@ -10,13 +10,13 @@ import (
 	"boxoffice/tools/mongolite/internal/codec"
 )
 
-// expireAtOnce is how many documents one statement of Expire deletes at most,
-// so that it does not keep writers waiting.
-const expireAtOnce = 500
+// expireBatchSize is the maximum number of documents that Expire deletes in one
+// statement. It limits how long other writers wait.
+const expireBatchSize = 500
 
-// Expire deletes the documents that the TTL indexes say have expired at now
-// and returns their number. An error of check, which is asked between
-// statements, ends the work.
+// Expire deletes the documents that have expired at the time now according to
+// the TTL indexes, and returns the number of deleted documents. It calls check
+// before each statement and stops with its error if there is one.
 // https://www.mongodb.com/docs/manual/core/index-ttl/
 func (s *Store) Expire(now time.Time, check func() error) (deleted int, err error) {
 	for _, c := range s.Collections("") {
@@ -36,16 +36,17 @@ func (s *Store) Expire(now time.Time, check func() error) (deleted int, err erro
 				if err != nil {
 					return deleted, err
 				}
-				deleted, more = deleted+n, n == expireAtOnce
+				deleted, more = deleted+n, n == expireBatchSize
 			}
 		}
 	}
 	return deleted, nil
 }
 
-// expire deletes up to expireAtOnce documents whose date in the index is due.
-// Only dates expire, so the scan stays among them; of several dates in an
-// array the earliest counts.
+// expire deletes up to expireBatchSize documents that have expired according to
+// the TTL index with the given name. Only dates expire, so the scan covers only
+// the dates in the index. If a document has an array of dates, it expires with
+// the earliest of them.
 func (tx *Tx) expire(name string, now time.Time) (int, error) {
 	for _, ix := range tx.Indexes() {
 		if ix.Name != name || ix.ExpireAfter == nil {
@@ -58,7 +59,7 @@ func (tx *Tx) expire(name string, now time.Time) (int, error) {
 		}
 		scan := tx.Scan(ix, []Range{span}, false)
 		n := 0
-		for n < expireAtOnce && scan.Next() {
+		for n < expireBatchSize && scan.Next() {
 			doc, err := codec.Unmarshal(scan.Raw())
 			if err != nil {
 				return 0, errors.Join(err, scan.Close())
