@@ -88,7 +88,7 @@ func planForHint(indexes []*storage.Index, conds conditions, sort []bsonkit.Colu
 	for _, ix := range indexes {
 		if ix.Name == hint || pattern != nil && bsonkit.Compare(ix.Key, pattern) == 0 {
 			if ix.Partial != nil && !implied(ix.Partial, conds) {
-				return nil, mongoerr.New(291, "error processing query: the hinted index %s does not hold every document that the query can match", ix.Name)
+				return nil, mongoerr.New(291, "error processing query: the hinted index %s does not contain every document that the query can match", ix.Name)
 			}
 			p, _, err := buildPlan(ix, conds, sort)
 			return p, err

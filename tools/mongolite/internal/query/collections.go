@@ -1,6 +1,6 @@
 package query
 
-// Expression operators on arrays and documents:
+// Expression operators on arrays and objects:
 // https://www.mongodb.com/docs/manual/reference/operator/aggregation-array/ and
 // https://www.mongodb.com/docs/manual/reference/operator/aggregation-object/
 
@@ -14,32 +14,34 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-func collectionFunction(name string) (fn, bool) {
+// arrayFunction returns the function with the given name if it operates on
+// arrays or objects.
+func arrayFunction(name string) (function, bool) {
 	switch name {
 	case "$size":
-		return fn{1, 1, exprSize, true}, true
+		return function{1, 1, exprSize, true}, true
 	case "$isArray":
-		return fn{1, 1, func(_ string, a []any) (any, error) { _, ok := a[0].(bson.A); return ok, nil }, true}, true
+		return function{1, 1, func(_ string, a []any) (any, error) { _, ok := a[0].(bson.A); return ok, nil }, true}, true
 	case "$in":
-		return fn{2, 2, exprIn, true}, true
+		return function{2, 2, exprIn, true}, true
 	case "$arrayElemAt":
-		return fn{2, 2, exprElemAt, false}, true
+		return function{2, 2, exprElemAt, false}, true
 	case "$first":
-		return fn{1, 1, func(n string, a []any) (any, error) { return exprElemAt(n, []any{a[0], int32(0)}) }, false}, true
+		return function{1, 1, func(n string, a []any) (any, error) { return exprElemAt(n, []any{a[0], int32(0)}) }, false}, true
 	case "$last":
-		return fn{1, 1, func(n string, a []any) (any, error) { return exprElemAt(n, []any{a[0], int32(-1)}) }, false}, true
+		return function{1, 1, func(n string, a []any) (any, error) { return exprElemAt(n, []any{a[0], int32(-1)}) }, false}, true
 	case "$slice":
-		return fn{2, 3, exprSlice, false}, true
+		return function{2, 3, exprSlice, false}, true
 	case "$concatArrays":
-		return fn{0, many, exprConcatArrays, false}, true
+		return function{0, unlimited, exprConcatArrays, false}, true
 	case "$mergeObjects":
-		return fn{0, many, exprAccumulate, true}, true
+		return function{0, unlimited, exprAccumulate, true}, true
 	case "$objectToArray":
-		return fn{1, 1, exprObjectToArray, false}, true
+		return function{1, 1, exprObjectToArray, false}, true
 	case "$arrayToObject":
-		return fn{1, 1, exprArrayToObject, false}, true
+		return function{1, 1, exprArrayToObject, false}, true
 	}
-	return fn{}, false
+	return function{}, false
 }
 
 func exprSize(name string, a []any) (any, error) {
@@ -97,8 +99,9 @@ func exprSlice(name string, a []any) (any, error) {
 	return sliceOf(arr, &nums[0], nums[1]), nil
 }
 
-// sliceOf returns count elements from a position, negative from the end; of
-// none, the first count elements or, negative, the last.
+// sliceOf returns up to count elements of arr, starting at position. A negative
+// position counts from the end. If position is nil, sliceOf returns the first
+// count elements or, if count is negative, the last -count elements.
 func sliceOf(arr bson.A, position *int64, count int64) bson.A {
 	n := int64(len(arr))
 	var start int64

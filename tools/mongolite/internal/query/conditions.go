@@ -1,6 +1,6 @@
 package query
 
-// The compilation of filters: https://www.mongodb.com/docs/manual/reference/operator/query/
+// Compilation of filters: https://www.mongodb.com/docs/manual/reference/operator/query/
 
 import (
 	"errors"
@@ -16,12 +16,16 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
+// filterCompiler compiles a filter, or the part of one inside an operator.
 type filterCompiler struct {
-	vars   *Vars
-	inside bool // an $elemMatch, where $expr and other top level operators may not stand
+	vars *Vars
+	// inElement is set inside $elemMatch and $pull, where $expr and $jsonSchema
+	// are not allowed.
+	inElement bool
 }
 
-// document compiles conditions on fields and top level operators, all to hold.
+// document compiles a document of field conditions and top-level operators. The
+// node matches if all of them match.
 func (c *filterCompiler) document(f bson.D) (*node, error) {
 	all := &node{op: "$and"}
 	for _, e := range f {
@@ -34,15 +38,17 @@ func (c *filterCompiler) document(f bson.D) (*node, error) {
 			return nil, err
 		}
 		if n != nil {
-			all.kids = append(all.kids, n)
+			all.children = append(all.children, n)
 		}
 	}
-	if len(all.kids) == 1 {
-		return all.kids[0], nil
+	if len(all.children) == 1 {
+		return all.children[0], nil
 	}
 	return all, nil
 }
 
+// topLevel compiles an operator that stands in place of a field name. It returns
+// a nil node for $comment.
 func (c *filterCompiler) topLevel(op string, arg any) (*node, error) {
 	switch op {
 	case "$comment":
@@ -52,7 +58,7 @@ func (c *filterCompiler) topLevel(op string, arg any) (*node, error) {
 	case "$where", "$text", "$alwaysTrue", "$alwaysFalse", "$sampleRate":
 		return nil, mongoerr.Unsupported("the query operator %s", op)
 	case "$expr", "$jsonSchema":
-		if c.inside {
+		if c.inElement {
 			return nil, mongoerr.New(mongoerr.BadValue, "%s can only be applied to the top-level document", op)
 		}
 		if op == "$jsonSchema" {
@@ -70,6 +76,7 @@ func (c *filterCompiler) topLevel(op string, arg any) (*node, error) {
 	return nil, mongoerr.New(mongoerr.BadValue, "unknown top level operator: %s. If you have a field name that starts with a '$' symbol, consider using $getField or $setField.", op)
 }
 
+// combination compiles $and, $or and $nor.
 func (c *filterCompiler) combination(op string, arg any) (*node, error) {
 	list, _ := arg.(bson.A)
 	if len(list) == 0 {
@@ -81,11 +88,11 @@ func (c *filterCompiler) combination(op string, arg any) (*node, error) {
 		if !ok {
 			return nil, mongoerr.New(mongoerr.BadValue, "$or/$and/$nor entries need to be full objects")
 		}
-		kid, err := c.document(f)
+		child, err := c.document(f)
 		if err != nil {
 			return nil, err
 		}
-		n.kids = append(n.kids, kid)
+		n.children = append(n.children, child)
 	}
 	return n, nil
 }
@@ -101,14 +108,18 @@ func (c *filterCompiler) fieldCondition(name string, arg any) (*node, error) {
 			return c.operators(path, arg)
 		}
 	}
-	return equal(path, arg), nil
+	return equalNode(path, arg), nil
 }
 
-// isOperators tells {$gt: 1} from a document to be equal to, a DBRef among them.
+// isOperators reports whether d is a document of operators, such as {$gt: 1}.
+// Otherwise d is a value to compare with. A DBRef is such a value, although its
+// field names begin with '$'.
 func isOperators(d bson.D) bool {
 	return len(d) > 0 && strings.HasPrefix(d[0].Key, "$") && !slices.Contains([]string{"$ref", "$id", "$db"}, d[0].Key)
 }
 
+// operators compiles the operators on a path. The node matches if all of them
+// match.
 func (c *filterCompiler) operators(path []string, ops bson.D) (*node, error) {
 	all := &node{op: "$and"}
 	for _, e := range ops {
@@ -117,15 +128,17 @@ func (c *filterCompiler) operators(path []string, ops bson.D) (*node, error) {
 			return nil, err
 		}
 		if n != nil {
-			all.kids = append(all.kids, n)
+			all.children = append(all.children, n)
 		}
 	}
-	if len(all.kids) == 1 {
-		return all.kids[0], nil
+	if len(all.children) == 1 {
+		return all.children[0], nil
 	}
 	return all, nil
 }
 
+// operator compiles {op: arg}, one of the operators ops on a path. It returns a
+// nil node for an operator that has no effect of its own.
 func (c *filterCompiler) operator(path []string, ops bson.D, op string, arg any) (*node, error) {
 	switch op {
 	case "$eq", "$gt", "$gte", "$lt", "$lte":
@@ -134,13 +147,13 @@ func (c *filterCompiler) operator(path []string, ops bson.D, op string, arg any)
 		if _, ok := arg.(primitive.Regex); ok {
 			return nil, mongoerr.New(mongoerr.BadValue, "Can't have regex as arg to $ne.")
 		}
-		return not(equal(path, arg)), nil
+		return not(equalNode(path, arg)), nil
 	case "$in", "$nin":
 		return membership(path, op, arg)
 	case "$not":
 		return c.negation(path, arg)
 	case "$exists":
-		n := &node{op: op, path: path, whole: true, test: func(v any) (bool, error) { return v != bsonkit.Missing, nil }}
+		n := &node{op: op, path: path, wholeArray: true, test: func(v any) (bool, error) { return v != bsonkit.Missing, nil }}
 		if !truthy(arg) {
 			return not(n), nil
 		}
@@ -159,7 +172,7 @@ func (c *filterCompiler) operator(path []string, ops bson.D, op string, arg any)
 		if field(ops, "$regex") == bsonkit.Missing {
 			return nil, mongoerr.New(mongoerr.BadValue, "$options needs a $regex")
 		}
-		return nil, nil // read with $regex
+		return nil, nil // regexOperator reads the options
 	case "$mod", "$bitsAllSet", "$bitsAllClear", "$bitsAnySet", "$bitsAnyClear":
 		return mongokitNode(path, op, arg)
 	case "$comment":
@@ -170,29 +183,30 @@ func (c *filterCompiler) operator(path []string, ops bson.D, op string, arg any)
 	return nil, mongoerr.New(mongoerr.BadValue, "unknown operator: %s", op)
 }
 
-func not(n *node) *node { return &node{op: "$nor", kids: []*node{n}} }
+func not(n *node) *node { return &node{op: "$nor", children: []*node{n}} }
 
-func equal(path []string, arg any) *node {
+func equalNode(path []string, arg any) *node {
 	return &node{op: "$eq", path: path, arg: arg, test: func(v any) (bool, error) {
-		return compares("$eq", v, arg), nil
+		return satisfies(v, "$eq", arg), nil
 	}}
 }
 
 func comparison(path []string, op string, arg any) (*node, error) {
 	if op == "$eq" {
-		return equal(path, arg), nil
+		return equalNode(path, arg), nil
 	}
 	if _, ok := arg.(primitive.Regex); ok {
 		return nil, mongoerr.New(mongoerr.BadValue, "Can't have RegEx as arg to predicate over field '%s'.", strings.Join(path, "."))
 	}
 	return &node{op: op, path: path, test: func(v any) (bool, error) {
-		return compares(op, v, arg), nil
+		return satisfies(v, op, arg), nil
 	}}, nil
 }
 
-// compares compares values of one type class; no value counts as null, and NaN
-// equals itself but is neither less nor greater than any number.
-func compares(op string, v, arg any) bool {
+// satisfies reports whether v satisfies {op: arg} for a comparison operator.
+// Values of different type classes never do. Missing counts as null. NaN equals
+// itself but is neither less nor greater than any number.
+func satisfies(v any, op string, arg any) bool {
 	a, _ := bsonkit.Inspect(v)
 	b, _ := bsonkit.Inspect(arg)
 	if a != b {
@@ -220,6 +234,7 @@ func isNaN(v any) bool {
 	return ok && math.IsNaN(f)
 }
 
+// membership compiles $in and $nin.
 func membership(path []string, op string, arg any) (*node, error) {
 	list, ok := arg.(bson.A)
 	if !ok {
@@ -227,7 +242,7 @@ func membership(path []string, op string, arg any) (*node, error) {
 	}
 	var tests []func(any) (bool, error)
 	for _, item := range list {
-		test := equal(path, item).test
+		test := equalNode(path, item).test
 		if d, ok := item.(bson.D); ok && isOperators(d) {
 			return nil, mongoerr.New(mongoerr.BadValue, "cannot nest $ under %s", op)
 		}
@@ -251,12 +266,13 @@ func membership(path []string, op string, arg any) (*node, error) {
 		return not(n), nil
 	case len(list) == 1:
 		if _, ok := list[0].(primitive.Regex); !ok {
-			return equal(path, list[0]), nil // so that an upsert takes it, as MongoDB's does
+			return equalNode(path, list[0]), nil // as in MongoDB, an upsert sets the field to this value
 		}
 	}
 	return n, nil
 }
 
+// negation compiles $not.
 func (c *filterCompiler) negation(path []string, arg any) (*node, error) {
 	switch arg := arg.(type) {
 	case primitive.Regex:
@@ -278,7 +294,8 @@ func (c *filterCompiler) negation(path []string, arg any) (*node, error) {
 	return nil, mongoerr.New(mongoerr.BadValue, "$not needs a regex or a document")
 }
 
-// typeNode tests types. (mongokit's $type takes a missing field for a null.)
+// typeNode compiles $type. The $type of mongokit cannot be used, because it
+// treats a missing field as null.
 func typeNode(path []string, arg any) (*node, error) {
 	list, ok := arg.(bson.A)
 	if !ok {
@@ -300,6 +317,7 @@ func typeNode(path []string, arg any) (*node, error) {
 	}}, nil
 }
 
+// typeAlias returns the alias of a type that $type names by alias or number.
 func typeAlias(v any) (string, error) {
 	if s, ok := v.(string); ok {
 		if _, known := bsonkit.Alias2Type[s]; known || s == "number" {
@@ -328,13 +346,14 @@ func sizeNode(path []string, arg any) (*node, error) {
 	if n < 0 {
 		return nil, mongoerr.New(mongoerr.BadValue, "Failed to parse $size. Expected a non-negative number in: $size: %d", n)
 	}
-	return &node{op: "$size", path: path, whole: true, test: func(v any) (bool, error) {
+	return &node{op: "$size", path: path, wholeArray: true, test: func(v any) (bool, error) {
 		arr, ok := v.(bson.A)
 		return ok && int64(len(arr)) == n, nil
 	}}, nil
 }
 
-// all is an equality, $regex or $elemMatch for each item.
+// all compiles $all. Each item of the array is a value, a regex or an
+// $elemMatch.
 func (c *filterCompiler) all(path []string, arg any) (*node, error) {
 	list, ok := arg.(bson.A)
 	if !ok {
@@ -349,17 +368,16 @@ func (c *filterCompiler) all(path []string, arg any) (*node, error) {
 		if isOperators(d) && (len(d) != 1 || d[0].Key != "$elemMatch") {
 			return nil, mongoerr.New(mongoerr.BadValue, "no $ expressions in $all")
 		}
-		kid, err := c.fieldCondition(strings.Join(path, "."), item)
+		child, err := c.fieldCondition(strings.Join(path, "."), item)
 		if err != nil {
 			return nil, err
 		}
-		n.kids = append(n.kids, kid)
+		n.children = append(n.children, child)
 	}
 	return n, nil
 }
 
-// elemMatch compiles both forms: operators on an element, conditions on the
-// fields of elements that are documents.
+// elemMatch compiles $elemMatch.
 func (c *filterCompiler) elemMatch(path []string, arg any) (*node, error) {
 	f, ok := arg.(bson.D)
 	if !ok {
@@ -369,7 +387,7 @@ func (c *filterCompiler) elemMatch(path []string, arg any) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &node{op: "$elemMatch", path: path, whole: true, test: func(v any) (bool, error) {
+	return &node{op: "$elemMatch", path: path, wholeArray: true, test: func(v any) (bool, error) {
 		arr, _ := v.(bson.A)
 		for _, e := range arr {
 			if ok, err := match(e); ok || err != nil {
@@ -380,9 +398,11 @@ func (c *filterCompiler) elemMatch(path []string, arg any) (*node, error) {
 	}}, nil
 }
 
-// element compiles the condition of an $elemMatch or $pull on one element.
+// element compiles the condition that $elemMatch or $pull places on one element
+// of an array. It is either a document of operators on the element itself, or a
+// filter that matches only elements that are documents.
 func (c *filterCompiler) element(f bson.D) (func(any) (bool, error), error) {
-	inner := &filterCompiler{vars: c.vars, inside: true}
+	inner := &filterCompiler{vars: c.vars, inElement: true}
 	if isOperators(f) && !slices.Contains([]string{"$and", "$or", "$nor", "$where", "$expr", "$jsonSchema"}, f[0].Key) {
 		n, err := inner.operators([]string{""}, f)
 		if err != nil {
@@ -402,12 +422,14 @@ func (c *filterCompiler) element(f bson.D) (func(any) (bool, error), error) {
 	}, nil
 }
 
-// mongokitNode runs one of mongokit's operators on the single values.
+// mongokitNode returns a node that applies an operator of mongokit to each
+// value. The operator never matches an array or a missing field.
 func mongokitNode(path []string, op string, arg any) (*node, error) {
 	run := func(v any) error {
 		return mongokit.ExpressionQueryOperators[op](mongokit.Context{}, &bson.D{{Key: "v", Value: v}}, op, "v", arg)
 	}
-	if err := run(nil); err != nil && !errors.Is(err, mongokit.ErrNotMatched) { // its argument is read before the value
+	// The operator validates its argument before it looks at the value.
+	if err := run(nil); err != nil && !errors.Is(err, mongokit.ErrNotMatched) {
 		return nil, mongoerr.New(mongoerr.BadValue, "malformed %s", err)
 	}
 	return &node{op: op, path: path, test: func(v any) (bool, error) {

@@ -1,6 +1,7 @@
 package query
 
-// Expression operators that decide what is evaluated, or bind variables:
+// Special forms: expression operators that control which of their arguments are
+// evaluated, or bind variables.
 // https://www.mongodb.com/docs/manual/reference/operator/aggregation/
 
 import (
@@ -13,36 +14,38 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// special returns the builder of an operator that does not simply evaluate all
-// of its arguments; nil if name is none.
-func special(name string) func(*exprCompiler, string, any) (expr, error) {
+// specialForm returns the function that compiles the special form with the given
+// name, or nil if there is none. An operator is a special form if it does not
+// simply evaluate all of its arguments.
+func specialForm(name string) func(*exprCompiler, string, any) (expr, error) {
 	switch name {
 	case "$literal", "$const":
 		return func(_ *exprCompiler, _ string, arg any) (expr, error) { return constant(arg), nil }
 	case "$and", "$or":
-		return (*exprCompiler).logical
+		return (*exprCompiler).compileLogical
 	case "$cond":
-		return (*exprCompiler).cond
+		return (*exprCompiler).compileCond
 	case "$ifNull":
-		return (*exprCompiler).ifNull
+		return (*exprCompiler).compileIfNull
 	case "$switch":
-		return (*exprCompiler).switching
+		return (*exprCompiler).compileSwitch
 	case "$let":
-		return (*exprCompiler).letting
+		return (*exprCompiler).compileLet
 	case "$map":
-		return (*exprCompiler).mapping
+		return (*exprCompiler).compileMap
 	case "$filter":
-		return (*exprCompiler).filtering
+		return (*exprCompiler).compileFilter
 	case "$reduce":
-		return (*exprCompiler).reducing
+		return (*exprCompiler).compileReduce
 	case "$getField", "$setField", "$unsetField":
-		return (*exprCompiler).fieldAccess
+		return (*exprCompiler).compileFieldAccess
 	}
 	return nil
 }
 
-func (c *exprCompiler) logical(name string, arg any) (expr, error) {
-	list, err := c.list(asList(arg))
+// compileLogical compiles $and and $or.
+func (c *exprCompiler) compileLogical(name string, arg any) (expr, error) {
+	list, err := c.compileAll(asList(arg))
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +63,8 @@ func (c *exprCompiler) logical(name string, arg any) (expr, error) {
 	}, nil
 }
 
-// asList reads an operator's argument: one that is no array stands for itself.
+// asList returns the arguments of an operator. An argument that is not an array
+// is the only one.
 func asList(arg any) bson.A {
 	if list, ok := arg.(bson.A); ok {
 		return list
@@ -68,10 +72,10 @@ func asList(arg any) bson.A {
 	return bson.A{arg}
 }
 
-func (c *exprCompiler) cond(name string, arg any) (expr, error) {
+func (c *exprCompiler) compileCond(name string, arg any) (expr, error) {
 	list, ok := arg.(bson.A)
 	if !ok {
-		args, err := named(name, arg, "if then else", "")
+		args, err := namedArgs(name, arg, "if then else", "")
 		if err != nil {
 			return nil, err
 		}
@@ -80,7 +84,7 @@ func (c *exprCompiler) cond(name string, arg any) (expr, error) {
 	if len(list) != 3 {
 		return nil, wrongCount(name, 3, 3, len(list))
 	}
-	parts, err := c.list(list)
+	parts, err := c.compileAll(list)
 	if err != nil {
 		return nil, err
 	}
@@ -96,8 +100,9 @@ func (c *exprCompiler) cond(name string, arg any) (expr, error) {
 	}, nil
 }
 
-// named reads an argument document with required and optional fields.
-func named(op string, arg any, required, optional string) (map[string]any, error) {
+// namedArgs returns the arguments of an operator that takes a document of named
+// arguments. The lists of required and optional names are separated by spaces.
+func namedArgs(op string, arg any, required, optional string) (map[string]any, error) {
 	d, ok := arg.(bson.D)
 	if !ok {
 		return nil, mongoerr.New(mongoerr.FailedToParse, "%s only supports an object as its argument", op)
@@ -118,8 +123,8 @@ func named(op string, arg any, required, optional string) (map[string]any, error
 	return args, nil
 }
 
-func (c *exprCompiler) ifNull(name string, arg any) (expr, error) {
-	list, err := c.list(asList(arg))
+func (c *exprCompiler) compileIfNull(name string, arg any) (expr, error) {
+	list, err := c.compileAll(asList(arg))
 	if err != nil {
 		return nil, err
 	}
@@ -136,22 +141,22 @@ func (c *exprCompiler) ifNull(name string, arg any) (expr, error) {
 	}, nil
 }
 
-func (c *exprCompiler) switching(name string, arg any) (expr, error) {
-	args, err := named(name, arg, "branches", "default")
+func (c *exprCompiler) compileSwitch(name string, arg any) (expr, error) {
+	args, err := namedArgs(name, arg, "branches", "default")
 	if err != nil {
 		return nil, err
 	}
 	list, _ := args["branches"].(bson.A)
 	if len(list) == 0 {
-		return nil, mongoerr.New(40068, "$switch requires at least one branch, an array")
+		return nil, mongoerr.New(40068, "$switch requires 'branches' to be an array with at least one branch")
 	}
 	var cases, thens []expr
 	for _, b := range list {
-		branch, err := named(name, b, "case then", "")
+		branch, err := namedArgs(name, b, "case then", "")
 		if err != nil {
 			return nil, err
 		}
-		parts, err := c.list(bson.A{branch["case"], branch["then"]})
+		parts, err := c.compileAll(bson.A{branch["case"], branch["then"]})
 		if err != nil {
 			return nil, err
 		}
@@ -179,14 +184,14 @@ func (c *exprCompiler) switching(name string, arg any) (expr, error) {
 	}, nil
 }
 
-func (c *exprCompiler) letting(name string, arg any) (expr, error) {
-	args, err := named(name, arg, "vars in", "")
+func (c *exprCompiler) compileLet(name string, arg any) (expr, error) {
+	args, err := namedArgs(name, arg, "vars in", "")
 	if err != nil {
 		return nil, err
 	}
 	bindings, ok := args["vars"].(bson.D)
 	if !ok {
-		return nil, mongoerr.New(10065, "$let needs an object of vars")
+		return nil, mongoerr.New(10065, "$let requires 'vars' to be an object")
 	}
 	names := make([]string, len(bindings))
 	values := make(bson.A, len(bindings))
@@ -196,7 +201,7 @@ func (c *exprCompiler) letting(name string, arg any) (expr, error) {
 		}
 		names[i], values[i] = e.Key, e.Value
 	}
-	list, err := c.list(values)
+	list, err := c.compileAll(values)
 	if err != nil {
 		return nil, err
 	}
@@ -217,9 +222,11 @@ func (c *exprCompiler) letting(name string, arg any) (expr, error) {
 	}, nil
 }
 
-// each compiles what $map and $filter share: the input, and an expression on
-// its elements under the name of "as".
-func (c *exprCompiler) each(op string, args map[string]any, body string) (func(*scope) (bson.A, bool, error), expr, string, error) {
+// compileIteration compiles the arguments that $map and $filter share: the
+// input array, and the expression that is evaluated for each element. That
+// expression is the argument named body. It reads the element from a variable,
+// whose name compileIteration returns as well.
+func (c *exprCompiler) compileIteration(op string, args map[string]any, body string) (func(*scope) (bson.A, bool, error), expr, string, error) {
 	as := "this"
 	if v, ok := args["as"]; ok {
 		as, _ = v.(string)
@@ -235,7 +242,8 @@ func (c *exprCompiler) each(op string, args map[string]any, body string) (func(*
 	return input, in, as, err
 }
 
-// arrayInput compiles an argument that must be an array; null yields not ok.
+// arrayInput compiles an argument that must evaluate to an array. The compiled
+// function reports false if the value is null or missing.
 func (c *exprCompiler) arrayInput(op string, arg any) (func(*scope) (bson.A, bool, error), error) {
 	ex, err := c.compile(arg)
 	if err != nil {
@@ -254,12 +262,12 @@ func (c *exprCompiler) arrayInput(op string, arg any) (func(*scope) (bson.A, boo
 	}, nil
 }
 
-func (c *exprCompiler) mapping(name string, arg any) (expr, error) {
-	args, err := named(name, arg, "input in", "as")
+func (c *exprCompiler) compileMap(name string, arg any) (expr, error) {
+	args, err := namedArgs(name, arg, "input in", "as")
 	if err != nil {
 		return nil, err
 	}
-	input, in, as, err := c.each(name, args, "in")
+	input, in, as, err := c.compileIteration(name, args, "in")
 	if err != nil {
 		return nil, err
 	}
@@ -281,12 +289,12 @@ func (c *exprCompiler) mapping(name string, arg any) (expr, error) {
 	}, nil
 }
 
-func (c *exprCompiler) filtering(name string, arg any) (expr, error) {
-	args, err := named(name, arg, "input cond", "as limit")
+func (c *exprCompiler) compileFilter(name string, arg any) (expr, error) {
+	args, err := namedArgs(name, arg, "input cond", "as limit")
 	if err != nil {
 		return nil, err
 	}
-	input, cond, as, err := c.each(name, args, "cond")
+	input, cond, as, err := c.compileIteration(name, args, "cond")
 	if err != nil {
 		return nil, err
 	}
@@ -321,8 +329,8 @@ func (c *exprCompiler) filtering(name string, arg any) (expr, error) {
 	}, nil
 }
 
-func (c *exprCompiler) reducing(name string, arg any) (expr, error) {
-	args, err := named(name, arg, "input initialValue in", "")
+func (c *exprCompiler) compileReduce(name string, arg any) (expr, error) {
+	args, err := namedArgs(name, arg, "input initialValue in", "")
 	if err != nil {
 		return nil, err
 	}
@@ -351,11 +359,11 @@ func (c *exprCompiler) reducing(name string, arg any) (expr, error) {
 	}, nil
 }
 
-// fieldAccess compiles $getField, $setField and $unsetField, whose field is a
-// name as it stands: dots and dollars are part of it.
-func (c *exprCompiler) fieldAccess(op string, arg any) (expr, error) {
+// compileFieldAccess compiles $getField, $setField and $unsetField. Their field
+// is a plain name, in which dots and dollar signs have no special meaning.
+func (c *exprCompiler) compileFieldAccess(op string, arg any) (expr, error) {
 	if d, _ := arg.(bson.D); op == "$getField" && field(d, "field") == bsonkit.Missing {
-		arg = bson.D{{Key: "field", Value: arg}} // the short form
+		arg = bson.D{{Key: "field", Value: arg}} // expand the short form
 	}
 	required, optional := "field input", ""
 	switch op {
@@ -364,7 +372,7 @@ func (c *exprCompiler) fieldAccess(op string, arg any) (expr, error) {
 	case "$setField":
 		required = "field input value"
 	}
-	args, err := named(op, arg, required, optional)
+	args, err := namedArgs(op, arg, required, optional)
 	if err != nil {
 		return nil, err
 	}
@@ -378,7 +386,7 @@ func (c *exprCompiler) fieldAccess(op string, arg any) (expr, error) {
 	if !ok || strings.Contains(name, "\x00") {
 		return nil, mongoerr.New(5654602, "%s requires 'field' to evaluate to a constant string", op)
 	}
-	parts, err := c.list(bson.A{args["input"], args["value"]})
+	parts, err := c.compileAll(bson.A{args["input"], args["value"]})
 	if err != nil {
 		return nil, err
 	}

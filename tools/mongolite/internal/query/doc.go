@@ -1,15 +1,18 @@
-// Package query decides on documents: which a filter matches, what an
-// expression yields, how a projection, a sort, an update and a pipeline change
-// or order them. It knows neither storage nor network.
+// Package query implements MongoDB's query language: filters, expressions,
+// projections, sorts, updates and aggregation pipelines. It operates on
+// documents in memory and does not depend on storage or on the network.
 //
-// Everything is compiled first and validated as a whole, so that an invalid
-// statement fails on an empty collection too; a compiled value may then be used
-// by many goroutines at once. What MongoDB has and this package has not is
-// refused by its name. Documents that come in are never changed; those that go
-// out may share parts with them.
+// Each of these is compiled before it runs. Compilation validates all of it, so
+// an invalid statement fails even on an empty collection. A compiled value is
+// safe for concurrent use. If a statement uses a MongoDB feature that this
+// package lacks, compilation returns a NotImplemented error that names it.
 //
-// The base is github.com/256dpi/lungo: bsonkit's comparison and types, mongokit's
-// $mod and $bits operators, bsonkit's schemas. Paths through arrays, null, NaN,
-// overflow and the update operators are this package's own, because there
-// mongokit departs from MongoDB or panics.
+// No function modifies a document that it receives. Results may share parts
+// with the documents they are made from.
+//
+// The package builds on github.com/256dpi/lungo. It uses the comparison, the
+// types and the schemas of bsonkit, and the $mod and $bits operators of
+// mongokit. It has its own implementation of paths through arrays, null, NaN,
+// overflow and the update operators, because mongokit panics there or deviates
+// from MongoDB.
 package query

@@ -1,7 +1,8 @@
 package query
 
-// Expressions: https://www.mongodb.com/docs/manual/reference/operator/aggregation/
-// and their variables, https://www.mongodb.com/docs/manual/reference/aggregation-variables/
+// Expressions and their variables:
+// https://www.mongodb.com/docs/manual/reference/operator/aggregation/ and
+// https://www.mongodb.com/docs/manual/reference/aggregation-variables/
 
 import (
 	"slices"
@@ -15,15 +16,16 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// Vars are the variables of one statement: $$NOW, one instant for all of it,
-// and those of its let document.
+// Vars holds the variables of one statement: $$NOW, which keeps the same value
+// throughout the statement, and the variables of its let document.
 type Vars struct {
 	now primitive.DateTime
 	let map[string]any
 }
 
-// NewVars returns the variables of a statement that runs at now. The values of
-// let are expressions without fields, evaluated here.
+// NewVars returns the variables of a statement that runs at the time now. It
+// evaluates the values of let, which are expressions that cannot refer to
+// fields.
 func NewVars(now time.Time, let bson.D) (*Vars, error) {
 	vars := &Vars{now: primitive.NewDateTimeFromTime(now), let: map[string]any{}}
 	if err := CheckValue(let); err != nil {
@@ -44,7 +46,7 @@ func NewVars(now time.Time, let bson.D) (*Vars, error) {
 	return vars, nil
 }
 
-// checkVariable refuses what may not name a variable of the user's.
+// checkVariable returns an error unless name is valid for a user variable.
 func checkVariable(name string) error {
 	ok := name != "" && (name[0] >= 'a' && name[0] <= 'z' || name[0] >= 0x80)
 	for i := 0; ok && i < len(name); i++ {
@@ -52,31 +54,32 @@ func checkVariable(name string) error {
 		ok = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c >= 0x80
 	}
 	if !ok {
-		return mongoerr.New(mongoerr.FailedToParse, "'%s' is no valid name of a user variable", name)
+		return mongoerr.New(mongoerr.FailedToParse, "'%s' is not a valid name for a user variable", name)
 	}
 	return nil
 }
 
-// expr is a compiled expression. It yields bsonkit.Missing for no value.
+// expr is a compiled expression. It returns bsonkit.Missing if the expression
+// has no value.
 type expr func(*scope) (any, error)
 
-// scope is what an expression is evaluated in: a document, and a chain of the
-// variables bound around it.
+// scope is the environment in which an expression is evaluated. It consists of
+// the document and a linked list of variables, the innermost first.
 type scope struct {
 	root  any
 	name  string
 	value any
-	up    *scope
+	outer *scope
 }
 
 func newScope(doc any) *scope { return &scope{root: doc} }
 
 func (s *scope) bind(name string, value any) *scope {
-	return &scope{root: s.root, name: name, value: value, up: s}
+	return &scope{root: s.root, name: name, value: value, outer: s}
 }
 
 func (s *scope) lookup(name string) any {
-	for ; s != nil; s = s.up {
+	for ; s != nil; s = s.outer {
 		if s.name == name {
 			return s.value
 		}
@@ -84,14 +87,14 @@ func (s *scope) lookup(name string) any {
 	return bsonkit.Missing
 }
 
-// exprCompiler holds the names that are bound where an expression stands.
+// exprCompiler compiles expressions.
 type exprCompiler struct {
 	vars   *Vars
-	locals []string
+	locals []string // names of the variables in scope
 }
 
-// compileExpr compiles v, which CheckValue has seen. An operator that does not
-// exist returns InvalidPipelineOperator.
+// compileExpr compiles v, which must have passed CheckValue. It returns
+// InvalidPipelineOperator for an unknown operator.
 func compileExpr(v any, vars *Vars) (expr, error) {
 	if vars == nil {
 		vars = &Vars{}
@@ -99,6 +102,7 @@ func compileExpr(v any, vars *Vars) (expr, error) {
 	return (&exprCompiler{vars: vars}).compile(v)
 }
 
+// with returns a compiler for expressions that can also use the variables names.
 func (c *exprCompiler) with(names ...string) *exprCompiler {
 	return &exprCompiler{vars: c.vars, locals: append(slices.Clip(c.locals), names...)}
 }
@@ -112,11 +116,11 @@ func (c *exprCompiler) compile(v any) (expr, error) {
 			return c.variable(v[2:])
 		}
 		if strings.HasPrefix(v, "$") {
-			path, err := fieldPath(v[1:])
+			path, err := parseFieldPath(v[1:])
 			if err != nil {
 				return nil, err
 			}
-			return func(s *scope) (any, error) { return descend(s.root, path), nil }, nil
+			return func(s *scope) (any, error) { return valueAtPath(s.root, path), nil }, nil
 		}
 	case bson.A:
 		return c.array(v)
@@ -129,7 +133,7 @@ func (c *exprCompiler) compile(v any) (expr, error) {
 	return constant(v), nil
 }
 
-func (c *exprCompiler) list(items bson.A) ([]expr, error) {
+func (c *exprCompiler) compileAll(items bson.A) ([]expr, error) {
 	list := make([]expr, len(items))
 	for i, item := range items {
 		var err error
@@ -140,8 +144,10 @@ func (c *exprCompiler) list(items bson.A) ([]expr, error) {
 	return list, nil
 }
 
+// array compiles an array of expressions. An element without a value becomes
+// null.
 func (c *exprCompiler) array(items bson.A) (expr, error) {
-	list, err := c.list(items)
+	list, err := c.compileAll(items)
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +162,7 @@ func (c *exprCompiler) array(items bson.A) (expr, error) {
 	}, nil
 }
 
+// evaluate returns the values of the expressions in list.
 func evaluate(s *scope, list []expr) ([]any, error) {
 	out := make([]any, len(list))
 	for i, ex := range list {
@@ -167,7 +174,8 @@ func evaluate(s *scope, list []expr) ([]any, error) {
 	return out, nil
 }
 
-// object compiles a document whose fields are expressions.
+// object compiles a document whose fields are expressions. A field without a
+// value is omitted.
 func (c *exprCompiler) object(d bson.D) (expr, error) {
 	list := make([]expr, len(d))
 	for i, e := range d {
@@ -200,20 +208,21 @@ func (c *exprCompiler) operator(d bson.D) (expr, error) {
 		return nil, mongoerr.New(15983, "An object representing an expression must have exactly one field, found %d with %s", len(d), d[0].Key)
 	}
 	name, arg := d[0].Key, d[0].Value
-	if build := special(name); build != nil {
-		return build(c, name, arg)
+	if compile := specialForm(name); compile != nil {
+		return compile(c, name, arg)
 	}
-	if op, ok := function(name); ok {
-		return c.call(name, arg, op)
+	if f, ok := findFunction(name); ok {
+		return c.call(name, arg, f)
 	}
-	if slices.Contains(strings.Fields(lacking), name) {
+	if slices.Contains(strings.Fields(unsupportedExpressions), name) {
 		return nil, mongoerr.Unsupported("the expression %s", name)
 	}
 	return nil, mongoerr.New(mongoerr.InvalidPipelineOperator, "Unrecognized expression '%s'", name)
 }
 
-// lacking are MongoDB's expressions that this server has not.
-const lacking = `$accumulator $acos $acosh $allElementsTrue $anyElementTrue $asin $asinh $atan $atan2 $atanh
+// unsupportedExpressions lists the expression operators of MongoDB that this
+// server does not support.
+const unsupportedExpressions = `$accumulator $acos $acosh $allElementsTrue $anyElementTrue $asin $asinh $atan $atan2 $atanh
 	$binarySize $bitAnd $bitNot $bitOr $bitXor $bottom $bottomN $bsonSize $convert $cos $cosh $dateAdd $dateDiff
 	$dateFromParts $dateFromString $dateSubtract $dateToParts $dateToString $dateTrunc $dayOfMonth $dayOfWeek
 	$dayOfYear $degreesToRadians $exp $firstN $function $hour $indexOfArray $indexOfBytes $indexOfCP $isNumber
@@ -223,9 +232,9 @@ const lacking = `$accumulator $acos $acosh $allElementsTrue $anyElementTrue $asi
 	$setUnion $sin $sinh $sortArray $sqrt $stdDevPop $stdDevSamp $strLenBytes $strcasecmp $substr $substrBytes
 	$tan $tanh $toBool $toDecimal $toHashedIndexKey $toUUID $top $topN $trim $tsIncrement $tsSecond $week $year $zip`
 
-// fieldPath splits the path of a field, which may have no empty parts and no
-// part with a leading '$'.
-func fieldPath(path string) ([]string, error) {
+// parseFieldPath splits the path of a field at the dots. It returns an error if
+// a part is empty, begins with '$' or contains a zero byte.
+func parseFieldPath(path string) ([]string, error) {
 	if path == "" {
 		return nil, mongoerr.New(16872, "'$' by itself is not a valid FieldPath")
 	}
@@ -249,21 +258,21 @@ func (c *exprCompiler) variable(ref string) (expr, error) {
 	var path []string
 	if dotted {
 		var err error
-		if path, err = fieldPath(rest); err != nil {
+		if path, err = parseFieldPath(rest); err != nil {
 			return nil, err
 		}
 	}
 	if slices.Contains(c.locals, name) {
-		return func(s *scope) (any, error) { return descend(s.lookup(name), path), nil }, nil
+		return func(s *scope) (any, error) { return valueAtPath(s.lookup(name), path), nil }, nil
 	}
 	if v, ok := c.vars.let[name]; ok {
-		return constant(descend(v, path)), nil
+		return constant(valueAtPath(v, path)), nil
 	}
 	switch name {
 	case "ROOT", "CURRENT":
-		return func(s *scope) (any, error) { return descend(s.root, path), nil }, nil
+		return func(s *scope) (any, error) { return valueAtPath(s.root, path), nil }, nil
 	case "NOW":
-		return constant(descend(c.vars.now, path)), nil
+		return constant(valueAtPath(c.vars.now, path)), nil
 	case "REMOVE":
 		return constant(bsonkit.Missing), nil
 	case "CLUSTER_TIME", "USER_ROLES", "SEARCH_META", "JS_SCOPE", "DESCEND", "PRUNE", "KEEP":
@@ -272,19 +281,21 @@ func (c *exprCompiler) variable(ref string) (expr, error) {
 	return nil, mongoerr.New(17276, "Use of undefined variable: %s", name)
 }
 
-// descend returns the value at a path; of an array on the way, those of its
-// elements that are documents. Numbers are names here, not indexes.
-func descend(v any, path []string) any {
+// valueAtPath returns the value that an expression's field path selects in v. For
+// an array on the path, it returns an array of the values in those elements
+// that have the path. A numeric part of the path is a field name, never an
+// array index.
+func valueAtPath(v any, path []string) any {
 	if len(path) == 0 {
 		return v
 	}
 	switch v := v.(type) {
 	case bson.D:
-		return descend(field(v, path[0]), path[1:])
+		return valueAtPath(field(v, path[0]), path[1:])
 	case bson.A:
 		out := bson.A{}
 		for _, e := range v {
-			if found := descend(e, path); found != bsonkit.Missing {
+			if found := valueAtPath(e, path); found != bsonkit.Missing {
 				out = append(out, found)
 			}
 		}

@@ -10,8 +10,8 @@ import (
 	"boxoffice/tools/mongolite/internal/query"
 )
 
-// eval evaluates an expression on a document through a computed field; an empty
-// document stands for no value.
+// eval evaluates an expression on a document and returns the result as the field
+// v of a document. The document is empty if the expression has no value.
 func eval(t testing.TB, expression, on string) (bson.D, error) {
 	t.Helper()
 	p, err := query.CompilePipeline(bson.A{bson.D{{Key: "$project", Value: bson.D{
@@ -26,7 +26,7 @@ func eval(t testing.TB, expression, on string) (bson.D, error) {
 	return out[0], nil
 }
 
-func TestExpressions(t *testing.T) {
+func TestExpressionValues(t *testing.T) {
 	const missing = ""
 	tests := []struct{ on, expression, want string }{
 		// paths and variables
@@ -148,7 +148,7 @@ func TestExpressions(t *testing.T) {
 		{"{'a': {'x': 1, 'y': 2}}", "{'$unsetField': {'field': 'x', 'input': '$a'}}", "{'y': 2}"},
 	}
 	for _, tt := range tests {
-		t.Run(name(tt.expression, "on", tt.on), func(t *testing.T) {
+		t.Run(subtestName(tt.expression, "on", tt.on), func(t *testing.T) {
 			got, err := eval(t, tt.expression, tt.on)
 			if err != nil {
 				t.Fatal(err)
@@ -157,26 +157,26 @@ func TestExpressions(t *testing.T) {
 			if tt.want != missing {
 				want = doc(t, "{'v': "+tt.want+"}")
 			}
-			same(t, got, want)
+			checkEqual(t, got, want)
 		})
 	}
 }
 
-func TestRand(t *testing.T) {
+func TestRandReturnsNumberBetweenZeroAndOne(t *testing.T) {
 	got, err := eval(t, "{'$rand': {}}", "{}")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if f := got[0].Value.(float64); f < 0 || f >= 1 {
-		t.Error(f)
+		t.Errorf("got %v, want a number in [0, 1)", f)
 	}
 }
 
-func TestExpressionRefusals(t *testing.T) {
+func TestInvalidExpressionsReturnErrors(t *testing.T) {
 	tests := []struct {
 		expression string
 		code       mongoerr.Code
-		word       string
+		text       string
 	}{
 		{"{'$foo': 1}", mongoerr.InvalidPipelineOperator, "Unrecognized expression '$foo'"},
 		{"{'$dateTrunc': {}}", mongoerr.NotImplemented, "$dateTrunc"},
@@ -234,12 +234,12 @@ func TestExpressionRefusals(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.expression, func(t *testing.T) {
 			_, err := eval(t, tt.expression, "{}")
-			refused(t, err, tt.code, tt.word)
+			checkError(t, err, tt.code, tt.text)
 		})
 	}
 }
 
-func TestProjection(t *testing.T) {
+func TestProjectionApply(t *testing.T) {
 	const on = "{'_id': 1, 'a': {'b': 1, 'c': 2}, 'l': [{'x': 1, 'y': 2}, 5, {'x': 3}], 'n': [1, 2, 3], 's': 'q'}"
 	tests := []struct{ projection, want string }{
 		{"{}", on},
@@ -275,17 +275,17 @@ func TestProjection(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			same(t, got, doc(t, tt.want))
-			same(t, in, doc(t, on))
+			checkEqual(t, got, doc(t, tt.want))
+			checkEqual(t, in, doc(t, on))
 		})
 	}
 }
 
-func TestProjectionRefusals(t *testing.T) {
+func TestInvalidProjectionsReturnErrors(t *testing.T) {
 	tests := []struct {
 		projection string
 		code       mongoerr.Code
-		word       string
+		text       string
 	}{
 		{"{'a': 1, 'b': 0}", 31254, "Cannot do exclusion on field b in inclusion projection"},
 		{"{'a': 0, 'b': 1}", 31253, "Cannot do inclusion on field b in exclusion projection"},
@@ -305,14 +305,14 @@ func TestProjectionRefusals(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.projection, func(t *testing.T) {
 			_, err := query.CompileProjection(doc(t, tt.projection), vars(t))
-			refused(t, err, tt.code, tt.word)
+			checkError(t, err, tt.code, tt.text)
 		})
 	}
 	_, err := query.CompilePipeline(list(t, "[{'$project': {'a': {'$slice': 1}}}]"), nil)
-	refused(t, err, 16020, "$slice")
+	checkError(t, err, 16020, "$slice")
 }
 
-func TestSort(t *testing.T) {
+func TestSortDocsWithAndWithoutLimit(t *testing.T) {
 	tests := []struct{ sort, in, want string }{
 		{"{'a': 1}", "[{'a': 2}, {'a': 'x'}, {'a': 1}, {}, {'a': []}, {'a': null}]", "[{'a': []}, {}, {'a': null}, {'a': 1}, {'a': 2}, {'a': 'x'}]"},
 		{"{'a': -1}", "[{'a': 1}, {'a': [0, 3]}, {'a': 2}]", "[{'a': [0, 3]}, {'a': 2}, {'a': 1}]"},
@@ -321,7 +321,7 @@ func TestSort(t *testing.T) {
 		{"{'a': 1.0, 'b': -1}", "[{'a': 1, 'b': 1}, {'a': 1, 'b': 2}, {'a': 0}]", "[{'a': 0}, {'a': 1, 'b': 2}, {'a': 1, 'b': 1}]"},
 	}
 	for _, tt := range tests {
-		t.Run(name(tt.sort, tt.in), func(t *testing.T) {
+		t.Run(subtestName(tt.sort, tt.in), func(t *testing.T) {
 			s, err := query.CompileSort(doc(t, tt.sort))
 			if err != nil {
 				t.Fatal(err)
@@ -335,23 +335,23 @@ func TestSort(t *testing.T) {
 				if limit > 0 {
 					want = want[:min(limit, len(want))]
 				}
-				same(t, got, want)
+				checkEqual(t, got, want)
 			}
 		})
 	}
 }
 
-func TestSortRefusals(t *testing.T) {
+func TestInvalidSortsReturnErrors(t *testing.T) {
 	for sort, code := range map[string]mongoerr.Code{
 		"{'$natural': 1}": mongoerr.NotImplemented, "{'a': {'$meta': 'textScore'}}": mongoerr.NotImplemented,
 		"{'a': 2}": 15975, "{'a': 'x'}": 15975, "{'a': 0}": 15975, "{'$a': 1}": 16410, "{'a': 1, 'a': 1}": 7472500,
 	} {
 		_, err := query.CompileSort(doc(t, sort))
-		refused(t, err, code, "")
+		checkError(t, err, code, "")
 	}
 }
 
-func TestMemoryBounds(t *testing.T) {
+func TestSortAndGroupRespectMemoryLimit(t *testing.T) {
 	big := make([]bson.D, 11)
 	for i := range big {
 		big[i] = bson.D{{Key: "a", Value: int32(i)}, {Key: "b", Value: strings.Repeat("x", 10<<20)}}
@@ -362,13 +362,13 @@ func TestMemoryBounds(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = drain(t, p.Run(query.Documents(big)))
-		refused(t, err, 292, "memory limit")
+		checkError(t, err, 292, "memory limit")
 	}
 	p, err := query.CompilePipeline(list(t, "[{'$sort': {'a': 1}}, {'$limit': 2}]"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, err := drain(t, p.Run(query.Documents(big))); err != nil || len(got) != 2 {
-		t.Error(len(got), err)
+		t.Errorf("sort with a limit: got %d documents, error %v, want 2 and no error", len(got), err)
 	}
 }

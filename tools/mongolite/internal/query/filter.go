@@ -12,26 +12,27 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// Filter decides which documents a statement is about.
+// Filter is a compiled filter. It selects documents.
 type Filter struct {
 	source bson.D
 	root   *node
 }
 
-// node is a part of a filter: a combination of others ("$and", "$or", "$nor"),
-// a test of a whole document (no path), or one of the values at a path.
+// node is a node in the tree of a filter. It is one of three kinds: a
+// combination of its children ($and, $or, $nor), a test of the whole document
+// (path is nil), or a test of the values at a path.
 type node struct {
-	op    string
-	kids  []*node
-	path  []string
-	arg   any                     // of "$eq", for upserts
-	whole bool                    // an array at the path's end is tested only as a whole
-	test  func(any) (bool, error) // of a value; of the document if there is no path
+	op         string
+	children   []*node
+	path       []string
+	arg        any                     // the argument of $eq, for upserts
+	wholeArray bool                    // tests an array at the end of the path but not its elements
+	test       func(any) (bool, error) // tests a value, or the document if path is nil
 }
 
-// CompileFilter validates and compiles f; a nil or empty f matches everything.
-// An operator that does not exist returns BadValue, one that this server has
-// not NotImplemented.
+// CompileFilter validates and compiles f. A nil or empty f matches every
+// document. CompileFilter returns BadValue for an unknown operator, and
+// NotImplemented for one that only MongoDB has.
 func CompileFilter(f bson.D, vars *Vars) (*Filter, error) {
 	if err := CheckValue(f); err != nil {
 		return nil, err
@@ -46,12 +47,13 @@ func CompileFilter(f bson.D, vars *Vars) (*Filter, error) {
 // Match reports whether the filter selects doc.
 func (f *Filter) Match(doc bson.D) (bool, error) { return f.root.match(doc) }
 
-// Source returns the filter as it was given.
+// Source returns the document that the filter was compiled from.
 func (f *Filter) Source() bson.D { return f.source }
 
-// UpsertBase returns the document an upsert starts from: the fields that the
-// filter holds equal to a value, _id first. A field that is set twice returns
-// NotSingleValueField.
+// UpsertBase returns the document to which an upsert applies its update. It
+// contains the fields that the filter requires to equal a value, with _id
+// first. UpsertBase returns NotSingleValueField if two of these fields are the
+// same or one contains the other.
 func UpsertBase(f *Filter) (bson.D, error) {
 	base := any(bson.D{})
 	var set [][]string
@@ -71,13 +73,13 @@ func UpsertBase(f *Filter) (bson.D, error) {
 	return idFirst(base.(bson.D)), nil
 }
 
-// overlap reports whether one path is the other or leads to it.
+// overlap reports whether a and b are equal or one is a prefix of the other.
 func overlap(a, b []string) bool {
 	n := min(len(a), len(b))
 	return slices.Equal(a[:n], b[:n])
 }
 
-// idFirst moves a document's _id to its front.
+// idFirst returns doc with its _id as the first field.
 func idFirst(doc bson.D) bson.D {
 	i := slices.IndexFunc(doc, func(e bson.E) bool { return e.Key == "_id" })
 	if i <= 0 {
@@ -86,11 +88,12 @@ func idFirst(doc bson.D) bson.D {
 	return append(bson.D{doc[i]}, setField(doc, "_id", bsonkit.Missing)...)
 }
 
+// match reports whether the document v matches the node.
 func (n *node) match(v any) (bool, error) {
 	switch n.op {
 	case "$and", "$or", "$nor":
-		for _, kid := range n.kids {
-			ok, err := kid.match(v)
+		for _, child := range n.children {
+			ok, err := child.match(v)
 			if err != nil {
 				return false, err
 			}
@@ -104,7 +107,7 @@ func (n *node) match(v any) (bool, error) {
 		return n.test(v)
 	}
 	var err error
-	found := walk(v, n.path, !n.whole, func(e any) (ok bool) {
+	found := walk(v, n.path, !n.wholeArray, func(e any) (ok bool) {
 		if err == nil {
 			ok, err = n.test(e)
 		}
@@ -113,14 +116,14 @@ func (n *node) match(v any) (bool, error) {
 	return found, err
 }
 
-// matchElement tests one element of an array with the operators that stand in
-// $elemMatch or $pull; unlike match it does not enter the element.
+// matchElement applies operators inside $elemMatch or $pull to one element of an
+// array. Unlike match, it does not look at the elements of e if e is an array.
 func (n *node) matchElement(e any) (bool, error) {
 	if n.test != nil {
 		return n.test(e)
 	}
-	for _, kid := range n.kids {
-		ok, err := kid.matchElement(e)
+	for _, child := range n.children {
+		ok, err := child.matchElement(e)
 		if err != nil {
 			return false, err
 		}
@@ -131,54 +134,56 @@ func (n *node) matchElement(e any) (bool, error) {
 	return n.op != "$or", nil
 }
 
-// equalities appends the tests for equality that hold for every match.
-func (n *node) equalities(to []*node) []*node {
+// equalities appends to dst the $eq nodes that every matching document
+// satisfies.
+func (n *node) equalities(dst []*node) []*node {
 	switch {
 	case n.op == "$eq":
-		return append(to, n)
-	case n.op == "$and", n.op == "$or" && len(n.kids) == 1:
-		for _, kid := range n.kids {
-			to = kid.equalities(to)
+		return append(dst, n)
+	case n.op == "$and", n.op == "$or" && len(n.children) == 1:
+		for _, child := range n.children {
+			dst = child.equalities(dst)
 		}
 	}
-	return to
+	return dst
 }
 
-// roots appends the first parts of all paths.
-func (n *node) roots(to []string) []string {
-	for _, kid := range n.kids {
-		to = kid.roots(to)
+// rootFields appends to dst the first part of every path.
+func (n *node) rootFields(dst []string) []string {
+	for _, child := range n.children {
+		dst = child.rootFields(dst)
 	}
 	if len(n.path) > 0 {
-		to = append(to, n.path[0])
+		dst = append(dst, n.path[0])
 	}
-	return to
+	return dst
 }
 
-// touches reports whether a test reads path or something below it.
-func (n *node) touches(path []string) bool {
+// reads reports whether a test in the node reads path or a path below it.
+func (n *node) reads(path []string) bool {
 	if len(n.path) >= len(path) && slices.Equal(n.path[:len(path)], path) {
 		return true
 	}
-	return slices.ContainsFunc(n.kids, func(kid *node) bool { return kid.touches(path) })
+	return slices.ContainsFunc(n.children, func(child *node) bool { return child.reads(path) })
 }
 
-// element returns the index of the element of the array at path by which doc
-// matched, as the positional $ means it: where several conditions read the
-// array, the last one decides.
-func (f *Filter) element(doc bson.D, path []string) (int, bool) {
+// matchedElement returns the index that the positional operator $ stands for:
+// that of the first element of the array at path that satisfies the filter's
+// condition on the array. If several conditions read the array, the last one
+// decides.
+func (f *Filter) matchedElement(doc bson.D, path []string) (int, bool) {
 	arr, _ := get(doc, path).(bson.A)
 	n := f.root
 	for n != nil && n.op == "$and" {
-		kids := n.kids
+		children := n.children
 		n = nil
-		for _, kid := range kids {
-			if kid.touches(path) {
-				n = kid
+		for _, child := range children {
+			if child.reads(path) {
+				n = child
 			}
 		}
 	}
-	if n == nil || n.op == "$nor" || !n.touches(path) {
+	if n == nil || n.op == "$nor" || !n.reads(path) {
 		return 0, false
 	}
 	for i, e := range arr {

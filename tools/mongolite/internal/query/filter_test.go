@@ -14,8 +14,8 @@ import (
 
 func TestFilterMatch(t *testing.T) {
 	tests := []struct {
-		filter  string
-		yes, no string // arrays of documents
+		filter          string
+		matches, misses string // arrays of documents
 	}{
 		{"{}", "[{}, {'a': 1}]", "[]"},
 		{"{'a': 1}", "[{'a': 1}, {'a': 1.0}, {'a': {'$numberLong': '1'}}, {'a': [2, 1]}]", "[{'a': 2}, {}, {'a': '1'}, {'a': [[1]]}]"},
@@ -70,7 +70,8 @@ func TestFilterMatch(t *testing.T) {
 		{"{'$expr': {'$eq': ['$a', '$$five']}}", "[{'a': 5}]", "[{'a': 4}]"},
 		{"{'$jsonSchema': {'required': ['a'], 'properties': {'a': {'bsonType': 'int'}}}}", "[{'a': 5}]", "[{'a': 'x'}, {}]"},
 		{"{'a': {'$ref': 'c', '$id': 1}}", "[{'a': {'$ref': 'c', '$id': 1}}]", "[{'a': 1}]"},
-		// what Dapr's state store asks for: a document without a _ttl has not even null
+		// The filter of Dapr's state store. A document without _ttl does not match,
+		// because $eq distinguishes a missing field from null.
 		{"{'$and': [{'_id': {'$eq': 'k'}}, {'$expr': {'$or': [{'$eq': ['$_ttl', null]}, {'$gte': ['$_ttl', '$$NOW']}]}}]}",
 			"[{'_id': 'k', '_ttl': null}, {'_id': 'k', '_ttl': {'$date': '2026-11-23T10:00:01Z'}}]",
 			"[{'_id': 'k'}, {'_id': 'k', '_ttl': {'$date': '2026-11-23T09:59:59Z'}}, {'_id': 'x', '_ttl': null}]"},
@@ -81,23 +82,23 @@ func TestFilterMatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for want, text := range map[bool]string{true: tt.yes, false: tt.no} {
+			for want, text := range map[bool]string{true: tt.matches, false: tt.misses} {
 				for _, d := range docs(t, text) {
 					if got, err := f.Match(d); got != want || err != nil {
-						t.Errorf("%v: got %v, %v, want %v", d, got, err, want)
+						t.Errorf("Match(%v): got %v, error %v, want %v and no error", d, got, err, want)
 					}
 				}
 			}
-			same(t, f.Source(), doc(t, tt.filter))
+			checkEqual(t, f.Source(), doc(t, tt.filter))
 		})
 	}
 }
 
-func TestFilterRefusals(t *testing.T) {
+func TestInvalidFiltersReturnErrors(t *testing.T) {
 	tests := []struct {
 		filter string
 		code   mongoerr.Code
-		word   string
+		text   string
 	}{
 		{"{'a': {'$foo': 1}}", mongoerr.BadValue, "unknown operator: $foo"},
 		{"{'$foo': 1}", mongoerr.BadValue, "unknown top level operator: $foo"},
@@ -147,26 +148,26 @@ func TestFilterRefusals(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.filter, func(t *testing.T) {
 			_, err := query.CompileFilter(doc(t, tt.filter), vars(t))
-			refused(t, err, tt.code, tt.word)
+			checkError(t, err, tt.code, tt.text)
 		})
 	}
 }
 
-func TestCheckValue(t *testing.T) {
+func TestCheckValueRejectsDeepOrUnsupportedValues(t *testing.T) {
 	deep := any(int32(1))
 	for range 300 {
 		deep = bson.A{deep}
 	}
-	refused(t, query.CheckValue(deep), mongoerr.Overflow, "deep")
-	refused(t, query.CheckValue(bson.D{{Key: "a", Value: struct{}{}}}), mongoerr.NotImplemented, "unknown")
-	fine := bson.D{{Key: "a", Value: bson.A{nil, true, int32(1), int64(1), math.NaN(), "s", primitive.NewObjectID(),
+	checkError(t, query.CheckValue(deep), mongoerr.Overflow, "deep")
+	checkError(t, query.CheckValue(bson.D{{Key: "a", Value: struct{}{}}}), mongoerr.NotImplemented, "unknown")
+	supported := bson.D{{Key: "a", Value: bson.A{nil, true, int32(1), int64(1), math.NaN(), "s", primitive.NewObjectID(),
 		primitive.DateTime(1), primitive.Timestamp{}, primitive.Binary{}, primitive.Regex{}, primitive.NewDecimal128(1, 1), bson.D{}}}}
-	if err := query.CheckValue(fine); err != nil {
-		t.Error(err)
+	if err := query.CheckValue(supported); err != nil {
+		t.Errorf("CheckValue of supported types: got error %v, want none", err)
 	}
 }
 
-func TestUpsertBase(t *testing.T) {
+func TestUpsertBaseHasFieldsTheFilterEquals(t *testing.T) {
 	tests := []struct{ filter, want string }{
 		{"{'a': 1, '_id': 5}", "{'_id': 5, 'a': 1}"},
 		{"{'a.b': 1, 'c': {'$gt': 1, '$eq': 3}, 'd': {'$in': [4]}}", "{'a': {'b': 1}, 'c': 3, 'd': 4}"},
@@ -184,7 +185,7 @@ func TestUpsertBase(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			same(t, got, doc(t, tt.want))
+			checkEqual(t, got, doc(t, tt.want))
 		})
 	}
 	f, err := query.CompileFilter(doc(t, "{'$and': [{'a': 1}, {'a': 2}]}"), nil)
@@ -192,16 +193,16 @@ func TestUpsertBase(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = query.UpsertBase(f)
-	refused(t, err, mongoerr.NotSingleValueField, "'a' is matched twice")
+	checkError(t, err, mongoerr.NotSingleValueField, "'a' is matched twice")
 }
 
-func TestNewVars(t *testing.T) {
+func TestNewVarsValidatesLet(t *testing.T) {
 	_, err := query.NewVars(now, doc(t, "{'A': 1}"))
-	refused(t, err, mongoerr.FailedToParse, "'A'")
+	checkError(t, err, mongoerr.FailedToParse, "'A'")
 	_, err = query.NewVars(now, doc(t, "{'a': {'$foo': 1}}"))
-	refused(t, err, mongoerr.InvalidPipelineOperator, "$foo")
+	checkError(t, err, mongoerr.InvalidPipelineOperator, "$foo")
 	_, err = query.NewVars(now, doc(t, "{'a': '"+strings.Repeat("x", 3)+"', 'b': '$$a'}"))
 	if err != nil {
-		t.Error(err)
+		t.Errorf("let that refers to an earlier variable: got error %v, want none", err)
 	}
 }

@@ -1,6 +1,6 @@
 package query
 
-// Expression operators that evaluate all of their arguments first:
+// Functions: expression operators that evaluate all of their arguments first.
 // https://www.mongodb.com/docs/manual/reference/operator/aggregation/
 
 import (
@@ -20,14 +20,17 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// fn is an operator on evaluated arguments, of which there are min to max.
-type fn struct {
+// function is an expression operator that operates on evaluated arguments. It
+// takes between min and max of them.
+type function struct {
 	min, max int
 	apply    func(name string, args []any) (any, error)
-	nulls    bool // it sees null and missing arguments; others yield null for them
+	// acceptsNull reports whether apply handles null and missing arguments. If
+	// it is false, a null or missing argument makes the result null.
+	acceptsNull bool
 }
 
-const many = math.MaxInt
+const unlimited = math.MaxInt // maximum for functions with any number of arguments
 
 func wrongCount(name string, least, most, got int) error {
 	return mongoerr.New(16020, "Expression %s takes %s arguments. %d were passed in.", name, countText(least, most), got)
@@ -37,7 +40,7 @@ func countText(least, most int) string {
 	switch most {
 	case least:
 		return "exactly " + strconv.Itoa(least)
-	case many:
+	case unlimited:
 		return "at least " + strconv.Itoa(least)
 	}
 	return "at least " + strconv.Itoa(least) + " and at most " + strconv.Itoa(most)
@@ -47,7 +50,8 @@ func wrongType(name, want string, got any) error {
 	return mongoerr.New(mongoerr.TypeMismatch, "%s requires %s, found: %s", name, want, typeName(got))
 }
 
-func (c *exprCompiler) call(name string, arg any, f fn) (expr, error) {
+// call compiles a call of f.
+func (c *exprCompiler) call(name string, arg any, f function) (expr, error) {
 	items := asList(arg)
 	if d, ok := arg.(bson.D); ok && len(d) == 0 && f.max == 0 {
 		items = nil // {$rand: {}}
@@ -55,7 +59,7 @@ func (c *exprCompiler) call(name string, arg any, f fn) (expr, error) {
 	if len(items) < f.min || len(items) > f.max {
 		return nil, wrongCount(name, f.min, f.max, len(items))
 	}
-	list, err := c.list(items)
+	list, err := c.compileAll(items)
 	if err != nil {
 		return nil, err
 	}
@@ -64,56 +68,57 @@ func (c *exprCompiler) call(name string, arg any, f fn) (expr, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !f.nulls && slices.ContainsFunc(args, nullish) {
+		if !f.acceptsNull && slices.ContainsFunc(args, nullish) {
 			return nil, nil
 		}
 		return f.apply(name, args)
 	}, nil
 }
 
-// function returns the operator of a name.
-func function(name string) (fn, bool) {
+// findFunction returns the function with the given name. It reports false if
+// there is none.
+func findFunction(name string) (function, bool) {
 	switch name {
 	case "$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$cmp":
-		return fn{2, 2, exprCompare, true}, true
+		return function{2, 2, exprCompare, true}, true
 	case "$not":
-		return fn{1, 1, func(_ string, a []any) (any, error) { return !truthy(a[0]), nil }, true}, true
+		return function{1, 1, func(_ string, a []any) (any, error) { return !truthy(a[0]), nil }, true}, true
 	case "$type":
-		return fn{1, 1, func(_ string, a []any) (any, error) { return typeName(a[0]), nil }, true}, true
+		return function{1, 1, func(_ string, a []any) (any, error) { return typeName(a[0]), nil }, true}, true
 	case "$rand":
-		return fn{0, 0, func(string, []any) (any, error) { return rand.Float64(), nil }, true}, true // #nosec G404 -- no secret
+		return function{0, 0, func(string, []any) (any, error) { return rand.Float64(), nil }, true}, true // #nosec G404 -- no secret
 	case "$add":
-		return fn{0, many, exprAdd, false}, true
+		return function{0, unlimited, exprAdd, false}, true
 	case "$subtract":
-		return fn{2, 2, exprSubtract, false}, true
+		return function{2, 2, exprSubtract, false}, true
 	case "$multiply":
-		return fn{0, many, exprMultiply, false}, true
+		return function{0, unlimited, exprMultiply, false}, true
 	case "$divide":
-		return fn{2, 2, exprDivide, false}, true
+		return function{2, 2, exprDivide, false}, true
 	case "$mod":
-		return fn{2, 2, exprMod, false}, true
+		return function{2, 2, exprMod, false}, true
 	case "$abs":
-		return fn{1, 1, exprAbs, false}, true
+		return function{1, 1, exprAbs, false}, true
 	case "$ceil", "$floor":
-		return fn{1, 1, exprWhole, false}, true
+		return function{1, 1, exprWhole, false}, true
 	case "$round", "$trunc":
-		return fn{1, 2, exprRound, false}, true
+		return function{1, 2, exprRound, false}, true
 	case "$sum", "$avg", "$min", "$max":
-		return fn{0, many, exprAccumulate, true}, true
+		return function{0, unlimited, exprAccumulate, true}, true
 	case "$concat":
-		return fn{0, many, exprConcat, false}, true
+		return function{0, unlimited, exprConcat, false}, true
 	case "$toLower", "$toUpper":
-		return fn{1, 1, exprCase, true}, true
+		return function{1, 1, exprCase, true}, true
 	case "$substrCP":
-		return fn{3, 3, exprSubstr, true}, true
+		return function{3, 3, exprSubstr, true}, true
 	case "$strLenCP":
-		return fn{1, 1, exprStrLen, true}, true
+		return function{1, 1, exprStrLen, true}, true
 	case "$split":
-		return fn{2, 2, exprSplit, false}, true
+		return function{2, 2, exprSplit, false}, true
 	case "$toString", "$toInt", "$toLong", "$toDouble", "$toDate", "$toObjectId":
-		return fn{1, 1, exprConvert, false}, true
+		return function{1, 1, exprConvert, false}, true
 	}
-	return collectionFunction(name)
+	return arrayFunction(name)
 }
 
 func exprCompare(name string, a []any) (any, error) {
@@ -135,7 +140,8 @@ func exprCompare(name string, a []any) (any, error) {
 	return int32(c), nil // #nosec G115 -- -1, 0 or 1
 }
 
-// exprAdd adds numbers, or numbers of milliseconds to one date.
+// exprAdd adds numbers. If one of the arguments is a date, it adds the others
+// to the date, in milliseconds.
 func exprAdd(name string, args []any) (any, error) {
 	sum := any(int32(0))
 	var date *primitive.DateTime
@@ -152,13 +158,14 @@ func exprAdd(name string, args []any) (any, error) {
 		}
 	}
 	if date != nil {
-		return shift(*date, sum)
+		return addMillis(*date, sum)
 	}
 	return sum, nil
 }
 
-func shift(d primitive.DateTime, by any) (any, error) {
-	sum, overflow := add(int64(d), roundTo(by, 0, true))
+// addMillis adds a number of milliseconds, rounded to an integer, to d.
+func addMillis(d primitive.DateTime, millis any) (any, error) {
+	sum, overflow := add(int64(d), roundTo(millis, 0, true))
 	ms, ok := wholeNumber(sum)
 	if overflow || !ok {
 		return nil, mongoerr.New(mongoerr.Overflow, "date overflow")
@@ -174,11 +181,13 @@ func exprSubtract(name string, a []any) (any, error) {
 		diff, _ := add(int64(x), negate(int64(y)))
 		return diff, nil
 	case xd && isNumber(a[1]):
-		return shift(x, negate(a[1]))
+		return addMillis(x, negate(a[1]))
 	case !isNumber(a[0]) || !isNumber(a[1]):
 		return nil, mongoerr.New(mongoerr.TypeMismatch, "can't $subtract %s from %s", typeName(a[1]), typeName(a[0]))
 	}
-	if n, ok := a[1].(int32); ok && n == math.MinInt32 { // whose negative is no int, though a difference may be one
+	// The negative of the least int is a long, but the difference may still be
+	// an int.
+	if n, ok := a[1].(int32); ok && n == math.MinInt32 {
 		diff, _ := add(a[0], -int64(n))
 		if d, ok := diff.(int64); ok {
 			return narrow(d, a...), nil
@@ -200,7 +209,8 @@ func exprMultiply(name string, args []any) (any, error) {
 	return product, nil
 }
 
-func numbers(name string, args []any) error {
+// checkNumbers returns an error unless all arguments are numbers.
+func checkNumbers(name string, args []any) error {
 	for _, v := range args {
 		if !isNumber(v) {
 			return wrongType(name, "numeric types", v)
@@ -210,7 +220,7 @@ func numbers(name string, args []any) error {
 }
 
 func exprDivide(name string, a []any) (any, error) {
-	if err := numbers(name, a); err != nil {
+	if err := checkNumbers(name, a); err != nil {
 		return nil, err
 	}
 	if bsonkit.Compare(a[1], int32(0)) == 0 {
@@ -218,13 +228,13 @@ func exprDivide(name string, a []any) (any, error) {
 	}
 	return inexact(a[0], a[1], func(x, y decimal.Decimal) decimal.Decimal {
 		places := int32(decimalDigits) + y.Exponent() + int32(y.NumDigits()) - x.Exponent() - int32(x.NumDigits()) // #nosec G115
-		q, _ := decimal.NewFromString(x.DivRound(y, places).String())                                              // without the zeros at its end
+		q, _ := decimal.NewFromString(x.DivRound(y, places).String())                                              // removes trailing zeros
 		return q
 	}, func(x, y float64) float64 { return x / y }), nil
 }
 
 func exprMod(name string, a []any) (any, error) {
-	if err := numbers(name, a); err != nil {
+	if err := checkNumbers(name, a); err != nil {
 		return nil, err
 	}
 	if bsonkit.Compare(a[1], int32(0)) == 0 {
@@ -239,7 +249,7 @@ func exprMod(name string, a []any) (any, error) {
 }
 
 func exprAbs(name string, a []any) (any, error) {
-	if err := numbers(name, a); err != nil {
+	if err := checkNumbers(name, a); err != nil {
 		return nil, err
 	}
 	if a[0] == int64(math.MinInt64) {
@@ -254,8 +264,9 @@ func exprAbs(name string, a []any) (any, error) {
 	return a[0], nil
 }
 
+// exprWhole implements $ceil and $floor.
 func exprWhole(name string, a []any) (any, error) {
-	if err := numbers(name, a); err != nil {
+	if err := checkNumbers(name, a); err != nil {
 		return nil, err
 	}
 	up := name == "$ceil"
@@ -274,8 +285,9 @@ func exprWhole(name string, a []any) (any, error) {
 	return a[0], nil
 }
 
+// exprRound implements $round and $trunc.
 func exprRound(name string, a []any) (any, error) {
-	if err := numbers(name, a); err != nil {
+	if err := checkNumbers(name, a); err != nil {
 		return nil, err
 	}
 	place := int64(0)
@@ -288,11 +300,12 @@ func exprRound(name string, a []any) (any, error) {
 	return roundTo(a[0], int32(place), name == "$round"), nil // #nosec G115 -- checked
 }
 
-// roundTo rounds half to even, or cuts, after a decimal place, which may be
-// negative. The type stays.
-func roundTo(v any, place int32, half bool) any {
-	cut := func(d decimal.Decimal) decimal.Decimal {
-		if half {
+// roundTo reduces v to place decimal places. It rounds half to even, or
+// truncates if halfEven is false. A negative place counts digits to the left of
+// the decimal point. The result has the type of v.
+func roundTo(v any, place int32, halfEven bool) any {
+	round := func(d decimal.Decimal) decimal.Decimal {
+		if halfEven {
 			return d.RoundBank(place)
 		}
 		if place < 0 {
@@ -306,7 +319,7 @@ func roundTo(v any, place int32, half bool) any {
 		if place >= 0 {
 			return n
 		}
-		if d := cut(toDecimal(n)); d.BigInt().IsInt64() {
+		if d := round(toDecimal(n)); d.BigInt().IsInt64() {
 			return narrow(d.IntPart(), n)
 		}
 		return n
@@ -314,18 +327,18 @@ func roundTo(v any, place int32, half bool) any {
 		switch {
 		case math.IsNaN(n) || math.IsInf(n, 0):
 			return n
-		case place == 0 && half:
+		case place == 0 && halfEven:
 			return math.RoundToEven(n)
 		case place == 0:
 			return math.Trunc(n)
 		}
-		return cut(toDecimal(n)).InexactFloat64()
+		return round(toDecimal(n)).InexactFloat64()
 	}
-	return fromDecimal(cut(toDecimal(v)))
+	return fromDecimal(round(toDecimal(v)))
 }
 
-// exprAccumulate is an accumulator over its arguments, or over the elements of
-// a single array.
+// exprAccumulate applies the accumulator name to the arguments. If the only
+// argument is an array, it applies the accumulator to the elements instead.
 func exprAccumulate(name string, args []any) (any, error) {
 	if len(args) == 1 {
 		if arr, ok := args[0].(bson.A); ok {
@@ -353,8 +366,9 @@ func exprConcat(name string, args []any) (any, error) {
 	return b.String(), nil
 }
 
-// text reads what string operators take for a string; null is the empty one.
-func text(name string, v any) (string, error) {
+// toStringArg converts an argument of a string operator to a string. Null and
+// Missing become the empty string.
+func toStringArg(name string, v any) (string, error) {
 	switch v := v.(type) {
 	case nil, bsonkit.MissingType:
 		return "", nil
@@ -370,8 +384,9 @@ func text(name string, v any) (string, error) {
 
 func dateText(d primitive.DateTime) string { return d.Time().UTC().Format("2006-01-02T15:04:05.000Z") }
 
+// exprCase implements $toLower and $toUpper.
 func exprCase(name string, a []any) (any, error) {
-	s, err := text(name, a[0])
+	s, err := toStringArg(name, a[0])
 	if err != nil {
 		return nil, err
 	}
@@ -379,7 +394,7 @@ func exprCase(name string, a []any) (any, error) {
 	if name == "$toUpper" {
 		from, to, diff = 'a', 'z', -diff
 	}
-	b := []byte(s) // only ASCII letters have a case here, as in MongoDB
+	b := []byte(s) // as in MongoDB, only ASCII letters change their case
 	for i, c := range b {
 		if c >= from && c <= to {
 			b[i] = c + diff
@@ -388,8 +403,9 @@ func exprCase(name string, a []any) (any, error) {
 	return string(b), nil
 }
 
+// exprSubstr implements $substrCP, which counts in code points.
 func exprSubstr(name string, a []any) (any, error) {
-	s, err := text(name, a[0])
+	s, err := toStringArg(name, a[0])
 	if err != nil {
 		return nil, err
 	}
@@ -428,24 +444,27 @@ func exprSplit(name string, a []any) (any, error) {
 	return out, nil
 }
 
+// exprConvert implements the conversions $toString, $toInt, $toLong, $toDouble,
+// $toDate and $toObjectId. The functions below convert one value each and return
+// nil if they cannot.
 func exprConvert(name string, a []any) (any, error) {
 	var v any
 	switch name {
 	case "$toString":
-		v = toText(a[0])
+		v = convertToString(a[0])
 	case "$toInt":
-		v = toInteger(a[0], math.MinInt32, math.MaxInt32)
+		v = convertToInteger(a[0], math.MinInt32, math.MaxInt32)
 		if n, ok := v.(int64); ok {
 			v = int32(n) // #nosec G115 -- bounded
 		}
 	case "$toLong":
-		v = toInteger(a[0], math.MinInt64, math.MaxInt64)
+		v = convertToInteger(a[0], math.MinInt64, math.MaxInt64)
 	case "$toDouble":
-		v = toDouble(a[0])
+		v = convertToDouble(a[0])
 	case "$toDate":
-		v = toDate(a[0])
+		v = convertToDate(a[0])
 	case "$toObjectId":
-		v = toObjectID(a[0])
+		v = convertToObjectID(a[0])
 	}
 	if v == nil {
 		return nil, mongoerr.New(mongoerr.ConversionFailure, "Failed to convert from %s in %s with no onError value", typeName(a[0]), name)
@@ -453,12 +472,10 @@ func exprConvert(name string, a []any) (any, error) {
 	return v, nil
 }
 
-// The conversions return nil for what they cannot convert.
-
-func toText(v any) any {
+func convertToString(v any) any {
 	switch v := v.(type) {
 	case string, int32, int64, float64, primitive.Decimal128, primitive.DateTime:
-		s, _ := text("", v)
+		s, _ := toStringArg("", v)
 		return s
 	case bool:
 		return strconv.FormatBool(v)
@@ -468,7 +485,7 @@ func toText(v any) any {
 	return nil
 }
 
-func toInteger(v any, least, most int64) any {
+func convertToInteger(v any, least, most int64) any {
 	switch n := v.(type) {
 	case bool:
 		if n {
@@ -491,7 +508,7 @@ func toInteger(v any, least, most int64) any {
 	return nil
 }
 
-func toDouble(v any) any {
+func convertToDouble(v any) any {
 	switch n := v.(type) {
 	case bool:
 		return map[bool]float64{true: 1}[n]
@@ -507,7 +524,7 @@ func toDouble(v any) any {
 	return nil
 }
 
-func toDate(v any) any {
+func convertToDate(v any) any {
 	switch d := v.(type) {
 	case primitive.DateTime:
 		return d
@@ -529,7 +546,7 @@ func toDate(v any) any {
 	return nil
 }
 
-func toObjectID(v any) any {
+func convertToObjectID(v any) any {
 	switch id := v.(type) {
 	case primitive.ObjectID:
 		return id

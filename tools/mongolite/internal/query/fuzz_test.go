@@ -11,8 +11,8 @@ import (
 	"boxoffice/tools/mongolite/internal/query"
 )
 
-// words are what a maker's keys and strings are drawn from: fields, paths,
-// variables, operators of all kinds, and nonsense.
+// words holds the keys and strings that a generator uses: fields, paths,
+// variables, operators of all kinds, and invalid words.
 var words = []string{
 	"a", "b", "_id", "a.b", "a.0", "a.1.b", "b.a.b", "", ".", "a.", "x$y", "$", "$a", "$b.a", "$$NOW", "$$ROOT.a", "$$this", "$$value", "$$REMOVE",
 	"a.$", "a.$[]", "a.$[x]", "a.$[].b", "x", "x.a", "as", "in", "input", "cond", "vars", "if", "then", "else", "field", "value", "k", "v", "path",
@@ -28,140 +28,143 @@ var words = []string{
 	"required", "properties", "pattern", "minimum", "$nonsense", "a\x00b", "^a", "(",
 }
 
-// stageWords and updateWords start most stages and updates, so that they get
-// past their first check.
+// stageWords and updateWords are the first words of most generated stages and
+// updates. They make it likely that a statement passes the first checks.
 var (
-	stageWords = []string{"$match", "$sort", "$project", "$addFields", "$group", "$unwind", "$unset", "$replaceWith", "$sortByCount", "$limit", "$skip"}
-	setWords   = []string{"$set", "$setOnInsert", "$unset", "$rename", "$inc", "$mul", "$min", "$max", "$currentDate", "$bit", "$push", "$addToSet", "$pop", "$pull", "$pullAll"}
+	stageWords  = []string{"$match", "$sort", "$project", "$addFields", "$group", "$unwind", "$unset", "$replaceWith", "$sortByCount", "$limit", "$skip"}
+	updateWords = []string{"$set", "$setOnInsert", "$unset", "$rename", "$inc", "$mul", "$min", "$max", "$currentDate", "$bit", "$push", "$addToSet", "$pop", "$pull", "$pullAll"}
 )
 
-// maker turns bytes into values; without bytes left it makes small ones.
-type maker struct{ data []byte }
+// generator generates values from bytes. When it has used up all bytes, it
+// generates small values.
+type generator struct{ data []byte }
 
-func (m *maker) pick(n int) int {
-	if len(m.data) == 0 {
+// pick returns a number in [0, n).
+func (g *generator) pick(n int) int {
+	if len(g.data) == 0 {
 		return 0
 	}
-	b := int(m.data[0])
-	m.data = m.data[1:]
+	b := int(g.data[0])
+	g.data = g.data[1:]
 	return b % n
 }
 
-func (m *maker) word(from []string) string { return from[m.pick(len(from))] }
+func (g *generator) word(from []string) string { return from[g.pick(len(from))] }
 
-func (m *maker) doc(depth int) bson.D {
+func (g *generator) doc(depth int) bson.D {
 	d := bson.D{}
-	for range m.pick(4) {
-		d = append(d, bson.E{Key: m.word(words), Value: m.value(depth - 1)})
+	for range g.pick(4) {
+		d = append(d, bson.E{Key: g.word(words), Value: g.value(depth - 1)})
 	}
 	return d
 }
 
-func (m *maker) array(depth int) bson.A {
+func (g *generator) array(depth int) bson.A {
 	a := bson.A{}
-	for range m.pick(4) {
-		a = append(a, m.value(depth-1))
+	for range g.pick(4) {
+		a = append(a, g.value(depth-1))
 	}
 	return a
 }
 
-func (m *maker) value(depth int) any {
+func (g *generator) value(depth int) any {
 	numbers := []any{int32(0), int32(1), int32(-1), int32(math.MinInt32), int64(math.MinInt64), int64(math.MaxInt64), 0.5, math.NaN(), math.Inf(-1), 1e300, -9.3e18}
-	switch kind := m.pick(14); {
+	switch kind := g.pick(14); {
 	case kind < 4 && depth > 0:
-		return m.doc(depth)
+		return g.doc(depth)
 	case kind < 7 && depth > 0:
-		return m.array(depth)
+		return g.array(depth)
 	case kind < 9:
-		return m.word(words)
+		return g.word(words)
 	case kind < 11:
-		return numbers[m.pick(len(numbers))]
+		return numbers[g.pick(len(numbers))]
 	}
 	decimals := []string{"0", "1E+6111", "-9.999999999999999999999999999999999E+6144", "1E-6176", "0.1", "NaN", "Infinity"}
-	decimal, _ := primitive.ParseDecimal128(decimals[m.pick(len(decimals))])
+	decimal, _ := primitive.ParseDecimal128(decimals[g.pick(len(decimals))])
 	others := []any{nil, true, false, decimal, primitive.DateTime(math.MaxInt64), primitive.Timestamp{T: 1}, primitive.Binary{Data: []byte{7}},
 		primitive.ObjectID{1}, primitive.Regex{Pattern: "^a", Options: "i"}, primitive.MinKey{}, primitive.Undefined{}, primitive.JavaScript("x")}
-	return others[m.pick(len(others))]
+	return others[g.pick(len(others))]
 }
 
-// stored makes a document that the server would hold.
-func (m *maker) stored() bson.D {
-	d := append(bson.D{{Key: "_id", Value: int32(1)}}, bson.E{Key: "a", Value: m.value(3)}, bson.E{Key: "b", Value: m.value(3)})
+// stored generates a document that the server can store.
+func (g *generator) stored() bson.D {
+	d := append(bson.D{{Key: "_id", Value: int32(1)}}, bson.E{Key: "a", Value: g.value(3)}, bson.E{Key: "b", Value: g.value(3)})
 	if query.CheckValue(d) != nil {
 		return bson.D{{Key: "_id", Value: int32(1)}, {Key: "a", Value: bson.A{int32(1), bson.D{{Key: "b", Value: "x"}}}}}
 	}
 	return d
 }
 
-func (m *maker) pipeline() bson.A {
+func (g *generator) pipeline() bson.A {
 	stages := bson.A{}
-	for range m.pick(3) + 1 {
-		stages = append(stages, bson.D{{Key: m.word(stageWords), Value: m.value(4)}})
+	for range g.pick(3) + 1 {
+		stages = append(stages, bson.D{{Key: g.word(stageWords), Value: g.value(4)}})
 	}
 	return stages
 }
 
-func (m *maker) update() any {
-	switch m.pick(4) {
+func (g *generator) update() any {
+	switch g.pick(4) {
 	case 0:
-		return m.pipeline()
+		return g.pipeline()
 	case 1:
-		return m.value(3)
+		return g.value(3)
 	}
-	fields := bson.D{{Key: m.word(words), Value: m.value(3)}, {Key: m.word(words), Value: m.value(3)}}
-	return bson.D{{Key: m.word(setWords), Value: fields}}
+	fields := bson.D{{Key: g.word(words), Value: g.value(3)}, {Key: g.word(words), Value: g.value(3)}}
+	return bson.D{{Key: g.word(updateWords), Value: fields}}
 }
 
-// exercise runs everything on what the bytes make, and returns how much of it
-// got past compilation.
+// exercise compiles and runs statements of all kinds that are generated from
+// data. It returns how many of them compiled.
 func exercise(t testing.TB, data []byte) int {
-	m := &maker{data}
-	vars, err := query.NewVars(now, bson.D{{Key: "x", Value: m.value(2)}})
+	g := &generator{data}
+	vars, err := query.NewVars(now, bson.D{{Key: "x", Value: g.value(2)}})
 	if err != nil {
 		vars = nil
 	}
-	doc, other, compiled := m.stored(), m.stored(), 0
-	before := text(t, doc)
-	filter, err := query.CompileFilter(m.doc(4), vars)
+	doc, other, compiled := g.stored(), g.stored(), 0
+	before := canonicalJSON(t, doc)
+	filter, err := query.CompileFilter(g.doc(4), vars)
 	if err == nil {
 		compiled++
 		_, _ = filter.Match(doc)
 		_, _ = query.UpsertBase(filter)
 	}
-	if update, err := query.CompileUpdate(m.update(), m.array(2), vars); err == nil {
+	if update, err := query.CompileUpdate(g.update(), g.array(2), vars); err == nil {
 		compiled++
-		if out, err := update.Apply(doc, filter, m.pick(2) == 0); err == nil {
+		if out, err := update.Apply(doc, filter, g.pick(2) == 0); err == nil {
 			if err := query.CheckValue(out); err != nil {
-				t.Errorf("an update made what may not be stored: %v", err)
+				t.Errorf("CheckValue of an updated document: got error %v, want none", err)
 			}
 		}
 	}
-	if projection, err := query.CompileProjection(m.doc(4), vars); err == nil {
+	if projection, err := query.CompileProjection(g.doc(4), vars); err == nil {
 		compiled++
 		_, _ = projection.Apply(doc)
 	}
-	if sort, err := query.CompileSort(bson.D{{Key: m.word(words), Value: int32(1)}}); err == nil {
+	if sort, err := query.CompileSort(bson.D{{Key: g.word(words), Value: int32(1)}}); err == nil {
 		if sort.Compare(doc, other) != -sort.Compare(other, doc) {
-			t.Errorf("no order between %v and %v", doc, other)
+			t.Errorf("comparing %v with %v and the reverse: got results that are not opposite", doc, other)
 		}
 	}
-	if pipeline, err := query.CompilePipeline(m.pipeline(), vars); err == nil {
+	if pipeline, err := query.CompilePipeline(g.pipeline(), vars); err == nil {
 		compiled++
 		_, _, rest := pipeline.Head()
 		_, _ = drain(t, pipeline.Run(query.Documents([]bson.D{doc, other})))
 		_, _ = drain(t, rest.Run(query.Documents([]bson.D{doc, other})))
 	}
-	if after := text(t, doc); after != before {
-		t.Errorf("the document changed from %s to %s", before, after)
+	if after := canonicalJSON(t, doc); after != before {
+		t.Errorf("input document after the statements: got %s, want %s", after, before)
 	}
 	return compiled
 }
 
-func FuzzFilterAndUpdate(f *testing.F) {
+func FuzzStatements(f *testing.F) {
 	f.Add([]byte("seed"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		exercise(t, data)
-		var raw bson.D // and the bytes as BSON, should they be some
+		// Use the data as a filter and as an update, too, if it is valid BSON.
+		var raw bson.D
 		if bson.Unmarshal(data, &raw) == nil {
 			if filter, err := query.CompileFilter(raw, nil); err == nil {
 				_, _ = filter.Match(raw)
@@ -171,7 +174,7 @@ func FuzzFilterAndUpdate(f *testing.F) {
 	})
 }
 
-func TestRandomStatements(t *testing.T) {
+func TestRandomStatementsRunSafely(t *testing.T) {
 	source := rand.New(rand.NewPCG(1, 2))
 	compiled := 0
 	for range 20_000 {
@@ -182,6 +185,6 @@ func TestRandomStatements(t *testing.T) {
 		compiled += exercise(t, data)
 	}
 	if compiled < 5_000 {
-		t.Errorf("only %d statements compiled: the makers are too wild to prove anything", compiled)
+		t.Errorf("got %d statements that compile, want at least 5000 for the test to be meaningful", compiled)
 	}
 }

@@ -1,6 +1,7 @@
 package query
 
-// Grouping: https://www.mongodb.com/docs/manual/reference/operator/aggregation/group/
+// The stages $group and $sortByCount, and accumulators:
+// https://www.mongodb.com/docs/manual/reference/operator/aggregation/group/
 
 import (
 	"slices"
@@ -12,25 +13,28 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// grouping is a compiled $group.
-type grouping struct {
+// groupSpec is a compiled $group.
+type groupSpec struct {
 	id     expr
 	fields []groupField
 }
 
+// groupField is a field of a $group. The accumulator op computes it.
 type groupField struct {
 	name, op string
 	value    expr
 }
 
-// groupStage yields the groups in the order of their first documents. Groups
-// of more than 100 MiB return QueryExceededMemoryLimitNoDiskUseAllowed.
+// groupStage compiles a $group stage. The stage yields the groups in the order
+// of their first documents. It returns QueryExceededMemoryLimit if the groups
+// exceed the memory limit.
 func groupStage(spec any, vars *Vars) (func(Iterator) Iterator, error) {
 	g, err := compileGroup(spec, vars)
-	return func(in Iterator) Iterator { return gathered(in, g.gather) }, err
+	return func(in Iterator) Iterator { return gatherDocs(in, g.gather) }, err
 }
 
-func sortByCount(spec any, vars *Vars) (func(Iterator) Iterator, error) {
+// sortByCountStage compiles $sortByCount into a $group and a $sort.
+func sortByCountStage(spec any, vars *Vars) (func(Iterator) Iterator, error) {
 	switch s := spec.(type) {
 	case string:
 		if !strings.HasPrefix(s, "$") {
@@ -51,12 +55,12 @@ func sortByCount(spec any, vars *Vars) (func(Iterator) Iterator, error) {
 	return func(in Iterator) Iterator { return SortDocs(group(in), order, 0) }, err
 }
 
-func compileGroup(spec any, vars *Vars) (*grouping, error) {
+func compileGroup(spec any, vars *Vars) (*groupSpec, error) {
 	d, ok := spec.(bson.D)
 	if !ok {
 		return nil, mongoerr.New(15947, "a group's fields must be specified in an object")
 	}
-	g := &grouping{}
+	g := &groupSpec{}
 	for _, e := range d {
 		var err error
 		if e.Key == "_id" {
@@ -74,11 +78,13 @@ func compileGroup(spec any, vars *Vars) (*grouping, error) {
 	return g, nil
 }
 
-// lackingAccumulators are MongoDB's accumulators that this server has not.
-const lackingAccumulators = `$accumulator $bottom $bottomN $concatArrays $firstN $lastN $maxN $median $minN $percentile
+// unsupportedAccumulators lists the accumulators of MongoDB that this server
+// does not support.
+const unsupportedAccumulators = `$accumulator $bottom $bottomN $concatArrays $firstN $lastN $maxN $median $minN $percentile
 	$setUnion $stdDevPop $stdDevSamp $top $topN`
 
-func (g *grouping) addField(name string, v any, vars *Vars) error {
+// addField compiles {name: {accumulator: argument}}, where v is the value.
+func (g *groupSpec) addField(name string, v any, vars *Vars) error {
 	acc, ok := v.(bson.D)
 	switch {
 	case strings.Contains(name, "."):
@@ -92,7 +98,7 @@ func (g *grouping) addField(name string, v any, vars *Vars) error {
 	}
 	op, arg := acc[0].Key, acc[0].Value
 	switch {
-	case slices.Contains(strings.Fields(lackingAccumulators), op):
+	case slices.Contains(strings.Fields(unsupportedAccumulators), op):
 		return mongoerr.Unsupported("the accumulator %s", op)
 	case newAccumulator(op) == nil:
 		return mongoerr.New(15952, "unknown group operator '%s'", op)
@@ -110,12 +116,14 @@ func (g *grouping) addField(name string, v any, vars *Vars) error {
 	return err
 }
 
+// group is a group of documents with the same id.
 type group struct {
 	id   any
-	accs []accumulator
+	accs []accumulator // one for each field of the $group
 }
 
-func (g *grouping) gather(in Iterator) ([]bson.D, error) {
+// gather reads all documents of in and returns one document for each group.
+func (g *groupSpec) gather(in Iterator) ([]bson.D, error) {
 	var groups []*group
 	byKey := map[string]*group{}
 	used := 0
@@ -125,7 +133,7 @@ func (g *grouping) gather(in Iterator) ([]bson.D, error) {
 		if err != nil {
 			return err
 		}
-		k := key(id)
+		k := hashKey(id)
 		in, ok := byKey[k]
 		if !ok {
 			in = g.newGroup(id)
@@ -142,11 +150,11 @@ func (g *grouping) gather(in Iterator) ([]bson.D, error) {
 				return err
 			}
 			if f.op == "$push" || f.op == "$addToSet" {
-				used += size(v) // for a set an overestimate: its bound is met early, not late
+				used += approxSize(v) // $addToSet may drop v, so this may overestimate
 			}
 		}
 		if used > memoryLimit {
-			return tooLarge("$group")
+			return memoryLimitError("$group")
 		}
 		return nil
 	})
@@ -156,7 +164,7 @@ func (g *grouping) gather(in Iterator) ([]bson.D, error) {
 	return g.output(groups), nil
 }
 
-func (g *grouping) newGroup(id any) *group {
+func (g *groupSpec) newGroup(id any) *group {
 	if id == bsonkit.Missing {
 		id = nil
 	}
@@ -167,7 +175,7 @@ func (g *grouping) newGroup(id any) *group {
 	return out
 }
 
-func (g *grouping) output(groups []*group) []bson.D {
+func (g *groupSpec) output(groups []*group) []bson.D {
 	docs := make([]bson.D, len(groups))
 	for i, in := range groups {
 		docs[i] = bson.D{{Key: "_id", Value: in.id}}
@@ -178,13 +186,14 @@ func (g *grouping) output(groups []*group) []bson.D {
 	return docs
 }
 
-// accumulator takes values, no value included, and yields one in the end.
+// accumulator computes a result from a series of values. A value may be Missing.
 type accumulator interface {
 	add(v any) error
 	result() any
 }
 
-// newAccumulator returns an accumulator by its name, nil if there is none.
+// newAccumulator returns a new accumulator with the given name, or nil if there
+// is none.
 func newAccumulator(op string) accumulator {
 	switch op {
 	case "$sum", "$count":
@@ -192,24 +201,24 @@ func newAccumulator(op string) accumulator {
 	case "$avg":
 		return &avg{sum: sum{total: int32(0)}}
 	case "$min":
-		return &extreme{sign: -1}
+		return &extremum{sign: -1}
 	case "$max":
-		return &extreme{sign: 1}
+		return &extremum{sign: 1}
 	case "$first":
-		return &edge{first: true}
+		return &firstOrLast{first: true}
 	case "$last":
-		return &edge{}
+		return &firstOrLast{}
 	case "$push":
-		return &list{values: bson.A{}}
+		return &collector{values: bson.A{}}
 	case "$addToSet":
-		return &list{values: bson.A{}, seen: map[string]bool{}}
+		return &collector{values: bson.A{}, seen: map[string]bool{}}
 	case "$mergeObjects":
-		return &merged{doc: bson.D{}}
+		return &merger{doc: bson.D{}}
 	}
 	return nil
 }
 
-// sum passes over what is no number.
+// sum implements $sum. It ignores values that are not numbers.
 type sum struct {
 	total any
 	count int64
@@ -224,6 +233,7 @@ func (s *sum) add(v any) error {
 }
 func (s *sum) result() any { return s.total }
 
+// avg implements $avg. It ignores values that are not numbers.
 type avg struct{ sum }
 
 func (a *avg) result() any {
@@ -234,60 +244,63 @@ func (a *avg) result() any {
 	return v
 }
 
-// extreme passes over null and no value.
-type extreme struct {
+// extremum implements $min and $max. It ignores null and Missing.
+type extremum struct {
 	sign int
 	best any
 }
 
-func (x *extreme) add(v any) error {
+func (x *extremum) add(v any) error {
 	if !nullish(v) && (x.best == nil || compare(v, x.best)*x.sign > 0) {
 		x.best = v
 	}
 	return nil
 }
-func (x *extreme) result() any { return x.best }
+func (x *extremum) result() any { return x.best }
 
-type edge struct {
+// firstOrLast implements $first and $last.
+type firstOrLast struct {
 	first, set bool
 	value      any
 }
 
-func (e *edge) add(v any) error {
+func (f *firstOrLast) add(v any) error {
 	if v == bsonkit.Missing {
 		v = nil
 	}
-	if !e.first || !e.set {
-		e.value, e.set = v, true
+	if !f.first || !f.set {
+		f.value, f.set = v, true
 	}
 	return nil
 }
-func (e *edge) result() any { return e.value }
+func (f *firstOrLast) result() any { return f.value }
 
-type list struct {
+// collector implements $push and $addToSet. It ignores Missing.
+type collector struct {
 	values bson.A
-	seen   map[string]bool // nil if doubles are kept
+	seen   map[string]bool // nil for $push, which keeps duplicates
 }
 
-func (l *list) add(v any) error {
+func (c *collector) add(v any) error {
 	if v == bsonkit.Missing {
 		return nil
 	}
-	if l.seen != nil {
-		k := key(v)
-		if l.seen[k] {
+	if c.seen != nil {
+		k := hashKey(v)
+		if c.seen[k] {
 			return nil
 		}
-		l.seen[k] = true
+		c.seen[k] = true
 	}
-	l.values = append(l.values, v)
+	c.values = append(c.values, v)
 	return nil
 }
-func (l *list) result() any { return l.values }
+func (c *collector) result() any { return c.values }
 
-type merged struct{ doc bson.D }
+// merger implements $mergeObjects. It ignores null and Missing.
+type merger struct{ doc bson.D }
 
-func (m *merged) add(v any) error {
+func (m *merger) add(v any) error {
 	if nullish(v) {
 		return nil
 	}
@@ -300,4 +313,4 @@ func (m *merged) add(v any) error {
 	}
 	return nil
 }
-func (m *merged) result() any { return m.doc }
+func (m *merger) result() any { return m.doc }

@@ -1,6 +1,6 @@
 package query
 
-// Keys of indexes: https://www.mongodb.com/docs/manual/core/indexes/index-types/index-multikey/
+// Index keys: https://www.mongodb.com/docs/manual/core/indexes/index-types/index-multikey/
 
 import (
 	"slices"
@@ -12,38 +12,42 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// IndexKeys returns the rows of values, one for each path, under which an index
-// holds doc: whatever a filter can find at a path except an array as a whole,
-// Missing where there is nothing. Paths that lead through the same array of
-// documents have a row for each of them; doc is multikey if a path meets an
-// array. Paths that meet different arrays return CannotIndexParallelArrays.
+// IndexKeys returns the rows of values under which an index on paths contains
+// doc. A row has one value for each path, which is Missing if doc has no value
+// there. The rows contain every value that a filter can find at a path, except
+// arrays as a whole. If paths lead through an array, there is a row for each of
+// its elements.
+//
+// IndexKeys also reports whether a path leads through an array or ends at one.
+// It returns CannotIndexParallelArrays if different paths do so at different
+// arrays.
 func IndexKeys(doc bson.D, paths [][]string) (rows [][]any, multikey bool, err error) {
 	columns := make([]keyColumn, len(paths))
-	numbered := -1
+	multi := -1 // the column with a number in its path that has several values
 	var values []any
 	for i, path := range paths {
 		columns[i] = keyColumn{path: path, rest: path, v: doc}
-		if !slices.ContainsFunc(path, func(part string) bool { _, ok := index(part); return ok }) {
+		if !slices.ContainsFunc(path, func(part string) bool { _, ok := parseIndex(part); return ok }) {
 			continue
 		}
-		found, several := numberedValues(doc, path)
+		found, several := numericPathValues(doc, path)
 		switch {
 		case !several:
 			columns[i].v, columns[i].done = found[0], true
-		case numbered >= 0:
-			return nil, false, parallel(path, paths[numbered])
+		case multi >= 0:
+			return nil, false, parallelArraysError(path, paths[multi])
 		default:
-			numbered, values = i, found
+			multi, values = i, found
 		}
 	}
-	if numbered < 0 {
+	if multi < 0 {
 		return expand(columns)
 	}
 	for _, v := range values {
-		columns[numbered].v, columns[numbered].done = v, true
+		columns[multi].v, columns[multi].done = v, true
 		more, multikey, err := expand(slices.Clone(columns))
 		if multikey && err == nil {
-			err = parallel(paths[numbered], paths[(numbered+1)%len(paths)])
+			err = parallelArraysError(paths[multi], paths[(multi+1)%len(paths)])
 		}
 		if err != nil {
 			return nil, false, err
@@ -53,14 +57,14 @@ func IndexKeys(doc bson.D, paths [][]string) (rows [][]any, multikey bool, err e
 	return rows, true, nil
 }
 
-func parallel(a, b []string) error {
+func parallelArraysError(a, b []string) error {
 	return mongoerr.New(mongoerr.CannotIndexParallelArrays, "cannot index parallel arrays [%s] [%s]", strings.Join(a, "."), strings.Join(b, "."))
 }
 
-// numberedValues returns what a path with a number in it yields, which may be
-// an array's index and a field's name at once, and whether that is more than a
-// single value.
-func numberedValues(doc bson.D, path []string) (values []any, several bool) {
+// numericPathValues returns the values at a path that contains a number. The
+// number can be both an array index and a field name, so there may be several
+// values. several reports whether there are, or whether a value is an array.
+func numericPathValues(doc bson.D, path []string) (values []any, several bool) {
 	walk(doc, path, false, func(v any) bool {
 		if arr, ok := v.(bson.A); ok && len(arr) > 0 {
 			values, several = append(values, arr...), true
@@ -77,18 +81,21 @@ func numberedValues(doc bson.D, path []string) (values []any, several bool) {
 	return values, several || len(values) > 1
 }
 
-// keyColumn is how far the walk to a column's value has come.
+// keyColumn is the progress of the traversal from a document to the value of a
+// column.
 type keyColumn struct {
-	path, rest []string
-	v          any
-	done       bool
+	path []string // the whole path
+	rest []string // the part of path that is still to be followed
+	v    any      // the value reached so far
+	done bool     // v is the value of the column
 }
 
-// expand follows the columns to their values, or to an array and from there
-// through each of its elements.
+// expand follows the path of each column until it reaches a value or an array.
+// At an array, it continues with each element in turn. All columns that reach an
+// array at this point must reach the same one.
 func expand(columns []keyColumn) (rows [][]any, multikey bool, err error) {
 	var arr bson.A
-	var to []string // the path of arr
+	var arrPath []string
 	for i := range columns {
 		c := &columns[i]
 		if c.done {
@@ -105,10 +112,10 @@ func expand(columns []keyColumn) (rows [][]any, multikey bool, err error) {
 			continue
 		}
 		here := c.path[:len(c.path)-len(c.rest)]
-		if arr != nil && !slices.Equal(here, to) {
-			return nil, false, parallel(here, to)
+		if arr != nil && !slices.Equal(here, arrPath) {
+			return nil, false, parallelArraysError(here, arrPath)
 		}
-		arr, to = a, here
+		arr, arrPath = a, here
 	}
 	switch {
 	case arr == nil:
@@ -117,7 +124,7 @@ func expand(columns []keyColumn) (rows [][]any, multikey bool, err error) {
 			row[i] = c.v
 		}
 		return [][]any{row}, false, nil
-	case len(arr) == 0: // it stands under itself
+	case len(arr) == 0: // the key of an empty array is the array itself
 		arr = bson.A{arr}
 	}
 	for _, e := range arr {

@@ -14,14 +14,16 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// modifier returns the new value for a path's old one; Missing stands for no
-// value on both sides. It never changes the old value.
+// modifier returns the new value of a field for its old one. Missing means that
+// the field does not exist. A modifier does not modify the old value.
 type modifier func(old any) (any, error)
 
-// builder reads an operator's argument.
-type builder func(op string, arg any, vars *Vars) (modifier, error)
+// modifierCompiler compiles an update operator with its argument for one field.
+type modifierCompiler func(op string, arg any, vars *Vars) (modifier, error)
 
-func modifierFor(op string) builder {
+// modifierFor returns the compiler of an update operator, or nil if the operator
+// does not exist. It does not know $rename, which changes two fields.
+func modifierFor(op string) modifierCompiler {
 	switch op {
 	case "$set", "$setOnInsert":
 		return func(_ string, arg any, _ *Vars) (modifier, error) { return always(arg), nil }
@@ -30,7 +32,7 @@ func modifierFor(op string) builder {
 	case "$inc", "$mul":
 		return arithmetic
 	case "$min", "$max":
-		return bounded
+		return minMax
 	case "$currentDate":
 		return currentDate
 	case "$bit":
@@ -49,8 +51,10 @@ func modifierFor(op string) builder {
 	return nil
 }
 
+// always returns a modifier that sets every field to v.
 func always(v any) modifier { return func(any) (any, error) { return v, nil } }
 
+// describe formats v for an error message.
 func describe(v any) string {
 	raw, err := bson.MarshalExtJSON(bson.D{{Key: "v", Value: v}}, false, false)
 	if err != nil {
@@ -59,6 +63,7 @@ func describe(v any) string {
 	return strings.TrimSuffix(strings.TrimPrefix(string(raw), `{"v":`), "}")
 }
 
+// arithmetic compiles $inc and $mul.
 func arithmetic(op string, arg any, _ *Vars) (modifier, error) {
 	verb, compute := "increment", add
 	if op == "$mul" {
@@ -84,7 +89,8 @@ func arithmetic(op string, arg any, _ *Vars) (modifier, error) {
 	}, nil
 }
 
-func bounded(op string, arg any, _ *Vars) (modifier, error) {
+// minMax compiles $min and $max.
+func minMax(op string, arg any, _ *Vars) (modifier, error) {
 	sign := 1
 	if op == "$min" {
 		sign = -1
@@ -97,8 +103,9 @@ func bounded(op string, arg any, _ *Vars) (modifier, error) {
 	}, nil
 }
 
-// currentDate sets the statement's time. (mongokit leaves the field as it is
-// for false, where MongoDB sets it.)
+// currentDate compiles $currentDate, which sets a field to the time of the
+// statement. As in MongoDB, the arguments true and false have the same effect;
+// mongokit ignores false.
 func currentDate(op string, arg any, vars *Vars) (modifier, error) {
 	if vars == nil {
 		vars = &Vars{}
@@ -120,6 +127,7 @@ func currentDate(op string, arg any, vars *Vars) (modifier, error) {
 	return nil, mongoerr.New(mongoerr.BadValue, "The '$type' string field is required to be 'date' or 'timestamp': {$currentDate: {field : {$type: 'date'}}}")
 }
 
+// bits compiles $bit.
 func bits(op string, arg any, _ *Vars) (modifier, error) {
 	d, _ := arg.(bson.D)
 	if len(d) == 0 {
@@ -157,8 +165,9 @@ func bits(op string, arg any, _ *Vars) (modifier, error) {
 	}, nil
 }
 
-// array reads the old value of an operator on arrays; no value is an empty one.
-func array(op string, code mongoerr.Code, old any) (bson.A, error) {
+// arrayOf returns old as an array for an operator on arrays, and an error with
+// the given code if it is not one. Missing counts as an empty array.
+func arrayOf(op string, code mongoerr.Code, old any) (bson.A, error) {
 	if old == bsonkit.Missing {
 		return bson.A{}, nil
 	}
@@ -169,12 +178,13 @@ func array(op string, code mongoerr.Code, old any) (bson.A, error) {
 	return arr, nil
 }
 
-// each reads {$each: [values], modifiers...}, or the value itself.
-func each(op string, arg any, allowed ...string) (bson.A, map[string]any, error) {
+// parseEach parses the argument of $push or $addToSet. It is a value, or
+// {$each: [values]} together with the allowed modifiers.
+func parseEach(op string, arg any, allowed ...string) (bson.A, map[string]any, error) {
 	d, _ := arg.(bson.D)
 	if field(d, "$each") == bsonkit.Missing {
 		if len(d) > 0 && slices.Contains(allowed, d[0].Key) {
-			return nil, nil, mongoerr.New(mongoerr.BadValue, "%s: %s needs an $each", op, d[0].Key)
+			return nil, nil, mongoerr.New(mongoerr.BadValue, "%s: %s requires $each", op, d[0].Key)
 		}
 		return bson.A{arg}, nil, nil
 	}
@@ -192,9 +202,10 @@ func each(op string, arg any, allowed ...string) (bson.A, map[string]any, error)
 	return values, modifiers, nil
 }
 
-// push inserts, then sorts, then slices.
+// push compiles $push. It first inserts the values, then sorts the array, and
+// then slices it.
 func push(op string, arg any, _ *Vars) (modifier, error) {
-	values, modifiers, err := each(op, arg, "$position", "$slice", "$sort")
+	values, modifiers, err := parseEach(op, arg, "$position", "$slice", "$sort")
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +229,7 @@ func push(op string, arg any, _ *Vars) (modifier, error) {
 		}
 	}
 	return func(old any) (any, error) {
-		arr, err := array(op, mongoerr.BadValue, old)
+		arr, err := arrayOf(op, mongoerr.BadValue, old)
 		if err != nil {
 			return nil, err
 		}
@@ -237,6 +248,8 @@ func push(op string, arg any, _ *Vars) (modifier, error) {
 	}, nil
 }
 
+// insertAt returns the index at which $push inserts for the given $position. A
+// negative position counts from the end of the array.
 func insertAt(length int, position int64) int {
 	n := int64(length)
 	if position < 0 {
@@ -250,9 +263,9 @@ func contains(arr bson.A, v any) bool {
 }
 
 func addToSet(op string, arg any, _ *Vars) (modifier, error) {
-	values, _, err := each(op, arg)
+	values, _, err := parseEach(op, arg)
 	return func(old any) (any, error) {
-		arr, err := array(op, mongoerr.BadValue, old)
+		arr, err := arrayOf(op, mongoerr.BadValue, old)
 		arr = slices.Clip(arr)
 		for _, v := range values {
 			if !contains(arr, v) {
@@ -269,7 +282,7 @@ func pop(op string, arg any, _ *Vars) (modifier, error) {
 		return nil, mongoerr.New(mongoerr.FailedToParse, "$pop expects 1 or -1, found: %s", describe(arg))
 	}
 	return func(old any) (any, error) {
-		arr, err := array(op, mongoerr.TypeMismatch, old)
+		arr, err := arrayOf(op, mongoerr.TypeMismatch, old)
 		switch {
 		case err != nil || len(arr) == 0:
 			return old, err
@@ -280,10 +293,10 @@ func pop(op string, arg any, _ *Vars) (modifier, error) {
 	}, nil
 }
 
-// pull removes the elements that a condition matches, as $elemMatch would, or
-// that equal a value.
+// pull compiles $pull. It removes the elements that match a condition, as in
+// $elemMatch, or that equal a value.
 func pull(op string, arg any, vars *Vars) (modifier, error) {
-	match := equal(nil, arg).test
+	match := equalNode(nil, arg).test
 	var err error
 	switch arg := arg.(type) {
 	case primitive.Regex:
@@ -292,9 +305,9 @@ func pull(op string, arg any, vars *Vars) (modifier, error) {
 			match = n.test
 		}
 	case bson.D:
-		match, err = (&filterCompiler{vars: vars, inside: true}).element(arg)
+		match, err = (&filterCompiler{vars: vars, inElement: true}).element(arg)
 	}
-	return remover(op, func(e any) (bool, error) { return match(e) }), err
+	return removeElements(op, func(e any) (bool, error) { return match(e) }), err
 }
 
 func pullAll(op string, arg any, _ *Vars) (modifier, error) {
@@ -302,15 +315,17 @@ func pullAll(op string, arg any, _ *Vars) (modifier, error) {
 	if !ok {
 		return nil, mongoerr.New(mongoerr.BadValue, "$pullAll requires an array argument but was given a %s", typeName(arg))
 	}
-	return remover(op, func(e any) (bool, error) { return contains(values, e), nil }), nil
+	return removeElements(op, func(e any) (bool, error) { return contains(values, e), nil }), nil
 }
 
-func remover(op string, match func(any) (bool, error)) modifier {
+// removeElements returns a modifier that removes the elements of an array for
+// which match reports true.
+func removeElements(op string, match func(any) (bool, error)) modifier {
 	return func(old any) (any, error) {
 		if old == bsonkit.Missing {
 			return old, nil
 		}
-		arr, err := array(op, mongoerr.BadValue, old)
+		arr, err := arrayOf(op, mongoerr.BadValue, old)
 		if err != nil {
 			return nil, err
 		}
@@ -328,8 +343,9 @@ func remover(op string, match func(any) (bool, error)) modifier {
 	}
 }
 
-// renameTarget checks both sides of a $rename.
-func renameTarget(from string, arg any) ([]string, error) {
+// parseRename validates {$rename: {from: arg}} and returns the path that arg
+// names.
+func parseRename(from string, arg any) ([]string, error) {
 	to, ok := arg.(string)
 	if !ok {
 		return nil, mongoerr.New(mongoerr.BadValue, "The 'to' field for $rename must be a string: %s: %s", from, describe(arg))
@@ -346,7 +362,8 @@ func renameTarget(from string, arg any) ([]string, error) {
 	return target, nil
 }
 
-// rename moves a value; paths through arrays are refused, as MongoDB does.
+// rename moves the value at from to the path to. As in MongoDB, it returns an
+// error if one of the paths leads through an array.
 func rename(v any, from, to []string) (any, error) {
 	for _, path := range [][]string{from, to} {
 		for i := range path {

@@ -1,7 +1,8 @@
 package query
 
-// Numbers: results have the widest type of their operands (int, long, double,
-// decimal), https://www.mongodb.com/docs/manual/reference/operator/aggregation-arithmetic/
+// Arithmetic on numbers. A result has the widest type of its operands, in the
+// order int, long, double, decimal:
+// https://www.mongodb.com/docs/manual/reference/operator/aggregation-arithmetic/
 
 import (
 	"math"
@@ -12,7 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/bson/primitive"
 )
 
-const decimalDigits = 34 // of a Decimal128's coefficient
+const decimalDigits = 34 // maximum number of digits in the coefficient of a Decimal128
 
 func isNumber(v any) bool {
 	class, _ := bsonkit.Inspect(v)
@@ -24,7 +25,7 @@ func isDecimal(v any) bool {
 	return ok
 }
 
-// integer returns an int or long, and whether it is one.
+// integer returns v as an int64. It reports false unless v is an int or a long.
 func integer(v any) (int64, bool) {
 	switch n := v.(type) {
 	case int32:
@@ -35,7 +36,7 @@ func integer(v any) (int64, bool) {
 	return 0, false
 }
 
-// toFloat returns any number as a double.
+// toFloat returns the number v as a double. It returns NaN for any other value.
 func toFloat(v any) float64 {
 	switch n := v.(type) {
 	case int32:
@@ -50,7 +51,8 @@ func toFloat(v any) float64 {
 	return math.NaN()
 }
 
-// toDecimal returns a finite number as a decimal, zero for any other value.
+// toDecimal returns the finite number v as a decimal. It returns zero for any
+// other value.
 func toDecimal(v any) decimal.Decimal {
 	switch n := v.(type) {
 	case int32:
@@ -69,8 +71,8 @@ func toDecimal(v any) decimal.Decimal {
 	return decimal.Decimal{}
 }
 
-// fromDecimal rounds d to a Decimal128; a number too large for one becomes a
-// double, as there is no infinite decimal here.
+// fromDecimal rounds d to a Decimal128. If d is too large for one, fromDecimal
+// returns a double, because this server does not support an infinite Decimal128.
 func fromDecimal(d decimal.Decimal) any {
 	if digits := d.NumDigits(); digits > decimalDigits {
 		d = d.RoundBank(-d.Exponent() - int32(digits-decimalDigits)) // #nosec G115 -- bounded by the operands' digits
@@ -81,8 +83,8 @@ func fromDecimal(d decimal.Decimal) any {
 	return d.InexactFloat64()
 }
 
-// add returns a+b and whether a long overflowed, in which case the sum is a
-// double. An int that overflows becomes a long.
+// add returns a+b. If an int overflows, the sum is a long. If a long overflows,
+// the sum is a double, and add reports the overflow.
 func add(a, b any) (sum any, overflow bool) {
 	x, xi := integer(a)
 	y, yi := integer(b)
@@ -95,7 +97,7 @@ func add(a, b any) (sum any, overflow bool) {
 	return float64(x) + float64(y), true
 }
 
-// multiply returns a*b, as add does.
+// multiply returns a*b. It treats overflow as add does.
 func multiply(a, b any) (product any, overflow bool) {
 	x, xi := integer(a)
 	y, yi := integer(b)
@@ -118,8 +120,8 @@ func negate(v any) any {
 	return n
 }
 
-// inexact computes in decimals if a or b is one and both are finite, else in
-// doubles.
+// inexact applies dec to a and b if one of them is a decimal and both are
+// finite. Otherwise it applies flt to their values as doubles.
 func inexact(a, b any, dec func(x, y decimal.Decimal) decimal.Decimal, flt func(x, y float64) float64) any {
 	x, y := toFloat(a), toFloat(b)
 	if (isDecimal(a) || isDecimal(b)) && !math.IsInf(x, 0) && !math.IsInf(y, 0) && !math.IsNaN(x) && !math.IsNaN(y) {
@@ -128,7 +130,8 @@ func inexact(a, b any, dec func(x, y decimal.Decimal) decimal.Decimal, flt func(
 	return flt(x, y)
 }
 
-// narrow returns n as an int if all of its operands were and it fits.
+// narrow returns n as an int if all operands are ints and n fits into one, else
+// as a long.
 func narrow(n int64, operands ...any) any {
 	for _, o := range operands {
 		if _, ok := o.(int32); !ok {
@@ -141,7 +144,7 @@ func narrow(n int64, operands ...any) any {
 	return int32(n)
 }
 
-// numberText is a number as $toString and $concat's messages show it.
+// numberText formats a number as $toString and error messages show it.
 func numberText(v any) string {
 	switch n := v.(type) {
 	case float64:
@@ -163,7 +166,7 @@ func numberText(v any) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// numberKey is the text that equal numbers of all types share.
+// numberKey returns a text that is the same for equal numbers of any type.
 func numberKey(v any) string {
 	if n, ok := wholeNumber(v); ok {
 		return strconv.FormatInt(n, 10)

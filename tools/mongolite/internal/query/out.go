@@ -1,7 +1,8 @@
 package query
 
-// Targets of pipelines: https://www.mongodb.com/docs/manual/reference/operator/aggregation/out/
-// and https://www.mongodb.com/docs/manual/reference/operator/aggregation/merge/
+// The stages $out and $merge:
+// https://www.mongodb.com/docs/manual/reference/operator/aggregation/out/ and
+// https://www.mongodb.com/docs/manual/reference/operator/aggregation/merge/
 
 import (
 	"slices"
@@ -12,31 +13,32 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// OutMode is what happens to the target of a pipeline.
+// OutMode is the way in which a pipeline writes to its target collection.
 type OutMode int
 
-// The modes of a target.
+// Modes of a pipeline's target.
 const (
-	OutReplace OutMode = iota // $out: the collection is replaced
-	OutMerge                  // $merge: each document is merged into it
+	OutReplace OutMode = iota // $out replaces the collection
+	OutMerge                  // $merge merges each document into the collection
 )
 
-// Out is the target of a pipeline; writing to it is the server's.
+// Out is the target of a pipeline that ends in $out or $merge. The pipeline
+// does not write to the target; that is up to the caller.
 type Out struct {
-	DB, Coll       string // DB is empty for the aggregation's own
+	DB, Coll       string // DB is empty for the database of the aggregation
 	Mode           OutMode
-	On             []string // of $merge: always _id
-	WhenMatched    string   // of $merge: replace, merge, keepExisting or fail
-	WhenNotMatched string   // of $merge: insert, discard or fail
+	On             []string // for $merge: always _id
+	WhenMatched    string   // for $merge: replace, merge, keepExisting or fail
+	WhenNotMatched string   // for $merge: insert, discard or fail
 }
 
 func compileOut(spec any) (*Out, error) {
-	db, coll, err := target("$out", spec)
+	db, coll, err := parseTarget("$out", spec)
 	return &Out{DB: db, Coll: coll, Mode: OutReplace}, err
 }
 
-// target reads "collection" or {db, coll}.
-func target(stage string, spec any) (db, coll string, err error) {
+// parseTarget parses the target of a stage: a collection name or {db, coll}.
+func parseTarget(stage string, spec any) (db, coll string, err error) {
 	d, isDoc := spec.(bson.D)
 	if isDoc {
 		for _, e := range d {
@@ -48,14 +50,14 @@ func target(stage string, spec any) (db, coll string, err error) {
 			case e.Key == "coll" && ok:
 				coll = s
 			default:
-				return "", "", mongoerr.New(16994, "%s: invalid field '%s' of the target", stage, e.Key)
+				return "", "", mongoerr.New(16994, "%s: invalid field '%s' in the target", stage, e.Key)
 			}
 		}
 	} else {
 		coll, _ = spec.(string)
 	}
 	if coll == "" || isDoc && db == "" && stage == "$out" {
-		return "", "", mongoerr.New(16990, "%s needs the name of a collection, or {db: name, coll: name}", stage)
+		return "", "", mongoerr.New(16990, "%s requires a collection name or {db: name, coll: name}", stage)
 	}
 	return db, coll, nil
 }
@@ -64,7 +66,7 @@ func compileMerge(spec any) (*Out, error) {
 	if _, short := spec.(string); short {
 		spec = bson.D{{Key: "into", Value: spec}}
 	}
-	args, err := named("$merge", spec, "into", "on whenMatched whenNotMatched let")
+	args, err := namedArgs("$merge", spec, "into", "on whenMatched whenNotMatched let")
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +74,7 @@ func compileMerge(spec any) (*Out, error) {
 		return nil, mongoerr.Unsupported("the option let of $merge")
 	}
 	out := &Out{Mode: OutMerge, On: []string{"_id"}}
-	if out.DB, out.Coll, err = target("$merge", args["into"]); err != nil {
+	if out.DB, out.Coll, err = parseTarget("$merge", args["into"]); err != nil {
 		return nil, err
 	}
 	if on, ok := args["on"]; ok && on != "_id" && !slices.Equal(asList(on), bson.A{"_id"}) {
@@ -85,8 +87,8 @@ func compileMerge(spec any) (*Out, error) {
 	return out, err
 }
 
-// mergeOption returns an option that is one of the allowed words; the first is
-// its default.
+// mergeOption returns an option of $merge. Its value must be one of the allowed
+// words, which are separated by spaces. The first word is the default.
 func mergeOption(args map[string]any, name, allowed string) (string, error) {
 	words := strings.Fields(allowed)
 	v, ok := args[name]

@@ -14,34 +14,37 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// Iterator yields documents.
+// Iterator iterates over documents.
 type Iterator interface {
-	// Next returns the next document; nil and io.EOF at the end.
+	// Next returns the next document. At the end it returns nil and io.EOF.
 	Next() (bson.D, error)
-	// Close ends the iteration early. It may be called more than once.
+	// Close ends the iteration and releases its resources. It may be called
+	// more than once.
 	Close()
 }
 
-// Pipeline is an aggregation pipeline.
+// Pipeline is a compiled aggregation pipeline.
 type Pipeline struct {
 	stages []stage
-	source []bson.D // of a leading $documents, else nil
+	source []bson.D // the documents of a leading $documents, or nil
 	out    *Out
 }
 
-// stage is a compiled stage: each changes documents one by one, run does
-// anything else.
+// stage is a compiled stage of a pipeline. A stage that changes each document
+// separately has a mapDoc function, $sort has a sort, and all others have a run
+// function.
 type stage struct {
-	name string
-	spec any
-	each func(bson.D) (bson.D, error)
-	run  func(Iterator) Iterator
-	sort *Sort // of $sort
-	n    int64 // of $limit and $skip
+	name   string
+	spec   any
+	mapDoc func(bson.D) (bson.D, error)
+	run    func(Iterator) Iterator
+	sort   *Sort
+	n      int64 // the argument of $limit and $skip
 }
 
-// CompilePipeline validates and compiles stages. A stage that does not exist
-// returns UnrecognizedPipelineStage, one that this server has not NotImplemented.
+// CompilePipeline validates and compiles stages. It returns
+// UnrecognizedPipelineStage for an unknown stage, and NotImplemented for one
+// that only MongoDB has.
 func CompilePipeline(stages bson.A, vars *Vars) (*Pipeline, error) {
 	if err := CheckValue(stages); err != nil {
 		return nil, err
@@ -75,6 +78,7 @@ func CompilePipeline(stages bson.A, vars *Vars) (*Pipeline, error) {
 	return p, nil
 }
 
+// stageSpec returns the name and the specification of a stage.
 func stageSpec(v any) (string, any, error) {
 	d, ok := v.(bson.D)
 	if !ok {
@@ -86,9 +90,10 @@ func stageSpec(v any) (string, any, error) {
 	return d[0].Key, d[0].Value, nil
 }
 
-// Head splits off what a planner can serve from an index: the filter of the
-// leading $match stages and the $sort after them, each nil if there is none.
-// The rest is what is left to run on the documents found.
+// Head splits off the leading stages that an index can serve. It returns the
+// combined filter of the leading $match stages and the specification of a $sort
+// after them, or nil for one that the pipeline does not have. The rest of the
+// pipeline has to run on the documents found.
 func (p *Pipeline) Head() (match bson.D, sort bson.D, rest *Pipeline) {
 	if p.source != nil {
 		return nil, nil, p
@@ -113,8 +118,9 @@ func (p *Pipeline) Head() (match bson.D, sort bson.D, rest *Pipeline) {
 	return match, sort, &Pipeline{stages: stages, out: p.out}
 }
 
-// Limit returns how many documents the pipeline reads at most, 0 for all: what
-// SortDocs may be told for the sort that Head split off.
+// Limit returns the maximum number of documents that the pipeline reads, or 0 if
+// it may read all of them. If Head has split off a sort, Limit of the rest is
+// the limit to pass to SortDocs.
 func (p *Pipeline) Limit() int { return limitOf(p.stages) }
 
 func limitOf(stages []stage) int {
@@ -125,19 +131,20 @@ func limitOf(stages []stage) int {
 			skip += s.n
 		case s.name == "$limit" && s.n < math.MaxInt32:
 			return int(skip + s.n)
-		case s.each == nil:
+		case s.mapDoc == nil:
 			return 0
 		}
 	}
 	return 0
 }
 
-// Run returns what the pipeline makes of in, which it closes with itself.
+// Run returns an iterator over the results of the pipeline for the documents of
+// in. Closing that iterator also closes in.
 func (p *Pipeline) Run(in Iterator) Iterator {
 	for i, s := range p.stages {
 		switch {
-		case s.each != nil:
-			in = mapped(in, s.each)
+		case s.mapDoc != nil:
+			in = mapDocs(in, s.mapDoc)
 		case s.sort != nil:
 			in = SortDocs(in, s.sort, limitOf(p.stages[i+1:]))
 		default:
@@ -147,13 +154,15 @@ func (p *Pipeline) Run(in Iterator) Iterator {
 	return in
 }
 
-// Source returns the documents of a leading $documents, and whether there is one.
+// Source returns the documents of a leading $documents stage. It reports false
+// if the pipeline does not have one.
 func (p *Pipeline) Source() ([]bson.D, bool) { return p.source, p.source != nil }
 
-// Out returns the target of a trailing $out or $merge; nil if there is none.
+// Out returns the target of a trailing $out or $merge stage, or nil if the
+// pipeline does not have one.
 func (p *Pipeline) Out() *Out { return p.out }
 
-// Documents iterates over a list.
+// Documents returns an iterator over docs.
 func Documents(docs []bson.D) Iterator {
 	return &stream{close: func() { docs = nil }, next: func() (bson.D, error) {
 		if len(docs) == 0 {
@@ -165,6 +174,7 @@ func Documents(docs []bson.D) Iterator {
 	}}
 }
 
+// stream is an Iterator made of two functions.
 type stream struct {
 	next  func() (bson.D, error)
 	close func()
@@ -173,7 +183,8 @@ type stream struct {
 func (s *stream) Next() (bson.D, error) { return s.next() }
 func (s *stream) Close()                { s.close() }
 
-func mapped(in Iterator, each func(bson.D) (bson.D, error)) Iterator {
+// mapDocs returns an iterator over the results of each for the documents of in.
+func mapDocs(in Iterator, each func(bson.D) (bson.D, error)) Iterator {
 	return &stream{close: in.Close, next: func() (bson.D, error) {
 		doc, err := in.Next()
 		if err != nil {
@@ -183,8 +194,9 @@ func mapped(in Iterator, each func(bson.D) (bson.D, error)) Iterator {
 	}}
 }
 
-// gathered reads all of in at the first Next, then yields what gather made.
-func gathered(in Iterator, gather func(Iterator) ([]bson.D, error)) Iterator {
+// gatherDocs returns an iterator over the documents that gather returns. The
+// first call of Next calls gather, which reads all documents of in.
+func gatherDocs(in Iterator, gather func(Iterator) ([]bson.D, error)) Iterator {
 	var out Iterator
 	return &stream{close: in.Close, next: func() (bson.D, error) {
 		if out == nil {
@@ -198,7 +210,7 @@ func gathered(in Iterator, gather func(Iterator) ([]bson.D, error)) Iterator {
 	}}
 }
 
-// forEach calls do with all of in's documents.
+// forEach calls do for each document of in until do returns an error.
 func forEach(in Iterator, do func(bson.D) error) error {
 	for {
 		doc, err := in.Next()
@@ -214,29 +226,30 @@ func forEach(in Iterator, do func(bson.D) error) error {
 	}
 }
 
+// compileStage compiles a stage other than $documents, $out and $merge.
 func compileStage(name string, spec any, vars *Vars) (stage, error) {
 	s := stage{name: name, spec: spec}
 	var err error
 	switch name {
 	case "$match":
-		err = s.match(spec, vars)
+		s.run, err = matchStage(spec, vars)
 	case "$sort":
-		err = s.sorting(spec)
+		s.sort, err = sortStage(spec)
 	case "$limit", "$skip":
-		err = s.counting(spec)
+		err = s.limitOrSkip(spec)
 	case "$project":
-		s.each, err = shapeStage(name, spec, vars, projectShape)
+		s.mapDoc, err = shapeStage(name, spec, vars, projectShape)
 	case "$addFields", "$set":
-		s.each, err = shapeStage(name, spec, vars, fieldsShape)
+		s.mapDoc, err = shapeStage(name, spec, vars, fieldsShape)
 	case "$unset":
-		s.each, err = unsetStage(spec, vars)
+		s.mapDoc, err = unsetStage(spec, vars)
 	case "$replaceRoot":
 		var args map[string]any
-		if args, err = named(name, spec, "newRoot", ""); err == nil {
-			s.each, err = replaceRoot(args["newRoot"], vars)
+		if args, err = namedArgs(name, spec, "newRoot", ""); err == nil {
+			s.mapDoc, err = replaceRootStage(args["newRoot"], vars)
 		}
 	case "$replaceWith":
-		s.each, err = replaceRoot(spec, vars)
+		s.mapDoc, err = replaceRootStage(spec, vars)
 	case "$count":
 		s.run, err = countStage(spec)
 	case "$unwind":
@@ -244,33 +257,34 @@ func compileStage(name string, spec any, vars *Vars) (stage, error) {
 	case "$group":
 		s.run, err = groupStage(spec, vars)
 	case "$sortByCount":
-		s.run, err = sortByCount(spec, vars)
+		s.run, err = sortByCountStage(spec, vars)
 	default:
 		err = unknownStage(name)
 	}
 	return s, err
 }
 
-// lackingStages are MongoDB's stages that this server has not.
-const lackingStages = `$bucket $bucketAuto $changeStream $changeStreamSplitLargeEvent $collStats $currentOp $densify
+// unsupportedStages lists the stages of MongoDB that this server does not
+// support.
+const unsupportedStages = `$bucket $bucketAuto $changeStream $changeStreamSplitLargeEvent $collStats $currentOp $densify
 	$facet $fill $geoNear $graphLookup $indexStats $listLocalSessions $listSampledQueries $listSearchIndexes
 	$listSessions $lookup $planCacheStats $queryStats $querySettings $rankFusion $redact $sample $score $search
 	$searchMeta $setWindowFields $shardedDataDistribution $unionWith $vectorSearch`
 
 func unknownStage(name string) error {
-	if slices.Contains(strings.Fields(lackingStages), name) {
+	if slices.Contains(strings.Fields(unsupportedStages), name) {
 		return mongoerr.Unsupported("the pipeline stage %s", name)
 	}
 	return mongoerr.New(mongoerr.UnrecognizedPipelineStage, "Unrecognized pipeline stage name: '%s'", name)
 }
 
-func (s *stage) match(spec any, vars *Vars) error {
+func matchStage(spec any, vars *Vars) (func(Iterator) Iterator, error) {
 	d, ok := spec.(bson.D)
 	if !ok {
-		return mongoerr.New(15959, "the match filter must be an expression in an object")
+		return nil, mongoerr.New(15959, "the match filter must be an expression in an object")
 	}
 	f, err := CompileFilter(d, vars)
-	s.run = func(in Iterator) Iterator {
+	return func(in Iterator) Iterator {
 		return &stream{close: in.Close, next: func() (bson.D, error) {
 			for {
 				doc, err := in.Next()
@@ -282,24 +296,21 @@ func (s *stage) match(spec any, vars *Vars) error {
 				}
 			}
 		}}
-	}
-	return err
+	}, err
 }
 
-func (s *stage) sorting(spec any) error {
+func sortStage(spec any) (*Sort, error) {
 	d, ok := spec.(bson.D)
 	if !ok {
-		return mongoerr.New(15973, "the $sort key specification must be an object")
+		return nil, mongoerr.New(15973, "the $sort key specification must be an object")
 	}
 	if len(d) == 0 {
-		return mongoerr.New(15976, "$sort stage must have at least one sort key")
+		return nil, mongoerr.New(15976, "$sort stage must have at least one sort key")
 	}
-	var err error
-	s.sort, err = CompileSort(d)
-	return err
+	return CompileSort(d)
 }
 
-func (s *stage) counting(spec any) error {
+func (s *stage) limitOrSkip(spec any) error {
 	n, ok := wholeNumber(spec)
 	switch {
 	case s.name == "$limit" && (!ok || n < 0):
@@ -328,6 +339,7 @@ func (s *stage) counting(spec any) error {
 	return nil
 }
 
+// shapeStage compiles a stage that adds, removes or replaces fields.
 func shapeStage(name string, spec any, vars *Vars, kind shapeKind) (func(bson.D) (bson.D, error), error) {
 	d, ok := spec.(bson.D)
 	if !ok {
@@ -355,7 +367,8 @@ func unsetStage(spec any, vars *Vars) (func(bson.D) (bson.D, error), error) {
 	return shapeStage("$unset", exclude, vars, projectShape)
 }
 
-func replaceRoot(spec any, vars *Vars) (func(bson.D) (bson.D, error), error) {
+// replaceRootStage compiles $replaceWith and the newRoot of $replaceRoot.
+func replaceRootStage(spec any, vars *Vars) (func(bson.D) (bson.D, error), error) {
 	ex, err := compileExpr(spec, vars)
 	return func(doc bson.D) (bson.D, error) {
 		v, err := ex(newScope(doc))
@@ -370,14 +383,15 @@ func replaceRoot(spec any, vars *Vars) (func(bson.D) (bson.D, error), error) {
 	}, err
 }
 
-// countStage yields one document with the count, none for a count of 0.
+// countStage compiles $count. The stage yields one document with the count, or
+// none if the count is 0.
 func countStage(spec any) (func(Iterator) Iterator, error) {
 	name, _ := spec.(string)
 	if name == "" || strings.HasPrefix(name, "$") || strings.ContainsAny(name, ".\x00") {
-		return nil, mongoerr.New(40156, "the count field must be a non-empty string without '$' in front and without '.'")
+		return nil, mongoerr.New(40156, "the count field must be a non-empty string that does not start with '$' or contain '.'")
 	}
 	return func(in Iterator) Iterator {
-		return gathered(in, func(in Iterator) ([]bson.D, error) {
+		return gatherDocs(in, func(in Iterator) ([]bson.D, error) {
 			n := any(int32(0))
 			err := forEach(in, func(bson.D) error {
 				n, _ = add(n, int32(1))
@@ -391,7 +405,8 @@ func countStage(spec any) (func(Iterator) Iterator, error) {
 	}, nil
 }
 
-// documents evaluates the list of a $documents stage; it is not nil.
+// documents returns the documents of a $documents stage. The result is not nil,
+// even if it is empty.
 func documents(spec any, vars *Vars) ([]bson.D, error) {
 	ex, err := compileExpr(spec, vars)
 	if err != nil {
@@ -403,7 +418,7 @@ func documents(spec any, vars *Vars) ([]bson.D, error) {
 	}
 	arr, ok := v.(bson.A)
 	if !ok {
-		return nil, mongoerr.New(5858203, "an array is expected by $documents, got: %s", typeName(v))
+		return nil, mongoerr.New(5858203, "$documents requires an array, got: %s", typeName(v))
 	}
 	docs := make([]bson.D, 0, len(arr))
 	for _, e := range arr {

@@ -7,7 +7,7 @@ import (
 	"boxoffice/tools/mongolite/internal/query"
 )
 
-func TestPipeline(t *testing.T) {
+func TestPipelineResults(t *testing.T) {
 	const sales = "[{'_id': 1, 'k': 'a', 'n': 1}, {'_id': 2, 'k': 'b', 'n': 2}, {'_id': 3, 'k': 'a', 'n': 3.5}, {'_id': 4, 'n': null}]"
 	tests := []struct{ in, stages, want string }{
 		{sales, "[]", sales},
@@ -41,22 +41,22 @@ func TestPipeline(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for range 2 { // a pipeline may run again
+			for range 2 { // a pipeline can run more than once
 				got, err := drain(t, p.Run(query.Documents(docs(t, tt.in))))
 				if err != nil {
 					t.Fatal(err)
 				}
-				same(t, got, docs(t, tt.want))
+				checkEqual(t, got, docs(t, tt.want))
 			}
 		})
 	}
 }
 
-func TestPipelineRefusals(t *testing.T) {
+func TestInvalidPipelinesReturnErrors(t *testing.T) {
 	tests := []struct {
 		stages string
 		code   mongoerr.Code
-		word   string
+		text   string
 	}{
 		{"[{'$foo': 1}]", 40324, "Unrecognized pipeline stage name: '$foo'"},
 		{"[{'$lookup': {}}]", mongoerr.NotImplemented, "$lookup"},
@@ -105,7 +105,7 @@ func TestPipelineRefusals(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.stages, func(t *testing.T) {
 			_, err := query.CompilePipeline(list(t, tt.stages), vars(t))
-			refused(t, err, tt.code, tt.word)
+			checkError(t, err, tt.code, tt.text)
 		})
 	}
 	p, err := query.CompilePipeline(list(t, "[{'$replaceWith': '$a'}]"), nil)
@@ -113,10 +113,10 @@ func TestPipelineRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = drain(t, p.Run(query.Documents(docs(t, "[{'a': 1}]"))))
-	refused(t, err, 40228, "object")
+	checkError(t, err, 40228, "object")
 }
 
-func TestPipelineHead(t *testing.T) {
+func TestPipelineHeadSplitsOffFilterAndSort(t *testing.T) {
 	tests := []struct {
 		stages, match, sort, in, want string
 		limit                         int
@@ -135,22 +135,22 @@ func TestPipelineHead(t *testing.T) {
 			}
 			match, sort, rest := p.Head()
 			if (match == nil) != (tt.match == "") || (sort == nil) != (tt.sort == "") {
-				t.Fatal(match, sort)
+				t.Fatalf("got filter %v and sort %v, want %q and %q", match, sort, tt.match, tt.sort)
 			}
 			if match != nil {
-				same(t, match, doc(t, tt.match))
+				checkEqual(t, match, doc(t, tt.match))
 			}
 			if sort != nil {
-				same(t, sort, doc(t, tt.sort))
+				checkEqual(t, sort, doc(t, tt.sort))
 			}
 			if rest.Limit() != tt.limit {
-				t.Errorf("limit %d, want %d", rest.Limit(), tt.limit)
+				t.Errorf("got limit %d, want %d", rest.Limit(), tt.limit)
 			}
 			got, err := drain(t, rest.Run(query.Documents(docs(t, tt.in))))
 			if err != nil {
 				t.Fatal(err)
 			}
-			same(t, got, docs(t, tt.want))
+			checkEqual(t, got, docs(t, tt.want))
 		})
 	}
 }
@@ -162,24 +162,24 @@ func TestPipelineSourceAndOut(t *testing.T) {
 	}
 	source, ok := p.Source()
 	if !ok {
-		t.Fatal("no source")
+		t.Fatal("Source of a pipeline that starts with $documents: got none, want documents")
 	}
 	got, err := drain(t, p.Run(query.Documents(source)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, got, docs(t, "[{'a': 2}]"))
+	checkEqual(t, got, docs(t, "[{'a': 2}]"))
 	if out := p.Out(); out == nil || out.DB != "d" || out.Coll != "c" || out.Mode != query.OutReplace {
-		t.Error(out)
+		t.Errorf("Out of a pipeline that ends in $out: got %+v, want collection c of database d", out)
 	}
 	p, err = query.CompilePipeline(list(t, "[{'$merge': {'into': 'c', 'on': '_id', 'whenMatched': 'fail'}}]"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if out := p.Out(); out.Coll != "c" || out.Mode != query.OutMerge || out.On[0] != "_id" || out.WhenMatched != "fail" || out.WhenNotMatched != "insert" {
-		t.Error(out)
+		t.Errorf("Out of a pipeline that ends in $merge: got %+v, want collection c, on _id, fail and insert", out)
 	}
 	if _, ok := p.Source(); ok {
-		t.Error("a source out of nowhere")
+		t.Error("Source of a pipeline without $documents: got documents, want none")
 	}
 }

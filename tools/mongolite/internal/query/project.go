@@ -1,7 +1,7 @@
 package query
 
-// Projections: https://www.mongodb.com/docs/manual/reference/method/db.collection.find/#projection
-// and the stages $project, $addFields and $unset,
+// Projections of find and of the stages $project, $addFields and $unset:
+// https://www.mongodb.com/docs/manual/reference/method/db.collection.find/#projection and
 // https://www.mongodb.com/docs/manual/reference/operator/aggregation/project/
 
 import (
@@ -14,11 +14,12 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// Projection shapes documents.
+// Projection is a compiled projection of a find.
 type Projection struct{ shape *shape }
 
-// CompileProjection compiles the projection of a find. A nil or empty one
-// changes nothing. Inclusions mixed with exclusions return 31253 or 31254.
+// CompileProjection compiles the projection of a find. A nil or empty p leaves
+// documents unchanged. CompileProjection returns an error with code 31253 or
+// 31254 if p mixes inclusions and exclusions.
 func CompileProjection(p bson.D, vars *Vars) (*Projection, error) {
 	if len(p) == 0 {
 		return &Projection{}, nil
@@ -27,7 +28,7 @@ func CompileProjection(p bson.D, vars *Vars) (*Projection, error) {
 	return &Projection{shape: s}, err
 }
 
-// Apply returns doc as the projection shapes it.
+// Apply returns the projection of doc.
 func (p *Projection) Apply(doc bson.D) (bson.D, error) {
 	if p.shape == nil {
 		return doc, nil
@@ -35,18 +36,19 @@ func (p *Projection) Apply(doc bson.D) (bson.D, error) {
 	return p.shape.apply(doc)
 }
 
-// shape is the tree of a projection. First the document's own fields are kept,
-// dropped or transformed, in their order; then fields are computed, in the
-// projection's order. Both reach through arrays.
+// shape is the tree of a projection. A projection has two steps. The first
+// keeps, drops or transforms the existing fields of a document, in the order of
+// the document. The second adds computed fields, in the order of the
+// projection. Both steps apply to the documents in an array as well.
 type shape struct {
-	keep     bool // the fields that are not named
-	computes bool
-	names    []string
-	parts    map[string]*part
+	keepsOthers bool             // keeps fields that the projection does not name
+	hasComputed bool             // a field here or below is computed
+	names       []string         // the fields, in the order of the projection
+	parts       map[string]*part // by field
 }
 
-// part is what happens to a field: one of the members is set; none of them
-// drops the field.
+// part says how a projection treats one field. At most one of its members is
+// set. If none is set, the projection drops the field.
 type part struct {
 	include   bool
 	transform func(any) (any, error)
@@ -54,12 +56,13 @@ type part struct {
 	sub       *shape
 }
 
+// shapeKind says where a projection appears. That determines its operators.
 type shapeKind int
 
 const (
-	findShape    shapeKind = iota
-	projectShape           // $project: without find's $slice and $elemMatch
-	fieldsShape            // $addFields: everything is an expression
+	findShape    shapeKind = iota // find
+	projectShape                  // $project, which lacks the $slice and $elemMatch of find
+	fieldsShape                   // $addFields, in which every value is an expression
 )
 
 func (s *shape) apply(doc bson.D) (bson.D, error) {
@@ -67,15 +70,15 @@ func (s *shape) apply(doc bson.D) (bson.D, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.computes {
+	if s.hasComputed {
 		v, err = s.compute(v, newScope(doc))
 	}
 	out, _ := v.(bson.D)
 	return out, err
 }
 
-// project is the first step; a value that is neither document nor array has no
-// fields to include.
+// project is the first step of a projection. For a value that is neither a
+// document nor an array, it returns v, or Missing in an inclusion.
 func (s *shape) project(v any) (any, error) {
 	switch v := v.(type) {
 	case bson.D:
@@ -93,7 +96,7 @@ func (s *shape) project(v any) (any, error) {
 		}
 		return out, nil
 	}
-	if s.keep {
+	if s.keepsOthers {
 		return v, nil
 	}
 	return bsonkit.Missing, nil
@@ -106,7 +109,7 @@ func (s *shape) projectDoc(doc bson.D) (any, error) {
 		v, err := e.Value, error(nil)
 		switch {
 		case !named || part.compute != nil:
-			if !s.keep {
+			if !s.keepsOthers {
 				v = bsonkit.Missing
 			}
 		case part.include:
@@ -127,8 +130,8 @@ func (s *shape) projectDoc(doc bson.D) (any, error) {
 	return out, nil
 }
 
-// compute is the second step; a value that can hold no field gives way to a
-// document.
+// compute is the second step of a projection. It replaces a value that is
+// neither a document nor an array with a new document.
 func (s *shape) compute(v any, at *scope) (any, error) {
 	if arr, ok := v.(bson.A); ok {
 		out := make(bson.A, len(arr))
@@ -151,7 +154,7 @@ func (s *shape) compute(v any, at *scope) (any, error) {
 		switch {
 		case part.compute != nil:
 			value, err = part.compute(at)
-		case part.sub != nil && part.sub.computes:
+		case part.sub != nil && part.sub.hasComputed:
 			value, err = part.sub.compute(field(doc, name), at)
 		default:
 			continue
@@ -164,22 +167,24 @@ func (s *shape) compute(v any, at *scope) (any, error) {
 	return doc, nil
 }
 
-// entry is one leaf of a projection's document.
-type entry struct {
+// leaf is one leaf in the document of a projection.
+type leaf struct {
 	path []string
 	part part
 }
 
+// shapeCompiler collects the leaves of a projection.
 type shapeCompiler struct {
-	kind    shapeKind
-	vars    *Vars
-	entries []entry
-	// What the leaves other than _id ask for; the first of both decides.
-	includes, excludes, matches, computed bool
-	id                                    *part // an _id included or excluded whole
+	kind   shapeKind
+	vars   *Vars
+	leaves []leaf
+	// The kinds of leaves seen so far. An _id that is included or excluded as a
+	// whole does not count.
+	hasInclusion, hasExclusion, hasElemMatch, hasComputed bool
+	id                                                    *part // an _id that is included or excluded as a whole
 }
 
-// compileShape compiles a projection that is not empty.
+// compileShape compiles a projection. It returns an error if p is empty.
 func compileShape(p bson.D, vars *Vars, kind shapeKind) (*shape, error) {
 	if err := CheckValue(p); err != nil {
 		return nil, err
@@ -194,14 +199,14 @@ func compileShape(p bson.D, vars *Vars, kind shapeKind) (*shape, error) {
 	if err := c.collect(nil, p); err != nil {
 		return nil, err
 	}
-	if c.excludes && c.computed {
+	if c.hasExclusion && c.hasComputed {
 		return nil, mongoerr.New(31252, "Cannot use expression other than $meta in exclusion projection")
 	}
-	inclusion := c.includes || c.matches || c.computed || !c.excludes && c.id != nil && c.id.include
-	keep := kind == fieldsShape || !inclusion || c.excludes
-	root := newShape(keep)
-	for _, e := range c.entries {
-		if err := root.insert(e.path, &e.part, strings.Join(e.path, ".")); err != nil {
+	inclusion := c.hasInclusion || c.hasElemMatch || c.hasComputed || !c.hasExclusion && c.id != nil && c.id.include
+	keepsOthers := kind == fieldsShape || !inclusion || c.hasExclusion
+	root := newShape(keepsOthers)
+	for _, l := range c.leaves {
+		if err := root.insert(l.path, &l.part, strings.Join(l.path, ".")); err != nil {
 			return nil, err
 		}
 	}
@@ -211,17 +216,21 @@ func compileShape(p bson.D, vars *Vars, kind shapeKind) (*shape, error) {
 		return nil, mongoerr.New(mongoerr.PathCollision, "Path collision at _id")
 	case c.id != nil:
 		root.parts["_id"] = c.id
-	case !named && !keep:
+	case !named && !keepsOthers:
 		root.parts["_id"] = &part{include: true}
 	}
 	return root, nil
 }
 
-func newShape(keep bool) *shape { return &shape{keep: keep, parts: map[string]*part{}} }
+func newShape(keepsOthers bool) *shape {
+	return &shape{keepsOthers: keepsOthers, parts: map[string]*part{}}
+}
 
-// insert adds a leaf; one path may not lead to or through another's end.
+// insert adds a leaf at path. It returns PathCollision if another leaf is at the
+// same path, above it or below it. The parameter full is the complete path of
+// the leaf, for the error.
 func (s *shape) insert(path []string, p *part, full string) error {
-	s.computes = s.computes || p.compute != nil
+	s.hasComputed = s.hasComputed || p.compute != nil
 	old := s.parts[path[0]]
 	if old != nil && (len(path) == 1 || old.sub == nil) {
 		return mongoerr.New(mongoerr.PathCollision, "Path collision at %s remaining portion %s", full, strings.Join(path, "."))
@@ -234,18 +243,19 @@ func (s *shape) insert(path []string, p *part, full string) error {
 		return nil
 	}
 	if old == nil {
-		old = &part{sub: newShape(s.keep)}
+		old = &part{sub: newShape(s.keepsOthers)}
 		s.parts[path[0]] = old
 	}
 	return old.sub.insert(path[1:], p, full)
 }
 
+// collect adds the leaves of d, whose path is prefix.
 func (c *shapeCompiler) collect(prefix []string, d bson.D) error {
 	for _, e := range d {
 		if e.Key == "$" || strings.HasSuffix(e.Key, ".$") {
 			return mongoerr.Unsupported("the positional projection '%s'", e.Key)
 		}
-		parts, err := fieldPath(e.Key)
+		parts, err := parseFieldPath(e.Key)
 		if err != nil {
 			return err
 		}
@@ -259,7 +269,7 @@ func (c *shapeCompiler) collect(prefix []string, d bson.D) error {
 			}
 			err = c.collect(path, sub)
 		} else {
-			err = c.leaf(path, e.Value)
+			err = c.addLeaf(path, e.Value)
 		}
 		if err != nil {
 			return err
@@ -268,29 +278,30 @@ func (c *shapeCompiler) collect(prefix []string, d bson.D) error {
 	return nil
 }
 
-func (c *shapeCompiler) leaf(path []string, v any) error {
+func (c *shapeCompiler) addLeaf(path []string, v any) error {
 	if c.kind != fieldsShape {
 		switch v := v.(type) {
 		case bool, int32, int64, float64:
-			return c.choose(path, truthy(v))
+			return c.addChoice(path, truthy(v))
 		case bson.D:
-			if done, err := c.findOperator(path, v); done || err != nil {
+			if done, err := c.addFindOperator(path, v); done || err != nil {
 				return err
 			}
 		default:
 			if isNumber(v) {
-				return c.choose(path, truthy(v))
+				return c.addChoice(path, truthy(v))
 			}
 		}
 	}
 	ex, err := compileExpr(v, c.vars)
-	c.computed = true
-	c.entries = append(c.entries, entry{path, part{compute: ex}})
+	c.hasComputed = true
+	c.leaves = append(c.leaves, leaf{path, part{compute: ex}})
 	return err
 }
 
-// choose includes or excludes a field. Only _id may differ from the rest.
-func (c *shapeCompiler) choose(path []string, include bool) error {
+// addChoice includes or excludes a field. It returns an error if the other
+// fields make the opposite choice, unless the field is _id.
+func (c *shapeCompiler) addChoice(path []string, include bool) error {
 	name := strings.Join(path, ".")
 	switch {
 	case name == "_id":
@@ -299,52 +310,52 @@ func (c *shapeCompiler) choose(path []string, include bool) error {
 		}
 		c.id = &part{include: include}
 		return nil
-	case include && c.excludes:
+	case include && c.hasExclusion:
 		return mongoerr.New(31253, "Cannot do inclusion on field %s in exclusion projection", name)
-	case !include && (c.includes || c.matches):
+	case !include && (c.hasInclusion || c.hasElemMatch):
 		return mongoerr.New(mongoerr.ProjectionMixed, "Cannot do exclusion on field %s in inclusion projection", name)
 	}
-	c.includes, c.excludes = c.includes || include, c.excludes || !include
-	c.entries = append(c.entries, entry{path, part{include: include}})
+	c.hasInclusion, c.hasExclusion = c.hasInclusion || include, c.hasExclusion || !include
+	c.leaves = append(c.leaves, leaf{path, part{include: include}})
 	return nil
 }
 
-// findOperator handles the operators that a find has besides expressions, and
-// reports whether v was one.
-func (c *shapeCompiler) findOperator(path []string, v bson.D) (bool, error) {
+// addFindOperator adds v if it is an operator that only a find has. It reports
+// whether v is one.
+func (c *shapeCompiler) addFindOperator(path []string, v bson.D) (bool, error) {
 	switch op, arg := v[0].Key, v[0].Value; {
 	case op == "$meta":
 		return true, mongoerr.Unsupported("the projection operator $meta")
 	case c.kind != findShape || len(v) != 1:
 	case op == "$slice" && isFindSlice(arg):
-		return true, c.slice(path, arg)
+		return true, c.addSlice(path, arg)
 	case op == "$elemMatch":
-		return true, c.elemMatch(path, arg)
+		return true, c.addElemMatch(path, arg)
 	}
 	return false, nil
 }
 
-// isFindSlice tells find's {$slice: n} and {$slice: [skip, n]} from the
-// expression {$slice: [array, n]}.
+// isFindSlice reports whether arg is the argument of the $slice of a find, which
+// is n or [skip, n]. Otherwise $slice is the expression {$slice: [array, n]}.
 func isFindSlice(arg any) bool {
 	list := asList(arg)
 	return len(list) > 0 && isNumber(list[0])
 }
 
-func (c *shapeCompiler) slice(path []string, arg any) error {
+func (c *shapeCompiler) addSlice(path []string, arg any) error {
 	list := asList(arg)
 	nums := make([]int64, len(list))
 	for i, v := range list {
 		if !isNumber(v) {
-			return mongoerr.New(28724, "$slice in a projection takes a number or two of them")
+			return mongoerr.New(28724, "$slice in a projection requires a number or an array of two numbers")
 		}
 		nums[i], _ = wholeNumber(roundTo(v, 0, false))
 	}
 	_, pair := arg.(bson.A)
 	if pair && (len(nums) != 2 || nums[1] <= 0) {
-		return mongoerr.New(28724, "$slice in a projection takes [skip, limit], with a positive limit")
+		return mongoerr.New(28724, "$slice in a projection requires [skip, limit] with a positive limit")
 	}
-	c.entries = append(c.entries, entry{path, part{transform: func(v any) (any, error) {
+	c.leaves = append(c.leaves, leaf{path, part{transform: func(v any) (any, error) {
 		arr, ok := v.(bson.A)
 		switch {
 		case !ok:
@@ -357,19 +368,19 @@ func (c *shapeCompiler) slice(path []string, arg any) error {
 	return nil
 }
 
-func (c *shapeCompiler) elemMatch(path []string, arg any) error {
+func (c *shapeCompiler) addElemMatch(path []string, arg any) error {
 	cond, ok := arg.(bson.D)
 	switch {
 	case !ok:
 		return mongoerr.New(mongoerr.BadValue, "elemMatch: Invalid argument, object required, but got %s", typeName(arg))
 	case len(path) > 1:
 		return mongoerr.New(mongoerr.BadValue, "Cannot use $elemMatch projection on a nested field: %s", strings.Join(path, "."))
-	case c.excludes:
+	case c.hasExclusion:
 		return mongoerr.New(31253, "Cannot do inclusion on field %s in exclusion projection", path[0])
 	}
 	match, err := (&filterCompiler{vars: c.vars}).element(cond)
-	c.matches = true
-	c.entries = append(c.entries, entry{path, part{transform: func(v any) (any, error) {
+	c.hasElemMatch = true
+	c.leaves = append(c.leaves, leaf{path, part{transform: func(v any) (any, error) {
 		arr, _ := v.(bson.A)
 		for _, e := range arr {
 			if ok, err := match(e); ok || err != nil {

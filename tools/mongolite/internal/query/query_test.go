@@ -16,7 +16,7 @@ import (
 
 var now = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 
-// doc reads a document from relaxed extended JSON with single quotes.
+// doc parses a document in relaxed extended JSON with single quotes.
 func doc(t testing.TB, text string) bson.D {
 	t.Helper()
 	var d bson.D
@@ -45,8 +45,8 @@ func docs(t testing.TB, text string) []bson.D {
 	return out
 }
 
-// text shows a value with its types, for comparisons.
-func text(t testing.TB, v any) string {
+// canonicalJSON formats v so that equal texts mean equal values of equal types.
+func canonicalJSON(t testing.TB, v any) string {
 	t.Helper()
 	raw, err := bson.MarshalExtJSON(bson.D{{Key: "v", Value: v}}, true, false)
 	if err != nil {
@@ -55,9 +55,10 @@ func text(t testing.TB, v any) string {
 	return string(raw)
 }
 
-func same(t testing.TB, got, want any) {
+// checkEqual fails the test unless got and want have equal values and types.
+func checkEqual(t testing.TB, got, want any) {
 	t.Helper()
-	if g, w := text(t, got), text(t, want); g != w {
+	if g, w := canonicalJSON(t, got), canonicalJSON(t, want); g != w {
 		t.Errorf("got  %s\nwant %s", g, w)
 	}
 }
@@ -71,18 +72,20 @@ func vars(t testing.TB) *query.Vars {
 	return v
 }
 
-// refused checks an error's code and that its message holds a word.
-func refused(t testing.TB, err error, code mongoerr.Code, word string) {
+// checkError fails the test unless err has the given code and its message
+// contains text.
+func checkError(t testing.TB, err error, code mongoerr.Code, text string) {
 	t.Helper()
 	var e *mongoerr.Error
 	if !errors.As(err, &e) {
-		t.Fatalf("got %v, want code %d", err, code)
+		t.Fatalf("got error %v, want one with code %d", err, code)
 	}
-	if e.Code != code || !strings.Contains(e.Message, word) {
-		t.Errorf("got %d %q, want %d with %q", e.Code, e.Message, code, word)
+	if e.Code != code || !strings.Contains(e.Message, text) {
+		t.Errorf("got error %d %q, want code %d and a message that contains %q", e.Code, e.Message, code, text)
 	}
 }
 
+// drain returns all documents of it and closes it.
 func drain(t testing.TB, it query.Iterator) ([]bson.D, error) {
 	t.Helper()
 	defer it.Close()
@@ -99,4 +102,5 @@ func drain(t testing.TB, it query.Iterator) ([]bson.D, error) {
 	}
 }
 
-func name(parts ...any) string { return strings.TrimSpace(fmt.Sprintln(parts...)) }
+// subtestName joins parts with spaces.
+func subtestName(parts ...any) string { return strings.TrimSpace(fmt.Sprintln(parts...)) }

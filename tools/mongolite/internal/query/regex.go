@@ -1,7 +1,8 @@
 package query
 
-// Regular expressions, https://www.mongodb.com/docs/manual/reference/operator/query/regex/,
-// and schemas, https://www.mongodb.com/docs/manual/reference/operator/query/jsonSchema/
+// The query operators $regex and $jsonSchema:
+// https://www.mongodb.com/docs/manual/reference/operator/query/regex/ and
+// https://www.mongodb.com/docs/manual/reference/operator/query/jsonSchema/
 
 import (
 	"errors"
@@ -15,7 +16,8 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// regexOperator compiles {$regex: pattern or literal, $options: flags}.
+// regexOperator compiles $regex with the $options beside it. The argument arg is
+// a pattern or a BSON regular expression.
 func regexOperator(path []string, ops bson.D, arg any) (*node, error) {
 	options := ""
 	if v := field(ops, "$options"); v != bsonkit.Missing {
@@ -37,9 +39,11 @@ func regexOperator(path []string, ops bson.D, arg any) (*node, error) {
 	return nil, mongoerr.New(mongoerr.BadValue, "$regex has to be a string")
 }
 
-// regexNode matches strings by a pattern, and regular expressions by equality.
-// Patterns are Go's RE2: what that lacks (lookaround, back references,
-// possessive quantifiers) is refused.
+// regexNode returns a node that matches strings against a pattern. It also
+// matches a BSON regular expression that equals the pattern and its options.
+//
+// Patterns use Go's RE2 syntax. regexNode returns an error for features that
+// only MongoDB has: lookaround, back references and possessive quantifiers.
 func regexNode(path []string, pattern, options string) (*node, error) {
 	for _, o := range options {
 		if !strings.ContainsRune("ims", o) {
@@ -65,8 +69,8 @@ func regexNode(path []string, pattern, options string) (*node, error) {
 	}}, nil
 }
 
-// jsonSchema runs bsonkit's schemas. Those pass over a keyword that they do not
-// know, so every keyword is checked here first.
+// jsonSchema compiles $jsonSchema into a schema of bsonkit. It first checks every
+// keyword, because bsonkit ignores the keywords that it does not support.
 func jsonSchema(arg any) (*node, error) {
 	d, ok := arg.(bson.D)
 	if !ok {
@@ -76,7 +80,8 @@ func jsonSchema(arg any) (*node, error) {
 		return nil, err
 	}
 	return &node{op: "$jsonSchema", test: func(doc any) (bool, error) {
-		err := bsonkit.NewSchema(d).Evaluate(doc) // a schema caches, so each match has its own
+		// A schema has an unsynchronized cache, so each match uses a new one.
+		err := bsonkit.NewSchema(d).Evaluate(doc)
 		if err != nil && !errors.Is(err, bsonkit.ErrValidationFailed) {
 			return false, mongoerr.New(mongoerr.BadValue, "$jsonSchema: %s", err)
 		}
@@ -84,6 +89,7 @@ func jsonSchema(arg any) (*node, error) {
 	}}, nil
 }
 
+// checkSchema returns an error if d contains an unsupported keyword.
 func checkSchema(d bson.D) error {
 	for _, e := range d {
 		var nested []any

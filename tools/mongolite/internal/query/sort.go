@@ -14,20 +14,22 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// memoryLimit bounds what a sort or group holds, as MongoDB does without disk.
+// memoryLimit is the maximum number of bytes that a sort or a group keeps in
+// memory. It is the limit that MongoDB has without the use of disk.
 const memoryLimit = 100 << 20
 
-func tooLarge(what string) error {
-	return mongoerr.New(mongoerr.QueryExceededMemoryLimit, "%s exceeded memory limit of %d bytes, and mongolite does not spill to disk", what, memoryLimit)
+func memoryLimitError(stage string) error {
+	return mongoerr.New(mongoerr.QueryExceededMemoryLimit, "%s exceeded memory limit of %d bytes, and mongolite does not spill to disk", stage, memoryLimit)
 }
 
-// Sort orders documents.
+// Sort is a compiled sort order.
 type Sort struct {
 	columns []bsonkit.Column
 	paths   [][]string
 }
 
-// CompileSort compiles a sort document; nil or empty keeps the order.
+// CompileSort compiles a sort document. A nil or empty s keeps the order of the
+// input.
 func CompileSort(s bson.D) (*Sort, error) {
 	out := &Sort{}
 	for _, e := range s {
@@ -37,7 +39,7 @@ func CompileSort(s bson.D) (*Sort, error) {
 		if e.Key == "$natural" {
 			return nil, mongoerr.Unsupported("sorting by $natural")
 		}
-		path, err := fieldPath(e.Key)
+		path, err := parseFieldPath(e.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -54,18 +56,19 @@ func CompileSort(s bson.D) (*Sort, error) {
 	return out, nil
 }
 
-// Columns returns the sort's fields in their order.
+// Columns returns the fields of the sort, the most significant first.
 func (s *Sort) Columns() []bsonkit.Column { return s.columns }
 
-// Compare returns a negative number if a comes before b, 0 if neither does.
+// Compare returns a negative number if a comes before b, a positive number if a
+// comes after b, and 0 if their sort keys are equal.
 func (s *Sort) Compare(a, b bson.D) int { return s.compareKeys(s.keys(a), s.keys(b)) }
 
 // Less reports whether a comes before b.
 func (s *Sort) Less(a, b bson.D) bool { return s.Compare(a, b) < 0 }
 
-// keys returns the values that doc is ordered by: of an array its least
-// element, or its greatest for a descending field; of an empty one Missing,
-// which comes before null; null for no value.
+// keys returns the values by which doc is sorted. The key of an array is its
+// least element or, for a descending field, its greatest. The key of an empty
+// array is Missing, which comes before null. The key of a missing field is null.
 func (s *Sort) keys(doc bson.D) []any {
 	keys := make([]any, len(s.paths))
 	for i, path := range s.paths {
@@ -103,65 +106,72 @@ func (s *Sort) compareKeys(a, b []any) int {
 	return 0
 }
 
-// SortDocs returns in's documents in order, equals as they came; with a limit
-// above 0 only the first ones, and it holds no more than those. Holding more
-// than 100 MiB returns QueryExceededMemoryLimitNoDiskUseAllowed.
+// SortDocs returns an iterator over the documents of in, sorted by s. The sort is
+// stable. If limit is greater than 0, the iterator yields only the first limit
+// documents and keeps no more than those in memory. The iterator returns
+// QueryExceededMemoryLimit if it would exceed 100 MiB.
 func SortDocs(in Iterator, s *Sort, limit int) Iterator {
 	return &sorter{in: in, sort: s, limit: limit}
 }
 
+// sorter sorts the documents of in at the first call of Next.
 type sorter struct {
 	in     Iterator
 	sort   *Sort
 	limit  int
 	sorted bool
-	held   []sortable // while it reads with a limit, a heap with the last one on top
+	// items holds the documents. If there is a limit, it is a heap during
+	// reading, with the document that sorts last on top.
+	items []sortItem
 }
 
-type sortable struct {
+type sortItem struct {
 	doc  bson.D
 	keys []any
-	seq  int
+	seq  int // position in the input
 	size int
 }
 
-func (s *sorter) compare(a, b sortable) int {
+func (s *sorter) compare(a, b sortItem) int {
 	if n := s.sort.compareKeys(a.keys, b.keys); n != 0 {
 		return n
 	}
 	return a.seq - b.seq
 }
 
-func (s *sorter) Len() int           { return len(s.held) }
-func (s *sorter) Less(i, j int) bool { return s.compare(s.held[i], s.held[j]) > 0 }
-func (s *sorter) Swap(i, j int)      { s.held[i], s.held[j] = s.held[j], s.held[i] }
-func (s *sorter) Push(x any)         { s.held = append(s.held, x.(sortable)) }
+// Len, Less, Swap, Push and Pop implement heap.Interface.
+
+func (s *sorter) Len() int           { return len(s.items) }
+func (s *sorter) Less(i, j int) bool { return s.compare(s.items[i], s.items[j]) > 0 }
+func (s *sorter) Swap(i, j int)      { s.items[i], s.items[j] = s.items[j], s.items[i] }
+func (s *sorter) Push(x any)         { s.items = append(s.items, x.(sortItem)) }
 func (s *sorter) Pop() any {
-	last := len(s.held) - 1
-	x := s.held[last]
-	s.held = s.held[:last]
+	last := len(s.items) - 1
+	x := s.items[last]
+	s.items = s.items[:last]
 	return x
 }
 
-func (s *sorter) Close() { s.held = nil; s.in.Close() }
+func (s *sorter) Close() { s.items = nil; s.in.Close() }
 
 func (s *sorter) Next() (bson.D, error) {
 	if !s.sorted {
 		if err := s.fill(); err != nil {
 			return nil, err
 		}
-		slices.SortFunc(s.held, s.compare)
+		slices.SortFunc(s.items, s.compare)
 		s.sorted = true
 	}
-	if len(s.held) == 0 {
+	if len(s.items) == 0 {
 		return nil, io.EOF
 	}
-	doc := s.held[0].doc
-	s.held[0] = sortable{}
-	s.held = s.held[1:]
+	doc := s.items[0].doc
+	s.items[0] = sortItem{}
+	s.items = s.items[1:]
 	return doc, nil
 }
 
+// fill reads all documents of in and keeps them, or the first limit of them.
 func (s *sorter) fill() error {
 	used := 0
 	for seq := 0; ; seq++ {
@@ -172,27 +182,28 @@ func (s *sorter) fill() error {
 		if err != nil {
 			return err
 		}
-		x := sortable{doc, s.sort.keys(doc), seq, size(doc)}
+		x := sortItem{doc, s.sort.keys(doc), seq, approxSize(doc)}
 		switch {
 		case s.limit <= 0:
-			s.held = append(s.held, x)
-		case len(s.held) < s.limit:
+			s.items = append(s.items, x)
+		case len(s.items) < s.limit:
 			heap.Push(s, x)
-		case s.compare(x, s.held[0]) < 0:
-			used -= s.held[0].size
-			s.held[0] = x
+		case s.compare(x, s.items[0]) < 0:
+			used -= s.items[0].size
+			s.items[0] = x
 			heap.Fix(s, 0)
 		default:
 			continue
 		}
 		if used += x.size; used > memoryLimit {
-			return tooLarge("Sort")
+			return memoryLimitError("Sort")
 		}
 	}
 }
 
-// sortElements orders an array as $push's $sort does: by the elements
-// themselves, or by their fields.
+// sortElements sorts an array in place for the $sort of $push. If spec is a
+// number, it sorts by the elements themselves, else by the fields that spec
+// names.
 func sortElements(arr bson.A, spec any) error {
 	d, byField := spec.(bson.D)
 	if !byField {

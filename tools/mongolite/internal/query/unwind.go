@@ -1,6 +1,6 @@
 package query
 
-// Unwinding: https://www.mongodb.com/docs/manual/reference/operator/aggregation/unwind/
+// The stage $unwind: https://www.mongodb.com/docs/manual/reference/operator/aggregation/unwind/
 
 import (
 	"strings"
@@ -11,11 +11,11 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// unwound is a $unwind's specification.
-type unwound struct {
-	path  []string
-	index []string // of the element, nil if not asked for
-	empty bool     // keep documents without elements
+// unwindSpec is a compiled $unwind.
+type unwindSpec struct {
+	path       []string
+	indexField []string // the field that receives the index of the element, or nil
+	keepsEmpty bool     // keeps documents without elements
 }
 
 func unwindStage(spec any) (func(Iterator) Iterator, error) {
@@ -39,12 +39,12 @@ func unwindStage(spec any) (func(Iterator) Iterator, error) {
 	}, err
 }
 
-func compileUnwind(spec any) (*unwound, error) {
-	u := &unwound{}
+func compileUnwind(spec any) (*unwindSpec, error) {
+	u := &unwindSpec{}
 	if _, short := spec.(string); short {
 		spec = bson.D{{Key: "path", Value: spec}}
 	}
-	args, err := named("$unwind", spec, "path", "includeArrayIndex preserveNullAndEmptyArrays")
+	args, err := namedArgs("$unwind", spec, "path", "includeArrayIndex preserveNullAndEmptyArrays")
 	if err != nil {
 		return nil, err
 	}
@@ -52,31 +52,31 @@ func compileUnwind(spec any) (*unwound, error) {
 	if !ok || !strings.HasPrefix(path, "$") {
 		return nil, mongoerr.New(28818, "path option to $unwind stage should be prefixed with a '$': %v", args["path"])
 	}
-	if u.path, err = fieldPath(path[1:]); err != nil {
+	if u.path, err = parseFieldPath(path[1:]); err != nil {
 		return nil, err
 	}
 	if v, ok := args["preserveNullAndEmptyArrays"]; ok {
-		if u.empty, ok = v.(bool); !ok {
+		if u.keepsEmpty, ok = v.(bool); !ok {
 			return nil, mongoerr.New(28809, "expected a boolean for the preserveNullAndEmptyArrays option to $unwind stage, got %s", typeName(v))
 		}
 	}
 	if v, ok := args["includeArrayIndex"]; ok {
 		name, _ := v.(string)
-		if u.index, err = fieldPath(name); err != nil || u.index[0] == "" {
+		if u.indexField, err = parseFieldPath(name); err != nil || u.indexField[0] == "" {
 			return nil, mongoerr.New(28810, "expected a non-empty string without '$' for the includeArrayIndex option to $unwind stage")
 		}
 	}
 	return u, nil
 }
 
-// apply returns a document for each element. A value that is no array counts as
-// its own only element.
-func (u *unwound) apply(doc bson.D) ([]bson.D, error) {
-	v := getInDocs(doc, u.path)
+// apply returns one document for each element of the array in doc. It treats a
+// value that is not an array as an array with that one element.
+func (u *unwindSpec) apply(doc bson.D) ([]bson.D, error) {
+	v := getThroughDocs(doc, u.path)
 	arr, isArray := v.(bson.A)
 	switch {
 	case isArray && len(arr) == 0, !isArray && nullish(v):
-		if !u.empty {
+		if !u.keepsEmpty {
 			return nil, nil
 		}
 		if isArray {
@@ -98,10 +98,11 @@ func (u *unwound) apply(doc bson.D) ([]bson.D, error) {
 	return out, nil
 }
 
-func (u *unwound) element(doc bson.D, v, index any) (bson.D, error) {
+// element returns doc with the element v in place of the array.
+func (u *unwindSpec) element(doc bson.D, v, index any) (bson.D, error) {
 	out, err := put(doc, u.path, v)
-	if err == nil && u.index != nil {
-		out, err = put(out, u.index, index)
+	if err == nil && u.indexField != nil {
+		out, err = put(out, u.indexField, index)
 	}
 	if err != nil {
 		return nil, err
@@ -109,8 +110,9 @@ func (u *unwound) element(doc bson.D, v, index any) (bson.D, error) {
 	return out.(bson.D), nil
 }
 
-// getInDocs returns the value at a path that leads through documents only.
-func getInDocs(doc bson.D, path []string) any {
+// getThroughDocs returns the value at path in doc. It returns Missing if the path
+// leads through anything but documents.
+func getThroughDocs(doc bson.D, path []string) any {
 	v := any(doc)
 	for _, part := range path {
 		d, ok := v.(bson.D)

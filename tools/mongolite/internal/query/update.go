@@ -1,7 +1,7 @@
 package query
 
-// Updates: https://www.mongodb.com/docs/manual/reference/command/update/#update-statement
-// and https://www.mongodb.com/docs/manual/tutorial/update-documents-with-aggregation-pipeline/
+// Updates: https://www.mongodb.com/docs/manual/reference/command/update/#update-statement and
+// https://www.mongodb.com/docs/manual/tutorial/update-documents-with-aggregation-pipeline/
 
 import (
 	"cmp"
@@ -16,35 +16,37 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// UpdateKind is the form in which an update was written.
+// UpdateKind is the kind of an update.
 type UpdateKind int
 
-// The forms of an update.
+// Kinds of updates.
 const (
-	OperatorUpdate UpdateKind = iota
-	ReplacementUpdate
-	PipelineUpdate
+	OperatorUpdate    UpdateKind = iota // a document of update operators
+	ReplacementUpdate                   // a replacement document
+	PipelineUpdate                      // an aggregation pipeline
 )
 
-// Update changes a document.
+// Update is a compiled update.
 type Update struct {
 	kind        UpdateKind
-	changes     []change // of operators, in the order of their paths
-	filters     map[string]*Filter
-	replacement bson.D
-	stages      []stage
+	changes     []change           // of an OperatorUpdate, sorted by path
+	filters     map[string]*Filter // array filters by identifier
+	replacement bson.D             // of a ReplacementUpdate
+	stages      []stage            // of a PipelineUpdate
 }
 
-// change is one operator on one path, which may hold positional parts.
+// change is the application of one operator to one path. The path may contain
+// positional operators.
 type change struct {
 	op       string
 	path     []string
-	modify   modifier
-	renameTo []string // of $rename, which is a change of its own kind
+	modify   modifier // nil for $rename
+	renameTo []string // nil except for $rename
 }
 
-// CompileUpdate compiles a document of operators, a replacement (an empty
-// document is one) or, as a bson.A, a pipeline.
+// CompileUpdate compiles an update. A bson.A is a pipeline. A bson.D is a
+// document of operators if its first field begins with '$', and otherwise a
+// replacement, which may be empty.
 func CompileUpdate(u any, arrayFilters bson.A, vars *Vars) (*Update, error) {
 	if err := CheckValue(u); err != nil {
 		return nil, err
@@ -84,13 +86,17 @@ func (k UpdateKind) String() string {
 	return "pipeline"
 }
 
-// Kind returns the form in which the update was written.
+// Kind returns the kind of the update.
 func (u *Update) Kind() UpdateKind { return u.kind }
 
-// Apply returns the updated document; doc is left as it is. The filter that
-// found doc resolves the positional $ and may be nil without one. An insert, of
-// an upsert, obeys $setOnInsert and may give the document its _id; otherwise a
-// change of _id returns ImmutableField. The _id comes first.
+// Apply returns the updated document, with _id as its first field. It does not
+// modify doc.
+//
+// The filter f is the one that matched doc. It resolves the positional operator
+// $, and may be nil if the update does not use that operator. The argument
+// inserting says that an upsert inserts the document; only then does
+// $setOnInsert have an effect. Apply returns ImmutableField if the update
+// changes the _id of doc. It may add an _id if doc has none.
 func (u *Update) Apply(doc bson.D, f *Filter, inserting bool) (bson.D, error) {
 	out, err := u.apply(doc, f, inserting)
 	if err != nil {
@@ -117,7 +123,7 @@ func (u *Update) apply(doc bson.D, f *Filter, inserting bool) (bson.D, error) {
 	case PipelineUpdate:
 		for _, s := range u.stages {
 			var err error
-			if doc, err = s.each(doc); err != nil {
+			if doc, err = s.mapDoc(doc); err != nil {
 				return nil, err
 			}
 		}
@@ -137,11 +143,13 @@ func (u *Update) apply(doc bson.D, f *Filter, inserting bool) (bson.D, error) {
 	return out.(bson.D), nil
 }
 
+// applyChange returns out with one change applied. The original document doc and
+// the filter f resolve positional operators.
 func (u *Update) applyChange(out any, c *change, doc bson.D, f *Filter) (any, error) {
 	if c.renameTo != nil {
 		return rename(out, c.path, c.renameTo)
 	}
-	paths, err := u.resolve(out, c.path, 0, doc, f)
+	paths, err := u.resolvePath(out, c.path, 0, doc, f)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +157,7 @@ func (u *Update) applyChange(out any, c *change, doc bson.D, f *Filter) (any, er
 		old := get(out, path)
 		v, err := c.modify(old)
 		if err != nil {
-			return nil, inField(err, path)
+			return nil, withPath(err, path)
 		}
 		if v == bsonkit.Missing && old == bsonkit.Missing {
 			continue
@@ -161,15 +169,17 @@ func (u *Update) applyChange(out any, c *change, doc bson.D, f *Filter) (any, er
 	return out, nil
 }
 
-// inField says where an operator failed.
-func inField(err error, path []string) error {
+// withPath adds the path of the field to the error of an operator.
+func withPath(err error, path []string) error {
 	e := mongoerr.From(err)
 	return mongoerr.New(e.Code, "%s, at the path '%s'", e.Message, strings.Join(path, "."))
 }
 
-// resolve returns the paths that one with positional parts names: $ the element
-// the filter matched, $[] all, $[name] those that the array filter selects.
-func (u *Update) resolve(v any, path []string, from int, doc bson.D, f *Filter) ([][]string, error) {
+// resolvePath replaces the positional operators in path, from the part with index
+// from on, with array indexes, and returns the resulting paths. $ stands for the
+// element that the filter f matched in doc, $[] for all elements, and
+// $[identifier] for the elements that the array filter matches.
+func (u *Update) resolvePath(v any, path []string, from int, doc bson.D, f *Filter) ([][]string, error) {
 	i := from + slices.IndexFunc(path[from:], isPositional)
 	if i < from {
 		return [][]string{path}, nil
@@ -177,12 +187,12 @@ func (u *Update) resolve(v any, path []string, from int, doc bson.D, f *Filter) 
 	array := path[:i]
 	arr, ok := get(v, array).(bson.A)
 	if !ok && path[i] == "$" {
-		return nil, noPosition()
+		return nil, noMatchedElementError()
 	}
 	if !ok {
 		return nil, mongoerr.New(mongoerr.BadValue, "The path '%s' must exist in the document in order to apply array updates.", strings.Join(array, "."))
 	}
-	selected, err := u.elements(arr, path, i, doc, f)
+	selected, err := u.selectElements(arr, path, i, doc, f)
 	if err != nil {
 		return nil, err
 	}
@@ -190,7 +200,7 @@ func (u *Update) resolve(v any, path []string, from int, doc bson.D, f *Filter) 
 	for _, at := range selected {
 		concrete := slices.Clone(path)
 		concrete[i] = strconv.Itoa(at)
-		more, err := u.resolve(v, concrete, i+1, doc, f)
+		more, err := u.resolvePath(v, concrete, i+1, doc, f)
 		if err != nil {
 			return nil, err
 		}
@@ -201,19 +211,20 @@ func (u *Update) resolve(v any, path []string, from int, doc bson.D, f *Filter) 
 
 func isPositional(part string) bool { return part == "$" || strings.HasPrefix(part, "$[") }
 
-func noPosition() error {
+func noMatchedElementError() error {
 	return mongoerr.New(mongoerr.BadValue, "The positional operator did not find the match needed from the query.")
 }
 
-// elements returns the indexes that the positional part path[i] selects.
-func (u *Update) elements(arr bson.A, path []string, i int, doc bson.D, f *Filter) ([]int, error) {
+// selectElements returns the indexes of the elements of arr that the positional
+// operator path[i] selects.
+func (u *Update) selectElements(arr bson.A, path []string, i int, doc bson.D, f *Filter) ([]int, error) {
 	if path[i] == "$" {
 		if f == nil {
-			return nil, noPosition()
+			return nil, noMatchedElementError()
 		}
-		at, ok := f.element(doc, path[:i])
+		at, ok := f.matchedElement(doc, path[:i])
 		if !ok || at >= len(arr) {
-			return nil, noPosition()
+			return nil, noMatchedElementError()
 		}
 		return []int{at}, nil
 	}
@@ -234,7 +245,7 @@ func (u *Update) elements(arr bson.A, path []string, i int, doc bson.D, f *Filte
 	return out, nil
 }
 
-// identifier returns the name in $[name].
+// identifier returns the identifier in $[identifier], which is empty in $[].
 func identifier(part string) string { return strings.TrimSuffix(strings.TrimPrefix(part, "$["), "]") }
 
 func (u *Update) compileReplacement(d bson.D) error {
@@ -257,7 +268,7 @@ func (u *Update) compilePipeline(stages bson.A, vars *Vars) error {
 		if err != nil {
 			return err
 		}
-		if s.each == nil {
+		if s.mapDoc == nil {
 			return mongoerr.New(mongoerr.InvalidOptions, "%s is not allowed to be used within an update", name)
 		}
 		u.stages = append(u.stages, s)
@@ -270,8 +281,8 @@ func (u *Update) compileOperators(d bson.D, arrayFilters bson.A, vars *Vars) err
 		return err
 	}
 	for _, e := range d {
-		build := modifierFor(e.Key)
-		if build == nil && e.Key != "$rename" {
+		compile := modifierFor(e.Key)
+		if compile == nil && e.Key != "$rename" {
 			return mongoerr.New(mongoerr.FailedToParse, "Unknown modifier: %s. Expected a valid update modifier or pipeline-style update specified as an array", e.Key)
 		}
 		fields, ok := e.Value.(bson.D)
@@ -279,7 +290,7 @@ func (u *Update) compileOperators(d bson.D, arrayFilters bson.A, vars *Vars) err
 			return mongoerr.New(mongoerr.FailedToParse, "Modifiers operate on fields but we found type %s instead. For example: {$mod: {<field>: ...}} not {%s: ...}", typeName(e.Value), e.Key)
 		}
 		for _, f := range fields {
-			c, err := u.compileChange(e.Key, f.Key, f.Value, build, vars)
+			c, err := u.compileChange(e.Key, f.Key, f.Value, compile, vars)
 			if err != nil {
 				return err
 			}
@@ -293,33 +304,35 @@ func (u *Update) compileOperators(d bson.D, arrayFilters bson.A, vars *Vars) err
 	return u.checkFilterUse(d)
 }
 
-// comparePart is the order in which MongoDB applies changes: names as text,
-// indexes as numbers.
+// comparePart compares parts of paths in the order in which MongoDB applies
+// changes. It compares array indexes as numbers and all other parts as text.
 func comparePart(a, b string) int {
-	x, xn := index(a)
-	y, yn := index(b)
-	if xn && yn {
+	x, xIsIndex := parseIndex(a)
+	y, yIsIndex := parseIndex(b)
+	if xIsIndex && yIsIndex {
 		return cmp.Compare(x, y)
 	}
 	return strings.Compare(a, b)
 }
 
-func (u *Update) compileChange(op, name string, arg any, build builder, vars *Vars) (change, error) {
-	path, err := u.updatePath(name)
+// compileChange compiles {op: {name: arg}}.
+func (u *Update) compileChange(op, name string, arg any, compile modifierCompiler, vars *Vars) (change, error) {
+	path, err := u.parseUpdatePath(name)
 	if err != nil {
 		return change{}, err
 	}
 	c := change{op: op, path: path}
 	if op == "$rename" {
-		c.renameTo, err = renameTarget(name, arg)
+		c.renameTo, err = parseRename(name, arg)
 		return c, err
 	}
-	c.modify, err = build(op, arg, vars)
+	c.modify, err = compile(op, arg, vars)
 	return c, err
 }
 
-// updatePath splits a path and checks its parts.
-func (u *Update) updatePath(name string) ([]string, error) {
+// parseUpdatePath splits the path of a change at the dots and validates its
+// parts.
+func (u *Update) parseUpdatePath(name string) ([]string, error) {
 	path := strings.Split(name, ".")
 	for i, part := range path {
 		switch {
@@ -342,7 +355,8 @@ func (u *Update) updatePath(name string) ([]string, error) {
 	return path, nil
 }
 
-// checkConflicts refuses changes of one path, or of one that leads to another.
+// checkConflicts returns ConflictingUpdateOperators if two changes have the same
+// path, or if the path of one is a prefix of the path of the other.
 func checkConflicts(changes []change) error {
 	var paths [][]string
 	for _, c := range changes {
@@ -366,6 +380,8 @@ func checkConflicts(changes []change) error {
 
 var validIdentifier = regexp.MustCompile(`^[a-z][a-zA-Z0-9]*$`)
 
+// compileArrayFilters compiles the array filters. It returns an error unless each
+// filter has exactly one top-level field, which is its identifier.
 func (u *Update) compileArrayFilters(list bson.A, vars *Vars) error {
 	u.filters = map[string]*Filter{}
 	for _, v := range list {
@@ -377,7 +393,7 @@ func (u *Update) compileArrayFilters(list bson.A, vars *Vars) error {
 		if err != nil {
 			return err
 		}
-		roots := slices.Compact(slices.Sorted(slices.Values(f.root.roots(nil))))
+		roots := slices.Compact(slices.Sorted(slices.Values(f.root.rootFields(nil))))
 		switch {
 		case len(roots) == 0:
 			return mongoerr.New(mongoerr.FailedToParse, "Cannot use an expression without a top-level field name in arrayFilters")
@@ -393,6 +409,7 @@ func (u *Update) compileArrayFilters(list bson.A, vars *Vars) error {
 	return nil
 }
 
+// checkFilterUse returns an error if the update does not use an array filter.
 func (u *Update) checkFilterUse(update bson.D) error {
 	for name := range u.filters {
 		part := "$[" + name + "]"

@@ -10,13 +10,16 @@ import (
 )
 
 type updateTest struct {
-	on, update, filters, filter, want string
-	inserting                         bool
+	on, update   string
+	arrayFilters string
+	filter       string // the filter that matched the document, for the operator $
+	want         string
+	inserting    bool
 }
 
 func apply(t testing.TB, tt updateTest) (bson.D, error) {
 	t.Helper()
-	u, err := query.CompileUpdate(value(t, tt.update), list(t, tt.filters), vars(t))
+	u, err := query.CompileUpdate(value(t, tt.update), list(t, tt.arrayFilters), vars(t))
 	if err != nil {
 		return nil, err
 	}
@@ -29,11 +32,11 @@ func apply(t testing.TB, tt updateTest) (bson.D, error) {
 	}
 	in := doc(t, tt.on)
 	out, err := u.Apply(in, f, tt.inserting)
-	same(t, in, doc(t, tt.on)) // untouched
+	checkEqual(t, in, doc(t, tt.on)) // Apply must not modify its input
 	return out, err
 }
 
-func TestUpdate(t *testing.T) {
+func TestUpdateApply(t *testing.T) {
 	tests := []updateTest{
 		{on: "{'_id': 1}", update: "{'$set': {'b': 1, 'a': 2, 'c.d': 3}}", want: "{'_id': 1, 'a': 2, 'b': 1, 'c': {'d': 3}}"},
 		{on: "{'_id': 1, 'a': [1, {'b': 1}]}", update: "{'$set': {'a.1.b': 2, 'a.3': 9}}", want: "{'_id': 1, 'a': [1, {'b': 2}, null, 9]}"},
@@ -68,23 +71,23 @@ func TestUpdate(t *testing.T) {
 		{on: "{'a': [[1], 1, {'x': [{'y': 5}]}]}", update: "{'$pull': {'a': 1}}", want: "{'a': [[1], {'x': [{'y': 5}]}]}"},
 		{on: "{'a': [1, 5, 2]}", update: "{'$pull': {'a': {'$in': [1, 2]}}}", want: "{'a': [5]}"},
 		{on: "{'a': [1, 5, 1]}", update: "{'$pullAll': {'a': [1, 7]}}", want: "{'a': [5]}"},
-		// positional
+		// positional operators
 		{on: "{'a': [1, 2, 3]}", update: "{'$inc': {'a.$[]': 10}}", want: "{'a': [11, 12, 13]}"},
-		{on: "{'a': [1, 2, 3]}", update: "{'$set': {'a.$[x]': 0}}", filters: "[{'x': {'$gte': 2}}]", want: "{'a': [1, 0, 0]}"},
-		{on: "{'a': [{'l': [{'n': 1}, {'n': 2}]}, {'l': []}]}", update: "{'$set': {'a.$[].l.$[y].m': 9}}", filters: "[{'y.n': 2}]",
+		{on: "{'a': [1, 2, 3]}", update: "{'$set': {'a.$[x]': 0}}", arrayFilters: "[{'x': {'$gte': 2}}]", want: "{'a': [1, 0, 0]}"},
+		{on: "{'a': [{'l': [{'n': 1}, {'n': 2}]}, {'l': []}]}", update: "{'$set': {'a.$[].l.$[y].m': 9}}", arrayFilters: "[{'y.n': 2}]",
 			want: "{'a': [{'l': [{'n': 1}, {'n': 2, 'm': 9}]}, {'l': []}]}"},
-		{on: "{'a': [{'k': 1}, {'k': 2}]}", update: "{'$set': {'a.$[x].p': 1, 'a.$[y].q': 2}}", filters: "[{'x.k': 1}, {'y.k': {'$ne': 1}}]",
+		{on: "{'a': [{'k': 1}, {'k': 2}]}", update: "{'$set': {'a.$[x].p': 1, 'a.$[y].q': 2}}", arrayFilters: "[{'x.k': 1}, {'y.k': {'$ne': 1}}]",
 			want: "{'a': [{'k': 1, 'p': 1}, {'k': 2, 'q': 2}]}"},
 		{on: "{'a': [5, 8, 9]}", filter: "{'a': {'$gt': 6}}", update: "{'$set': {'a.$': 0}}", want: "{'a': [5, 0, 9]}"},
 		{on: "{'i': 1, 'a': [{'k': 1, 'v': 1}, {'k': 2, 'v': 1}]}", filter: "{'i': 1, 'a': {'$elemMatch': {'k': 2, 'v': 1}}}", update: "{'$inc': {'a.$.v': 1}}",
 			want: "{'i': 1, 'a': [{'k': 1, 'v': 1}, {'k': 2, 'v': 2}]}"},
 		{on: "{'a': [{'k': 1}, {'k': 2}]}", filter: "{'$and': [{'a.k': 2}]}", update: "{'$set': {'a.$.k': 3}}", want: "{'a': [{'k': 1}, {'k': 3}]}"},
-		// replacement
+		// replacements
 		{on: "{'_id': 1, 'a': 1}", update: "{'b': 2}", want: "{'_id': 1, 'b': 2}"},
 		{on: "{'_id': 1, 'a': 1}", update: "{'b': 2, '_id': 1}", want: "{'_id': 1, 'b': 2}"},
 		{on: "{'_id': 1, 'a': 1}", update: "{}", want: "{'_id': 1}"},
 		{on: "{'a': 1}", update: "{'b': 2}", inserting: true, want: "{'b': 2}"},
-		// pipeline, Dapr's first
+		// pipelines; the first two are those of Dapr's state store
 		{on: "{'_id': 'k', '_etag': 'old', 'value': {'gone': 1}}", update: "[{'$set': {'_id': 'k', 'value': {'x': 1}, '_etag': 'e'}}, {'$addFields': {'_ttl': {'$add': ['$$NOW', 5000]}}}]",
 			want: "{'_id': 'k', '_etag': 'e', 'value': {'gone': 1, 'x': 1}, '_ttl': {'$date': '2026-11-23T10:00:05Z'}}"},
 		{on: "{'_id': 'k'}", inserting: true, update: "[{'$set': {'_id': 'k', 'value': 'v', '_etag': 'e'}}, {'$addFields': {'_ttl': null}}]",
@@ -93,21 +96,21 @@ func TestUpdate(t *testing.T) {
 		{on: "{'_id': 1, 'a': 1, 'b': 2}", update: "[{'$unset': 'a'}, {'$project': {'_id': 0, 'b': 1}}]", want: "{'_id': 1, 'b': 2}"},
 	}
 	for _, tt := range tests {
-		t.Run(name(tt.update, tt.filters, tt.filter), func(t *testing.T) {
+		t.Run(subtestName(tt.update, tt.arrayFilters, tt.filter), func(t *testing.T) {
 			got, err := apply(t, tt)
 			if err != nil {
 				t.Fatal(err)
 			}
-			same(t, got, doc(t, tt.want))
+			checkEqual(t, got, doc(t, tt.want))
 		})
 	}
 }
 
-func TestUpdateRefusals(t *testing.T) {
+func TestInvalidUpdatesReturnErrors(t *testing.T) {
 	tests := []struct {
 		updateTest
 		code mongoerr.Code
-		word string
+		text string
 	}{
 		{updateTest{update: "{'$foo': {'a': 1}}"}, mongoerr.FailedToParse, "Unknown modifier: $foo. Expected a valid update modifier or pipeline-style update specified as an array"},
 		{updateTest{update: "{'$set': {'a': 1}, 'b': 2}"}, mongoerr.FailedToParse, "Unknown modifier: b"},
@@ -161,27 +164,27 @@ func TestUpdateRefusals(t *testing.T) {
 		{updateTest{update: "{'$rename': {'l.0': 'x'}}"}, mongoerr.BadValue, "array"},
 		{updateTest{update: "{'$rename': {'_id': 'x'}}"}, mongoerr.ImmutableField, "_id"},
 		{updateTest{update: "{'$set': {'l.$[x]': 1}}"}, mongoerr.BadValue, "No array filter found for identifier 'x'"},
-		{updateTest{update: "{'$set': {'l.0': 1}}", filters: "[{'x': 1}]"}, mongoerr.FailedToParse, "The array filter for identifier 'x' was not used in the update"},
-		{updateTest{update: "{'$set': {'l.$[x]': 1}}", filters: "[{'x': 1}, {'x': 2}]"}, mongoerr.FailedToParse, "same top-level field name x"},
-		{updateTest{update: "{'$set': {'l.$[x]': 1}}", filters: "[{'x': 1, 'y': 2}]"}, mongoerr.FailedToParse, "single top-level field name"},
-		{updateTest{update: "{'$set': {'l.$[X]': 1}}", filters: "[{'X': 1}]"}, mongoerr.BadValue, "'X'"},
-		{updateTest{update: "{'$set': {'l.$[x]': 1}}", filters: "[{}]"}, mongoerr.FailedToParse, "top-level field name"},
-		{updateTest{update: "{'$set': {'l.$[x]': 1}}", filters: "[1]"}, mongoerr.TypeMismatch, "array filter"},
-		{updateTest{update: "{'x': 1}", filters: "[{'x': 1}]"}, mongoerr.FailedToParse, "arrayFilters"},
+		{updateTest{update: "{'$set': {'l.0': 1}}", arrayFilters: "[{'x': 1}]"}, mongoerr.FailedToParse, "The array filter for identifier 'x' was not used in the update"},
+		{updateTest{update: "{'$set': {'l.$[x]': 1}}", arrayFilters: "[{'x': 1}, {'x': 2}]"}, mongoerr.FailedToParse, "same top-level field name x"},
+		{updateTest{update: "{'$set': {'l.$[x]': 1}}", arrayFilters: "[{'x': 1, 'y': 2}]"}, mongoerr.FailedToParse, "single top-level field name"},
+		{updateTest{update: "{'$set': {'l.$[X]': 1}}", arrayFilters: "[{'X': 1}]"}, mongoerr.BadValue, "'X'"},
+		{updateTest{update: "{'$set': {'l.$[x]': 1}}", arrayFilters: "[{}]"}, mongoerr.FailedToParse, "top-level field name"},
+		{updateTest{update: "{'$set': {'l.$[x]': 1}}", arrayFilters: "[1]"}, mongoerr.TypeMismatch, "array filter"},
+		{updateTest{update: "{'x': 1}", arrayFilters: "[{'x': 1}]"}, mongoerr.FailedToParse, "arrayFilters"},
 		{updateTest{update: "{'$set': {'s.$[]': 1}}"}, mongoerr.BadValue, "must exist"},
 		{updateTest{update: "{'$set': {'l.$': 1}}"}, mongoerr.BadValue, "positional operator did not find"},
 		{updateTest{update: "{'$set': {'l.$.m.$': 1}}"}, mongoerr.BadValue, "Too many positional"},
 	}
 	for _, tt := range tests {
-		t.Run(name(tt.update, tt.filters), func(t *testing.T) {
+		t.Run(subtestName(tt.update, tt.arrayFilters), func(t *testing.T) {
 			tt.on = "{'_id': 1, 's': 'x', 'l': [1], 'n': null, 'big': {'$numberLong': '9223372036854775807'}}"
 			_, err := apply(t, tt.updateTest)
-			refused(t, err, tt.code, tt.word)
+			checkError(t, err, tt.code, tt.text)
 		})
 	}
 }
 
-func TestUpdateKind(t *testing.T) {
+func TestUpdateKindFollowsFromForm(t *testing.T) {
 	for text, want := range map[string]query.UpdateKind{
 		"{'$set': {'a': 1}}": query.OperatorUpdate, "{'a': 1}": query.ReplacementUpdate, "{}": query.ReplacementUpdate, "[]": query.PipelineUpdate,
 	} {
@@ -190,7 +193,7 @@ func TestUpdateKind(t *testing.T) {
 			t.Fatal(err)
 		}
 		if u.Kind() != want {
-			t.Errorf("%s: %v", text, u.Kind())
+			t.Errorf("kind of %s: got %v, want %v", text, u.Kind(), want)
 		}
 	}
 }

@@ -1,6 +1,6 @@
 package query
 
-// Values and paths: the comparison order is that of
+// Values and paths. Values compare in the order of
 // https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/
 
 import (
@@ -16,19 +16,20 @@ import (
 )
 
 const (
-	maxDepth   = 200       // MongoDB's limit of nesting
-	maxPadding = 1_500_000 // MongoDB's limit of nulls put before a new element
+	maxDepth   = 200       // maximum nesting depth, as in MongoDB
+	maxPadding = 1_500_000 // maximum number of nulls inserted before a new element, as in MongoDB
 )
 
-// CheckValue refuses, by its name, a value that this server cannot compare and
-// therefore not hold, alone or anywhere inside v: MinKey, MaxKey, JavaScript,
-// Symbol, DBPointer, Undefined, a Decimal128 that is no finite number; also
-// documents nested deeper than MongoDB allows.
+// CheckValue returns an error if v is or contains a value that this server
+// cannot compare and therefore cannot store: MinKey, MaxKey, JavaScript, Symbol,
+// DBPointer, Undefined, or a Decimal128 that is infinite or not a number. The
+// error names the type. CheckValue also returns an error if v is nested more
+// deeply than MongoDB allows.
 func CheckValue(v any) error { return checkValue(v, 0) }
 
 func checkValue(v any, depth int) error {
 	if depth > maxDepth {
-		return mongoerr.New(mongoerr.Overflow, "a document may be nested %d levels deep at most", maxDepth)
+		return mongoerr.New(mongoerr.Overflow, "a document must not be nested more than %d levels deep", maxDepth)
 	}
 	switch v := v.(type) {
 	case nil, bool, int32, int64, float64, string, primitive.ObjectID, primitive.DateTime,
@@ -54,10 +55,10 @@ func checkValue(v any, depth int) error {
 		}
 		return nil
 	}
-	return mongoerr.Unsupported("values of type %s", refusedType(v))
+	return mongoerr.Unsupported("values of type %s", unsupportedType(v))
 }
 
-func refusedType(v any) string {
+func unsupportedType(v any) string {
 	switch v.(type) {
 	case primitive.MinKey:
 		return "minKey"
@@ -77,7 +78,7 @@ func refusedType(v any) string {
 	return "unknown"
 }
 
-// typeName is the alias of v's BSON type; "missing" for no value.
+// typeName returns the alias of v's BSON type, or "missing" for Missing.
 func typeName(v any) string {
 	if v == bsonkit.Missing {
 		return "missing"
@@ -86,10 +87,10 @@ func typeName(v any) string {
 	return bsonkit.Type2Alias[t]
 }
 
-// nullish reports whether v is null or no value.
+// nullish reports whether v is null or Missing.
 func nullish(v any) bool { return v == nil || v == bsonkit.Missing }
 
-// truthy is MongoDB's reading of a value as a boolean.
+// truthy converts v to a boolean by MongoDB's rules.
 func truthy(v any) bool {
 	switch v := v.(type) {
 	case nil, bsonkit.MissingType:
@@ -102,8 +103,8 @@ func truthy(v any) bool {
 	return true
 }
 
-// compare is the order of expressions and of sort keys: across types, no value
-// before null. (bsonkit holds the two for equal.)
+// compare compares a and b as expressions and sort keys do. The order extends
+// across types. Missing comes before null; bsonkit considers the two equal.
 func compare(a, b any) int {
 	am, bm := a == bsonkit.Missing, b == bsonkit.Missing
 	switch {
@@ -117,7 +118,8 @@ func compare(a, b any) int {
 	return bsonkit.Compare(a, b)
 }
 
-// wholeNumber returns v as an integer if it is a number without a fraction.
+// wholeNumber returns v as an integer. It reports false unless v is a number
+// without a fractional part that fits into an int64.
 func wholeNumber(v any) (int64, bool) {
 	switch n := v.(type) {
 	case int32:
@@ -136,7 +138,7 @@ func wholeNumber(v any) (int64, bool) {
 	return 0, false
 }
 
-// field returns the value of a document's field, Missing if it has none.
+// field returns the value of the field key in doc, or Missing.
 func field(doc bson.D, key string) any {
 	for i := range doc {
 		if doc[i].Key == key {
@@ -146,8 +148,8 @@ func field(doc bson.D, key string) any {
 	return bsonkit.Missing
 }
 
-// setField returns doc with the field set, in its place or at the end; with
-// Missing, without the field.
+// setField returns doc with the field key set to v. It replaces an existing
+// field in place and appends a new one. If v is Missing, it removes the field.
 func setField(doc bson.D, key string, v any) bson.D {
 	i := slices.IndexFunc(doc, func(e bson.E) bool { return e.Key == key })
 	switch {
@@ -163,8 +165,8 @@ func setField(doc bson.D, key string, v any) bson.D {
 	return doc
 }
 
-// index reads a path's part as the index of an array's element.
-func index(part string) (int, bool) {
+// parseIndex parses a part of a path as an array index.
+func parseIndex(part string) (int, bool) {
 	if part == "" || len(part) > 9 || part[0] < '0' || part[0] > '9' || (part[0] == '0' && len(part) > 1) {
 		return 0, false
 	}
@@ -172,15 +174,15 @@ func index(part string) (int, bool) {
 	return int(n), err == nil
 }
 
-// get returns the one value at path, array elements by their index; Missing if
-// there is none.
+// get returns the value at path in v, or Missing. Within an array, the path must
+// name an element by its index.
 func get(v any, path []string) any {
 	for _, part := range path {
 		switch t := v.(type) {
 		case bson.D:
 			v = field(t, part)
 		case bson.A:
-			i, ok := index(part)
+			i, ok := parseIndex(part)
 			if !ok || i >= len(t) {
 				return bsonkit.Missing
 			}
@@ -192,9 +194,9 @@ func get(v any, path []string) any {
 	return v
 }
 
-// put returns v with the value at path replaced or created, Missing removes it;
-// v itself is left as it is. It returns PathNotViable when the path leads
-// through something that is neither document nor array.
+// put returns a copy of v in which the value at path is set to value. If value
+// is Missing, put removes the value at path. It returns PathNotViable if the
+// path leads through a value that is neither a document nor an array.
 func put(v any, path []string, value any) (any, error) {
 	if len(path) == 0 {
 		return value, nil
@@ -220,10 +222,10 @@ func put(v any, path []string, value any) (any, error) {
 	return nil, mongoerr.New(mongoerr.PathNotViable, "Cannot create field '%s' in an element of type %s", path[0], typeName(v))
 }
 
-// putElement is put for an array. An element is never removed, as that would
-// move the others, but nulled.
+// putElement implements put for an array. It sets an element to null instead of
+// removing it, because the other elements must keep their indexes.
 func putElement(arr bson.A, path []string, value any) (any, error) {
-	i, ok := index(path[0])
+	i, ok := parseIndex(path[0])
 	if value == bsonkit.Missing && (!ok || i >= len(arr)) {
 		return arr, nil
 	}
@@ -252,47 +254,52 @@ func putElement(arr bson.A, path []string, value any) (any, error) {
 	return arr, nil
 }
 
-// walk yields the values that a filter's or sort's path names in v, until yield
-// returns true, and reports whether it did. On its way it enters the documents
-// in arrays and takes numbers for indexes; at its end, with leaves, it yields
-// an array's elements and then the array. A document without the field yields
-// Missing, an array without documents nothing.
-func walk(v any, path []string, leaves bool, yield func(any) bool) bool {
+// walk calls yield with each value in v that path selects for a filter or sort.
+// It stops when yield returns true, and reports whether that happened.
+//
+// Within an array, walk descends into every element that is a document, and a
+// numeric part of the path also selects the element with that index. If the
+// path ends at an array and elements is set, walk yields the elements of the
+// array and then the array itself. It yields Missing for a document without the
+// field, and nothing for an array without documents.
+func walk(v any, path []string, elements bool, yield func(any) bool) bool {
 	arr, isArray := v.(bson.A)
 	switch {
 	case len(path) == 0:
-		return leaves && slices.ContainsFunc(arr, yield) || yield(v)
+		return elements && slices.ContainsFunc(arr, yield) || yield(v)
 	case !isArray:
 		doc, _ := v.(bson.D)
-		return walk(field(doc, path[0]), path[1:], leaves, yield)
+		return walk(field(doc, path[0]), path[1:], elements, yield)
 	}
-	at, indexed := index(path[0])
+	at, isIndex := parseIndex(path[0])
 	for i, e := range arr {
-		if _, ok := e.(bson.D); ok && walk(e, path, leaves, yield) {
+		if _, ok := e.(bson.D); ok && walk(e, path, elements, yield) {
 			return true
 		}
-		if indexed && i == at && walkElement(e, path[1:], leaves, yield) {
+		if isIndex && i == at && walkElement(e, path[1:], elements, yield) {
 			return true
 		}
 	}
 	return false
 }
 
-// walkElement goes on inside an element that the path names by its index. At
-// the path's end that is the element alone, even if it is an array.
-func walkElement(e any, rest []string, leaves bool, yield func(any) bool) bool {
+// walkElement continues walk in an element that the path selects by its index.
+// If the path ends there, walkElement yields only the element itself, even if
+// the element is an array.
+func walkElement(e any, rest []string, elements bool, yield func(any) bool) bool {
 	if len(rest) == 0 {
 		return yield(e)
 	}
 	switch e.(type) {
 	case bson.D, bson.A:
-		return walk(e, rest, leaves, yield)
+		return walk(e, rest, elements, yield)
 	}
 	return false
 }
 
-// size is about what v takes in BSON, in bytes; it feeds the memory bounds.
-func size(v any) int {
+// approxSize returns the approximate size of v in BSON, in bytes. The memory
+// limits are based on it.
+func approxSize(v any) int {
 	switch v := v.(type) {
 	case string:
 		return len(v) + 5
@@ -301,21 +308,22 @@ func size(v any) int {
 	case bson.D:
 		n := 5
 		for _, e := range v {
-			n += 2 + len(e.Key) + size(e.Value)
+			n += 2 + len(e.Key) + approxSize(e.Value)
 		}
 		return n
 	case bson.A:
 		n := 5
 		for _, e := range v {
-			n += 4 + size(e)
+			n += 4 + approxSize(e)
 		}
 		return n
 	}
 	return 16
 }
 
-// key is a string that two values share exactly if they compare as equal.
-func key(v any) string {
+// hashKey returns a string that identifies v in a map. Two values have the same
+// string if and only if they compare as equal.
+func hashKey(v any) string {
 	var b strings.Builder
 	writeKey(&b, v)
 	return b.String()
@@ -341,12 +349,13 @@ func writeKey(b *strings.Builder, v any) {
 		for _, e := range v {
 			writeKey(b, e)
 		}
-	default: // fixed forms without numbers of more than one type
+	default: // types in which equal values have equal encodings
 		raw, _ := bson.Marshal(bson.D{{Value: v}})
 		writeCounted(b, string(raw))
 	}
 }
 
+// writeCounted writes s with its length, so that the end of s is unambiguous.
 func writeCounted(b *strings.Builder, s string) {
 	b.WriteString(strconv.Itoa(len(s)))
 	b.WriteByte(':')
