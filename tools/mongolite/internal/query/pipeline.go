@@ -3,7 +3,6 @@ package query
 // Aggregation pipelines: https://www.mongodb.com/docs/manual/reference/operator/aggregation-pipeline/
 
 import (
-	"errors"
 	"io"
 	"math"
 	"slices"
@@ -13,15 +12,6 @@ import (
 
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
-
-// Iterator iterates over documents.
-type Iterator interface {
-	// Next returns the next document. At the end it returns nil and io.EOF.
-	Next() (bson.D, error)
-	// Close ends the iteration and releases its resources. It may be called
-	// more than once.
-	Close()
-}
 
 // Pipeline is a compiled aggregation pipeline.
 type Pipeline struct {
@@ -161,70 +151,6 @@ func (p *Pipeline) Source() ([]bson.D, bool) { return p.source, p.source != nil 
 // Out returns the target of a trailing $out or $merge stage, or nil if the
 // pipeline does not have one.
 func (p *Pipeline) Out() *Out { return p.out }
-
-// Documents returns an iterator over docs.
-func Documents(docs []bson.D) Iterator {
-	return &stream{close: func() { docs = nil }, next: func() (bson.D, error) {
-		if len(docs) == 0 {
-			return nil, io.EOF
-		}
-		doc := docs[0]
-		docs = docs[1:]
-		return doc, nil
-	}}
-}
-
-// stream is an Iterator made of two functions.
-type stream struct {
-	next  func() (bson.D, error)
-	close func()
-}
-
-func (s *stream) Next() (bson.D, error) { return s.next() }
-func (s *stream) Close()                { s.close() }
-
-// mapDocs returns an iterator over the results of each for the documents of in.
-func mapDocs(in Iterator, each func(bson.D) (bson.D, error)) Iterator {
-	return &stream{close: in.Close, next: func() (bson.D, error) {
-		doc, err := in.Next()
-		if err != nil {
-			return nil, err
-		}
-		return each(doc)
-	}}
-}
-
-// gatherDocs returns an iterator over the documents that gather returns. The
-// first call of Next calls gather, which reads all documents of in.
-func gatherDocs(in Iterator, gather func(Iterator) ([]bson.D, error)) Iterator {
-	var out Iterator
-	return &stream{close: in.Close, next: func() (bson.D, error) {
-		if out == nil {
-			docs, err := gather(in)
-			if err != nil {
-				return nil, err
-			}
-			out = Documents(docs)
-		}
-		return out.Next()
-	}}
-}
-
-// forEach calls do for each document of in until do returns an error.
-func forEach(in Iterator, do func(bson.D) error) error {
-	for {
-		doc, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil {
-			err = do(doc)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
 
 // compileStage compiles a stage other than $documents, $out and $merge.
 func compileStage(name string, spec any, vars *Vars) (stage, error) {
