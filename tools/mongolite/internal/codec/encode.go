@@ -115,8 +115,7 @@ func appendValue(dst []byte, v any, depth int) ([]byte, bsontype.Type, bool) {
 }
 
 // hasValidFrame reports whether the length prefix and the terminating zero of
-// raw are valid. It does not check the contents, which the producer of raw has
-// already checked.
+// raw are valid. The code that produced raw has already checked the contents.
 func hasValidFrame(raw bson.Raw) bool {
 	return len(raw) >= 5 && binary.LittleEndian.Uint32(raw) == uint32(len(raw)) && raw[len(raw)-1] == 0
 }

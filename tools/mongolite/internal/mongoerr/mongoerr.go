@@ -117,6 +117,7 @@ type Error struct {
 	Details bson.D
 }
 
+// Error returns the name of the code and the message.
 func (e *Error) Error() string { return e.Code.Name() + ": " + e.Message }
 
 // New returns an error with a formatted message.

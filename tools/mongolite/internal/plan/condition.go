@@ -113,9 +113,10 @@ func parseOperator(op string, v any) (condition, bool) {
 	return condition{span: s}, true
 }
 
-// isIndexable reports whether the key of v leads to every document that equals
-// v. It does not for an array, which can equal a field or one of its elements,
-// nor for a regex, which matches strings.
+// isIndexable reports whether the key of v leads to every document with a value
+// that equals v. It reports false for an array, which can equal a field or one
+// of its elements, for a regex, which matches strings, and for a value that has
+// no key.
 func isIndexable(v any) bool {
 	switch v := v.(type) {
 	case bson.A, primitive.Regex, primitive.Decimal128:
@@ -195,8 +196,8 @@ func (s *span) isWithin(o *span) bool {
 }
 
 // resolve merges the conditions on one path into points or a span. It returns
-// nil for both if there are no conditions. In a multikey index a different
-// element may satisfy each condition, so only one condition bounds the scan.
+// nil for both if there are no conditions. In a multikey index each condition
+// may be satisfied by a different element, so only one of them bounds the scan.
 func resolve(conds []condition, multikey bool) ([]any, *span) {
 	if len(conds) == 0 {
 		return nil, nil
@@ -234,8 +235,8 @@ func resolve(conds []condition, multikey bool) ([]any, *span) {
 	return nil, &merged
 }
 
-// tighter returns the edge that leaves fewer values: the greater edge if both
-// are lower edges (low), else the lesser one.
+// tighter returns whichever of two edges leaves fewer values. The edges are
+// lower edges if low is set, else upper edges.
 func tighter(a, b storage.Edge, low bool) storage.Edge {
 	x, ok := a.(storage.Bound)
 	if !ok {

@@ -1,6 +1,6 @@
 package query
 
-// Accumulators: https://www.mongodb.com/docs/manual/reference/operator/aggregation/#accumulators---group---bucket---bucketauto---setwindowfields-
+// Accumulators: https://www.mongodb.com/docs/manual/reference/operator/aggregation/group/#accumulator-operator
 
 import (
 	"github.com/256dpi/lungo/bsonkit"

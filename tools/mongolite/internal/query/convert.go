@@ -1,7 +1,6 @@
 package query
 
-// Type conversions:
-// https://www.mongodb.com/docs/manual/reference/operator/aggregation-type-conversion/
+// Type conversions: https://www.mongodb.com/docs/manual/reference/operator/aggregation/convert/
 
 import (
 	"math"
@@ -14,9 +13,9 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// exprConvert implements the conversions $toString, $toInt, $toLong, $toDouble,
-// $toDate and $toObjectId. The functions below convert one value each and return
-// nil if they cannot.
+// exprConvert implements $toString, $toInt, $toLong, $toDouble, $toDate and
+// $toObjectId. The functions below convert one value each. They return nil if
+// the value cannot be converted.
 func exprConvert(name string, a []any) (any, error) {
 	var v any
 	switch name {

@@ -102,7 +102,7 @@ func compileExpr(v any, vars *Vars) (expr, error) {
 	return (&exprCompiler{vars: vars}).compile(v)
 }
 
-// with returns a compiler for expressions that can also use the variables names.
+// with returns a compiler that has the variables names in scope as well.
 func (c *exprCompiler) with(names ...string) *exprCompiler {
 	return &exprCompiler{vars: c.vars, locals: append(slices.Clip(c.locals), names...)}
 }

@@ -32,7 +32,7 @@ type node struct {
 
 // CompileFilter validates and compiles f. A nil or empty f matches every
 // document. CompileFilter returns BadValue for an unknown operator, and
-// NotImplemented for one that only MongoDB has.
+// NotImplemented for one that this server does not support.
 func CompileFilter(f bson.D, vars *Vars) (*Filter, error) {
 	if err := CheckValue(f); err != nil {
 		return nil, err
@@ -167,10 +167,10 @@ func (n *node) reads(path []string) bool {
 	return slices.ContainsFunc(n.children, func(child *node) bool { return child.reads(path) })
 }
 
-// matchedElement returns the index that the positional operator $ stands for:
-// that of the first element of the array at path that satisfies the filter's
-// condition on the array. If several conditions read the array, the last one
-// decides.
+// matchedElement returns the array index that the positional operator $ stands
+// for. It is the index of the first element that satisfies the filter's
+// condition on the array at path. If several conditions read the array, the last
+// one decides. matchedElement reports false if there is no such element.
 func (f *Filter) matchedElement(doc bson.D, path []string) (int, bool) {
 	arr, _ := get(doc, path).(bson.A)
 	n := f.root

@@ -23,7 +23,7 @@ import (
 // arrays.
 func IndexKeys(doc bson.D, paths [][]string) (rows [][]any, multikey bool, err error) {
 	columns := make([]keyColumn, len(paths))
-	multi := -1 // the column with a number in its path that has several values
+	multi := -1 // the column with a number in its path and several values, or -1
 	var values []any
 	for i, path := range paths {
 		columns[i] = keyColumn{path: path, rest: path, v: doc}
@@ -61,9 +61,10 @@ func parallelArraysError(a, b []string) error {
 	return mongoerr.New(mongoerr.CannotIndexParallelArrays, "cannot index parallel arrays [%s] [%s]", strings.Join(a, "."), strings.Join(b, "."))
 }
 
-// numericPathValues returns the values at a path that contains a number. The
-// number can be both an array index and a field name, so there may be several
-// values. several reports whether there are, or whether a value is an array.
+// numericPathValues returns the values at a path that contains a number. There
+// may be several, because the number can be an array index and a field name at
+// once. numericPathValues also reports whether there are several values or a
+// value is an array.
 func numericPathValues(doc bson.D, path []string) (values []any, several bool) {
 	walk(doc, path, false, func(v any) bool {
 		if arr, ok := v.(bson.A); ok && len(arr) > 0 {

@@ -64,7 +64,8 @@ func gatherDocs(in Iterator, gather func(Iterator) ([]bson.D, error)) Iterator {
 	}}
 }
 
-// forEach calls do for each document of in until do returns an error.
+// forEach calls do for each document of in. It stops at the first error of do or
+// in and returns it.
 func forEach(in Iterator, do func(bson.D) error) error {
 	for {
 		doc, err := in.Next()

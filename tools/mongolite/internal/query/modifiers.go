@@ -22,7 +22,8 @@ type modifier func(old any) (any, error)
 type modifierCompiler func(op string, arg any, vars *Vars) (modifier, error)
 
 // modifierFor returns the compiler of an update operator, or nil if the operator
-// does not exist. It does not know $rename, which changes two fields.
+// does not exist. It returns nil for $rename, too: that operator changes two
+// fields, which a modifier cannot do.
 func modifierFor(op string) modifierCompiler {
 	switch op {
 	case "$set", "$setOnInsert":
@@ -165,8 +166,9 @@ func bits(op string, arg any, _ *Vars) (modifier, error) {
 	}, nil
 }
 
-// arrayOf returns old as an array for an operator on arrays, and an error with
-// the given code if it is not one. Missing counts as an empty array.
+// arrayOf returns old, the value that an array operator modifies, as an array.
+// Missing becomes an empty array. For any other value, arrayOf returns an error
+// with the given code.
 func arrayOf(op string, code mongoerr.Code, old any) (bson.A, error) {
 	if old == bsonkit.Missing {
 		return bson.A{}, nil
@@ -362,10 +364,10 @@ func parseRename(from string, arg any) ([]string, error) {
 	return target, nil
 }
 
-// rename moves the value at from to the path to. As in MongoDB, it returns an
-// error if one of the paths leads through an array.
-func rename(v any, from, to []string) (any, error) {
-	for _, path := range [][]string{from, to} {
+// rename returns v with the value at source moved to target. As in MongoDB, it
+// returns an error if one of the paths leads through an array.
+func rename(v any, source, target []string) (any, error) {
+	for _, path := range [][]string{source, target} {
 		for i := range path {
 			if _, ok := get(v, path[:i]).(bson.A); ok {
 				return nil, mongoerr.New(mongoerr.BadValue, "The fields of $rename cannot be array elements, '%s' has an array field called '%s'",
@@ -373,13 +375,13 @@ func rename(v any, from, to []string) (any, error) {
 			}
 		}
 	}
-	value := get(v, from)
+	value := get(v, source)
 	if value == bsonkit.Missing {
 		return v, nil
 	}
-	v, err := put(v, from, bsonkit.Missing)
+	v, err := put(v, source, bsonkit.Missing)
 	if err != nil {
 		return nil, err
 	}
-	return put(v, to, value)
+	return put(v, target, value)
 }

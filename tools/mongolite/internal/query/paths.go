@@ -41,9 +41,9 @@ func get(v any, path []string) any {
 	return v
 }
 
-// put returns a copy of v in which the value at path is set to value. If value
-// is Missing, put removes the value at path. It returns PathNotViable if the
-// path leads through a value that is neither a document nor an array.
+// put returns v with the value at path set to value. If value is Missing, put
+// removes the value at path. It does not modify v. It returns PathNotViable if
+// the path leads through a value that is neither a document nor an array.
 func put(v any, path []string, value any) (any, error) {
 	if len(path) == 0 {
 		return value, nil

@@ -17,9 +17,9 @@ type Pipeline struct {
 	out    *Out
 }
 
-// stage is a compiled stage of a pipeline. A stage that changes each document
-// separately has a mapDoc function, $sort has a sort, and all others have a run
-// function.
+// stage is a compiled stage of a pipeline. Exactly one of mapDoc, sort and run
+// is set: mapDoc for a stage that changes each document separately, sort for
+// $sort, and run for any other stage.
 type stage struct {
 	name   string
 	spec   any
@@ -31,7 +31,7 @@ type stage struct {
 
 // CompilePipeline validates and compiles stages. It returns
 // UnrecognizedPipelineStage for an unknown stage, and NotImplemented for one
-// that only MongoDB has.
+// that this server does not support.
 func CompilePipeline(stages bson.A, vars *Vars) (*Pipeline, error) {
 	if err := CheckValue(stages); err != nil {
 		return nil, err
@@ -79,8 +79,8 @@ func stageSpec(v any) (string, any, error) {
 
 // Head splits off the leading stages that an index can serve. It returns the
 // combined filter of the leading $match stages and the specification of a $sort
-// after them, or nil for one that the pipeline does not have. The rest of the
-// pipeline has to run on the documents found.
+// after them. Either is nil if the pipeline does not have it. The rest of the
+// pipeline must run on the documents that the index scan finds.
 func (p *Pipeline) Head() (match bson.D, sort bson.D, rest *Pipeline) {
 	if p.source != nil {
 		return nil, nil, p

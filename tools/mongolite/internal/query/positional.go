@@ -1,7 +1,7 @@
 package query
 
 // Positional update operators and array filters:
-// https://www.mongodb.com/docs/manual/reference/operator/update-array/#update-operators
+// https://www.mongodb.com/docs/manual/reference/operator/update-array/
 
 import (
 	"regexp"
@@ -14,10 +14,10 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// resolvePath replaces the positional operators in path, from the part with index
-// from on, with array indexes, and returns the resulting paths. $ stands for the
-// element that the filter f matched in doc, $[] for all elements, and
-// $[identifier] for the elements that the array filter matches.
+// resolvePath replaces the positional operators in path[from:] with array indexes
+// and returns the resulting paths. The operator $ stands for the element that
+// the filter f matched in doc, $[] for all elements, and $[identifier] for the
+// elements that the array filter with that identifier matches.
 func (u *Update) resolvePath(v any, path []string, from int, doc bson.D, f *Filter) ([][]string, error) {
 	i := from + slices.IndexFunc(path[from:], isPositional)
 	if i < from {
@@ -118,7 +118,8 @@ func (u *Update) compileArrayFilters(list bson.A, vars *Vars) error {
 	return nil
 }
 
-// checkFilterUse returns an error if the update does not use an array filter.
+// checkFilterUse returns an error if the update does not use one of its array
+// filters.
 func (u *Update) checkFilterUse(update bson.D) error {
 	for name := range u.filters {
 		part := "$[" + name + "]"

@@ -47,8 +47,8 @@ type shape struct {
 	parts       map[string]*part // by field
 }
 
-// part says how a projection treats one field. At most one of its members is
-// set. If none is set, the projection drops the field.
+// part describes how a projection treats one field. At most one of its members
+// is set. If none is set, the projection drops the field.
 type part struct {
 	include   bool
 	transform func(any) (any, error)
@@ -56,7 +56,8 @@ type part struct {
 	sub       *shape
 }
 
-// shapeKind says where a projection appears. That determines its operators.
+// shapeKind identifies where a projection appears, which determines the
+// operators that it supports.
 type shapeKind int
 
 const (

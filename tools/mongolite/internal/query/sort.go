@@ -15,7 +15,7 @@ import (
 )
 
 // memoryLimit is the maximum number of bytes that a sort or a group keeps in
-// memory. It is the limit that MongoDB has without the use of disk.
+// memory. MongoDB has the same limit for stages that do not use the disk.
 const memoryLimit = 100 << 20
 
 func memoryLimitError(stage string) error {
@@ -109,7 +109,7 @@ func (s *Sort) compareKeys(a, b []any) int {
 // SortDocs returns an iterator over the documents of in, sorted by s. The sort is
 // stable. If limit is greater than 0, the iterator yields only the first limit
 // documents and keeps no more than those in memory. The iterator returns
-// QueryExceededMemoryLimit if it would exceed 100 MiB.
+// QueryExceededMemoryLimit if the documents in memory exceed 100 MiB.
 func SortDocs(in Iterator, s *Sort, limit int) Iterator {
 	return &sorter{in: in, sort: s, limit: limit}
 }

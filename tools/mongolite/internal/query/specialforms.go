@@ -63,8 +63,8 @@ func (c *exprCompiler) compileLogical(name string, arg any) (expr, error) {
 	}, nil
 }
 
-// asList returns the arguments of an operator. An argument that is not an array
-// is the only one.
+// asList returns the arguments of an operator as a list. If arg is not an array,
+// it is the only argument.
 func asList(arg any) bson.A {
 	if list, ok := arg.(bson.A); ok {
 		return list

@@ -74,6 +74,7 @@ func CompileUpdate(u any, arrayFilters bson.A, vars *Vars) (*Update, error) {
 	return out, err
 }
 
+// String returns the name of the kind, as error messages show it.
 func (k UpdateKind) String() string {
 	switch k {
 	case OperatorUpdate:
@@ -92,7 +93,7 @@ func (u *Update) Kind() UpdateKind { return u.kind }
 //
 // The filter f is the one that matched doc. It resolves the positional operator
 // $, and may be nil if the update does not use that operator. The argument
-// inserting says that an upsert inserts the document; only then does
+// inserting reports whether an upsert inserts the document. Only then does
 // $setOnInsert have an effect. Apply returns ImmutableField if the update
 // changes the _id of doc. It may add an _id if doc has none.
 func (u *Update) Apply(doc bson.D, f *Filter, inserting bool) (bson.D, error) {

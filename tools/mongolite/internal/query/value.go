@@ -1,6 +1,6 @@
 package query
 
-// Values. They compare in the order of
+// Values and their order:
 // https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/
 
 import (
@@ -138,7 +138,7 @@ func wholeNumber(v any) (int64, bool) {
 	return 0, false
 }
 
-// field returns the value of the field key in doc, or Missing.
+// field returns the value of the field with the name key in doc, or Missing.
 func field(doc bson.D, key string) any {
 	for i := range doc {
 		if doc[i].Key == key {
@@ -148,8 +148,9 @@ func field(doc bson.D, key string) any {
 	return bsonkit.Missing
 }
 
-// setField returns doc with the field key set to v. It replaces an existing
-// field in place and appends a new one. If v is Missing, it removes the field.
+// setField returns doc with the field named key set to v. It replaces an
+// existing field in place and appends a new one. If v is Missing, it removes the
+// field. It does not modify doc.
 func setField(doc bson.D, key string, v any) bson.D {
 	i := slices.IndexFunc(doc, func(e bson.E) bool { return e.Key == key })
 	switch {

@@ -179,8 +179,8 @@ func (s *Store) Drop(c *Collection) error {
 //
 // CreateIndexes returns an error if a spec conflicts with an existing index:
 // one with the same name but another key or other options, or one with another
-// name but the same key and options. It calls check every few documents and
-// stops with its error if there is one.
+// name but the same key and options. It calls check regularly during the build
+// and stops if check returns an error.
 func (c *Collection) CreateIndexes(specs []IndexSpec, check func() error) (before int, err error) {
 	s := c.store
 	if err := s.checkWritable(); err != nil {

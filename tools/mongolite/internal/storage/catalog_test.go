@@ -10,9 +10,10 @@ import (
 	"boxoffice/tools/mongolite/internal/storage"
 )
 
-// A collection that is created during an index build keeps its ID. If the ID
-// were allocated again after a restart, the new collection would contain the
-// documents of the old one, and dropping it would delete them.
+// TestIDsAreNotReusedAfterConcurrentIndexBuild checks that the ID of a
+// collection that is created during an index build is not allocated again after
+// a restart. Otherwise a new collection would contain the documents of the old
+// one, and dropping it would delete them.
 func TestIDsAreNotReusedAfterConcurrentIndexBuild(t *testing.T) {
 	fs := vfs.NewMem()
 	open := func() *storage.Store {

@@ -81,7 +81,7 @@ func (ix *Index) sameOptions(o IndexSpec) bool {
 		(ix.Partial == nil) == (o.Partial == nil) && bsonkit.Compare(ix.Partial, o.Partial) == 0
 }
 
-// entry is an entry of a document in an index.
+// entry is an index entry of a document.
 type entry struct {
 	key    []byte // keys of the columns, without the index prefix and the document's key
 	values []any  // values of the columns

@@ -12,14 +12,14 @@ import (
 )
 
 // A key is an order-preserving encoding of a BSON value, like MongoDB's
-// KeyString: bytes.Compare orders keys as bsonkit.Compare orders values. That is
-// the order of
+// KeyString. It sorts under bytes.Compare as the value does under
+// bsonkit.Compare, which uses the order of
 // https://www.mongodb.com/docs/manual/reference/bson-type-comparison-order/
 //
 // Values that compare equal, such as the int32 1 and the double 1.0, have the
-// same key. No key is a prefix of another, so keys can be concatenated to
-// compound keys. The first byte of a key identifies the class of its value. It
-// is never 0x00 or 0xFF.
+// same key. No key is a prefix of another, so compound keys are concatenations
+// of keys. The first byte of a key identifies the class of its value. It is
+// never 0x00 or 0xFF.
 const (
 	classBase  = 0x10 // the first byte of a key of class c is classBase + c
 	endOfItems = 0x00 // ends a document or array; sorts before any item
@@ -27,8 +27,8 @@ const (
 	escape     = 0xFF // a string encodes 0x00 as 0x00 0xFF and ends with 0x00 0x00
 )
 
-// AppendKey appends the key of v to dst. It returns an error if v is or
-// contains a Decimal128: the matcher does not order those totally with doubles.
+// AppendKey appends the key of v to dst. It returns an error if v is or contains
+// a Decimal128, because the matcher has no total order of decimals and doubles.
 func AppendKey(dst []byte, v any) ([]byte, error) {
 	if _, ok := v.(primitive.Decimal128); ok {
 		return nil, mongoerr.Unsupported("Decimal128 in _id or an indexed field")

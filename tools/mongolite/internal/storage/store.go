@@ -64,9 +64,9 @@ type Options struct {
 	// MemTableBytes is the size at which an in-memory table is written to disk.
 	// Zero means 64 MiB.
 	MemTableBytes uint64
-	// MinFreeBytes is the free disk space that writes require. With less, they
-	// fail with OutOfDiskSpace, so that accepted writes can still be flushed.
-	// Zero means 64 MiB.
+	// MinFreeBytes is the free disk space that writes require. If less is free,
+	// writes fail with OutOfDiskSpace. The reserve ensures that writes already
+	// accepted can still be flushed. Zero means 64 MiB.
 	MinFreeBytes uint64
 	// FS is the file system. Nil means that of the operating system.
 	FS vfs.FS

@@ -16,7 +16,7 @@ const expireBatchSize = 500
 
 // Expire deletes the documents that have expired at the time now according to
 // the TTL indexes, and returns the number of deleted documents. It calls check
-// before each statement and stops with its error if there is one.
+// before each statement and stops if check returns an error.
 // https://www.mongodb.com/docs/manual/core/index-ttl/
 func (s *Store) Expire(now time.Time, check func() error) (deleted int, err error) {
 	for _, c := range s.Collections("") {

@@ -77,8 +77,8 @@ func Read(r io.Reader) (*Request, error) {
 	}
 	msg := make([]byte, 0, min(int(length), 1<<20))
 	msg = append(msg, header[:]...)
-	// Grow the buffer as data arrives, so that a false length cannot make the
-	// server allocate memory.
+	// Grow the buffer only as data arrives. Otherwise a client could make the
+	// server allocate memory by sending a large length and no data.
 	for len(msg) < int(length) {
 		at, n := len(msg), min(int(length)-len(msg), 1<<20)
 		msg = append(msg, make([]byte, n)...)
