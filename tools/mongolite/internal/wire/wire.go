@@ -69,11 +69,11 @@ func Read(r io.Reader) (*Request, error) {
 	}
 	length := int32(binary.LittleEndian.Uint32(header[:]))
 	if length < headerLen || length > MaxMessage {
-		return nil, malformed("length %d", length)
+		return nil, malformed("invalid length %d", length)
 	}
 	op := wiremessage.OpCode(binary.LittleEndian.Uint32(header[12:]))
 	if op != wiremessage.OpMsg && op != wiremessage.OpQuery {
-		return nil, malformed("opcode %s", op)
+		return nil, malformed("unsupported opcode %s", op)
 	}
 	msg := make([]byte, 0, min(int(length), 1<<20))
 	msg = append(msg, header[:]...)
@@ -147,22 +147,22 @@ func (req *Request) parseMsg(msg []byte) error {
 
 func parseSequence(src []byte) (seq Sequence, rest []byte, err error) {
 	if len(src) < 4 {
-		return seq, nil, malformed("truncated sequence")
+		return seq, nil, malformed("a sequence is truncated")
 	}
 	size := int64(int32(binary.LittleEndian.Uint32(src)))
 	if size < 5 || size > int64(len(src)) {
-		return seq, nil, malformed("invalid sequence size of %d bytes", size)
+		return seq, nil, malformed("a sequence has an invalid size of %d bytes", size)
 	}
 	body, rest := src[4:size], src[size:]
 	end := strings.IndexByte(string(body[:min(len(body), 256)]), 0)
 	if end < 0 {
-		return seq, nil, malformed("sequence without a name")
+		return seq, nil, malformed("a sequence has no name")
 	}
 	seq.Field = string(body[:end])
 	for body = body[end+1:]; len(body) > 0; {
 		doc, after, ok := bsoncore.ReadDocument(body)
 		if !ok {
-			return seq, nil, malformed("invalid document in sequence %s", seq.Field)
+			return seq, nil, malformed("sequence %s contains an invalid document", seq.Field)
 		}
 		seq.Docs, body = append(seq.Docs, bson.Raw(doc)), after
 	}
@@ -243,7 +243,7 @@ func Validate(req *Request) error {
 
 func validate(doc bsoncore.Document, depth int) error {
 	if depth > maxDepth {
-		return fmt.Errorf("documents are nested deeper than %d", maxDepth)
+		return fmt.Errorf("documents are nested more than %d levels deep", maxDepth)
 	}
 	length, rest, ok := bsoncore.ReadLength(doc)
 	if !ok || int(length) != len(doc) || length < 5 || doc[length-1] != 0 {
