@@ -37,15 +37,15 @@ type session struct {
 // load reads the sessions that have stored results.
 func (s *sessions) load(store *storage.Store) error {
 	s.byID = map[string]*session{}
-	return store.Answers(func(a storage.Answer) {
-		sess := s.byID[a.Session]
+	return store.Results(func(r storage.StatementResult) {
+		sess := s.byID[r.Session]
 		if sess == nil {
 			sess = &session{}
-			s.byID[a.Session] = sess
+			s.byID[r.Session] = sess
 		}
-		sess.txnNumber = max(sess.txnNumber, a.Txn)
-		if a.At.After(sess.lastUsed) {
-			sess.lastUsed = a.At
+		sess.txnNumber = max(sess.txnNumber, r.Txn)
+		if r.At.After(sess.lastUsed) {
+			sess.lastUsed = r.At
 		}
 	})
 }
@@ -103,7 +103,7 @@ func (s *sessions) remove(store *storage.Store, match func(id string, sess *sess
 	var err error
 	for id, sess := range locked {
 		if err == nil {
-			err = store.ForgetSession(id)
+			err = store.DeleteResults(id)
 		}
 		if err == nil {
 			s.mu.Lock()
@@ -248,7 +248,7 @@ func (c *call) storedResult(i int) (result bson.D, err error) {
 	if !c.isRetry {
 		return nil, nil
 	}
-	raw, err := c.s.store.Answer(c.session, c.txnNumber, i)
+	raw, err := c.s.store.Result(c.session, c.txnNumber, i)
 	if raw == nil || err != nil {
 		return nil, err
 	}
@@ -265,7 +265,7 @@ func (c *call) storeResult(tx *storage.Tx, i int, result bson.D) error {
 	if err != nil {
 		return err
 	}
-	return tx.PutAnswer(storage.Answer{Session: c.session, Statement: i, Txn: c.txnNumber, At: time.Now(), Result: raw})
+	return tx.PutResult(storage.StatementResult{Session: c.session, Statement: i, Txn: c.txnNumber, At: time.Now(), Result: raw})
 }
 
 // runStatement runs fn as statement i of a write, under the collection's write

@@ -58,7 +58,7 @@ func TestRemoveKeepsSessionsWithRunningWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = coll.Write(func(tx *storage.Tx) error {
-			return tx.PutAnswer(storage.Answer{Session: id, Txn: txn, At: time.Now(), Result: bson.Raw{5, 0, 0, 0, 0}})
+			return tx.PutResult(storage.StatementResult{Session: id, Txn: txn, At: time.Now(), Result: bson.Raw{5, 0, 0, 0, 0}})
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -66,7 +66,7 @@ func TestRemoveKeepsSessionsWithRunningWrite(t *testing.T) {
 		for before := removals.Load(); removals.Load() == before && !t.Failed(); { // wait until the current call returns
 			runtime.Gosched()
 		}
-		if result, err := s.store.Answer(id, txn, 0); result == nil || err != nil {
+		if result, err := s.store.Result(id, txn, 0); result == nil || err != nil {
 			t.Errorf("write %d: got no stored result while it runs (error %v), want one", txn, err)
 		}
 		unlock()

@@ -52,7 +52,7 @@ const (
 	tagNextID   = 'n'
 	tagDocument = 'd'
 	tagIndex    = 'i'
-	tagAnswer   = 't'
+	tagResult   = 't'
 )
 
 // Options configures a Store.
