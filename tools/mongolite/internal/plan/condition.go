@@ -26,8 +26,8 @@ type span struct {
 	lo, hi storage.Edge
 }
 
-// conditions holds the conditions that every matching document satisfies. Both
-// maps are keyed by path.
+// conditions holds the conditions that every matching document satisfies, by
+// path.
 type conditions struct {
 	// usable holds the conditions that can bound a scan.
 	usable map[string][]condition

@@ -44,8 +44,8 @@ func (c *filterCompiler) document(f bson.D) (*node, error) {
 	return all, nil
 }
 
-// topLevel compiles an operator that stands in place of a field name. It returns
-// a nil node for $comment.
+// topLevel compiles an operator that appears in place of a field name. It
+// returns a nil node for $comment.
 func (c *filterCompiler) topLevel(op string, arg any) (*node, error) {
 	switch op {
 	case "$comment":

@@ -19,8 +19,8 @@ import (
 // its elements.
 //
 // IndexKeys also reports whether a path leads through an array or ends at one.
-// It returns CannotIndexParallelArrays if different paths do so at different
-// arrays.
+// It returns CannotIndexParallelArrays if two paths lead through or end at
+// different arrays.
 func IndexKeys(doc bson.D, paths [][]string) (rows [][]any, multikey bool, err error) {
 	columns := make([]keyColumn, len(paths))
 	multi := -1 // the column with a number in its path and several values, or -1

@@ -250,7 +250,7 @@ func (s *shape) insert(path []string, p *part, full string) error {
 	return old.sub.insert(path[1:], p, full)
 }
 
-// collect adds the leaves of d, whose path is prefix.
+// collect adds the leaves of d, the part of the projection at the path prefix.
 func (c *shapeCompiler) collect(prefix []string, d bson.D) error {
 	for _, e := range d {
 		if e.Key == "$" || strings.HasSuffix(e.Key, ".$") {

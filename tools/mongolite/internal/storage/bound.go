@@ -19,9 +19,9 @@ type Bound struct {
 // of the preceding class.
 type ClassBound bsonkit.Class
 
-// Append implements Edge. To place the edge after a key it appends 0xFF to it:
-// the key of a following column never begins with 0xFF, so the result sorts
-// after every key with that prefix.
+// Append implements Edge. It places an edge after a key by adding 0xFF to the
+// key. No key of a following column begins with 0xFF, so the edge sorts after all
+// keys with that prefix.
 func (b Bound) Append(dst []byte, descending bool) ([]byte, error) {
 	dst, err := appendColumn(dst, b.Value, descending)
 	if err == nil && b.After != descending {
