@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "mongolite ready on mongodb://%s/?replicaSet=mongolite\n", s.Addr())
+	_, _ = fmt.Fprintf(stdout, "mongolite ready on mongodb://%s/?replicaSet=mongolite\n", s.Addr())
 	select {
 	case <-ctx.Done():
 	case <-s.Failed():

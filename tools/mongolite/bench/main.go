@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer client.Disconnect(context.WithoutCancel(ctx))
+	defer func() { _ = client.Disconnect(context.WithoutCancel(ctx)) }()
 	return measure(ctx, client.Database("mongolite_bench"), cfg, stdout)
 }
 
@@ -178,7 +178,7 @@ func (m *measurement) measure(ctx context.Context, db *mongo.Database, length ti
 	done := 0
 	for i := range m.clients {
 		wg.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(i), uint64(len(m.rates))))
+			random := rand.New(rand.NewPCG(uint64(i), uint64(len(m.rates)))) //nolint:gosec // the load needs no secrecy
 			var latencies []time.Duration
 			var err error
 			for err == nil && time.Since(start) < length {
@@ -205,7 +205,7 @@ func (m *measurement) measure(ctx context.Context, db *mongo.Database, length ti
 // fewest documents divided by the rate of the line.
 func report(stdout io.Writer, measurements []*measurement, cfg config) {
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "operation\tdocuments\tclients\tmedian/s\tmin-max/s\tp50\tp99\tslowdown against fewest documents")
+	_, _ = fmt.Fprintln(w, "operation\tdocuments\tclients\tmedian/s\tmin-max/s\tp50\tp99\tslowdown against fewest documents")
 	for _, m := range measurements {
 		slices.Sort(m.latencies)
 		base := m
@@ -214,12 +214,12 @@ func report(stdout io.Writer, measurements []*measurement, cfg config) {
 				base = o
 			}
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%.0f\t%.0f-%.0f\t%v\t%v\t%.2f\n", m.name, m.docs, m.clients,
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%.0f\t%.0f-%.0f\t%v\t%v\t%.2f\n", m.name, m.docs, m.clients,
 			median(m.rates), slices.Min(m.rates), slices.Max(m.rates),
 			m.latencies[len(m.latencies)/2].Round(time.Microsecond), m.latencies[len(m.latencies)*99/100].Round(time.Microsecond),
 			median(base.rates)/median(m.rates))
 	}
-	w.Flush()
+	_ = w.Flush() // a reader that closed the pipe needs no report
 }
 
 // median returns the middle element of list, or the upper of the two.

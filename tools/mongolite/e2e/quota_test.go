@@ -110,7 +110,7 @@ func (q *quotaFS) OpenDir(name string) (vfs.File, error) {
 
 // Remove implements vfs.FS. It returns the file's space to the free space.
 func (q *quotaFS) Remove(name string) error {
-	info, err := q.FS.Stat(name)
+	info, err := q.Stat(name)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (q *quotaFS) contents(t *testing.T, dir string) map[string]string {
 	must(t, err)
 	files := map[string]string{}
 	for _, name := range names {
-		f, err := q.FS.Open(q.PathJoin(dir, name))
+		f, err := q.Open(q.PathJoin(dir, name))
 		must(t, err)
 		b, err := io.ReadAll(f)
 		must(t, err)

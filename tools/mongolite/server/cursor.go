@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"io"
 	"math/rand/v2"
 	"sync"
@@ -54,7 +55,7 @@ func (cur *cursor) batch(n int64) (docs bson.A, done bool, err error) {
 		doc := cur.pending
 		cur.pending = nil
 		if doc == nil {
-			if doc, err = cur.src.Next(); err == io.EOF {
+			if doc, err = cur.src.Next(); errors.Is(err, io.EOF) {
 				return docs, true, nil
 			} else if err != nil {
 				return nil, false, err
@@ -109,7 +110,7 @@ func (cs *cursors) add(cur *cursor) {
 		cs.open = map[int64]*cursor{}
 	}
 	for {
-		if id := rand.Int64(); id != 0 && cs.open[id] == nil {
+		if id := rand.Int64(); id != 0 && cs.open[id] == nil { //nolint:gosec // MongoDB's cursor ids are no secrets either
 			cur.id, cs.open[id] = id, cur
 			return
 		}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -91,7 +92,7 @@ func (c *call) deleteMatches(tx *storage.Tx, sel selection, limit int64) (n int3
 	defer f.Close()
 	for limit == 0 || n == 0 {
 		old, err := f.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

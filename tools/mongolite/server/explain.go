@@ -43,7 +43,7 @@ func explain(c *call) (bson.D, error) {
 	winning := bson.D{{Key: "stage", Value: "EOF"}}
 	var returned, keys, docs int64
 	if view != nil {
-		defer view.Close()
+		defer func() { _ = view.Close() }()
 		f, p, err := sel.open(&view.Reader, c.interrupted)
 		if err != nil {
 			return nil, err

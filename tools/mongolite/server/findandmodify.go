@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"io"
 
 	"go.mongodb.org/mongo-driver/bson"
@@ -70,7 +71,7 @@ func (mod *modification) findAndModify(tx *storage.Tx, returnNew bool, projectio
 			return nil, err
 		}
 		defer it.Close()
-		if old, err = it.Next(); err != nil && err != io.EOF {
+		if old, err = it.Next(); err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
 		switch {

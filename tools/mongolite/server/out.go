@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"io"
 	"slices"
 
@@ -29,7 +30,7 @@ func (c *call) writeOutput(out *query.Out, it query.Iterator) error {
 	}
 	for {
 		doc, err := it.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -53,7 +54,7 @@ func (c *call) replaceCollection(ns string, it query.Iterator) error {
 	var docs []bson.D
 	for {
 		doc, err := it.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

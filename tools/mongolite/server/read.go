@@ -160,7 +160,7 @@ func (c *call) forEach(filter bson.D, err error, fn func(*matchScan) (bool, erro
 	if view == nil || err != nil {
 		return err
 	}
-	defer view.Close()
+	defer func() { _ = view.Close() }()
 	f, _, err := sel.open(&view.Reader, c.interrupted)
 	if err != nil {
 		return err

@@ -89,7 +89,7 @@ func Start(cfg Config) (*Server, error) {
 	}
 	s.cfg.ExpireEvery = cmp.Or(cfg.ExpireEvery, 10*time.Second)
 	var err error
-	if s.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
+	if s.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", cfg.Listen); err != nil {
 		return nil, err
 	}
 	s.store, err = storage.Open(storage.Options{
@@ -217,7 +217,7 @@ func (c *conn) serve() {
 	for {
 		req, err := wire.Read(in)
 		if err != nil {
-			if err != io.EOF && !errors.Is(err, net.ErrClosed) {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
 				c.s.log.Debug("connection ended", "peer", c.nc.RemoteAddr().String(), "error", err)
 			}
 			return
@@ -225,7 +225,7 @@ func (c *conn) serve() {
 		c.s.requests.Add(1)
 		reply, err := c.handle(req)
 		if err != nil {
-			if err != errCloseConn {
+			if !errors.Is(err, errCloseConn) {
 				c.s.log.Error("cannot answer request, connection closed", "peer", c.nc.RemoteAddr().String(), "error", err)
 			}
 			return

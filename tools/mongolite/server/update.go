@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"io"
 	"strings"
 
@@ -134,7 +135,7 @@ func (mod *modification) apply(tx *storage.Tx) (n, modified int32, id any, err e
 	defer it.Close()
 	for mod.multi || n == 0 {
 		old, err := it.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -133,6 +133,7 @@ func (d *decoder) value(kind bsontype.Type, limit, depth int) (any, bool) {
 		return primitive.Regex{Pattern: pattern, Options: options}, ok
 	case bsontype.Null:
 		return nil, true
+	default: // of a fixed size, or not supported
 	}
 	size := fixedSizes[kind]
 	if size == 0 || size > limit-d.at {
@@ -155,6 +156,7 @@ func (d *decoder) value(kind bsontype.Type, limit, depth int) (any, bool) {
 		return primitive.Timestamp{I: binary.LittleEndian.Uint32(b), T: binary.LittleEndian.Uint32(b[4:])}, true
 	case bsontype.Int64:
 		return int64(binary.LittleEndian.Uint64(b)), true
+	default: // Decimal128, the last type of a fixed size
 	}
 	return primitive.NewDecimal128(binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b)), true
 }

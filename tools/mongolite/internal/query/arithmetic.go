@@ -126,7 +126,7 @@ func exprAbs(name string, a []any) (any, error) {
 		return nil, err
 	}
 	if a[0] == int64(math.MinInt64) {
-		return nil, mongoerr.New(28680, "can't take $abs of long long min")
+		return nil, mongoerr.New(28680, "can't take $abs of long long min") //nolint:dupword // MongoDB's text
 	}
 	if f, ok := a[0].(float64); ok {
 		return math.Abs(f), nil

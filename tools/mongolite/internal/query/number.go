@@ -98,7 +98,7 @@ func add(a, b any) (sum any, overflow bool) {
 }
 
 // multiply returns a*b. It treats overflow as add does.
-func multiply(a, b any) (product any, overflow bool) {
+func multiply(a, b any) (product any, overflow bool) { //nolint:unparam // $mul uses overflow through a variable
 	x, xi := integer(a)
 	y, yi := integer(b)
 	if !xi || !yi {

@@ -81,6 +81,7 @@ func (k UpdateKind) String() string {
 		return "operator"
 	case ReplacementUpdate:
 		return "replacement"
+	case PipelineUpdate:
 	}
 	return "pipeline"
 }
@@ -127,6 +128,7 @@ func (u *Update) apply(doc bson.D, f *Filter, inserting bool) (bson.D, error) {
 			}
 		}
 		return doc, nil
+	case OperatorUpdate:
 	}
 	out := any(doc)
 	for i := range u.changes {

@@ -75,7 +75,7 @@ func (d *disk) handleError(name string, err error) error {
 		return err
 	case isTable(name):
 		d.lastTableFailure.Store(&tableFailure{err, time.Now()})
-		time.Sleep(tableRetryDelay) // Pebble itself retries without a delay
+		time.Sleep(tableRetryDelay) //nolint:forbidigo // Pebble itself retries without a delay
 		return err
 	}
 	d.fail(err)

@@ -46,7 +46,7 @@ func (s *Store) Results(fn func(StatementResult)) error {
 	if err != nil {
 		return err
 	}
-	defer it.Close()
+	defer func() { _ = it.Close() }() // it.Error below returns the same error
 	for it.First(); it.Valid(); it.Next() {
 		var r StatementResult
 		if err := bson.Unmarshal(it.Value(), &r); err != nil {

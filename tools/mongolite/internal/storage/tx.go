@@ -253,7 +253,7 @@ func (ix *Index) entryKey(e entry, key []byte) []byte {
 func (tx *Tx) buildIndexes(added []*Index, check func() error) error {
 	tx.Reader = Reader{tx.c, tx.st, tx.c.store.db}
 	scan := tx.Scan(tx.st.indexes[0], []Range{{}}, false)
-	defer scan.Close()
+	defer func() { _ = scan.Close() }()
 	for scan.Next() {
 		if scan.DocsExamined%256 == 0 {
 			if err := check(); err != nil {

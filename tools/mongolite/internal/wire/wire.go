@@ -265,6 +265,7 @@ func validate(doc bsoncore.Document, depth int) error {
 			}
 		case bson.TypeCodeWithScope:
 			return mongoerr.Unsupported("values of type javascriptWithScope")
+		default: // values of other types contain no document
 		}
 		rest = after
 	}
