@@ -1,10 +1,12 @@
-// Package coalesce lets calls that come together share one piece of work, as flat
-// combining does (Hendler, Incze, Shavit and Tzafrir, SPAA 2010): one of them
-// works for all who are there, and who comes meanwhile makes the next round.
-// Nobody waits for others to come.
+// Package coalesce batches concurrent calls about the same subject.
 //
-// It saves work only. Other processes have rounds of their own, so what is done in
-// one must be right without it.
+// The first call runs at once, alone. Calls that arrive while it runs queue up; when
+// it finishes, one of them leads the next batch on behalf of all of them. Batches
+// therefore grow with load, and a call that is alone never waits. The technique is
+// flat combining (Hendler, Incze, Shavit and Tzafrir, SPAA 2010).
+//
+// Coalescing only saves work. Other processes form batches of their own, so whatever
+// a batch does must be correct without it.
 package coalesce
 
 import (
@@ -15,228 +17,262 @@ import (
 	"time"
 )
 
-// ErrLeaderFailed is what a call ends with whose round another led and broke off: what
-// became of it is unknown.
-var ErrLeaderFailed = errors.New("the round of this call broke off")
+// ErrLeaderFailed is returned to calls whose batch leader failed before it produced
+// their results. Their work may or may not have been done.
+var ErrLeaderFailed = errors.New("the leader of the call's batch failed")
 
-// Config is what Group need. All fields must be set but MaxWait and Key.
+// Config holds the parameters of a Group. MaxWait and Key are optional.
 type Config[T any] struct {
-	// Max is how many items share a round at most.
+	// MaxItems limits the items of a batch that several calls share. A call with more
+	// items than that forms a batch alone.
 	MaxItems int
-	// For bounds a round that several calls share, since it does not end with any of
-	// their requests.
+	// Timeout limits how long a batch of several calls runs. It replaces the deadlines
+	// of the calls, because the batch outlives any one of them. A call that is alone in
+	// its batch keeps its own context.
 	Timeout time.Duration
-	// MaxWait is after how long a call that still waits makes a round beside the
-	// one that runs; never, when it is zero.
+	// MaxWait limits how long a queued call waits for the running batch before it
+	// starts another one beside it. Zero means no limit.
 	MaxWait time.Duration
-	// Key of items that must not be in one round is the same; any may, without it.
+	// Key returns the key of an item. Items of different calls that have the same key
+	// never share a batch. If Key is nil, any items may share one.
 	Key func(T) string
-	// Follow is told of a request whose work another's round carries, when that
-	// begins, with the contexts of both. through, unless it is nil, is called at its
-	// end.
-	Follow func(ctx, leader context.Context) (through func())
+	// Follow is called for each call whose work is done by another call, the leader,
+	// when their batch starts. It receives the contexts of both. The returned end
+	// function, unless it is nil, is called when the batch ends.
+	Follow func(ctx, leader context.Context) (end func())
 }
 
-// Group is safe for concurrent use.
+// Group forms batches, one after the other for each subject. It is safe for
+// concurrent use.
 type Group[T any] struct {
-	cfg      Config[T]
-	mu       sync.Mutex
-	subjects map[string]*subject[T] // those that a round runs for
+	cfg    Config[T]
+	mu     sync.Mutex
+	queues map[string]*queue[T] // by subject; a subject without a running batch has none
 }
 
-// subject is what a round is about.
-type subject[T any] struct {
-	runs    *round[T] // whose end the others wait for: the one that began last
-	waiting []*call[T]
+// queue is the state of a subject for which a batch runs.
+type queue[T any] struct {
+	// latest is the running batch that started last. Its end starts the next batch;
+	// the end of an earlier batch, which a waiting call took over from, does not.
+	latest  *batch[T]
+	waiting []*call[T] // in order of arrival
 }
 
-// round is the calls that share one piece of work; the first leads it.
-type round[T any] struct{ calls []*call[T] }
-
-type call[T any] struct {
-	ctx   context.Context //nolint:containedctx // of the request, while Do runs
+// batch is a set of calls that share one piece of work. The first call leads it.
+type batch[T any] struct {
+	calls []*call[T]
 	items []T
-	err   error
-	wake  chan *round[T] // the round that it is to lead; nil when it is through
+	keys  map[string]bool // nil without Config.Key
 }
 
-// Work does what a round is for, and leaves what became of each item in it. over
-// lets the next round begin before this one returns. When several share the round,
-// its context has the values of the leader's, and another end.
-type Work[T any] func(ctx context.Context, items []T, over func())
+// call is one invocation of Do.
+type call[T any] struct {
+	ctx   context.Context //nolint:containedctx // the call lives exactly as long as Do
+	items []T
+	err   error // the result of Do; written before wake receives nil
+	// wake receives the batch that the call must lead, or nil once another call has
+	// led a batch that includes it.
+	wake chan *batch[T]
+}
 
-// New returns rounds.
+// Work processes the items of one batch. It stores each item's result in the item.
+//
+// Calling release lets the next batch start before Work returns; release may be
+// called more than once. If several calls share the batch, ctx carries the values of
+// the leader's context but not its cancellation: it ends after Config.Timeout.
+type Work[T any] func(ctx context.Context, items []T, release func())
+
+// New returns a Group without calls.
 func New[T any](cfg Config[T]) *Group[T] {
-	return &Group[T]{cfg: cfg, subjects: map[string]*subject[T]{}}
+	return &Group[T]{cfg: cfg, queues: map[string]*queue[T]{}}
 }
 
-// Do returns when work was done for the items, all in one round, by this call or by
-// another that came for the same subject. Its error is the context's, when the call
-// gave up before it was in a round and nothing was done, or ErrLeaderFailed.
-func (r *Group[T]) Do(ctx context.Context, about string, work Work[T], items ...T) error {
-	c := &call[T]{ctx: ctx, items: items, err: ErrLeaderFailed, wake: make(chan *round[T], 1)}
-	if led := r.join(about, c); led != nil {
-		r.lead(about, led, work) //nolint:contextcheck // it has the leader's
+// Do returns once the items have been processed, all in the same batch. Either this
+// call ran work, or another call about the same subject ran its own work with these
+// items, so all calls about a subject must pass equivalent functions.
+//
+// Do returns ctx.Err() if ctx ends before the call joins a batch; nothing was done
+// then. It returns ErrLeaderFailed if the leader of its batch panicked.
+func (g *Group[T]) Do(ctx context.Context, subject string, work Work[T], items ...T) error {
+	c := &call[T]{ctx: ctx, items: items, err: ErrLeaderFailed, wake: make(chan *batch[T], 1)}
+	if b := g.join(subject, c); b != nil {
+		g.run(subject, b, work) //nolint:contextcheck // run uses the leader's context
 	}
 	return c.err
 }
 
-// Queued is how many calls about a subject wait for their round.
-func (r *Group[T]) Queued(about string) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if s := r.subjects[about]; s != nil {
-		return len(s.waiting)
+// Queued returns the number of calls about subject that wait for a batch.
+func (g *Group[T]) Queued(subject string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if q := g.queues[subject]; q != nil {
+		return len(q.waiting)
 	}
 	return 0
 }
 
-// join returns the round that c is to lead. It returns nil when another has led
-// one with c in it, or c gave up first, with its error.
-func (r *Group[T]) join(about string, c *call[T]) *round[T] {
-	if led := r.enter(about, c); led != nil {
-		return led
+// join waits until c must lead a batch, and returns that batch. It returns nil if c
+// was processed as part of another call's batch, or if c's context ended first; c.err
+// then holds the outcome.
+func (g *Group[T]) join(subject string, c *call[T]) *batch[T] {
+	if b := g.startAlone(subject, c); b != nil {
+		return b
 	}
-	var late <-chan time.Time
-	if r.cfg.MaxWait > 0 {
-		timer := time.NewTimer(r.cfg.MaxWait)
+	var tooLong <-chan time.Time
+	if g.cfg.MaxWait > 0 {
+		timer := time.NewTimer(g.cfg.MaxWait)
 		defer timer.Stop()
-		late = timer.C
+		tooLong = timer.C
 	}
 	select {
-	case led := <-c.wake:
-		return led
-	case <-late:
-		if led := r.overtake(about, c); led != nil {
-			return led
+	case b := <-c.wake:
+		return b
+	case <-tooLong:
+		if b := g.takeOver(subject, c); b != nil {
+			return b
 		}
 	case <-c.ctx.Done():
-		if r.leave(about, c) {
+		if g.withdraw(subject, c) {
 			c.err = c.ctx.Err()
 			return nil
 		}
 	}
-	return <-c.wake // it is in a round already, and that is bounded
+	// c is already part of a batch. Waiting for it is bounded by Config.Timeout.
+	return <-c.wake
 }
 
-// enter returns a round of c alone when none runs; else c waits.
-func (r *Group[T]) enter(about string, c *call[T]) *round[T] {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := r.subjects[about]
-	if s != nil {
-		s.waiting = append(s.waiting, c)
+// startAlone returns a batch of c alone if no batch runs for subject. Otherwise it
+// queues c and returns nil.
+func (g *Group[T]) startAlone(subject string, c *call[T]) *batch[T] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if q := g.queues[subject]; q != nil {
+		q.waiting = append(q.waiting, c)
 		return nil
 	}
-	led := &round[T]{calls: []*call[T]{c}}
-	r.subjects[about] = &subject[T]{runs: led}
-	return led
+	q := &queue[T]{waiting: []*call[T]{c}}
+	g.queues[subject] = q
+	return g.startBatch(q)
 }
 
-// leave takes c out again. It reports false when c waits no more.
-func (r *Group[T]) leave(about string, c *call[T]) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := r.subjects[about]
-	return s != nil && s.drop(c)
+// withdraw removes c from the queue. It reports false if c was not queued, because a
+// batch includes it.
+func (g *Group[T]) withdraw(subject string, c *call[T]) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	q := g.queues[subject]
+	return q != nil && q.remove(c)
 }
 
-// drop takes one out of those who wait. It reports false when it is not there.
-func (s *subject[T]) drop(c *call[T]) bool {
-	at := slices.Index(s.waiting, c)
-	if at >= 0 {
-		s.waiting = slices.Delete(s.waiting, at, at+1)
+// remove removes c from the waiting calls. It reports whether c was one of them.
+func (q *queue[T]) remove(c *call[T]) bool {
+	at := slices.Index(q.waiting, c)
+	if at < 0 {
+		return false
 	}
-	return at >= 0
+	q.waiting = slices.Delete(q.waiting, at, at+1)
+	return true
 }
 
-// overtake returns a round that c leads beside the one that takes too long; nil
-// when c waits no more. From now on the others wait for this one.
-func (r *Group[T]) overtake(about string, c *call[T]) *round[T] {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := r.subjects[about]
-	if s == nil || !s.drop(c) {
+// takeOver starts a batch led by c beside the one that runs for too long, and returns
+// it. The calls that remain in the queue then wait for this batch. takeOver returns
+// nil if c was not queued, because a batch includes it.
+func (g *Group[T]) takeOver(subject string, c *call[T]) *batch[T] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	q := g.queues[subject]
+	if q == nil || !q.remove(c) {
 		return nil
 	}
-	s.waiting = slices.Insert(s.waiting, 0, c)
-	s.runs = r.pick(s)
-	return s.runs
+	q.waiting = slices.Insert(q.waiting, 0, c) // the first call leads
+	return g.startBatch(q)
 }
 
-// next ends a round: who waits makes the next one.
-func (r *Group[T]) next(about string, ended *round[T]) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := r.subjects[about]
-	if s == nil || s.runs != ended {
-		return // it was overtaken
-	}
-	if len(s.waiting) == 0 {
-		delete(r.subjects, about)
+// startNext starts the next batch for subject, or forgets subject if no call waits.
+// It does nothing if another batch has taken over from ended.
+func (g *Group[T]) startNext(subject string, ended *batch[T]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	q := g.queues[subject]
+	if q == nil || q.latest != ended {
 		return
 	}
-	s.runs = r.pick(s)
-	s.runs.calls[0].wake <- s.runs
+	if len(q.waiting) == 0 {
+		delete(g.queues, subject)
+		return
+	}
+	b := g.startBatch(q)
+	b.calls[0].wake <- b
 }
 
-// pick takes a round out of those who wait, of whom there is one at least.
-func (r *Group[T]) pick(s *subject[T]) *round[T] {
-	picked := &round[T]{}
-	var later []*call[T]
-	keys := map[string]bool{}
-	size := 0
-	for _, c := range s.waiting {
-		if len(picked.calls) > 0 && (size+len(c.items) > r.cfg.MaxItems || r.meets(keys, c)) {
-			later = append(later, c)
-			continue
-		}
-		picked.calls = append(picked.calls, c)
-		size += len(c.items)
-		if r.cfg.Key != nil {
-			for _, item := range c.items {
-				keys[r.cfg.Key(item)] = true
-			}
+// startBatch moves calls from the queue, which must not be empty, into a new batch
+// and makes it the latest. The first call always joins; each later one joins if it
+// fits. The others keep their places.
+func (g *Group[T]) startBatch(q *queue[T]) *batch[T] {
+	b := &batch[T]{}
+	var left []*call[T]
+	for _, c := range q.waiting {
+		if len(b.calls) == 0 || g.fits(b, c) {
+			g.add(b, c)
+		} else {
+			left = append(left, c)
 		}
 	}
-	s.waiting = later
-	return picked
+	q.waiting, q.latest = left, b
+	return b
 }
 
-// meets reports whether a call has an item of one of the keys.
-func (r *Group[T]) meets(keys map[string]bool, c *call[T]) bool {
-	return r.cfg.Key != nil && slices.ContainsFunc(c.items, func(item T) bool { return keys[r.cfg.Key(item)] })
+// fits reports whether c can join b: there is room for its items, and none of them
+// has the key of an item in b.
+func (g *Group[T]) fits(b *batch[T], c *call[T]) bool {
+	if len(b.items)+len(c.items) > g.cfg.MaxItems {
+		return false
+	}
+	return g.cfg.Key == nil || !slices.ContainsFunc(c.items, func(item T) bool { return b.keys[g.cfg.Key(item)] })
 }
 
-// lead brings a round to its end, for all who are in it.
-func (r *Group[T]) lead(about string, led *round[T], work Work[T]) {
-	over := sync.OnceFunc(func() { r.next(about, led) })
-	ctx, others := led.calls[0].ctx, led.calls[1:]
-	through := make([]func(), len(others))
+// add adds c and its items to b.
+func (g *Group[T]) add(b *batch[T], c *call[T]) {
+	b.calls = append(b.calls, c)
+	b.items = append(b.items, c.items...)
+	if g.cfg.Key == nil {
+		return
+	}
+	if b.keys == nil {
+		b.keys = map[string]bool{}
+	}
+	for _, item := range c.items {
+		b.keys[g.cfg.Key(item)] = true
+	}
+}
+
+// run processes b in the leader's goroutine and then wakes the followers. If work
+// panics, the followers return ErrLeaderFailed and the panic goes on.
+func (g *Group[T]) run(subject string, b *batch[T], work Work[T]) {
+	release := sync.OnceFunc(func() { g.startNext(subject, b) })
+	ctx, followers := b.calls[0].ctx, b.calls[1:]
+	ends := make([]func(), len(followers))
 	defer func() {
-		over()
-		for i, c := range others {
-			if through[i] != nil {
-				through[i]()
+		release()
+		for i, c := range followers {
+			if ends[i] != nil {
+				ends[i]()
 			}
 			c.wake <- nil
 		}
 	}()
-	var items []T
-	for _, c := range led.calls {
-		items = append(items, c.items...)
-	}
-	if len(others) > 0 {
-		for i, c := range others {
-			through[i] = r.cfg.Follow(c.ctx, ctx)
+	if len(followers) > 0 {
+		for i, c := range followers {
+			ends[i] = g.cfg.Follow(c.ctx, ctx)
 		}
-		// Theirs it is too, and does not end with the leader's request.
+		// The batch belongs to the followers too, so the end of the leader's request
+		// must not end it.
 		var cancel func()
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), r.cfg.Timeout)
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), g.cfg.Timeout)
 		defer cancel()
 	}
-	work(ctx, items, over)
-	for _, c := range led.calls {
+	work(ctx, b.items, release)
+	for _, c := range b.calls {
 		c.err = nil
 	}
 }

@@ -12,240 +12,253 @@ import (
 	"boxoffice/shared/coalesce"
 )
 
-// crowd has rounds whose work a test holds up, one round after the other. In a
-// bubble of synctest, so that "who waits" and "how long" are certain.
-type crowd struct {
+const subject = "gala"
+
+// harness is a Group whose batches block until the test lets one of them proceed. It
+// is used inside a synctest bubble, which makes the order of calls and the durations
+// exact.
+type harness struct {
 	t       *testing.T
-	batches *coalesce.Group[string]
-	goOn    chan struct{} // one for each round
+	group   *coalesce.Group[string]
+	proceed chan struct{} // one value ends one batch
 
-	mu     sync.Mutex
-	joined []string
-	did    [][]string // the items of the rounds, in the order of their beginning
-	err    []error    // of their contexts, at their end
+	mu      sync.Mutex
+	follows []string   // the calls of Follow and of its end functions
+	batches [][]string // the items of each batch, in the order of their starts
+	ctxErrs []error    // the error of each batch's context when the batch ended
 }
 
-func (c *crowd) tell(what string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.joined = append(c.joined, what)
-}
-
-func newCrowd(t *testing.T, change func(*coalesce.Config[string])) *crowd {
-	c := &crowd{t: t, goOn: make(chan struct{})}
+func newHarness(t *testing.T, configure func(*coalesce.Config[string])) *harness {
+	h := &harness{t: t, proceed: make(chan struct{})}
 	cfg := coalesce.Config[string]{
 		MaxItems: 4, Timeout: time.Minute,
-		Follow: func(ctx, leader context.Context) (through func()) {
-			who := ctx.Value(name{}).(string)
-			c.tell(who + " to " + leader.Value(name{}).(string))
-			return func() { c.tell(who + " is through") }
+		Follow: func(ctx, leader context.Context) (end func()) {
+			follower := callName(ctx)
+			h.recordFollow(follower + " follows " + callName(leader))
+			return func() { h.recordFollow(follower + " ends") }
 		},
 	}
-	if change != nil {
-		change(&cfg)
+	if configure != nil {
+		configure(&cfg)
 	}
-	c.batches = coalesce.New(cfg)
-	return c
+	h.group = coalesce.New(cfg)
+	return h
 }
 
-type name struct{}
+func (h *harness) recordFollow(line string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.follows = append(h.follows, line)
+}
 
-// call begins one, and returns when it waits or works.
-func (c *crowd) call(ctx context.Context, items ...string) (result func() error) {
+// nameKey is the context key of a call's name, which is its first item.
+type nameKey struct{}
+
+func callName(ctx context.Context) string { return ctx.Value(nameKey{}).(string) }
+
+// start calls Do in the background and returns once the call is queued or runs a
+// batch. The returned function waits for the result of Do.
+func (h *harness) start(ctx context.Context, items ...string) (result func() error) {
 	done := make(chan error, 1)
 	go func() {
-		done <- c.batches.Do(context.WithValue(ctx, name{}, items[0]), "gala", c.work, items...)
+		done <- h.group.Do(context.WithValue(ctx, nameKey{}, items[0]), subject, h.work, items...)
 	}()
 	synctest.Wait()
 	return func() error { return <-done }
 }
 
-func (c *crowd) work(ctx context.Context, items []string, over func()) {
-	c.mu.Lock()
-	at := len(c.did)
-	c.did, c.err = append(c.did, items), append(c.err, nil)
-	c.mu.Unlock()
+func (h *harness) work(ctx context.Context, items []string, release func()) {
+	h.mu.Lock()
+	at := len(h.batches)
+	h.batches, h.ctxErrs = append(h.batches, items), append(h.ctxErrs, nil)
+	h.mu.Unlock()
 	select {
-	case <-c.goOn:
+	case <-h.proceed:
 	case <-ctx.Done():
 	}
-	c.mu.Lock()
-	c.err[at] = ctx.Err()
-	c.mu.Unlock()
-	over()
+	h.mu.Lock()
+	h.ctxErrs[at] = ctx.Err()
+	h.mu.Unlock()
+	release()
 }
 
-func (c *crowd) is(result func() error, want error) {
-	c.t.Helper()
+func (h *harness) wantResult(result func() error, want error) {
+	h.t.Helper()
 	if err := result(); !errors.Is(err, want) {
-		c.t.Errorf("got %v, want %v", err, want)
+		h.t.Errorf("Do: got %v, want %v", err, want)
 	}
 }
 
-func (c *crowd) had(want ...[]string) {
-	c.t.Helper()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !slices.EqualFunc(c.did, want, slices.Equal) {
-		c.t.Errorf("the rounds had %q, want %q", c.did, want)
+func (h *harness) wantBatches(want ...[]string) {
+	h.t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !slices.EqualFunc(h.batches, want, slices.Equal) {
+		h.t.Errorf("batches: got %q, want %q", h.batches, want)
 	}
 }
 
-func TestWhoComesMeanwhileMakesTheNextRound(t *testing.T) {
+func TestCallsThatArriveDuringABatchFormTheNextOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCrowd(t, nil)
-		results := []func() error{c.call(t.Context(), "a"), c.call(t.Context(), "b"), c.call(t.Context(), "c1", "c2")}
-		if n := c.batches.Queued("gala"); n != 2 {
-			t.Errorf("%d wait, want 2", n)
+		h := newHarness(t, nil)
+		results := []func() error{h.start(t.Context(), "a"), h.start(t.Context(), "b"), h.start(t.Context(), "c1", "c2")}
+		if got := h.group.Queued(subject); got != 2 {
+			t.Errorf("queued calls: got %d, want 2", got)
 		}
-		go func() { _ = c.batches.Do(t.Context(), "other", func(context.Context, []string, func()) {}, "x") }()
-		synctest.Wait() // another subject waits for nobody
-		c.goOn <- struct{}{}
+		// A call about another subject does not wait.
+		go func() { _ = h.group.Do(t.Context(), "other", func(context.Context, []string, func()) {}, "x") }()
 		synctest.Wait()
-		c.goOn <- struct{}{}
+		h.proceed <- struct{}{}
+		synctest.Wait()
+		h.proceed <- struct{}{}
 		for _, result := range results {
-			c.is(result, nil)
+			h.wantResult(result, nil)
 		}
-		c.had([]string{"a"}, []string{"b", "c1", "c2"})
-		if want := []string{"c1 to b", "c1 is through"}; !slices.Equal(c.joined, want) {
-			t.Errorf("joined %q, want %q", c.joined, want)
+		h.wantBatches([]string{"a"}, []string{"b", "c1", "c2"})
+		if want := []string{"c1 follows b", "c1 ends"}; !slices.Equal(h.follows, want) {
+			t.Errorf("follows: got %q, want %q", h.follows, want)
 		}
-		c.goOn = make(chan struct{})
-		close(c.goOn)
-		c.is(c.call(t.Context(), "d"), nil) // and nobody is left over
-		c.had([]string{"a"}, []string{"b", "c1", "c2"}, []string{"d"})
+		// No call is left in the queue, so the next one runs alone.
+		h.proceed = make(chan struct{})
+		close(h.proceed)
+		h.wantResult(h.start(t.Context(), "d"), nil)
+		h.wantBatches([]string{"a"}, []string{"b", "c1", "c2"}, []string{"d"})
 	})
 }
 
-func TestARoundIsBounded(t *testing.T) {
+func TestBatchesAreLimitedBySizeAndKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCrowd(t, func(cfg *coalesce.Config[string]) { cfg.Key = func(item string) string { return item } })
-		first := c.call(t.Context(), "a")
+		h := newHarness(t, func(cfg *coalesce.Config[string]) { cfg.Key = func(item string) string { return item } })
+		first := h.start(t.Context(), "a")
 		results := []func() error{
-			c.call(t.Context(), "b", "c", "d"),
-			c.call(t.Context(), "e", "f"), // would be five
-			c.call(t.Context(), "b"),      // is there
-			c.call(t.Context(), "g"),
-			c.call(t.Context(), "1", "2", "3", "4", "5"), // more than fit, alone
+			h.start(t.Context(), "b", "c", "d"),
+			h.start(t.Context(), "e", "f"), // the batch would have five items
+			h.start(t.Context(), "b"),      // the batch already has this key
+			h.start(t.Context(), "g"),
+			h.start(t.Context(), "1", "2", "3", "4", "5"), // exceeds MaxItems, so it runs alone
 		}
-		close(c.goOn)
-		c.is(first, nil)
+		close(h.proceed)
+		h.wantResult(first, nil)
 		for _, result := range results {
-			c.is(result, nil)
+			h.wantResult(result, nil)
 		}
-		c.had([]string{"a"}, []string{"b", "c", "d", "g"}, []string{"e", "f", "b"}, []string{"1", "2", "3", "4", "5"})
+		h.wantBatches([]string{"a"}, []string{"b", "c", "d", "g"}, []string{"e", "f", "b"}, []string{"1", "2", "3", "4", "5"})
 	})
 }
 
-// Who gives up while it waits is in no round. A leader that gives up takes nobody
-// with it, and nobody's round lasts for ever.
-func TestWhoGivesUp(t *testing.T) {
+// A queued call whose context ends joins no batch. A leader whose context ends keeps
+// working for its followers, until the batch's timeout.
+func TestCancelledCallsLeaveOtherCallsUnharmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCrowd(t, nil)
-		first := c.call(t.Context(), "a")
-		leading, leave := context.WithCancel(t.Context())
-		leader := c.call(leading, "b")
-		waiting, giveUp := context.WithCancel(t.Context())
-		gone := c.call(waiting, "c")
-		follower := c.call(t.Context(), "d")
-		giveUp()
-		c.is(gone, context.Canceled)
-		c.goOn <- struct{}{}
-		c.is(first, nil)
+		h := newHarness(t, nil)
+		first := h.start(t.Context(), "a")
+		leaderCtx, cancelLeader := context.WithCancel(t.Context())
+		leader := h.start(leaderCtx, "b")
+		queuedCtx, cancelQueued := context.WithCancel(t.Context())
+		queued := h.start(queuedCtx, "c")
+		follower := h.start(t.Context(), "d")
+		cancelQueued()
+		h.wantResult(queued, context.Canceled)
+		h.proceed <- struct{}{}
+		h.wantResult(first, nil)
 		synctest.Wait()
-		leave()
-		began := time.Now()
-		c.is(follower, nil)
-		c.is(leader, nil)
-		c.had([]string{"a"}, []string{"b", "d"})
-		if lasted := time.Since(began); lasted != time.Minute || !errors.Is(c.err[1], context.DeadlineExceeded) {
-			t.Errorf("the round lasted %s and ended with %v", lasted, c.err[1])
+		cancelLeader()
+		started := time.Now()
+		h.wantResult(follower, nil)
+		h.wantResult(leader, nil)
+		h.wantBatches([]string{"a"}, []string{"b", "d"})
+		if got := time.Since(started); got != time.Minute {
+			t.Errorf("duration of the batch: got %s, want %s", got, time.Minute)
+		}
+		if got := h.ctxErrs[1]; !errors.Is(got, context.DeadlineExceeded) {
+			t.Errorf("context of the batch: got %v, want %v", got, context.DeadlineExceeded)
 		}
 	})
 }
 
-// A leader that breaks down leaves nobody waiting, and nobody is told that it went
-// well.
-func TestALeaderThatPanics(t *testing.T) {
+func TestFollowersOfAPanickingLeaderGetErrLeaderFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCrowd(t, nil)
-		first := c.call(t.Context(), "a")
+		h := newHarness(t, nil)
+		first := h.start(t.Context(), "a")
 		panicked := make(chan any, 1)
 		go func() {
 			defer func() { panicked <- recover() }()
-			_ = c.batches.Do(context.WithValue(t.Context(), name{}, "b"), "gala", func(context.Context, []string, func()) { panic("a bug") }, "b")
+			_ = h.group.Do(context.WithValue(t.Context(), nameKey{}, "b"), subject, func(context.Context, []string, func()) { panic("a bug") }, "b")
 		}()
 		synctest.Wait()
-		follower := c.call(t.Context(), "c")
-		c.goOn <- struct{}{}
-		c.is(first, nil)
-		c.is(follower, coalesce.ErrLeaderFailed)
-		if p := <-panicked; p != "a bug" {
-			t.Errorf("the leader panicked with %v", p)
+		follower := h.start(t.Context(), "c")
+		h.proceed <- struct{}{}
+		h.wantResult(first, nil)
+		h.wantResult(follower, coalesce.ErrLeaderFailed)
+		if got := <-panicked; got != "a bug" {
+			t.Errorf("panic of the leader: got %v, want %q", got, "a bug")
 		}
-		close(c.goOn)
-		c.is(c.call(t.Context(), "d"), nil)
+		close(h.proceed)
+		h.wantResult(h.start(t.Context(), "d"), nil)
 	})
 }
 
-// A round that hangs keeps nobody for longer than the patience, and is not waited
-// for any more.
-func TestPatience(t *testing.T) {
+// After MaxWait a queued call starts a batch beside the one that hangs, and later
+// calls wait for the new batch only.
+func TestQueuedCallTakesOverAfterMaxWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCrowd(t, func(cfg *coalesce.Config[string]) { cfg.MaxWait = time.Second })
+		h := newHarness(t, func(cfg *coalesce.Config[string]) { cfg.MaxWait = time.Second })
 		hanging, end := context.WithCancel(t.Context())
-		first := c.call(hanging, "a")
-		began := time.Now()
-		second := c.call(t.Context(), "b")
+		first := h.start(hanging, "a")
+		started := time.Now()
+		second := h.start(t.Context(), "b")
 		time.Sleep(time.Millisecond)
-		third := c.call(t.Context(), "c")
+		third := h.start(t.Context(), "c")
 		time.Sleep(time.Second - time.Millisecond)
 		synctest.Wait()
-		c.had([]string{"a"}, []string{"b", "c"})
-		fourth := c.call(t.Context(), "d")
-		c.goOn <- struct{}{} // either takes it
+		h.wantBatches([]string{"a"}, []string{"b", "c"})
+		fourth := h.start(t.Context(), "d")
+		h.proceed <- struct{}{} // ends one of the two running batches
 		synctest.Wait()
-		c.goOn <- struct{}{}
+		h.proceed <- struct{}{}
 		synctest.Wait()
 		end()
-		close(c.goOn)
+		close(h.proceed)
 		for _, result := range []func() error{first, second, third, fourth} {
-			c.is(result, nil)
+			h.wantResult(result, nil)
 		}
-		c.had([]string{"a"}, []string{"b", "c"}, []string{"d"})
-		if lasted := time.Since(began); lasted != time.Second {
-			t.Errorf("it took %s", lasted)
+		h.wantBatches([]string{"a"}, []string{"b", "c"}, []string{"d"})
+		if got := time.Since(started); got != time.Second {
+			t.Errorf("duration: got %s, want %s", got, time.Second)
 		}
 	})
 }
 
-// However calls come, give up and are overtaken, each is worked for once, with
-// those of its round, and nobody is left waiting.
-func TestACrowdGoesThrough(t *testing.T) {
-	r := coalesce.New(coalesce.Config[int]{MaxItems: 5, Timeout: time.Minute, MaxWait: 50 * time.Microsecond, Follow: func(_, _ context.Context) func() { return nil }})
+// However calls arrive, are cancelled and take over, a call that succeeds is processed
+// exactly once, one that fails never, and none is left in the queue.
+func TestEveryCallIsProcessedOnceOrCancelled(t *testing.T) {
+	group := coalesce.New(coalesce.Config[int]{
+		MaxItems: 5, Timeout: time.Minute, MaxWait: 50 * time.Microsecond,
+		Follow: func(_, _ context.Context) func() { return nil },
+	})
 	const calls = 2000
-	var done [calls]int // each by its own round alone
+	var processed [calls]int // each element is written by one batch only
 	var wg sync.WaitGroup
 	for i := range calls {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%7)*100*time.Microsecond)
 			defer cancel()
-			err := r.Do(ctx, "gala", func(_ context.Context, items []int, over func()) {
+			err := group.Do(ctx, subject, func(_ context.Context, items []int, release func()) {
 				for _, item := range items {
-					done[item]++
+					processed[item]++
 				}
 				if i%2 == 0 {
-					over()
+					release()
 				}
-				time.Sleep(time.Duration(i%3) * 50 * time.Microsecond) // so that some lose their patience
+				time.Sleep(time.Duration(i%3) * 50 * time.Microsecond) // some batches last longer than MaxWait
 			}, i)
-			if want := map[bool]int{true: 1}[err == nil]; done[i] != want {
-				t.Errorf("call %d ended with %v, and was worked for %d times", i, err, done[i])
+			if want := map[bool]int{true: 1}[err == nil]; processed[i] != want {
+				t.Errorf("call %d returned %v: processed %d times, want %d", i, err, processed[i], want)
 			}
 		})
 	}
 	wg.Wait()
-	if n := r.Queued("gala"); n != 0 {
-		t.Errorf("%d are left over", n)
+	if got := group.Queued(subject); got != 0 {
+		t.Errorf("queued calls: got %d, want 0", got)
 	}
 }
