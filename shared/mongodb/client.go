@@ -1,6 +1,6 @@
-// Package mongodb is what the apps' stores in MongoDB have in common: how they
-// connect, what becomes of the driver's errors, how writes and reads that come
-// together share a command, and the outbox that their documents hold.
+// Package mongodb contains what the apps' MongoDB stores share: the connection, the
+// conversion of the driver's errors, reads and writes that are batched into commands,
+// and the outbox inside documents.
 package mongodb
 
 import (
@@ -19,31 +19,32 @@ import (
 )
 
 const (
-	connectWithin = 5 * time.Second
-	answerWithin  = 5 * time.Second
+	connectTimeout = 5 * time.Second
+	requestTimeout = 5 * time.Second
 )
 
-// Config is where a store's documents are.
+// Config identifies a store's database.
 type Config struct {
 	URI      string
 	Database string
 	Monitor  *event.CommandMonitor // may be nil
 }
 
-// Client is the connections of one app. It is safe for concurrent use.
+// Client holds the connections of one app. It is safe for concurrent use.
 type Client struct {
 	DB     *mongo.Database
 	client *mongo.Client
 }
 
-// Connect returns a client that connects when it is first used. What it has
-// written a majority of the servers keep, and it reads its own writes.
+// Connect returns a client, which connects when it is first used. Its writes are
+// acknowledged by a majority of the servers, and it reads from the primary, so it
+// reads its own writes. The server's log shows app as the client's name.
 func Connect(cfg Config, app string) (*Client, error) {
 	client, err := mongo.Connect(options.Client().ApplyURI(cfg.URI).
 		SetAppName(app).
 		SetMonitor(cfg.Monitor).
-		SetServerSelectionTimeout(connectWithin).
-		SetTimeout(answerWithin).
+		SetServerSelectionTimeout(connectTimeout).
+		SetTimeout(requestTimeout).
 		SetReadPreference(readpref.Primary()).
 		SetWriteConcern(writeconcern.Majority()))
 	if err != nil {
@@ -52,16 +53,19 @@ func Connect(cfg Config, app string) (*Client, error) {
 	return &Client{DB: client.Database(cfg.Database), client: client}, nil
 }
 
-// Ping asks whether the database answers.
+// Ping returns an error if the database does not answer.
 func (c *Client) Ping(ctx context.Context) error { return c.client.Ping(ctx, nil) }
 
-// Close ends the connections.
+// Close closes the connections.
 func (c *Client) Close(ctx context.Context) error { return c.client.Disconnect(ctx) }
 
-// WrapError is what a service makes of an error of the driver's. Pass none about a
-// duplicate, which would name what is in the documents.
-func WrapError(what string, err error) error {
-	err = fmt.Errorf("mongodb: %s: %w", what, err)
+// WrapError converts an error of the driver, which must not be nil. It returns an
+// apperr.Unreachable that wraps err, or, if the caller's context ended, err with the
+// operation added.
+//
+// Do not pass duplicate key errors: their texts contain values of the documents.
+func WrapError(operation string, err error) error {
+	err = fmt.Errorf("mongodb: %s: %w", operation, err)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return err
 	}

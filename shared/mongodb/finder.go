@@ -10,10 +10,10 @@ import (
 	"boxoffice/shared/coalesce"
 )
 
-// Finder reads documents by their ids. Those that come together are found by one
-// command. It is safe for concurrent use.
+// Finder reads documents by their ids. Concurrent reads share a command, and each gets
+// its own result. It is safe for concurrent use.
 type Finder[D any] struct {
-	from       *mongo.Collection
+	collection *mongo.Collection
 	projection bson.D
 	batches    *coalesce.Group[*find[D]]
 }
@@ -24,14 +24,14 @@ type find[D any] struct {
 	err      error
 }
 
-// NewFinder returns finds in a collection whose ids are strings, of what a
-// projection leaves.
-func NewFinder[D any](from *mongo.Collection, projection bson.D) *Finder[D] {
-	return &Finder[D]{from, projection, newBatches[*find[D]]("find", from)}
+// NewFinder returns a Finder for a collection whose ids are strings. It reads the fields
+// that projection leaves.
+func NewFinder[D any](collection *mongo.Collection, projection bson.D) *Finder[D] {
+	return &Finder[D]{collection, projection, newBatches[*find[D]]("find", collection)}
 }
 
-// Find returns a document as it is at some time after it was asked for. The error
-// is mongo.ErrNoDocuments when there is none, or the driver's.
+// Find returns the document with the given id, as it was at some time during the call.
+// It returns mongo.ErrNoDocuments if there is none, or the driver's error.
 func (f *Finder[D]) Find(ctx context.Context, id string) (D, error) {
 	one := &find[D]{id: id, err: mongo.ErrNoDocuments}
 	if err := f.batches.Do(ctx, "", f.find, one); err != nil {
@@ -40,24 +40,26 @@ func (f *Finder[D]) Find(ctx context.Context, id string) (D, error) {
 	return one.document, one.err
 }
 
-func (f *Finder[D]) find(ctx context.Context, round []*find[D], _ func()) {
-	ids := make(bson.A, len(round))
-	for i, one := range round {
+// find reads the documents of a batch and sets the result of each find.
+func (f *Finder[D]) find(ctx context.Context, batch []*find[D], _ func()) {
+	ids := make(bson.A, len(batch))
+	for i, one := range batch {
 		ids[i] = one.id
 	}
 	var found []bson.Raw
-	cursor, err := f.from.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, options.Find().SetProjection(f.projection))
+	cursor, err := f.collection.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, options.Find().SetProjection(f.projection))
 	if err == nil {
 		err = cursor.All(ctx, &found)
 	}
-	for _, one := range round {
+	for _, one := range batch {
 		if err != nil {
 			one.err = err
 			continue
 		}
 		for _, raw := range found {
 			if id, ok := raw.Lookup("_id").StringValueOK(); ok && id == one.id {
-				// Each by itself: what cannot be read fails nobody else.
+				// Each find decodes its own copy, so that a document that cannot be
+				// decoded fails only the calls that read it.
 				one.err = bson.Unmarshal(raw, &one.document)
 			}
 		}

@@ -2,7 +2,8 @@ package mongodb
 
 import "time"
 
-// NullTime is how a time that may be unset is stored: nil for the zero time.
+// NullTime returns t in the form in which an optional time is stored: nil if t is the
+// zero time.
 func NullTime(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -10,7 +11,8 @@ func NullTime(t time.Time) *time.Time {
 	return &t
 }
 
-// ZeroTime is the reverse of NullTime, in UTC.
+// ZeroTime is the inverse of NullTime. It returns the zero time for nil, and otherwise
+// the time in UTC.
 func ZeroTime(t *time.Time) time.Time {
 	if t == nil {
 		return time.Time{}

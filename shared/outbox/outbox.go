@@ -1,16 +1,33 @@
-// Package outbox brings facts from where they are written to the bus. A store
-// writes a fact into the document that it is about, in the same write as the
-// change, so that neither is there without the other. The Relay publishes it
-// afterwards: at once when it is fed, else when the sweep finds what a crash
-// left. It publishes twice rather than never, and the records of one document in
-// the order of writing, apart from repetitions.
+// Package outbox publishes facts that a store wrote together with the changes that
+// they describe: the transactional outbox (Richardson, "Microservices Patterns",
+// section 3.2.7).
 //
-// Published records stay for a day, so that they can be published again when the
-// broker has lost them. All of this is one list in the document, a number that
-// each change of the list raises, and a time from when the relay must look at it:
-// one index serves every sweep. A box with nothing to publish is due when its
-// oldest record has been there for its day, so what was sent before some time is
-// found by the same index.
+// A store writes a fact into the document that it is about, in the same write as the
+// change. Either both exist or neither does. A Relay publishes the fact afterwards: at
+// once if the writer enqueues the document, otherwise when a sweep finds the fact,
+// for example after a crash. Facts are published at least once, and those of one
+// document in the order of writing, apart from repetitions.
+//
+// # Boxes
+//
+// The outbox of one document is its box: a list of records, a version, and a due time.
+// Every change of the list increases the version, so a relay saves a box by
+// compare-and-set. The due time is the earliest time at which a sweep must handle the
+// box. A single index on it serves every sweep, because it depends on the state:
+//
+//   - A box with an unpublished record is due at once.
+//   - A box that a sweep has claimed is due when the claim expires.
+//   - A box whose records are all published is due when the retention of the oldest
+//     record ends, one day after it was published. The sweep then removes the record.
+//   - An empty box is never due.
+//
+// # Publishing again
+//
+// Published records are retained so that they can be published again after the broker
+// has lost them. The watermark is the time before which everything that was published
+// counts as lost. A box that needs publishing again contains a record that was
+// published before the watermark, so it is due less than one day after the watermark:
+// the same index finds it.
 package outbox
 
 import (
@@ -23,16 +40,17 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// Fact is what a store is given to write beside a change.
+// Fact is an event that a store writes together with a change.
 type Fact struct {
-	ID      string // the same for every delivery
+	ID      string // the same in every delivery
 	Type    string
 	Subject string // the id of the document
 	At      time.Time
 	Data    []byte // JSON
 }
 
-// AnyFact is a domain's own type for a Fact.
+// AnyFact is satisfied by the types that the domains declare for their facts. They
+// have the fields of Fact, so that the domains need not import this package.
 type AnyFact interface {
 	~struct {
 		ID      string
@@ -43,31 +61,32 @@ type AnyFact interface {
 	}
 }
 
-// Record is a fact that waits in its document, or was published.
+// Record is a fact in an outbox, published or not.
 type Record struct {
-	ID          string // the same for every delivery
+	ID          string // the same in every delivery
 	Type        string
 	Subject     string
 	At          time.Time
-	Data        []byte // JSON
-	TraceParent string // of the request that wrote it; may be empty
-	SentAt      time.Time
+	Data        []byte    // JSON
+	TraceParent string    // the trace of the request that wrote the fact; may be empty
+	SentAt      time.Time // when it was last published; zero if it never was
 }
 
-// Box is the records of one document, in the order of writing.
+// Box is the outbox of one document.
 type Box struct {
 	Document string
-	Version  int64 // raised with each change of the records
-	Records  []Record
-	Due      time.Time // from when a sweep may take it; zero for never
+	Version  int64     // increases with every change of the box
+	Records  []Record  // in the order of writing
+	Due      time.Time // the earliest time at which a sweep handles the box; zero means never
 }
 
-// NewBox is the box of a document that is inserted with these facts, in ctx.
+// NewBox returns the box of a document that is inserted together with facts. The
+// records carry the trace of ctx.
 func NewBox[F AnyFact](ctx context.Context, document string, facts []F) Box {
 	b := Box{Document: document}
 	parent := TraceParent(ctx)
-	for _, own := range facts {
-		f := Fact(own)
+	for _, fact := range facts {
+		f := Fact(fact)
 		b.Records = append(b.Records, Record{
 			ID: f.ID, Type: f.Type, Subject: f.Subject, At: f.At, Data: f.Data, TraceParent: parent,
 		})
@@ -78,50 +97,55 @@ func NewBox[F AnyFact](ctx context.Context, document string, facts []F) Box {
 	return b
 }
 
-// Store keeps boxes. Records are added by the store's own writes, which raise the
-// version and make the box due at once.
+// Store keeps boxes. It adds records in its own writes, which also increase the version
+// of the box and make it due at once.
 type Store interface {
-	// Box returns a document's box, or ErrNoBox when the document is gone.
+	// Box returns the box of a document. It returns ErrNoBox if there is no such
+	// document.
 	Box(ctx context.Context, document string) (Box, error)
-	// ClaimBox sets from when a box is due, where the version is still the box's, and
-	// raises it by one. It returns ErrStale when the version is another: of many, one
-	// has the claim.
+	// ClaimBox sets the due time of a box and increases its version by one, provided
+	// that the stored version is still b.Version. Otherwise it returns ErrStale. Of
+	// several claims of the same version exactly one succeeds.
 	ClaimBox(ctx context.Context, b Box, due time.Time) error
-	// SaveBox replaces the records where the version is still the box's, raises it
-	// by one and sets from when the box is due; never, when that is zero. It returns
-	// ErrStale when the version is another and the box is not just as this leaves it:
-	// of two who save the same, both may be told that they did.
+	// SaveBox replaces the records of a box, sets its due time (zero means never) and
+	// increases its version by one, provided that the stored version is still
+	// b.Version. Otherwise it returns ErrStale.
+	//
+	// If the stored box already is as this call would leave it, SaveBox may return nil.
+	// Therefore several callers that save the same records may all succeed.
 	SaveBox(ctx context.Context, b Box, due time.Time) error
-	// DueBoxes returns the documents whose boxes are due between two times, the
-	// first included, the longest due first, at most limit.
+	// DueBoxes returns the documents whose boxes have from <= due time < to, the
+	// earliest first. It returns at most limit of them.
 	DueBoxes(ctx context.Context, from, to time.Time, limit int) ([]string, error)
-	// Rewind sets Since, unless that is later already.
-	Rewind(ctx context.Context, since time.Time) error
-	// Since is before when all that was sent is lost; zero if nothing is.
-	Since(ctx context.Context) (time.Time, error)
+	// RaiseWatermark sets the watermark to t, unless it is later already.
+	RaiseWatermark(ctx context.Context, t time.Time) error
+	// Watermark returns the time before which everything that was published is lost.
+	// The zero time means that nothing is.
+	Watermark(ctx context.Context) (time.Time, error)
 }
 
-// What a Store answers that is no failure.
+// Errors that a Store returns for expected conditions.
 var (
 	ErrNoBox = errors.New("no such outbox")
 	ErrStale = errors.New("the outbox changed since it was read")
 )
 
-// Publisher puts a record on the bus. The context is in the record's trace.
+// Publisher publishes a record on the bus. The trace of ctx is the record's.
 type Publisher interface {
 	Publish(ctx context.Context, r Record) error
 }
 
 const traceParent = "traceparent"
 
-// TraceParent is what a store keeps of ctx in the records that it writes.
+// TraceParent returns the W3C traceparent of ctx, which a store keeps in the records
+// that it writes. It is empty if ctx has no trace.
 func TraceParent(ctx context.Context) string {
 	carrier := propagation.MapCarrier{}
 	telemetry.Propagator().Inject(ctx, carrier)
 	return carrier.Get(traceParent)
 }
 
-// traced returns ctx in the trace of a record.
-func traced(ctx context.Context, r Record) context.Context {
+// withTraceOf returns ctx in the trace of a record.
+func withTraceOf(ctx context.Context, r Record) context.Context {
 	return telemetry.Propagator().Extract(ctx, propagation.MapCarrier{traceParent: r.TraceParent})
 }

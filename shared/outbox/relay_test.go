@@ -18,476 +18,473 @@ import (
 	"boxoffice/shared/outbox/outboxtest"
 )
 
-var day0 = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
+var (
+	day0           = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
+	errUnreachable = errors.New("the bus is unreachable")
+)
 
-// bench is a relay with a bus that can fail and a clock that can be set.
-type bench struct {
+// harness is a relay with a clock that the test sets. The harness is the bus, too.
+type harness struct {
 	*outbox.Relay
 	t     *testing.T
 	store *outboxtest.Store
 
-	mu     sync.Mutex
-	now    time.Time
-	fail   map[string]error
-	bus    []string // ids, as published
-	traces map[string]trace.TraceID
-	came   chan string
-	during func(id string) // called in each publish
+	mu        sync.Mutex
+	now       time.Time
+	failures  map[string]error // by record id
+	published []string         // record ids, in order
+	traces    map[string]trace.TraceID
+	arrived   chan string     // receives each published record id
+	onPublish func(id string) // called at the start of each publish
 }
 
-func newBench(t *testing.T) *bench {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
-	b := &bench{t: t, store: outboxtest.NewStore(), now: day0, fail: map[string]error{}, traces: map[string]trace.TraceID{}, came: make(chan string, 1000)}
-	b.Relay = outbox.New(outbox.Config{Store: b.store, Publisher: b, Now: b.clock, Log: slog.New(slog.DiscardHandler)})
-	return b
-}
-
-func (b *bench) clock() time.Time {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.now
-}
-
-func (b *bench) later(d time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.now = b.now.Add(d)
-}
-
-func (b *bench) Publish(ctx context.Context, r outbox.Record) error {
-	if b.during != nil {
-		b.during(r.ID)
+	h := &harness{
+		t: t, store: outboxtest.NewStore(), now: day0,
+		failures: map[string]error{}, traces: map[string]trace.TraceID{}, arrived: make(chan string, 1000),
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err := b.fail[r.ID]; err != nil {
+	h.Relay = h.newRelay(h.store)
+	return h
+}
+
+// newRelay returns another relay on the same bus and clock.
+func (h *harness) newRelay(store outbox.Store) *outbox.Relay {
+	return outbox.New(outbox.Config{Store: store, Publisher: h, Now: h.clock, Log: slog.New(slog.DiscardHandler)})
+}
+
+func (h *harness) clock() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.now
+}
+
+func (h *harness) advance(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.now = h.now.Add(d)
+}
+
+// Publish implements outbox.Publisher.
+func (h *harness) Publish(ctx context.Context, r outbox.Record) error {
+	if h.onPublish != nil {
+		h.onPublish(r.ID)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.failures[r.ID]; err != nil {
 		return err
 	}
-	b.bus = append(b.bus, r.ID)
-	b.traces[r.ID] = trace.SpanContextFromContext(ctx).TraceID()
-	b.came <- r.ID
+	h.published = append(h.published, r.ID)
+	h.traces[r.ID] = trace.SpanContextFromContext(ctx).TraceID()
+	h.arrived <- r.ID
 	return nil
 }
 
-func (b *bench) add(document string, ids ...string) {
+func (h *harness) add(document string, ids ...string) {
 	for _, id := range ids {
-		b.store.Add(document, b.clock(), outbox.Record{ID: id, Type: "t", Subject: document, At: b.clock(), Data: []byte("{}")})
+		h.store.Add(document, h.clock(), outbox.Record{ID: id, Type: "t", Subject: document, At: h.clock(), Data: []byte("{}")})
 	}
 }
 
-func (b *bench) published(what string, want ...string) {
-	b.t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !slices.Equal(b.bus, want) {
-		b.t.Errorf("%s: got %v, want %v", what, b.bus, want)
+func (h *harness) wantPublished(when string, want ...string) {
+	h.t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !slices.Equal(h.published, want) {
+		h.t.Errorf("published %s: got %v, want %v", when, h.published, want)
 	}
 }
 
-func (b *bench) sweep() error { return b.Sweep(b.t.Context()) }
+func (h *harness) sweep() error { return h.Sweep(h.t.Context()) }
 
-func (b *bench) swept(what string, want ...string) {
-	b.t.Helper()
-	if err := b.sweep(); err != nil {
-		b.t.Errorf("%s: %v", what, err)
+func (h *harness) wantSweep(when string, want ...string) {
+	h.t.Helper()
+	if err := h.sweep(); err != nil {
+		h.t.Errorf("sweep %s: %v", when, err)
 	}
-	b.published(what, want...)
+	h.wantPublished(when, want...)
 }
 
-func (b *bench) left(document string) int {
-	b.t.Helper()
-	box, err := b.store.Box(b.t.Context(), document)
+func (h *harness) readBox(document string) outbox.Box {
+	h.t.Helper()
+	box, err := h.store.Box(h.t.Context(), document)
 	if err != nil {
-		b.t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	return len(box.Records)
+	return box
 }
 
-func TestSweep(t *testing.T) {
-	b := newBench(t)
-	b.add("d", "1", "2")
-	b.swept("at once: who wrote them feeds them")
-	b.later(10 * time.Second)
-	b.swept("later", "1", "2")
-	b.later(time.Hour)
-	b.add("d", "3")
-	b.later(10 * time.Second)
-	b.swept("only what is new", "1", "2", "3")
-	if n := b.left("d"); n != 3 {
-		t.Errorf("%d records are left, want all for a day", n)
-	}
-	b.later(23*time.Hour + 10*time.Second)
-	b.swept("after a day", "1", "2", "3")
-	if n := b.left("d"); n != 1 {
-		t.Errorf("%d records are left, want the third", n)
-	}
-	b.later(2 * time.Hour)
-	b.swept("after another", "1", "2", "3")
-	if due, err := b.store.DueBoxes(t.Context(), time.Time{}, b.clock().Add(1000*time.Hour), 10); err != nil || len(due) != 0 || b.left("d") != 0 {
-		t.Errorf("due: %v, %v; %d left", due, err, b.left("d"))
+func (h *harness) wantRecordCount(document string, want int) {
+	h.t.Helper()
+	if got := len(h.readBox(document).Records); got != want {
+		h.t.Errorf("records of %s: got %d, want %d", document, got, want)
 	}
 }
 
-var errAway = errors.New("away")
-
-// A record that cannot be published holds back those behind it, of its document
-// only.
-func TestOrderIsKeptOverFailures(t *testing.T) {
-	b := newBench(t)
-	b.add("d", "1", "2", "3")
-	b.add("e", "4")
-	b.fail["2"] = errAway
-	b.later(10 * time.Second)
-	if err := b.sweep(); !errors.Is(err, errAway) {
-		t.Errorf("got %v", err)
+func TestSweepPublishesOnceAndRetainsForADay(t *testing.T) {
+	h := newHarness(t)
+	h.add("d", "1", "2")
+	h.wantSweep("at once, while the writer's relay may publish")
+	h.advance(10 * time.Second)
+	h.wantSweep("later", "1", "2")
+	h.advance(time.Hour)
+	h.add("d", "3")
+	h.advance(10 * time.Second)
+	h.wantSweep("after one more record", "1", "2", "3")
+	h.wantRecordCount("d", 3)
+	h.advance(23*time.Hour + 10*time.Second)
+	h.wantSweep("after a day", "1", "2", "3")
+	h.wantRecordCount("d", 1)
+	h.advance(2 * time.Hour)
+	h.wantSweep("after the last retention", "1", "2", "3")
+	h.wantRecordCount("d", 0)
+	if due, err := h.store.DueBoxes(t.Context(), time.Time{}, h.clock().Add(1000*time.Hour), 10); err != nil || len(due) != 0 {
+		t.Errorf("due boxes: got %v, %v, want none", due, err)
 	}
-	b.published("until it fails", "1", "4")
-	delete(b.fail, "2")
-	b.later(time.Minute)
-	b.swept("then the rest", "1", "4", "2", "3")
 }
 
-func TestASweepEndsWhenTheBusIsAway(t *testing.T) {
-	b := newBench(t)
-	tries := 0
-	b.during = func(string) { tries++ }
+// A record that cannot be published holds back the later records of its document, but
+// not those of other documents.
+func TestFailureKeepsTheOrderOfADocument(t *testing.T) {
+	h := newHarness(t)
+	h.add("d", "1", "2", "3")
+	h.add("e", "4")
+	h.failures["2"] = errUnreachable
+	h.advance(10 * time.Second)
+	if err := h.sweep(); !errors.Is(err, errUnreachable) {
+		t.Errorf("sweep: got %v, want %v", err, errUnreachable)
+	}
+	h.wantPublished("before the failure", "1", "4")
+	delete(h.failures, "2")
+	h.advance(time.Minute)
+	h.wantSweep("after the failure", "1", "4", "2", "3")
+}
+
+func TestSweepStopsWhenTheBusIsUnreachable(t *testing.T) {
+	h := newHarness(t)
+	attempts := 0
+	h.onPublish = func(string) { attempts++ }
 	for i := range 50 {
-		b.add(fmt.Sprint("d", i), fmt.Sprint(i))
-		b.fail[fmt.Sprint(i)] = errAway
+		h.add(fmt.Sprint("d", i), fmt.Sprint(i))
+		h.failures[fmt.Sprint(i)] = errUnreachable
 	}
-	b.later(10 * time.Second)
-	if err := b.sweep(); !errors.Is(err, errAway) || tries > 3 {
-		t.Errorf("%d tries, %v", tries, err)
+	h.advance(10 * time.Second)
+	if err := h.sweep(); !errors.Is(err, errUnreachable) || attempts > 3 {
+		t.Errorf("sweep: got %v after %d attempts, want %v after at most 3", err, attempts, errUnreachable)
 	}
-	clear(b.fail)
-	b.later(time.Minute)
-	if err := b.sweep(); err != nil || len(b.bus) != 50 {
-		t.Errorf("%d of 50 published, %v", len(b.bus), err)
+	clear(h.failures)
+	h.advance(time.Minute)
+	if err := h.sweep(); err != nil || len(h.published) != 50 {
+		t.Errorf("sweep: published %d records, %v, want 50", len(h.published), err)
 	}
 }
 
-// Two sweeps at once publish each record once.
-func TestSweepsClaim(t *testing.T) {
-	b := newBench(t)
+func TestConcurrentSweepsPublishEachRecordOnce(t *testing.T) {
+	h := newHarness(t)
 	for i := range 20 {
-		b.add(fmt.Sprint("d", i), fmt.Sprint(i))
+		h.add(fmt.Sprint("d", i), fmt.Sprint(i))
 	}
-	b.later(10 * time.Second)
+	h.advance(10 * time.Second)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			if err := b.sweep(); err != nil {
+			if err := h.sweep(); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	if slices.Sort(b.bus); len(slices.Compact(slices.Clone(b.bus))) != 20 || len(b.bus) != 20 {
-		t.Errorf("got %v", b.bus)
+	if slices.Sort(h.published); len(slices.Compact(slices.Clone(h.published))) != 20 || len(h.published) != 20 {
+		t.Errorf("published: got %v, want 20 records, each once", h.published)
 	}
 }
 
-// What is written while the relay publishes is published too, and nothing twice.
-func TestRecordsThatComeMeanwhile(t *testing.T) {
-	b := newBench(t)
-	b.add("d", "1")
-	b.during = func(id string) {
+func TestRecordsAddedDuringADeliveryArePublishedToo(t *testing.T) {
+	h := newHarness(t)
+	h.add("d", "1")
+	h.onPublish = func(id string) {
 		if id == "1" {
-			b.add("d", "2")
+			h.add("d", "2")
 		}
 	}
-	b.later(10 * time.Second)
-	b.swept("both", "1", "2")
+	h.advance(10 * time.Second)
+	h.wantSweep("with the added record", "1", "2")
 }
 
-// A relay that died after publishing publishes again.
-func TestTwiceRatherThanNever(t *testing.T) {
-	b := newBench(t)
-	b.add("d", "1")
-	b.later(10 * time.Second)
+// A relay that dies between publishing a record and saving that it did so leaves it
+// unpublished for the next sweep.
+func TestCrashAfterPublishingRepeatsTheRecord(t *testing.T) {
+	h := newHarness(t)
+	h.add("d", "1")
+	h.advance(10 * time.Second)
 	ctx, cancel := context.WithCancel(t.Context())
-	b.during = func(string) { cancel() }
-	dying := outbox.New(outbox.Config{Store: broken{b.store}, Publisher: b, Now: b.clock, Log: slog.New(slog.DiscardHandler)})
+	h.onPublish = func(string) { cancel() }
+	dying := h.newRelay(storeWithContext{h.store})
 	if err := dying.Sweep(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
+		t.Errorf("sweep of the dying relay: got %v, want %v", err, context.Canceled)
 	}
-	b.during = nil
-	b.later(time.Minute)
-	b.swept("again", "1", "1")
+	h.onPublish = nil
+	h.advance(time.Minute)
+	h.wantSweep("by the next relay", "1", "1")
 }
 
-// broken fails once its caller is gone.
-type broken struct{ *outboxtest.Store }
+// storeWithContext fails writes whose context has ended, as a real store does.
+type storeWithContext struct{ *outboxtest.Store }
 
-func (s broken) ClaimBox(ctx context.Context, b outbox.Box, due time.Time) error {
+func (s storeWithContext) ClaimBox(ctx context.Context, b outbox.Box, due time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	return s.Store.ClaimBox(ctx, b, due)
 }
 
-func (s broken) SaveBox(ctx context.Context, b outbox.Box, due time.Time) error {
+func (s storeWithContext) SaveBox(ctx context.Context, b outbox.Box, due time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	return s.Store.SaveBox(ctx, b, due)
 }
 
-// await waits for so many to be published.
-func (b *bench) await(n int) {
-	b.t.Helper()
+// await waits until n more records have been published.
+func (h *harness) await(n int) {
+	h.t.Helper()
 	for range n {
 		select {
-		case <-b.came:
+		case <-h.arrived:
 		case <-time.After(10 * time.Second):
-			b.t.Fatal("not published")
+			h.t.Fatalf("timed out waiting for %d published records", n)
 		}
 	}
 }
 
-func TestFeed(t *testing.T) {
-	b := newBench(t)
-	ctx, stop := context.WithCancel(t.Context())
+// run starts the relay. The returned function stops it and waits until it has ended.
+func (h *harness) run(relay *outbox.Relay) (stop func()) {
+	ctx, cancel := context.WithCancel(h.t.Context())
 	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx) }()
-	parent := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled})
-	in := trace.ContextWithSpanContext(t.Context(), parent)
-	b.store.Add("d", b.clock(), outbox.Record{ID: "1", Type: "t", Subject: "d", At: b.clock(), TraceParent: outbox.TraceParent(in)})
-	b.Enqueue(in, "d")
-	b.Enqueue(in, "gone")
-	b.await(1)
-	b.mu.Lock()
-	got := b.traces["1"]
-	b.mu.Unlock()
-	if got != parent.TraceID() {
-		t.Errorf("trace: got %s, want %s", got, parent.TraceID())
+	go func() { done <- relay.Run(ctx) }()
+	return func() {
+		h.t.Helper()
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			h.t.Errorf("run: got %v, want %v", err, context.Canceled)
+		}
 	}
-	// What was fed is published, also when it stops.
-	var ids []string
-	for i := range 100 {
-		ids = append(ids, fmt.Sprint("n", i))
-		b.add("d", ids[i])
-		b.Enqueue(in, "d")
-	}
-	stop()
-	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
-	b.published("all, in order", append([]string{"1"}, ids...)...)
 }
 
-// After a failure what is fed is left to the sweep for a while.
-// reads counts how often boxes are read.
-type reads struct {
+func TestEnqueuedRecordsArePublishedInTheWritersTrace(t *testing.T) {
+	h := newHarness(t)
+	stop := h.run(h.Relay)
+	writer := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled})
+	ctx := trace.ContextWithSpanContext(t.Context(), writer)
+	h.store.Add("d", h.clock(), outbox.Record{ID: "1", Type: "t", Subject: "d", At: h.clock(), TraceParent: outbox.TraceParent(ctx)})
+	h.Enqueue(ctx, "d")
+	h.Enqueue(ctx, "deleted")
+	h.await(1)
+	h.mu.Lock()
+	got := h.traces["1"]
+	h.mu.Unlock()
+	if got != writer.TraceID() {
+		t.Errorf("trace: got %s, want %s", got, writer.TraceID())
+	}
+	// Queued documents are published even if the relay stops now.
+	want := []string{"1"}
+	for i := range 100 {
+		id := fmt.Sprint("n", i)
+		h.add("d", id)
+		h.Enqueue(ctx, "d")
+		want = append(want, id)
+	}
+	stop()
+	h.wantPublished("when the relay has stopped", want...)
+}
+
+// readCounter counts how often boxes are read.
+type readCounter struct {
 	*outboxtest.Store
 	n atomic.Int64
 }
 
-func (s *reads) Box(ctx context.Context, document string) (outbox.Box, error) {
+func (s *readCounter) Box(ctx context.Context, document string) (outbox.Box, error) {
 	s.n.Add(1)
 	return s.Store.Box(ctx, document)
 }
 
-// What was written a moment ago need not be read, unless another wrote since.
-func TestFeedNew(t *testing.T) {
-	b := newBench(t)
-	store := &reads{Store: b.store}
-	relay := outbox.New(outbox.Config{Store: store, Publisher: b, Now: b.clock, Log: slog.New(slog.DiscardHandler)})
+// A new box is published as it was inserted. The relay reads it only if another write
+// has changed it since.
+func TestEnqueueNewSavesReadingTheBox(t *testing.T) {
+	h := newHarness(t)
+	store := &readCounter{Store: h.store}
+	relay := h.newRelay(store)
 	insert := func(document, id string) outbox.Box {
-		b.add(document, id)
-		return outbox.NewBox(t.Context(), document, []outbox.Fact{{ID: id, Type: "t", Subject: document, At: b.clock(), Data: []byte("{}")}})
+		h.add(document, id)
+		return outbox.NewBox(t.Context(), document, []outbox.Fact{{ID: id, Type: "t", Subject: document, At: h.clock(), Data: []byte("{}")}})
 	}
-	plain := insert("plain", "1")
+	unchanged := insert("unchanged", "1")
 	changed := insert("changed", "2")
-	b.add("changed", "3")
-	if got := boxOf(t, b, "plain"); !reflect.DeepEqual(got, plain) {
-		t.Fatalf("the box is %+v, and was said to be %+v", got, plain)
+	h.add("changed", "3")
+	if got := h.readBox("unchanged"); !reflect.DeepEqual(got, unchanged) {
+		t.Fatalf("stored box:\n got %+v\nwant %+v", got, unchanged)
 	}
-
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	relay.EnqueueNew(t.Context(), plain)
+	relay.EnqueueNew(t.Context(), unchanged)
 	relay.EnqueueNew(t.Context(), changed)
-	go func() { done <- relay.Run(ctx) }()
-	b.await(3)
+	stop := h.run(relay)
+	h.await(3)
 	stop()
-	<-done
 	if got := store.n.Load(); got != 1 {
-		t.Errorf("boxes were read %d times, want once, where another had written", got)
+		t.Errorf("reads of boxes: got %d, want 1, of the changed box", got)
 	}
-	if slices.Sort(b.bus); !slices.Equal(b.bus, []string{"1", "2", "3"}) {
-		t.Errorf("got %v, want each once", b.bus)
+	if slices.Sort(h.published); !slices.Equal(h.published, []string{"1", "2", "3"}) {
+		t.Errorf("published: got %v, want each record once", h.published)
 	}
-	b.later(10 * time.Second)
-	b.swept("all is said to be sent", "1", "2", "3")
+	h.advance(10 * time.Second)
+	h.wantSweep("when everything was saved as published", "1", "2", "3")
 }
 
-func boxOf(t *testing.T, b *bench, document string) outbox.Box {
-	t.Helper()
-	box, err := b.store.Box(t.Context(), document)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return box
-}
-
-func TestFeedPauses(t *testing.T) {
-	b := newBench(t)
-	b.add("d", "1")
-	b.fail["1"] = errAway
-	tried := make(chan string, 10)
-	b.during = func(id string) { tried <- id }
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx) }()
-	b.Enqueue(t.Context(), "d")
-	<-tried
+func TestFailureLeavesEnqueuedDocumentsToTheSweep(t *testing.T) {
+	h := newHarness(t)
+	h.add("d", "1")
+	h.failures["1"] = errUnreachable
+	attempted := make(chan string, 10)
+	h.onPublish = func(id string) { attempted <- id }
+	stop := h.run(h.Relay)
+	h.Enqueue(t.Context(), "d")
+	<-attempted
 	stop()
-	<-done
-	b.add("e", "2")
-	b.Enqueue(t.Context(), "e")
-	if err := b.Run(ctx); !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
-	b.published("nothing")
-	clear(b.fail)
-	b.later(time.Minute)
-	b.swept("by the sweep", "1", "2")
+	h.add("e", "2")
+	h.Enqueue(t.Context(), "e")
+	h.run(h.Relay)()
+	h.wantPublished("during the pause")
+	clear(h.failures)
+	h.advance(time.Minute)
+	h.wantSweep("by the sweep", "1", "2")
 }
 
-// What was sent before a topic was made anew is sent again, once, by whichever
-// relay comes first; what was sent afterwards is not.
-func TestRewind(t *testing.T) {
-	b := newBench(t)
-	b.add("d", "1")
-	b.add("e", "2")
-	b.later(10 * time.Second)
-	b.swept("sent", "1", "2")
-	b.later(time.Hour)
-	made := b.clock()
-	b.later(2 * time.Minute)
-	b.add("d", "3")
-	b.add("f", "4")
-	b.later(10 * time.Second)
-	b.swept("after it was made", "1", "2", "3", "4")
-	b.later(time.Hour)
-	other := outbox.New(outbox.Config{Store: b.store, Publisher: b, Now: b.clock, Log: slog.New(slog.DiscardHandler)})
-	if err := other.Rewind(t.Context(), made); err != nil {
+// Records that were published before the topic was recreated are published again, by
+// whichever relay sweeps first; later ones are not.
+func TestRewindPublishesLostRecordsOnceMore(t *testing.T) {
+	h := newHarness(t)
+	h.add("d", "1")
+	h.add("e", "2")
+	h.advance(10 * time.Second)
+	h.wantSweep("before the topic is recreated", "1", "2")
+	h.advance(time.Hour)
+	recreated := h.clock()
+	h.advance(2 * time.Minute)
+	h.add("d", "3")
+	h.add("f", "4")
+	h.advance(10 * time.Second)
+	h.wantSweep("after the topic is recreated", "1", "2", "3", "4")
+	h.advance(time.Hour)
+	if err := h.newRelay(h.store).Rewind(t.Context(), recreated); err != nil {
 		t.Fatal(err)
 	}
-	b.swept("what is older", "1", "2", "3", "4", "1", "2")
-	if err := b.Rewind(t.Context(), made); err != nil {
+	h.wantSweep("after the rewind", "1", "2", "3", "4", "1", "2")
+	if err := h.Rewind(t.Context(), recreated); err != nil {
 		t.Fatal(err)
 	}
-	b.swept("only once", "1", "2", "3", "4", "1", "2")
-	if n := b.left("d"); n != 2 {
-		t.Errorf("%d records are left, want both", n)
-	}
-	b.later(25 * time.Hour)
-	b.swept("after a day", "1", "2", "3", "4", "1", "2")
-	if n := b.left("d") + b.left("e") + b.left("f"); n != 0 {
-		t.Errorf("%d records are left", n)
+	h.wantSweep("after the same rewind", "1", "2", "3", "4", "1", "2")
+	h.wantRecordCount("d", 2)
+	h.advance(25 * time.Hour)
+	h.wantSweep("after a day", "1", "2", "3", "4", "1", "2")
+	for _, document := range []string{"d", "e", "f"} {
+		h.wantRecordCount(document, 0)
 	}
 }
 
-// Clocks differ: what was sent a moment after a topic was made may have been sent
-// before. That it was sent again is remembered, although the same moment goes on.
-func TestRewindMindsTheClocks(t *testing.T) {
-	b := newBench(t)
-	b.add("d", "1")
-	b.later(10 * time.Second)
-	b.swept("sent", "1")
-	made := b.clock().Add(-5 * time.Second)
-	if err := b.Rewind(t.Context(), made); err != nil {
+// Clocks differ, so a record that was sent a moment after the topic was recreated may
+// have been sent before that. It is published again, once, although less than the
+// assumed clock skew has passed since.
+func TestRewindAllowsForClockSkew(t *testing.T) {
+	h := newHarness(t)
+	h.add("d", "1")
+	h.advance(10 * time.Second)
+	h.wantSweep("before the rewind", "1")
+	if err := h.Rewind(t.Context(), h.clock().Add(-5*time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
-		b.later(time.Second)
-		b.swept("again", "1", "1")
+		h.advance(time.Second)
+		h.wantSweep("after the rewind", "1", "1")
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	stop()
-	b.add("e", "2")
-	b.Enqueue(t.Context(), "e")
-	if err := b.Run(ctx); !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
-	b.later(time.Minute)
-	b.swept("what is new goes to the new one", "1", "1", "2")
+	h.add("e", "2")
+	h.Enqueue(t.Context(), "e")
+	h.run(h.Relay)()
+	h.advance(time.Minute)
+	h.wantSweep("after a new record", "1", "1", "2")
 }
 
-// A topic that is made anew while a record is on its way does not have it.
-func TestRewindWhilePublishing(t *testing.T) {
-	b := newBench(t)
-	b.add("d", "1")
-	b.later(10 * time.Second)
-	var made time.Time
-	b.during = func(string) {
-		b.later(10 * time.Minute) // it stalled
-		made = b.clock().Add(-5 * time.Minute)
-		b.during = nil
+// A record that is being published while the topic is recreated counts as lost.
+func TestRewindDuringAPublish(t *testing.T) {
+	h := newHarness(t)
+	h.add("d", "1")
+	h.advance(10 * time.Second)
+	var recreated time.Time
+	h.onPublish = func(string) {
+		h.advance(10 * time.Minute) // the call stalls
+		recreated = h.clock().Add(-5 * time.Minute)
+		h.onPublish = nil
 	}
-	b.swept("into the old one", "1")
-	if err := b.Rewind(t.Context(), made); err != nil {
+	h.wantSweep("to the old topic", "1")
+	if err := h.Rewind(t.Context(), recreated); err != nil {
 		t.Fatal(err)
 	}
-	b.swept("into the new one", "1", "1")
+	h.wantSweep("to the new topic", "1", "1")
 }
 
-// Records that cannot be sent again, more of them than end a sweep, keep no other
-// from it.
-func TestRewindOverFailures(t *testing.T) {
-	b := newBench(t)
+// Boxes that cannot be published again, more of them than end a sweep, do not keep
+// later sweeps from the other boxes.
+func TestRewindContinuesPastFailures(t *testing.T) {
+	h := newHarness(t)
 	for i := range 10 {
-		b.add(fmt.Sprint("d", i), fmt.Sprint(i))
+		h.add(fmt.Sprint("d", i), fmt.Sprint(i))
 	}
-	b.later(10 * time.Second)
-	if err := b.sweep(); err != nil {
+	h.advance(10 * time.Second)
+	if err := h.sweep(); err != nil {
 		t.Fatal(err)
 	}
-	b.bus = nil
-	b.later(time.Hour)
-	if err := b.Rewind(t.Context(), b.clock()); err != nil {
+	h.published = nil
+	h.advance(time.Hour)
+	if err := h.Rewind(t.Context(), h.clock()); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 4 {
-		b.fail[fmt.Sprint(i)] = errAway
+		h.failures[fmt.Sprint(i)] = errUnreachable
 	}
 	for range 3 {
-		if err := b.sweep(); !errors.Is(err, errAway) {
-			t.Errorf("got %v", err)
+		if err := h.sweep(); !errors.Is(err, errUnreachable) {
+			t.Errorf("sweep: got %v, want %v", err, errUnreachable)
 		}
-		b.later(time.Minute)
+		h.advance(time.Minute)
 	}
-	if len(b.bus) != 6 {
-		t.Errorf("got %v, want the six others", b.bus)
+	if len(h.published) != 6 {
+		t.Errorf("published: got %v, want the six other records", h.published)
 	}
-	clear(b.fail)
-	if err := b.sweep(); err != nil || len(b.bus) != 10 {
-		t.Errorf("got %v, %v", b.bus, err)
+	clear(h.failures)
+	if err := h.sweep(); err != nil || len(h.published) != 10 {
+		t.Errorf("sweep: published %v, %v, want all ten records", h.published, err)
 	}
 }
 
-// What one sweep is sending again, another leaves alone.
-func TestRewindClaims(t *testing.T) {
-	b := newBench(t)
-	b.add("d", "1")
-	b.later(10 * time.Second)
-	b.swept("sent", "1")
-	b.later(time.Hour)
-	if err := b.Rewind(t.Context(), b.clock()); err != nil {
+// A box that one sweep is publishing again is left alone by another one, even if its
+// clock is behind.
+func TestRewindIsClaimed(t *testing.T) {
+	h := newHarness(t)
+	h.add("d", "1")
+	h.advance(10 * time.Second)
+	h.wantSweep("before the rewind", "1")
+	h.advance(time.Hour)
+	if err := h.Rewind(t.Context(), h.clock()); err != nil {
 		t.Fatal(err)
 	}
-	b.later(time.Hour)
-	b.during = func(string) {
-		b.during = nil
-		// It gets as far as this, by another clock.
-		b.later(-10 * time.Second)
-		defer b.later(10 * time.Second)
-		other := outbox.New(outbox.Config{Store: b.store, Publisher: b, Now: b.clock, Log: slog.New(slog.DiscardHandler)})
-		if err := other.Sweep(t.Context()); err != nil {
+	h.advance(time.Hour)
+	h.onPublish = func(string) {
+		h.onPublish = nil
+		h.advance(-10 * time.Second)
+		defer h.advance(10 * time.Second)
+		if err := h.newRelay(h.store).Sweep(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
-	b.swept("again", "1", "1")
+	h.wantSweep("after the rewind", "1", "1")
 }

@@ -1,5 +1,5 @@
-// Package outboxtest is what tests of outboxes stand on: a store in memory, and
-// the suite that every store must pass.
+// Package outboxtest helps to test outboxes: it contains a store in memory, and the
+// conformance suite that every store must pass.
 package outboxtest
 
 import (
@@ -12,11 +12,11 @@ import (
 	"boxoffice/shared/outbox"
 )
 
-// Store keeps boxes in memory.
+// Store is an outbox.Store that keeps boxes in memory. It is safe for concurrent use.
 type Store struct {
-	mu    sync.Mutex
-	boxes map[string]outbox.Box
-	since time.Time
+	mu        sync.Mutex
+	boxes     map[string]outbox.Box
+	watermark time.Time
 }
 
 var _ outbox.Store = (*Store)(nil)
@@ -24,8 +24,8 @@ var _ outbox.Store = (*Store)(nil)
 // NewStore returns an empty store.
 func NewStore() *Store { return &Store{boxes: map[string]outbox.Box{}} }
 
-// Add appends records to a document's box, which is due from that time on, if it
-// is not already.
+// Add appends records to the box of a document, which it creates if necessary. The box
+// becomes due at the given time, unless it is due earlier already.
 func (s *Store) Add(document string, due time.Time, records ...outbox.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,11 +53,11 @@ func (s *Store) Box(_ context.Context, document string) (outbox.Box, error) {
 
 // ClaimBox implements outbox.Store.
 func (s *Store) ClaimBox(ctx context.Context, b outbox.Box, due time.Time) error {
-	there, err := s.Box(ctx, b.Document)
+	stored, err := s.Box(ctx, b.Document)
 	if err != nil {
 		return outbox.ErrStale
 	}
-	b.Records = there.Records // should they be others, so is the version
+	b.Records = stored.Records // if they have changed since, so has the version
 	return s.SaveBox(ctx, b, due)
 }
 
@@ -65,7 +65,7 @@ func (s *Store) ClaimBox(ctx context.Context, b outbox.Box, due time.Time) error
 func (s *Store) SaveBox(_ context.Context, b outbox.Box, due time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if there, ok := s.boxes[b.Document]; !ok || there.Version != b.Version {
+	if stored, ok := s.boxes[b.Document]; !ok || stored.Version != b.Version {
 		return outbox.ErrStale
 	}
 	b.Version++
@@ -95,19 +95,19 @@ func (s *Store) DueBoxes(_ context.Context, from, to time.Time, limit int) ([]st
 	return documents, nil
 }
 
-// Rewind implements outbox.Store.
-func (s *Store) Rewind(_ context.Context, since time.Time) error {
+// RaiseWatermark implements outbox.Store.
+func (s *Store) RaiseWatermark(_ context.Context, t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if since.After(s.since) {
-		s.since = since
+	if t.After(s.watermark) {
+		s.watermark = t
 	}
 	return nil
 }
 
-// Since implements outbox.Store.
-func (s *Store) Since(context.Context) (time.Time, error) {
+// Watermark implements outbox.Store.
+func (s *Store) Watermark(context.Context) (time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.since, nil
+	return s.watermark, nil
 }

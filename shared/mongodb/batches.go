@@ -1,0 +1,27 @@
+package mongodb
+
+import (
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"boxoffice/shared/coalesce"
+	"boxoffice/shared/telemetry"
+)
+
+const (
+	// maxBatch limits how many writes or reads share a command.
+	maxBatch = 32
+	// maxBatchWait limits how long a write or read waits for the command before it.
+	maxBatchWait = time.Second
+)
+
+// newBatches returns a group whose batches each send one command to a collection. A
+// request whose command is sent by another one records a span with the command's name
+// nonetheless.
+func newBatches[T any](command string, collection *mongo.Collection) *coalesce.Group[T] {
+	return coalesce.New(coalesce.Config[T]{
+		MaxItems: maxBatch, Timeout: requestTimeout, MaxWait: maxBatchWait,
+		Follow: telemetry.FollowerSpan(command + " " + collection.Name()),
+	})
+}

@@ -1,0 +1,189 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// retention is how long a published record stays in its box.
+	retention = 24 * time.Hour
+	// maxAttempts limits how often a delivery saves a box.
+	maxAttempts = 16
+)
+
+// relayEnqueued publishes the records of a document that its writer enqueued. It takes
+// no claim, because that would cost a write for each fact. If another relay handles the
+// same box at the same time, a record may be published twice.
+func (r *Relay) relayEnqueued(ctx context.Context, item queueItem) error {
+	if item.box != nil {
+		return r.deliver(ctx, delivery{box: *item.box})
+	}
+	box, err := r.readBox(ctx, item.document)
+	if box == nil {
+		return err
+	}
+	return r.deliver(ctx, delivery{box: *box})
+}
+
+// relayDue claims a box that a sweep found due, and publishes its records. It does
+// nothing if the box is not due any more, or if another relay claims it first.
+func (r *Relay) relayDue(ctx context.Context, document string) error {
+	box, err := r.readBox(ctx, document)
+	if box == nil {
+		return err
+	}
+	if !r.isDue(box.Due) {
+		return nil // another relay has claimed or published it
+	}
+	switch err := r.store.ClaimBox(ctx, *box, r.now().Add(claimLease)); {
+	case errors.Is(err, ErrStale):
+		return nil
+	case err != nil:
+		return fmt.Errorf("claim outbox of %s: %w", document, err)
+	}
+	box.Version++ // by the claim
+	return r.deliver(ctx, delivery{box: *box, claimed: true})
+}
+
+// readBox returns the box of a document, or nil if there is no such document.
+func (r *Relay) readBox(ctx context.Context, document string) (*Box, error) {
+	box, err := r.store.Box(ctx, document)
+	switch {
+	case errors.Is(err, ErrNoBox):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read outbox of %s: %w", document, err)
+	}
+	return &box, nil
+}
+
+// delivery is the state of publishing one box.
+type delivery struct {
+	box     Box                  // as it was last read
+	claimed bool                 // whether a claim has replaced the due time of the box
+	sentAt  map[string]time.Time // when this delivery published records, by record id
+}
+
+// deliver publishes the records of a box and saves when it did so. Records that a
+// writer adds meanwhile make the save stale; deliver then reads the box again and
+// publishes only the new ones.
+//
+// This is not a case for cas.Retry. A stale save does not mean that work was lost and
+// must be repeated after a back-off: each attempt publishes what was added since the
+// one before, and delaying that would delay the facts. Nor does a client wait for the
+// outcome. After maxAttempts the box is still due, so the sweep continues.
+func (r *Relay) deliver(ctx context.Context, d delivery) error {
+	document := d.box.Document
+	d.sentAt = map[string]time.Time{}
+	for attempt := 1; ; attempt++ {
+		watermark := r.watermark()
+		records, publishErr := r.publishRecords(ctx, d, watermark)
+		if !d.claimed && isUnchanged(d.box.Records, records) {
+			return publishErr
+		}
+		next := Box{Document: document, Version: d.box.Version, Records: records}
+		saveErr := r.store.SaveBox(ctx, next, dueTime(records, watermark, r.now()))
+		if !errors.Is(saveErr, ErrStale) {
+			if saveErr != nil {
+				saveErr = fmt.Errorf("save outbox of %s: %w", document, saveErr)
+			}
+			return errors.Join(publishErr, saveErr)
+		}
+		if publishErr != nil {
+			return publishErr
+		}
+		if attempt == maxAttempts {
+			return fmt.Errorf("the outbox of %s keeps changing", document)
+		}
+		box, err := r.readBox(ctx, document)
+		if box == nil {
+			return err
+		}
+		// The write that made the save stale also replaced the due time of the claim.
+		d.box, d.claimed = *box, false
+	}
+}
+
+// publishRecords publishes the records of d.box that were not published since the
+// watermark, up to the first failure. It returns the records to save: without those
+// whose retention has ended, and with the times of publishing in d.sentAt, which it
+// updates.
+func (r *Relay) publishRecords(ctx context.Context, d delivery, watermark time.Time) (records []Record, failure error) {
+	for _, rec := range d.box.Records {
+		if isExpired(rec, r.now()) {
+			continue
+		}
+		rec.SentAt = latest(rec.SentAt, d.sentAt[rec.ID])
+		if failure == nil && needsPublishing(rec, watermark) {
+			// The clock is read before publishing: if the topic is recreated during the
+			// call, the record counts as published before that. A topic that is known
+			// to have been recreated receives the record whatever the clock says, so
+			// the time is never before the watermark.
+			now := latest(r.now().UTC().Truncate(time.Millisecond), watermark)
+			if failure = r.publishOne(ctx, rec); failure == nil {
+				rec.SentAt, d.sentAt[rec.ID] = now, now
+			}
+		}
+		records = append(records, rec)
+	}
+	return records, failure
+}
+
+func (r *Relay) publishOne(ctx context.Context, rec Record) error {
+	ctx, cancel := context.WithTimeout(withTraceOf(ctx, rec), publishTimeout)
+	defer cancel()
+	if err := r.bus.Publish(ctx, rec); err != nil {
+		return fmt.Errorf("publish %s of %s: %w", rec.Type, rec.Subject, err)
+	}
+	return nil
+}
+
+// needsPublishing reports whether a record was never published, or only before the
+// watermark. The watermark is always after the zero time.
+func needsPublishing(rec Record, watermark time.Time) bool { return rec.SentAt.Before(watermark) }
+
+// isExpired reports whether the retention of a published record has ended.
+func isExpired(rec Record, now time.Time) bool {
+	return !rec.SentAt.IsZero() && !now.Before(rec.SentAt.Add(retention))
+}
+
+// isUnchanged reports whether the records to save are those that were read. Publishing
+// only removes records or changes the times at which they were sent.
+func isUnchanged(read, next []Record) bool {
+	if len(read) != len(next) {
+		return false
+	}
+	for i := range read {
+		if !read[i].SentAt.Equal(next[i].SentAt) {
+			return false
+		}
+	}
+	return true
+}
+
+// dueTime returns the time at which a sweep must handle a box with these records: now
+// if one is unpublished, else the end of the oldest one's retention, or zero if there
+// are none.
+func dueTime(records []Record, watermark, now time.Time) time.Time {
+	var due time.Time
+	for _, rec := range records {
+		at := rec.SentAt.Add(retention)
+		if needsPublishing(rec, watermark) {
+			at = now
+		}
+		if due.IsZero() || at.Before(due) {
+			due = at
+		}
+	}
+	return due
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
