@@ -16,13 +16,13 @@ import (
 	"boxoffice/test/servers"
 )
 
+// numbered is a document whose number tells which insert stored it.
 type numbered struct {
 	ID string `bson:"_id"`
 	N  int    `bson:"n"`
 }
 
-// Of writes and reads that share commands each has its own answer.
-func TestWhatComesTogether(t *testing.T) {
+func TestConcurrentInsertsAndFindsShareCommandsButNotResults(t *testing.T) {
 	m := servers.StartMongo(t)
 	var commands atomic.Int64
 	client, err := mongodb.Connect(mongodb.Config{URI: m.URI, Database: m.Database, Monitor: &event.CommandMonitor{
@@ -37,62 +37,65 @@ func TestWhatComesTogether(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = client.Close(context.WithoutCancel(t.Context())) })
 	c := client.DB.Collection("numbered")
-	inserts := mongodb.NewInserter(c)
-	finds := mongodb.NewFinder[numbered](c, bson.D{{Key: "n", Value: 1}})
+	inserter := mongodb.NewInserter(c)
+	finder := mongodb.NewFinder[numbered](c, bson.D{{Key: "n", Value: 1}})
 
-	const ids, times = 60, 3
-	var there [ids]atomic.Int64 // how often an insert of the id went well
+	const ids, insertsPerID = 60, 3
+	var inserted [ids]atomic.Int64 // the number of successful inserts of each id
 	var wg sync.WaitGroup
-	for i := range ids * times {
+	for i := range ids * insertsPerID {
 		id := i % ids
 		wg.Go(func() {
-			switch err := inserts.Insert(t.Context(), "", numbered{ID: fmt.Sprint("d", id), N: i}); {
+			switch err := inserter.Insert(t.Context(), "", numbered{ID: fmt.Sprint("d", id), N: i}); {
 			case err == nil:
-				there[id].Add(1)
+				inserted[id].Add(1)
 			case !errors.Is(err, mongodb.ErrTaken):
-				t.Errorf("insert %d: %v", i, err)
+				t.Errorf("insert %d: got %v, want nil or %v", i, err, mongodb.ErrTaken)
 			}
 		})
 	}
 	wg.Wait()
 	for id := range ids {
-		if n := there[id].Load(); n != 1 {
-			t.Errorf("d%d was inserted %d times", id, n)
+		if got := inserted[id].Load(); got != 1 {
+			t.Errorf("successful inserts of d%d: got %d, want 1", id, got)
 		}
 	}
-	if _, err := c.InsertOne(t.Context(), bson.D{{Key: "_id", Value: "unreadable"}, {Key: "n", Value: "one"}}); err != nil {
+
+	// A document that cannot be decoded, and ids without a document, do not disturb the
+	// finds that share a command with them.
+	if _, err := c.InsertOne(t.Context(), bson.D{{Key: "_id", Value: "malformed"}, {Key: "n", Value: "one"}}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range ids * 2 {
 		id := fmt.Sprint("d", i)
 		if i%20 == 0 {
 			wg.Go(func() {
-				if d, err := finds.Find(t.Context(), "unreadable"); err == nil || errors.Is(err, mongo.ErrNoDocuments) {
-					t.Errorf("find what cannot be read: got %+v, %v", d, err)
+				if d, err := finder.Find(t.Context(), "malformed"); err == nil || errors.Is(err, mongo.ErrNoDocuments) {
+					t.Errorf("find a malformed document: got %+v, %v, want a decoding error", d, err)
 				}
 			})
 		}
 		wg.Go(func() {
-			d, err := finds.Find(t.Context(), id)
+			d, err := finder.Find(t.Context(), id)
 			switch {
 			case i < ids && (err != nil || d.ID != id || d.N%ids != i):
-				t.Errorf("find %s: got %+v, %v", id, d, err)
+				t.Errorf("find %s: got %+v, %v, want the document", id, d, err)
 			case i >= ids && !errors.Is(err, mongo.ErrNoDocuments):
-				t.Errorf("find %s: got %+v, %v", id, d, err)
+				t.Errorf("find %s: got %+v, %v, want %v", id, d, err, mongo.ErrNoDocuments)
 			}
 		})
 	}
 	wg.Wait()
-	if n := commands.Load(); n >= ids*(times+2) {
-		t.Errorf("%d commands: nothing was shared", n)
+	if got, limit := commands.Load(), int64(ids*(insertsPerID+2)); got >= limit {
+		t.Errorf("commands: got %d, want fewer than %d", got, limit)
 	}
 
-	canceled, cancel := context.WithCancel(t.Context())
+	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := inserts.Insert(canceled, "", numbered{ID: "late"}); err == nil || errors.Is(err, mongodb.ErrTaken) {
-		t.Errorf("insert of one who has left: %v", err)
+	if err := inserter.Insert(cancelled, "", numbered{ID: "late"}); err == nil || errors.Is(err, mongodb.ErrTaken) {
+		t.Errorf("insert with a cancelled context: got %v, want the context's error", err)
 	}
-	if _, err := finds.Find(canceled, "d1"); err == nil || errors.Is(err, mongo.ErrNoDocuments) {
-		t.Errorf("find of one who has left: %v", err)
+	if _, err := finder.Find(cancelled, "d1"); err == nil || errors.Is(err, mongo.ErrNoDocuments) {
+		t.Errorf("find with a cancelled context: got %v, want the context's error", err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"boxoffice/test/servers"
 )
 
-// document is one of a collection of nothing but outboxes.
+// document is a document that consists of an outbox only.
 type document struct {
 	ID     string               `bson:"_id"`
 	Outbox mongodb.OutboxFields `bson:",inline"`
@@ -47,8 +47,8 @@ func TestOutboxConforms(t *testing.T) {
 	})
 }
 
-// The index of the sweep holds what waits, not every document.
-func TestOutboxIndexIsSmall(t *testing.T) {
+// The index of the sweep contains only documents whose boxes will be due.
+func TestOutboxIndexIsSparseWithASingleKey(t *testing.T) {
 	index := options.IndexOptions{}
 	for _, set := range mongodb.OutboxIndex().Options.List() {
 		if err := set(&index); err != nil {
@@ -57,6 +57,6 @@ func TestOutboxIndexIsSmall(t *testing.T) {
 	}
 	keys := mongodb.OutboxIndex().Keys.(bson.D)
 	if len(keys) != 1 || keys[0].Key != "outboxDue" || index.Sparse == nil || !*index.Sparse {
-		t.Errorf("got %v, %+v", keys, index)
+		t.Errorf("got keys %v and options %+v, want a sparse index on outboxDue alone", keys, index)
 	}
 }
