@@ -1,10 +1,10 @@
-// Package apperr is the one form that an error takes when it crosses a process
-// border: a code of a closed set, a stable reason such as booking.sold_out, and
-// a message for people. Apps return it, rpc carries it intact, and only the
-// gateway turns it into an HTTP problem.
+// Package apperr defines the errors that cross process boundaries. Each has a code of a
+// closed set, a stable reason for programs such as booking.sold_out, and a message for
+// people. Apps return them, package rpc transports them unchanged, and only the gateway
+// converts them to HTTP problems.
 //
-// What went wrong inside, the cause, stays with errors.Unwrap for the log and is
-// never sent.
+// The cause of an error is available to errors.Unwrap and to the log, and is never sent
+// to another process.
 package apperr
 
 import (
@@ -14,33 +14,33 @@ import (
 	"time"
 )
 
-// Error is a refusal or a failure. Compare it with errors.Is against another
-// Error of which only Code and Reason count, or take it with errors.As.
+// Error is a refusal or a failure of an operation. errors.Is compares it with another
+// Error by Code and Reason only.
 type Error struct {
-	// Code is one of the closed set.
+	// Code classifies the error.
 	Code Code
-	// Reason is a stable name for programs, dotted and lower-case
-	// (booking.sold_out); without one of its own, the code's name.
+	// Reason is a stable name for programs, lower-case with dots, such as
+	// booking.sold_out. Errors without a specific reason have the name of their code.
 	Reason string
-	// Message is for people and may be shown to anyone.
+	// Message is for people. It may be shown to anyone.
 	Message string
-	// Fields says what is wrong with which part of an invalid request.
+	// Fields lists the invalid fields of a request.
 	Fields []Field
-	// RetryAfter is when trying again makes sense; zero when unknown.
+	// RetryAfter is how long to wait before a retry; zero if unknown.
 	RetryAfter time.Duration
 
-	refusal bool
-	cause   error
+	overloaded bool // whether Overloaded made it
+	cause      error
 }
 
-// Field is one wrong part of a request.
+// Field describes one invalid field of a request.
 type Field struct {
-	Field   string `json:"field"`   // dotted path, or a query parameter's name
-	Code    string `json:"code"`    // stable: required, too_short, unknown ...
+	Field   string `json:"field"`   // a dotted path, or the name of a query parameter
+	Code    string `json:"code"`    // stable, such as required, too_short or unknown
 	Message string `json:"message"` // for people
 }
 
-// New returns an Error; an empty reason is the code's name.
+// New returns an Error. If reason is empty, the reason is the code's name.
 func New(code Code, reason, message string) *Error {
 	if reason == "" {
 		reason = string(code)
@@ -48,52 +48,59 @@ func New(code Code, reason, message string) *Error {
 	return &Error{Code: code, Reason: reason, Message: message}
 }
 
-// InvalidFields refuses a request and lists everything that is wrong with it.
+// InvalidFields returns an Invalid error that lists the invalid fields of a request.
 func InvalidFields(fields ...Field) *Error {
-	e := New(Invalid, "", "The request is not valid.")
+	e := New(Invalid, "", "The request is invalid. Correct the listed fields and send it again.")
 	e.Fields = fields
 	return e
 }
 
-// TooManyRequests refuses because of a limit that gives way after a while.
+// TooManyRequests returns a RateLimited error. The request is allowed again after
+// retryAfter.
 func TooManyRequests(reason, message string, retryAfter time.Duration) *Error {
 	e := New(RateLimited, reason, message)
 	e.RetryAfter = retryAfter
 	return e
 }
 
-// Overloaded refuses because a bounded queue is full. Unlike Unreachable it is an
-// answer of a healthy app, so it never opens a circuit breaker.
+// Overloaded returns an Unavailable error for a request that was refused because a
+// bounded resource, such as a queue, is exhausted. Unlike Unreachable it comes from a
+// healthy app, so it is not a Failure and never opens a circuit breaker.
 func Overloaded(retryAfter time.Duration) *Error {
-	e := New(Unavailable, "", "Too busy, try again shortly.")
+	e := New(Unavailable, "", "The service is busy. Send the request again after the time in Retry-After.")
 	e.RetryAfter = retryAfter
-	e.refusal = true
+	e.overloaded = true
 	return e
 }
 
-// Unreachable says that something this depends on does not answer.
+// Unreachable returns an Unavailable error: a dependency does not answer. The operation
+// may or may not have taken place.
 func Unreachable(cause error) *Error {
-	return New(Unavailable, "", "The service is temporarily unavailable.").WithCause(cause)
+	return New(Unavailable, "", "The service is temporarily unavailable. "+sendAgain).WithCause(cause)
 }
 
-// TimedOut says that there was no answer in time.
+// TimedOut returns a Timeout error: there was no answer in time. The operation may or
+// may not have taken place.
 func TimedOut(cause error) *Error {
-	return New(Timeout, "", "The service did not answer in time.").WithCause(cause)
+	return New(Timeout, "", "The service did not answer in time. "+sendAgain).WithCause(cause)
 }
 
-// Fault says that the program itself failed.
+// sendAgain advises clients whose request may have been processed.
+const sendAgain = "Send the request again later, with the same Idempotency-Key if it had one."
+
+// Fault returns an Internal error: the program itself failed.
 func Fault(cause error) *Error {
-	return New(Internal, "", "Something went wrong on our side.").WithCause(cause)
+	return New(Internal, "", "The service failed to process the request. If this persists, report the traceId.").WithCause(cause)
 }
 
-// WithCause returns a copy with a cause, which is logged and never sent.
+// WithCause returns a copy of e with a cause, which is logged and never sent.
 func (e *Error) WithCause(cause error) *Error {
 	next := *e
 	next.cause = cause
 	return &next
 }
 
-// Error is for logs: it shows the cause.
+// Error returns a text for logs. It contains the cause, so it must not be sent.
 func (e *Error) Error() string {
 	s := string(e.Code)
 	if e.Reason != s {
@@ -111,28 +118,28 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Is reports whether target is an Error of the same code and reason.
+// Is reports whether target is an Error with the same code and reason.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) // no As: errors.Is walks the chain
+	t, ok := target.(*Error) // not errors.As: errors.Is walks the chain itself
 	return ok && t.Code == e.Code && t.Reason == e.Reason
 }
 
-// Failure reports whether the app itself failed, as opposed to having refused.
-// Only a failure may count for a circuit breaker.
+// Failure reports whether the app failed, as opposed to refusing the request. Only
+// failures count for circuit breakers.
 func (e *Error) Failure() bool {
 	switch e.Code {
 	case Internal, Timeout:
 		return true
 	case Unavailable:
-		return !e.refusal
+		return !e.overloaded
 	case Invalid, Unauthenticated, Forbidden, NotFound, Conflict, PreconditionFailed, Unprocessable, RateLimited:
 		return false
 	}
 	return true
 }
 
-// From returns the Error that err is or wraps. An expired deadline is a Timeout,
-// anything else that nobody named an Internal, with err as its cause.
+// From returns the Error that err is or wraps. Otherwise it returns a new Error with the
+// cause err: TimedOut if a deadline expired, else Fault.
 func From(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

@@ -2,26 +2,26 @@ package apperr
 
 import "fmt"
 
-// Code says in which of few ways something failed. The set is closed: a caller
-// can decide by it what to do without knowing the operation.
+// Code classifies an error. The set is closed, so a caller can decide how to react
+// without knowing the operation.
 type Code string
 
-// The codes, with the HTTP status that the gateway answers.
+// The codes, with the HTTP status that the gateway sends for each.
 const (
-	Invalid            Code = "invalid"             // 400: the request is wrong as it stands
-	Unauthenticated    Code = "unauthenticated"     // 401: who asks is not known
-	Forbidden          Code = "forbidden"           // 403: who asks may not
-	NotFound           Code = "not_found"           // 404: there is no such thing, or not for the asker
-	Conflict           Code = "conflict"            // 409: the state of things forbids it
-	PreconditionFailed Code = "precondition_failed" // 412: it was changed since the asker looked
-	Unprocessable      Code = "unprocessable"       // 422: well formed, and contradicts something earlier
-	RateLimited        Code = "rate_limited"        // 429: too often
-	Internal           Code = "internal"            // 500: a fault of ours
-	Unavailable        Code = "unavailable"         // 503: not now; nothing or something may have happened
-	Timeout            Code = "timeout"             // 504: no answer in time; something may have happened
+	Invalid            Code = "invalid"             // 400: the request is malformed or has invalid values
+	Unauthenticated    Code = "unauthenticated"     // 401: the caller is not identified
+	Forbidden          Code = "forbidden"           // 403: the caller may not do this
+	NotFound           Code = "not_found"           // 404: there is no such resource, or the caller may not see it
+	Conflict           Code = "conflict"            // 409: the state of the resource does not allow it
+	PreconditionFailed Code = "precondition_failed" // 412: the resource changed since the caller read it
+	Unprocessable      Code = "unprocessable"       // 422: the request is well formed but contradicts an earlier one
+	RateLimited        Code = "rate_limited"        // 429: too many requests
+	Internal           Code = "internal"            // 500: the app has a defect
+	Unavailable        Code = "unavailable"         // 503: overloaded, or unreachable with an unknown outcome
+	Timeout            Code = "timeout"             // 504: no answer in time; the outcome is unknown
 )
 
-// Codes returns all codes, in the order of their statuses.
+// Codes returns all codes, in the order of their HTTP statuses.
 func Codes() []Code {
 	return []Code{
 		Invalid, Unauthenticated, Forbidden, NotFound, Conflict, PreconditionFailed,
@@ -29,7 +29,7 @@ func Codes() []Code {
 	}
 }
 
-// ParseCode returns the code of that name.
+// ParseCode returns the code with the given name, or an error if there is none.
 func ParseCode(s string) (Code, error) {
 	for _, c := range Codes() {
 		if string(c) == s {

@@ -1,23 +1,22 @@
 package apperr
 
-// Verdict tells a caller what an error means for the operation it asked for.
+// Verdict is the meaning of an error for the operation that returned it.
 type Verdict int
 
 // The verdicts.
 const (
-	// Refused means that the operation did not take place and never will: the answer
-	// is definite.
+	// Refused means that the operation did not take place, and that this is definite.
 	Refused Verdict = iota + 1
 	// Retryable means that the operation did not take place because of load. The same
 	// request may succeed later.
 	Retryable
-	// Unknown means that the operation may or may not have taken place: the other side
-	// failed, or its answer did not arrive.
+	// Unknown means that the operation may or may not have taken place: the app failed,
+	// or its answer did not arrive.
 	Unknown
 )
 
-// VerdictOf returns the verdict on err, which must not be nil. An error that is not
-// an *Error is Unknown.
+// VerdictOf returns the verdict on err, which must not be nil. It is the only function
+// that decides whether an error is a refusal. An error that is not an *Error is Unknown.
 func VerdictOf(err error) Verdict {
 	e := From(err)
 	switch {
@@ -29,8 +28,8 @@ func VerdictOf(err error) Verdict {
 	return Refused
 }
 
-// Unanswered reports whether err means that the other side was unreachable or did
-// not answer in time. Another request would probably wait for its deadline as well.
+// Unanswered reports whether err means that an app was unreachable or did not answer in
+// time. Another request to it would probably wait until its deadline, too.
 func Unanswered(err error) bool {
 	e := From(err)
 	return e.Failure() && (e.Code == Unavailable || e.Code == Timeout)

@@ -1,10 +1,10 @@
 // Package cas retries compare-and-set operations that lost a race.
 //
-// A compare-and-set reads a record, decides, and writes only where the record is
-// still as it was read. A write that finds another version is stale; the operation
-// then starts again from a new read. The losers of a race back off with full jitter
-// (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015), so that
-// they do not meet again.
+// A compare-and-set reads a record, decides, and writes only if the record is still as
+// it was read. A write that finds another version is stale; the operation then starts
+// again from a new read. The losers of a race back off with full jitter (Brooker,
+// "Exponential Backoff And Jitter", AWS Architecture Blog, 2015), so that they do not
+// collide again.
 package cas
 
 import (
