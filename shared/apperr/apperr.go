@@ -1,7 +1,7 @@
 // Package apperr defines the errors that cross process boundaries. Each has a code of a
 // closed set, a stable reason for programs such as booking.sold_out, and a message for
-// people. Apps return them, package rpc transports them unchanged, and only the gateway
-// converts them to HTTP problems.
+// people. Apps return them, package rpc transports them, and only the gateway converts
+// them to HTTP problems.
 //
 // The cause of an error is available to errors.Unwrap and to the log, and is never sent
 // to another process.
@@ -65,7 +65,8 @@ func TooManyRequests(reason, message string, retryAfter time.Duration) *Error {
 
 // Overloaded returns an Unavailable error for a request that was refused because a
 // bounded resource, such as a queue, is exhausted. Unlike Unreachable it comes from a
-// healthy app, so it is not a Failure and never opens a circuit breaker.
+// healthy app, so it is not a Failure and never opens a circuit breaker. Its caller in
+// another process receives it as a plain Unavailable error, which is a Failure there.
 func Overloaded(retryAfter time.Duration) *Error {
 	e := New(Unavailable, "", "The service is busy. Send the request again after the time in Retry-After.")
 	e.RetryAfter = retryAfter

@@ -19,7 +19,7 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// Client calls operations of other apps through the own sidecar. It is safe for
+// Client calls operations of other apps through the program's sidecar. It is safe for
 // concurrent use.
 type Client struct {
 	sidecar string
@@ -27,18 +27,18 @@ type Client struct {
 	http    *http.Client
 }
 
-// ClientConfig is what a Client needs. All fields must be set.
+// ClientConfig configures a Client. All fields must be set.
 type ClientConfig struct {
-	Sidecar string // base URL of the own sidecar, http://127.0.0.1:3500
-	Token   string // DAPR_API_TOKEN: what the sidecar asks for
+	Sidecar string // the base URL of the program's sidecar, such as http://127.0.0.1:3500
+	Token   string // DAPR_API_TOKEN, which authenticates the program to its sidecar
 	Tracing trace.TracerProvider
 }
 
-// NewClient returns a client; it does not connect yet.
+// NewClient returns a client. It connects when it is first used.
 func NewClient(cfg ClientConfig) *Client {
 	transport := &http.Transport{
 		MaxIdleConns:        256,
-		MaxIdleConnsPerHost: 256, // there is one host, and the default of 2 would dial anew under load
+		MaxIdleConnsPerHost: 256, // the sidecar is the only host; the default of 2 would redial under load
 		IdleConnTimeout:     90 * time.Second,
 		DisableCompression:  true,
 	}
@@ -53,12 +53,12 @@ func NewClient(cfg ClientConfig) *Client {
 	}
 }
 
-// Close drops idle connections.
+// Close closes idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Call asks for op and waits for its answer. The error is an *apperr.Error: what
-// the app answered, or Unavailable or Timeout when its answer did not come, and
-// then it is not known whether the operation took place.
+// Call calls op and returns its result. Every error is an *apperr.Error: the one that the
+// app returned, or Unavailable or Timeout if no reply arrived. In the latter case it is
+// unknown whether the operation took place.
 func Call[Req, Res any](ctx context.Context, c *Client, op Op[Req, Res], req Req) (Res, error) {
 	var none Res
 	messageID := rand.Text()
@@ -68,27 +68,28 @@ func Call[Req, Res any](ctx context.Context, c *Client, op Op[Req, Res], req Req
 	}
 	ctx, cancel := context.WithTimeout(ctx, op.Timeout)
 	defer cancel()
-	status, answer, err := c.post(ctx, op.App, op.Method, body)
+	status, body, err := c.post(ctx, op.App, op.Method, body)
 	if err != nil {
-		return none, unanswered(fmt.Errorf("call %s: %w", op.Method, err))
+		return none, noReplyError(fmt.Errorf("call %s: %w", op.Method, err))
 	}
-	if data, refusal, ok := decodeReply[Res](messageID, answer); ok {
-		return data, refusal
+	if res, err, ok := decodeReply[Res](messageID, body); ok {
+		return res, err
 	}
-	return none, unexpected(op.Method, status, answer)
+	return none, foreignReplyError(op.Method, status, body)
 }
 
-const invoke = "/v1.0/invoke/"
+const invokePrefix = "/v1.0/invoke/"
 
-// CallName is the name of the spans of calls of op.
+// CallName returns the name of the spans of calls of op.
 func CallName[Req, Res any](op Op[Req, Res]) string { return callName(pathOf(op.App, op.Method)) }
 
-func callName(path string) string { return "call " + path[len(invoke):] }
+func callName(path string) string { return "call " + path[len(invokePrefix):] }
 
-func pathOf(app, method string) string { return invoke + app + "/method/" + method }
+func pathOf(app, method string) string { return invokePrefix + app + "/method/" + method }
 
-// post sends with a Content-Length: Dapr never retries what has none.
-func (c *Client) post(ctx context.Context, app, method string, body []byte) (status int, answer []byte, err error) {
+// post sends a request and returns the reply. The request has a Content-Length, because
+// Dapr never retries a request without one.
+func (c *Client) post(ctx context.Context, app, method string, body []byte) (status int, reply []byte, err error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.sidecar+pathOf(app, method), bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
@@ -100,14 +101,15 @@ func (c *Client) post(ctx context.Context, app, method string, body []byte) (sta
 		return 0, nil, err
 	}
 	defer res.Body.Close()
-	answer, err = io.ReadAll(io.LimitReader(res.Body, maxReply+1))
-	if err == nil && len(answer) > maxReply {
-		err = errors.New("the answer is too large")
+	reply, err = io.ReadAll(io.LimitReader(res.Body, maxReply+1))
+	if err == nil && len(reply) > maxReply {
+		err = fmt.Errorf("the reply is larger than %d bytes", maxReply)
 	}
-	return res.StatusCode, answer, err
+	return res.StatusCode, reply, err
 }
 
-func unanswered(err error) error {
+// noReplyError classifies the error of a call without a reply.
+func noReplyError(err error) error {
 	var timeout interface{ Timeout() bool }
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
 		return apperr.TimedOut(err)
@@ -115,13 +117,14 @@ func unanswered(err error) error {
 	return apperr.Unreachable(err)
 }
 
-// unexpected judges an answer that is not the app's: the sidecar's own errors,
-// an open circuit breaker among them (500 ERR_DIRECT_INVOKE), or nonsense.
-func unexpected(method string, status int, answer []byte) error {
+// foreignReplyError classifies a reply that is not from the app. It is usually an error
+// of the sidecar, such as an open circuit breaker (500 ERR_DIRECT_INVOKE).
+func foreignReplyError(method string, status int, reply []byte) error {
 	err := fmt.Errorf("call %s: status %d", method, status)
 	if status >= http.StatusBadRequest {
-		// Apps answer with 200: these words are the sidecar's, and no secret.
-		err = fmt.Errorf("%w: %.300s", err, answer)
+		// Only the sidecar sends such a status without an envelope. Its text contains
+		// no secrets, unlike a malformed reply of an app.
+		err = fmt.Errorf("%w: %.300s", err, reply)
 	}
 	switch {
 	case status == http.StatusRequestTimeout, status == http.StatusGatewayTimeout:
@@ -129,8 +132,8 @@ func unexpected(method string, status int, answer []byte) error {
 	case status >= 500:
 		return apperr.Unreachable(err)
 	default:
-		// A wrong token, a denied call, no such operation, 200 without an
-		// envelope: waiting mends none of these.
+		// A wrong token, a denied call, an unknown operation or a 200 without an
+		// envelope. A retry would not help.
 		return apperr.Fault(err)
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"boxoffice/shared/apperr"
 )
 
-// Result is what became of one of several requests that one operation carries.
+// Result is the outcome of one of several requests in a call.
 type Result[T any] struct {
 	Data T
-	Err  error // an *apperr.Error, on the side that called
+	Err  error // always an *apperr.Error on the calling side
 }
 
-// Answer is a Result on the wire: {"data": ...} or {"error": ...}.
+// Answer is a Result in wire format: {"data": ...} or {"error": ...}.
 type Answer[T any] struct {
 	Data  *T         `json:"data,omitempty"`
 	Error *wireError `json:"error,omitempty"`
@@ -27,7 +27,7 @@ func answerOf[T any](r Result[T]) Answer[T] {
 	return Answer[T]{Data: &r.Data}
 }
 
-// result returns false when there is neither.
+// result returns the Result. ok is false if the answer has neither data nor an error.
 func (a Answer[T]) result() (r Result[T], ok bool) {
 	switch {
 	case a.Error != nil:
@@ -40,8 +40,9 @@ func (a Answer[T]) result() (r Result[T], ok bool) {
 	return r, true
 }
 
-// HandleEach serves an operation that carries several requests; fn answers each, in
-// their order. When it fails for all of them, the operation fails.
+// HandleEach serves an operation that carries several requests. fn returns a result for
+// each, in their order, or an error for all of them. If every request fails, as opposed
+// to being refused, the whole operation fails, so that circuit breakers count it.
 func HandleEach[Req, Res any](srv *Server, op Op[[]Req, []Answer[Res]], fn func(context.Context, []Req) ([]Result[Res], error)) {
 	Handle(srv, op, func(ctx context.Context, reqs []Req) ([]Answer[Res], error) {
 		results, err := fn(ctx, reqs)
@@ -49,38 +50,40 @@ func HandleEach[Req, Res any](srv *Server, op Op[[]Req, []Answer[Res]], fn func(
 			return nil, err
 		}
 		answers := make([]Answer[Res], len(results))
-		var failed []error
+		var failures []error
 		for i, r := range results {
 			answers[i] = answerOf(r)
 			if r.Err != nil && apperr.From(r.Err).Failure() {
-				failed = append(failed, r.Err)
+				failures = append(failures, r.Err)
 			}
 		}
-		if len(failed) == len(results) {
-			return nil, errors.Join(failed...)
+		if len(failures) == len(results) {
+			return nil, errors.Join(failures...)
 		}
-		for _, err := range failed {
-			srv.report(ctx, op.Method, apperr.From(err), err)
+		for _, err := range failures {
+			srv.logFailure(ctx, op.Method, apperr.From(err), err)
 		}
 		return answers, nil
 	})
 }
 
-// CallEach is Call for an operation that carries several requests. It returns what
-// became of each, in their order, or one error for all.
+// CallEach is Call for an operation that carries several requests. It returns their
+// results in the same order, or one error for all of them.
 func CallEach[Req, Res any](ctx context.Context, c *Client, op Op[[]Req, []Answer[Res]], reqs []Req) ([]Result[Res], error) {
 	answers, err := Call(ctx, c, op, reqs)
 	if err != nil {
 		return nil, err
 	}
+	if len(answers) != len(reqs) {
+		return nil, apperr.Fault(fmt.Errorf("call %s: got %d answers to %d requests", op.Method, len(answers), len(reqs)))
+	}
 	results := make([]Result[Res], len(answers))
-	whole := len(answers) == len(reqs)
 	for i, a := range answers {
 		r, ok := a.result()
-		results[i], whole = r, whole && ok
-	}
-	if !whole {
-		return nil, apperr.Fault(fmt.Errorf("call %s: the %d answers are not those to %d requests", op.Method, len(answers), len(reqs)))
+		if !ok {
+			return nil, apperr.Fault(fmt.Errorf("call %s: answer %d has neither data nor an error", op.Method, i))
+		}
+		results[i] = r
 	}
 	return results, nil
 }

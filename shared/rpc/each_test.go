@@ -17,10 +17,11 @@ import (
 
 var greetEach = rpc.Op[[]greeting, []rpc.Answer[greeted]]{App: "echo", Method: "echo.greet_each", Timeout: 5 * time.Second}
 
-var errNobody = apperr.New(apperr.Conflict, "echo.nobody", "Nobody is there.")
+var errUnknownName = apperr.New(apperr.Conflict, "echo.unknown_name", "The name is unknown.")
 
-// each serves greetEach: the names say what becomes of them.
-func each() (*rpc.Server, *bytes.Buffer) {
+// eachApp returns a server of greetEach and its log. The name in a request selects its
+// outcome.
+func eachApp() (*rpc.Server, *bytes.Buffer) {
 	var log bytes.Buffer
 	srv := rpc.NewServer(rpc.ServerConfig{
 		App: "echo", Token: appToken, Tracing: noop.NewTracerProvider(), Log: slog.New(slog.NewTextHandler(&log, nil)),
@@ -30,13 +31,13 @@ func each() (*rpc.Server, *bytes.Buffer) {
 		for _, g := range all {
 			r := rpc.Result[greeted]{Data: greeted{Text: "hello " + g.Name}}
 			switch g.Name {
-			case "nobody":
-				r = rpc.Result[greeted]{Err: errNobody}
+			case "refused":
+				r = rpc.Result[greeted]{Err: errUnknownName}
 			case "fails":
 				r = rpc.Result[greeted]{Err: errors.New("the cause")}
-			case "none":
-				return nil, errNobody
-			case "short":
+			case "refuse all":
+				return nil, errUnknownName
+			case "too few results":
 				return results, nil
 			}
 			results = append(results, r)
@@ -46,7 +47,7 @@ func each() (*rpc.Server, *bytes.Buffer) {
 	return srv, &log
 }
 
-func call(t *testing.T, srv *rpc.Server, names ...string) ([]rpc.Result[greeted], error) {
+func callEach(t *testing.T, srv *rpc.Server, names ...string) ([]rpc.Result[greeted], error) {
 	t.Helper()
 	var all []greeting
 	for _, name := range names {
@@ -55,42 +56,42 @@ func call(t *testing.T, srv *rpc.Server, names ...string) ([]rpc.Result[greeted]
 	return rpc.CallEach(t.Context(), sidecar(t, srv), greetEach, all)
 }
 
-// One that is refused or fails takes nothing from the others, and its cause is in
-// the log of the app.
-func TestEachHasItsAnswer(t *testing.T) {
-	srv, log := each()
-	got, err := call(t, srv, "Ada", "nobody", "fails", "Bob")
+// A request that is refused or fails does not affect the others. The app logs the causes
+// of failures.
+func TestCallEachReturnsAResultForEachRequest(t *testing.T) {
+	srv, log := eachApp()
+	got, err := callEach(t, srv, "Ada", "refused", "fails", "Bob")
 	if err != nil || len(got) != 4 {
-		t.Fatalf("got %v, %v", got, err)
+		t.Fatalf("got %v, %v, want four results", got, err)
 	}
 	if got[0].Data.Text != "hello Ada" || got[0].Err != nil || got[3].Data.Text != "hello Bob" || got[3].Err != nil {
-		t.Errorf("got %v", got)
+		t.Errorf("got %v, want greetings of Ada and Bob", got)
 	}
-	if !errors.Is(got[1].Err, errNobody) || apperr.From(got[2].Err).Code != apperr.Internal {
-		t.Errorf("got %v and %v", got[1].Err, got[2].Err)
+	if !errors.Is(got[1].Err, errUnknownName) || apperr.From(got[2].Err).Code != apperr.Internal {
+		t.Errorf("errors: got %v and %v, want %v and an internal error", got[1].Err, got[2].Err, errUnknownName)
 	}
-	if text := log.String(); !strings.Contains(text, "the cause") || strings.Contains(text, "echo.nobody") {
-		t.Errorf("logged %q", text)
+	if text := log.String(); !strings.Contains(text, "the cause") || strings.Contains(text, "echo.unknown_name") {
+		t.Errorf("log: got %q, want the failure only", text)
 	}
 }
 
-// What fails for all fails as a call does, so that a circuit breaker sees it; a
-// refusal of all is none.
-func TestAllFail(t *testing.T) {
-	srv, log := each()
-	if got, err := call(t, srv, "fails", "fails"); err == nil || apperr.From(err).Code != apperr.Internal {
-		t.Errorf("got %v, %v", got, err)
+// If every request fails, the operation fails, so that a circuit breaker counts it. A
+// refusal of every request is not a failure.
+func TestCallEachFailsIfEveryRequestFails(t *testing.T) {
+	srv, log := eachApp()
+	if got, err := callEach(t, srv, "fails", "fails"); err == nil || apperr.From(err).Code != apperr.Internal {
+		t.Errorf("all fail: got %v, %v, want an internal error", got, err)
 	}
 	if !strings.Contains(log.String(), "the cause") {
-		t.Errorf("logged %q", log)
+		t.Errorf("log: got %q, want the cause", log)
 	}
-	if got, err := call(t, srv, "nobody", "nobody"); err != nil || len(got) != 2 || !errors.Is(got[1].Err, errNobody) {
-		t.Errorf("got %v, %v", got, err)
+	if got, err := callEach(t, srv, "refused", "refused"); err != nil || len(got) != 2 || !errors.Is(got[1].Err, errUnknownName) {
+		t.Errorf("all are refused: got %v, %v, want two refusals", got, err)
 	}
-	if got, err := call(t, srv, "none"); !errors.Is(err, errNobody) {
-		t.Errorf("got %v, %v", got, err)
+	if got, err := callEach(t, srv, "refuse all"); !errors.Is(err, errUnknownName) {
+		t.Errorf("refused as a whole: got %v, %v, want %v", got, err, errUnknownName)
 	}
-	if got, err := call(t, srv, "Ada", "short"); err == nil || apperr.From(err).Code != apperr.Internal {
-		t.Errorf("one answer for two: got %v, %v", got, err)
+	if got, err := callEach(t, srv, "Ada", "too few results"); err == nil || apperr.From(err).Code != apperr.Internal {
+		t.Errorf("one result for two requests: got %v, %v, want an internal error", got, err)
 	}
 }

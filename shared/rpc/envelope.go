@@ -12,7 +12,7 @@ import (
 	"boxoffice/shared/strictjson"
 )
 
-// Bounds of a message; a page of a hundred events has about 600 KiB at most.
+// Limits of message bodies in bytes. A page of a hundred events has at most about 600 KiB.
 const (
 	maxRequest = 1 << 20
 	maxReply   = 4 << 20
@@ -21,7 +21,7 @@ const (
 type request[T any] struct {
 	MessageID string        `json:"messageId"`
 	Timestamp contract.Time `json:"timestamp"`
-	Data      *T            `json:"data"` // a pointer: absent is not the same as empty
+	Data      *T            `json:"data"` // nil if absent, which is not the same as empty
 }
 
 type reply[T any] struct {
@@ -37,6 +37,7 @@ type wireError struct {
 	RetryAfter int            `json:"retryAfter,omitempty"` // seconds
 }
 
+// decodeRequest decodes a request. Its error is an *apperr.Error with the code Invalid.
 func decodeRequest[T any](body []byte) (request[T], error) {
 	var r request[T]
 	if err := strictjson.Decode(body, &r); err != nil {
@@ -55,7 +56,7 @@ func decodeRequest[T any](body []byte) (request[T], error) {
 	return r, nil
 }
 
-// encodeReply returns the status and body of an answer; err may be nil.
+// encodeReply returns the status and the body of a reply. err may be nil.
 func encodeReply[T any](messageID string, data T, err *apperr.Error) (status int, body []byte) {
 	r := reply[T]{MessageID: messageID, Answer: Answer[T]{Data: &data}}
 	status = http.StatusOK
@@ -65,15 +66,15 @@ func encodeReply[T any](messageID string, data T, err *apperr.Error) (status int
 	}
 	body, failed := json.Marshal(r)
 	if failed != nil {
-		fault := apperr.Fault(fmt.Errorf("encode the answer: %w", failed))
+		fault := apperr.Fault(fmt.Errorf("encode the reply: %w", failed))
 		return encodeReply(messageID, Nothing{}, fault)
 	}
 	return status, body
 }
 
-// decodeReply returns what the other side answered, if body is its answer to
-// the message at all.
-func decodeReply[T any](messageID string, body []byte) (data T, answer error, ok bool) {
+// decodeReply returns the outcome of a call. ok is false if body is not the app's reply
+// to the message with this id.
+func decodeReply[T any](messageID string, body []byte) (data T, outcome error, ok bool) {
 	var r reply[T]
 	if err := strictjson.Tolerant(body, &r); err != nil || r.MessageID != messageID {
 		return data, nil, false
@@ -82,6 +83,7 @@ func decodeReply[T any](messageID string, body []byte) (data T, answer error, ok
 	return result.Data, result.Err, ok
 }
 
+// statusOf returns the HTTP status that the sidecar must see: 200 unless the app failed.
 func statusOf(err *apperr.Error) int {
 	if !err.Failure() {
 		return http.StatusOK
@@ -103,8 +105,8 @@ func toWire(err *apperr.Error) *wireError {
 	}
 }
 
-// fromWire makes the error that the other side returned. It has no cause: the
-// other side logged that.
+// fromWire returns the error that the app sent. It has no cause, because the app does
+// not send it but logs it.
 func fromWire(w *wireError) error {
 	code, err := apperr.ParseCode(w.Code)
 	if err != nil {

@@ -20,8 +20,8 @@ var seeds = []string{
 	`[]`, `""`, `null`, ``, `{`, "\xff", `{"data":{"name":"\ud800"}}`,
 }
 
-// FuzzRequest feeds a server with bodies: whatever comes, it answers with an
-// envelope or a bare refusal, and calls the operation only with what it was sent.
+// FuzzRequest sends arbitrary bodies to a server. It must reply with an envelope, and call
+// the operation only with the data that the body contains.
 func FuzzRequest(f *testing.F) {
 	for _, s := range seeds {
 		f.Add([]byte(s))
@@ -29,11 +29,11 @@ func FuzzRequest(f *testing.F) {
 	f.Fuzz(checkRequest)
 }
 
-// TestRequestsAtRandom runs some thousand cases of the fuzzing each time.
-func TestRequestsAtRandom(t *testing.T) {
-	random := rand.New(rand.NewPCG(7, 7)) // the same cases each time
+// TestServerSurvivesMutatedRequests runs some thousand inputs of FuzzRequest.
+func TestServerSurvivesMutatedRequests(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 7)) // the same inputs in every run
 	for range 5000 {
-		checkRequest(t, mutated(random, seeds[random.IntN(len(seeds))]))
+		checkRequest(t, mutate(random, seeds[random.IntN(len(seeds))]))
 	}
 }
 
@@ -45,26 +45,26 @@ func checkRequest(t *testing.T, body []byte) {
 	r.Header.Set("dapr-api-token", appToken)
 	w := httptest.NewRecorder()
 	srv.ServeHTTP(w, r)
-	var answer struct {
+	var reply struct {
 		MessageID string
 		Data      *greeted
 		Error     *struct{ Code string }
 	}
-	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != 200 {
-		t.Fatalf("%q: got %d %s", body, w.Code, w.Body)
+	if err := json.Unmarshal(w.Body.Bytes(), &reply); err != nil || w.Code != 200 {
+		t.Fatalf("%q: got %d %s, want 200 and an envelope", body, w.Code, w.Body)
 	}
 	switch {
 	case called == nil:
-		if answer.Error == nil || answer.Error.Code != string(apperr.Invalid) {
+		if reply.Error == nil || reply.Error.Code != string(apperr.Invalid) {
 			t.Errorf("%q: got %s, want a refusal", body, w.Body)
 		}
-	case answer.Data == nil || answer.Data.Text != called.Name || !json.Valid(body):
-		t.Errorf("%q: called with %+v, answered %s", body, *called, w.Body)
+	case reply.Data == nil || reply.Data.Text != called.Name || !json.Valid(body):
+		t.Errorf("%q: called with %+v, replied %s, want both to match the body", body, *called, w.Body)
 	}
 }
 
-// mutated changes a few bytes of a seed.
-func mutated(random *rand.Rand, seed string) []byte {
+// mutate returns seed with up to three bytes changed, removed or inserted.
+func mutate(random *rand.Rand, seed string) []byte {
 	b := []byte(seed)
 	for range random.IntN(4) {
 		if len(b) == 0 {

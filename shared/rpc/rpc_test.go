@@ -28,12 +28,12 @@ type greeted struct {
 var greet = rpc.Op[greeting, greeted]{App: "echo", Method: "echo.greet", Timeout: 5 * time.Second}
 
 const (
-	appToken = "what the sidecar shows"
-	apiToken = "what the sidecar asks for"
+	appToken = "the token of the app"
+	apiToken = "the token of the sidecar"
 )
 
-// sidecar is the part of a sidecar that an invocation sees: it checks one token,
-// shows the other and hands the call to the app.
+// sidecar starts the part of a sidecar that handles invocations: it checks the sidecar's
+// token, replaces it by the app's and forwards the call to app. It returns a client of it.
 func sidecar(t *testing.T, app http.Handler) *rpc.Client {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -43,7 +43,7 @@ func sidecar(t *testing.T, app http.Handler) *rpc.Client {
 			return
 		}
 		if r.ContentLength <= 0 {
-			t.Error("the call has no Content-Length, so Dapr would never retry it")
+			t.Error("the request has no Content-Length, so Dapr would never retry it")
 		}
 		r.Header.Set("dapr-api-token", appToken)
 		r.URL.Path = "/" + r.PathValue("method")
@@ -56,7 +56,7 @@ func sidecar(t *testing.T, app http.Handler) *rpc.Client {
 	return client
 }
 
-// app serves greet with fn and returns what it logs.
+// app returns a server of greet and its log.
 func app(fn func(context.Context, greeting) (greeted, error)) (*rpc.Server, *bytes.Buffer) {
 	var log bytes.Buffer
 	srv := rpc.NewServer(rpc.ServerConfig{
@@ -67,7 +67,7 @@ func app(fn func(context.Context, greeting) (greeted, error)) (*rpc.Server, *byt
 	return srv, &log
 }
 
-func TestCallAnswers(t *testing.T) {
+func TestCallReturnsTheResult(t *testing.T) {
 	srv, log := app(func(_ context.Context, g greeting) (greeted, error) {
 		return greeted{Text: "hello " + g.Name}, nil
 	})
@@ -76,14 +76,14 @@ func TestCallAnswers(t *testing.T) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 	if log.Len() > 0 {
-		t.Errorf("logged %s", log)
+		t.Errorf("log: got %s, want nothing", log)
 	}
 }
 
-func TestEveryCodeCrosses(t *testing.T) {
+func TestErrorsOfEveryCodeCrossWithoutTheirCauses(t *testing.T) {
 	for _, code := range apperr.Codes() {
 		t.Run(string(code), func(t *testing.T) {
-			sent := apperr.New(code, "echo.because", "Because.")
+			sent := apperr.New(code, "echo.reason", "The message.")
 			sent.Fields = []apperr.Field{{Field: "a.b", Code: "too_short", Message: "is too short"}}
 			sent.RetryAfter = 7 * time.Second
 			srv, log := app(func(context.Context, greeting) (greeted, error) {
@@ -104,13 +104,13 @@ func TestEveryCodeCrosses(t *testing.T) {
 				t.Errorf("the cause was sent: %v", err)
 			}
 			if logged := strings.Count(log.String(), "the secret cause"); sent.Failure() != (logged == 1) {
-				t.Errorf("the cause was logged %d times for a failure that is %v", logged, sent.Failure())
+				t.Errorf("the cause was logged %d times, failure: %v, want once for failures only", logged, sent.Failure())
 			}
 		})
 	}
 }
 
-func TestRefusalsAreSuccessesToTheSidecar(t *testing.T) {
+func TestOnlyFailuresHaveAnErrorStatus(t *testing.T) {
 	for _, tt := range []struct {
 		err  error
 		want int
@@ -120,7 +120,7 @@ func TestRefusalsAreSuccessesToTheSidecar(t *testing.T) {
 		{apperr.Overloaded(time.Second), 200},
 		{apperr.Unreachable(errors.New("no database")), 503},
 		{apperr.TimedOut(nil), 504},
-		{errors.New("nobody named this"), 500},
+		{errors.New("unclassified"), 500},
 		{context.DeadlineExceeded, 504},
 	} {
 		srv, _ := app(func(context.Context, greeting) (greeted, error) { return greeted{}, tt.err })
@@ -131,7 +131,7 @@ func TestRefusalsAreSuccessesToTheSidecar(t *testing.T) {
 		if w.Code != tt.want {
 			t.Errorf("%v: got status %d, want %d", tt.err, w.Code, tt.want)
 		}
-		if strings.Contains(w.Body.String(), "nobody named this") {
+		if strings.Contains(w.Body.String(), "unclassified") {
 			t.Errorf("the cause was sent: %s", w.Body)
 		}
 	}

@@ -19,12 +19,12 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// tokenHeader carries both of Dapr's tokens: the app's to the sidecar and the
-// sidecar's to the app.
+// tokenHeader carries both of Dapr's tokens: DAPR_API_TOKEN from the app to the sidecar,
+// and APP_API_TOKEN from the sidecar to the app.
 const tokenHeader = "dapr-api-token"
 
-// Server answers the operations of one app. It is an http.Handler for the paths
-// /<method>, to be called by the app's own sidecar only.
+// Server serves the operations of one app. It is an http.Handler for the paths /<method>,
+// which only the app's sidecar may call.
 type Server struct {
 	app     string
 	log     *slog.Logger
@@ -32,10 +32,10 @@ type Server struct {
 	handler http.Handler
 }
 
-// ServerConfig is what a Server needs. All fields must be set.
+// ServerConfig configures a Server. All fields must be set.
 type ServerConfig struct {
 	App     string // as in Op.App
-	Token   string // APP_API_TOKEN: what the sidecar shows
+	Token   string // APP_API_TOKEN, which authenticates the sidecar to the app
 	Log     *slog.Logger
 	Tracing trace.TracerProvider
 }
@@ -52,58 +52,62 @@ func NewServer(cfg ServerConfig) *Server {
 	return s
 }
 
-// RequireToken lets through only what carries the app's token, which the own
-// sidecar alone knows. Dapr's SDK checks it for nothing but operations, so it
-// goes before topics and bindings too.
+// RequireToken returns a handler that passes requests with the app's token to next and
+// answers all others with 401. Only the app's sidecar has the token. Topics and bindings
+// need this check as well as operations, because Dapr's SDK checks only operations. If
+// token is empty, every request is refused.
 func RequireToken(token string, next http.Handler) http.Handler {
-	// Hashes have equal lengths, so the comparison tells nothing about the token's.
+	// The hashes have equal lengths, so the comparison does not reveal the token's length.
 	want := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got := sha256.Sum256([]byte(r.Header.Get(tokenHeader)))
 		if token == "" || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			http.Error(w, "app token missing or wrong", http.StatusUnauthorized)
+			http.Error(w, "the app token is missing or wrong", http.StatusUnauthorized)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// Handle serves op with fn. fn's context ends with the operation's deadline, not
-// when the caller leaves: half a write helps nobody. fn returns an *apperr.Error
-// to refuse; any other error is logged and answered as internal.
+// Handle serves op with fn. To refuse a request, fn returns an *apperr.Error; any other
+// error is logged and sent as Internal. The context of fn ends after the operation's
+// timeout. It does not end when the caller disconnects, so that an operation is not
+// abandoned halfway.
 //
-// Like http.ServeMux it panics when two handlers claim one name, or one is bound
-// to the wrong app: a program that starts so is wrong.
+// Like http.ServeMux, Handle panics if op is served already or belongs to another app.
+// Both are defects of the program.
 func Handle[Req, Res any](srv *Server, op Op[Req, Res], fn func(context.Context, Req) (Res, error)) {
 	if op.App != srv.app {
 		panic(fmt.Sprintf("rpc: %s is an operation of %s, not of %s", op.Method, op.App, srv.app))
 	}
 	if _, taken := srv.ops[op.Method]; taken {
-		panic("rpc: two handlers for " + op.Method)
+		panic("rpc: " + op.Method + " already has a handler")
 	}
 	srv.ops[op.Method] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), op.Timeout)
 		defer cancel()
 		messageID, res, err := serve(ctx, r.Body, fn)
-		var answer *apperr.Error
+		var sent *apperr.Error
 		if err != nil {
-			answer = apperr.From(err)
-			srv.report(ctx, op.Method, answer, err)
+			sent = apperr.From(err)
+			srv.logFailure(ctx, op.Method, sent, err)
 		}
-		status, body := encodeReply(messageID, res, answer)
+		status, body := encodeReply(messageID, res, sent)
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
-		_, _ = w.Write(body) // a caller who has left cannot be told
+		_, _ = w.Write(body) // fails only if the caller has disconnected
 	})
 }
 
+// serve decodes a request and calls fn. It returns a panic of fn as an error. messageID is
+// empty if the request has none.
 func serve[Req, Res any](ctx context.Context, body io.Reader, fn func(context.Context, Req) (Res, error)) (messageID string, res Res, err error) {
 	data, err := io.ReadAll(io.LimitReader(body, maxRequest+1))
 	if err != nil {
-		return "", res, apperr.New(apperr.Invalid, "", "The request could not be read.").WithCause(err)
+		return "", res, apperr.New(apperr.Invalid, "", "The request could not be read. Send it again.").WithCause(err)
 	}
 	if len(data) > maxRequest {
-		return "", res, apperr.New(apperr.Invalid, "", "The request is too large.")
+		return "", res, apperr.New(apperr.Invalid, "", fmt.Sprintf("The request must not be larger than %d bytes.", maxRequest))
 	}
 	req, err := decodeRequest[Req](data)
 	if err != nil {
@@ -114,21 +118,21 @@ func serve[Req, Res any](ctx context.Context, body io.Reader, fn func(context.Co
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	messageID = req.MessageID // known to the answer of a panic too
+	messageID = req.MessageID // set before fn is called, so that the reply after a panic has it
 	res, err = fn(ctx, *req.Data)
 	return messageID, res, err
 }
 
-// report logs a failure where its cause is known. An error that came over from
-// another app has none: it was logged there.
-func (s *Server) report(ctx context.Context, method string, answer *apperr.Error, err error) {
-	if answer.Failure() && errors.Unwrap(answer) != nil {
+// logFailure logs err if it is a failure of this app. A failure without a cause came from
+// another app, which logged it. sent is the error that the caller receives.
+func (s *Server) logFailure(ctx context.Context, method string, sent *apperr.Error, err error) {
+	if sent.Failure() && errors.Unwrap(sent) != nil {
 		s.log.ErrorContext(ctx, "operation failed",
-			telemetry.KeyOperation, method, telemetry.KeyCode, string(answer.Code), telemetry.KeyError, err.Error())
+			telemetry.KeyOperation, method, telemetry.KeyCode, string(sent.Code), telemetry.KeyError, err.Error())
 	}
 }
 
-// Methods lists the operations that are served, sorted.
+// Methods returns the names of the served operations in alphabetical order.
 func (s *Server) Methods() []string {
 	var names []string
 	for name := range s.ops {
@@ -138,7 +142,7 @@ func (s *Server) Methods() []string {
 	return names
 }
 
-// Serves reports whether a request is for one of the operations.
+// Serves reports whether the request is for a served operation.
 func (s *Server) Serves(r *http.Request) bool {
 	_, ok := s.ops[methodOf(r)]
 	return ok
@@ -154,7 +158,7 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such operation", http.StatusNotFound)
 	case r.Method != http.MethodPost:
 		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "operations are called with POST", http.StatusMethodNotAllowed)
+		http.Error(w, "operations must be called with POST", http.StatusMethodNotAllowed)
 	default:
 		op.ServeHTTP(w, r)
 	}
