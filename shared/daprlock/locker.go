@@ -1,5 +1,5 @@
-// Package daprlock is the apps' locks over Dapr's lock API. They keep work from
-// being done twice at once; nothing that must be right rests on one.
+// Package daprlock provides best-effort locks through Dapr's lock API. A lock avoids
+// duplicate work. Correctness must never depend on it.
 package daprlock
 
 import (
@@ -11,45 +11,46 @@ import (
 )
 
 const (
-	tryFor    = 100 * time.Millisecond
-	tryEvery  = 10 * time.Millisecond
-	heldFor   = 5 // seconds, then the lock ends by itself
-	unlockFor = 200 * time.Millisecond
+	lockTimeout   = 100 * time.Millisecond
+	retryInterval = 10 * time.Millisecond
+	leaseSeconds  = 5 // after which the lock store releases the lock
+	unlockTimeout = 200 * time.Millisecond
 )
 
-// Locker takes locks from one lock store. It is safe for concurrent use.
+// Locker takes locks in one lock store. It is safe for concurrent use.
 type Locker struct {
 	dapr  client.Client
 	store string
 }
 
-// New returns the locks of the lock store of that name.
+// New returns a Locker for the lock store component with the given name.
 func New(dapr client.Client, store string) *Locker { return &Locker{dapr: dapr, store: store} }
 
-// Lock tries for a tenth of a second and returns, with the lock or without it;
-// when the store does not answer it does not even try again. The caller calls
-// unlock when he is done.
+// Lock tries to take the lock with the given name for up to 100 ms, and returns whether
+// or not it succeeded. If the store returns an error, it gives up at once. The caller must
+// call unlock when its work is done.
 func (l *Locker) Lock(ctx context.Context, name string) (unlock func()) {
 	owner := rand.Text()
-	if !l.try(ctx, name, owner) {
+	if !l.tryLock(ctx, name, owner) {
 		return func() {}
 	}
 	return func() {
-		// Also when the caller has left: else others would wait for nothing.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockFor)
+		// Unlock even if the request has ended, so that no other caller waits in vain.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
 		defer cancel()
-		// Should it fail, the lock ends by itself.
+		// If this fails, the lease ends soon.
 		_, _ = l.dapr.UnlockAlpha1(ctx, l.store, &client.UnlockRequest{ResourceID: name, LockOwner: owner})
 	}
 }
 
-func (l *Locker) try(ctx context.Context, name, owner string) bool {
-	ctx, cancel := context.WithTimeout(ctx, tryFor)
+// tryLock reports whether it took the lock.
+func (l *Locker) tryLock(ctx context.Context, name, owner string) bool {
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
-	tick := time.NewTicker(tryEvery)
+	tick := time.NewTicker(retryInterval)
 	defer tick.Stop()
 	for {
-		res, err := l.dapr.TryLockAlpha1(ctx, l.store, &client.LockRequest{ResourceID: name, LockOwner: owner, ExpiryInSeconds: heldFor})
+		res, err := l.dapr.TryLockAlpha1(ctx, l.store, &client.LockRequest{ResourceID: name, LockOwner: owner, ExpiryInSeconds: leaseSeconds})
 		if err != nil {
 			return false
 		}

@@ -14,24 +14,25 @@ import (
 	"boxoffice/shared/outbox"
 )
 
-// Names of the components that every app on the bus uses.
+// Names of the Dapr components that every app on the bus uses: the pub/sub component and
+// the cron component that triggers sweeps.
 const (
 	Component = "pubsub"
 	SweepTick = "sweep"
 )
 
-// StreamsPath is where the subscriptions in dapr/ send what is told of streams.
+// StreamsPath is the path to which the subscriptions in dapr/ deliver facts about streams.
 const StreamsPath = "/facts/streams"
 
-// Bus is an app's place on the bus: others' facts and the ticks come in by its
-// routes, its own go out by its relay.
+// Bus connects an app to the bus. Its routes receive the facts of other apps and the
+// ticks; its relay publishes the app's own facts.
 type Bus struct {
 	daprsub.Routes
 	Relay *outbox.Relay
 }
 
-// Connect brings the facts of an app's outboxes to its topic for as long as the app
-// runs. When the topic's stream was made anew, they are brought there again.
+// Connect publishes the facts of an app's outboxes to its topic while the app runs. When
+// the topic's stream was recreated, it publishes the retained facts again.
 func Connect(a *app.App, sidecar client.Client, boxes outbox.Store, topic string) *Bus {
 	b := &Bus{
 		Routes: daprsub.Routes{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing},
@@ -39,27 +40,27 @@ func Connect(a *app.App, sidecar client.Client, boxes outbox.Store, topic string
 			Store: boxes, Publisher: NewPublisher(sidecar, Component, topic), Now: app.Clock{}.Now, Log: a.Log,
 		}),
 	}
-	// It ends after the last request, so that what that one wrote is published.
+	// The relay stops after the last request, so the facts of that request are published.
 	a.Use(lifecycle.Part{Name: "relay", Run: b.Relay.Run})
 	daprsub.HandleFacts(b.Routes, StreamsPath, func(ctx context.Context, e daprsub.Event[streams.Made]) error {
-		made, ours := e.Data.Streams[topic]
+		made, isOurs := e.Data.Streams[topic]
 		switch {
-		case !ours:
+		case !isOurs:
 			return nil
 		case made.IsZero():
-			return apperr.New(apperr.Invalid, "", "The fact says not when the stream was made.")
+			return apperr.New(apperr.Invalid, "", "The fact must contain the time at which the stream was made.")
 		}
 		return b.Relay.Rewind(ctx, made.Time)
 	})
 	return b
 }
 
-// HandleSweep does the app's periodic work and the relay's, side by side: however
-// long the one waits for others, the other has all of the tick's time.
+// HandleSweep registers the app's periodic work. Each tick runs it and the relay's sweep
+// concurrently, so that neither takes time from the other.
 func (b *Bus) HandleSweep(work func(context.Context) error) {
 	b.HandleTick(SweepTick, func(ctx context.Context) error {
-		relayed := make(chan error, 1)
-		go func() { relayed <- b.Relay.Sweep(ctx) }()
-		return errors.Join(work(ctx), <-relayed)
+		swept := make(chan error, 1)
+		go func() { swept <- b.Relay.Sweep(ctx) }()
+		return errors.Join(work(ctx), <-swept)
 	})
 }

@@ -17,7 +17,7 @@ import (
 	"boxoffice/shared/outbox/outboxtest"
 )
 
-// publisher says what it is given.
+// publisher is a bus that sends what is published to a channel.
 type publisher chan outbox.Record
 
 func (p publisher) Publish(_ context.Context, r outbox.Record) error {
@@ -25,7 +25,7 @@ func (p publisher) Publish(_ context.Context, r outbox.Record) error {
 	return nil
 }
 
-// An app whose own work waits for another app publishes what is due all the same.
+// Due facts are published even if the app's own periodic work hangs.
 func TestSweepPublishesWhileTheWorkHangs(t *testing.T) {
 	boxes, published := outboxtest.NewStore(), make(publisher, 1)
 	boxes.Add("b1", time.Now().Add(-time.Hour), outbox.Record{ID: "f1", Type: "booking.created", Subject: "b1"})
@@ -39,7 +39,7 @@ func TestSweepPublishesWhileTheWorkHangs(t *testing.T) {
 		case <-published:
 			return nil
 		case <-ctx.Done():
-			t.Error("nothing was published meanwhile")
+			t.Error("got no published fact while the work was hanging")
 			return errors.New("the other app hangs")
 		}
 	})

@@ -1,5 +1,5 @@
-// Package daprpub puts the facts of an outbox on a topic over Dapr's pub/sub API.
-// Which broker that is, only the component knows.
+// Package daprpub publishes the facts of an outbox to a topic through Dapr's pub/sub API,
+// and connects an app to the bus. Only the pub/sub component determines the broker.
 package daprpub
 
 import (
@@ -10,7 +10,7 @@ import (
 	"boxoffice/shared/outbox"
 )
 
-// Publisher is an outbox.Publisher. It is safe for concurrent use.
+// Publisher is an outbox.Publisher for one topic. It is safe for concurrent use.
 type Publisher struct {
 	dapr      client.Client
 	component string
@@ -19,16 +19,17 @@ type Publisher struct {
 
 var _ outbox.Publisher = (*Publisher)(nil)
 
-// NewPublisher returns a publisher to the topic of the pub/sub component of that name.
+// NewPublisher returns a publisher for a topic of the pub/sub component with the given
+// name.
 func NewPublisher(dapr client.Client, component, topic string) *Publisher {
 	return &Publisher{dapr: dapr, component: component, topic: topic}
 }
 
-// Publish implements outbox.Publisher. The CloudEvent has the record's id however
-// often it is published; its trace is the context's.
+// Publish implements outbox.Publisher. The CloudEvent has the record's id, however often
+// it is published, and the trace of ctx.
 func (p *Publisher) Publish(ctx context.Context, r outbox.Record) error {
 	return p.dapr.PublishEvent(ctx, p.component, p.topic, r.Data,
-		client.PublishEventWithContentType("application/json"), // else the data become a text
+		client.PublishEventWithContentType("application/json"), // otherwise the data would be sent as a string
 		client.PublishEventWithMetadata(map[string]string{
 			"cloudevent.id":      r.ID,
 			"cloudevent.type":    r.Type,

@@ -23,7 +23,7 @@ type event struct {
 	Data                               struct{ N int }
 }
 
-// subscriber is an app that hands on what its sidecar delivers.
+// subscriber starts an app that sends the events that it receives to got.
 func subscriber(t *testing.T, got chan<- event) (port int) {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -43,7 +43,7 @@ func subscriber(t *testing.T, got chan<- event) (port int) {
 	return srv.Listener.Addr().(*net.TCPAddr).Port
 }
 
-func TestPublish(t *testing.T) {
+func TestPublishedRecordArrivesAsACloudEvent(t *testing.T) {
 	got := make(chan event, 100)
 	sidecar := servers.StartSidecar(t, servers.SidecarConfig{
 		AppID: "facts", AppPort: subscriber(t, got), Components: []string{servers.Component("pubsub", "pubsub.in-memory")},
@@ -56,7 +56,7 @@ func TestPublish(t *testing.T) {
 	dapr := client.NewClientWithConnection(conn)
 	bus := daprpub.NewPublisher(dapr, "pubsub", "facts")
 	record := outbox.Record{ID: "f1", Type: "booking.created", Subject: "b1", Data: []byte(`{"n":7}`)}
-	// The broker in memory keeps nothing for those who subscribe later.
+	// The in-memory broker loses events that are published before the subscription starts.
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(30 * time.Second)
@@ -67,15 +67,15 @@ func TestPublish(t *testing.T) {
 		select {
 		case e := <-got:
 			if e.ID != "f1" || e.Type != "booking.created" || e.Subject != "b1" || e.Data.N != 7 || e.DataContentType != "application/json" {
-				t.Errorf("got %+v", e)
+				t.Errorf("event: got %+v, want that of %+v", e, record)
 			}
 			if err := daprpub.NewPublisher(dapr, "absent", "facts").Publish(t.Context(), record); err == nil {
-				t.Error("published to nothing")
+				t.Error("publish to an absent component: got no error")
 			}
 			return
 		case <-tick.C:
 		case <-deadline:
-			t.Fatal("nothing was delivered")
+			t.Fatal("timed out waiting for the event")
 		}
 	}
 }

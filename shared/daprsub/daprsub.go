@@ -1,5 +1,5 @@
-// Package daprsub takes what an app's sidecar brings besides operations: facts from
-// the bus, and the ticks of cron components.
+// Package daprsub handles the requests that an app's sidecar sends besides operations:
+// facts from the bus and the ticks of cron components.
 package daprsub
 
 import (
@@ -20,88 +20,90 @@ import (
 )
 
 const (
-	maxFact = 1 << 20
-	// tickFor bounds one run of periodic work; what it did not reach waits for the
-	// next.
-	tickFor = 25 * time.Second
+	maxEventSize = 1 << 20 // bytes
+	// tickTimeout limits one run of periodic work. The next tick continues it.
+	tickTimeout = 25 * time.Second
 )
 
-// Routes is where things come in. All fields must be set.
+// Routes registers handlers on a mux. All fields must be set.
 type Routes struct {
-	Mux     *http.ServeMux // behind the check of the app's token
+	Mux     *http.ServeMux // must be reachable with the app's token only
 	Log     *slog.Logger
 	Tracing trace.TracerProvider
 }
 
-// Event is a CloudEvent with a fact in it.
+// Event is a CloudEvent that carries a fact.
 type Event[T any] struct {
 	ID   string `json:"id"`
 	Type string `json:"type"`
 	Data T      `json:"data"`
 }
 
-// HandleFacts takes the events that a subscription sends to path. After a failure the
-// sidecar delivers an event again; one that take refuses, with an *apperr.Error
-// that is no failure, or that cannot be read goes to the dead letters.
-func HandleFacts[T any](in Routes, path string, take func(ctx context.Context, e Event[T]) error) {
-	in.Mux.Handle("POST "+path, in.traced("facts "+path, func(w http.ResponseWriter, r *http.Request) {
-		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxFact))
+// HandleFacts registers handle for the events that a subscription delivers to path.
+//
+// If handle fails, the sidecar delivers the event again. If handle refuses the event,
+// by an *apperr.Error that is not a Failure, or if the event cannot be decoded, the
+// sidecar moves the event to the dead letter topic.
+func HandleFacts[T any](routes Routes, path string, handle func(ctx context.Context, e Event[T]) error) {
+	routes.Mux.Handle("POST "+path, routes.traced("facts "+path, func(w http.ResponseWriter, r *http.Request) {
+		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxEventSize))
 		if err != nil {
-			http.Error(w, "the fact could not be read", http.StatusInternalServerError)
+			http.Error(w, "the event could not be read", http.StatusInternalServerError)
 			return
 		}
 		status := "SUCCESS"
-		switch err := deliver(r.Context(), data, take); {
+		switch err := dispatch(r.Context(), data, handle); {
 		case err == nil:
 		case apperr.From(err).Failure():
-			in.Log.WarnContext(r.Context(), "a fact waits", telemetry.KeyError, err.Error())
-			http.Error(w, "not now", http.StatusInternalServerError)
+			routes.Log.WarnContext(r.Context(), "event handler failed, event will be redelivered", telemetry.KeyError, err.Error())
+			http.Error(w, "the event handler failed; deliver the event again", http.StatusInternalServerError)
 			return
 		default:
-			in.Log.ErrorContext(r.Context(), "a fact makes no sense", telemetry.KeyError, err.Error())
+			routes.Log.ErrorContext(r.Context(), "dropped malformed event", telemetry.KeyError, err.Error())
 			status = "DROP"
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"status":"`+status+`"}`) // a sidecar that is gone delivers again
+		_, _ = io.WriteString(w, `{"status":"`+status+`"}`) // if the sidecar does not receive it, it delivers again
 	}))
 }
 
-func deliver[T any](ctx context.Context, data []byte, take func(ctx context.Context, e Event[T]) error) error {
+// dispatch decodes an event and calls handle.
+func dispatch[T any](ctx context.Context, data []byte, handle func(ctx context.Context, e Event[T]) error) error {
 	var e Event[T]
 	if err := json.Unmarshal(data, &e); err != nil {
-		return apperr.New(apperr.Invalid, "", "The fact is not valid.").WithCause(err)
+		return apperr.New(apperr.Invalid, "", "The event must be a CloudEvent in JSON with the expected data.").WithCause(err)
 	}
-	if err := take(ctx, e); err != nil {
+	if err := handle(ctx, e); err != nil {
 		return fmt.Errorf("fact %s %s: %w", e.Type, e.ID, err)
 	}
 	return nil
 }
 
-// HandleTick does work each time the cron component of that name ticks, in every
-// replica: the work claims what it works on. A tick that meets the one before
-// does nothing.
-func (in Routes) HandleTick(component string, work func(context.Context) error) {
+// HandleTick registers work for the ticks of the cron component with the given name. Every
+// replica of the app receives its own ticks, so work must claim what it processes. A tick
+// that arrives while work runs is ignored. Errors are logged; the next tick runs work
+// again.
+func (routes Routes) HandleTick(component string, work func(context.Context) error) {
 	var running sync.Mutex
-	in.Mux.Handle("POST /"+component, in.traced("tick "+component, func(w http.ResponseWriter, r *http.Request) {
+	routes.Mux.Handle("POST /"+component, routes.traced("tick "+component, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		if !running.TryLock() {
 			return
 		}
 		defer running.Unlock()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), tickFor)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), tickTimeout)
 		defer cancel()
 		if err := work(ctx); err != nil {
-			// The next tick does it again, so the sidecar need not know.
-			in.Log.WarnContext(ctx, "periodic work failed", telemetry.KeyOperation, component, telemetry.KeyError, err.Error())
+			routes.Log.WarnContext(ctx, "periodic work failed", telemetry.KeyOperation, component, telemetry.KeyError, err.Error())
 		}
 	}))
-	// The sidecar asks once whether the program takes the component's ticks.
-	in.Mux.HandleFunc("OPTIONS /"+component, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	// The sidecar sends OPTIONS once, to find out whether the app handles the component.
+	routes.Mux.HandleFunc("OPTIONS /"+component, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 }
 
-// traced puts a handler into the trace of what the sidecar brings.
-func (in Routes) traced(name string, fn http.HandlerFunc) http.Handler {
+// traced wraps fn in a span that continues the trace of the request.
+func (routes Routes) traced(name string, fn http.HandlerFunc) http.Handler {
 	return otelhttp.NewHandler(fn, name,
-		otelhttp.WithTracerProvider(in.Tracing), otelhttp.WithPropagators(telemetry.Propagator()),
+		otelhttp.WithTracerProvider(routes.Tracing), otelhttp.WithPropagators(telemetry.Propagator()),
 		otelhttp.WithSpanNameFormatter(func(string, *http.Request) string { return name }))
 }
