@@ -329,7 +329,7 @@ func listen(t *testing.T, server *main.Server) string {
 	up := make(chan struct{})
 	done := make(chan error, 1)
 	go func() {
-		done <- lifecycle.Run(ctx, lifecycle.Config{StartWithin: 5 * time.Second, StopWithin: 5 * time.Second}, server.Part(addr),
+		done <- lifecycle.Run(ctx, lifecycle.Config{StartTimeout: 5 * time.Second, StopTimeout: 5 * time.Second}, server.Part(addr),
 			lifecycle.Part{Name: "up", Start: func(context.Context) error { close(up); return nil }})
 	}()
 	t.Cleanup(func() {

@@ -1,5 +1,5 @@
-// Package lifecycle starts the parts of a program in order and stops them in
-// reverse, however far the start came and whatever fails.
+// Package lifecycle starts the parts of a program in order and stops them in reverse order.
+// It stops every part that was started, even if a later part fails to start.
 package lifecycle
 
 import (
@@ -9,32 +9,32 @@ import (
 	"time"
 )
 
-// Part is something that runs for as long as the program. Each function may be
-// nil.
+// Part is a component that lives as long as the program. Each function may be nil.
 type Part struct {
 	Name string
-	// Start returns when the part can be used. Its context ends when the start is
-	// given up, so it must not be kept.
+	// Start returns when the part is ready for use. Its context ends when all parts have
+	// started, so the part must not keep it.
 	Start func(ctx context.Context) error
-	// Run goes on in the background until its context ends. Returning earlier,
-	// with or without an error, stops the program.
+	// Run runs in the background until its context ends. If it returns earlier, with or
+	// without an error, the program stops.
 	Run func(ctx context.Context) error
-	// Stop ends the part within its context's time. Run's context ends after it.
+	// Stop shuts the part down before its context's deadline. The context of Run ends
+	// when Stop has returned.
 	Stop func(ctx context.Context) error
 }
 
-// Config says how long things may take.
+// Config limits the durations of starting and stopping.
 type Config struct {
-	StopWithin  time.Duration // for all parts together
-	StartWithin time.Duration // for all parts together
+	StartTimeout time.Duration // for all parts together
+	StopTimeout  time.Duration // for all parts together
 }
 
-// Run starts the parts in order, waits until ctx ends or a part does, and stops
-// what was started in reverse order. It returns nil when ctx ended and all
-// stopped well.
+// Run starts the parts in order, waits until ctx ends or a part's Run returns, and stops
+// the started parts in reverse order. It returns nil if ctx ended and every part stopped
+// without an error.
 func Run(ctx context.Context, cfg Config, parts ...Part) error {
 	g := &group{ended: make(chan error, len(parts))}
-	err := g.start(ctx, cfg.StartWithin, parts)
+	err := g.start(ctx, cfg.StartTimeout, parts)
 	if err == nil {
 		select {
 		case <-ctx.Done():
@@ -42,27 +42,29 @@ func Run(ctx context.Context, cfg Config, parts ...Part) error {
 		}
 	}
 	if ctx.Err() != nil {
-		err = nil // asked to stop, perhaps in mid-start
+		err = nil // the program was asked to stop, perhaps while it started
 	}
-	// The context that asked to stop has ended, and stopping takes a moment.
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.StopWithin)
+	// ctx may have ended, but stopping needs a context that has not.
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.StopTimeout)
 	defer cancel()
 	return errors.Join(err, g.stop(stopping))
 }
 
+// group is a set of started parts.
 type group struct {
-	started []started
-	ended   chan error
+	started []startedPart
+	ended   chan error // receives an error when a part's Run returns too early
 }
 
-type started struct {
+type startedPart struct {
 	Part
 	cancel context.CancelFunc
 	done   chan struct{} // closed when Run has returned
 }
 
-func (g *group) start(ctx context.Context, within time.Duration, parts []Part) error {
-	starting, cancel := context.WithTimeout(ctx, within)
+// start starts the parts in order, until one fails or ends.
+func (g *group) start(ctx context.Context, timeout time.Duration, parts []Part) error {
+	starting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for _, p := range parts {
 		if p.Start != nil {
@@ -70,7 +72,7 @@ func (g *group) start(ctx context.Context, within time.Duration, parts []Part) e
 				return fmt.Errorf("start %s: %w", p.Name, err)
 			}
 		}
-		g.started = append(g.started, g.background(ctx, p))
+		g.started = append(g.started, g.runInBackground(ctx, p))
 		select {
 		case err := <-g.ended:
 			return err
@@ -80,9 +82,10 @@ func (g *group) start(ctx context.Context, within time.Duration, parts []Part) e
 	return nil
 }
 
-func (g *group) background(ctx context.Context, p Part) started {
+// runInBackground starts Run of a part, if it has one.
+func (g *group) runInBackground(ctx context.Context, p Part) startedPart {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s := started{Part: p, cancel: cancel, done: make(chan struct{})}
+	s := startedPart{Part: p, cancel: cancel, done: make(chan struct{})}
 	if p.Run == nil {
 		close(s.done)
 		return s
@@ -91,9 +94,9 @@ func (g *group) background(ctx context.Context, p Part) started {
 		defer close(s.done)
 		err := p.Run(ctx)
 		switch {
-		case ctx.Err() != nil: // told to
+		case ctx.Err() != nil: // it was asked to stop
 		case err == nil:
-			g.ended <- fmt.Errorf("%s ended", p.Name)
+			g.ended <- fmt.Errorf("%s ended unexpectedly", p.Name)
 		default:
 			g.ended <- fmt.Errorf("%s: %w", p.Name, err)
 		}
@@ -101,6 +104,7 @@ func (g *group) background(ctx context.Context, p Part) started {
 	return s
 }
 
+// stop stops the started parts in reverse order and returns all their errors.
 func (g *group) stop(ctx context.Context) error {
 	var errs []error
 	for i := len(g.started) - 1; i >= 0; i-- {
@@ -111,7 +115,7 @@ func (g *group) stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (s started) stop(ctx context.Context) error {
+func (s startedPart) stop(ctx context.Context) error {
 	defer s.cancel()
 	var err error
 	if s.Stop != nil {

@@ -14,7 +14,7 @@ import (
 	"boxoffice/shared/lifecycle"
 )
 
-// diary records what parts do, in order.
+// diary records what parts do, in the order in which they do it.
 type diary struct {
 	mu    sync.Mutex
 	lines []string
@@ -40,10 +40,10 @@ func (d *diary) part(name string) lifecycle.Part {
 }
 
 func config() lifecycle.Config {
-	return lifecycle.Config{StartWithin: 10 * time.Second, StopWithin: 10 * time.Second}
+	return lifecycle.Config{StartTimeout: 10 * time.Second, StopTimeout: 10 * time.Second}
 }
 
-func TestStartsInOrderAndStopsInReverse(t *testing.T) {
+func TestPartsStartInOrderAndStopInReverse(t *testing.T) {
 	var d diary
 	ctx, cancel := context.WithCancel(t.Context())
 	last := lifecycle.Part{Name: "last", Start: func(context.Context) error { cancel(); return nil }}
@@ -56,26 +56,26 @@ func TestStartsInOrderAndStopsInReverse(t *testing.T) {
 	}
 }
 
-func TestFailedStartStopsWhatWasStarted(t *testing.T) {
+func TestFailedStartStopsTheStartedParts(t *testing.T) {
 	var d diary
 	broken := d.part("broken")
 	broken.Start = func(context.Context) error { return errors.New("no such port") }
 	err := lifecycle.Run(t.Context(), config(), d.part("a"), broken, d.part("never"))
 	if err == nil || !strings.Contains(err.Error(), "start broken: no such port") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the error of the broken part", err)
 	}
 	if want := []string{"start a", "stop a", "ran a"}; !slices.Equal(d.lines, want) {
 		t.Errorf("got %q, want %q", d.lines, want)
 	}
 }
 
-func TestPartThatEndsStopsTheProgram(t *testing.T) {
+func TestPartThatEndsUnexpectedlyStopsTheProgram(t *testing.T) {
 	for _, tt := range []struct {
 		err  error
 		want string
 	}{
 		{errors.New("lost the port"), "b: lost the port"},
-		{nil, "b ended"},
+		{nil, "b ended unexpectedly"},
 	} {
 		var d diary
 		b := d.part("b")
@@ -85,28 +85,28 @@ func TestPartThatEndsStopsTheProgram(t *testing.T) {
 			t.Errorf("got %v, want %s", err, tt.want)
 		}
 		if !slices.Contains(d.lines, "stop a") {
-			t.Errorf("a was not stopped: %q", d.lines)
+			t.Errorf("got %q, want part a to be stopped", d.lines)
 		}
 	}
 }
 
-func TestPartThatDoesNotStopIsNamed(t *testing.T) {
+func TestErrorNamesAPartThatDoesNotStop(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
 	stuck := lifecycle.Part{Name: "stuck", Run: func(context.Context) error { <-release; return nil }}
 	done := lifecycle.Part{Name: "done", Start: func(context.Context) error { cancel(); return nil }}
 	cfg := config()
-	cfg.StopWithin = 20 * time.Millisecond
+	cfg.StopTimeout = 20 * time.Millisecond
 	err := lifecycle.Run(ctx, cfg, stuck, done)
 	if err == nil || !strings.Contains(err.Error(), "stop stuck: still running") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want the stuck part named", err)
 	}
 }
 
-func TestReadiness(t *testing.T) {
-	var lost error
-	r := lifecycle.NewReadiness(time.Second, lifecycle.Check{Name: "redis", Probe: func(context.Context) error { return lost }})
+func TestReadinessFollowsTheProgramAndItsDependencies(t *testing.T) {
+	var probeErr error
+	r := lifecycle.NewReadiness(time.Second, lifecycle.Check{Name: "redis", Probe: func(context.Context) error { return probeErr }})
 	part := r.Part(0)
 	get := func() (int, string) {
 		w := httptest.NewRecorder()
@@ -114,23 +114,23 @@ func TestReadiness(t *testing.T) {
 		return w.Code, strings.TrimSpace(w.Body.String())
 	}
 	if status, _ := get(); status != 503 {
-		t.Errorf("before the start: got %d", status)
+		t.Errorf("before the start: got %d, want 503", status)
 	}
 	if err := part.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if status, body := get(); status != 200 || body != `{"status":"ready","checks":{"redis":"ok"}}` {
-		t.Errorf("got %d %s", status, body)
+		t.Errorf("after the start: got %d %s, want 200 and ready", status, body)
 	}
-	lost = errors.New("the reason")
+	probeErr = errors.New("the reason")
 	if status, body := get(); status != 503 || body != `{"status":"unready","checks":{"redis":"failed"}}` {
-		t.Errorf("a dependency is lost: got %d %s", status, body)
+		t.Errorf("with an unreachable dependency: got %d %s, want 503 and unready", status, body)
 	}
-	lost = nil
+	probeErr = nil
 	if err := part.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if status, _ := get(); status != 503 {
-		t.Errorf("while stopping: got %d", status)
+		t.Errorf("while stopping: got %d, want 503", status)
 	}
 }

@@ -9,36 +9,38 @@ import (
 	"time"
 )
 
-// Check tells whether something that the program depends on answers.
+// Check probes a dependency of the program.
 type Check struct {
 	Name  string
-	Probe func(ctx context.Context) error
+	Probe func(ctx context.Context) error // returns an error if the dependency does not answer
 }
 
-// Readiness says whether the program should be sent work: after all parts have
-// started, before the first one stops, and while its dependencies answer.
+// Readiness reports whether the program is ready for requests. It is ready from the time
+// when all parts have started until the first one stops, while its dependencies answer.
 type Readiness struct {
-	on     atomic.Bool
-	within time.Duration
-	checks []Check
+	isRunning atomic.Bool
+	timeout   time.Duration
+	checks    []Check
 }
 
-// NewReadiness returns a readiness that is off. Each check has that long.
-func NewReadiness(within time.Duration, checks ...Check) *Readiness {
-	return &Readiness{within: within, checks: checks}
+// NewReadiness returns a Readiness that is unready until its part starts. The timeout
+// applies to each check.
+func NewReadiness(timeout time.Duration, checks ...Check) *Readiness {
+	return &Readiness{timeout: timeout, checks: checks}
 }
 
-// Part is the last to start and the first to stop. It stays unready for the
-// drain before anything else stops, so that nobody sends more.
+// Part returns the part that must start last and stop first. When it stops, the program
+// is unready, and the part waits for drain, so that load balancers notice before any other
+// part stops.
 func (r *Readiness) Part(drain time.Duration) Part {
 	return Part{
 		Name: "readiness",
 		Start: func(context.Context) error {
-			r.on.Store(true)
+			r.isRunning.Store(true)
 			return nil
 		},
 		Stop: func(ctx context.Context) error {
-			r.on.Store(false)
+			r.isRunning.Store(false)
 			select {
 			case <-time.After(drain):
 			case <-ctx.Done():
@@ -48,18 +50,18 @@ func (r *Readiness) Part(drain time.Duration) Part {
 	}
 }
 
-// Report is what a readiness says of itself.
+// Report is the result of all checks.
 type Report struct {
 	Status string            `json:"status"` // ready or unready
-	Checks map[string]string `json:"checks"` // ok, or failed
+	Checks map[string]string `json:"checks"` // ok or failed, by name
 }
 
-// Report asks all dependencies side by side. It does not say why one failed: the
-// answer is public.
+// Report runs all checks concurrently and returns whether the program is ready. The report
+// does not contain the reasons of failures, because it is public.
 func (r *Readiness) Report(ctx context.Context) (Report, bool) {
 	report := Report{Status: "ready", Checks: map[string]string{}}
-	ready := r.on.Load()
-	ctx, cancel := context.WithTimeout(ctx, r.within)
+	ready := r.isRunning.Load()
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	failed := make([]bool, len(r.checks))
 	var wg sync.WaitGroup
@@ -80,7 +82,7 @@ func (r *Readiness) Report(ctx context.Context) (Report, bool) {
 	return report, ready
 }
 
-// ServeHTTP answers 200 when ready and 503 when not.
+// ServeHTTP sends the report, with status 200 if the program is ready and 503 if not.
 func (r *Readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	report, ready := r.Report(req.Context())
 	w.Header().Set("Content-Type", "application/json")
@@ -88,5 +90,5 @@ func (r *Readiness) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if !ready {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	_ = json.NewEncoder(w).Encode(report) // a prober who has left cannot be told
+	_ = json.NewEncoder(w).Encode(report) // fails only if the client has disconnected
 }
