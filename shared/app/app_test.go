@@ -27,11 +27,11 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-const appToken = "what the sidecar shows to apps"
+const appToken = "the token of the app"
 
 var shout = rpc.Op[string, string]{App: "echo", Method: "echo.shout", Timeout: time.Second}
 
-// diary records what happens in which order.
+// diary records what parts do, in the order in which they do it.
 type diary struct {
 	mu    sync.Mutex
 	lines []string
@@ -61,21 +61,21 @@ func freePort(t *testing.T) string {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
-func TestRun(t *testing.T) {
+func TestRunStartsServesAndStopsInOrder(t *testing.T) {
 	var d diary
 	port := freePort(t)
 	base := "http://127.0.0.1:" + port
-	// The sidecar is ready some time after the app listens, as a real one is.
-	asked := 0
+	// Like a real sidecar, this one becomes ready only after the app listens.
+	probes := 0
 	sidecar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		asked++
-		if res, err := http.Get(base + "/healthz"); err != nil || res.StatusCode != http.StatusNoContent { //nolint:bodyclose // it has none
-			t.Errorf("the app waits for its sidecar before it listens: %v", err)
+		probes++
+		if res, err := http.Get(base + "/healthz"); err != nil || res.StatusCode != http.StatusNoContent { //nolint:bodyclose // the reply has no body
+			t.Errorf("healthz while the app waits for its sidecar: got error %v, want 204", err)
 		}
 		if got, _ := fetch(t, "GET", base+"/readyz", "", ""); got != http.StatusServiceUnavailable {
-			t.Errorf("ready before the sidecar is: %d", got)
+			t.Errorf("readyz before the sidecar is ready: got %d, want 503", got)
 		}
-		if asked < 3 {
+		if probes < 3 {
 			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
@@ -89,7 +89,7 @@ func TestRun(t *testing.T) {
 	}
 	env := map[string]string{
 		"APP_PORT": port, "DAPR_HTTP_PORT": address.Port(),
-		"DAPR_API_TOKEN": "what apps show to the sidecar", "APP_API_TOKEN": appToken, "GREETING": "hello",
+		"DAPR_API_TOKEN": "the token of the sidecar", "APP_API_TOKEN": appToken, "GREETING": "hello",
 		"CPU_PROFILE": filepath.Join(t.TempDir(), "profiles"),
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -112,9 +112,9 @@ func TestRun(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("never ready")
+			t.Fatal("timed out waiting for the program to become ready")
 		}
-		time.Sleep(5 * time.Millisecond) // between two looks
+		time.Sleep(5 * time.Millisecond)
 	}
 	const message = `{"messageId":"1","data":"ada"}`
 	for _, tt := range []struct {
@@ -126,7 +126,7 @@ func TestRun(t *testing.T) {
 		{"/topic", appToken, 200, "delivered"},
 		{"/echo.shout", "", 401, ""},
 		{"/topic", "guessed", 401, ""},
-		{"/nothing", appToken, 404, ""},
+		{"/unknown", appToken, 404, ""},
 	} {
 		status, body := fetch(t, "POST", base+tt.path, tt.token, message)
 		if status != tt.status || tt.body != "" && body != tt.body {
@@ -139,15 +139,16 @@ func TestRun(t *testing.T) {
 	}
 	profile := filepath.Join(env["CPU_PROFILE"], fmt.Sprintf("echo-%d.pprof", os.Getpid()))
 	if zipped, err := os.ReadFile(profile); err != nil || !bytes.HasPrefix(zipped, []byte{0x1f, 0x8b}) {
-		t.Errorf("no profile, which is gzip: %d bytes, %v", len(zipped), err)
+		t.Errorf("profile: got %d bytes, %v, want a gzip file", len(zipped), err)
 	}
 	if want := []string{"start store", "sidecar ready", "start job", "stop job", "stop store"}; !slices.Equal(d.lines, want) {
-		t.Errorf("got %q, want %q", d.lines, want)
+		t.Errorf("parts: got %q, want %q", d.lines, want)
 	}
 }
 
-// What the last part does on its way out is traced: a relay publishes then.
-func TestTracesAreFlushedLast(t *testing.T) {
+// The spans of parts that stop last are exported, too. A relay, for example, still publishes
+// while it stops.
+func TestTracesAreFlushedAfterTheLastPartHasStopped(t *testing.T) {
 	sidecar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	t.Cleanup(sidecar.Close)
 	address, err := url.Parse(sidecar.URL)
@@ -156,7 +157,7 @@ func TestTracesAreFlushedLast(t *testing.T) {
 	}
 	env := map[string]string{
 		"APP_PORT": freePort(t), "DAPR_HTTP_PORT": address.Port(),
-		"DAPR_API_TOKEN": "what apps show to the sidecar", "APP_API_TOKEN": appToken,
+		"DAPR_API_TOKEN": "the token of the sidecar", "APP_API_TOKEN": appToken,
 	}
 	spans := tracetest.NewSpanRecorder()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -174,23 +175,23 @@ func TestTracesAreFlushedLast(t *testing.T) {
 		t.Error(err)
 	}
 	if ended := spans.Ended(); len(ended) != 1 || ended[0].Name() != "publish" {
-		t.Errorf("got %v, want the span of the last part", ended)
+		t.Errorf("spans: got %v, want the one of the stopping part", ended)
 	}
 }
 
-func TestRunNamesEveryWrongVariable(t *testing.T) {
+func TestRunNamesEveryInvalidVariable(t *testing.T) {
 	err := app.Run(t.Context(), "echo", func(name string) string {
 		return map[string]string{"APP_API_TOKEN": "short"}[name]
 	}, io.Discard, func(context.Context, *app.App, struct {
 		Greeting string `env:"GREETING,required"`
 	},
 	) error {
-		t.Error("wired with a wrong configuration")
+		t.Error("wire was called despite an invalid configuration")
 		return nil
 	})
 	for _, name := range []string{"DAPR_API_TOKEN", "APP_API_TOKEN", "GREETING"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s is not in: %v", name, err)
+			t.Errorf("got %v, want %s named", err, name)
 		}
 	}
 }

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Clock is the machine's.
+// Clock is the system clock.
 type Clock struct{}
 
-// Now is the time.
+// Now returns the current time.
 func (Clock) Now() time.Time { return time.Now() }
 
-// Sleep waits, for as long as ctx does not end.
+// Sleep waits for d. It returns ctx.Err() if ctx ends earlier.
 func (Clock) Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -24,8 +24,8 @@ func (Clock) Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// IDs are random, of more than 128 bits.
+// IDs generates random ids.
 type IDs struct{}
 
-// NewID returns one that nobody has.
+// NewID returns an id with at least 128 bits of randomness.
 func (IDs) NewID() string { return rand.Text() }

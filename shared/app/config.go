@@ -9,27 +9,27 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// Config is what every program reads from the environment. The first names are
-// those that Dapr gives to its apps.
+// Config is the part of the configuration that all programs share. Dapr defines the names of
+// the first five variables.
 type Config struct {
-	Port         int           `env:"APP_PORT" default:"8080" min:"1"` // of this program
+	Port         int           `env:"APP_PORT" default:"8080" min:"1"` // the program's own port
 	DaprHTTPPort int           `env:"DAPR_HTTP_PORT" default:"3500" min:"1"`
 	DaprGRPCPort int           `env:"DAPR_GRPC_PORT" default:"50001" min:"1"`
-	DaprToken    config.Secret `env:"DAPR_API_TOKEN,required" min:"16"` // shown to the sidecar
-	AppToken     config.Secret `env:"APP_API_TOKEN,required" min:"16"`  // shown by the sidecar
+	DaprToken    config.Secret `env:"DAPR_API_TOKEN,required" min:"16"` // authenticates the program to its sidecar
+	AppToken     config.Secret `env:"APP_API_TOKEN,required" min:"16"`  // authenticates the sidecar to the program
 
-	// Host is the address to listen on: only the own sidecar calls an app.
+	// Host is the address to listen on. Only the sidecar, on the same host, calls an app.
 	Host string `env:"LISTEN_HOST" default:"127.0.0.1"`
-	// StartFor is how long a start may take, the sidecar's included.
-	StartFor time.Duration `env:"START_WITHIN" default:"60s" min:"1s"`
-	// DrainFor is how long the program says that it is not ready before it stops
-	// to take requests: as long as those who ask need to notice.
-	DrainFor time.Duration `env:"DRAIN_FOR" default:"0s"`
-	// StopFor is how long a stop may take, draining included.
-	StopFor time.Duration `env:"STOP_WITHIN" default:"8s" min:"1s"`
+	// StartTimeout limits the duration of the start, including that of the sidecar.
+	StartTimeout time.Duration `env:"START_WITHIN" default:"60s" min:"1s"`
+	// DrainDelay is how long the program is unready before it stops accepting requests. It
+	// should be as long as a load balancer needs to notice.
+	DrainDelay time.Duration `env:"DRAIN_FOR" default:"0s"`
+	// StopTimeout limits the duration of the stop, including DrainDelay.
+	StopTimeout time.Duration `env:"STOP_WITHIN" default:"8s" min:"1s"`
 
-	// ProfileDir is where a CPU profile of the program goes. Without one there is
-	// none.
+	// ProfileDir is the directory to which the program writes a CPU profile of its whole
+	// run. If it is empty, no profile is written.
 	ProfileDir string `env:"CPU_PROFILE"`
 
 	Telemetry telemetry.Config
@@ -37,7 +37,8 @@ type Config struct {
 
 func (c Config) listenAddr() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
 
-// sidecarURL is the own sidecar's. It shares the network with its app everywhere.
+// sidecarURL returns the base URL of the sidecar, which always shares the network of its
+// app.
 func (c Config) sidecarURL() string {
 	return "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(c.DaprHTTPPort))
 }

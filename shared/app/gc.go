@@ -5,13 +5,13 @@ import (
 	"runtime/debug"
 )
 
-// gcPercent is by how much of what lives in it the heap grows before it is
-// collected.
+// gcPercent is the growth of the heap, in percent of the live heap, that starts a garbage
+// collection; see runtime/debug.SetGCPercent.
 const gcPercent = 400
 
-// RelaxGC is for programs that keep little and throw away much. It costs some
-// tens of megabytes and saves a tenth of their processor time or more. GOGC in the
-// environment overrules it.
+// RelaxGC makes garbage collections less frequent, for programs that allocate much and
+// retain little. It costs some tens of megabytes of memory and saves at least a tenth of
+// their CPU time. It does nothing if the environment sets GOGC.
 func (a *App) RelaxGC() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)

@@ -10,18 +10,30 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 
+	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/telemetry"
 )
 
-// dialSidecar makes the connection that the SDK would make, apart from two
-// things: the SDK's own keeps one client a process and throws away the metadata
-// that carries the trace.
+// DaprConn returns a connection to the gRPC API of the program's sidecar, from which an
+// adapter makes a client of the Dapr SDK (client.NewClientWithConnection). It connects when
+// it is first used, and is closed when the program stops.
+func (a *App) DaprConn() (*grpc.ClientConn, error) {
+	conn, err := dialSidecar(a.sidecarGRPC(), a.DaprToken.Reveal(), a.Tracing)
+	if err != nil {
+		return nil, err
+	}
+	a.Use(lifecycle.Part{Name: "dapr", Stop: func(context.Context) error { return conn.Close() }})
+	return conn, nil
+}
+
+// dialSidecar returns a connection like those of the Dapr SDK, except for two things: the
+// SDK shares one client per process, and it discards the metadata that carries the trace.
 func dialSidecar(addr, token string, tracing trace.TracerProvider) (*grpc.ClientConn, error) {
 	withToken := func(ctx context.Context) context.Context {
 		return metadata.AppendToOutgoingContext(ctx, "dapr-api-token", token)
 	}
 	conn, err := grpc.NewClient(addr,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), // within one host or pod
+		grpc.WithTransportCredentials(insecure.NewCredentials()), // the sidecar is on the same host or in the same pod
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler(
 			otelgrpc.WithTracerProvider(tracing),
 			otelgrpc.WithPropagators(telemetry.Propagator()),

@@ -3,14 +3,17 @@ package app
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
 	"boxoffice/shared/lifecycle"
+	"boxoffice/shared/rpc"
 )
 
-// HTTP is a server as a part: it listens when it starts, so that the port is
-// taken or the start fails, and lets requests finish when it stops.
+// HTTP returns a part that serves HTTP. It listens when it starts, so an occupied port makes
+// the start fail, and it waits for running requests when it stops.
 func HTTP(name string, srv *http.Server) lifecycle.Part {
 	var listener net.Listener
 	return lifecycle.Part{
@@ -28,4 +31,33 @@ func HTTP(name string, srv *http.Server) lifecycle.Part {
 		},
 		Stop: srv.Shutdown,
 	}
+}
+
+// serve returns the HTTP server of an app. Its health endpoints are open to anyone; all
+// other paths require the app's token.
+func (a *App) serve() lifecycle.Part {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.Handle("GET /readyz", a.Readiness())
+	mux.Handle("/", rpc.RequireToken(a.AppToken.Reveal(), a.sidecarRequests()))
+	return HTTP("http", &http.Server{
+		Addr:              a.listenAddr(),
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(a.Log.Handler(), slog.LevelWarn),
+	})
+}
+
+// sidecarRequests serves the requests of the sidecar: operations by the Server, and topics
+// and bindings by the Mux.
+func (a *App) sidecarRequests() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.Server.Serves(r) {
+			a.Server.ServeHTTP(w, r)
+			return
+		}
+		a.Mux.ServeHTTP(w, r)
+	})
 }

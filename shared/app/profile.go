@@ -10,10 +10,9 @@ import (
 	"boxoffice/shared/lifecycle"
 )
 
-// profile records where the processor time of the whole program goes, from its
-// start to its stop, in a file of its own in a directory. It is not for
-// production: it costs some percent, and the file grows with what the program
-// does.
+// profile returns a part that writes a CPU profile of the program, from its start to its
+// stop, to the file <name>-<pid>.pprof in dir. It is not meant for production: profiling
+// costs a few percent of CPU time, and the file grows.
 func profile(dir, name string) lifecycle.Part {
 	var file *os.File
 	return lifecycle.Part{
@@ -23,7 +22,7 @@ func profile(dir, name string) lifecycle.Part {
 				return err
 			}
 			var err error
-			if file, err = os.Create(filepath.Join(dir, fmt.Sprintf("%s-%d.pprof", name, os.Getpid()))); err != nil { //nolint:gosec // where the operator says
+			if file, err = os.Create(filepath.Join(dir, fmt.Sprintf("%s-%d.pprof", name, os.Getpid()))); err != nil { //nolint:gosec // the operator chooses the directory
 				return err
 			}
 			return pprof.StartCPUProfile(file)
