@@ -118,15 +118,15 @@ func (o *Outbox) saveBatch(ctx context.Context, batch []*save, _ func()) {
 func (o *Outbox) checkApplied(ctx context.Context, s *save) error {
 	stored, err := o.Box(ctx, s.box.Document)
 	switch {
-	case errors.Is(err, outbox.ErrNoBox), err == nil && !isApplied(s, stored):
+	case errors.Is(err, outbox.ErrNoBox), err == nil && !isApplied(s.box, s.due, stored):
 		return outbox.ErrStale
 	default:
 		return err
 	}
 }
 
-// isApplied reports whether a save took effect, given the box that is stored some time
-// afterwards. It relies on how others change a box: a writer only appends records, and
+// isApplied reports whether SaveBox(saved, due) took effect, given the box that is stored
+// some time afterwards. It relies on how others change a box: a writer only appends records, and
 // a relay that publishes a record stores a time of its own.
 //
 // For example, a relay reads version 4 with the unpublished record f1, publishes it
@@ -145,20 +145,20 @@ func (o *Outbox) checkApplied(ctx context.Context, s *save) error {
 //   - If another relay saved the very same times, or if the save changes no records,
 //     isApplied may report true for a stale save. The records that it was to store are
 //     stored nonetheless.
-func isApplied(s *save, stored outbox.Box) bool {
-	saved := s.box.Records
-	if stored.Version <= s.box.Version || len(stored.Records) < len(saved) {
+func isApplied(saved outbox.Box, due time.Time, stored outbox.Box) bool {
+	n := len(saved.Records)
+	if stored.Version <= saved.Version || len(stored.Records) < n {
 		return false
 	}
-	if stored.Version == s.box.Version+1 {
+	if stored.Version == saved.Version+1 {
 		// Exactly one write happened: this save, or the one that made it stale.
-		if len(stored.Records) > len(saved) || !sameMilliseconds(stored.Due, s.due) {
+		if len(stored.Records) > n || !sameMilliseconds(stored.Due, due) {
 			return false
 		}
-	} else if len(saved) == 0 {
+	} else if n == 0 {
 		return false
 	}
-	return slices.EqualFunc(stored.Records[:len(saved)], saved, func(a, b outbox.Record) bool {
+	return slices.EqualFunc(stored.Records[:n], saved.Records, func(a, b outbox.Record) bool {
 		return a.ID == b.ID && sameMilliseconds(a.SentAt, b.SentAt)
 	})
 }

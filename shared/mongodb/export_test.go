@@ -1,0 +1,4 @@
+package mongodb
+
+// IsApplied is isApplied, for tests.
+var IsApplied = isApplied
