@@ -48,7 +48,8 @@ func (r *Relay) relayDue(ctx context.Context, document string) error {
 	return r.deliver(ctx, delivery{box: *box, claimed: true})
 }
 
-// readBox returns the box of a document, or nil if there is no such document.
+// readBox returns the box of a document. It returns nil if there is no such document, or if
+// it returns an error.
 func (r *Relay) readBox(ctx context.Context, document string) (*Box, error) {
 	box, err := r.store.Box(ctx, document)
 	switch {
