@@ -1,15 +1,18 @@
-# Boxoffice. "make" alone lists the targets from the comments behind them.
+# "make" without a target lists the targets with the comments behind them.
 
 SHELL := /usr/bin/env bash -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# The modules that tests run in. The sidecar's own tests stand in a package of
+# MODULES are the Go modules with tests. The tests of tools/daprd are in a package of
 # their own, so that Dapr is compiled once, without -race.
 MODULES := . tools/mongolite tools/mongolite/spectest tools/devstack
+# LINTED are the Go modules with code.
+LINTED := $(MODULES) tools/daprd
 GOTEST := GOWORK=off go test -race -shuffle=on -count=1 -timeout 25m
-# Of these two run at a time, for each waits a good deal; the long ones come first.
+# Two of these run at a time, because each one waits a lot. The longest come first.
 TESTS := test-product test-mongolite test-specs test-devstack test-sidecar
 GOLANGCI := v2.15.0
+MISSPELL := v0.8.0
 GOVET := GOWORK=off go vet -composites=false
 .PHONY: help devstack run infra demo bench test $(TESTS) test-cli bench-mongolite lint fmt clean
 
@@ -40,14 +43,14 @@ bin/daprd: $(wildcard tools/daprd/*.go) tools/daprd/go.mod tools/daprd/go.sum to
 	@mkdir -p bin
 	@cd tools/daprd && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags "$$(cat ldflags)" -o ../../bin/daprd .
 
-# All that takes minutes to build is there before the first test waits for it.
+# Everything that takes minutes to build is built before the first test needs it.
 test: bin/daprd devstack ## run every test there is
 	@data=$$(mktemp -d); trap 'rm -rf "$$data"' EXIT; \
 	DAPRD=$(CURDIR)/bin/daprd bin/devstack build --free-ports --data "$$data"
 	@DAPRD=$(CURDIR)/bin/daprd $(MAKE) --no-print-directory -j2 $(TESTS)
 
-# The race detector makes the model and the index cases slow and finds little there:
-# with it they are a few, and all of them run again without.
+# With the race detector, the model and the index cases are slow, and it finds little
+# there. With it they run a few cases; all cases run again without it.
 test-product:
 	@$(GOVET) ./... && $(GOTEST) ./test/fault ./... # the longest first
 	@GOWORK=off go test -count=1 ./test/model
@@ -87,16 +90,19 @@ bench-mongolite: ## measure the embedded MongoDB server
 fmt: ## format the code
 	@gofmt -w $$(git ls-files '*.go')
 
-bin/golangci-lint: Makefile
-	@echo "building the linter (minutes, the first time)"
+bin/golangci-lint bin/misspell: Makefile
+	@echo "building the linters (minutes, the first time)"
 	@mkdir -p bin
 	@GOWORK=off GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
-	@touch $@
+	@GOWORK=off GOBIN=$(CURDIR)/bin CGO_ENABLED=0 go install github.com/golangci/misspell/cmd/misspell@$(MISSPELL)
+	@touch bin/golangci-lint bin/misspell
 
-lint: bin/golangci-lint ## check format and code
+lint: bin/golangci-lint bin/misspell ## check format, code, spelling and language
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "not gofmt-ed: $$bad" >&2; exit 1; }
-	@for m in $(MODULES); do (cd $$m && $(GOVET) ./... && GOWORK=off go mod tidy -diff); done
-	@GOWORK=off bin/golangci-lint run ./...
+	@bin/misspell -error $$(git ls-files '*.md' '*.yaml' '*.yml' Makefile)
+	@GOWORK=off go run ./tools/prose $$(git ls-files '*.go' '*.md' '*.yaml' '*.yml' Makefile)
+	@for m in $(LINTED); do (cd $$m && $(GOVET) ./... && GOWORK=off go mod tidy -diff); done
+	@for m in $(LINTED); do (cd $$m && GOWORK=off $(CURDIR)/bin/golangci-lint run -c $(CURDIR)/.golangci.yml ./...); done
 
-clean: ## remove what was built; the data stay
+clean: ## remove what was built; the data directory stays
 	@rm -rf bin

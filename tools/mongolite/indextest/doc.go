@@ -1,7 +1,7 @@
 // Package indextest tests mongolite's query planner and indexes.
 //
-// Whatever plan the planner chooses, the result must be the one that a scan of
-// all documents gives. The differential test therefore sends the same random
+// Every plan must give the result that a scan of all documents gives. The
+// differential test therefore sends the same random
 // statements to a collection with indexes, to a collection without indexes, and
 // to a model. The model keeps the documents in a slice and evaluates statements
 // with the package mongokit of github.com/256dpi/lungo.
