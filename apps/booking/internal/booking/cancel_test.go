@@ -1,0 +1,100 @@
+package booking_test
+
+import (
+	"testing"
+	"time"
+
+	"boxoffice/apps/booking/internal/booking"
+	"boxoffice/shared/contract"
+	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/shared/contract/eventapi"
+)
+
+func TestCancel(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		confirm bool
+		cutoff  int64
+		after   time.Duration // with the start after 48 hours
+		status  string
+		want    error
+	}{
+		{"pending", false, 0, 0, "", nil},
+		{"pending past the cutoff", false, 24, 30 * time.Hour, "", nil},
+		{"confirmed", true, 0, 0, "", nil},
+		{"confirmed just before the cutoff", true, 24, 24*time.Hour - time.Millisecond, "", nil},
+		{"confirmed at the cutoff", true, 24, 24 * time.Hour, "", booking.ErrCutoffPassed},
+		{"confirmed at the start", true, 0, 48 * time.Hour, "", booking.ErrCutoffPassed},
+		{"confirmed, of a cancelled event", true, 0, 48 * time.Hour, eventapi.StatusCancelled, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.event.CancellationCutoffHours = tt.cutoff
+			if tt.status != "" {
+				f.event.Status = tt.status
+			}
+			f.book(request("", 2))
+			if tt.confirm {
+				_, err := f.confirm("own-id")
+				f.is("confirm", err, nil)
+			}
+			f.now = f.now.Add(tt.after)
+			got, err := f.Cancel(t.Context(), asker("own-id"))
+			f.is("cancel", err, tt.want)
+			if tt.want != nil {
+				if len(f.released) > 0 || f.record("own-id").State != booking.Confirmed {
+					t.Error("something changed")
+				}
+				return
+			}
+			if got.Status != "cancelled" || got.CancelReason != "user" || *got.CancelledAt != contract.At(f.now) {
+				t.Errorf("got %+v", got)
+			}
+			again, err := f.Cancel(t.Context(), asker("own-id"))
+			if err != nil || *again.CancelledAt != *got.CancelledAt || len(f.released) != 1 {
+				t.Errorf("again: got %+v, %v, released %v", again, err, f.released)
+			}
+			_, err = f.confirm("own-id")
+			f.is("confirm", err, booking.ErrNotPending)
+		})
+	}
+}
+
+func TestCancelByAdmin(t *testing.T) {
+	f := newFixture(t)
+	f.book(request("", 2))
+	got, err := f.Cancel(t.Context(), bookingapi.CancelRequest{BookingID: "own-id", UserID: "boss", ByAdmin: true})
+	if err != nil || got.CancelReason != "admin" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestOnEventCancelled(t *testing.T) {
+	f := newFixture(t)
+	const many = 450
+	for range many {
+		f.book(request(f.NewID(), 1))
+	}
+	id := f.book(request("", 1)).Booking.ID
+	_, err := f.confirm(id)
+	f.is("confirm", err, nil)
+	other := request("other", 1)
+	other.EventID = "other"
+	untouched := f.book(other).Booking.ID
+	f.now = f.now.Add(72 * time.Hour) // past the start: it is never refused
+	for range 2 {
+		f.is("cancelled", f.OnEventCancelled(t.Context(), eventapi.Fact{Resource: eventapi.Event{ID: "gala"}}), nil)
+	}
+	cancelled := 0
+	for _, b := range f.store.Contents() {
+		if b.State == booking.Cancelled && b.CancelReason == booking.ByEventCancelled {
+			cancelled++
+		}
+	}
+	if cancelled != many+1 || len(f.released) != many+1 {
+		t.Errorf("cancelled %d, released %d, want %d", cancelled, len(f.released), many+1)
+	}
+	if b := f.record(untouched); b.State != booking.Pending {
+		t.Errorf("the other event's booking is %s", b.State)
+	}
+}

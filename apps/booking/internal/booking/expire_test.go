@@ -1,0 +1,69 @@
+package booking_test
+
+import (
+	"testing"
+	"time"
+
+	"boxoffice/shared/contract/eventapi"
+)
+
+func TestExpire(t *testing.T) {
+	f := newFixture(t)
+	f.book(request("a", 1))
+	f.now = f.now.Add(time.Second)
+	f.book(request("b", 1))
+	f.now = f.now.Add(ttl - time.Second)
+	for i, want := range []int{1, 0} {
+		if n, err := f.Expire(t.Context()); err != nil || n != want {
+			t.Errorf("sweep %d: got %d, %v, want %d", i, n, err, want)
+		}
+	}
+	if len(f.released) != 1 {
+		t.Errorf("released %v, want one", f.released)
+	}
+	f.facts("one expired", "created", "expired", "created")
+}
+
+func TestManyExpireInOneSweep(t *testing.T) {
+	f := newFixture(t)
+	const many = 450
+	for range many {
+		f.book(request(f.NewID(), 1))
+	}
+	f.now = f.now.Add(ttl)
+	if n, err := f.Expire(t.Context()); err != nil || n != many {
+		t.Errorf("got %d, %v, want %d", n, err, many)
+	}
+}
+
+// While the event app hangs each release would wait for its deadline: the facts
+// give the seats back, and all bookings end in time.
+func TestOneReleaseIsTriedWhileTheEventAppHangs(t *testing.T) {
+	f := newFixture(t)
+	f.onRelease = errUnknown
+	const many = 450
+	for range many {
+		f.book(request(f.NewID(), 1))
+	}
+	f.now = f.now.Add(ttl)
+	if n, err := f.Expire(t.Context()); err != nil || n != many || len(f.released) != 1 {
+		t.Errorf("expired %d, %v, after %d releases, want %d after 1", n, err, len(f.released), many)
+	}
+	for range many {
+		f.book(request(f.NewID(), 1))
+	}
+	f.released = nil
+	f.is("cancelled", f.OnEventCancelled(t.Context(), eventapi.Fact{Resource: eventapi.Event{ID: "gala"}}), nil)
+	if len(f.released) != 1 {
+		t.Errorf("cancelled after %d releases, want 1", len(f.released))
+	}
+	// The next round tries again, and goes on after a refusal.
+	f.onRelease, f.released = errSoldOut, nil
+	for range 3 {
+		f.book(request(f.NewID(), 1))
+	}
+	f.now = f.now.Add(ttl)
+	if n, err := f.Expire(t.Context()); err != nil || n != 3 || len(f.released) != 3 {
+		t.Errorf("expired %d, %v, after %d releases, want 3 after 3", n, err, len(f.released))
+	}
+}

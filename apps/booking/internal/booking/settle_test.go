@@ -1,0 +1,80 @@
+package booking_test
+
+import (
+	"slices"
+	"testing"
+
+	"boxoffice/apps/booking/internal/booking"
+	"boxoffice/shared/contract/bookingapi"
+)
+
+func TestSettle(t *testing.T) {
+	base := bookingapi.Settlement{}
+	for _, tt := range []struct {
+		name   string
+		before func(f *fixture) // makes the booking own-id
+		hold   func(f *fixture) string
+		want   bookingapi.Settlement
+		state  booking.State
+		n      int64
+	}{
+		{"unknown", nil, nil, base, booking.Refused, 2},
+		{"refused before", func(f *fixture) {
+			f.onReserve = func(string) error { return errSoldOut }
+			_, _ = f.Create(f.t.Context(), request("", 2))
+		}, nil, base, booking.Refused, 2},
+		{"refused, the next number", func(f *fixture) {
+			f.onReserve = func(string) error { return errSoldOut }
+			_, _ = f.Create(f.t.Context(), request("", 2))
+		}, func(*fixture) string { return "own-id_2_f" }, base, booking.Refused, 3},
+		{"pending", func(f *fixture) { f.book(request("", 2)) }, nil, bookingapi.Settlement{Live: true}, booking.Pending, 1},
+		{"pending, another body's hold", func(f *fixture) { f.book(request("", 2)) },
+			func(*fixture) string { return "own-id_1_f" }, base, booking.Pending, 1},
+		{"confirmed", func(f *fixture) {
+			f.book(request("", 2))
+			_, _ = f.confirm("own-id")
+		}, nil, bookingapi.Settlement{Live: true, Confirmed: true}, booking.Confirmed, 1},
+		{"cancelled", func(f *fixture) {
+			f.book(request("", 2))
+			_, _ = f.Cancel(f.t.Context(), asker("own-id"))
+		}, nil, base, booking.Cancelled, 1},
+		{"expired", func(f *fixture) {
+			f.book(request("", 2))
+			f.now = f.now.Add(ttl)
+			_, _ = f.Expire(f.t.Context())
+		}, nil, base, booking.Expired, 1},
+		{"expired, the hold of a late confirm", func(f *fixture) {
+			f.book(request("", 2))
+			f.now = f.now.Add(ttl)
+			_, _ = f.Expire(f.t.Context())
+		}, func(*fixture) string { return "own-id_2_f" }, base, booking.Expired, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			if tt.before != nil {
+				tt.before(f)
+			}
+			hold := f.record("own-id").HoldID
+			if hold == "" {
+				hold = "own-id_1_f"
+			}
+			if tt.hold != nil {
+				hold = tt.hold(f)
+			}
+			for range 2 {
+				got, err := f.Settle(t.Context(), bookingapi.SettleRequest{HoldID: hold})
+				b := f.record("own-id")
+				if err != nil || got != tt.want || b.State != tt.state || b.N != tt.n {
+					t.Errorf("got %+v, %v, then %s %d, want %+v, %s %d", got, err, b.State, b.N, tt.want, tt.state, tt.n)
+				}
+			}
+		})
+	}
+	f := newFixture(t)
+	for _, bad := range []string{"", "x", "a_b", "a_0_f", "a_x_f", "_1_f"} {
+		_, err := f.Settle(t.Context(), bookingapi.SettleRequest{HoldID: bad})
+		if got := wrongFields(err); !slices.Equal(got, []string{"holdId:invalid"}) {
+			t.Errorf("%q: got %v", bad, err)
+		}
+	}
+}
