@@ -20,7 +20,7 @@ func (s *Service) Cancel(ctx context.Context, req bookingapi.CancelRequest) (boo
 	if b.UserID != req.UserID {
 		reason = ByAdmin
 	}
-	b, err = s.again(ctx, b, func(b Booking) (Booking, error) {
+	b, err = s.update(ctx, b, func(b Booking) (Booking, error) {
 		if b.State == Confirmed {
 			if err := s.withinCutoff(ctx, b); err != nil {
 				return b, err
@@ -81,7 +81,7 @@ func (s *Service) OnEventCancelled(ctx context.Context, fact eventapi.Fact) erro
 		}
 		for _, b := range live {
 			after = b.ID
-			_, err := s.again(ctx, b, func(b Booking) (Booking, error) { return s.cancel(ctx, b, ByEventCancelled, holds) })
+			_, err := s.update(ctx, b, func(b Booking) (Booking, error) { return s.cancel(ctx, b, ByEventCancelled, holds) })
 			if err != nil && !errors.Is(err, ErrExpired) {
 				failed = append(failed, err)
 			}

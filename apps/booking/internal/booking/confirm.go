@@ -18,7 +18,7 @@ func (s *Service) Confirm(ctx context.Context, req bookingapi.ConfirmRequest) (b
 		return bookingapi.Booking{}, err
 	}
 	n := b.N
-	b, err = s.again(ctx, b, func(b Booking) (Booking, error) {
+	b, err = s.update(ctx, b, func(b Booking) (Booking, error) {
 		if b.State == Expired && b.N != n {
 			// Another confirm was refused meanwhile, for good.
 			return b, overtaken()

@@ -2,33 +2,34 @@ package booking
 
 import (
 	"context"
-	"errors"
-)
 
-// maxRounds is how often a use case looks again after it met another one. Each
-// round means that another one got on.
-const maxRounds = 16
+	"boxoffice/shared/cas"
+)
 
 // kill makes a number dead: afterwards no create or late confirm can make the
 // booking live by it, other than one that has done so. known is the record as it
 // was read, or nil. It returns the booking that is there, and nil when there is
 // only a refused record.
 func (s *Service) kill(ctx context.Context, id string, n int64, known *Booking) (*Booking, error) {
-	for range maxRounds {
-		dead, err := s.killKnown(ctx, id, n, known)
-		switch {
-		case err == nil && dead.State == Refused:
-			return nil, nil // there is no booking
-		case err == nil:
-			return &dead, nil
-		case !errors.Is(err, ErrExists) && !errors.Is(err, ErrStale):
-			return nil, err
+	var dead Booking
+	isStale := false
+	err := cas.Retry(ctx, func(ctx context.Context) (err error) {
+		if isStale {
+			if known, err = s.look(ctx, id); err != nil {
+				return err
+			}
 		}
-		if known, err = s.look(ctx, id); err != nil {
-			return nil, err
-		}
+		isStale = true
+		dead, err = s.killKnown(ctx, id, n, known)
+		return err
+	}, ErrExists, ErrStale)
+	switch {
+	case err != nil:
+		return nil, err
+	case dead.State == Refused:
+		return nil, nil // there is no booking
 	}
-	return nil, overtaken()
+	return &dead, nil
 }
 
 // killKnown returns the record after which the number is dead.

@@ -2,24 +2,37 @@ package booking
 
 import (
 	"context"
-	"errors"
+
+	"boxoffice/shared/cas"
 )
 
-// again runs fn on a booking until it is not overtaken by another change.
-func (s *Service) again(ctx context.Context, b Booking, fn func(b Booking) (Booking, error)) (Booking, error) {
-	for range maxRounds {
-		next, err := fn(b)
-		if !errors.Is(err, ErrStale) {
-			return next, err
+// update applies change to b and returns its result. If change returns ErrStale,
+// update reads the booking again and retries. It returns ErrNotFound if the record
+// no longer exists or has become refused.
+func (s *Service) update(ctx context.Context, b Booking, change func(b Booking) (Booking, error)) (Booking, error) {
+	isStale := false
+	err := cas.Retry(ctx, func(ctx context.Context) (err error) {
+		if isStale {
+			if b, err = s.reread(ctx, b.ID); err != nil {
+				return err
+			}
 		}
-		there, err := s.look(ctx, b.ID)
-		switch {
-		case err != nil:
-			return Booking{}, err
-		case there == nil || there.State == Refused:
-			return Booking{}, ErrNotFound
-		}
-		b = *there
+		isStale = true
+		b, err = change(b)
+		return err
+	}, ErrStale)
+	return b, err
+}
+
+// reread returns the current record of a booking that existed before. It returns
+// ErrNotFound if there is no booking any more.
+func (s *Service) reread(ctx context.Context, id string) (Booking, error) {
+	current, err := s.look(ctx, id)
+	switch {
+	case err != nil:
+		return Booking{}, err
+	case current == nil || current.State == Refused:
+		return Booking{}, ErrNotFound
 	}
-	return Booking{}, overtaken()
+	return *current, nil
 }
