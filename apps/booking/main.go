@@ -73,7 +73,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	transport.Bind(a.Server, svc)
 	transport.Subscribe(bus.Routes, svc)
 	bus.HandleSweep(func(ctx context.Context) error {
-		_, err := svc.Expire(ctx)
+		_, err := svc.ExpireBookings(ctx)
 		return err
 	})
 	return nil

@@ -22,23 +22,23 @@ type seats struct{ w *world }
 // settler is the other way round.
 type settler struct{ w *world }
 
-func (s seats) Reserve(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
+func (s seats) ReserveSeats(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
 	return call(s.w, "reserve "+req.HoldID, func() (eventapi.Reservation, error) { return eventtest.Reserve(ctx, s.w.event(), req) })
 }
 
-func (s seats) Release(ctx context.Context, req eventapi.ReleaseRequest) error {
+func (s seats) ReleaseSeats(ctx context.Context, req eventapi.ReleaseRequest) error {
 	_, err := call(s.w, "release "+req.HoldID, func() (rpc.Nothing, error) { return s.w.event().Release(ctx, req) })
 	return err
 }
 
-func (s seats) Event(ctx context.Context, id string) (eventapi.Event, error) {
+func (s seats) GetEvent(ctx context.Context, id string) (eventapi.Event, error) {
 	v, err := s.w.event().Fetch(ctx, eventapi.GetRequest{EventID: id, ByAdmin: true})
 	return v.Event, err
 }
 
 func (s settler) Settle(ctx context.Context, holdID string) (bookingapi.Settlement, error) {
 	return call(s.w, "settle "+holdID, func() (bookingapi.Settlement, error) {
-		return s.w.booking().Settle(ctx, bookingapi.SettleRequest{HoldID: holdID})
+		return s.w.booking().SettleHold(ctx, bookingapi.SettleRequest{HoldID: holdID})
 	})
 }
 
@@ -89,7 +89,7 @@ func (w *world) request(req bookingapi.CreateRequest) {
 	}
 	svc := w.booking()
 	w.spawn(fmt.Sprintf("create %s by %s, %d", id, req.UserID, req.Quantity), func(p *proc) {
-		created, err := svc.Create(context.Background(), req)
+		created, err := svc.CreateBooking(context.Background(), req)
 		if p.crashed {
 			return
 		}
@@ -116,7 +116,7 @@ func definite(err error) bool {
 func (w *world) confirm(id, userID string) {
 	svc := w.booking()
 	w.spawn("confirm "+id, func(p *proc) {
-		b, err := svc.Confirm(context.Background(), bookingapi.ConfirmRequest{BookingID: id, UserID: userID})
+		b, err := svc.ConfirmBooking(context.Background(), bookingapi.ConfirmRequest{BookingID: id, UserID: userID})
 		if p.crashed {
 			return
 		}
@@ -130,7 +130,7 @@ func (w *world) confirm(id, userID string) {
 func (w *world) cancel(id, userID string) {
 	svc := w.booking()
 	w.spawn("cancel "+id, func(*proc) {
-		_, _ = svc.Cancel(context.Background(), bookingapi.CancelRequest{BookingID: id, UserID: userID})
+		_, _ = svc.CancelBooking(context.Background(), bookingapi.CancelRequest{BookingID: id, UserID: userID})
 	})
 }
 
@@ -141,7 +141,7 @@ func (w *world) sweepEvents() *proc {
 
 func (w *world) sweepBookings() *proc {
 	svc := w.booking()
-	return w.spawn("sweep of bookings", func(*proc) { _, _ = svc.Expire(context.Background()) })
+	return w.spawn("sweep of bookings", func(*proc) { _, _ = svc.ExpireBookings(context.Background()) })
 }
 
 func (w *world) update(c eventapi.Changes) {

@@ -87,7 +87,7 @@ func is(t *testing.T, what string, got, want error) {
 
 func expect(t *testing.T, s Subject, want booking.Booking) {
 	t.Helper()
-	if got, err := s.Booking(t.Context(), want.ID); err != nil || got != want {
+	if got, err := s.GetBooking(t.Context(), want.ID); err != nil || got != want {
 		t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
 	}
 }
@@ -110,7 +110,7 @@ func testRoundTrip(t *testing.T, s Subject) {
 	is(t, "insert again", s.InsertBooking(ctx, Full("fresh"), fact("no", "fresh")), booking.ErrExists)
 	is(t, "insert over a refused one", s.InsertBooking(ctx, Fresh("refused"), fact("no", "refused")), booking.ErrExists)
 	expect(t, s, Fresh("fresh"))
-	_, err := s.Booking(ctx, "nobody")
+	_, err := s.GetBooking(ctx, "nobody")
 	is(t, "unknown booking", err, booking.ErrNoBooking)
 	want := []booking.Fact{fact("fact-of-fresh", "fresh"), fact("fact-of-full", "full"), fact("fact-of-refused", "refused")}
 	if got := s.Facts(t); !reflect.DeepEqual(got, want) {

@@ -88,8 +88,8 @@ func (s *Store) InsertBooking(ctx context.Context, b booking.Booking, facts ...b
 	})
 }
 
-// Booking implements booking.Store.
-func (s *Store) Booking(ctx context.Context, id string) (booking.Booking, error) {
+// GetBooking implements booking.Store.
+func (s *Store) GetBooking(ctx context.Context, id string) (booking.Booking, error) {
 	var b booking.Booking
 	err := s.do(ctx, "bookings.read", func() error {
 		d, ok := s.bookings[id]

@@ -10,8 +10,8 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// Cancel ends a booking; see bookingapi.CancelBooking.
-func (s *Service) Cancel(ctx context.Context, req bookingapi.CancelRequest) (bookingapi.Booking, error) {
+// CancelBooking ends a booking; see bookingapi.CancelBooking.
+func (s *Service) CancelBooking(ctx context.Context, req bookingapi.CancelRequest) (bookingapi.Booking, error) {
 	b, err := s.visible(ctx, req)
 	if err != nil {
 		return bookingapi.Booking{}, err
@@ -36,7 +36,7 @@ func (s *Service) Cancel(ctx context.Context, req bookingapi.CancelRequest) (boo
 
 // withinCutoff refuses to cancel what is confirmed too shortly before the event.
 func (s *Service) withinCutoff(ctx context.Context, b Booking) error {
-	e, err := s.events.Event(ctx, b.EventID)
+	e, err := s.events.GetEvent(ctx, b.EventID)
 	switch {
 	case err != nil:
 		return fmt.Errorf("cancel booking %s: %w", b.ID, err)

@@ -39,7 +39,7 @@ func TestCancel(t *testing.T) {
 				f.is("confirm", err, nil)
 			}
 			f.now = f.now.Add(tt.after)
-			got, err := f.Cancel(t.Context(), asker("own-id"))
+			got, err := f.CancelBooking(t.Context(), asker("own-id"))
 			f.is("cancel", err, tt.want)
 			if tt.want != nil {
 				if len(f.released) > 0 || f.record("own-id").State != booking.Confirmed {
@@ -50,7 +50,7 @@ func TestCancel(t *testing.T) {
 			if got.Status != "cancelled" || got.CancelReason != "user" || *got.CancelledAt != contract.At(f.now) {
 				t.Errorf("got %+v", got)
 			}
-			again, err := f.Cancel(t.Context(), asker("own-id"))
+			again, err := f.CancelBooking(t.Context(), asker("own-id"))
 			if err != nil || *again.CancelledAt != *got.CancelledAt || len(f.released) != 1 {
 				t.Errorf("again: got %+v, %v, released %v", again, err, f.released)
 			}
@@ -63,7 +63,7 @@ func TestCancel(t *testing.T) {
 func TestCancelByAdmin(t *testing.T) {
 	f := newFixture(t)
 	f.book(request("", 2))
-	got, err := f.Cancel(t.Context(), bookingapi.CancelRequest{BookingID: "own-id", UserID: "boss", ByAdmin: true})
+	got, err := f.CancelBooking(t.Context(), bookingapi.CancelRequest{BookingID: "own-id", UserID: "boss", ByAdmin: true})
 	if err != nil || got.CancelReason != "admin" {
 		t.Errorf("got %+v, %v", got, err)
 	}

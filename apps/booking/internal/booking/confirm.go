@@ -8,8 +8,8 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-// Confirm makes a booking final; see bookingapi.ConfirmBooking.
-func (s *Service) Confirm(ctx context.Context, req bookingapi.ConfirmRequest) (bookingapi.Booking, error) {
+// ConfirmBooking makes a booking final; see bookingapi.ConfirmBooking.
+func (s *Service) ConfirmBooking(ctx context.Context, req bookingapi.ConfirmRequest) (bookingapi.Booking, error) {
 	if err := validConfirm(req); err != nil {
 		return bookingapi.Booking{}, err
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 func (f *fixture) confirm(id string) (bookingapi.Booking, error) {
-	return f.Confirm(f.t.Context(), bookingapi.ConfirmRequest{BookingID: id, UserID: "u1"})
+	return f.ConfirmBooking(f.t.Context(), bookingapi.ConfirmRequest{BookingID: id, UserID: "u1"})
 }
 
 func TestConfirm(t *testing.T) {
@@ -24,7 +24,7 @@ func TestConfirm(t *testing.T) {
 	f.calls = nil
 	f.now = f.now.Add(time.Minute)
 	reference := "PAY-1"
-	got, err := f.Confirm(t.Context(), bookingapi.ConfirmRequest{BookingID: "own-id", UserID: "u1", PaymentReference: &reference})
+	got, err := f.ConfirmBooking(t.Context(), bookingapi.ConfirmRequest{BookingID: "own-id", UserID: "u1", PaymentReference: &reference})
 	f.is("confirm", err, nil)
 	f.cost("confirm", "bookings.read", "bookings.replace")
 	if got.Status != "confirmed" || *got.ConfirmedAt != contract.At(f.now) || f.record("own-id").PaymentReference != reference {
@@ -39,7 +39,7 @@ func TestConfirm(t *testing.T) {
 	f.facts("once", "created", "confirmed")
 
 	long := strings.Repeat("ü", 129)
-	_, err = f.Confirm(t.Context(), bookingapi.ConfirmRequest{BookingID: "own-id", UserID: "u1", PaymentReference: &long})
+	_, err = f.ConfirmBooking(t.Context(), bookingapi.ConfirmRequest{BookingID: "own-id", UserID: "u1", PaymentReference: &long})
 	if got, want := wrongFields(err), []string{"paymentReference:too_long"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -62,7 +62,7 @@ func TestConfirmLate(t *testing.T) {
 		{"no answer", func(*fixture, string) error { return errUnknown }, errUnknown, booking.Expired, 1},
 		{"a tombstone", func(*fixture, string) error { return errDead }, errAgain, booking.Expired, 2},
 		{"settled meanwhile", func(f *fixture, hold string) error {
-			got, err := f.Settle(f.t.Context(), bookingapi.SettleRequest{HoldID: hold})
+			got, err := f.SettleHold(f.t.Context(), bookingapi.SettleRequest{HoldID: hold})
 			if err != nil || got.Live {
 				f.t.Errorf("settle: got %v, %v, want dead", got, err)
 			}

@@ -8,8 +8,8 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-// Create books seats; see bookingapi.CreateBooking.
-func (s *Service) Create(ctx context.Context, req bookingapi.CreateRequest) (bookingapi.Created, error) {
+// CreateBooking books seats; see bookingapi.CreateBooking.
+func (s *Service) CreateBooking(ctx context.Context, req bookingapi.CreateRequest) (bookingapi.Created, error) {
 	if err := s.validCreate(req); err != nil {
 		return bookingapi.Created{}, err
 	}

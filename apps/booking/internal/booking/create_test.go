@@ -38,7 +38,7 @@ func TestCreateWithAKey(t *testing.T) {
 	if first.Booking.ID == "own-id" || first.Booking.ID != bookingtest.KeyedID("u1", "key") {
 		t.Errorf("the id %s does not come from the key", first.Booking.ID)
 	}
-	_, err := f.Confirm(t.Context(), bookingapi.ConfirmRequest{BookingID: first.Booking.ID, UserID: "u1"})
+	_, err := f.ConfirmBooking(t.Context(), bookingapi.ConfirmRequest{BookingID: first.Booking.ID, UserID: "u1"})
 	f.is("confirm", err, nil)
 	f.now, f.calls = f.now.Add(time.Hour), nil
 
@@ -47,7 +47,7 @@ func TestCreateWithAKey(t *testing.T) {
 	if again.Booking != first.Booking || !again.Replayed {
 		t.Errorf("again: got %+v, want the first answer %+v", again, first)
 	}
-	_, err = f.Create(t.Context(), request("key", 3))
+	_, err = f.CreateBooking(t.Context(), request("key", 3))
 	f.is("another body", err, booking.ErrMismatch)
 	other := request("key", 2)
 	other.UserID = "u2"
@@ -70,7 +70,7 @@ func TestCreateRefuses(t *testing.T) {
 	for _, key := range []string{"", "key"} {
 		f := newFixture(t)
 		f.onReserve = func(string) error { return errLimit }
-		_, err := f.Create(t.Context(), request(key, 2))
+		_, err := f.CreateBooking(t.Context(), request(key, 2))
 		f.is("create", err, errLimit)
 		id := "own-id"
 		if key != "" {
@@ -79,7 +79,7 @@ func TestCreateRefuses(t *testing.T) {
 		if b := f.record(id); b.State != booking.Refused || b.N != 2 {
 			t.Errorf("got %+v, want a refused record with 2", b)
 		}
-		_, err = f.Fetch(t.Context(), asker(id))
+		_, err = f.GetBooking(t.Context(), asker(id))
 		f.is("it is shown to nobody", err, booking.ErrNotFound)
 		f.facts("and told to nobody")
 	}
@@ -89,7 +89,7 @@ func TestRefusedKeyMayBeTriedAgain(t *testing.T) {
 	f := newFixture(t)
 	f.onReserve = func(string) error { return errSoldOut }
 	for n := range int64(3) {
-		_, err := f.Create(t.Context(), request("key", 2))
+		_, err := f.CreateBooking(t.Context(), request("key", 2))
 		f.is("create", err, errSoldOut)
 		if b := f.record(bookingtest.KeyedID("u1", "key")); b.N != n+2 {
 			t.Errorf("refusal %d left n %d, want %d", n, b.N, n+2)
@@ -109,7 +109,7 @@ func TestRefusedKeyMayBeTriedAgain(t *testing.T) {
 func TestUnknownOutcomeIsLeftOpen(t *testing.T) {
 	f := newFixture(t)
 	f.onReserve = func(string) error { return errUnknown }
-	_, err := f.Create(t.Context(), request("key", 2))
+	_, err := f.CreateBooking(t.Context(), request("key", 2))
 	f.is("create", err, errUnknown)
 	if n := len(f.store.Contents()); n != 0 {
 		t.Errorf("%d records were written", n)
@@ -131,12 +131,12 @@ func TestCreateIsOvertaken(t *testing.T) {
 	}{
 		{"by a refusal", func(f *fixture, _ string) error {
 			f.onReserve = func(string) error { return errSoldOut }
-			_, err := f.Create(f.t.Context(), request("key", 2))
+			_, err := f.CreateBooking(f.t.Context(), request("key", 2))
 			f.is("refused", err, errSoldOut)
 			return nil
 		}, errAgain, 1, false},
 		{"by the settling of its hold", func(f *fixture, id string) error {
-			got, err := f.Settle(f.t.Context(), bookingapi.SettleRequest{HoldID: id})
+			got, err := f.SettleHold(f.t.Context(), bookingapi.SettleRequest{HoldID: id})
 			if err != nil || got.Live {
 				f.t.Errorf("settle: got %v, %v, want dead", got, err)
 			}
@@ -166,7 +166,7 @@ func TestCreateIsOvertaken(t *testing.T) {
 				hold = id
 				return tt.meanwhile(f, id)
 			}
-			got, err := f.Create(t.Context(), request("key", 2))
+			got, err := f.CreateBooking(t.Context(), request("key", 2))
 			f.is("create", err, tt.want)
 			if got.Replayed != tt.replayed {
 				t.Errorf("replayed is %v", got.Replayed)
@@ -204,11 +204,11 @@ func TestShortOfSeatsExpiresWhatIsDue(t *testing.T) {
 	// Once a second at most.
 	f.onReserve = func(string) error { return errSoldOut }
 	f.calls = nil
-	_, err := f.Create(t.Context(), request("third", 2))
+	_, err := f.CreateBooking(t.Context(), request("third", 2))
 	f.is("create", err, errSoldOut)
 	f.cost("create", "bookings.read", "reserve", "bookings.insert")
 	f.now = f.now.Add(time.Second)
-	_, err = f.Create(t.Context(), request("fourth", 2))
+	_, err = f.CreateBooking(t.Context(), request("fourth", 2))
 	f.is("create", err, errSoldOut)
 	f.cost("create", "bookings.read", "reserve", "bookings.due", "bookings.insert")
 }
@@ -229,7 +229,7 @@ func TestCreateValidates(t *testing.T) {
 		{"the longest key", bookingapi.CreateRequest{IdempotencyKey: strings.Repeat("k", 128), UserID: "u", EventID: "e", Quantity: 10}, nil},
 	} {
 		f := newFixture(t)
-		_, err := f.Create(t.Context(), tt.req)
+		_, err := f.CreateBooking(t.Context(), tt.req)
 		if got := wrongFields(err); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}

@@ -22,10 +22,10 @@ func (s *Service) expire(ctx context.Context, b Booking, holds *releases) (Booki
 	return next, nil
 }
 
-// Expire is the sweep: it ends the bookings that are due. It may run anywhere,
+// ExpireBookings is the sweep: it ends the bookings that are due. It may run anywhere,
 // any number of times and at once. It returns how many it ended; what fails does
 // not stop the rest.
-func (s *Service) Expire(ctx context.Context) (int, error) {
+func (s *Service) ExpireBookings(ctx context.Context) (int, error) {
 	defer s.locks.Lock(ctx, "sweep:bookings")()
 	total, holds := 0, s.releases()
 	for {

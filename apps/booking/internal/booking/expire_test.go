@@ -14,7 +14,7 @@ func TestExpire(t *testing.T) {
 	f.book(request("b", 1))
 	f.now = f.now.Add(ttl - time.Second)
 	for i, want := range []int{1, 0} {
-		if n, err := f.Expire(t.Context()); err != nil || n != want {
+		if n, err := f.ExpireBookings(t.Context()); err != nil || n != want {
 			t.Errorf("sweep %d: got %d, %v, want %d", i, n, err, want)
 		}
 	}
@@ -31,7 +31,7 @@ func TestManyExpireInOneSweep(t *testing.T) {
 		f.book(request(f.NewID(), 1))
 	}
 	f.now = f.now.Add(ttl)
-	if n, err := f.Expire(t.Context()); err != nil || n != many {
+	if n, err := f.ExpireBookings(t.Context()); err != nil || n != many {
 		t.Errorf("got %d, %v, want %d", n, err, many)
 	}
 }
@@ -46,7 +46,7 @@ func TestOneReleaseIsTriedWhileTheEventAppHangs(t *testing.T) {
 		f.book(request(f.NewID(), 1))
 	}
 	f.now = f.now.Add(ttl)
-	if n, err := f.Expire(t.Context()); err != nil || n != many || len(f.released) != 1 {
+	if n, err := f.ExpireBookings(t.Context()); err != nil || n != many || len(f.released) != 1 {
 		t.Errorf("expired %d, %v, after %d releases, want %d after 1", n, err, len(f.released), many)
 	}
 	for range many {
@@ -63,7 +63,7 @@ func TestOneReleaseIsTriedWhileTheEventAppHangs(t *testing.T) {
 		f.book(request(f.NewID(), 1))
 	}
 	f.now = f.now.Add(ttl)
-	if n, err := f.Expire(t.Context()); err != nil || n != 3 || len(f.released) != 3 {
+	if n, err := f.ExpireBookings(t.Context()); err != nil || n != 3 || len(f.released) != 3 {
 		t.Errorf("expired %d, %v, after %d releases, want 3 after 3", n, err, len(f.released))
 	}
 }

@@ -66,7 +66,7 @@ func (f *fixture) NewID() string {
 	return fmt.Sprintf("id-%d", f.ids)
 }
 
-func (f *fixture) Reserve(_ context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
+func (f *fixture) ReserveSeats(_ context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
 	f.calls = append(f.calls, "reserve")
 	if f.onReserve != nil {
 		if err := f.onReserve(req.HoldID); err != nil {
@@ -76,13 +76,13 @@ func (f *fixture) Reserve(_ context.Context, req eventapi.ReserveRequest) (event
 	return eventapi.Reservation{UnitPrice: contract.Money{Amount: 2500, Currency: "EUR"}}, nil
 }
 
-func (f *fixture) Release(_ context.Context, req eventapi.ReleaseRequest) error {
+func (f *fixture) ReleaseSeats(_ context.Context, req eventapi.ReleaseRequest) error {
 	f.calls = append(f.calls, "release")
 	f.released = append(f.released, req.HoldID)
 	return f.onRelease
 }
 
-func (f *fixture) Event(context.Context, string) (eventapi.Event, error) {
+func (f *fixture) GetEvent(context.Context, string) (eventapi.Event, error) {
 	f.calls = append(f.calls, "event")
 	return f.event, nil
 }
@@ -94,7 +94,7 @@ func request(key string, quantity int64) bookingapi.CreateRequest {
 // book makes a booking that must succeed.
 func (f *fixture) book(req bookingapi.CreateRequest) bookingapi.Created {
 	f.t.Helper()
-	created, err := f.Create(f.t.Context(), req)
+	created, err := f.CreateBooking(f.t.Context(), req)
 	if err != nil {
 		f.t.Fatalf("create: %v", err)
 	}

@@ -29,8 +29,8 @@ type Position struct {
 	ID        string    `json:"i"`
 }
 
-// List returns a page of bookings; see bookingapi.ListBookings.
-func (s *Service) List(ctx context.Context, req bookingapi.ListRequest) (contract.Page[bookingapi.Booking], error) {
+// ListBookings returns a page of bookings; see bookingapi.ListBookings.
+func (s *Service) ListBookings(ctx context.Context, req bookingapi.ListRequest) (contract.Page[bookingapi.Booking], error) {
 	answer := contract.Page[bookingapi.Booking]{Items: []bookingapi.Booking{}}
 	q, list, err := s.newQuery(req)
 	if err != nil {

@@ -21,7 +21,7 @@ func TestList(t *testing.T) {
 	var got []string
 	cursor := ""
 	for range 3 {
-		page, err := f.List(t.Context(), req)
+		page, err := f.ListBookings(t.Context(), req)
 		if err != nil || *page.Total != 5 || page.Limit != 2 {
 			t.Fatalf("got %+v, %v", page, err)
 		}
@@ -46,7 +46,7 @@ func TestList(t *testing.T) {
 			[]string{"limit:too_large", "userId:invalid", "eventId:invalid", "status:invalid"}},
 		{"unknown ids", bookingapi.ListRequest{UserID: "nobody", EventID: "nothing"}, nil},
 	} {
-		page, err := f.List(t.Context(), tt.req)
+		page, err := f.ListBookings(t.Context(), tt.req)
 		if got := wrongFields(err); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}

@@ -14,8 +14,8 @@ type Store interface {
 	// InsertBooking stores a new record and its facts. It returns ErrExists when
 	// the id is taken.
 	InsertBooking(ctx context.Context, b Booking, facts ...Fact) error
-	// Booking returns a record, a refused one too, or ErrNoBooking.
-	Booking(ctx context.Context, id string) (Booking, error)
+	// GetBooking returns a record, a refused one too, or ErrNoBooking.
+	GetBooking(ctx context.Context, id string) (Booking, error)
 	// ReplaceBooking stores b where the record still has that state and n, and adds
 	// facts to the outbox in the same write. It returns ErrStale when it has not.
 	ReplaceBooking(ctx context.Context, b Booking, state State, n int64, facts ...Fact) error
@@ -38,18 +38,18 @@ type Finder interface {
 
 // Seats asks the event app for seats.
 type Seats interface {
-	// Reserve is eventapi.ReserveSeats. A refusal is an *apperr.Error of the same reason;
+	// ReserveSeats is eventapi.ReserveSeats. A refusal is an *apperr.Error of the same reason;
 	// any other error leaves open whether the hold was taken.
-	Reserve(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error)
-	// Release is eventapi.ReleaseSeats. It should give up after a short while: facts and
+	ReserveSeats(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error)
+	// ReleaseSeats is eventapi.ReleaseSeats. It should give up after a short while: facts and
 	// sweeps do the same later.
-	Release(ctx context.Context, req eventapi.ReleaseRequest) error
+	ReleaseSeats(ctx context.Context, req eventapi.ReleaseRequest) error
 }
 
 // Events asks the event app about an event.
 type Events interface {
-	// Event is eventapi.GetEvent, as an admin.
-	Event(ctx context.Context, eventID string) (eventapi.Event, error)
+	// GetEvent is eventapi.GetEvent, as an admin.
+	GetEvent(ctx context.Context, eventID string) (eventapi.Event, error)
 }
 
 // Locker keeps work from being done twice at once. Nothing depends on it.

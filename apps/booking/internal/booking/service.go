@@ -82,7 +82,7 @@ func (s *Service) replace(ctx context.Context, was, b Booking) error {
 
 // look returns a record, or nil when there is none.
 func (s *Service) look(ctx context.Context, id string) (*Booking, error) {
-	b, err := s.store.Booking(ctx, id)
+	b, err := s.store.GetBooking(ctx, id)
 	switch {
 	case errors.Is(err, ErrNoBooking):
 		return nil, nil // no record is an answer, and callers need it apart from a failure
@@ -108,7 +108,7 @@ func (r *releases) release(ctx context.Context, b Booking) {
 	if r.gone {
 		return
 	}
-	err := r.seats.Release(ctx, eventapi.ReleaseRequest{
+	err := r.seats.ReleaseSeats(ctx, eventapi.ReleaseRequest{
 		HoldID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity,
 	})
 	r.gone = err != nil && apperr.VerdictOf(err) != apperr.Refused
@@ -121,7 +121,7 @@ func (s *Service) reserve(ctx context.Context, b Booking) (eventapi.Reservation,
 		HoldID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity,
 	}
 	req.ExpiresAt.Time = b.ExpiresAt
-	taken, err := s.seats.Reserve(ctx, req)
+	taken, err := s.seats.ReserveSeats(ctx, req)
 	if !errors.Is(err, errSoldOut) {
 		return taken, err
 	}
@@ -129,11 +129,11 @@ func (s *Service) reserve(ctx context.Context, b Booking) (eventapi.Reservation,
 	if failed != nil || freed == 0 {
 		return taken, err
 	}
-	return s.seats.Reserve(ctx, req)
+	return s.seats.ReserveSeats(ctx, req)
 }
 
-// Fetch returns a booking; see bookingapi.GetBooking.
-func (s *Service) Fetch(ctx context.Context, req bookingapi.GetRequest) (bookingapi.Booking, error) {
+// GetBooking returns a booking; see bookingapi.GetBooking.
+func (s *Service) GetBooking(ctx context.Context, req bookingapi.GetRequest) (bookingapi.Booking, error) {
 	b, err := s.visible(ctx, req)
 	if err != nil {
 		return bookingapi.Booking{}, err

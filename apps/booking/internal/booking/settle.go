@@ -8,9 +8,9 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-// Settle says whether a hold stands behind a live booking; see
+// SettleHold says whether a hold stands behind a live booking; see
 // bookingapi.SettleHold.
-func (s *Service) Settle(ctx context.Context, req bookingapi.SettleRequest) (bookingapi.Settlement, error) {
+func (s *Service) SettleHold(ctx context.Context, req bookingapi.SettleRequest) (bookingapi.Settlement, error) {
 	id, n, err := parseHoldID(req.HoldID)
 	if err != nil {
 		return bookingapi.Settlement{}, apperr.InvalidFields(

@@ -21,11 +21,11 @@ func TestSettle(t *testing.T) {
 		{"unknown", nil, nil, base, booking.Refused, 2},
 		{"refused before", func(f *fixture) {
 			f.onReserve = func(string) error { return errSoldOut }
-			_, _ = f.Create(f.t.Context(), request("", 2))
+			_, _ = f.CreateBooking(f.t.Context(), request("", 2))
 		}, nil, base, booking.Refused, 2},
 		{"refused, the next number", func(f *fixture) {
 			f.onReserve = func(string) error { return errSoldOut }
-			_, _ = f.Create(f.t.Context(), request("", 2))
+			_, _ = f.CreateBooking(f.t.Context(), request("", 2))
 		}, func(*fixture) string { return "own-id_2_f" }, base, booking.Refused, 3},
 		{"pending", func(f *fixture) { f.book(request("", 2)) }, nil, bookingapi.Settlement{Live: true}, booking.Pending, 1},
 		{"pending, another body's hold", func(f *fixture) { f.book(request("", 2)) },
@@ -36,17 +36,17 @@ func TestSettle(t *testing.T) {
 		}, nil, bookingapi.Settlement{Live: true, Confirmed: true}, booking.Confirmed, 1},
 		{"cancelled", func(f *fixture) {
 			f.book(request("", 2))
-			_, _ = f.Cancel(f.t.Context(), asker("own-id"))
+			_, _ = f.CancelBooking(f.t.Context(), asker("own-id"))
 		}, nil, base, booking.Cancelled, 1},
 		{"expired", func(f *fixture) {
 			f.book(request("", 2))
 			f.now = f.now.Add(ttl)
-			_, _ = f.Expire(f.t.Context())
+			_, _ = f.ExpireBookings(f.t.Context())
 		}, nil, base, booking.Expired, 1},
 		{"expired, the hold of a late confirm", func(f *fixture) {
 			f.book(request("", 2))
 			f.now = f.now.Add(ttl)
-			_, _ = f.Expire(f.t.Context())
+			_, _ = f.ExpireBookings(f.t.Context())
 		}, func(*fixture) string { return "own-id_2_f" }, base, booking.Expired, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestSettle(t *testing.T) {
 				hold = tt.hold(f)
 			}
 			for range 2 {
-				got, err := f.Settle(t.Context(), bookingapi.SettleRequest{HoldID: hold})
+				got, err := f.SettleHold(t.Context(), bookingapi.SettleRequest{HoldID: hold})
 				b := f.record("own-id")
 				if err != nil || got != tt.want || b.State != tt.state || b.N != tt.n {
 					t.Errorf("got %+v, %v, then %s %d, want %+v, %s %d", got, err, b.State, b.N, tt.want, tt.state, tt.n)
@@ -72,7 +72,7 @@ func TestSettle(t *testing.T) {
 	}
 	f := newFixture(t)
 	for _, bad := range []string{"", "x", "a_b", "a_0_f", "a_x_f", "_1_f"} {
-		_, err := f.Settle(t.Context(), bookingapi.SettleRequest{HoldID: bad})
+		_, err := f.SettleHold(t.Context(), bookingapi.SettleRequest{HoldID: bad})
 		if got := wrongFields(err); !slices.Equal(got, []string{"holdId:invalid"}) {
 			t.Errorf("%q: got %v", bad, err)
 		}

@@ -16,11 +16,11 @@ import (
 func TestChangeOfABusyBookingIsRefusedAsOverloaded(t *testing.T) {
 	for name, change := range map[string]func(context.Context, *booking.Service) error{
 		"cancel": func(ctx context.Context, svc *booking.Service) error {
-			_, err := svc.Cancel(ctx, asker("own-id"))
+			_, err := svc.CancelBooking(ctx, asker("own-id"))
 			return err
 		},
 		"settle the next hold": func(ctx context.Context, svc *booking.Service) error {
-			_, err := svc.Settle(ctx, bookingapi.SettleRequest{HoldID: "refused-id_2_f"})
+			_, err := svc.SettleHold(ctx, bookingapi.SettleRequest{HoldID: "refused-id_2_f"})
 			return err
 		},
 	} {
@@ -28,7 +28,7 @@ func TestChangeOfABusyBookingIsRefusedAsOverloaded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFixture(t)
 				f.book(request("", 2))
-				_, err := f.Settle(t.Context(), bookingapi.SettleRequest{HoldID: "refused-id_1_f"})
+				_, err := f.SettleHold(t.Context(), bookingapi.SettleRequest{HoldID: "refused-id_1_f"})
 				f.is("settle an unknown hold", err, nil)
 
 				busy := f.store.Through(func(op string) (before, after error) {

@@ -50,8 +50,8 @@ type reserve struct {
 	result rpc.Result[eventapi.Reservation]
 }
 
-// Reserve implements booking.Seats.
-func (s *Seats) Reserve(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
+// ReserveSeats implements booking.Seats.
+func (s *Seats) ReserveSeats(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
 	r := &reserve{req: req}
 	if err := s.batches.Do(ctx, req.EventID, s.ask, r); err != nil {
 		return eventapi.Reservation{}, fmt.Errorf("reserve hold %s: %w", req.HoldID, err)
@@ -79,16 +79,16 @@ func (s *Seats) ask(ctx context.Context, round []*reserve, _ func()) {
 	}
 }
 
-// Release implements booking.Seats.
-func (s *Seats) Release(ctx context.Context, req eventapi.ReleaseRequest) error {
+// ReleaseSeats implements booking.Seats.
+func (s *Seats) ReleaseSeats(ctx context.Context, req eventapi.ReleaseRequest) error {
 	ctx, cancel := context.WithTimeout(ctx, releaseFor)
 	defer cancel()
 	_, err := rpc.Call(ctx, s.calls, eventapi.ReleaseSeats, req)
 	return err
 }
 
-// Event implements booking.Events.
-func (s *Seats) Event(ctx context.Context, eventID string) (eventapi.Event, error) {
+// GetEvent implements booking.Events.
+func (s *Seats) GetEvent(ctx context.Context, eventID string) (eventapi.Event, error) {
 	found, err := rpc.Call(ctx, s.calls, eventapi.GetEvent, eventapi.GetRequest{EventID: eventID, ByAdmin: true})
 	return found.Event, err
 }

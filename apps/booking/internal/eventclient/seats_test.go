@@ -76,7 +76,7 @@ func TestReservesThatComeTogether(t *testing.T) {
 	var wg sync.WaitGroup
 	reserve := func(req eventapi.ReserveRequest, want error) {
 		wg.Go(func() {
-			got, err := seats.Reserve(t.Context(), req)
+			got, err := seats.ReserveSeats(t.Context(), req)
 			if !errors.Is(err, want) || err == nil && got.UnitPrice.Amount != req.Quantity {
 				t.Errorf("%s: got %+v, %v, want %v", req.HoldID, got, err, want)
 			}
@@ -114,7 +114,7 @@ func TestAllOfARoundLearnThatItFailed(t *testing.T) {
 			var wg sync.WaitGroup
 			reserve := func(id string) {
 				wg.Go(func() {
-					if _, err := seats.Reserve(t.Context(), hold(id, "gala", 1)); apperr.From(err).Code != apperr.Internal {
+					if _, err := seats.ReserveSeats(t.Context(), hold(id, "gala", 1)); apperr.From(err).Code != apperr.Internal {
 						t.Errorf("%s: got %v", id, err)
 					}
 				})
@@ -141,7 +141,7 @@ func TestBehindOneThatHangs(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, id := range []string{"a_1_x", "b_1_x"} {
 		wg.Go(func() {
-			if _, err := seats.Reserve(t.Context(), hold(id, "gala", 1)); err != nil {
+			if _, err := seats.ReserveSeats(t.Context(), hold(id, "gala", 1)); err != nil {
 				t.Errorf("%s: %v", id, err)
 			}
 		})

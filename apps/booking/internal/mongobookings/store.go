@@ -87,8 +87,8 @@ func (s *Store) InsertBooking(ctx context.Context, b booking.Booking, facts ...b
 	return nil
 }
 
-// Booking implements booking.Store.
-func (s *Store) Booking(ctx context.Context, id string) (booking.Booking, error) {
+// GetBooking implements booking.Store.
+func (s *Store) GetBooking(ctx context.Context, id string) (booking.Booking, error) {
 	d, err := s.finds.Find(ctx, id)
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		return booking.Booking{}, booking.ErrNoBooking

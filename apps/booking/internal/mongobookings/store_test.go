@@ -250,7 +250,7 @@ func TestGone(t *testing.T) {
 	defer cancel()
 	t.Cleanup(func() { _ = store.Close(t.Context()) })
 	go cancel() // rather than wait for the driver to give up
-	_, err = store.Booking(ctx, "b")
+	_, err = store.GetBooking(ctx, "b")
 	if err == nil || errors.Is(err, booking.ErrNoBooking) {
 		t.Errorf("booking: %v", err)
 	}

@@ -9,10 +9,10 @@ import (
 
 // Bind serves booking's operations with the service.
 func Bind(srv *rpc.Server, svc *booking.Service) {
-	rpc.Handle(srv, bookingapi.CreateBooking, svc.Create)
-	rpc.Handle(srv, bookingapi.GetBooking, svc.Fetch)
-	rpc.Handle(srv, bookingapi.ListBookings, svc.List)
-	rpc.Handle(srv, bookingapi.ConfirmBooking, svc.Confirm)
-	rpc.Handle(srv, bookingapi.CancelBooking, svc.Cancel)
-	rpc.Handle(srv, bookingapi.SettleHold, svc.Settle)
+	rpc.Handle(srv, bookingapi.CreateBooking, svc.CreateBooking)
+	rpc.Handle(srv, bookingapi.GetBooking, svc.GetBooking)
+	rpc.Handle(srv, bookingapi.ListBookings, svc.ListBookings)
+	rpc.Handle(srv, bookingapi.ConfirmBooking, svc.ConfirmBooking)
+	rpc.Handle(srv, bookingapi.CancelBooking, svc.CancelBooking)
+	rpc.Handle(srv, bookingapi.SettleHold, svc.SettleHold)
 }
