@@ -126,8 +126,8 @@ func (w *world) checkBooking(b bookingtest.Booking, live map[string]eventtest.Ho
 	if p := w.seen.actor; known && was.State == "expired" && b.State == "confirmed" && p != nil && w.seen.expired[b.ID] > p.started {
 		return fmt.Errorf("I3: booking %s is confirmed by p%d after it was said to be expired", b.ID, p.id)
 	}
-	if known && (was.State == "cancelled" && b.State != "cancelled" || b.N < was.N || b.Revision < was.Revision) {
-		return fmt.Errorf("booking %s went from %s %d to %s %d", b.ID, was.State, was.N, b.State, b.N)
+	if known && (was.State == "cancelled" && b.State != "cancelled" || b.HoldNumber < was.HoldNumber || b.Revision < was.Revision) {
+		return fmt.Errorf("booking %s went from %s %d to %s %d", b.ID, was.State, was.HoldNumber, b.State, b.HoldNumber)
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ var day0 = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 // Full is a booking with every field set.
 func Full(id string) booking.Booking {
 	return booking.Booking{
-		ID: id, N: 3, State: booking.Cancelled, HoldID: id + "_3_f", Fingerprint: "f", EventID: "e", UserID: "u",
+		ID: id, HoldNumber: 3, State: booking.Cancelled, HoldID: id + "_3_f", Fingerprint: "f", EventID: "e", UserID: "u",
 		Quantity: 2, UnitPrice: contract.Money{Amount: 2500, Currency: "EUR"},
 		ExpiresAt: day0.Add(15 * time.Minute), CreatedAt: day0, UpdatedAt: day0.Add(3 * time.Millisecond), Revision: 4,
 		ConfirmedAt: day0.Add(time.Second), PaymentReference: "päid", CancelledAt: day0.Add(time.Minute),
@@ -64,14 +64,14 @@ func Full(id string) booking.Booking {
 // Fresh is a pending booking.
 func Fresh(id string) booking.Booking {
 	b := Full(id)
-	b.N, b.State, b.HoldID, b.Revision = 1, booking.Pending, id+"_1_f", 1
+	b.HoldNumber, b.State, b.HoldID, b.Revision = 1, booking.Pending, id+"_1_f", 1
 	b.ConfirmedAt, b.PaymentReference, b.CancelledAt, b.CancelReason = time.Time{}, "", time.Time{}, ""
 	return b
 }
 
 // Refused is a record that is no booking.
 func Refused(id string) booking.Booking {
-	return booking.Booking{ID: id, N: 2, State: booking.Refused, UpdatedAt: day0, Revision: 1}
+	return booking.Booking{ID: id, HoldNumber: 2, State: booking.Refused, UpdatedAt: day0, Revision: 1}
 }
 
 func fact(id, bookingID string) booking.Fact {
@@ -132,7 +132,7 @@ func testReplace(t *testing.T, s Subject) {
 	is(t, "again", s.ReplaceBooking(ctx, next, booking.Pending, 1, fact("no", "b")), booking.ErrStale)
 	expect(t, s, next)
 	raised := next
-	raised.N, raised.Revision = 2, 3
+	raised.HoldNumber, raised.Revision = 2, 3
 	is(t, "without a fact", s.ReplaceBooking(ctx, raised, booking.Expired, 1), nil)
 	expect(t, s, raised)
 	if got, want := factIDs(t, s), []string{"1", "2", "3"}; !slices.Equal(got, want) {
@@ -142,7 +142,7 @@ func testReplace(t *testing.T, s Subject) {
 	// A refused record becomes a booking.
 	is(t, "insert", s.InsertBooking(ctx, Refused("r")), nil)
 	b = Fresh("r")
-	b.N = 2
+	b.HoldNumber = 2
 	is(t, "become pending", s.ReplaceBooking(ctx, b, booking.Refused, 2, fact("4", "r")), nil)
 	expect(t, s, b)
 }

@@ -106,7 +106,7 @@ func (s *Store) GetBooking(ctx context.Context, id string) (booking.Booking, err
 func (s *Store) ReplaceBooking(ctx context.Context, b booking.Booking, state booking.State, n int64, facts ...booking.Fact) error {
 	return s.do(ctx, "bookings.replace", func() error {
 		d, ok := s.bookings[b.ID]
-		if !ok || d.State != state || d.N != n {
+		if !ok || d.State != state || d.HoldNumber != n {
 			return booking.ErrStale
 		}
 		s.bookings[b.ID] = document{Booking: b, outbox: append(slices.Clip(d.outbox), records(facts)...)}

@@ -83,10 +83,10 @@ const (
 // Booking is the record.
 type Booking struct {
 	ID string
-	// N is the number of the hold. In a refused record it is the first that may be
+	// HoldNumber is the number of the hold. In a refused record it is the first that may be
 	// used; in an expired one it may be beyond HoldID's.
-	N     int64
-	State State
+	HoldNumber int64
+	State      State
 	// HoldID is the hold of a live booking, and the last one of any other. Empty in
 	// a refused record, as all that follows is but UpdatedAt.
 	HoldID string

@@ -17,9 +17,9 @@ func (s *Service) ConfirmBooking(ctx context.Context, req bookingapi.ConfirmRequ
 	if err != nil {
 		return bookingapi.Booking{}, err
 	}
-	n := b.N
+	n := b.HoldNumber
 	b, err = s.update(ctx, b, func(b Booking) (Booking, error) {
-		if b.State == Expired && b.N != n {
+		if b.State == Expired && b.HoldNumber != n {
 			// Another confirm was refused meanwhile, for good.
 			return b, overtaken()
 		}
@@ -63,8 +63,8 @@ func (s *Service) confirm(ctx context.Context, b Booking, reference *string) (Bo
 // confirmLate takes new seats for a booking that has expired. Like a create it
 // uses one number only, and refuses for good only after that was made dead.
 func (s *Service) confirmLate(ctx context.Context, was, next Booking) (Booking, error) {
-	next.N = was.N + 1
-	next.HoldID = holdID(was.ID, next.N, was.Fingerprint)
+	next.HoldNumber = was.HoldNumber + 1
+	next.HoldID = holdID(was.ID, next.HoldNumber, was.Fingerprint)
 	wanted := next
 	wanted.ExpiresAt = next.UpdatedAt.Add(s.ttl)
 	// What a ticket costs now does not matter: the price was agreed on.
@@ -72,7 +72,7 @@ func (s *Service) confirmLate(ctx context.Context, was, next Booking) (Booking, 
 		if apperr.VerdictOf(err) != apperr.Refused {
 			return was, err
 		}
-		there, failed := s.kill(ctx, was.ID, next.N, &was)
+		there, failed := s.kill(ctx, was.ID, next.HoldNumber, &was)
 		switch {
 		case failed != nil:
 			return was, failed

@@ -92,8 +92,8 @@ func TestConfirmLate(t *testing.T) {
 			_, err := f.confirm("own-id")
 			f.is("confirm", err, tt.want)
 			b := f.record("own-id")
-			if b.State != tt.state || b.N != tt.n {
-				t.Errorf("got %s %d, want %s %d", b.State, b.N, tt.state, tt.n)
+			if b.State != tt.state || b.HoldNumber != tt.n {
+				t.Errorf("got %s %d, want %s %d", b.State, b.HoldNumber, tt.state, tt.n)
 			}
 			if (b.HoldID == first) != (tt.state == booking.Expired) {
 				t.Errorf("its hold is %s", b.HoldID)

@@ -26,7 +26,7 @@ func (s *Service) CreateBooking(ctx context.Context, req bookingapi.CreateReques
 		case there.State != Refused:
 			return t.replay(*there)
 		default:
-			t.record, t.n = there, there.N
+			t.record, t.n = there, there.HoldNumber
 		}
 	}
 	return s.create(ctx, &t)
@@ -49,7 +49,7 @@ type try struct {
 func (s *Service) create(ctx context.Context, t *try) (bookingapi.Created, error) {
 	now := s.now()
 	b := Booking{
-		ID: t.id, N: t.n, State: Pending, HoldID: holdID(t.id, t.n, t.fingerprint), Fingerprint: t.fingerprint,
+		ID: t.id, HoldNumber: t.n, State: Pending, HoldID: holdID(t.id, t.n, t.fingerprint), Fingerprint: t.fingerprint,
 		EventID: t.req.EventID, UserID: t.req.UserID, Quantity: t.req.Quantity,
 		ExpiresAt: now.Add(s.ttl), CreatedAt: now, UpdatedAt: now, Revision: 1,
 	}

@@ -76,7 +76,7 @@ func TestCreateRefuses(t *testing.T) {
 		if key != "" {
 			id = bookingtest.KeyedID("u1", key)
 		}
-		if b := f.record(id); b.State != booking.Refused || b.N != 2 {
+		if b := f.record(id); b.State != booking.Refused || b.HoldNumber != 2 {
 			t.Errorf("got %+v, want a refused record with 2", b)
 		}
 		_, err = f.GetBooking(t.Context(), asker(id))
@@ -91,8 +91,8 @@ func TestRefusedKeyMayBeTriedAgain(t *testing.T) {
 	for n := range int64(3) {
 		_, err := f.CreateBooking(t.Context(), request("key", 2))
 		f.is("create", err, errSoldOut)
-		if b := f.record(bookingtest.KeyedID("u1", "key")); b.N != n+2 {
-			t.Errorf("refusal %d left n %d, want %d", n, b.N, n+2)
+		if b := f.record(bookingtest.KeyedID("u1", "key")); b.HoldNumber != n+2 {
+			t.Errorf("refusal %d left n %d, want %d", n, b.HoldNumber, n+2)
 		}
 	}
 	var hold string

@@ -35,15 +35,15 @@ func (s *Service) kill(ctx context.Context, id string, n int64, known *Booking) 
 // killKnown returns the record after which the number is dead.
 func (s *Service) killKnown(ctx context.Context, id string, n int64, known *Booking) (Booking, error) {
 	if known == nil {
-		b := Booking{ID: id, N: n + 1, State: Refused, UpdatedAt: s.now(), Revision: 1}
+		b := Booking{ID: id, HoldNumber: n + 1, State: Refused, UpdatedAt: s.now(), Revision: 1}
 		return b, s.insert(ctx, b)
 	}
 	b := *known
 	switch {
-	case b.State == Refused && b.N <= n:
-		b.N = n + 1 // the first that may be used
-	case b.State == Expired && b.N < n:
-		b.N = n // the last that was
+	case b.State == Refused && b.HoldNumber <= n:
+		b.HoldNumber = n + 1 // the first that may be used
+	case b.State == Expired && b.HoldNumber < n:
+		b.HoldNumber = n // the last that was
 	default:
 		// Nothing comes to live from here by this number.
 		return b, nil

@@ -74,7 +74,7 @@ func (s *Service) replace(ctx context.Context, was, b Booking) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.ReplaceBooking(ctx, b, was.State, was.N, facts...); err != nil {
+	if err := s.store.ReplaceBooking(ctx, b, was.State, was.HoldNumber, facts...); err != nil {
 		return fmt.Errorf("make booking %s %s: %w", b.ID, b.State, err)
 	}
 	return nil

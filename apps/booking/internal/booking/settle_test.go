@@ -64,8 +64,8 @@ func TestSettle(t *testing.T) {
 			for range 2 {
 				got, err := f.SettleHold(t.Context(), bookingapi.SettleRequest{HoldID: hold})
 				b := f.record("own-id")
-				if err != nil || got != tt.want || b.State != tt.state || b.N != tt.n {
-					t.Errorf("got %+v, %v, then %s %d, want %+v, %s %d", got, err, b.State, b.N, tt.want, tt.state, tt.n)
+				if err != nil || got != tt.want || b.State != tt.state || b.HoldNumber != tt.n {
+					t.Errorf("got %+v, %v, then %s %d, want %+v, %s %d", got, err, b.State, b.HoldNumber, tt.want, tt.state, tt.n)
 				}
 			}
 		})

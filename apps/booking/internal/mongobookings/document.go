@@ -10,7 +10,7 @@ import (
 
 // fields are what a change of a booking sets. Times that are not yet are null.
 type fields struct {
-	N                int64      `bson:"n"`
+	HoldNumber       int64      `bson:"n"`
 	State            string     `bson:"state"`
 	HoldID           string     `bson:"holdId"`
 	Fingerprint      string     `bson:"fingerprint"`
@@ -43,7 +43,7 @@ type document struct {
 
 func toFields(b booking.Booking) fields {
 	f := fields{
-		N: b.N, State: string(b.State), HoldID: b.HoldID, Fingerprint: b.Fingerprint,
+		HoldNumber: b.HoldNumber, State: string(b.State), HoldID: b.HoldID, Fingerprint: b.Fingerprint,
 		EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity, UnitPrice: money(b.UnitPrice),
 		ExpiresAt: mongodb.NullTime(b.ExpiresAt), CreatedAt: mongodb.NullTime(b.CreatedAt), UpdatedAt: mongodb.NullTime(b.UpdatedAt), Revision: b.Revision,
 		ConfirmedAt: mongodb.NullTime(b.ConfirmedAt), PaymentReference: b.PaymentReference,
@@ -58,7 +58,7 @@ func toFields(b booking.Booking) fields {
 func fromDocument(d document) booking.Booking {
 	f := d.Fields
 	return booking.Booking{
-		ID: d.ID, N: f.N, State: booking.State(f.State), HoldID: f.HoldID, Fingerprint: f.Fingerprint,
+		ID: d.ID, HoldNumber: f.HoldNumber, State: booking.State(f.State), HoldID: f.HoldID, Fingerprint: f.Fingerprint,
 		EventID: f.EventID, UserID: f.UserID, Quantity: f.Quantity, UnitPrice: contract.Money(f.UnitPrice),
 		ExpiresAt: mongodb.ZeroTime(f.ExpiresAt), CreatedAt: mongodb.ZeroTime(f.CreatedAt), UpdatedAt: mongodb.ZeroTime(f.UpdatedAt), Revision: f.Revision,
 		ConfirmedAt: mongodb.ZeroTime(f.ConfirmedAt), PaymentReference: f.PaymentReference,

@@ -119,7 +119,7 @@ func add(t *testing.T, store *mongobookings.Store, id, factID string, at time.Ti
 	b := bookingtest.Fresh(id)
 	err := store.InsertBooking(t.Context(), b, f)
 	if errors.Is(err, booking.ErrExists) {
-		err = store.ReplaceBooking(t.Context(), b, b.State, b.N, f)
+		err = store.ReplaceBooking(t.Context(), b, b.State, b.HoldNumber, f)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ func purged(t *testing.T, o *opener) {
 		t.Errorf("refused: got %v, want %v", at, want)
 	}
 	next := bookingtest.Fresh("r")
-	next.N = 2
+	next.HoldNumber = 2
 	if err := store.ReplaceBooking(t.Context(), next, booking.Refused, 2); err != nil {
 		t.Fatal(err)
 	}
