@@ -99,7 +99,7 @@ func TestCreateBooking(t *testing.T) {
 	for status, refusal := range map[int]*apperr.Error{
 		409: apperr.New(apperr.Conflict, eventapi.ReasonSoldOut, "Only 1 ticket is left."),
 		404: apperr.New(apperr.NotFound, eventapi.ReasonNotFound, "There is no such event."),
-		422: apperr.New(apperr.Unprocessable, bookingapi.ReasonMismatch, "This key was used for another request."),
+		422: apperr.New(apperr.Unprocessable, bookingapi.ReasonMismatch, "This Idempotency-Key was used for a different request. Use a new key."),
 	} {
 		h.booking.fail = refusal
 		p := h.wantProblem(h.do("POST", "/api/bookings", bookingBody, bearer(h.token())...), status, refusal.Reason)

@@ -372,7 +372,7 @@ func eventCancelled(t *testing.T, p program) {
 		return err == nil && live == 0 && p.seats.held() == 0
 	})
 	listed := call(t, p, bookingapi.ListBookings, bookingapi.ListRequest{Status: bookingapi.StatusCancelled})
-	if reason := listed.Items[0].CancelReason; reason != bookingapi.EventCancelled {
+	if reason := listed.Items[0].CancelReason; reason != bookingapi.CancelledWithEvent {
 		t.Errorf("got %q", reason)
 	}
 }

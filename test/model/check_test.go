@@ -107,7 +107,7 @@ func (w *world) check() error {
 
 func (w *world) checkBooking(b bookingtest.Booking, live map[string]eventtest.Hold) error {
 	was, known := w.seen.records[b.ID]
-	if b.Live() {
+	if b.IsLive() {
 		h, ok := live[b.HoldID]
 		if !ok || h.Quantity != b.Quantity || h.UserID != b.UserID {
 			return fmt.Errorf("I2: booking %s is %s without its hold %s (%+v)", b.ID, b.State, b.HoldID, h)

@@ -159,7 +159,7 @@ func (s *Store) DueBookings(ctx context.Context, eventID string, now time.Time, 
 // LiveBookings implements booking.Finder.
 func (s *Store) LiveBookings(ctx context.Context, eventID, after string, limit int) ([]booking.Booking, error) {
 	found, err := s.find(ctx, "bookings.live", func(b booking.Booking) bool {
-		return b.Live() && b.EventID == eventID && b.ID > after
+		return b.IsLive() && b.EventID == eventID && b.ID > after
 	}, func(a, b booking.Booking) int { return strings.Compare(a.ID, b.ID) })
 	return found[:min(len(found), limit)], err
 }

@@ -12,9 +12,9 @@ const (
 
 // Reasons of a cancellation.
 const (
-	CancelledByUser  = "user"
-	CancelledByAdmin = "admin"
-	EventCancelled   = "event_cancelled"
+	CancelledByUser    = "user"
+	CancelledByAdmin   = "admin"
+	CancelledWithEvent = "event_cancelled"
 )
 
 // Booking is a booking as clients see it.

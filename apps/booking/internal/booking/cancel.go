@@ -10,9 +10,9 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// CancelBooking ends a booking; see bookingapi.CancelBooking.
+// CancelBooking implements bookingapi.CancelBooking.
 func (s *Service) CancelBooking(ctx context.Context, req bookingapi.CancelRequest) (bookingapi.Booking, error) {
-	b, err := s.visible(ctx, req)
+	b, err := s.visibleBooking(ctx, req)
 	if err != nil {
 		return bookingapi.Booking{}, err
 	}
@@ -22,11 +22,11 @@ func (s *Service) CancelBooking(ctx context.Context, req bookingapi.CancelReques
 	}
 	b, err = s.update(ctx, b, func(b Booking) (Booking, error) {
 		if b.State == Confirmed {
-			if err := s.withinCutoff(ctx, b); err != nil {
+			if err := s.checkCutoff(ctx, b); err != nil {
 				return b, err
 			}
 		}
-		return s.cancel(ctx, b, reason, s.releases())
+		return s.cancel(ctx, b, reason, s.newReleaser())
 	})
 	if err != nil {
 		return bookingapi.Booking{}, err
@@ -34,14 +34,15 @@ func (s *Service) CancelBooking(ctx context.Context, req bookingapi.CancelReques
 	return b.Public(), nil
 }
 
-// withinCutoff refuses to cancel what is confirmed too shortly before the event.
-func (s *Service) withinCutoff(ctx context.Context, b Booking) error {
+// checkCutoff returns ErrCutoffPassed if it is too late to cancel a confirmed
+// booking of the event.
+func (s *Service) checkCutoff(ctx context.Context, b Booking) error {
 	e, err := s.events.GetEvent(ctx, b.EventID)
 	switch {
 	case err != nil:
 		return fmt.Errorf("cancel booking %s: %w", b.ID, err)
 	case e.Status == eventapi.StatusCancelled:
-		return nil // that cancels it anyway
+		return nil // the booking is going to be cancelled with its event
 	}
 	if last := e.StartsAt.Add(-time.Duration(e.CancellationCutoffHours) * time.Hour); !s.now().Before(last) {
 		return ErrCutoffPassed
@@ -49,7 +50,9 @@ func (s *Service) withinCutoff(ctx context.Context, b Booking) error {
 	return nil
 }
 
-func (s *Service) cancel(ctx context.Context, b Booking, reason Reason, holds *releases) (Booking, error) {
+// cancel cancels b and releases its seats. It returns ErrStale if the record
+// changed since b was read.
+func (s *Service) cancel(ctx context.Context, b Booking, reason CancelReason, seats *releaser) (Booking, error) {
 	switch b.State {
 	case Cancelled:
 		return b, nil
@@ -66,27 +69,29 @@ func (s *Service) cancel(ctx context.Context, b Booking, reason Reason, holds *r
 	if err := s.replace(ctx, b, next); err != nil {
 		return b, err
 	}
-	holds.release(ctx, next)
+	seats.release(ctx, next)
 	return next, nil
 }
 
-// OnEventCancelled cancels the live bookings of the event.
+// OnEventCancelled cancels the live bookings of a cancelled event. A failure does
+// not keep it from cancelling the rest. It may run any number of times, also
+// concurrently.
 func (s *Service) OnEventCancelled(ctx context.Context, fact eventapi.Fact) error {
 	var failed []error
-	holds, after := s.releases(), ""
+	seats, after := s.newReleaser(), ""
 	for {
-		live, err := s.finder.LiveBookings(ctx, fact.Resource.ID, after, batch)
+		live, err := s.finder.LiveBookings(ctx, fact.Resource.ID, after, batchSize)
 		if err != nil {
 			return fmt.Errorf("find bookings of event %s: %w", fact.Resource.ID, err)
 		}
 		for _, b := range live {
 			after = b.ID
-			_, err := s.update(ctx, b, func(b Booking) (Booking, error) { return s.cancel(ctx, b, ByEventCancelled, holds) })
+			_, err := s.update(ctx, b, func(b Booking) (Booking, error) { return s.cancel(ctx, b, ByEventCancelled, seats) })
 			if err != nil && !errors.Is(err, ErrExpired) {
 				failed = append(failed, err)
 			}
 		}
-		if len(live) < batch {
+		if len(live) < batchSize {
 			return errors.Join(failed...)
 		}
 	}

@@ -8,20 +8,20 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-// ConfirmBooking makes a booking final; see bookingapi.ConfirmBooking.
+// ConfirmBooking implements bookingapi.ConfirmBooking.
 func (s *Service) ConfirmBooking(ctx context.Context, req bookingapi.ConfirmRequest) (bookingapi.Booking, error) {
-	if err := validConfirm(req); err != nil {
+	if err := validateConfirm(req); err != nil {
 		return bookingapi.Booking{}, err
 	}
-	b, err := s.visible(ctx, bookingapi.GetRequest{BookingID: req.BookingID, UserID: req.UserID, ByAdmin: req.ByAdmin})
+	b, err := s.visibleBooking(ctx, bookingapi.GetRequest{BookingID: req.BookingID, UserID: req.UserID, ByAdmin: req.ByAdmin})
 	if err != nil {
 		return bookingapi.Booking{}, err
 	}
-	n := b.HoldNumber
+	readNumber := b.HoldNumber
 	b, err = s.update(ctx, b, func(b Booking) (Booking, error) {
-		if b.State == Expired && b.HoldNumber != n {
-			// Another confirm was refused meanwhile, for good.
-			return b, overtaken()
+		if b.State == Expired && b.HoldNumber != readNumber {
+			// A concurrent confirm was definitely refused after this one started.
+			return b, superseded()
 		}
 		return s.confirm(ctx, b, req.PaymentReference)
 	})
@@ -31,10 +31,12 @@ func (s *Service) ConfirmBooking(ctx context.Context, req bookingapi.ConfirmRequ
 	return b.Public(), nil
 }
 
+// confirm confirms b, which it expires first if it is due. It returns ErrStale if
+// the record changed since b was read.
 func (s *Service) confirm(ctx context.Context, b Booking, reference *string) (Booking, error) {
 	now := s.now()
-	if b.State == Pending && b.due(now) {
-		expired, err := s.expire(ctx, b, s.releases())
+	if b.State == Pending && b.isDue(now) {
+		expired, err := s.expire(ctx, b, s.newReleaser())
 		if err != nil {
 			return b, err
 		}
@@ -60,44 +62,60 @@ func (s *Service) confirm(ctx context.Context, b Booking, reference *string) (Bo
 	return b, ErrNotFound
 }
 
-// confirmLate takes new seats for a booking that has expired. Like a create it
-// uses one number only, and refuses for good only after that was made dead.
-func (s *Service) confirmLate(ctx context.Context, was, next Booking) (Booking, error) {
-	next.HoldNumber = was.HoldNumber + 1
-	next.HoldID = holdID(was.ID, next.HoldNumber, was.Fingerprint)
-	wanted := next
-	wanted.ExpiresAt = next.UpdatedAt.Add(s.ttl)
-	// What a ticket costs now does not matter: the price was agreed on.
-	if _, err := s.reserve(ctx, wanted); err != nil {
-		if apperr.VerdictOf(err) != apperr.Refused {
-			return was, err
-		}
-		there, failed := s.kill(ctx, was.ID, next.HoldNumber, &was)
-		switch {
-		case failed != nil:
-			return was, failed
-		case there == nil:
-			return was, ErrNotFound
-		case there.State != Expired:
-			return was, ErrStale // a twin got on: look again
-		case errors.Is(err, errHoldDead):
-			return was, overtaken()
-		}
-		return was, ErrExpired.WithCause(err)
+// confirmLate reserves new seats for an expired booking and stores next, its
+// confirmed record. Like a create it uses one hold number only, and invalidates it
+// before it refuses.
+func (s *Service) confirmLate(ctx context.Context, expired, next Booking) (Booking, error) {
+	next.HoldNumber = expired.HoldNumber + 1
+	next.HoldID = holdID(expired.ID, next.HoldNumber, expired.Fingerprint)
+	hold := next
+	hold.ExpiresAt = next.UpdatedAt.Add(s.ttl)
+	// The reservation's unit price is ignored: the booking keeps the price at which
+	// it was created.
+	if _, err := s.reserve(ctx, hold); err != nil {
+		return expired, s.refuseLateConfirm(ctx, expired, next.HoldNumber, err)
 	}
-	err := s.replace(ctx, was, next)
+	err := s.replace(ctx, expired, next)
 	if !errors.Is(err, ErrStale) {
 		return next, err
 	}
-	there, failed := s.look(ctx, was.ID)
-	if failed != nil {
-		return was, failed
+	return expired, s.loseLateConfirm(ctx, next)
+}
+
+// refuseLateConfirm returns the error of a late confirm that could not reserve
+// seats. It returns ErrStale if the booking changed state meanwhile.
+func (s *Service) refuseLateConfirm(ctx context.Context, expired Booking, number int64, refusal error) error {
+	if apperr.VerdictOf(refusal) != apperr.Refused {
+		return refusal
 	}
-	if there == nil || there.HoldID != next.HoldID {
-		s.releases().release(ctx, next)
+	current, err := s.invalidate(ctx, expired.ID, number, &expired)
+	switch {
+	case err != nil:
+		return err
+	case current == nil:
+		return ErrNotFound
+	case current.State != Expired:
+		return ErrStale // a concurrent confirm succeeded
+	case errors.Is(refusal, errHoldReleased):
+		return superseded()
 	}
-	if there != nil && there.State == Expired {
-		return was, overtaken()
+	return ErrExpired.WithCause(refusal)
+}
+
+// loseLateConfirm returns the error of a late confirm whose record changed after
+// the seats were reserved. It releases the seats unless the booking has become live
+// by this hold. It returns superseded if the hold number was invalidated, and
+// otherwise ErrStale.
+func (s *Service) loseLateConfirm(ctx context.Context, lost Booking) error {
+	current, err := s.findRecord(ctx, lost.ID)
+	if err != nil {
+		return err
 	}
-	return was, err
+	if current == nil || current.HoldID != lost.HoldID {
+		s.newReleaser().release(ctx, lost)
+	}
+	if current != nil && current.State == Expired {
+		return superseded()
+	}
+	return ErrStale
 }

@@ -8,61 +8,63 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-// CreateBooking books seats; see bookingapi.CreateBooking.
+// CreateBooking implements bookingapi.CreateBooking.
 func (s *Service) CreateBooking(ctx context.Context, req bookingapi.CreateRequest) (bookingapi.Created, error) {
-	if err := s.validCreate(req); err != nil {
+	if err := s.validateCreate(req); err != nil {
 		return bookingapi.Created{}, err
 	}
 	defer s.locks.Lock(ctx, "booking:"+req.EventID+":"+req.UserID)()
-	t := try{id: req.BookingID, fingerprint: fingerprint(req), req: req, n: 1}
+	a := attempt{id: req.BookingID, fingerprint: fingerprint(req), req: req, holdNumber: 1}
 	if req.IdempotencyKey != "" {
-		// Who sends a key may have asked before.
-		t.id = KeyedID(req.UserID, req.IdempotencyKey)
-		there, err := s.look(ctx, t.id)
+		// A request with a key may be a retry, so its record may exist.
+		a.id = KeyedID(req.UserID, req.IdempotencyKey)
+		current, err := s.findRecord(ctx, a.id)
 		switch {
 		case err != nil:
 			return bookingapi.Created{}, err
-		case there == nil:
-		case there.State != Refused:
-			return t.replay(*there)
+		case current == nil:
+		case current.State != Refused:
+			return a.replay(*current)
 		default:
-			t.record, t.n = there, there.HoldNumber
+			a.refused, a.holdNumber = current, current.HoldNumber
 		}
 	}
-	return s.create(ctx, &t)
+	return s.create(ctx, &a)
 }
 
-// try is one request for a booking on its way.
-type try struct {
+// attempt is one execution of CreateBooking.
+type attempt struct {
 	id          string
 	fingerprint string
 	req         bookingapi.CreateRequest
-	// n is the number that it may use. It is the one that it began with: once
-	// another raised the record, the client may have been told that there will be
-	// no booking.
-	n int64
-	// record is the refused record that says so; nil when there was none.
-	record *Booking
+	// holdNumber is the only hold number that the attempt may use. It was valid when
+	// the attempt started. If another request invalidates it, the client may already
+	// have been told that there is no booking, so the attempt must not create one.
+	holdNumber int64
+	// refused is the refused record that the attempt replaces. It is nil if there was
+	// no record.
+	refused *Booking
 }
 
-// create reserves, and then makes the booking.
-func (s *Service) create(ctx context.Context, t *try) (bookingapi.Created, error) {
+// create reserves the seats and then inserts the booking.
+func (s *Service) create(ctx context.Context, a *attempt) (bookingapi.Created, error) {
 	now := s.now()
 	b := Booking{
-		ID: t.id, HoldNumber: t.n, State: Pending, HoldID: holdID(t.id, t.n, t.fingerprint), Fingerprint: t.fingerprint,
-		EventID: t.req.EventID, UserID: t.req.UserID, Quantity: t.req.Quantity,
+		ID: a.id, HoldNumber: a.holdNumber, State: Pending,
+		HoldID: holdID(a.id, a.holdNumber, a.fingerprint), Fingerprint: a.fingerprint,
+		EventID: a.req.EventID, UserID: a.req.UserID, Quantity: a.req.Quantity,
 		ExpiresAt: now.Add(s.ttl), CreatedAt: now, UpdatedAt: now, Revision: 1,
 	}
-	taken, err := s.reserve(ctx, b)
+	reservation, err := s.reserve(ctx, b)
 	if err != nil {
-		return s.refuse(ctx, t, err)
+		return s.refuse(ctx, a, err)
 	}
-	b.UnitPrice = taken.UnitPrice
-	if t.record == nil {
+	b.UnitPrice = reservation.UnitPrice
+	if a.refused == nil {
 		err = s.insert(ctx, b)
 	} else {
-		b.Revision = t.record.Revision + 1
-		err = s.replace(ctx, *t.record, b)
+		b.Revision = a.refused.Revision + 1
+		err = s.replace(ctx, *a.refused, b)
 	}
 	switch {
 	case err == nil:
@@ -70,47 +72,50 @@ func (s *Service) create(ctx context.Context, t *try) (bookingapi.Created, error
 	case !errors.Is(err, ErrExists) && !errors.Is(err, ErrStale):
 		return bookingapi.Created{}, err
 	}
-	there, err := s.look(ctx, t.id)
+	current, err := s.findRecord(ctx, a.id)
 	if err != nil {
 		return bookingapi.Created{}, err
 	}
-	if there == nil || there.HoldID != b.HoldID {
-		s.releases().release(ctx, b)
+	if current == nil || current.HoldID != b.HoldID {
+		s.newReleaser().release(ctx, b)
 	}
-	return t.answer(there)
+	return a.answer(current)
 }
 
-// refuse ends a create that got no seats. What is definite is said only after
-// this and all earlier tries were made dead.
-func (s *Service) refuse(ctx context.Context, t *try, refusal error) (bookingapi.Created, error) {
+// refuse ends an attempt that could not reserve seats. It returns a definite
+// refusal only after it has invalidated the attempt's hold number, so that neither
+// a concurrent duplicate nor an earlier attempt can create the booking afterwards.
+func (s *Service) refuse(ctx context.Context, a *attempt, refusal error) (bookingapi.Created, error) {
 	if apperr.VerdictOf(refusal) != apperr.Refused {
 		return bookingapi.Created{}, refusal
 	}
-	there, err := s.kill(ctx, t.id, t.n, t.record)
+	current, err := s.invalidate(ctx, a.id, a.holdNumber, a.refused)
 	switch {
 	case err != nil:
 		return bookingapi.Created{}, err
-	case there != nil || errors.Is(refusal, errHoldDead):
-		// A dead hold says nothing about seats: the next try begins with another.
-		return t.answer(there)
+	case current != nil || errors.Is(refusal, errHoldReleased):
+		// A released hold does not mean that the event is sold out. The next request
+		// uses the next number.
+		return a.answer(current)
 	}
 	return bookingapi.Created{}, refusal
 }
 
-// answer ends a try that another record stands in the way of; nil is one that was
-// purged.
-func (t *try) answer(there *Booking) (bookingapi.Created, error) {
-	if there == nil || there.State == Refused {
-		return bookingapi.Created{}, overtaken()
+// answer ends an attempt that lost against another write of the record. current is
+// the record as it is now, or nil if it was purged.
+func (a *attempt) answer(current *Booking) (bookingapi.Created, error) {
+	if current == nil || current.State == Refused {
+		return bookingapi.Created{}, superseded()
 	}
-	return t.replay(*there)
+	return a.replay(*current)
 }
 
-// replay answers with the booking that is there, as it was first answered. Only
-// a client with a key can have asked before; without one it was a sidecar.
-func (t *try) replay(there Booking) (bookingapi.Created, error) {
-	if there.Fingerprint != t.fingerprint {
-		return bookingapi.Created{}, ErrMismatch
+// replay returns the existing booking as it was first returned, if it was created
+// by the same request. Only a client that sends a key can have sent a request
+// twice. Without a key the sidecar did, and the client has not seen an answer yet.
+func (a *attempt) replay(current Booking) (bookingapi.Created, error) {
+	if current.Fingerprint != a.fingerprint {
+		return bookingapi.Created{}, ErrIdempotencyMismatch
 	}
-	return bookingapi.Created{Booking: there.first().Public(), Replayed: t.req.IdempotencyKey != ""}, nil
+	return bookingapi.Created{Booking: current.asCreated().Public(), Replayed: a.req.IdempotencyKey != ""}, nil
 }

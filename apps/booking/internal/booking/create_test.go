@@ -48,7 +48,7 @@ func TestCreateWithAKey(t *testing.T) {
 		t.Errorf("again: got %+v, want the first answer %+v", again, first)
 	}
 	_, err = f.CreateBooking(t.Context(), request("key", 3))
-	f.is("another body", err, booking.ErrMismatch)
+	f.is("another body", err, booking.ErrIdempotencyMismatch)
 	other := request("key", 2)
 	other.UserID = "u2"
 	if f.book(other).Booking.ID == first.Booking.ID {
@@ -156,7 +156,7 @@ func TestCreateIsOvertaken(t *testing.T) {
 			f.onReserve = nil
 			f.book(request("key", 3))
 			return nil
-		}, booking.ErrMismatch, 1, false},
+		}, booking.ErrIdempotencyMismatch, 1, false},
 		{"by a tombstone", func(*fixture, string) error { return errDead }, errAgain, 0, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -176,7 +176,7 @@ func TestCreateIsOvertaken(t *testing.T) {
 			}
 			// Asked again, it succeeds, unless the key is another's.
 			f.onReserve = nil
-			if tt.want != booking.ErrMismatch {
+			if tt.want != booking.ErrIdempotencyMismatch {
 				f.book(request("key", 2))
 			}
 		})

@@ -9,39 +9,51 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// What the use cases refuse with.
+// Refusals of the use cases. Their messages are shown to clients.
 var (
-	ErrNotFound     = apperr.New(apperr.NotFound, bookingapi.ReasonNotFound, "There is no such booking.")
-	ErrNotPending   = apperr.New(apperr.Conflict, bookingapi.ReasonNotPending, "The booking was cancelled.")
-	ErrExpired      = apperr.New(apperr.Conflict, bookingapi.ReasonExpired, "The booking has expired.")
-	ErrCutoffPassed = apperr.New(apperr.Conflict, bookingapi.ReasonCutoffPassed, "It is too late to cancel this booking.")
-	ErrMismatch     = apperr.New(apperr.Unprocessable, bookingapi.ReasonMismatch, "This key was used for another request.")
+	// ErrNotFound means that there is no booking with this id, or that the caller may
+	// not see it.
+	ErrNotFound = apperr.New(apperr.NotFound, bookingapi.ReasonNotFound, "There is no booking with this id.")
+	// ErrNotPending means that a cancelled booking cannot be confirmed.
+	ErrNotPending = apperr.New(apperr.Conflict, bookingapi.ReasonNotPending,
+		"This booking was cancelled and can no longer be confirmed. Create a new booking.")
+	// ErrExpired means that the booking expired, and for a confirm also that no seats
+	// could be reserved again.
+	ErrExpired = apperr.New(apperr.Conflict, bookingapi.ReasonExpired, "This booking has expired. Create a new booking.")
+	// ErrCutoffPassed means that the event's cancellation cut-off has passed.
+	ErrCutoffPassed = apperr.New(apperr.Conflict, bookingapi.ReasonCutoffPassed,
+		"This booking can no longer be cancelled: the event's cancellation cut-off has passed.")
+	// ErrIdempotencyMismatch means that the idempotency key belongs to a different
+	// request.
+	ErrIdempotencyMismatch = apperr.New(apperr.Unprocessable, bookingapi.ReasonMismatch,
+		"This Idempotency-Key was used for a different request. Use a new key.")
 )
 
-// What the event app refuses with, where it matters here.
+// Refusals of the event app that the use cases tell apart.
 var (
-	errHoldDead = apperr.New(apperr.Conflict, eventapi.ReasonHoldDead, "This hold was released.")
-	errSoldOut  = apperr.New(apperr.Conflict, eventapi.ReasonSoldOut, "Not enough tickets are left.")
+	errHoldReleased = apperr.New(apperr.Conflict, eventapi.ReasonHoldDead, "This hold was released.")
+	errSoldOut      = apperr.New(apperr.Conflict, eventapi.ReasonSoldOut, "Not enough tickets are left.")
 )
 
-// What ports answer that is no failure.
+// Results of the ports that are not failures.
 var (
-	// ErrNoBooking says that there is no such record.
+	// ErrNoBooking means that there is no record with this id.
 	ErrNoBooking = errors.New("no such booking")
-	// ErrExists says that a record of this id is there already.
-	ErrExists = errors.New("exists already")
-	// ErrStale says that a compare-and-set found something else than was read.
-	ErrStale = errors.New("changed since it was read")
+	// ErrExists means that a record with this id exists.
+	ErrExists = errors.New("booking already exists")
+	// ErrStale means that a compare-and-set found a changed record.
+	ErrStale = errors.New("booking changed since it was read")
 )
 
-// againIn is what a caller is told to wait whose request met another one of the
-// same booking.
-const againIn = time.Second
+// supersededRetryAfter is the time that a client should wait after its request was
+// superseded.
+const supersededRetryAfter = time.Second
 
-// overtaken says that the outcome is open: another request of the same booking
-// came between, and asking again tells.
-func overtaken() error {
-	e := apperr.New(apperr.Unavailable, "", "Another request of the same booking came between. Try again.")
-	e.RetryAfter = againIn
+// superseded returns the error of an attempt whose hold number was invalidated by
+// a concurrent request for the same booking. The attempt had no effect, but it
+// cannot tell whether the other request succeeds; a new request can.
+func superseded() error {
+	e := apperr.New(apperr.Unavailable, "", "Another request changed this booking at the same time. Send your request again.")
+	e.RetryAfter = supersededRetryAfter
 	return e
 }

@@ -7,81 +7,86 @@ import (
 	"time"
 )
 
-// batch is how many bookings are read at a time.
-const batch = 200
+// batchSize is the number of bookings that a sweep reads at a time.
+const batchSize = 200
 
-// expire ends a pending booking whose time is over.
-func (s *Service) expire(ctx context.Context, b Booking, holds *releases) (Booking, error) {
+// expire expires a pending booking and releases its seats. It returns ErrStale if
+// the record changed since b was read.
+func (s *Service) expire(ctx context.Context, b Booking, seats *releaser) (Booking, error) {
 	next := b
 	next.State, next.UpdatedAt = Expired, s.now()
 	next.Revision++
 	if err := s.replace(ctx, b, next); err != nil {
 		return b, err
 	}
-	holds.release(ctx, next)
+	seats.release(ctx, next)
 	return next, nil
 }
 
-// ExpireBookings is the sweep: it ends the bookings that are due. It may run anywhere,
-// any number of times and at once. It returns how many it ended; what fails does
-// not stop the rest.
+// ExpireBookings is the sweep: it expires all due bookings and returns how many it
+// expired. Sweeps may run in any number of processes at once. A failure does not
+// keep a sweep from expiring the rest of a batch.
 func (s *Service) ExpireBookings(ctx context.Context) (int, error) {
 	defer s.locks.Lock(ctx, "sweep:bookings")()
-	total, holds := 0, s.releases()
+	total, seats := 0, s.newReleaser()
 	for {
-		n, more, err := s.expireDue(ctx, "", holds)
+		n, hasMore, err := s.expireDue(ctx, "", seats)
 		total += n
-		if err != nil || !more || n == 0 {
+		if err != nil || !hasMore || n == 0 {
 			return total, err
 		}
 	}
 }
 
-// expireDue ends a batch of due bookings, and says whether there may be more.
-func (s *Service) expireDue(ctx context.Context, eventID string, holds *releases) (n int, more bool, err error) {
-	due, err := s.finder.DueBookings(ctx, eventID, s.now(), batch)
+// expireDue expires one batch of due bookings. It returns how many it expired, and
+// whether more may be due. An empty eventID means all events.
+func (s *Service) expireDue(ctx context.Context, eventID string, seats *releaser) (n int, hasMore bool, err error) {
+	due, err := s.finder.DueBookings(ctx, eventID, s.now(), batchSize)
 	if err != nil {
 		return 0, false, fmt.Errorf("find due bookings: %w", err)
 	}
 	var failed []error
 	for _, b := range due {
-		switch _, err := s.expire(ctx, b, holds); {
+		switch _, err := s.expire(ctx, b, seats); {
 		case err == nil:
 			n++
-		case !errors.Is(err, ErrStale): // stale: confirmed, cancelled or expired meanwhile
+		case !errors.Is(err, ErrStale): // a stale booking was confirmed, cancelled or expired meanwhile
 			failed = append(failed, err)
 		}
 	}
-	return n, len(due) == batch, errors.Join(failed...)
+	return n, len(due) == batchSize, errors.Join(failed...)
 }
 
 const (
-	// searchEvery is how often due bookings of one event are looked for at most
-	// when seats are short.
-	searchEvery = time.Second
-	// maxSearched bounds how many events are remembered for that.
-	maxSearched = 4096
+	// scanInterval is the minimum time between two scans for due bookings of an event
+	// that is sold out.
+	scanInterval = time.Second
+	// maxTrackedEvents limits the size of Service.lastScan.
+	maxTrackedEvents = 4096
 )
 
-// expireDueOf ends due bookings of one event, unless that was done a moment ago.
-func (s *Service) expireDueOf(ctx context.Context, eventID string) (int, error) {
-	if !s.maySearch(eventID) {
+// expireDueOfEvent expires one batch of an event's due bookings and returns how many
+// it expired. It does nothing if the event was scanned within scanInterval.
+func (s *Service) expireDueOfEvent(ctx context.Context, eventID string) (int, error) {
+	if !s.allowScan(eventID) {
 		return 0, nil
 	}
-	n, _, err := s.expireDue(ctx, eventID, s.releases())
+	n, _, err := s.expireDue(ctx, eventID, s.newReleaser())
 	return n, err
 }
 
-func (s *Service) maySearch(eventID string) bool {
+// allowScan reports whether the event's due bookings may be scanned now, and if so
+// records the scan.
+func (s *Service) allowScan(eventID string) bool {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if last, ok := s.searched[eventID]; ok && now.Sub(last) < searchEvery {
+	if last, ok := s.lastScan[eventID]; ok && now.Sub(last) < scanInterval {
 		return false
 	}
-	if len(s.searched) >= maxSearched {
-		clear(s.searched)
+	if len(s.lastScan) >= maxTrackedEvents {
+		clear(s.lastScan)
 	}
-	s.searched[eventID] = now
+	s.lastScan[eventID] = now
 	return true
 }

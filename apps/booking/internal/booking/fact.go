@@ -9,18 +9,20 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-// Fact is a record of the outbox: something that others are to know.
+// Fact is an outbox entry: an event about a booking that is to be published.
 type Fact struct {
-	ID      string // the CloudEvent's
-	Type    string
-	Subject string // the booking's id
+	ID      string // id of the CloudEvent
+	Type    string // one of bookingapi's fact types
+	Subject string // id of the booking
 	At      time.Time
-	Data    []byte // JSON of a bookingapi.Fact
+	Data    []byte // a bookingapi.Fact as JSON
 }
 
-// factsOf returns the records that say what a transition made of a booking.
-func (s *Service) factsOf(from State, b Booking) ([]Fact, error) {
-	kind, err := factOf(from, b.State)
+// newFacts returns the facts about the transition from state from to b. It returns
+// none if the transition is not published, and an error if there is no such
+// transition.
+func (s *Service) newFacts(from State, b Booking) ([]Fact, error) {
+	kind, err := factType(from, b.State)
 	if err != nil {
 		return nil, fmt.Errorf("booking %s: %w", b.ID, err)
 	}
@@ -33,7 +35,7 @@ func (s *Service) factsOf(from State, b Booking) ([]Fact, error) {
 		Resource: bookingapi.Resource{Booking: b.Public(), HoldID: b.HoldID},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("fact of booking %s: %w", b.ID, err)
+		return nil, fmt.Errorf("encode fact about booking %s: %w", b.ID, err)
 	}
 	return []Fact{f}, nil
 }

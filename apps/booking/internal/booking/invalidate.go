@@ -6,49 +6,51 @@ import (
 	"boxoffice/shared/cas"
 )
 
-// kill makes a number dead: afterwards no create or late confirm can make the
-// booking live by it, other than one that has done so. known is the record as it
-// was read, or nil. It returns the booking that is there, and nil when there is
-// only a refused record.
-func (s *Service) kill(ctx context.Context, id string, n int64, known *Booking) (*Booking, error) {
-	var dead Booking
+// invalidate makes a hold number invalid. After it returns, no create and no late
+// confirm can make the booking live by this number; one that did so before is not
+// undone. current is the record as it was read, or nil if there was none.
+// invalidate returns the booking as it is now, or nil if there is only a refused
+// record.
+func (s *Service) invalidate(ctx context.Context, id string, number int64, current *Booking) (*Booking, error) {
+	var result Booking
 	isStale := false
 	err := cas.Retry(ctx, func(ctx context.Context) (err error) {
 		if isStale {
-			if known, err = s.look(ctx, id); err != nil {
+			if current, err = s.findRecord(ctx, id); err != nil {
 				return err
 			}
 		}
 		isStale = true
-		dead, err = s.killKnown(ctx, id, n, known)
+		result, err = s.tryInvalidate(ctx, id, number, current)
 		return err
 	}, ErrExists, ErrStale)
 	switch {
 	case err != nil:
 		return nil, err
-	case dead.State == Refused:
-		return nil, nil // there is no booking
+	case result.State == Refused:
+		return nil, nil // a refused record is not a booking
 	}
-	return &dead, nil
+	return &result, nil
 }
 
-// killKnown returns the record after which the number is dead.
-func (s *Service) killKnown(ctx context.Context, id string, n int64, known *Booking) (Booking, error) {
-	if known == nil {
-		b := Booking{ID: id, HoldNumber: n + 1, State: Refused, UpdatedAt: s.now(), Revision: 1}
+// tryInvalidate makes a hold number invalid if the record is still current. It
+// returns the record by which the number is invalid, or ErrExists or ErrStale.
+func (s *Service) tryInvalidate(ctx context.Context, id string, number int64, current *Booking) (Booking, error) {
+	if current == nil {
+		b := Booking{ID: id, HoldNumber: number + 1, State: Refused, UpdatedAt: s.now(), Revision: 1}
 		return b, s.insert(ctx, b)
 	}
-	b := *known
+	b := *current
 	switch {
-	case b.State == Refused && b.HoldNumber <= n:
-		b.HoldNumber = n + 1 // the first that may be used
-	case b.State == Expired && b.HoldNumber < n:
-		b.HoldNumber = n // the last that was
+	case b.State == Refused && b.HoldNumber <= number:
+		b.HoldNumber = number + 1 // in a refused record: the first valid number
+	case b.State == Expired && b.HoldNumber < number:
+		b.HoldNumber = number // in an expired record: the last number used
 	default:
-		// Nothing comes to live from here by this number.
+		// The number is invalid already, or the booking is live by it.
 		return b, nil
 	}
 	b.UpdatedAt = s.now()
 	b.Revision++
-	return b, s.replace(ctx, *known, b)
+	return b, s.replace(ctx, *current, b)
 }

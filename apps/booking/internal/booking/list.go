@@ -12,58 +12,58 @@ import (
 	"boxoffice/shared/validation"
 )
 
-// Query says which bookings, and from where on. What is empty does not narrow
-// it; times compare CreatedAt, From inclusive and To exclusive.
+// Query selects bookings. A zero field selects all bookings.
 type Query struct {
 	UserID   string
 	EventID  string
 	State    State
-	From, To time.Time
-	After    *Position
+	From, To time.Time // range of CreatedAt: From inclusive, To exclusive
+	After    *Position // where the previous page ended
 	Limit    int
 }
 
-// Position is where a page ended.
+// Position is the position of a booking in a list, newest first.
 type Position struct {
 	CreatedAt time.Time `json:"t"`
 	ID        string    `json:"i"`
 }
 
-// ListBookings returns a page of bookings; see bookingapi.ListBookings.
+// ListBookings implements bookingapi.ListBookings.
 func (s *Service) ListBookings(ctx context.Context, req bookingapi.ListRequest) (contract.Page[bookingapi.Booking], error) {
-	answer := contract.Page[bookingapi.Booking]{Items: []bookingapi.Booking{}}
+	result := contract.Page[bookingapi.Booking]{Items: []bookingapi.Booking{}}
 	q, list, err := s.newQuery(req)
 	if err != nil {
-		return answer, err
+		return result, err
 	}
 	limit := q.Limit
-	q.Limit++ // one more says whether there is another page
+	q.Limit++ // the extra booking shows whether there is another page
 	found, err := s.finder.ListBookings(ctx, q)
 	if err != nil {
-		return answer, fmt.Errorf("list bookings: %w", err)
+		return result, fmt.Errorf("list bookings: %w", err)
 	}
-	answer.Limit = limit
+	result.Limit = limit
 	if req.Count {
 		total, err := s.finder.CountBookings(ctx, q)
 		if err != nil {
-			return answer, fmt.Errorf("count bookings: %w", err)
+			return result, fmt.Errorf("count bookings: %w", err)
 		}
-		answer.Total = &total
+		result.Total = &total
 	}
 	if len(found) > limit {
 		found = found[:limit]
 		last := found[limit-1]
-		if answer.NextCursor, err = s.cursors.Encode(list, Position{CreatedAt: last.CreatedAt, ID: last.ID}); err != nil {
-			return answer, err
+		if result.NextCursor, err = s.cursors.Encode(list, Position{CreatedAt: last.CreatedAt, ID: last.ID}); err != nil {
+			return result, err
 		}
 	}
 	for _, b := range found {
-		answer.Items = append(answer.Items, b.Public())
+		result.Items = append(result.Items, b.Public())
 	}
-	return answer, nil
+	return result, nil
 }
 
-// newQuery reads a request. list names the list for its cursors.
+// newQuery returns the query for a request. list identifies the list: a cursor is
+// only valid for requests with the same filters.
 func (s *Service) newQuery(req bookingapi.ListRequest) (q Query, list string, err error) {
 	var p validation.Problems
 	q = Query{UserID: req.UserID, EventID: req.EventID}
@@ -88,11 +88,11 @@ func (s *Service) newQuery(req bookingapi.ListRequest) (q Query, list string, er
 	if err := p.Err(); err != nil {
 		return q, "", err
 	}
-	name := req
-	name.PageRequest, name.Count = contract.PageRequest{}, false
-	text, err := json.Marshal(name)
+	filters := req
+	filters.PageRequest, filters.Count = contract.PageRequest{}, false
+	text, err := json.Marshal(filters)
 	if err != nil {
-		return q, "", fmt.Errorf("name the list: %w", err)
+		return q, "", fmt.Errorf("encode the filters of a list: %w", err)
 	}
 	list = "bookings " + string(text)
 	if req.Cursor != "" {

@@ -7,60 +7,72 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// Store keeps booking records, one document each with its outbox in it. Every
-// method is one conditional operation on one document, or a read. A refused
-// record may be dropped from Booking.PurgeAt on.
+// Store keeps booking records. A record and its outbox are one document, and every
+// method is a read or one conditional write of one document. The store may delete a
+// refused record after its Booking.PurgeAt.
 type Store interface {
-	// InsertBooking stores a new record and its facts. It returns ErrExists when
-	// the id is taken.
+	// InsertBooking stores a new record with its facts. It returns ErrExists if a
+	// record with this id exists, in any state.
 	InsertBooking(ctx context.Context, b Booking, facts ...Fact) error
-	// GetBooking returns a record, a refused one too, or ErrNoBooking.
+
+	// GetBooking returns the record with this id, including a refused one. It returns
+	// ErrNoBooking if there is none.
 	GetBooking(ctx context.Context, id string) (Booking, error)
-	// ReplaceBooking stores b where the record still has that state and n, and adds
-	// facts to the outbox in the same write. It returns ErrStale when it has not.
-	ReplaceBooking(ctx context.Context, b Booking, state State, n int64, facts ...Fact) error
+
+	// ReplaceBooking is the compare-and-set: it stores b and appends facts to the
+	// outbox if the record still has this state and hold number. Otherwise it changes
+	// nothing and returns ErrStale.
+	ReplaceBooking(ctx context.Context, b Booking, state State, holdNumber int64, facts ...Fact) error
 }
 
-// Finder finds bookings. Refused records are never found.
+// Finder queries bookings. It never returns or counts refused records.
 type Finder interface {
-	// ListBookings returns the bookings that match, newest first and among those of
-	// one moment by id backwards, at most Limit, from after its position on.
+	// ListBookings returns at most q.Limit matching bookings that follow q.After. The
+	// order is descending by CreatedAt and then by ID.
 	ListBookings(ctx context.Context, q Query) ([]Booking, error)
-	// CountBookings returns how many match, regardless of position and limit.
+
+	// CountBookings returns the number of matching bookings. It ignores q.After and
+	// q.Limit.
 	CountBookings(ctx context.Context, q Query) (int64, error)
-	// DueBookings returns pending bookings whose expiry has come, the longest due
-	// first, at most limit; of all events when eventID is empty.
+
+	// DueBookings returns at most limit pending bookings with ExpiresAt <= now, in
+	// ascending order of ExpiresAt. An empty eventID means all events.
 	DueBookings(ctx context.Context, eventID string, now time.Time, limit int) ([]Booking, error)
-	// LiveBookings returns bookings of an event that are pending or confirmed, in
-	// the order of ids after the id after, at most limit.
+
+	// LiveBookings returns at most limit pending or confirmed bookings of the event,
+	// in ascending order of ID, starting after the id after.
 	LiveBookings(ctx context.Context, eventID, after string, limit int) ([]Booking, error)
 }
 
-// Seats asks the event app for seats.
+// Seats reserves and releases seats in the event app. Both operations are
+// idempotent by hold id.
 type Seats interface {
-	// ReserveSeats is eventapi.ReserveSeats. A refusal is an *apperr.Error of the same reason;
-	// any other error leaves open whether the hold was taken.
+	// ReserveSeats calls eventapi.ReserveSeats. If apperr.VerdictOf its error is
+	// Refused, the hold was not taken. After any other error it may have been.
 	ReserveSeats(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error)
-	// ReleaseSeats is eventapi.ReleaseSeats. It should give up after a short while: facts and
-	// sweeps do the same later.
+
+	// ReleaseSeats calls eventapi.ReleaseSeats. Implementations should give up after
+	// a short time, because the event app also releases seats when it receives the
+	// fact.
 	ReleaseSeats(ctx context.Context, req eventapi.ReleaseRequest) error
 }
 
-// Events asks the event app about an event.
+// Events reads events from the event app.
 type Events interface {
-	// GetEvent is eventapi.GetEvent, as an admin.
+	// GetEvent calls eventapi.GetEvent with an admin's rights.
 	GetEvent(ctx context.Context, eventID string) (eventapi.Event, error)
 }
 
-// Locker keeps work from being done twice at once. Nothing depends on it.
+// Locker provides advisory locks that keep processes from repeating each other's
+// work. Correctness does not depend on them.
 type Locker interface {
-	// Lock tries for a short while and returns, with the lock or without it. The
-	// caller calls unlock when it is done.
+	// Lock waits a short time for the named lock and returns with or without it. The
+	// caller must call unlock in both cases.
 	Lock(ctx context.Context, name string) (unlock func())
 }
 
-// Clock tells the time.
+// Clock returns the current time.
 type Clock interface{ Now() time.Time }
 
-// IDs makes ids that nobody can guess.
+// IDs generates unique ids that cannot be guessed.
 type IDs interface{ NewID() string }

@@ -8,23 +8,24 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-// SettleHold says whether a hold stands behind a live booking; see
-// bookingapi.SettleHold.
+// SettleHold implements bookingapi.SettleHold. It invalidates the number of a hold
+// before it reports the hold as not live, so that the answer stays true.
 func (s *Service) SettleHold(ctx context.Context, req bookingapi.SettleRequest) (bookingapi.Settlement, error) {
-	id, n, err := parseHoldID(req.HoldID)
+	id, number, err := parseHoldID(req.HoldID)
 	if err != nil {
-		return bookingapi.Settlement{}, apperr.InvalidFields(
-			apperr.Field{Field: "holdId", Code: "invalid", Message: "is not a hold's id"}).WithCause(err)
+		return bookingapi.Settlement{}, apperr.InvalidFields(apperr.Field{
+			Field: "holdId", Code: "invalid", Message: "must be a hold id: <booking>_<number>_<fingerprint>",
+		}).WithCause(err)
 	}
-	known, err := s.look(ctx, id)
+	current, err := s.findRecord(ctx, id)
 	if err != nil {
 		return bookingapi.Settlement{}, err
 	}
-	b, err := s.kill(ctx, id, n, known)
+	b, err := s.invalidate(ctx, id, number, current)
 	switch {
 	case err != nil:
 		return bookingapi.Settlement{}, fmt.Errorf("settle hold %s: %w", req.HoldID, err)
-	case b == nil || !b.Live() || b.HoldID != req.HoldID:
+	case b == nil || !b.IsLive() || b.HoldID != req.HoldID:
 		return bookingapi.Settlement{}, nil
 	}
 	return bookingapi.Settlement{Live: true, Confirmed: b.State == Confirmed}, nil

@@ -7,8 +7,8 @@ import (
 )
 
 // update applies change to b and returns its result. If change returns ErrStale,
-// update reads the booking again and retries. It returns ErrNotFound if the record
-// no longer exists or has become refused.
+// update reads the booking again and retries. It returns ErrNotFound if there is no
+// booking any more, and cas.Retry's error if the record keeps changing.
 func (s *Service) update(ctx context.Context, b Booking, change func(b Booking) (Booking, error)) (Booking, error) {
 	isStale := false
 	err := cas.Retry(ctx, func(ctx context.Context) (err error) {
@@ -24,10 +24,10 @@ func (s *Service) update(ctx context.Context, b Booking, change func(b Booking) 
 	return b, err
 }
 
-// reread returns the current record of a booking that existed before. It returns
-// ErrNotFound if there is no booking any more.
+// reread returns the current record of a booking that was read before. It returns
+// ErrNotFound if there is no record, or only a refused one.
 func (s *Service) reread(ctx context.Context, id string) (Booking, error) {
-	current, err := s.look(ctx, id)
+	current, err := s.findRecord(ctx, id)
 	switch {
 	case err != nil:
 		return Booking{}, err

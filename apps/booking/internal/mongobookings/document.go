@@ -62,6 +62,6 @@ func fromDocument(d document) booking.Booking {
 		EventID: f.EventID, UserID: f.UserID, Quantity: f.Quantity, UnitPrice: contract.Money(f.UnitPrice),
 		ExpiresAt: mongodb.ZeroTime(f.ExpiresAt), CreatedAt: mongodb.ZeroTime(f.CreatedAt), UpdatedAt: mongodb.ZeroTime(f.UpdatedAt), Revision: f.Revision,
 		ConfirmedAt: mongodb.ZeroTime(f.ConfirmedAt), PaymentReference: f.PaymentReference,
-		CancelledAt: mongodb.ZeroTime(f.CancelledAt), CancelReason: booking.Reason(f.CancelReason),
+		CancelledAt: mongodb.ZeroTime(f.CancelledAt), CancelReason: booking.CancelReason(f.CancelReason),
 	}
 }

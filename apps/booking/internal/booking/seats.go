@@ -1,0 +1,50 @@
+package booking
+
+import (
+	"context"
+	"errors"
+
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract/eventapi"
+)
+
+// reserve reserves the hold of b. If the event is sold out, it expires the event's
+// due bookings and, if that released seats, tries once more.
+func (s *Service) reserve(ctx context.Context, b Booking) (eventapi.Reservation, error) {
+	req := eventapi.ReserveRequest{
+		HoldID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity,
+	}
+	req.ExpiresAt.Time = b.ExpiresAt
+	reservation, err := s.seats.ReserveSeats(ctx, req)
+	if !errors.Is(err, errSoldOut) {
+		return reservation, err
+	}
+	expired, failed := s.expireDueOfEvent(ctx, b.EventID)
+	if failed != nil || expired == 0 {
+		return reservation, err
+	}
+	return s.seats.ReserveSeats(ctx, req)
+}
+
+// releaser releases seats on a best-effort basis, for the holds of one operation or
+// one sweep. It returns no errors, because the facts and the event app's sweep also
+// release the seats.
+type releaser struct {
+	seats     Seats
+	isStopped bool
+}
+
+func (s *Service) newReleaser() *releaser { return &releaser{seats: s.seats} }
+
+// release releases the seats of b. Once a call was not answered it does nothing:
+// each further call would wait for its deadline, and a sweep of many bookings would
+// not finish.
+func (r *releaser) release(ctx context.Context, b Booking) {
+	if r.isStopped {
+		return
+	}
+	err := r.seats.ReleaseSeats(ctx, eventapi.ReleaseRequest{
+		HoldID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity,
+	})
+	r.isStopped = err != nil && apperr.VerdictOf(err) != apperr.Refused
+}
