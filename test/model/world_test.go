@@ -141,7 +141,7 @@ func (w *world) answer(op string, err error) error {
 
 func (w *world) startBookingApp(i int) {
 	w.bookings[i] = bookingtest.NewService(bookingtest.Env{
-		Store: w.bookingStore.Through(w.gate), Seats: seats{w}, Events: seats{w}, Clock: w, IDs: w,
+		Store: w.bookingStore.WithGate(w.gate), Seats: seats{w}, Events: seats{w}, Clock: w, IDs: w,
 		TTL: ttl, MaxPerBooking: 10,
 	})
 }

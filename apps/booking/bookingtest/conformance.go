@@ -51,7 +51,7 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 var day0 = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
 // Full is a booking with every field set.
-func Full(id string) booking.Booking {
+func FullBooking(id string) booking.Booking {
 	return booking.Booking{
 		ID: id, HoldNumber: 3, State: booking.Cancelled, HoldID: id + "_3_f", Fingerprint: "f", EventID: "e", UserID: "u",
 		Quantity: 2, UnitPrice: contract.Money{Amount: 2500, Currency: "EUR"},
@@ -62,15 +62,15 @@ func Full(id string) booking.Booking {
 }
 
 // Fresh is a pending booking.
-func Fresh(id string) booking.Booking {
-	b := Full(id)
+func PendingBooking(id string) booking.Booking {
+	b := FullBooking(id)
 	b.HoldNumber, b.State, b.HoldID, b.Revision = 1, booking.Pending, id+"_1_f", 1
 	b.ConfirmedAt, b.PaymentReference, b.CancelledAt, b.CancelReason = time.Time{}, "", time.Time{}, ""
 	return b
 }
 
 // Refused is a record that is no booking.
-func Refused(id string) booking.Booking {
+func RefusedRecord(id string) booking.Booking {
 	return booking.Booking{ID: id, HoldNumber: 2, State: booking.Refused, UpdatedAt: day0, Revision: 1}
 }
 
@@ -103,13 +103,13 @@ func factIDs(t *testing.T, s Subject) []string {
 
 func testRoundTrip(t *testing.T, s Subject) {
 	ctx := t.Context()
-	for _, b := range []booking.Booking{Full("full"), Fresh("fresh"), Refused("refused")} {
+	for _, b := range []booking.Booking{FullBooking("full"), PendingBooking("fresh"), RefusedRecord("refused")} {
 		is(t, "insert", s.InsertBooking(ctx, b, fact("fact-of-"+b.ID, b.ID)), nil)
 		expect(t, s, b)
 	}
-	is(t, "insert again", s.InsertBooking(ctx, Full("fresh"), fact("no", "fresh")), booking.ErrExists)
-	is(t, "insert over a refused one", s.InsertBooking(ctx, Fresh("refused"), fact("no", "refused")), booking.ErrExists)
-	expect(t, s, Fresh("fresh"))
+	is(t, "insert again", s.InsertBooking(ctx, FullBooking("fresh"), fact("no", "fresh")), booking.ErrExists)
+	is(t, "insert over a refused one", s.InsertBooking(ctx, PendingBooking("refused"), fact("no", "refused")), booking.ErrExists)
+	expect(t, s, PendingBooking("fresh"))
 	_, err := s.GetBooking(ctx, "nobody")
 	is(t, "unknown booking", err, booking.ErrNoBooking)
 	want := []booking.Fact{fact("fact-of-fresh", "fresh"), fact("fact-of-full", "full"), fact("fact-of-refused", "refused")}
@@ -120,13 +120,13 @@ func testRoundTrip(t *testing.T, s Subject) {
 
 func testReplace(t *testing.T, s Subject) {
 	ctx := t.Context()
-	b := Fresh("b")
+	b := PendingBooking("b")
 	is(t, "insert", s.InsertBooking(ctx, b, fact("1", "b")), nil)
 	next := b
 	next.State, next.Revision = booking.Expired, 2
 	is(t, "another state", s.ReplaceBooking(ctx, next, booking.Confirmed, 1, fact("no", "b")), booking.ErrStale)
 	is(t, "another number", s.ReplaceBooking(ctx, next, booking.Pending, 2, fact("no", "b")), booking.ErrStale)
-	is(t, "no such booking", s.ReplaceBooking(ctx, Fresh("x"), booking.Pending, 1, fact("no", "x")), booking.ErrStale)
+	is(t, "no such booking", s.ReplaceBooking(ctx, PendingBooking("x"), booking.Pending, 1, fact("no", "x")), booking.ErrStale)
 	expect(t, s, b)
 	is(t, "the right one", s.ReplaceBooking(ctx, next, booking.Pending, 1, fact("2", "b"), fact("3", "b")), nil)
 	is(t, "again", s.ReplaceBooking(ctx, next, booking.Pending, 1, fact("no", "b")), booking.ErrStale)
@@ -140,8 +140,8 @@ func testReplace(t *testing.T, s Subject) {
 	}
 
 	// A refused record becomes a booking.
-	is(t, "insert", s.InsertBooking(ctx, Refused("r")), nil)
-	b = Fresh("r")
+	is(t, "insert", s.InsertBooking(ctx, RefusedRecord("r")), nil)
+	b = PendingBooking("r")
 	b.HoldNumber = 2
 	is(t, "become pending", s.ReplaceBooking(ctx, b, booking.Refused, 2, fact("4", "r")), nil)
 	expect(t, s, b)
@@ -159,7 +159,7 @@ func together(n int, fn func(i int)) {
 func testInsertRace(t *testing.T, s Subject) {
 	var won atomic.Int64
 	together(16, func(i int) {
-		b := Fresh("b")
+		b := PendingBooking("b")
 		b.Quantity = int64(i + 1)
 		switch err := s.InsertBooking(t.Context(), b, fact(fmt.Sprint(i), "b")); {
 		case err == nil:
@@ -174,7 +174,7 @@ func testInsertRace(t *testing.T, s Subject) {
 }
 
 func testReplaceRace(t *testing.T, s Subject) {
-	b := Fresh("b")
+	b := PendingBooking("b")
 	is(t, "insert", s.InsertBooking(t.Context(), b), nil)
 	var won atomic.Int64
 	together(16, func(i int) {
@@ -194,7 +194,7 @@ func testReplaceRace(t *testing.T, s Subject) {
 
 func testList(t *testing.T, s Subject) {
 	add := func(id, event, user string, state booking.State, made time.Duration) {
-		b := Full(id)
+		b := FullBooking(id)
 		b.EventID, b.UserID, b.State, b.CreatedAt = event, user, state, day0.Add(made)
 		is(t, "insert", s.InsertBooking(t.Context(), b), nil)
 	}
@@ -202,7 +202,7 @@ func testList(t *testing.T, s Subject) {
 	add("b", "e1", "u2", booking.Confirmed, 2*time.Minute)
 	add("c", "e2", "u1", booking.Cancelled, 2*time.Minute)
 	add("d", "e2", "u1", booking.Expired, 3*time.Minute)
-	is(t, "insert", s.InsertBooking(t.Context(), Refused("r")), nil)
+	is(t, "insert", s.InsertBooking(t.Context(), RefusedRecord("r")), nil)
 	for _, tt := range []struct {
 		name string
 		q    booking.Query
@@ -255,7 +255,7 @@ func ids(bs []booking.Booking) []string {
 
 func testDue(t *testing.T, s Subject) {
 	add := func(id, event string, state booking.State, expires time.Duration) {
-		b := Fresh(id)
+		b := PendingBooking(id)
 		b.EventID, b.State, b.ExpiresAt = event, state, day0.Add(expires)
 		is(t, "insert", s.InsertBooking(t.Context(), b), nil)
 	}
@@ -288,11 +288,11 @@ func testLive(t *testing.T, s Subject) {
 	for id, state := range map[string]booking.State{
 		"a": booking.Pending, "b": booking.Confirmed, "c": booking.Cancelled, "d": booking.Expired, "e": booking.Pending,
 	} {
-		b := Full(id)
+		b := FullBooking(id)
 		b.State = state
 		is(t, "insert", s.InsertBooking(t.Context(), b), nil)
 	}
-	other := Fresh("f")
+	other := PendingBooking("f")
 	other.EventID = "other"
 	is(t, "insert", s.InsertBooking(t.Context(), other), nil)
 	for _, tt := range []struct {

@@ -31,13 +31,13 @@ type Env struct {
 // NewService returns the use cases over a store, without locks.
 func NewService(env Env) *Service {
 	return booking.New(booking.Config{
-		Store: env.Store, Finder: env.Store, Seats: env.Seats, Events: env.Events, Locks: Unlocked{},
+		Store: env.Store, Finder: env.Store, Seats: env.Seats, Events: env.Events, Locks: NoLocks{},
 		Clock: env.Clock, IDs: env.IDs, TTL: env.TTL, MaxPerBooking: env.MaxPerBooking,
 	})
 }
 
 // Unlocked is a Locker that never has a lock to give.
-type Unlocked struct{}
+type NoLocks struct{}
 
 // Lock implements booking.Locker.
-func (Unlocked) Lock(context.Context, string) (unlock func()) { return func() {} }
+func (NoLocks) Lock(context.Context, string) (unlock func()) { return func() {} }

@@ -53,7 +53,7 @@ func NewStore() *Store {
 }
 
 // Through returns the same store behind a gate.
-func (s *Store) Through(gate Gate) *Store {
+func (s *Store) WithGate(gate Gate) *Store {
 	gated := *s
 	gated.gate = gate
 	return &gated

@@ -119,7 +119,7 @@ func TestAConfirmOvertakenByARefusal(t *testing.T) {
 	f.onReserve = func(string) error { return errSoldOut }
 
 	stalls := true
-	gated := f.store.Through(func(op string) (before, after error) {
+	gated := f.store.WithGate(func(op string) (before, after error) {
 		if stalls && op == "bookings.replace" {
 			stalls = false
 			_, err := f.confirm("own-id")
@@ -130,7 +130,7 @@ func TestAConfirmOvertakenByARefusal(t *testing.T) {
 	})
 	stalled := *f
 	stalled.Service = booking.New(booking.Config{
-		Store: gated, Finder: gated, Seats: f, Events: f, Locks: bookingtest.Unlocked{}, Clock: f, IDs: f,
+		Store: gated, Finder: gated, Seats: f, Events: f, Locks: bookingtest.NoLocks{}, Clock: f, IDs: f,
 		TTL: ttl, MaxPerBooking: 10,
 	})
 	_, err := stalled.confirm("own-id")

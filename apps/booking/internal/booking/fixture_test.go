@@ -48,12 +48,12 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{t: t, now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)}
 	f.event = eventapi.Event{ID: "gala", Status: eventapi.StatusPublished, StartsAt: contract.At(f.now.Add(48 * time.Hour))}
 	f.store = bookingtest.NewStore()
-	gated := f.store.Through(func(op string) (before, after error) {
+	gated := f.store.WithGate(func(op string) (before, after error) {
 		f.calls = append(f.calls, op)
 		return nil, nil
 	})
 	f.Service = booking.New(booking.Config{
-		Store: gated, Finder: gated, Seats: f, Events: f, Locks: bookingtest.Unlocked{}, Clock: f, IDs: f,
+		Store: gated, Finder: gated, Seats: f, Events: f, Locks: bookingtest.NoLocks{}, Clock: f, IDs: f,
 		TTL: ttl, MaxPerBooking: 10,
 	})
 	return f

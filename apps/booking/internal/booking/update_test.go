@@ -31,14 +31,14 @@ func TestChangeOfABusyBookingIsRefusedAsOverloaded(t *testing.T) {
 				_, err := f.SettleHold(t.Context(), bookingapi.SettleRequest{HoldID: "refused-id_1_f"})
 				f.is("settle an unknown hold", err, nil)
 
-				busy := f.store.Through(func(op string) (before, after error) {
+				busy := f.store.WithGate(func(op string) (before, after error) {
 					if op == "bookings.replace" {
 						return booking.ErrStale, nil
 					}
 					return nil, nil
 				})
 				svc := booking.New(booking.Config{
-					Store: busy, Finder: busy, Seats: f, Events: f, Locks: bookingtest.Unlocked{}, Clock: f, IDs: f,
+					Store: busy, Finder: busy, Seats: f, Events: f, Locks: bookingtest.NoLocks{}, Clock: f, IDs: f,
 					TTL: ttl, MaxPerBooking: 10,
 				})
 				if e := apperr.From(change(t.Context(), svc)); e.Code != apperr.Unavailable || e.Failure() || e.RetryAfter == 0 {

@@ -116,7 +116,7 @@ func TestStore(t *testing.T) {
 func add(t *testing.T, store *mongobookings.Store, id, factID string, at time.Time) {
 	t.Helper()
 	f := booking.Fact{ID: factID, Type: "booking.created", Subject: id, At: at, Data: []byte(`{}`)}
-	b := bookingtest.Fresh(id)
+	b := bookingtest.PendingBooking(id)
 	err := store.InsertBooking(t.Context(), b, f)
 	if errors.Is(err, booking.ErrExists) {
 		err = store.ReplaceBooking(t.Context(), b, b.State, b.HoldNumber, f)
@@ -129,8 +129,8 @@ func add(t *testing.T, store *mongobookings.Store, id, factID string, at time.Ti
 // purged looks at what the index that drops records goes by.
 func purged(t *testing.T, o *opener) {
 	store, c := o.open(t)
-	refused := bookingtest.Refused("r")
-	if err := errors.Join(store.InsertBooking(t.Context(), refused), store.InsertBooking(t.Context(), bookingtest.Fresh("b"))); err != nil {
+	refused := bookingtest.RefusedRecord("r")
+	if err := errors.Join(store.InsertBooking(t.Context(), refused), store.InsertBooking(t.Context(), bookingtest.PendingBooking("b"))); err != nil {
 		t.Fatal(err)
 	}
 	purgeAt := func(id string) *time.Time {
@@ -146,7 +146,7 @@ func purged(t *testing.T, o *opener) {
 	if at := purgeAt("r"); at == nil || !at.Equal(want) {
 		t.Errorf("refused: got %v, want %v", at, want)
 	}
-	next := bookingtest.Fresh("r")
+	next := bookingtest.PendingBooking("r")
 	next.HoldNumber = 2
 	if err := store.ReplaceBooking(t.Context(), next, booking.Refused, 2); err != nil {
 		t.Fatal(err)
