@@ -10,12 +10,12 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-func TestCancel(t *testing.T) {
+func TestCancelIsIdempotentAndHonoursTheCutoff(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		confirm bool
 		cutoff  int64
-		after   time.Duration // with the start after 48 hours
+		after   time.Duration // the event starts after 48 hours
 		status  string
 		want    error
 	}{
@@ -25,7 +25,7 @@ func TestCancel(t *testing.T) {
 		{"confirmed just before the cutoff", true, 24, 24*time.Hour - time.Millisecond, "", nil},
 		{"confirmed at the cutoff", true, 24, 24 * time.Hour, "", booking.ErrCutoffPassed},
 		{"confirmed at the start", true, 0, 48 * time.Hour, "", booking.ErrCutoffPassed},
-		{"confirmed, of a cancelled event", true, 0, 48 * time.Hour, eventapi.StatusCancelled, nil},
+		{"confirmed, event cancelled", true, 0, 48 * time.Hour, eventapi.StatusCancelled, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFixture(t)
@@ -36,40 +36,40 @@ func TestCancel(t *testing.T) {
 			f.book(request("", 2))
 			if tt.confirm {
 				_, err := f.confirm("own-id")
-				f.is("confirm", err, nil)
+				f.wantErr("confirm", err, nil)
 			}
 			f.now = f.now.Add(tt.after)
-			got, err := f.CancelBooking(t.Context(), asker("own-id"))
-			f.is("cancel", err, tt.want)
+			got, err := f.CancelBooking(t.Context(), getAsOwner("own-id"))
+			f.wantErr("cancel", err, tt.want)
 			if tt.want != nil {
 				if len(f.released) > 0 || f.record("own-id").State != booking.Confirmed {
-					t.Error("something changed")
+					t.Errorf("got state %s and released holds %v, want no change", f.record("own-id").State, f.released)
 				}
 				return
 			}
 			if got.Status != "cancelled" || got.CancelReason != "user" || *got.CancelledAt != contract.At(f.now) {
 				t.Errorf("got %+v", got)
 			}
-			again, err := f.CancelBooking(t.Context(), asker("own-id"))
-			if err != nil || *again.CancelledAt != *got.CancelledAt || len(f.released) != 1 {
-				t.Errorf("again: got %+v, %v, released %v", again, err, f.released)
+			repeated, err := f.CancelBooking(t.Context(), getAsOwner("own-id"))
+			if err != nil || *repeated.CancelledAt != *got.CancelledAt || len(f.released) != 1 {
+				t.Errorf("second cancel: got %+v, %v, released %v, want the first answer and one release", repeated, err, f.released)
 			}
 			_, err = f.confirm("own-id")
-			f.is("confirm", err, booking.ErrNotPending)
+			f.wantErr("confirm after cancel", err, booking.ErrNotPending)
 		})
 	}
 }
 
-func TestCancelByAdmin(t *testing.T) {
+func TestCancelByAdminRecordsTheReason(t *testing.T) {
 	f := newFixture(t)
 	f.book(request("", 2))
 	got, err := f.CancelBooking(t.Context(), bookingapi.CancelRequest{BookingID: "own-id", UserID: "boss", ByAdmin: true})
 	if err != nil || got.CancelReason != "admin" {
-		t.Errorf("got %+v, %v", got, err)
+		t.Errorf("got %+v, %v, want reason admin", got, err)
 	}
 }
 
-func TestOnEventCancelled(t *testing.T) {
+func TestCancelledEventCancelsItsLiveBookings(t *testing.T) {
 	f := newFixture(t)
 	const many = 450
 	for range many {
@@ -77,13 +77,13 @@ func TestOnEventCancelled(t *testing.T) {
 	}
 	id := f.book(request("", 1)).Booking.ID
 	_, err := f.confirm(id)
-	f.is("confirm", err, nil)
+	f.wantErr("confirm", err, nil)
 	other := request("other", 1)
 	other.EventID = "other"
 	untouched := f.book(other).Booking.ID
-	f.now = f.now.Add(72 * time.Hour) // past the start: it is never refused
+	f.now = f.now.Add(72 * time.Hour) // after the start: the cut-off does not apply
 	for range 2 {
-		f.is("cancelled", f.OnEventCancelled(t.Context(), eventapi.Fact{Resource: eventapi.Event{ID: "gala"}}), nil)
+		f.wantErr("event cancelled", f.OnEventCancelled(t.Context(), eventapi.Fact{Resource: eventapi.Event{ID: "gala"}}), nil)
 	}
 	cancelled := 0
 	for _, b := range f.store.Contents() {
@@ -92,9 +92,9 @@ func TestOnEventCancelled(t *testing.T) {
 		}
 	}
 	if cancelled != many+1 || len(f.released) != many+1 {
-		t.Errorf("cancelled %d, released %d, want %d", cancelled, len(f.released), many+1)
+		t.Errorf("got %d cancelled and %d released, want %d of each", cancelled, len(f.released), many+1)
 	}
 	if b := f.record(untouched); b.State != booking.Pending {
-		t.Errorf("the other event's booking is %s", b.State)
+		t.Errorf("got state %s of the other event's booking, want pending", b.State)
 	}
 }

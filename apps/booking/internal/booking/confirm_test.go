@@ -18,66 +18,66 @@ func (f *fixture) confirm(id string) (bookingapi.Booking, error) {
 	return f.ConfirmBooking(f.t.Context(), bookingapi.ConfirmRequest{BookingID: id, UserID: "u1"})
 }
 
-func TestConfirm(t *testing.T) {
+func TestConfirmIsIdempotent(t *testing.T) {
 	f := newFixture(t)
 	f.book(request("", 2))
 	f.calls = nil
 	f.now = f.now.Add(time.Minute)
 	reference := "PAY-1"
 	got, err := f.ConfirmBooking(t.Context(), bookingapi.ConfirmRequest{BookingID: "own-id", UserID: "u1", PaymentReference: &reference})
-	f.is("confirm", err, nil)
-	f.cost("confirm", "bookings.read", "bookings.replace")
+	f.wantErr("confirm", err, nil)
+	f.wantCalls("confirm", "bookings.read", "bookings.replace")
 	if got.Status != "confirmed" || *got.ConfirmedAt != contract.At(f.now) || f.record("own-id").PaymentReference != reference {
 		t.Errorf("got %+v", got)
 	}
-	again, err := f.confirm("own-id")
-	f.is("confirm again", err, nil)
-	f.cost("confirm again", "bookings.read")
-	if again.Status != "confirmed" || *again.ConfirmedAt != *got.ConfirmedAt {
-		t.Errorf("again: got %+v", again)
+	repeated, err := f.confirm("own-id")
+	f.wantErr("confirm a second time", err, nil)
+	f.wantCalls("confirm a second time", "bookings.read")
+	if repeated.Status != "confirmed" || *repeated.ConfirmedAt != *got.ConfirmedAt {
+		t.Errorf("second confirm: got %+v, want %+v", repeated, got)
 	}
-	f.facts("once", "created", "confirmed")
+	f.wantFacts("two confirms", "created", "confirmed")
 
 	long := strings.Repeat("ü", 129)
 	_, err = f.ConfirmBooking(t.Context(), bookingapi.ConfirmRequest{BookingID: "own-id", UserID: "u1", PaymentReference: &long})
-	if got, want := wrongFields(err), []string{"paymentReference:too_long"}; !slices.Equal(got, want) {
+	if got, want := invalidFields(err), []string{"paymentReference:too_long"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
-func TestConfirmLate(t *testing.T) {
+func TestLateConfirmReservesNewSeats(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		// reserve answers the reserve of the second hold.
+		// reserve is the result of reserving the second hold.
 		reserve func(f *fixture, hold string) error
 		want    error
 		state   booking.State
 		n       int64
 	}{
-		{"there are seats", nil, nil, booking.Confirmed, 2},
+		{"seats are available", nil, nil, booking.Confirmed, 2},
 		{"sold out", func(*fixture, string) error { return errSoldOut }, booking.ErrExpired, booking.Expired, 2},
-		{"the event is over", func(*fixture, string) error {
+		{"event has started", func(*fixture, string) error {
 			return apperr.New(apperr.Conflict, eventapi.ReasonStarted, "")
 		}, booking.ErrExpired, booking.Expired, 2},
-		{"no answer", func(*fixture, string) error { return errUnknown }, errUnknown, booking.Expired, 1},
-		{"a tombstone", func(*fixture, string) error { return errDead }, errAgain, booking.Expired, 2},
-		{"settled meanwhile", func(f *fixture, hold string) error {
+		{"unknown outcome", func(*fixture, string) error { return errUnknown }, errUnknown, booking.Expired, 1},
+		{"hold was released", func(*fixture, string) error { return errHoldReleased }, errSuperseded, booking.Expired, 2},
+		{"hold was settled", func(f *fixture, hold string) error {
 			got, err := f.SettleHold(f.t.Context(), bookingapi.SettleRequest{HoldID: hold})
 			if err != nil || got.Live {
-				f.t.Errorf("settle: got %v, %v, want dead", got, err)
+				f.t.Errorf("settle: got %v, %v, want not live", got, err)
 			}
 			return nil
-		}, errAgain, booking.Expired, 2},
-		{"confirmed by a twin meanwhile", func(f *fixture, _ string) error {
+		}, errSuperseded, booking.Expired, 2},
+		{"concurrent confirm succeeded", func(f *fixture, _ string) error {
 			f.onReserve = nil
 			_, err := f.confirm("own-id")
-			f.is("twin", err, nil)
+			f.wantErr("concurrent confirm", err, nil)
 			return nil
 		}, nil, booking.Confirmed, 2},
-		{"confirmed by a twin, and sold out", func(f *fixture, _ string) error {
+		{"concurrent confirm succeeded, this one is sold out", func(f *fixture, _ string) error {
 			f.onReserve = nil
 			_, err := f.confirm("own-id")
-			f.is("twin", err, nil)
+			f.wantErr("concurrent confirm", err, nil)
 			return errSoldOut
 		}, nil, booking.Confirmed, 2},
 	} {
@@ -90,41 +90,41 @@ func TestConfirmLate(t *testing.T) {
 				f.onReserve = func(hold string) error { return tt.reserve(f, hold) }
 			}
 			_, err := f.confirm("own-id")
-			f.is("confirm", err, tt.want)
+			f.wantErr("confirm", err, tt.want)
 			b := f.record("own-id")
 			if b.State != tt.state || b.HoldNumber != tt.n {
 				t.Errorf("got %s %d, want %s %d", b.State, b.HoldNumber, tt.state, tt.n)
 			}
 			if (b.HoldID == first) != (tt.state == booking.Expired) {
-				t.Errorf("its hold is %s", b.HoldID)
+				t.Errorf("got hold %s in state %s, first hold %s", b.HoldID, b.State, first)
 			}
 			if !slices.Contains(f.released, first) || slices.Contains(f.released, b.HoldID) != (tt.state == booking.Expired) {
-				t.Errorf("released %v", f.released)
+				t.Errorf("got released holds %v, current hold %s", f.released, b.HoldID)
 			}
-			// Later there are seats.
+			// Once seats are available, a new confirm succeeds.
 			f.onReserve = nil
 			if got, err := f.confirm("own-id"); err != nil || got.Status != "confirmed" {
-				t.Errorf("later: got %v, %v", got.Status, err)
+				t.Errorf("later confirm: got %v, %v, want confirmed", got.Status, err)
 			}
 		})
 	}
 }
 
-// A confirm that began before another was refused for good, and goes on after it,
-// takes no seats: the client has been told that there are none.
-func TestAConfirmOvertakenByARefusal(t *testing.T) {
+// A confirm that stalls while a concurrent confirm is definitely refused must not take
+// seats afterwards: the client was told that there are none.
+func TestStalledConfirmTakesNoSeatsAfterARefusal(t *testing.T) {
 	f := newFixture(t)
 	f.book(request("", 2))
 	f.now = f.now.Add(ttl)
 	f.onReserve = func(string) error { return errSoldOut }
 
-	stalls := true
+	isFirst := true
 	gated := f.store.WithGate(func(op string) (before, after error) {
-		if stalls && op == "bookings.replace" {
-			stalls = false
+		if isFirst && op == "bookings.replace" {
+			isFirst = false
 			_, err := f.confirm("own-id")
-			f.is("the one that overtakes", err, booking.ErrExpired)
-			f.onReserve = nil // seats come back
+			f.wantErr("concurrent confirm", err, booking.ErrExpired)
+			f.onReserve = nil // seats become free
 		}
 		return nil, nil
 	})
@@ -134,10 +134,10 @@ func TestAConfirmOvertakenByARefusal(t *testing.T) {
 		TTL: ttl, MaxPerBooking: 10,
 	})
 	_, err := stalled.confirm("own-id")
-	f.is("the one that stalled", err, errAgain)
+	f.wantErr("stalled confirm", err, errSuperseded)
 	if got := f.record("own-id").State; got != booking.Expired {
-		t.Errorf("the booking is %s, want expired", got)
+		t.Errorf("got state %s, want expired", got)
 	}
 	_, err = f.confirm("own-id")
-	f.is("one that begins now", err, nil)
+	f.wantErr("new confirm", err, nil)
 }

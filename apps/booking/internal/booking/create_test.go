@@ -13,10 +13,10 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-func TestCreate(t *testing.T) {
+func TestCreateReservesSeatsAndInsertsTheBooking(t *testing.T) {
 	f := newFixture(t)
 	got := f.book(request("", 2))
-	f.cost("create", "reserve", "bookings.insert")
+	f.wantCalls("create", "reserve", "bookings.insert")
 	want := bookingapi.Booking{
 		ID: "own-id", Code: got.Booking.Code, EventID: "gala", UserID: "u1", Quantity: 2,
 		TotalPrice: contract.Money{Amount: 5000, Currency: "EUR"}, Status: "pending",
@@ -26,38 +26,39 @@ func TestCreate(t *testing.T) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	if !regexp.MustCompile(`^[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$`).MatchString(got.Booking.Code) {
-		t.Errorf("code %q cannot be read out", got.Booking.Code)
+		t.Errorf("got code %q, want eight characters without I, L, O and U", got.Booking.Code)
 	}
-	f.facts("create", "created")
+	f.wantFacts("create", "created")
 }
 
-func TestCreateWithAKey(t *testing.T) {
+func TestCreateWithAKeyIsReplayed(t *testing.T) {
 	f := newFixture(t)
 	first := f.book(request("key", 2))
-	f.cost("create", "bookings.read", "reserve", "bookings.insert")
+	f.wantCalls("create", "bookings.read", "reserve", "bookings.insert")
 	if first.Booking.ID == "own-id" || first.Booking.ID != bookingtest.KeyedID("u1", "key") {
-		t.Errorf("the id %s does not come from the key", first.Booking.ID)
+		t.Errorf("got id %s, want the one derived from the key", first.Booking.ID)
 	}
 	_, err := f.ConfirmBooking(t.Context(), bookingapi.ConfirmRequest{BookingID: first.Booking.ID, UserID: "u1"})
-	f.is("confirm", err, nil)
+	f.wantErr("confirm", err, nil)
 	f.now, f.calls = f.now.Add(time.Hour), nil
 
 	again := f.book(request("key", 2))
-	f.cost("again", "bookings.read")
+	f.wantCalls("retry", "bookings.read")
 	if again.Booking != first.Booking || !again.Replayed {
-		t.Errorf("again: got %+v, want the first answer %+v", again, first)
+		t.Errorf("retry: got %+v, want the first answer %+v", again, first)
 	}
 	_, err = f.CreateBooking(t.Context(), request("key", 3))
-	f.is("another body", err, booking.ErrIdempotencyMismatch)
+	f.wantErr("key reused with another body", err, booking.ErrIdempotencyMismatch)
 	other := request("key", 2)
 	other.UserID = "u2"
 	if f.book(other).Booking.ID == first.Booking.ID {
-		t.Error("two users share a key")
+		t.Error("two users with the same key got the same booking id")
 	}
 }
 
-// Without a key a try that comes twice is not one that the client repeated.
-func TestCreateTwiceWithoutAKey(t *testing.T) {
+// Without a key the client cannot have sent the request twice. A duplicate comes from
+// a retrying sidecar, so the answer is not marked as replayed.
+func TestDuplicateWithoutAKeyIsNotMarkedAsReplayed(t *testing.T) {
 	f := newFixture(t)
 	first := f.book(request("", 2))
 	again := f.book(request("", 2))
@@ -66,62 +67,63 @@ func TestCreateTwiceWithoutAKey(t *testing.T) {
 	}
 }
 
-func TestCreateRefuses(t *testing.T) {
+func TestRefusedCreateLeavesAHiddenRecord(t *testing.T) {
 	for _, key := range []string{"", "key"} {
 		f := newFixture(t)
 		f.onReserve = func(string) error { return errLimit }
 		_, err := f.CreateBooking(t.Context(), request(key, 2))
-		f.is("create", err, errLimit)
+		f.wantErr("create", err, errLimit)
 		id := "own-id"
 		if key != "" {
 			id = bookingtest.KeyedID("u1", key)
 		}
 		if b := f.record(id); b.State != booking.Refused || b.HoldNumber != 2 {
-			t.Errorf("got %+v, want a refused record with 2", b)
+			t.Errorf("got %+v, want a refused record with hold number 2", b)
 		}
-		_, err = f.GetBooking(t.Context(), asker(id))
-		f.is("it is shown to nobody", err, booking.ErrNotFound)
-		f.facts("and told to nobody")
+		_, err = f.GetBooking(t.Context(), getAsOwner(id))
+		f.wantErr("get a refused record", err, booking.ErrNotFound)
+		f.wantFacts("refused create")
 	}
 }
 
-func TestRefusedKeyMayBeTriedAgain(t *testing.T) {
+func TestRefusedKeyCanBeUsedAgain(t *testing.T) {
 	f := newFixture(t)
 	f.onReserve = func(string) error { return errSoldOut }
 	for n := range int64(3) {
 		_, err := f.CreateBooking(t.Context(), request("key", 2))
-		f.is("create", err, errSoldOut)
+		f.wantErr("create", err, errSoldOut)
 		if b := f.record(bookingtest.KeyedID("u1", "key")); b.HoldNumber != n+2 {
-			t.Errorf("refusal %d left n %d, want %d", n, b.HoldNumber, n+2)
+			t.Errorf("refusal %d: got hold number %d, want %d", n, b.HoldNumber, n+2)
 		}
 	}
 	var hold string
 	f.onReserve = func(id string) error { hold = id; return nil }
 	f.calls = nil
-	got := f.book(request("key", 3)) // another body is no matter: only a 201 is kept
-	f.cost("create", "bookings.read", "reserve", "bookings.replace")
+	got := f.book(request("key", 3)) // a refused key is not bound to a body
+	f.wantCalls("create", "bookings.read", "reserve", "bookings.replace")
 	if got.Replayed || !strings.Contains(hold, "_4_") || f.record(got.Booking.ID).HoldID != hold {
-		t.Errorf("got %+v with hold %s, want a new booking with the fourth", got, hold)
+		t.Errorf("got %+v with hold %s, want a new booking with hold number 4", got, hold)
 	}
-	f.facts("create", "created")
+	f.wantFacts("create", "created")
 }
 
-func TestUnknownOutcomeIsLeftOpen(t *testing.T) {
+func TestUnknownReserveOutcomeLeavesNoRecord(t *testing.T) {
 	f := newFixture(t)
 	f.onReserve = func(string) error { return errUnknown }
 	_, err := f.CreateBooking(t.Context(), request("key", 2))
-	f.is("create", err, errUnknown)
+	f.wantErr("create", err, errUnknown)
 	if n := len(f.store.Contents()); n != 0 {
-		t.Errorf("%d records were written", n)
+		t.Errorf("got %d records, want 0", n)
 	}
 	f.onReserve = nil
 	if got := f.book(request("key", 2)); got.Replayed {
-		t.Error("the second try says that it was there")
+		t.Error("the retry is marked as replayed, want a new booking")
 	}
 }
 
-// A create that another refused meanwhile must not become a booking.
-func TestCreateIsOvertaken(t *testing.T) {
+// A create must not make a booking if its hold number was invalidated while it
+// reserved its seats.
+func TestSupersededCreateMakesNoBooking(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		meanwhile func(f *fixture, holdID string) error
@@ -129,35 +131,35 @@ func TestCreateIsOvertaken(t *testing.T) {
 		released  int
 		replayed  bool
 	}{
-		{"by a refusal", func(f *fixture, _ string) error {
+		{"concurrent duplicate was refused", func(f *fixture, _ string) error {
 			f.onReserve = func(string) error { return errSoldOut }
 			_, err := f.CreateBooking(f.t.Context(), request("key", 2))
-			f.is("refused", err, errSoldOut)
+			f.wantErr("concurrent create", err, errSoldOut)
 			return nil
-		}, errAgain, 1, false},
-		{"by the settling of its hold", func(f *fixture, id string) error {
+		}, errSuperseded, 1, false},
+		{"hold was settled", func(f *fixture, id string) error {
 			got, err := f.SettleHold(f.t.Context(), bookingapi.SettleRequest{HoldID: id})
 			if err != nil || got.Live {
-				f.t.Errorf("settle: got %v, %v, want dead", got, err)
+				f.t.Errorf("settle: got %v, %v, want not live", got, err)
 			}
 			return nil
-		}, errAgain, 1, false},
-		{"by its twin", func(f *fixture, _ string) error {
+		}, errSuperseded, 1, false},
+		{"concurrent duplicate succeeded", func(f *fixture, _ string) error {
 			f.onReserve = nil
 			f.book(request("key", 2))
 			return nil
 		}, nil, 0, true},
-		{"by its twin, and is refused", func(f *fixture, _ string) error {
+		{"concurrent duplicate succeeded, this one is sold out", func(f *fixture, _ string) error {
 			f.onReserve = nil
 			f.book(request("key", 2))
 			return errSoldOut
 		}, nil, 0, true},
-		{"by another body", func(f *fixture, _ string) error {
+		{"key was used with another body", func(f *fixture, _ string) error {
 			f.onReserve = nil
 			f.book(request("key", 3))
 			return nil
 		}, booking.ErrIdempotencyMismatch, 1, false},
-		{"by a tombstone", func(*fixture, string) error { return errDead }, errAgain, 0, false},
+		{"hold was released", func(*fixture, string) error { return errHoldReleased }, errSuperseded, 0, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFixture(t)
@@ -167,14 +169,14 @@ func TestCreateIsOvertaken(t *testing.T) {
 				return tt.meanwhile(f, id)
 			}
 			got, err := f.CreateBooking(t.Context(), request("key", 2))
-			f.is("create", err, tt.want)
+			f.wantErr("create", err, tt.want)
 			if got.Replayed != tt.replayed {
-				t.Errorf("replayed is %v", got.Replayed)
+				t.Errorf("got replayed %v, want %v", got.Replayed, tt.replayed)
 			}
 			if len(f.released) != tt.released || tt.released > 0 && !slices.Contains(f.released, hold) {
-				t.Errorf("released %v, want %d with %s", f.released, tt.released, hold)
+				t.Errorf("got released holds %v, want %d including %s", f.released, tt.released, hold)
 			}
-			// Asked again, it succeeds, unless the key is another's.
+			// A retry succeeds, unless the key belongs to another request.
 			f.onReserve = nil
 			if tt.want != booking.ErrIdempotencyMismatch {
 				f.book(request("key", 2))
@@ -183,58 +185,58 @@ func TestCreateIsOvertaken(t *testing.T) {
 	}
 }
 
-func TestShortOfSeatsExpiresWhatIsDue(t *testing.T) {
+func TestSoldOutCreateExpiresDueBookingsAndRereserves(t *testing.T) {
 	f := newFixture(t)
 	f.book(request("old", 2))
 	f.now = f.now.Add(ttl)
-	tries := 0
+	reserves := 0
 	f.onReserve = func(string) error {
-		if tries++; len(f.released) == 0 {
+		if reserves++; len(f.released) == 0 {
 			return errSoldOut
 		}
 		return nil
 	}
 	f.book(request("new", 2))
-	if tries != 2 || len(f.released) != 1 {
-		t.Errorf("%d tries, released %v, want 2 and one", tries, f.released)
+	if reserves != 2 || len(f.released) != 1 {
+		t.Errorf("got %d reserves and released holds %v, want 2 and one", reserves, f.released)
 	}
 	if b := f.record(bookingtest.KeyedID("u1", "old")); b.State != booking.Expired {
-		t.Errorf("the old booking is %s", b.State)
+		t.Errorf("got state %s of the due booking, want expired", b.State)
 	}
-	// Once a second at most.
+	// The scan for due bookings runs at most once a second.
 	f.onReserve = func(string) error { return errSoldOut }
 	f.calls = nil
 	_, err := f.CreateBooking(t.Context(), request("third", 2))
-	f.is("create", err, errSoldOut)
-	f.cost("create", "bookings.read", "reserve", "bookings.insert")
+	f.wantErr("create", err, errSoldOut)
+	f.wantCalls("create", "bookings.read", "reserve", "bookings.insert")
 	f.now = f.now.Add(time.Second)
 	_, err = f.CreateBooking(t.Context(), request("fourth", 2))
-	f.is("create", err, errSoldOut)
-	f.cost("create", "bookings.read", "reserve", "bookings.due", "bookings.insert")
+	f.wantErr("create", err, errSoldOut)
+	f.wantCalls("create", "bookings.read", "reserve", "bookings.due", "bookings.insert")
 }
 
-func TestCreateValidates(t *testing.T) {
+func TestCreateListsAllInvalidFields(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		req  bookingapi.CreateRequest
 		want []string
 	}{
-		{"nothing", bookingapi.CreateRequest{}, []string{"bookingId:required", "userId:required", "eventId:required", "quantity:too_small"}},
-		{"no id", bookingapi.CreateRequest{BookingID: "a.b", UserID: "ü", EventID: strings.Repeat("e", 65), Quantity: 11},
+		{"empty request", bookingapi.CreateRequest{}, []string{"bookingId:required", "userId:required", "eventId:required", "quantity:too_small"}},
+		{"malformed ids", bookingapi.CreateRequest{BookingID: "a.b", UserID: "ü", EventID: strings.Repeat("e", 65), Quantity: 11},
 			[]string{"bookingId:invalid", "userId:invalid", "eventId:invalid", "quantity:too_large"}},
-		{"negative", bookingapi.CreateRequest{BookingID: "b", UserID: "u", EventID: "e", Quantity: -1}, []string{"quantity:too_small"}},
-		{"2^31", bookingapi.CreateRequest{BookingID: "b", UserID: "u", EventID: "e", Quantity: 1 << 31}, []string{"quantity:too_large"}},
-		{"a key with a space", bookingapi.CreateRequest{IdempotencyKey: "a b", UserID: "u", EventID: "e", Quantity: 1}, []string{"Idempotency-Key:invalid"}},
-		{"a long key", bookingapi.CreateRequest{IdempotencyKey: strings.Repeat("k", 129), UserID: "u", EventID: "e", Quantity: 1}, []string{"Idempotency-Key:invalid"}},
-		{"the longest key", bookingapi.CreateRequest{IdempotencyKey: strings.Repeat("k", 128), UserID: "u", EventID: "e", Quantity: 10}, nil},
+		{"negative quantity", bookingapi.CreateRequest{BookingID: "b", UserID: "u", EventID: "e", Quantity: -1}, []string{"quantity:too_small"}},
+		{"quantity of 2^31", bookingapi.CreateRequest{BookingID: "b", UserID: "u", EventID: "e", Quantity: 1 << 31}, []string{"quantity:too_large"}},
+		{"key with a space", bookingapi.CreateRequest{IdempotencyKey: "a b", UserID: "u", EventID: "e", Quantity: 1}, []string{"Idempotency-Key:invalid"}},
+		{"key of 129 bytes", bookingapi.CreateRequest{IdempotencyKey: strings.Repeat("k", 129), UserID: "u", EventID: "e", Quantity: 1}, []string{"Idempotency-Key:invalid"}},
+		{"key of 128 bytes", bookingapi.CreateRequest{IdempotencyKey: strings.Repeat("k", 128), UserID: "u", EventID: "e", Quantity: 10}, nil},
 	} {
 		f := newFixture(t)
 		_, err := f.CreateBooking(t.Context(), tt.req)
-		if got := wrongFields(err); !slices.Equal(got, tt.want) {
+		if got := invalidFields(err); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
 		if tt.want != nil && len(f.calls) > 0 {
-			t.Errorf("%s: did %v", tt.name, f.calls)
+			t.Errorf("%s: got calls %v, want none", tt.name, f.calls)
 		}
 	}
 }

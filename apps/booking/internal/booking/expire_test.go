@@ -7,7 +7,7 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-func TestExpire(t *testing.T) {
+func TestSweepExpiresDueBookings(t *testing.T) {
 	f := newFixture(t)
 	f.book(request("a", 1))
 	f.now = f.now.Add(time.Second)
@@ -19,12 +19,12 @@ func TestExpire(t *testing.T) {
 		}
 	}
 	if len(f.released) != 1 {
-		t.Errorf("released %v, want one", f.released)
+		t.Errorf("got released holds %v, want one", f.released)
 	}
-	f.facts("one expired", "created", "expired", "created")
+	f.wantFacts("after the sweep", "created", "expired", "created")
 }
 
-func TestManyExpireInOneSweep(t *testing.T) {
+func TestSweepExpiresMoreThanOneBatch(t *testing.T) {
 	f := newFixture(t)
 	const many = 450
 	for range many {
@@ -36,9 +36,9 @@ func TestManyExpireInOneSweep(t *testing.T) {
 	}
 }
 
-// While the event app hangs each release would wait for its deadline: the facts
-// give the seats back, and all bookings end in time.
-func TestOneReleaseIsTriedWhileTheEventAppHangs(t *testing.T) {
+// While the event app hangs, each release would wait for its deadline. The sweep must
+// stop releasing after the first one and still expire all bookings.
+func TestSweepStopsReleasingWhenTheEventAppHangs(t *testing.T) {
 	f := newFixture(t)
 	f.onRelease = errUnknown
 	const many = 450
@@ -47,23 +47,23 @@ func TestOneReleaseIsTriedWhileTheEventAppHangs(t *testing.T) {
 	}
 	f.now = f.now.Add(ttl)
 	if n, err := f.ExpireBookings(t.Context()); err != nil || n != many || len(f.released) != 1 {
-		t.Errorf("expired %d, %v, after %d releases, want %d after 1", n, err, len(f.released), many)
+		t.Errorf("got %d expired, %v, %d releases, want %d and 1", n, err, len(f.released), many)
 	}
 	for range many {
 		f.book(request(f.NewID(), 1))
 	}
 	f.released = nil
-	f.is("cancelled", f.OnEventCancelled(t.Context(), eventapi.Fact{Resource: eventapi.Event{ID: "gala"}}), nil)
+	f.wantErr("event cancelled", f.OnEventCancelled(t.Context(), eventapi.Fact{Resource: eventapi.Event{ID: "gala"}}), nil)
 	if len(f.released) != 1 {
-		t.Errorf("cancelled after %d releases, want 1", len(f.released))
+		t.Errorf("got %d releases for the cancelled event, want 1", len(f.released))
 	}
-	// The next round tries again, and goes on after a refusal.
+	// The next sweep releases again. A refusal does not stop it.
 	f.onRelease, f.released = errSoldOut, nil
 	for range 3 {
 		f.book(request(f.NewID(), 1))
 	}
 	f.now = f.now.Add(ttl)
 	if n, err := f.ExpireBookings(t.Context()); err != nil || n != 3 || len(f.released) != 3 {
-		t.Errorf("expired %d, %v, after %d releases, want 3 after 3", n, err, len(f.released))
+		t.Errorf("got %d expired, %v, %d releases, want 3 and 3", n, err, len(f.released))
 	}
 }

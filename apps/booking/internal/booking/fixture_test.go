@@ -20,14 +20,15 @@ import (
 const ttl = 15 * time.Minute
 
 var (
-	errDead    = apperr.New(apperr.Conflict, eventapi.ReasonHoldDead, "")
-	errSoldOut = apperr.New(apperr.Conflict, eventapi.ReasonSoldOut, "No tickets are left.")
-	errLimit   = apperr.New(apperr.Conflict, eventapi.ReasonLimitExceeded, "")
-	errUnknown = apperr.TimedOut(nil)
-	errAgain   = apperr.New(apperr.Unavailable, "", "")
+	errHoldReleased = apperr.New(apperr.Conflict, eventapi.ReasonHoldDead, "")
+	errSoldOut      = apperr.New(apperr.Conflict, eventapi.ReasonSoldOut, "No tickets are left.")
+	errLimit        = apperr.New(apperr.Conflict, eventapi.ReasonLimitExceeded, "")
+	errUnknown      = apperr.TimedOut(nil)
+	errSuperseded   = apperr.New(apperr.Unavailable, "", "")
 )
 
-// fixture is a service over a store in memory and an event app that a test sets.
+// fixture is a service with a store in memory and a scripted event app. It
+// implements the ports that are not stores.
 type fixture struct {
 	t *testing.T
 	*booking.Service
@@ -35,12 +36,13 @@ type fixture struct {
 	now   time.Time
 	ids   int
 
-	calls []string // of store and event app, since they were last looked at
-	// onReserve answers a reserve; nil grants it.
+	// calls are the calls to the store and the event app since the last wantCalls.
+	calls []string
+	// onReserve returns the result of a reserve. If it is nil, every reserve succeeds.
 	onReserve func(holdID string) error
-	// onRelease is what a release is answered; it does not matter.
+	// onRelease is the result of every release.
 	onRelease error
-	released  []string
+	released  []string // ids of the holds that were released
 	event     eventapi.Event
 }
 
@@ -48,12 +50,12 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{t: t, now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)}
 	f.event = eventapi.Event{ID: "gala", Status: eventapi.StatusPublished, StartsAt: contract.At(f.now.Add(48 * time.Hour))}
 	f.store = bookingtest.NewStore()
-	gated := f.store.WithGate(func(op string) (before, after error) {
+	logged := f.store.WithGate(func(op string) (before, after error) {
 		f.calls = append(f.calls, op)
 		return nil, nil
 	})
 	f.Service = booking.New(booking.Config{
-		Store: gated, Finder: gated, Seats: f, Events: f, Locks: bookingtest.NoLocks{}, Clock: f, IDs: f,
+		Store: logged, Finder: logged, Seats: f, Events: f, Locks: bookingtest.NoLocks{}, Clock: f, IDs: f,
 		TTL: ttl, MaxPerBooking: 10,
 	})
 	return f
@@ -91,7 +93,7 @@ func request(key string, quantity int64) bookingapi.CreateRequest {
 	return bookingapi.CreateRequest{BookingID: "own-id", IdempotencyKey: key, UserID: "u1", EventID: "gala", Quantity: quantity}
 }
 
-// book makes a booking that must succeed.
+// book creates a booking. It fails the test if the create fails.
 func (f *fixture) book(req bookingapi.CreateRequest) bookingapi.Created {
 	f.t.Helper()
 	created, err := f.CreateBooking(f.t.Context(), req)
@@ -101,27 +103,28 @@ func (f *fixture) book(req bookingapi.CreateRequest) bookingapi.Created {
 	return created
 }
 
-func (f *fixture) is(what string, got, want error) {
+// wantErr checks an error with errors.Is.
+func (f *fixture) wantErr(what string, got, want error) {
 	f.t.Helper()
 	if !errors.Is(got, want) {
 		f.t.Errorf("%s: got %v, want %v", what, got, want)
 	}
 }
 
-// cost checks the calls since the last look.
-func (f *fixture) cost(what string, want ...string) {
+// wantCalls checks the calls since the last check.
+func (f *fixture) wantCalls(what string, want ...string) {
 	f.t.Helper()
 	if !slices.Equal(f.calls, want) {
-		f.t.Errorf("%s: got %v, want %v", what, f.calls, want)
+		f.t.Errorf("%s: got calls %v, want %v", what, f.calls, want)
 	}
 	f.calls = nil
 }
 
-// record returns the one record of the id.
+// record returns the record with this id, or a zero one.
 func (f *fixture) record(id string) booking.Booking { return f.store.Contents()[id] }
 
-// facts checks the types of all facts in the outbox of the only booking.
-func (f *fixture) facts(what string, want ...string) {
+// wantFacts checks the types of all facts in the outboxes.
+func (f *fixture) wantFacts(what string, want ...string) {
 	f.t.Helper()
 	var got []string
 	for _, fact := range f.store.Unsent() {
@@ -132,7 +135,8 @@ func (f *fixture) facts(what string, want ...string) {
 	}
 }
 
-func wrongFields(err error) []string {
+// invalidFields returns the fields of an apperr.Invalid error, as field:code.
+func invalidFields(err error) []string {
 	e, ok := errors.AsType[*apperr.Error](err)
 	if !ok || e.Code != apperr.Invalid {
 		return nil
@@ -144,6 +148,7 @@ func wrongFields(err error) []string {
 	return fields
 }
 
-func asker(id string) bookingapi.GetRequest {
+// getAsOwner returns a request by the owner of the fixture's bookings.
+func getAsOwner(id string) bookingapi.GetRequest {
 	return bookingapi.GetRequest{BookingID: id, UserID: "u1"}
 }

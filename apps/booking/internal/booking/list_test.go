@@ -9,7 +9,7 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-func TestList(t *testing.T) {
+func TestListPagesThroughAllBookings(t *testing.T) {
 	f := newFixture(t)
 	var want []string
 	for range 5 {
@@ -19,7 +19,6 @@ func TestList(t *testing.T) {
 	req := bookingapi.ListRequest{UserID: "u1", Count: true}
 	req.Limit = 2
 	var got []string
-	cursor := ""
 	for range 3 {
 		page, err := f.ListBookings(t.Context(), req)
 		if err != nil || *page.Total != 5 || page.Limit != 2 {
@@ -28,26 +27,39 @@ func TestList(t *testing.T) {
 		for _, b := range page.Items {
 			got = append(got, b.ID)
 		}
-		if req.Cursor = page.NextCursor; req.Cursor != "" {
-			cursor = req.Cursor
-		}
+		req.Cursor = page.NextCursor
 	}
 	if !slices.Equal(got, want) || req.Cursor != "" {
-		t.Errorf("got %v, %q, want %v", got, req.Cursor, want)
+		t.Errorf("got %v and cursor %q, want %v and no cursor", got, req.Cursor, want)
 	}
+}
+
+func TestListRejectsForeignCursorsAndInvalidFilters(t *testing.T) {
+	f := newFixture(t)
+	for range 2 {
+		f.now = f.now.Add(time.Second)
+		f.book(request(f.NewID(), 1))
+	}
+	first := bookingapi.ListRequest{UserID: "u1"}
+	first.Limit = 1
+	firstPage, err := f.ListBookings(t.Context(), first)
+	if err != nil || firstPage.NextCursor == "" {
+		t.Fatalf("got %+v, %v, want a cursor", firstPage, err)
+	}
+	cursor := firstPage.NextCursor
 	for _, tt := range []struct {
 		name string
 		req  bookingapi.ListRequest
 		want []string
 	}{
-		{"another user's cursor", bookingapi.ListRequest{UserID: "u2", PageRequest: contract.PageRequest{Cursor: cursor}}, []string{"cursor:invalid"}},
-		{"a forged one", bookingapi.ListRequest{UserID: "u1", PageRequest: contract.PageRequest{Cursor: "x" + cursor[1:]}}, []string{"cursor:invalid"}},
-		{"all at once", bookingapi.ListRequest{UserID: "ü", EventID: "?", Status: "refused", PageRequest: contract.PageRequest{Limit: 101}},
+		{"cursor of another list", bookingapi.ListRequest{UserID: "u2", PageRequest: contract.PageRequest{Cursor: cursor}}, []string{"cursor:invalid"}},
+		{"forged cursor", bookingapi.ListRequest{UserID: "u1", PageRequest: contract.PageRequest{Cursor: "x" + cursor[1:]}}, []string{"cursor:invalid"}},
+		{"several invalid fields", bookingapi.ListRequest{UserID: "ü", EventID: "?", Status: "refused", PageRequest: contract.PageRequest{Limit: 101}},
 			[]string{"limit:too_large", "userId:invalid", "eventId:invalid", "status:invalid"}},
 		{"unknown ids", bookingapi.ListRequest{UserID: "nobody", EventID: "nothing"}, nil},
 	} {
 		page, err := f.ListBookings(t.Context(), tt.req)
-		if got := wrongFields(err); !slices.Equal(got, tt.want) {
+		if got := invalidFields(err); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
 		if page.Items == nil || len(page.Items) > 0 {

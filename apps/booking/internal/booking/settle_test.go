@@ -8,46 +8,46 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-func TestSettle(t *testing.T) {
-	base := bookingapi.Settlement{}
+func TestSettleReportsLiveHoldsAndInvalidatesTheRest(t *testing.T) {
+	notLive := bookingapi.Settlement{}
 	for _, tt := range []struct {
 		name   string
-		before func(f *fixture) // makes the booking own-id
+		before func(f *fixture) // creates the booking own-id
 		hold   func(f *fixture) string
 		want   bookingapi.Settlement
 		state  booking.State
 		n      int64
 	}{
-		{"unknown", nil, nil, base, booking.Refused, 2},
-		{"refused before", func(f *fixture) {
+		{"unknown booking", nil, nil, notLive, booking.Refused, 2},
+		{"refused booking", func(f *fixture) {
 			f.onReserve = func(string) error { return errSoldOut }
 			_, _ = f.CreateBooking(f.t.Context(), request("", 2))
-		}, nil, base, booking.Refused, 2},
-		{"refused, the next number", func(f *fixture) {
+		}, nil, notLive, booking.Refused, 2},
+		{"refused booking, next number", func(f *fixture) {
 			f.onReserve = func(string) error { return errSoldOut }
 			_, _ = f.CreateBooking(f.t.Context(), request("", 2))
-		}, func(*fixture) string { return "own-id_2_f" }, base, booking.Refused, 3},
+		}, func(*fixture) string { return "own-id_2_f" }, notLive, booking.Refused, 3},
 		{"pending", func(f *fixture) { f.book(request("", 2)) }, nil, bookingapi.Settlement{Live: true}, booking.Pending, 1},
-		{"pending, another body's hold", func(f *fixture) { f.book(request("", 2)) },
-			func(*fixture) string { return "own-id_1_f" }, base, booking.Pending, 1},
+		{"pending, hold of another body", func(f *fixture) { f.book(request("", 2)) },
+			func(*fixture) string { return "own-id_1_f" }, notLive, booking.Pending, 1},
 		{"confirmed", func(f *fixture) {
 			f.book(request("", 2))
 			_, _ = f.confirm("own-id")
 		}, nil, bookingapi.Settlement{Live: true, Confirmed: true}, booking.Confirmed, 1},
 		{"cancelled", func(f *fixture) {
 			f.book(request("", 2))
-			_, _ = f.CancelBooking(f.t.Context(), asker("own-id"))
-		}, nil, base, booking.Cancelled, 1},
+			_, _ = f.CancelBooking(f.t.Context(), getAsOwner("own-id"))
+		}, nil, notLive, booking.Cancelled, 1},
 		{"expired", func(f *fixture) {
 			f.book(request("", 2))
 			f.now = f.now.Add(ttl)
 			_, _ = f.ExpireBookings(f.t.Context())
-		}, nil, base, booking.Expired, 1},
-		{"expired, the hold of a late confirm", func(f *fixture) {
+		}, nil, notLive, booking.Expired, 1},
+		{"expired, hold of a late confirm", func(f *fixture) {
 			f.book(request("", 2))
 			f.now = f.now.Add(ttl)
 			_, _ = f.ExpireBookings(f.t.Context())
-		}, func(*fixture) string { return "own-id_2_f" }, base, booking.Expired, 2},
+		}, func(*fixture) string { return "own-id_2_f" }, notLive, booking.Expired, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFixture(t)
@@ -65,16 +65,19 @@ func TestSettle(t *testing.T) {
 				got, err := f.SettleHold(t.Context(), bookingapi.SettleRequest{HoldID: hold})
 				b := f.record("own-id")
 				if err != nil || got != tt.want || b.State != tt.state || b.HoldNumber != tt.n {
-					t.Errorf("got %+v, %v, then %s %d, want %+v, %s %d", got, err, b.State, b.HoldNumber, tt.want, tt.state, tt.n)
+					t.Errorf("got %+v, %v, record %s %d, want %+v, record %s %d", got, err, b.State, b.HoldNumber, tt.want, tt.state, tt.n)
 				}
 			}
 		})
 	}
+}
+
+func TestSettleRejectsMalformedHoldIDs(t *testing.T) {
 	f := newFixture(t)
 	for _, bad := range []string{"", "x", "a_b", "a_0_f", "a_x_f", "_1_f"} {
 		_, err := f.SettleHold(t.Context(), bookingapi.SettleRequest{HoldID: bad})
-		if got := wrongFields(err); !slices.Equal(got, []string{"holdId:invalid"}) {
-			t.Errorf("%q: got %v", bad, err)
+		if got := invalidFields(err); !slices.Equal(got, []string{"holdId:invalid"}) {
+			t.Errorf("%q: got %v, want an invalid holdId", bad, err)
 		}
 	}
 }

@@ -11,12 +11,12 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-// If every compare-and-set finds the record changed, the answer is a refusal with a
-// Retry-After: the app is healthy and the circuit breaker must not count it.
+// If every compare-and-set is stale, the answer is a refusal with a Retry-After. The
+// app is healthy, so the circuit breaker must not count it.
 func TestChangeOfABusyBookingIsRefusedAsOverloaded(t *testing.T) {
 	for name, change := range map[string]func(context.Context, *booking.Service) error{
 		"cancel": func(ctx context.Context, svc *booking.Service) error {
-			_, err := svc.CancelBooking(ctx, asker("own-id"))
+			_, err := svc.CancelBooking(ctx, getAsOwner("own-id"))
 			return err
 		},
 		"settle the next hold": func(ctx context.Context, svc *booking.Service) error {
@@ -29,7 +29,7 @@ func TestChangeOfABusyBookingIsRefusedAsOverloaded(t *testing.T) {
 				f := newFixture(t)
 				f.book(request("", 2))
 				_, err := f.SettleHold(t.Context(), bookingapi.SettleRequest{HoldID: "refused-id_1_f"})
-				f.is("settle an unknown hold", err, nil)
+				f.wantErr("settle a hold without a booking", err, nil)
 
 				busy := f.store.WithGate(func(op string) (before, after error) {
 					if op == "bookings.replace" {

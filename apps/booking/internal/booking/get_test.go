@@ -7,19 +7,19 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-func TestOthersBookingsDoNotExist(t *testing.T) {
+func TestOtherUsersCannotFindABooking(t *testing.T) {
 	f := newFixture(t)
 	f.book(request("", 2))
 	other := bookingapi.GetRequest{BookingID: "own-id", UserID: "u2"}
 	_, err := f.GetBooking(t.Context(), other)
-	f.is("fetch", err, booking.ErrNotFound)
+	f.wantErr("get", err, booking.ErrNotFound)
 	_, err = f.CancelBooking(t.Context(), other)
-	f.is("cancel", err, booking.ErrNotFound)
+	f.wantErr("cancel", err, booking.ErrNotFound)
 	_, err = f.ConfirmBooking(t.Context(), bookingapi.ConfirmRequest{BookingID: "own-id", UserID: "u2"})
-	f.is("confirm", err, booking.ErrNotFound)
+	f.wantErr("confirm", err, booking.ErrNotFound)
 	other.ByAdmin = true
 	_, err = f.GetBooking(t.Context(), other)
-	f.is("fetch as an admin", err, nil)
-	_, err = f.GetBooking(t.Context(), asker("unknown"))
-	f.is("unknown", err, booking.ErrNotFound)
+	f.wantErr("get as an admin", err, nil)
+	_, err = f.GetBooking(t.Context(), getAsOwner("unknown"))
+	f.wantErr("get an unknown booking", err, booking.ErrNotFound)
 }
