@@ -6,19 +6,17 @@ import (
 	"boxoffice/shared/config"
 )
 
-// settings is what booking reads from the environment, besides what all programs
-// do.
+// settings are the environment variables of the booking app, in addition to those of
+// all apps.
 type settings struct {
-	MongoURI config.Secret `env:"MONGO_URI,required"` // it may hold a password
+	MongoURI config.Secret `env:"MONGO_URI,required"` // may contain a password
 	Database string        `env:"MONGO_DATABASE" default:"booking"`
 
-	// BookingTTL is how long a booking waits to be confirmed.
+	// BookingTTL is the time that a pending booking can be confirmed in.
 	BookingTTL time.Duration `env:"BOOKING_TTL" default:"15m" min:"1s"`
-	// MaxPerBooking is how many tickets one booking may be for.
+	// MaxPerBooking is the maximum number of tickets in one booking.
 	MaxPerBooking int `env:"MAX_PER_BOOKING" default:"10" min:"1"`
 }
 
-// Names of the components that this program uses.
-const (
-	lockStore = "lock"
-)
+// lockStore is the name of the Dapr component that provides locks.
+const lockStore = "lock"

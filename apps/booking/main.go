@@ -1,5 +1,5 @@
-// Booking is the app for bookings: it makes, confirms, cancels and lists them,
-// ends those whose time is over, and tells the event app which holds are live.
+// Command booking is the booking app. It creates, confirms, cancels, lists and expires
+// bookings, and settles holds for the event app.
 package main
 
 import (
@@ -56,7 +56,8 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	sidecar := dapr.NewClientWithConnection(conn)
 	bus := daprpub.Connect(a, sidecar, store.Outbox(), bookingapi.Topic)
 
-	// The event app is not among the checks: it asks this one.
+	// Readiness does not depend on the event app, because the event app calls this app
+	// as well.
 	seats := eventclient.NewSeats(a.Client)
 	svc := booking.New(booking.Config{
 		Store:         enqueuingStore{store, bus.Relay},
@@ -79,24 +80,25 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	return nil
 }
 
-// enqueuingStore tells the relay of each write that has a fact.
+// enqueuingStore enqueues each written fact with the relay, so that it is published
+// at once.
 type enqueuingStore struct {
 	booking.Store
 	relay *outbox.Relay
 }
 
-func (f enqueuingStore) InsertBooking(ctx context.Context, b booking.Booking, facts ...booking.Fact) error {
-	err := f.Store.InsertBooking(ctx, b, facts...)
+func (s enqueuingStore) InsertBooking(ctx context.Context, b booking.Booking, facts ...booking.Fact) error {
+	err := s.Store.InsertBooking(ctx, b, facts...)
 	if err == nil && len(facts) > 0 {
-		f.relay.EnqueueNew(ctx, outbox.NewBox(ctx, b.ID, facts))
+		s.relay.EnqueueNew(ctx, outbox.NewBox(ctx, b.ID, facts))
 	}
 	return err
 }
 
-func (f enqueuingStore) ReplaceBooking(ctx context.Context, b booking.Booking, state booking.State, n int64, facts ...booking.Fact) error {
-	err := f.Store.ReplaceBooking(ctx, b, state, n, facts...)
+func (s enqueuingStore) ReplaceBooking(ctx context.Context, b booking.Booking, state booking.State, holdNumber int64, facts ...booking.Fact) error {
+	err := s.Store.ReplaceBooking(ctx, b, state, holdNumber, facts...)
 	if err == nil && len(facts) > 0 {
-		f.relay.Enqueue(ctx, b.ID)
+		s.relay.Enqueue(ctx, b.ID)
 	}
 	return err
 }

@@ -14,7 +14,7 @@ import (
 	"boxoffice/shared/contract"
 )
 
-// Ports is a whole store.
+// Ports is the interface of a complete store.
 type Ports interface {
 	booking.Store
 	booking.Finder
@@ -23,23 +23,23 @@ type Ports interface {
 // Subject is an empty store under test.
 type Subject struct {
 	Ports
-	// Facts returns what is in the outboxes, by booking and then in the order of
-	// writing.
+	// Facts returns all facts in the outboxes, ordered by booking and then by the time
+	// of writing.
 	Facts func(t *testing.T) []booking.Fact
 }
 
-// Conform holds a store against what the ports promise. open returns an empty one
-// for each part.
+// Conform checks that a store fulfils the contracts of booking.Store and
+// booking.Finder. It calls open once for each subtest; open returns an empty store.
 func Conform(t *testing.T, open func(t *testing.T) Subject) {
 	for _, part := range []struct {
 		name string
 		test func(t *testing.T, s Subject)
 	}{
-		{"records come back as they were stored", testRoundTrip},
-		{"records are compared by state and number", testReplace},
-		{"racing inserts: one wins", testInsertRace},
-		{"racing changes: one wins", testReplaceRace},
-		{"lists are filtered, sorted and cut", testList},
+		{"a record is read as it was stored", testRoundTrip},
+		{"a replace compares state and hold number", testReplace},
+		{"exactly one concurrent insert succeeds", testInsertRace},
+		{"exactly one concurrent replace succeeds", testReplaceRace},
+		{"lists are filtered, sorted and limited", testList},
 		{"due bookings are found", testDue},
 		{"live bookings are found", testLive},
 	} {
@@ -47,10 +47,10 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 	}
 }
 
-// day0 is when the bookings of the suite are made.
+// day0 is the time at which the bookings of the suite are created.
 var day0 = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
-// Full is a booking with every field set.
+// FullBooking returns a booking in which every field is set.
 func FullBooking(id string) booking.Booking {
 	return booking.Booking{
 		ID: id, HoldNumber: 3, State: booking.Cancelled, HoldID: id + "_3_f", Fingerprint: "f", EventID: "e", UserID: "u",
@@ -61,7 +61,7 @@ func FullBooking(id string) booking.Booking {
 	}
 }
 
-// Fresh is a pending booking.
+// PendingBooking returns a booking as it is after its creation.
 func PendingBooking(id string) booking.Booking {
 	b := FullBooking(id)
 	b.HoldNumber, b.State, b.HoldID, b.Revision = 1, booking.Pending, id+"_1_f", 1
@@ -69,7 +69,7 @@ func PendingBooking(id string) booking.Booking {
 	return b
 }
 
-// Refused is a record that is no booking.
+// RefusedRecord returns a refused record, which is not a booking.
 func RefusedRecord(id string) booking.Booking {
 	return booking.Booking{ID: id, HoldNumber: 2, State: booking.Refused, UpdatedAt: day0, Revision: 1}
 }
@@ -78,14 +78,16 @@ func fact(id, bookingID string) booking.Fact {
 	return booking.Fact{ID: id, Type: "booking.created", Subject: bookingID, At: day0, Data: []byte(`{"messageId":"` + id + `"}`)}
 }
 
-func is(t *testing.T, what string, got, want error) {
+// wantErr checks an error with errors.Is.
+func wantErr(t *testing.T, what string, got, want error) {
 	t.Helper()
 	if !errors.Is(got, want) {
 		t.Errorf("%s: got %v, want %v", what, got, want)
 	}
 }
 
-func expect(t *testing.T, s Subject, want booking.Booking) {
+// wantRecord checks that the stored record is want.
+func wantRecord(t *testing.T, s Subject, want booking.Booking) {
 	t.Helper()
 	if got, err := s.GetBooking(t.Context(), want.ID); err != nil || got != want {
 		t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
@@ -104,14 +106,14 @@ func factIDs(t *testing.T, s Subject) []string {
 func testRoundTrip(t *testing.T, s Subject) {
 	ctx := t.Context()
 	for _, b := range []booking.Booking{FullBooking("full"), PendingBooking("fresh"), RefusedRecord("refused")} {
-		is(t, "insert", s.InsertBooking(ctx, b, fact("fact-of-"+b.ID, b.ID)), nil)
-		expect(t, s, b)
+		wantErr(t, "insert", s.InsertBooking(ctx, b, fact("fact-of-"+b.ID, b.ID)), nil)
+		wantRecord(t, s, b)
 	}
-	is(t, "insert again", s.InsertBooking(ctx, FullBooking("fresh"), fact("no", "fresh")), booking.ErrExists)
-	is(t, "insert over a refused one", s.InsertBooking(ctx, PendingBooking("refused"), fact("no", "refused")), booking.ErrExists)
-	expect(t, s, PendingBooking("fresh"))
-	_, err := s.GetBooking(ctx, "nobody")
-	is(t, "unknown booking", err, booking.ErrNoBooking)
+	wantErr(t, "insert again", s.InsertBooking(ctx, FullBooking("fresh"), fact("no", "fresh")), booking.ErrExists)
+	wantErr(t, "insert with the id of a refused record", s.InsertBooking(ctx, PendingBooking("refused"), fact("no", "refused")), booking.ErrExists)
+	wantRecord(t, s, PendingBooking("fresh"))
+	_, err := s.GetBooking(ctx, "unknown")
+	wantErr(t, "get an unknown booking", err, booking.ErrNoBooking)
 	want := []booking.Fact{fact("fact-of-fresh", "fresh"), fact("fact-of-full", "full"), fact("fact-of-refused", "refused")}
 	if got := s.Facts(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("outbox: got %v, want %v", got, want)
@@ -121,34 +123,34 @@ func testRoundTrip(t *testing.T, s Subject) {
 func testReplace(t *testing.T, s Subject) {
 	ctx := t.Context()
 	b := PendingBooking("b")
-	is(t, "insert", s.InsertBooking(ctx, b, fact("1", "b")), nil)
+	wantErr(t, "insert", s.InsertBooking(ctx, b, fact("1", "b")), nil)
 	next := b
 	next.State, next.Revision = booking.Expired, 2
-	is(t, "another state", s.ReplaceBooking(ctx, next, booking.Confirmed, 1, fact("no", "b")), booking.ErrStale)
-	is(t, "another number", s.ReplaceBooking(ctx, next, booking.Pending, 2, fact("no", "b")), booking.ErrStale)
-	is(t, "no such booking", s.ReplaceBooking(ctx, PendingBooking("x"), booking.Pending, 1, fact("no", "x")), booking.ErrStale)
-	expect(t, s, b)
-	is(t, "the right one", s.ReplaceBooking(ctx, next, booking.Pending, 1, fact("2", "b"), fact("3", "b")), nil)
-	is(t, "again", s.ReplaceBooking(ctx, next, booking.Pending, 1, fact("no", "b")), booking.ErrStale)
-	expect(t, s, next)
+	wantErr(t, "replace with another state", s.ReplaceBooking(ctx, next, booking.Confirmed, 1, fact("no", "b")), booking.ErrStale)
+	wantErr(t, "replace with another hold number", s.ReplaceBooking(ctx, next, booking.Pending, 2, fact("no", "b")), booking.ErrStale)
+	wantErr(t, "replace an unknown booking", s.ReplaceBooking(ctx, PendingBooking("x"), booking.Pending, 1, fact("no", "x")), booking.ErrStale)
+	wantRecord(t, s, b)
+	wantErr(t, "replace with state and hold number", s.ReplaceBooking(ctx, next, booking.Pending, 1, fact("2", "b"), fact("3", "b")), nil)
+	wantErr(t, "replace a second time", s.ReplaceBooking(ctx, next, booking.Pending, 1, fact("no", "b")), booking.ErrStale)
+	wantRecord(t, s, next)
 	raised := next
 	raised.HoldNumber, raised.Revision = 2, 3
-	is(t, "without a fact", s.ReplaceBooking(ctx, raised, booking.Expired, 1), nil)
-	expect(t, s, raised)
+	wantErr(t, "replace without a fact", s.ReplaceBooking(ctx, raised, booking.Expired, 1), nil)
+	wantRecord(t, s, raised)
 	if got, want := factIDs(t, s), []string{"1", "2", "3"}; !slices.Equal(got, want) {
 		t.Errorf("outbox: got %v, want %v", got, want)
 	}
 
 	// A refused record becomes a booking.
-	is(t, "insert", s.InsertBooking(ctx, RefusedRecord("r")), nil)
+	wantErr(t, "insert", s.InsertBooking(ctx, RefusedRecord("r")), nil)
 	b = PendingBooking("r")
 	b.HoldNumber = 2
-	is(t, "become pending", s.ReplaceBooking(ctx, b, booking.Refused, 2, fact("4", "r")), nil)
-	expect(t, s, b)
+	wantErr(t, "replace a refused record with a booking", s.ReplaceBooking(ctx, b, booking.Refused, 2, fact("4", "r")), nil)
+	wantRecord(t, s, b)
 }
 
-// together runs fn in so many goroutines at once.
-func together(n int, fn func(i int)) {
+// runConcurrently calls fn in n goroutines and waits for them.
+func runConcurrently(n int, fn func(i int)) {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() { fn(i) })
@@ -158,7 +160,7 @@ func together(n int, fn func(i int)) {
 
 func testInsertRace(t *testing.T, s Subject) {
 	var won atomic.Int64
-	together(16, func(i int) {
+	runConcurrently(16, func(i int) {
 		b := PendingBooking("b")
 		b.Quantity = int64(i + 1)
 		switch err := s.InsertBooking(t.Context(), b, fact(fmt.Sprint(i), "b")); {
@@ -169,15 +171,15 @@ func testInsertRace(t *testing.T, s Subject) {
 		}
 	})
 	if won.Load() != 1 || len(factIDs(t, s)) != 1 {
-		t.Errorf("%d inserts won, facts %v", won.Load(), factIDs(t, s))
+		t.Errorf("got %d successful inserts and facts %v, want one of each", won.Load(), factIDs(t, s))
 	}
 }
 
 func testReplaceRace(t *testing.T, s Subject) {
 	b := PendingBooking("b")
-	is(t, "insert", s.InsertBooking(t.Context(), b), nil)
+	wantErr(t, "insert", s.InsertBooking(t.Context(), b), nil)
 	var won atomic.Int64
-	together(16, func(i int) {
+	runConcurrently(16, func(i int) {
 		next := b
 		next.State = []booking.State{booking.Confirmed, booking.Cancelled, booking.Expired}[i%3]
 		switch err := s.ReplaceBooking(t.Context(), next, booking.Pending, 1, fact(fmt.Sprint(i), "b")); {
@@ -188,21 +190,21 @@ func testReplaceRace(t *testing.T, s Subject) {
 		}
 	})
 	if won.Load() != 1 || len(factIDs(t, s)) != 1 {
-		t.Errorf("%d changes won, facts %v", won.Load(), factIDs(t, s))
+		t.Errorf("got %d successful replaces and facts %v, want one of each", won.Load(), factIDs(t, s))
 	}
 }
 
 func testList(t *testing.T, s Subject) {
-	add := func(id, event, user string, state booking.State, made time.Duration) {
+	add := func(id, event, user string, state booking.State, created time.Duration) {
 		b := FullBooking(id)
-		b.EventID, b.UserID, b.State, b.CreatedAt = event, user, state, day0.Add(made)
-		is(t, "insert", s.InsertBooking(t.Context(), b), nil)
+		b.EventID, b.UserID, b.State, b.CreatedAt = event, user, state, day0.Add(created)
+		wantErr(t, "insert", s.InsertBooking(t.Context(), b), nil)
 	}
 	add("a", "e1", "u1", booking.Pending, 1*time.Minute)
 	add("b", "e1", "u2", booking.Confirmed, 2*time.Minute)
 	add("c", "e2", "u1", booking.Cancelled, 2*time.Minute)
 	add("d", "e2", "u1", booking.Expired, 3*time.Minute)
-	is(t, "insert", s.InsertBooking(t.Context(), RefusedRecord("r")), nil)
+	wantErr(t, "insert", s.InsertBooking(t.Context(), RefusedRecord("r")), nil)
 	for _, tt := range []struct {
 		name string
 		q    booking.Query
@@ -215,7 +217,7 @@ func testList(t *testing.T, s Subject) {
 		{"of a user at an event", booking.Query{UserID: "u1", EventID: "e2", State: booking.Expired}, []string{"d"}},
 		{"from", booking.Query{From: day0.Add(2 * time.Minute)}, []string{"d", "c", "b"}},
 		{"to", booking.Query{To: day0.Add(2 * time.Minute)}, []string{"a"}},
-		{"nothing", booking.Query{UserID: "nobody"}, nil},
+		{"no match", booking.Query{UserID: "unknown"}, nil},
 	} {
 		for _, limit := range []int{100, 2, 1} {
 			q := tt.q
@@ -236,10 +238,10 @@ func testList(t *testing.T, s Subject) {
 				q.After = &booking.Position{CreatedAt: last.CreatedAt, ID: last.ID}
 			}
 			if !slices.Equal(got, tt.want) {
-				t.Errorf("%s, %d at a time: got %v, want %v", tt.name, limit, got, tt.want)
+				t.Errorf("%s, limit %d: got %v, want %v", tt.name, limit, got, tt.want)
 			}
 			if n, err := s.CountBookings(t.Context(), q); err != nil || n != int64(len(tt.want)) {
-				t.Errorf("%s: counted %d, %v, want %d", tt.name, n, err, len(tt.want))
+				t.Errorf("%s: got count %d, %v, want %d", tt.name, n, err, len(tt.want))
 			}
 		}
 	}
@@ -257,7 +259,7 @@ func testDue(t *testing.T, s Subject) {
 	add := func(id, event string, state booking.State, expires time.Duration) {
 		b := PendingBooking(id)
 		b.EventID, b.State, b.ExpiresAt = event, state, day0.Add(expires)
-		is(t, "insert", s.InsertBooking(t.Context(), b), nil)
+		wantErr(t, "insert", s.InsertBooking(t.Context(), b), nil)
 	}
 	add("third", "e1", booking.Pending, 3*time.Minute)
 	add("second", "e2", booking.Pending, 2*time.Minute)
@@ -279,7 +281,7 @@ func testDue(t *testing.T, s Subject) {
 	} {
 		got, err := s.DueBookings(t.Context(), tt.event, day0.Add(tt.at), tt.limit)
 		if err != nil || !slices.Equal(ids(got), tt.want) {
-			t.Errorf("of %q after %s: got %v, %v, want %v", tt.event, tt.at, ids(got), err, tt.want)
+			t.Errorf("event %q after %s: got %v, %v, want %v", tt.event, tt.at, ids(got), err, tt.want)
 		}
 	}
 }
@@ -290,11 +292,11 @@ func testLive(t *testing.T, s Subject) {
 	} {
 		b := FullBooking(id)
 		b.State = state
-		is(t, "insert", s.InsertBooking(t.Context(), b), nil)
+		wantErr(t, "insert", s.InsertBooking(t.Context(), b), nil)
 	}
 	other := PendingBooking("f")
 	other.EventID = "other"
-	is(t, "insert", s.InsertBooking(t.Context(), other), nil)
+	wantErr(t, "insert", s.InsertBooking(t.Context(), other), nil)
 	for _, tt := range []struct {
 		after string
 		limit int

@@ -7,17 +7,20 @@ import (
 	"boxoffice/apps/booking/internal/booking"
 )
 
-// The use cases, for tests of several apps together: these cannot import what is
-// internal to one.
+// Aliases for tests outside the booking app, which cannot import its internal
+// packages.
 type (
+	// Service is booking.Service.
 	Service = booking.Service
+	// Booking is booking.Booking.
 	Booking = booking.Booking
 )
 
-// KeyedID is the id of the booking that a user makes under an idempotency key.
+// KeyedID returns the id of the booking that a user creates with an idempotency
+// key.
 func KeyedID(userID, key string) string { return booking.KeyedID(userID, key) }
 
-// Env is what a Service of a test stands on.
+// Env configures NewService. All fields must be set.
 type Env struct {
 	Store         *Store
 	Seats         booking.Seats
@@ -28,7 +31,7 @@ type Env struct {
 	MaxPerBooking int64
 }
 
-// NewService returns the use cases over a store, without locks.
+// NewService returns a Service that uses env and takes no locks.
 func NewService(env Env) *Service {
 	return booking.New(booking.Config{
 		Store: env.Store, Finder: env.Store, Seats: env.Seats, Events: env.Events, Locks: NoLocks{},
@@ -36,7 +39,7 @@ func NewService(env Env) *Service {
 	})
 }
 
-// Unlocked is a Locker that never has a lock to give.
+// NoLocks is a booking.Locker that never grants a lock.
 type NoLocks struct{}
 
 // Lock implements booking.Locker.

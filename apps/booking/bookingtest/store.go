@@ -1,5 +1,5 @@
-// Package bookingtest is what tests of bookings stand on: a store in memory, and
-// the suite that every store must pass.
+// Package bookingtest supports tests of bookings. Store keeps bookings in memory,
+// and Conform is the conformance suite that every store must pass.
 package bookingtest
 
 import (
@@ -14,13 +14,14 @@ import (
 	"boxoffice/apps/booking/internal/booking"
 )
 
-// Gate is asked before each operation of a store, by its name. An error before
-// keeps the operation from happening, one after is answered although it happened:
-// a reply that was lost. A gate may also wait, for as long as it likes.
+// Gate is called before each operation of a store, with the operation's name. If
+// before is not nil, the operation fails with it and has no effect. If after is not
+// nil, the operation takes effect and then fails with after, as if its reply was
+// lost. A gate may block.
 type Gate func(op string) (before, after error)
 
-// Store keeps bookings in memory. It does nothing that a document database could
-// not do with one conditional operation on one document.
+// Store keeps bookings in memory. Each method does no more than a document database
+// can do with one conditional operation on one document.
 type Store struct {
 	gate Gate
 
@@ -31,12 +32,12 @@ type Store struct {
 
 type document struct {
 	booking.Booking
-	outbox []record
+	outbox []outboxEntry
 }
 
-type record struct {
+type outboxEntry struct {
 	booking.Fact
-	sent bool
+	isSent bool
 }
 
 var (
@@ -52,14 +53,14 @@ func NewStore() *Store {
 	}
 }
 
-// Through returns the same store behind a gate.
+// WithGate returns a view of the same store that calls gate before each operation.
 func (s *Store) WithGate(gate Gate) *Store {
 	gated := *s
 	gated.gate = gate
 	return &gated
 }
 
-// do runs fn as one operation.
+// do runs fn as one atomic operation.
 func (s *Store) do(ctx context.Context, op string, fn func() error) error {
 	before, after := s.gate(op)
 	if before != nil {
@@ -82,7 +83,7 @@ func (s *Store) InsertBooking(ctx context.Context, b booking.Booking, facts ...b
 		if _, taken := s.bookings[b.ID]; taken {
 			return booking.ErrExists
 		}
-		s.bookings[b.ID] = document{Booking: b, outbox: records(facts)}
+		s.bookings[b.ID] = document{Booking: b, outbox: newEntries(facts)}
 		*s.writes++
 		return nil
 	})
@@ -103,24 +104,24 @@ func (s *Store) GetBooking(ctx context.Context, id string) (booking.Booking, err
 }
 
 // ReplaceBooking implements booking.Store.
-func (s *Store) ReplaceBooking(ctx context.Context, b booking.Booking, state booking.State, n int64, facts ...booking.Fact) error {
+func (s *Store) ReplaceBooking(ctx context.Context, b booking.Booking, state booking.State, holdNumber int64, facts ...booking.Fact) error {
 	return s.do(ctx, "bookings.replace", func() error {
 		d, ok := s.bookings[b.ID]
-		if !ok || d.State != state || d.HoldNumber != n {
+		if !ok || d.State != state || d.HoldNumber != holdNumber {
 			return booking.ErrStale
 		}
-		s.bookings[b.ID] = document{Booking: b, outbox: append(slices.Clip(d.outbox), records(facts)...)}
+		s.bookings[b.ID] = document{Booking: b, outbox: append(slices.Clip(d.outbox), newEntries(facts)...)}
 		*s.writes++
 		return nil
 	})
 }
 
-func records(facts []booking.Fact) []record {
-	var rs []record
+func newEntries(facts []booking.Fact) []outboxEntry {
+	var entries []outboxEntry
 	for _, f := range facts {
-		rs = append(rs, record{Fact: f})
+		entries = append(entries, outboxEntry{Fact: f})
 	}
-	return rs
+	return entries
 }
 
 // ListBookings implements booking.Finder.
@@ -182,23 +183,23 @@ func newestFirst(a, b booking.Booking) int {
 	return -cmp.Or(a.CreatedAt.Compare(b.CreatedAt), strings.Compare(a.ID, b.ID))
 }
 
-// Unsent returns the facts that no relay has published, the oldest first for each
-// booking.
+// Unsent returns the facts that are not marked as sent, ordered by booking and then
+// from oldest to newest.
 func (s *Store) Unsent() []booking.Fact {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var facts []booking.Fact
 	for _, id := range slices.Sorted(maps.Keys(s.bookings)) {
-		for _, r := range s.bookings[id].outbox {
-			if !r.sent {
-				facts = append(facts, r.Fact)
+		for _, e := range s.bookings[id].outbox {
+			if !e.isSent {
+				facts = append(facts, e.Fact)
 			}
 		}
 	}
 	return facts
 }
 
-// MarkSent says that a fact was published.
+// MarkSent marks a fact as published.
 func (s *Store) MarkSent(bookingID, factID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,20 +207,20 @@ func (s *Store) MarkSent(bookingID, factID string) {
 	d.outbox = slices.Clone(d.outbox)
 	for i := range d.outbox {
 		if d.outbox[i].ID == factID {
-			d.outbox[i].sent = true
+			d.outbox[i].isSent = true
 		}
 	}
 	s.bookings[bookingID] = d
 }
 
-// Writes is how often the records have changed.
+// Writes returns the number of writes that took effect.
 func (s *Store) Writes() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return *s.writes
 }
 
-// Contents returns all records, for checks.
+// Contents returns all records by id.
 func (s *Store) Contents() map[string]booking.Booking {
 	s.mu.Lock()
 	defer s.mu.Unlock()

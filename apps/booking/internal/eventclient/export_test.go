@@ -1,4 +1,4 @@
 package eventclient
 
-// Waiting is how many reserves of an event wait for those before them.
-func (s *Seats) Waiting(eventID string) int { return s.batches.Queued(eventID) }
+// Queued returns the number of reserves of an event that wait for the running batch.
+func (s *Seats) Queued(eventID string) int { return s.batches.Queued(eventID) }

@@ -1,5 +1,5 @@
-// Package eventclient is what the booking app asks the event app through its
-// sidecar.
+// Package eventclient calls the event app through the sidecar. It implements the
+// booking app's ports Seats and Events.
 package eventclient
 
 import (
@@ -15,18 +15,21 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// releaseFor is how long a release may keep its caller: facts and sweeps do the
-// same later.
-const releaseFor = 2 * time.Second
+const (
+	// releaseTimeout limits how long a release delays its caller. The event app also
+	// releases the seats when it receives the fact, or in its sweep.
+	releaseTimeout = 2 * time.Second
 
-// patience is how long a reserve waits for the one before it: a hanging event app
-// is asked again then, so that the circuit breaker sees it.
-const patience = time.Second
+	// maxBatchWait limits how long a reserve waits for the running batch. If the event
+	// app hangs, further batches must still reach it, or the circuit breaker would not
+	// see enough failures to open.
+	maxBatchWait = time.Second
+)
 
-// Seats is booking.Seats and booking.Events that ask the event app. Reserves of one
-// event that come together share an invocation.
+// Seats implements booking.Seats and booking.Events. Reserves of one event that
+// arrive concurrently are sent in one batch. It is safe for concurrent use.
 type Seats struct {
-	calls   *rpc.Client
+	client  *rpc.Client
 	batches *coalesce.Group[*reserve]
 }
 
@@ -35,16 +38,16 @@ var (
 	_ booking.Events = (*Seats)(nil)
 )
 
-// NewSeats returns the event app as these calls reach it.
-func NewSeats(calls *rpc.Client) *Seats {
-	return &Seats{calls: calls, batches: coalesce.New(coalesce.Config[*reserve]{
-		MaxItems: eventapi.MaxReserves, Timeout: eventapi.ReserveSeats.Timeout, MaxWait: patience,
+// NewSeats returns a Seats that calls the event app with client.
+func NewSeats(client *rpc.Client) *Seats {
+	return &Seats{client: client, batches: coalesce.New(coalesce.Config[*reserve]{
+		MaxItems: eventapi.MaxReserves, Timeout: eventapi.ReserveSeats.Timeout, MaxWait: maxBatchWait,
 		Key:    func(r *reserve) string { return r.req.HoldID },
 		Follow: telemetry.FollowerSpan(rpc.CallName(eventapi.ReserveSeats)),
 	})}
 }
 
-// reserve is one of a round's.
+// reserve is a member of a batch.
 type reserve struct {
 	req    eventapi.ReserveRequest
 	result rpc.Result[eventapi.Reservation]
@@ -53,24 +56,25 @@ type reserve struct {
 // ReserveSeats implements booking.Seats.
 func (s *Seats) ReserveSeats(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
 	r := &reserve{req: req}
-	if err := s.batches.Do(ctx, req.EventID, s.ask, r); err != nil {
+	if err := s.batches.Do(ctx, req.EventID, s.reserveBatch, r); err != nil {
 		return eventapi.Reservation{}, fmt.Errorf("reserve hold %s: %w", req.HoldID, err)
 	}
 	return r.result.Data, r.result.Err
 }
 
-// ask asks for all of a round.
-func (s *Seats) ask(ctx context.Context, round []*reserve, _ func()) {
-	reqs := make([]eventapi.ReserveRequest, len(round))
-	for i, r := range round {
+// reserveBatch sends a batch to the event app and sets the result of each member.
+func (s *Seats) reserveBatch(ctx context.Context, batch []*reserve, _ func()) {
+	reqs := make([]eventapi.ReserveRequest, len(batch))
+	for i, r := range batch {
 		reqs[i] = r.req
 	}
-	results, err := rpc.CallEach(ctx, s.calls, eventapi.ReserveSeats, reqs)
+	results, err := rpc.CallEach(ctx, s.client, eventapi.ReserveSeats, reqs)
 	if err != nil && !apperr.From(err).Failure() {
-		// What is refused to all of them at once, as badly put, is no answer to any.
+		// A refusal of the whole batch, for example as malformed, is not an answer to
+		// any single reserve. No member may take it for a definite refusal.
 		err = apperr.Fault(err)
 	}
-	for i, r := range round {
+	for i, r := range batch {
 		if err != nil {
 			r.result.Err = err
 		} else {
@@ -79,16 +83,16 @@ func (s *Seats) ask(ctx context.Context, round []*reserve, _ func()) {
 	}
 }
 
-// ReleaseSeats implements booking.Seats.
+// ReleaseSeats implements booking.Seats. It gives up after releaseTimeout.
 func (s *Seats) ReleaseSeats(ctx context.Context, req eventapi.ReleaseRequest) error {
-	ctx, cancel := context.WithTimeout(ctx, releaseFor)
+	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 	defer cancel()
-	_, err := rpc.Call(ctx, s.calls, eventapi.ReleaseSeats, req)
+	_, err := rpc.Call(ctx, s.client, eventapi.ReleaseSeats, req)
 	return err
 }
 
 // GetEvent implements booking.Events.
 func (s *Seats) GetEvent(ctx context.Context, eventID string) (eventapi.Event, error) {
-	found, err := rpc.Call(ctx, s.calls, eventapi.GetEvent, eventapi.GetRequest{EventID: eventID, ByAdmin: true})
+	found, err := rpc.Call(ctx, s.client, eventapi.GetEvent, eventapi.GetRequest{EventID: eventID, ByAdmin: true})
 	return found.Event, err
 }

@@ -20,21 +20,26 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// events is an event app that a test holds up. The price of a hold is its
-// quantity.
-type events struct {
-	came  chan []eventapi.ReserveRequest
-	goOn  chan struct{}
-	fails error
+// eventApp is a fake event app. Each batch of reserves is sent to arrived and blocks
+// until resume is closed. The unit price of a reservation is its quantity. A
+// reserve of more than 99 seats is sold out.
+type eventApp struct {
+	arrived chan []eventapi.ReserveRequest
+	resume  chan struct{}
+	err     error // if not nil, the result of every batch
+}
+
+func newEventApp() *eventApp {
+	return &eventApp{arrived: make(chan []eventapi.ReserveRequest, 10), resume: make(chan struct{})}
 }
 
 var errSoldOut = apperr.New(apperr.Conflict, eventapi.ReasonSoldOut, "No tickets are left.")
 
-func (e *events) reserve(_ context.Context, reqs []eventapi.ReserveRequest) ([]rpc.Result[eventapi.Reservation], error) {
-	e.came <- reqs
-	<-e.goOn
-	if e.fails != nil {
-		return nil, e.fails
+func (e *eventApp) reserve(_ context.Context, reqs []eventapi.ReserveRequest) ([]rpc.Result[eventapi.Reservation], error) {
+	e.arrived <- reqs
+	<-e.resume
+	if e.err != nil {
+		return nil, e.err
 	}
 	results := make([]rpc.Result[eventapi.Reservation], len(reqs))
 	for i, req := range reqs {
@@ -46,8 +51,8 @@ func (e *events) reserve(_ context.Context, reqs []eventapi.ReserveRequest) ([]r
 	return results, nil
 }
 
-// seats is what the booking app asks.
-func (e *events) seats(t *testing.T) *eventclient.Seats {
+// newSeats returns a client of the fake.
+func (e *eventApp) newSeats(t *testing.T) *eventclient.Seats {
 	t.Helper()
 	srv := rpc.NewServer(rpc.ServerConfig{App: eventapi.App, Token: "app", Log: slog.New(slog.DiscardHandler), Tracing: noop.NewTracerProvider()})
 	rpc.HandleEach(srv, eventapi.ReserveSeats, e.reserve)
@@ -59,20 +64,20 @@ func (e *events) seats(t *testing.T) *eventclient.Seats {
 	})
 	sidecar := httptest.NewServer(mux)
 	t.Cleanup(sidecar.Close)
-	calls := rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar.URL, Token: "api", Tracing: noop.NewTracerProvider()})
-	t.Cleanup(calls.Close)
-	return eventclient.NewSeats(calls)
+	client := rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar.URL, Token: "api", Tracing: noop.NewTracerProvider()})
+	t.Cleanup(client.Close)
+	return eventclient.NewSeats(client)
 }
 
 func hold(id, event string, quantity int64) eventapi.ReserveRequest {
 	return eventapi.ReserveRequest{HoldID: id, EventID: event, UserID: "u", Quantity: quantity, ExpiresAt: contract.At(time.Now().Add(time.Hour))}
 }
 
-// Reserves of one event that come while one is under way go in one request, each
-// with its own answer; those of another event do not wait.
-func TestReservesThatComeTogether(t *testing.T) {
-	e := &events{came: make(chan []eventapi.ReserveRequest, 10), goOn: make(chan struct{})}
-	seats := e.seats(t)
+// Reserves of one event that arrive while a batch is running form the next batch, and
+// each gets its own result. Reserves of another event do not wait.
+func TestConcurrentReservesOfAnEventShareABatch(t *testing.T) {
+	e := newEventApp()
+	seats := e.newSeats(t)
 	var wg sync.WaitGroup
 	reserve := func(req eventapi.ReserveRequest, want error) {
 		wg.Go(func() {
@@ -83,61 +88,62 @@ func TestReservesThatComeTogether(t *testing.T) {
 		})
 	}
 	reserve(hold("a_1_x", "gala", 1), nil)
-	if got := <-e.came; len(got) != 1 {
-		t.Errorf("the first came with %d", len(got))
+	if got := <-e.arrived; len(got) != 1 {
+		t.Errorf("got a first batch of %d, want 1", len(got))
 	}
 	reserve(hold("z_1_x", "other", 9), nil)
-	if got := <-e.came; len(got) != 1 || got[0].EventID != "other" {
-		t.Errorf("the other event's: %+v", got)
+	if got := <-e.arrived; len(got) != 1 || got[0].EventID != "other" {
+		t.Errorf("got batch %+v, want one reserve of the other event", got)
 	}
 	for i := range 5 {
 		reserve(hold(fmt.Sprintf("b%d_1_x", i), "gala", int64(2+i)), nil)
 	}
 	reserve(hold("c_1_x", "gala", 100), errSoldOut)
-	waiting(t, seats, 6)
-	close(e.goOn)
+	waitQueued(t, seats, 6)
+	close(e.resume)
 	wg.Wait()
-	if got := <-e.came; len(got) != 6 {
-		t.Errorf("%d came together", len(got))
+	if got := <-e.arrived; len(got) != 6 {
+		t.Errorf("got a batch of %d, want 6", len(got))
 	}
 }
 
-// What fails for all is told to each, and never as a refusal. Twins are in different
-// requests.
-func TestAllOfARoundLearnThatItFailed(t *testing.T) {
-	for name, fails := range map[string]error{
-		"it failed": errors.New("a bug"), "it was badly put": apperr.InvalidFields(apperr.Field{Field: "data"}),
+// If a batch fails, each of its members gets a failure and never a refusal. Duplicates
+// of one reserve are in different batches.
+func TestFailedBatchIsAFailureForEachMember(t *testing.T) {
+	for name, batchErr := range map[string]error{
+		"internal error": errors.New("a bug"), "refused as malformed": apperr.InvalidFields(apperr.Field{Field: "data"}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := &events{came: make(chan []eventapi.ReserveRequest, 10), goOn: make(chan struct{}), fails: fails}
-			seats := e.seats(t)
+			e := newEventApp()
+			e.err = batchErr
+			seats := e.newSeats(t)
 			var wg sync.WaitGroup
 			reserve := func(id string) {
 				wg.Go(func() {
 					if _, err := seats.ReserveSeats(t.Context(), hold(id, "gala", 1)); apperr.From(err).Code != apperr.Internal {
-						t.Errorf("%s: got %v", id, err)
+						t.Errorf("%s: got %v, want an internal error", id, err)
 					}
 				})
 			}
 			reserve("a_1_x")
-			<-e.came
+			<-e.arrived
 			for _, id := range []string{"b_1_x", "c_1_x", "b_1_x", "d_1_x"} {
 				reserve(id)
 			}
-			waiting(t, seats, 4)
-			close(e.goOn)
+			waitQueued(t, seats, 4)
+			close(e.resume)
 			wg.Wait()
-			if first, second := <-e.came, <-e.came; len(first) != 3 || len(second) != 1 || second[0].HoldID != "b_1_x" {
-				t.Errorf("came with %+v, then %+v", first, second)
+			if first, second := <-e.arrived, <-e.arrived; len(first) != 3 || len(second) != 1 || second[0].HoldID != "b_1_x" {
+				t.Errorf("got batches %+v and %+v, want b, c and d, then the duplicate of b", first, second)
 			}
 		})
 	}
 }
 
-// A reserve waits a second for one that hangs, and no longer.
-func TestBehindOneThatHangs(t *testing.T) {
-	e := &events{came: make(chan []eventapi.ReserveRequest, 10), goOn: make(chan struct{})}
-	seats := e.seats(t)
+// A reserve waits for the running batch no longer than a second.
+func TestReserveDoesNotWaitForAHangingBatch(t *testing.T) {
+	e := newEventApp()
+	seats := e.newSeats(t)
 	var wg sync.WaitGroup
 	for _, id := range []string{"a_1_x", "b_1_x"} {
 		wg.Go(func() {
@@ -145,19 +151,20 @@ func TestBehindOneThatHangs(t *testing.T) {
 				t.Errorf("%s: %v", id, err)
 			}
 		})
-		if got := <-e.came; len(got) != 1 || got[0].HoldID != id {
-			t.Errorf("got %+v, want %s", got, id)
+		if got := <-e.arrived; len(got) != 1 || got[0].HoldID != id {
+			t.Errorf("got batch %+v, want %s alone", got, id)
 		}
 	}
-	close(e.goOn)
+	close(e.resume)
 	wg.Wait()
 }
 
-func waiting(t *testing.T, seats *eventclient.Seats, n int) {
+// waitQueued waits until n reserves of the gala are queued.
+func waitQueued(t *testing.T, seats *eventclient.Seats, n int) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); seats.Waiting("gala") < n; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); seats.Queued("gala") < n; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%d wait, want %d", seats.Waiting("gala"), n)
+			t.Fatalf("got %d queued reserves, want %d", seats.Queued("gala"), n)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"boxoffice/shared/mongodb"
 )
 
-// fields are what a change of a booking sets. Times that are not yet are null.
+// fields are the fields of a record that a replace sets. Zero times are stored as null.
 type fields struct {
 	HoldNumber       int64      `bson:"n"`
 	State            string     `bson:"state"`
@@ -26,7 +26,7 @@ type fields struct {
 	PaymentReference string     `bson:"paymentReference"`
 	CancelledAt      *time.Time `bson:"cancelledAt"`
 	CancelReason     string     `bson:"cancelReason"`
-	PurgeAt          *time.Time `bson:"purgeAt"` // when MongoDB drops it
+	PurgeAt          *time.Time `bson:"purgeAt"` // MongoDB deletes the document at this time
 }
 
 type money struct {
@@ -34,13 +34,14 @@ type money struct {
 	Currency string `bson:"currency"`
 }
 
-// document is a booking with its outbox.
+// document is a booking record with its outbox.
 type document struct {
 	ID     string               `bson:"_id"`
 	Fields fields               `bson:",inline"`
 	Outbox mongodb.OutboxFields `bson:",inline"`
 }
 
+// toFields returns the stored fields of b.
 func toFields(b booking.Booking) fields {
 	f := fields{
 		HoldNumber: b.HoldNumber, State: string(b.State), HoldID: b.HoldID, Fingerprint: b.Fingerprint,
@@ -55,6 +56,7 @@ func toFields(b booking.Booking) fields {
 	return f
 }
 
+// fromDocument returns the booking in d.
 func fromDocument(d document) booking.Booking {
 	f := d.Fields
 	return booking.Booking{

@@ -13,7 +13,7 @@ import (
 
 // ListBookings implements booking.Finder.
 func (s *Store) ListBookings(ctx context.Context, q booking.Query) ([]booking.Booking, error) {
-	filter := filterOf(q)
+	filter := listFilter(q)
 	if a := q.After; a != nil {
 		filter = append(filter, bson.E{Key: "$or", Value: bson.A{
 			bson.D{{Key: "createdAt", Value: bson.D{{Key: "$lt", Value: a.CreatedAt}}}},
@@ -26,16 +26,16 @@ func (s *Store) ListBookings(ctx context.Context, q booking.Query) ([]booking.Bo
 // CountBookings implements booking.Finder.
 func (s *Store) CountBookings(ctx context.Context, q booking.Query) (int64, error) {
 	q.After = nil
-	n, err := s.bookings.CountDocuments(ctx, filterOf(q))
+	n, err := s.bookings.CountDocuments(ctx, listFilter(q))
 	if err != nil {
 		return 0, mongodb.WrapError("count bookings", err)
 	}
 	return n, nil
 }
 
-// filterOf narrows a list. Comparing createdAt with a time, as it always does,
-// leaves refused records out: they have none.
-func filterOf(q booking.Query) bson.D {
+// listFilter returns the filter for a list. It always compares createdAt with a time,
+// which excludes refused records: their createdAt is null.
+func listFilter(q booking.Query) bson.D {
 	var filter bson.D
 	for _, f := range []struct{ key, value string }{
 		{"userId", q.UserID}, {"eventId", q.EventID}, {"state", string(q.State)},
@@ -44,14 +44,14 @@ func filterOf(q booking.Query) bson.D {
 			filter = append(filter, bson.E{Key: f.key, Value: f.value})
 		}
 	}
-	made := bson.D{{Key: "$gte", Value: q.From}} // the zero time is before all
+	created := bson.D{{Key: "$gte", Value: q.From}} // the zero time matches every time
 	if !q.To.IsZero() {
-		made = append(made, bson.E{Key: "$lt", Value: q.To})
+		created = append(created, bson.E{Key: "$lt", Value: q.To})
 	}
 	if q.After != nil {
-		made = append(made, bson.E{Key: "$lte", Value: q.After.CreatedAt}) // so that an index begins there
+		created = append(created, bson.E{Key: "$lte", Value: q.After.CreatedAt}) // lets an index scan start at the position
 	}
-	return append(filter, bson.E{Key: "createdAt", Value: made})
+	return append(filter, bson.E{Key: "createdAt", Value: created})
 }
 
 // DueBookings implements booking.Finder.
@@ -75,15 +75,16 @@ func (s *Store) LiveBookings(ctx context.Context, eventID, after string, limit i
 	}, bson.D{{Key: "_id", Value: 1}}, limit)
 }
 
-func (s *Store) find(ctx context.Context, what string, filter, order bson.D, limit int) ([]booking.Booking, error) {
+// find returns the bookings that match filter. action names the query in errors.
+func (s *Store) find(ctx context.Context, action string, filter, order bson.D, limit int) ([]booking.Booking, error) {
 	cursor, err := s.bookings.Find(ctx, filter,
 		options.Find().SetSort(order).SetLimit(int64(limit)).SetProjection(mongodb.WithoutOutbox()))
 	if err != nil {
-		return nil, mongodb.WrapError(what, err)
+		return nil, mongodb.WrapError(action, err)
 	}
 	var documents []document
 	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongodb.WrapError(what, err)
+		return nil, mongodb.WrapError(action, err)
 	}
 	found := make([]booking.Booking, len(documents))
 	for i, d := range documents {

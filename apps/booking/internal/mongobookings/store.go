@@ -1,5 +1,5 @@
-// Package mongobookings keeps bookings in MongoDB: one document for each, with its
-// outbox in it. Every write is one conditional operation on one document.
+// Package mongobookings stores bookings in MongoDB. A booking and its outbox are one
+// document, and every write is one conditional operation on one document.
 package mongobookings
 
 import (
@@ -15,7 +15,7 @@ import (
 	"boxoffice/shared/mongodb"
 )
 
-// Store is booking's ports in MongoDB. It is safe for concurrent use.
+// Store implements booking.Store and booking.Finder. It is safe for concurrent use.
 type Store struct {
 	*mongodb.Client
 	bookings *mongo.Collection
@@ -28,10 +28,11 @@ var (
 	_ booking.Finder = (*Store)(nil)
 )
 
-// Config is what Open needs.
+// Config configures Open.
 type Config = mongodb.Config
 
-// Open returns a store that connects when it is first used.
+// Open returns a Store. It does not wait for a connection: the driver connects on
+// first use.
 func Open(cfg Config) (*Store, error) {
 	client, err := mongodb.Connect(cfg, "booking")
 	if err != nil {
@@ -44,18 +45,19 @@ func Open(cfg Config) (*Store, error) {
 	}, nil
 }
 
-// Outbox is where the facts about bookings wait.
+// Outbox returns the outbox of the facts about bookings.
 func (s *Store) Outbox() *mongodb.Outbox { return mongodb.NewOutbox(s.bookings) }
 
-// Prepare makes the indexes. One that is there with other options is an error.
+// Prepare creates the missing indexes. It returns an error if an index exists with
+// other options.
 func (s *Store) Prepare(ctx context.Context) error {
 	if _, err := s.bookings.Indexes().CreateMany(ctx, indexes()); err != nil {
-		return fmt.Errorf("indexes of bookings: %w", err)
+		return fmt.Errorf("create indexes of bookings: %w", err)
 	}
 	return nil
 }
 
-// indexes has one for each order of a list, and one for each sweep.
+// indexes returns one index for each filter of a list, and one for each sweep.
 func indexes() []mongo.IndexModel {
 	index := func(name string, opts *options.IndexOptionsBuilder, keys ...bson.E) mongo.IndexModel {
 		return mongo.IndexModel{Keys: bson.D(keys), Options: opts.SetName(name)}
@@ -100,10 +102,10 @@ func (s *Store) GetBooking(ctx context.Context, id string) (booking.Booking, err
 }
 
 // ReplaceBooking implements booking.Store.
-func (s *Store) ReplaceBooking(ctx context.Context, b booking.Booking, state booking.State, n int64, facts ...booking.Fact) error {
+func (s *Store) ReplaceBooking(ctx context.Context, b booking.Booking, state booking.State, holdNumber int64, facts ...booking.Fact) error {
 	change := append(bson.D{{Key: "$set", Value: toFields(b)}}, mongodb.PushFacts(ctx, facts)...)
 	res, err := s.bookings.UpdateOne(ctx,
-		bson.D{{Key: "_id", Value: b.ID}, {Key: "state", Value: string(state)}, {Key: "n", Value: n}}, change)
+		bson.D{{Key: "_id", Value: b.ID}, {Key: "state", Value: string(state)}, {Key: "n", Value: holdNumber}}, change)
 	if err != nil {
 		return mongodb.WrapError("replace booking", err)
 	}

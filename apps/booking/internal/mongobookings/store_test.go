@@ -22,17 +22,18 @@ import (
 	"boxoffice/test/servers"
 )
 
-// opener opens stores of databases of their own on one server.
+// opener opens stores on one server, each with its own database.
 type opener struct {
 	uri string
 	n   atomic.Int64
 }
 
-// open returns a store and its collection. The store's commands are watched.
+// open returns a store and its collection. The test fails if the store sends an
+// unexpected command.
 func (o *opener) open(t *testing.T) (*mongobookings.Store, *mongo.Collection) {
 	t.Helper()
 	name := fmt.Sprintf("test_booking_%s_%d", rand.Text()[:8], o.n.Add(1))
-	store, err := mongobookings.Open(mongobookings.Config{URI: o.uri, Database: name, Monitor: watch(t)})
+	store, err := mongobookings.Open(mongobookings.Config{URI: o.uri, Database: name, Monitor: failOnUnexpectedCommand(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,7 @@ func (o *opener) open(t *testing.T) (*mongobookings.Store, *mongo.Collection) {
 			t.Error(err)
 		}
 	})
-	for range 2 { // also when they are there
+	for range 2 { // the second call finds existing indexes
 		if err := store.Prepare(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -55,20 +56,21 @@ func (o *opener) open(t *testing.T) (*mongobookings.Store, *mongo.Collection) {
 	return store, client.Database(name).Collection("bookings")
 }
 
-// watch fails the test when the store uses a command that it does not say.
-func watch(t *testing.T) *event.CommandMonitor {
-	known := map[string]bool{
+// failOnUnexpectedCommand returns a monitor that fails the test if the store sends a
+// command that it does not need.
+func failOnUnexpectedCommand(t *testing.T) *event.CommandMonitor {
+	expected := map[string]bool{
 		"insert": true, "find": true, "update": true, "aggregate": true, "createIndexes": true, "getMore": true,
 		"ping": true, "endSessions": true, "killCursors": true,
 	}
 	return &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
-		if !known[e.CommandName] {
-			t.Errorf("the store sent %s", e.CommandName)
+		if !expected[e.CommandName] {
+			t.Errorf("got unexpected command %s", e.CommandName)
 		}
 	}}
 }
 
-// facts reads the outboxes past the store.
+// facts reads the outboxes directly from the collection.
 func facts(t *testing.T, c *mongo.Collection) []booking.Fact {
 	t.Helper()
 	cursor, err := c.Find(t.Context(), bson.D{}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}))
@@ -94,7 +96,7 @@ func facts(t *testing.T, c *mongo.Collection) []booking.Fact {
 	return all
 }
 
-func TestStore(t *testing.T) {
+func TestStoreConforms(t *testing.T) {
 	o := &opener{uri: servers.StartMongo(t).URI}
 	t.Run("bookings", func(t *testing.T) {
 		bookingtest.Conform(t, func(t *testing.T) bookingtest.Subject {
@@ -108,11 +110,11 @@ func TestStore(t *testing.T) {
 			return outboxtest.Subject{Store: store.Outbox(), Add: func(t *testing.T, document, id string, at time.Time) { add(t, store, document, id, at) }}
 		})
 	})
-	t.Run("every question has its index", func(t *testing.T) { indexed(t, o) })
-	t.Run("refused records are purged, bookings never", func(t *testing.T) { purged(t, o) })
+	t.Run("every query uses an index", func(t *testing.T) { testIndexes(t, o) })
+	t.Run("only refused records are purged", func(t *testing.T) { testPurge(t, o) })
 }
 
-// add writes a booking with a fact, or adds a fact to it.
+// add inserts a booking with a fact, or adds a fact to an existing booking.
 func add(t *testing.T, store *mongobookings.Store, id, factID string, at time.Time) {
 	t.Helper()
 	f := booking.Fact{ID: factID, Type: "booking.created", Subject: id, At: at, Data: []byte(`{}`)}
@@ -126,8 +128,8 @@ func add(t *testing.T, store *mongobookings.Store, id, factID string, at time.Ti
 	}
 }
 
-// purged looks at what the index that drops records goes by.
-func purged(t *testing.T, o *opener) {
+// testPurge checks purgeAt, the field of the index that deletes documents.
+func testPurge(t *testing.T, o *opener) {
 	store, c := o.open(t)
 	refused := bookingtest.RefusedRecord("r")
 	if err := errors.Join(store.InsertBooking(t.Context(), refused), store.InsertBooking(t.Context(), bookingtest.PendingBooking("b"))); err != nil {
@@ -144,7 +146,7 @@ func purged(t *testing.T, o *opener) {
 	}
 	want, _ := refused.PurgeAt()
 	if at := purgeAt("r"); at == nil || !at.Equal(want) {
-		t.Errorf("refused: got %v, want %v", at, want)
+		t.Errorf("refused record: got purgeAt %v, want %v", at, want)
 	}
 	next := bookingtest.PendingBooking("r")
 	next.HoldNumber = 2
@@ -153,13 +155,14 @@ func purged(t *testing.T, o *opener) {
 	}
 	for _, id := range []string{"b", "r"} {
 		if at := purgeAt(id); at != nil {
-			t.Errorf("booking %s: is dropped at %v", id, at)
+			t.Errorf("booking %s: got purgeAt %v, want null", id, at)
 		}
 	}
 }
 
-// asked remembers the finds of a store.
-func indexed(t *testing.T, o *opener) {
+// testIndexes records the find commands of a store and checks that the query planner
+// chooses an index for each.
+func testIndexes(t *testing.T, o *opener) {
 	_, c := o.open(t)
 	var finds []bson.Raw
 	store, err := mongobookings.Open(mongobookings.Config{URI: o.uri, Database: c.Database().Name(), Monitor: &event.CommandMonitor{
@@ -190,36 +193,36 @@ func indexed(t *testing.T, o *opener) {
 		t.Fatal(err)
 	}
 	if len(finds) != 9 {
-		t.Fatalf("%d finds", len(finds))
+		t.Fatalf("got %d find commands, want 9", len(finds))
 	}
 	for _, find := range finds {
 		var command bson.D
 		if err := bson.Unmarshal(find, &command); err != nil {
 			t.Fatal(err)
 		}
-		var asked bson.D
+		var query bson.D
 		for _, e := range command {
 			switch e.Key {
 			case "find", "filter", "sort", "limit", "projection":
-				asked = append(asked, e)
+				query = append(query, e)
 			}
 		}
-		plan, err := c.Database().RunCommand(t.Context(), bson.D{{Key: "explain", Value: asked}, {Key: "verbosity", Value: "queryPlanner"}}).Raw()
+		plan, err := c.Database().RunCommand(t.Context(), bson.D{{Key: "explain", Value: query}, {Key: "verbosity", Value: "queryPlanner"}}).Raw()
 		if err != nil {
 			t.Fatal(err)
 		}
 		stages := map[string]bool{}
 		if winning, err := plan.LookupErr("queryPlanner", "winningPlan"); err == nil {
-			collect(winning.Document(), stages)
+			collectStages(winning.Document(), stages)
 		}
 		if !stages["IXSCAN"] || stages["COLLSCAN"] {
-			t.Errorf("%v: got %v of %s", asked, stages, plan)
+			t.Errorf("%v: got stages %v, want IXSCAN and no COLLSCAN; plan: %s", query, stages, plan)
 		}
 	}
 }
 
-// collect gathers the names of a plan's stages.
-func collect(plan bson.Raw, stages map[string]bool) {
+// collectStages adds the names of a plan's stages to stages.
+func collectStages(plan bson.Raw, stages map[string]bool) {
 	elements, err := plan.Elements()
 	if err != nil {
 		return
@@ -229,19 +232,19 @@ func collect(plan bson.Raw, stages map[string]bool) {
 		case e.Key() == "stage":
 			stages[v.StringValue()] = true
 		case v.Type == bson.TypeEmbeddedDocument:
-			collect(v.Document(), stages)
+			collectStages(v.Document(), stages)
 		case v.Type == bson.TypeArray:
 			values, _ := v.Array().Values()
 			for _, inner := range values {
 				if inner.Type == bson.TypeEmbeddedDocument {
-					collect(inner.Document(), stages)
+					collectStages(inner.Document(), stages)
 				}
 			}
 		}
 	}
 }
 
-func TestGone(t *testing.T) {
+func TestUnreachableServerIsAFailure(t *testing.T) {
 	store, err := mongobookings.Open(mongobookings.Config{URI: "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50", Database: "booking"})
 	if err != nil {
 		t.Fatal(err)
@@ -249,12 +252,12 @@ func TestGone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	t.Cleanup(func() { _ = store.Close(t.Context()) })
-	go cancel() // rather than wait for the driver to give up
+	go cancel() // do not wait for the driver to give up
 	_, err = store.GetBooking(ctx, "b")
 	if err == nil || errors.Is(err, booking.ErrNoBooking) {
-		t.Errorf("booking: %v", err)
+		t.Errorf("got %v, want a failure other than ErrNoBooking", err)
 	}
 	if code := apperr.From(err).Code; err != nil && code != apperr.Internal && code != apperr.Unavailable {
-		t.Errorf("code %s", code)
+		t.Errorf("got code %s, want internal or unavailable", code)
 	}
 }

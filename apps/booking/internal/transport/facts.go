@@ -9,18 +9,19 @@ import (
 	"boxoffice/shared/daprsub"
 )
 
-// FactsPath is where dapr/subscriptions/booking-to-event-facts.yaml sends the event app's facts.
+// FactsPath is the route of the event app's facts. It must match
+// dapr/subscriptions/booking-to-event-facts.yaml.
 const FactsPath = "/facts/events"
 
-// Subscribe takes the event app's facts. Only a cancelled event concerns
-// bookings.
-func Subscribe(in daprsub.Routes, svc *booking.Service) {
-	daprsub.HandleFacts(in, FactsPath, func(ctx context.Context, e daprsub.Event[eventapi.Fact]) error {
+// Subscribe registers the handler of the event app's facts. It acknowledges all of
+// them and acts on event.cancelled only.
+func Subscribe(routes daprsub.Routes, svc *booking.Service) {
+	daprsub.HandleFacts(routes, FactsPath, func(ctx context.Context, e daprsub.Event[eventapi.Fact]) error {
 		if e.Type != eventapi.FactCancelled {
 			return nil
 		}
 		if e.Data.Resource.ID == "" {
-			return apperr.New(apperr.Invalid, "", "The fact names no event.")
+			return apperr.New(apperr.Invalid, "", "resource.id must be the id of the cancelled event")
 		}
 		return svc.OnEventCancelled(ctx, e.Data)
 	})

@@ -1,4 +1,5 @@
-// Package transport binds booking's operations to its use cases.
+// Package transport connects the booking app's operations and subscriptions to its
+// use cases.
 package transport
 
 import (
@@ -7,7 +8,7 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// Bind serves booking's operations with the service.
+// Bind registers the handlers of all booking operations on srv.
 func Bind(srv *rpc.Server, svc *booking.Service) {
 	rpc.Handle(srv, bookingapi.CreateBooking, svc.CreateBooking)
 	rpc.Handle(srv, bookingapi.GetBooking, svc.GetBooking)
