@@ -36,76 +36,77 @@ import (
 )
 
 const (
-	apiToken = "asked for by the sidecar"
-	appToken = "shown to the app by the sidecar"
-	patience = 20 * time.Second
-	capacity = 30
+	apiToken = "token that the sidecar asks for"
+	appToken = "token that the sidecar sends to the app"
+	timeout  = 20 * time.Second // limit of eventually
+	capacity = 30               // seats of the event
 )
 
-// seats is the event app as booking knows it, with one event.
-type seats struct {
+// eventApp is a fake event app with one event, the gala.
+type eventApp struct {
 	mu    sync.Mutex
-	holds map[string]int64 // 0 once released
+	holds map[string]int64 // quantity by hold id; 0 after the release
 }
 
-func (s *seats) held() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.sum()
+func (e *eventApp) heldSeats() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.sum()
 }
 
-func (s *seats) sum() int64 {
+func (e *eventApp) sum() int64 {
 	var n int64
-	for _, q := range s.holds {
+	for _, q := range e.holds {
 		n += q
 	}
 	return n
 }
 
-func (s *seats) reserveAll(ctx context.Context, reqs []eventapi.ReserveRequest) ([]rpc.Result[eventapi.Reservation], error) {
+func (e *eventApp) reserveAll(ctx context.Context, reqs []eventapi.ReserveRequest) ([]rpc.Result[eventapi.Reservation], error) {
 	results := make([]rpc.Result[eventapi.Reservation], len(reqs))
 	for i, req := range reqs {
-		results[i].Data, results[i].Err = s.reserve(ctx, req)
+		results[i].Data, results[i].Err = e.reserve(ctx, req)
 	}
 	return results, nil
 }
 
-func (s *seats) reserve(_ context.Context, r eventapi.ReserveRequest) (eventapi.Reservation, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	quantity, known := s.holds[r.HoldID]
+func (e *eventApp) reserve(_ context.Context, r eventapi.ReserveRequest) (eventapi.Reservation, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	quantity, exists := e.holds[r.HoldID]
 	switch {
 	case r.EventID != "gala":
 		return eventapi.Reservation{}, apperr.New(apperr.NotFound, eventapi.ReasonNotFound, "There is no such event.")
-	case known && quantity == 0:
+	case exists && quantity == 0:
 		return eventapi.Reservation{}, apperr.New(apperr.Conflict, eventapi.ReasonHoldDead, "This hold was released.")
-	case !known && s.sum()+r.Quantity > capacity:
+	case !exists && e.sum()+r.Quantity > capacity:
 		return eventapi.Reservation{}, apperr.New(apperr.Conflict, eventapi.ReasonSoldOut, "Not enough tickets are left.")
 	}
-	s.holds[r.HoldID] = r.Quantity
+	e.holds[r.HoldID] = r.Quantity
 	return eventapi.Reservation{UnitPrice: contract.Money{Amount: 2500, Currency: "EUR"}}, nil
 }
 
-func (s *seats) release(_ context.Context, r eventapi.ReleaseRequest) (rpc.Nothing, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.holds[r.HoldID] = 0
+func (e *eventApp) release(_ context.Context, r eventapi.ReleaseRequest) (rpc.Nothing, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.holds[r.HoldID] = 0
 	return rpc.Nothing{}, nil
 }
 
-func (s *seats) event(context.Context, eventapi.GetRequest) (eventapi.Versioned, error) {
+func (e *eventApp) getEvent(context.Context, eventapi.GetRequest) (eventapi.Versioned, error) {
 	return eventapi.Versioned{Event: eventapi.Event{ID: "gala", StartsAt: contract.At(time.Now().Add(time.Hour)), Status: eventapi.StatusPublished}}, nil
 }
 
-// before stands before the program's sidecar and answers for the event app.
-func (s *seats) before(t *testing.T, sidecar string) (port string) {
+// startProxy starts a proxy to the sidecar that answers invocations of the event app
+// itself. It returns the proxy's port.
+func (e *eventApp) startProxy(t *testing.T, sidecar string) (port string) {
 	t.Helper()
 	srv := rpc.NewServer(rpc.ServerConfig{
 		App: eventapi.App, Token: appToken, Log: telemetry.NewLog(t.Output(), "event", "test"), Tracing: noop.NewTracerProvider(),
 	})
-	rpc.HandleEach(srv, eventapi.ReserveSeats, s.reserveAll)
-	rpc.Handle(srv, eventapi.ReleaseSeats, s.release)
-	rpc.Handle(srv, eventapi.GetEvent, s.event)
+	rpc.HandleEach(srv, eventapi.ReserveSeats, e.reserveAll)
+	rpc.Handle(srv, eventapi.ReleaseSeats, e.release)
+	rpc.Handle(srv, eventapi.GetEvent, e.getEvent)
 	target, err := url.Parse(sidecar)
 	if err != nil {
 		t.Fatal(err)
@@ -117,24 +118,26 @@ func (s *seats) before(t *testing.T, sidecar string) (port string) {
 		r.URL.Path = "/" + r.PathValue("method")
 		srv.ServeHTTP(w, r)
 	})
-	front := httptest.NewServer(mux)
-	t.Cleanup(front.Close)
-	at, err := url.Parse(front.URL)
+	proxy := httptest.NewServer(mux)
+	t.Cleanup(proxy.Close)
+	address, err := url.Parse(proxy.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return at.Port()
+	return address.Port()
 }
 
-// program is booking as it runs, with its sidecar and its database.
+// program is a running booking app with its sidecar, its database and a fake event app.
 type program struct {
 	*rpc.Client
-	grpc     string // the sidecar's
-	seats    *seats
+	grpc     string // address of the sidecar's gRPC API
+	eventApp *eventApp
 	bookings *mongo.Collection
 }
 
-func startProgram(t *testing.T, more map[string]string) program {
+// startProgram starts the app and waits until it is ready. extraEnv is added to its
+// environment.
+func startProgram(t *testing.T, extraEnv map[string]string) program {
 	t.Helper()
 	db, redis := servers.StartMongo(t), servers.StartRedis(t)
 	port := servers.FreePort(t)
@@ -151,12 +154,12 @@ func startProgram(t *testing.T, more map[string]string) program {
 			string(subscription),
 		},
 	})
-	p := program{grpc: sidecar.GRPCAddr(), seats: &seats{holds: map[string]int64{}}}
+	p := program{grpc: sidecar.GRPCAddr(), eventApp: &eventApp{holds: map[string]int64{}}}
 	env := map[string]string{
-		"APP_PORT": strconv.Itoa(port), "DAPR_HTTP_PORT": p.seats.before(t, sidecar.URL()), "DAPR_GRPC_PORT": strconv.Itoa(sidecar.GRPCPort),
+		"APP_PORT": strconv.Itoa(port), "DAPR_HTTP_PORT": p.eventApp.startProxy(t, sidecar.URL()), "DAPR_GRPC_PORT": strconv.Itoa(sidecar.GRPCPort),
 		"DAPR_API_TOKEN": apiToken, "APP_API_TOKEN": appToken, "MONGO_URI": db.URI, "MONGO_DATABASE": db.Database,
 	}
-	for name, value := range more {
+	for name, value := range extraEnv {
 		env[name] = value
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -165,13 +168,13 @@ func startProgram(t *testing.T, more map[string]string) program {
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
-			t.Errorf("booking ended with: %v", err)
+			t.Errorf("the app returned %v, want nil", err)
 		}
 	})
-	eventually(t, "booking is ready", func() bool {
+	eventually(t, "the app is ready", func() bool {
 		select {
 		case err := <-ended:
-			t.Fatalf("booking ended: %v", err)
+			t.Fatalf("the app ended before it was ready: %v", err)
 		default:
 		}
 		res, err := http.Get("http://127.0.0.1:" + env["APP_PORT"] + "/readyz")
@@ -192,14 +195,14 @@ func startProgram(t *testing.T, more map[string]string) program {
 	return p
 }
 
-// eventually waits until a thing is so.
-func eventually(t *testing.T, what string, so func() bool) {
+// eventually waits until condition is true. It fails the test after timeout.
+func eventually(t *testing.T, description string, condition func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(patience); !so(); <-tick.C {
+	for end := time.Now().Add(timeout); !condition(); <-tick.C {
 		if time.Now().After(end) {
-			t.Fatalf("not so: %s", what)
+			t.Fatalf("not true after %s: %s", timeout, description)
 		}
 	}
 }
@@ -217,7 +220,7 @@ func request(id, key string, quantity int64) bookingapi.CreateRequest {
 	return bookingapi.CreateRequest{BookingID: id, IdempotencyKey: key, UserID: "u1", EventID: "gala", Quantity: quantity}
 }
 
-// unsent counts the facts that were not published.
+// unsent returns the number of bookings with unpublished facts.
 func (p program) unsent(t *testing.T) int64 {
 	t.Helper()
 	n, err := p.bookings.CountDocuments(t.Context(), bson.D{{Key: "outbox", Value: bson.D{
@@ -229,80 +232,80 @@ func (p program) unsent(t *testing.T) int64 {
 	return n
 }
 
-// The whole program through its sidecar.
+// TestProgram calls the running app through its sidecar.
 func TestProgram(t *testing.T) {
 	p := startProgram(t, nil)
-	mine := bookingapi.GetRequest{BookingID: "b1", UserID: "u1"}
-	t.Run("a booking's life", func(t *testing.T) {
-		made := call(t, p, bookingapi.CreateBooking, request("b1", "", 2))
-		if b := made.Booking; b.ID != "b1" || b.Status != bookingapi.StatusPending || b.TotalPrice.Amount != 5000 || made.Replayed {
-			t.Errorf("got %+v", made)
+	own := bookingapi.GetRequest{BookingID: "b1", UserID: "u1"}
+	t.Run("create, get, confirm, list and cancel", func(t *testing.T) {
+		created := call(t, p, bookingapi.CreateBooking, request("b1", "", 2))
+		if b := created.Booking; b.ID != "b1" || b.Status != bookingapi.StatusPending || b.TotalPrice.Amount != 5000 || created.Replayed {
+			t.Errorf("got %+v, want a new pending booking b1 for 5000", created)
 		}
-		if got := call(t, p, bookingapi.GetBooking, mine); got != made.Booking {
-			t.Errorf("got %+v, want %+v", got, made.Booking)
+		if got := call(t, p, bookingapi.GetBooking, own); got != created.Booking {
+			t.Errorf("got %+v, want %+v", got, created.Booking)
 		}
 		_, err := rpc.Call(t.Context(), p.Client, bookingapi.GetBooking, bookingapi.GetRequest{BookingID: "b1", UserID: "u2"})
 		if apperr.From(err).Reason != bookingapi.ReasonNotFound {
-			t.Errorf("another's: got %v", err)
+			t.Errorf("get as another user: got %v, want %s", err, bookingapi.ReasonNotFound)
 		}
 		for range 2 {
 			got := call(t, p, bookingapi.ConfirmBooking, bookingapi.ConfirmRequest{BookingID: "b1", UserID: "u1"})
 			if got.Status != bookingapi.StatusConfirmed {
-				t.Errorf("got %+v", got)
+				t.Errorf("confirm: got %+v, want it confirmed", got)
 			}
 		}
 		listed := call(t, p, bookingapi.ListBookings, bookingapi.ListRequest{UserID: "u1", Count: true})
 		if len(listed.Items) != 1 || listed.Items[0].ID != "b1" || listed.Total == nil || *listed.Total != 1 {
-			t.Errorf("got %+v", listed)
+			t.Errorf("list: got %+v, want b1 and a total of 1", listed)
 		}
 		for range 2 {
-			if got := call(t, p, bookingapi.CancelBooking, mine); got.Status != bookingapi.StatusCancelled {
-				t.Errorf("got %+v", got)
+			if got := call(t, p, bookingapi.CancelBooking, own); got.Status != bookingapi.StatusCancelled {
+				t.Errorf("cancel: got %+v, want it cancelled", got)
 			}
 		}
-		if n := p.seats.held(); n != 0 {
-			t.Errorf("%d seats are held", n)
+		if n := p.eventApp.heldSeats(); n != 0 {
+			t.Errorf("got %d held seats, want 0", n)
 		}
 		eventually(t, "all facts are published", func() bool { return p.unsent(t) == 0 })
 	})
-	t.Run("twins meet", func(t *testing.T) {
-		reasons := together(20, func(int) error {
+	t.Run("concurrent duplicates create one booking", func(t *testing.T) {
+		reasons := runConcurrently(20, func(int) error {
 			_, err := rpc.Call(t.Context(), p.Client, bookingapi.CreateBooking, request("", "key", 1))
 			return err
 		})
-		if reasons["none"] != 20 || p.seats.held() != 1 {
-			t.Errorf("got %v, %d seats held", reasons, p.seats.held())
+		if reasons["none"] != 20 || p.eventApp.heldSeats() != 1 {
+			t.Errorf("got reasons %v and %d held seats, want 20 successes and 1 seat", reasons, p.eventApp.heldSeats())
 		}
-		if again := call(t, p, bookingapi.CreateBooking, request("", "key", 1)); !again.Replayed {
-			t.Errorf("got %+v", again)
+		if retry := call(t, p, bookingapi.CreateBooking, request("", "key", 1)); !retry.Replayed {
+			t.Errorf("got %+v, want it replayed", retry)
 		}
 		_, err := rpc.Call(t.Context(), p.Client, bookingapi.CreateBooking, request("", "key", 2))
 		if apperr.From(err).Reason != bookingapi.ReasonMismatch {
-			t.Errorf("another request: got %v", err)
+			t.Errorf("key reused with another body: got %v, want %s", err, bookingapi.ReasonMismatch)
 		}
 	})
-	t.Run("the last seats", func(t *testing.T) {
-		reasons := together(60, func(i int) error {
+	t.Run("concurrent creates never oversell", func(t *testing.T) {
+		reasons := runConcurrently(60, func(i int) error {
 			req := request(fmt.Sprint("racer", i), "", 1)
 			req.UserID = fmt.Sprint("u", i%7)
 			_, err := rpc.Call(t.Context(), p.Client, bookingapi.CreateBooking, req)
 			return err
 		})
 		if reasons["none"] != capacity-1 || reasons[eventapi.ReasonSoldOut] != 60-(capacity-1) {
-			t.Errorf("got %v", reasons)
+			t.Errorf("got reasons %v, want %d successes and the rest sold out", reasons, capacity-1)
 		}
 		eventually(t, "all facts are published", func() bool { return p.unsent(t) == 0 })
 	})
-	t.Run("a stream that was made anew", func(t *testing.T) { streamLost(t, p) })
-	t.Run("a cancelled event", func(t *testing.T) { eventCancelled(t, p) })
-	t.Run("a hold without a booking is dead", func(t *testing.T) {
-		if s := call(t, p, bookingapi.SettleHold, bookingapi.SettleRequest{HoldID: "nothing_1_f"}); s.Live {
-			t.Errorf("got %+v", s)
+	t.Run("facts are published again to a recreated stream", func(t *testing.T) { testStreamLost(t, p) })
+	t.Run("a cancelled event cancels its bookings", func(t *testing.T) { testEventCancelled(t, p) })
+	t.Run("a hold without a booking is not live", func(t *testing.T) {
+		if s := call(t, p, bookingapi.SettleHold, bookingapi.SettleRequest{HoldID: "unknown_1_f"}); s.Live {
+			t.Errorf("got %+v, want not live", s)
 		}
 	})
 }
 
-// bus publishes to the event app's topic, as its sidecar would.
+// bus returns a publisher to the event app's topic.
 func (p program) bus(t *testing.T) *daprpub.Publisher {
 	t.Helper()
 	conn, err := grpc.NewClient(p.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithUnaryInterceptor(
@@ -316,46 +319,46 @@ func (p program) bus(t *testing.T) *daprpub.Publisher {
 	return daprpub.NewPublisher(dapr.NewClientWithConnection(conn), daprpub.Component, eventapi.Topic)
 }
 
-// streamLost tells that the stream of the app's facts was made anew.
-func streamLost(t *testing.T, p program) {
-	made := contract.At(time.Now())
+// testStreamLost announces that the stream of the app's facts was recreated.
+func testStreamLost(t *testing.T, p program) {
+	recreated := contract.At(time.Now())
 	data, err := json.Marshal(streams.Made{Streams: map[string]contract.Time{
-		bookingapi.Topic: made,
-		eventapi.Topic:   contract.At(made.Add(time.Hour)), // another's
+		bookingapi.Topic: recreated,
+		eventapi.Topic:   contract.At(recreated.Add(time.Hour)), // the stream of another app
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	old := func() int64 {
-		n, err := p.bookings.CountDocuments(t.Context(), bson.D{{Key: "outbox.sentAt", Value: bson.D{{Key: "$lt", Value: made.Time}}}})
+	sentBefore := func() int64 {
+		n, err := p.bookings.CountDocuments(t.Context(), bson.D{{Key: "outbox.sentAt", Value: bson.D{{Key: "$lt", Value: recreated.Time}}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return n
 	}
-	if old() == 0 {
-		t.Fatal("nothing was sent")
+	if sentBefore() == 0 {
+		t.Fatal("no fact was published before the stream was recreated")
 	}
 	bus := p.bus(t)
-	eventually(t, "all facts are sent again", func() bool {
+	eventually(t, "all facts are published again", func() bool {
 		if err := bus.Publish(t.Context(), outbox.Record{ID: "s1", Type: streams.FactMade, Data: data}); err != nil {
 			t.Fatal(err)
 		}
-		return old() == 0
+		return sentBefore() == 0
 	})
 	var rewound struct{ Since time.Time }
 	if err := p.bookings.Database().Collection("outboxes").FindOne(t.Context(), bson.D{}).Decode(&rewound); err != nil {
 		t.Fatal(err)
 	}
-	if rewound.Since.Before(made.Time) || rewound.Since.After(made.Add(30*time.Minute)) {
-		t.Errorf("sent again is what is older than %s, the stream was made at %s", rewound.Since, made)
+	if rewound.Since.Before(recreated.Time) || rewound.Since.After(recreated.Add(30*time.Minute)) {
+		t.Errorf("got facts before %s published again, want those before %s", rewound.Since, recreated)
 	}
 }
 
-// eventCancelled tells, as the event app does, that the event will not take place.
-func eventCancelled(t *testing.T, p program) {
-	if p.seats.held() == 0 {
-		t.Fatal("nothing is booked")
+// testEventCancelled publishes the event app's fact that the event is cancelled.
+func testEventCancelled(t *testing.T, p program) {
+	if p.eventApp.heldSeats() == 0 {
+		t.Fatal("the event has no bookings to cancel")
 	}
 	data, err := json.Marshal(eventapi.Fact{MessageID: "f1", Version: 2, Resource: eventapi.Event{ID: "gala", Status: eventapi.StatusCancelled}})
 	if err != nil {
@@ -363,34 +366,34 @@ func eventCancelled(t *testing.T, p program) {
 	}
 	bus := p.bus(t)
 	eventually(t, "all bookings are cancelled", func() bool {
-		// Again and again, as the event's sweep does: this broker keeps nothing for
-		// those who subscribe later.
+		// Publish repeatedly, like the event app's sweep: this broker does not keep
+		// messages for later subscribers.
 		if err := bus.Publish(t.Context(), outbox.Record{ID: "f1", Type: eventapi.FactCancelled, Subject: "gala", Data: data}); err != nil {
 			t.Fatal(err)
 		}
 		live, err := p.bookings.CountDocuments(t.Context(), bson.D{{Key: "state", Value: bson.D{{Key: "$in", Value: bson.A{"pending", "confirmed"}}}}})
-		return err == nil && live == 0 && p.seats.held() == 0
+		return err == nil && live == 0 && p.eventApp.heldSeats() == 0
 	})
 	listed := call(t, p, bookingapi.ListBookings, bookingapi.ListRequest{Status: bookingapi.StatusCancelled})
 	if reason := listed.Items[0].CancelReason; reason != bookingapi.CancelledWithEvent {
-		t.Errorf("got %q", reason)
+		t.Errorf("got reason %q, want %q", reason, bookingapi.CancelledWithEvent)
 	}
 }
 
-// What nobody confirms expires, and its seats come back.
-func TestSweep(t *testing.T) {
+func TestSweepExpiresUnconfirmedBookings(t *testing.T) {
 	p := startProgram(t, map[string]string{"BOOKING_TTL": "1s"})
 	call(t, p, bookingapi.CreateBooking, request("b1", "", 2))
-	eventually(t, "expired", func() bool {
+	eventually(t, "the booking is expired", func() bool {
 		got := call(t, p, bookingapi.GetBooking, bookingapi.GetRequest{BookingID: "b1", UserID: "u1"})
 		return got.Status == bookingapi.StatusExpired
 	})
-	eventually(t, "the seats are back", func() bool { return p.seats.held() == 0 })
+	eventually(t, "the seats are released", func() bool { return p.eventApp.heldSeats() == 0 })
 	eventually(t, "all facts are published", func() bool { return p.unsent(t) == 0 })
 }
 
-// together runs fn so many times at once and counts the reasons of its errors.
-func together(n int, fn func(i int) error) map[string]int {
+// runConcurrently calls fn in n goroutines and counts the reasons of its errors.
+// Success counts as "none".
+func runConcurrently(n int, fn func(i int) error) map[string]int {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	reasons := map[string]int{}
@@ -409,8 +412,8 @@ func together(n int, fn func(i int) error) map[string]int {
 	return reasons
 }
 
-func TestRefusesToStart(t *testing.T) {
+func TestRunRejectsAnEmptyEnvironment(t *testing.T) {
 	if err := run(t.Context(), func(string) string { return "" }, t.Output()); err == nil {
-		t.Fatal("started with nothing")
+		t.Fatal("got no error, want one that lists the missing variables")
 	}
 }
