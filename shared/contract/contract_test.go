@@ -10,7 +10,7 @@ import (
 	"boxoffice/shared/strictjson"
 )
 
-func TestTimeOnTheWire(t *testing.T) {
+func TestTimeIsEncodedInUTCWithMilliseconds(t *testing.T) {
 	zone := time.FixedZone("", 3600)
 	got, err := json.Marshal(contract.At(time.Date(2030, 1, 1, 0, 30, 0, 123_999_999, zone)))
 	if want := `"2029-12-31T23:30:00.123Z"`; err != nil || string(got) != want {
@@ -18,12 +18,12 @@ func TestTimeOnTheWire(t *testing.T) {
 	}
 }
 
-// Whatever is read can be written: a year has four digits, in UTC too.
-func TestTimesBeyondFourDigits(t *testing.T) {
+// Every accepted time can be encoded again: its year has four digits in UTC too.
+func TestTimeRejectsYearsBeyondFourDigits(t *testing.T) {
 	for _, text := range []string{`"9999-12-31T23:59:59-01:00"`, `"0000-01-01T00:00:00+01:00"`} {
 		var at contract.Time
 		if err := json.Unmarshal([]byte(text), &at); err == nil {
-			t.Errorf("%s: read as %v", text, at)
+			t.Errorf("%s: got %v, want an error", text, at)
 		}
 	}
 	for _, text := range []string{`"9999-12-31T23:59:59.000Z"`, `"0000-01-01T00:00:00.000Z"`} {
@@ -32,20 +32,20 @@ func TestTimesBeyondFourDigits(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 		if back, err := json.Marshal(at); err != nil || string(back) != text {
-			t.Errorf("%s: got %s, %v", text, back, err)
+			t.Errorf("%s: got %s, %v after a round trip", text, back, err)
 		}
 	}
 }
 
-func TestETag(t *testing.T) {
+func TestETagContainsBothVersions(t *testing.T) {
 	v := eventapi.Versioned{Event: eventapi.Event{Version: 3}, SeatsVersion: 17}
 	if got, want := v.ETag(), `"3-17"`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
-// A change has three answers to each field: leave it, clear it, set it.
-func TestChangesOnTheWire(t *testing.T) {
+// A partial update leaves, clears or sets each field.
+func TestOptionalFieldsRoundTrip(t *testing.T) {
 	for body, want := range map[string]eventapi.Changes{
 		`{}`:                                    {},
 		`{"venue":null}`:                        {Venue: contract.Clear[string]()},
@@ -63,13 +63,13 @@ func TestChangesOnTheWire(t *testing.T) {
 		}
 		var again eventapi.Changes
 		if err := strictjson.Decode(back, &again); err != nil || again != want {
-			t.Errorf("%s became %s: got %+v, %v", body, back, again, err)
+			t.Errorf("%s encoded as %s: got %+v, %v, want %+v", body, back, again, err, want)
 		}
 	}
 	for _, body := range []string{`{"capacity":"7"}`, `{"capacity":1.5}`, `{"price":{"amount":1,"tax":2}}`, `{"owner":"x"}`, `{"startsAt":"soon"}`, `{"price":{"amount":null}}`, `{"name":"a","name":"b"}`} {
 		var got eventapi.Changes
 		if err := strictjson.Decode([]byte(body), &got); err == nil {
-			t.Errorf("%s was taken as %+v", body, got)
+			t.Errorf("%s: got %+v, want an error", body, got)
 		}
 	}
 }

@@ -1,16 +1,19 @@
 package contract
 
-// PageRequest asks for a page of a list. Limit is 1 to 100, and 20 when it is 0;
-// Cursor is where the page before ended, empty for the first.
+// PageRequest selects a page of a list.
 type PageRequest struct {
-	Limit  int    `json:"limit,omitempty"`
+	// Limit is the maximum number of items, from 1 to 100. Zero means 20.
+	Limit int `json:"limit,omitempty"`
+	// Cursor is the NextCursor of the previous page. It is empty for the first page.
 	Cursor string `json:"cursor,omitempty"`
 }
 
-// Page is a part of a list. The cursor of the next page is empty on the last.
+// Page is a page of a list.
 type Page[T any] struct {
-	Items      []T    `json:"items"`
-	Limit      int    `json:"limit"`
+	Items []T `json:"items"`
+	Limit int `json:"limit"`
+	// NextCursor is the cursor of the next page. It is empty on the last page.
 	NextCursor string `json:"nextCursor,omitempty"`
-	Total      *int64 `json:"total,omitempty"` // of the whole list, where the operation says so
+	// Total is the number of items in the whole list, for operations that return it.
+	Total *int64 `json:"total,omitempty"`
 }

@@ -1,11 +1,11 @@
 package contract
 
-// Money is an amount in the minor units of a currency of ISO 4217: cents, pence,
-// and whole yen.
+// Money is an amount of money in the minor unit of its currency: cents for EUR, and
+// whole yen for JPY. Currency is an ISO 4217 currency code.
 type Money struct {
 	Amount   int64  `json:"amount"`
 	Currency string `json:"currency"`
 }
 
-// Times returns n times the amount.
+// Times returns the amount multiplied by n.
 func (m Money) Times(n int64) Money { return Money{Amount: m.Amount * n, Currency: m.Currency} }

@@ -7,27 +7,29 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Optional is a field of a change: absent, it stays as it is; null, it is
-// cleared; else it is set.
+// Optional is a field of a partial update, as in JSON Merge Patch (RFC 7396): an
+// absent field stays unchanged, null clears it, and any other value sets it. The
+// zero Optional is absent.
 type Optional[T any] struct {
-	Present bool
-	Null    bool
-	Value   T
+	Present bool // the field is in the request
+	Null    bool // the field is null; implies Present
+	Value   T    // the new value, if the field is present and not null
 }
 
-// Set returns the field that sets v.
+// Set returns an Optional that sets the field to v.
 func Set[T any](v T) Optional[T] { return Optional[T]{Present: true, Value: v} }
 
-// Clear returns the field that is null.
+// Clear returns an Optional that is null and clears the field.
 func Clear[T any]() Optional[T] { return Optional[T]{Present: true, Null: true} }
 
-// AcceptsNull lets strictjson pass null.
+// AcceptsNull marks the type for strictjson, which rejects null elsewhere.
 func (*Optional[T]) AcceptsNull() {}
 
-// IsZero leaves an absent field out of what is written with omitzero.
+// IsZero reports whether the field is absent. Encoders omit an absent field that is
+// tagged omitzero.
 func (o Optional[T]) IsZero() bool { return !o.Present }
 
-// MarshalJSON writes null or the value.
+// MarshalJSON returns the value, or null if the field is null or absent.
 func (o Optional[T]) MarshalJSON() ([]byte, error) {
 	if o.Null || !o.Present {
 		return []byte("null"), nil
@@ -35,7 +37,8 @@ func (o Optional[T]) MarshalJSON() ([]byte, error) {
 	return json.Marshal(o.Value)
 }
 
-// UnmarshalJSONFrom reads null or a value, as strictly as what it stands in.
+// UnmarshalJSONFrom reads a value or null with the options of dec, so that the value
+// is decoded as strictly as the message that contains it.
 func (o *Optional[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	*o = Optional[T]{Present: true}
 	if dec.PeekKind() == 'n' {

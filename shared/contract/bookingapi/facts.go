@@ -2,10 +2,10 @@ package bookingapi
 
 import "boxoffice/shared/contract"
 
-// Topic is where the booking app's facts are.
+// Topic is the topic of the booking app's facts.
 const Topic = "booking-events"
 
-// Types of facts. The subject is the booking's id.
+// The types of facts about bookings. The subject of each is the booking's id.
 const (
 	FactCreated   = "booking.created"
 	FactConfirmed = "booking.confirmed"
@@ -13,12 +13,13 @@ const (
 	FactExpired   = "booking.expired"
 )
 
-// Resource is a booking with the hold that the fact is about: a booking that was
-// confirmed late has another one than before.
+// Resource is a booking and the hold that a fact is about. A booking that is
+// confirmed late gets a new hold, so facts about one booking can name different
+// holds.
 type Resource struct {
 	Booking
 	HoldID string `json:"holdId"`
 }
 
-// Fact is the data of each of them: the booking as it was then.
+// Fact is the data of all facts about bookings: the booking after the change.
 type Fact = contract.Fact[Resource]

@@ -1,5 +1,5 @@
-// Package bookingapi is what the booking app offers to the other programs: its
-// operations, the messages that they take and answer, and its facts on the bus.
+// Package bookingapi is the contract of the booking app: its operations, their
+// requests and responses, and the facts that it publishes.
 package bookingapi
 
 import (
@@ -9,37 +9,40 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// App is the booking app's name among the apps.
+// App is the app id of the booking app.
 const App = "booking"
 
-// The operations. Wrong requests are refused with the code invalid, and fields
-// says what is wrong.
+// The operations of the booking app. Each refuses an invalid request with the code
+// apperr.Invalid and lists the invalid fields.
 var (
-	// CreateBooking books seats. Repeated with the same key or id it is the same booking,
-	// answered as at first. Refusals: those of event.capacity.reserve, and
-	// idempotency.mismatch (unprocessable) for a key that another request had. An
-	// answer of Unavailable or Timeout leaves open whether there is a booking;
-	// asking again tells.
+	// CreateBooking reserves seats and creates a pending booking. It is idempotent: a
+	// repeated request with the same key or booking id gets the first answer again.
+	//
+	// It refuses with the reasons of eventapi.ReserveSeats, and with
+	// idempotency.mismatch (apperr.Unprocessable) if the key was used for a different
+	// request. After apperr.Unavailable or apperr.Timeout the booking may or may not
+	// exist; repeating the request resolves this.
 	CreateBooking = rpc.Op[CreateRequest, Created]{App: App, Method: "booking.create", Timeout: 15 * time.Second}
 
-	// GetBooking returns one booking to its owner or an admin. Refusal:
+	// GetBooking returns a booking to its owner or to an admin. It refuses with
 	// booking.not_found.
 	GetBooking = rpc.Op[GetRequest, Booking]{App: App, Method: "booking.get", Timeout: 10 * time.Second}
 
-	// ListBookings returns a page of bookings, newest first; with Count the total too.
+	// ListBookings returns a page of bookings, newest first. If Count is set, it also
+	// returns the total.
 	ListBookings = rpc.Op[ListRequest, contract.Page[Booking]]{App: App, Method: "booking.list", Timeout: 10 * time.Second}
 
-	// ConfirmBooking makes a booking final, for its owner or an admin. One that has
-	// expired is confirmed too if there are seats. Refusals: booking.not_found,
-	// booking.not_pending, booking.expired.
+	// ConfirmBooking confirms a booking for its owner or for an admin. It also confirms
+	// an expired booking if seats can be reserved again. It is idempotent. It refuses
+	// with booking.not_found, booking.not_pending and booking.expired.
 	ConfirmBooking = rpc.Op[ConfirmRequest, Booking]{App: App, Method: "booking.confirm", Timeout: 10 * time.Second}
 
-	// CancelBooking ends a booking, for its owner or an admin. Refusals:
-	// booking.not_found, booking.expired, booking.cutoff_passed.
+	// CancelBooking cancels a booking for its owner or for an admin. It is idempotent.
+	// It refuses with booking.not_found, booking.expired and booking.cutoff_passed.
 	CancelBooking = rpc.Op[CancelRequest, Booking]{App: App, Method: "booking.cancel", Timeout: 10 * time.Second}
 
-	// SettleHold says whether a hold stands behind a live booking, for the event app.
-	// When it says dead, no booking can come to live by this hold any more.
+	// SettleHold tells the event app whether a live booking stands behind a hold. If it
+	// answers "not live", no booking can become live by this hold afterwards.
 	SettleHold = rpc.Op[SettleRequest, Settlement]{App: App, Method: "booking.settle", Timeout: 10 * time.Second}
 )
 

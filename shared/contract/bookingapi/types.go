@@ -2,7 +2,7 @@ package bookingapi
 
 import "boxoffice/shared/contract"
 
-// Statuses of a booking.
+// The values of Booking.Status.
 const (
 	StatusPending   = "pending"
 	StatusConfirmed = "confirmed"
@@ -10,7 +10,7 @@ const (
 	StatusExpired   = "expired"
 )
 
-// Reasons of a cancellation.
+// The values of Booking.CancelReason.
 const (
 	CancelledByUser    = "user"
 	CancelledByAdmin   = "admin"
@@ -20,7 +20,7 @@ const (
 // Booking is a booking as clients see it.
 type Booking struct {
 	ID           string         `json:"id"`
-	Code         string         `json:"code"` // short and speakable
+	Code         string         `json:"code"` // short code that can be read aloud
 	EventID      string         `json:"eventId"`
 	UserID       string         `json:"userId"`
 	Quantity     int64          `json:"quantity"`
@@ -34,45 +34,49 @@ type Booking struct {
 	CancelReason string         `json:"cancelReason,omitempty"`
 }
 
-// CreateRequest asks for seats of an event.
+// CreateRequest is the request of CreateBooking.
 type CreateRequest struct {
-	// BookingID is chosen by the caller, anew for each request of a client, and
-	// the same when the request is repeated. Under an IdempotencyKey it does not
-	// count: the key and the user make the id.
-	BookingID      string `json:"bookingId"`
+	// BookingID is the id of the booking. The caller generates a new one for each
+	// client request and keeps it if the request is retried. It is ignored if there
+	// is an IdempotencyKey.
+	BookingID string `json:"bookingId"`
+	// IdempotencyKey is the client's key, if it sent one. The booking's id is then
+	// derived from the key and the user.
 	IdempotencyKey string `json:"idempotencyKey,omitempty"`
 	UserID         string `json:"userId"`
 	EventID        string `json:"eventId"`
 	Quantity       int64  `json:"quantity"`
 }
 
-// Created is a booking as it was first answered.
+// Created is the response of CreateBooking.
 type Created struct {
-	Booking  Booking `json:"booking"`
-	Replayed bool    `json:"replayed,omitempty"` // under its key it was there already
+	// Booking is the booking as it was created, even if it has changed since.
+	Booking Booking `json:"booking"`
+	// Replayed means that an earlier request with the same key created the booking.
+	Replayed bool `json:"replayed,omitempty"`
 }
 
-// GetRequest asks for a booking. To others than its owner and admins it does
-// not exist.
+// GetRequest is the request of GetBooking. For users other than the owner and admins
+// the booking does not exist.
 type GetRequest struct {
 	BookingID string `json:"bookingId"`
-	UserID    string `json:"userId"`            // who asks
-	ByAdmin   bool   `json:"byAdmin,omitempty"` // who may see any
+	UserID    string `json:"userId"`            // the calling user
+	ByAdmin   bool   `json:"byAdmin,omitempty"` // the calling user is an admin
 }
 
-// ListRequest asks for bookings. What is empty does not narrow the list; the
-// gateway sets UserID for everybody but admins.
+// ListRequest is the request of ListBookings. An empty field does not restrict the
+// list. The gateway sets UserID to the calling user unless that is an admin.
 type ListRequest struct {
 	contract.PageRequest
 	UserID  string         `json:"userId,omitempty"`
 	EventID string         `json:"eventId,omitempty"`
 	Status  string         `json:"status,omitempty"`
-	From    *contract.Time `json:"from,omitempty"`  // createdAt, inclusive
-	To      *contract.Time `json:"to,omitempty"`    // createdAt, exclusive
-	Count   bool           `json:"count,omitempty"` // asks for the total
+	From    *contract.Time `json:"from,omitempty"`  // lower bound of createdAt, inclusive
+	To      *contract.Time `json:"to,omitempty"`    // upper bound of createdAt, exclusive
+	Count   bool           `json:"count,omitempty"` // whether to return the total
 }
 
-// ConfirmRequest makes a booking final.
+// ConfirmRequest is the request of ConfirmBooking.
 type ConfirmRequest struct {
 	BookingID        string  `json:"bookingId"`
 	UserID           string  `json:"userId"`
@@ -80,16 +84,16 @@ type ConfirmRequest struct {
 	PaymentReference *string `json:"paymentReference,omitempty"`
 }
 
-// CancelRequest ends a booking.
+// CancelRequest is the request of CancelBooking.
 type CancelRequest = GetRequest
 
-// SettleRequest asks about a hold.
+// SettleRequest is the request of SettleHold.
 type SettleRequest struct {
 	HoldID string `json:"holdId"`
 }
 
-// Settlement says what stands behind a hold.
+// Settlement is the response of SettleHold.
 type Settlement struct {
-	Live      bool `json:"live"`
-	Confirmed bool `json:"confirmed,omitempty"` // live, and its seats are sold
+	Live      bool `json:"live"`                // a live booking stands behind the hold
+	Confirmed bool `json:"confirmed,omitempty"` // that booking is confirmed
 }
