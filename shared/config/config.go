@@ -1,16 +1,23 @@
-// Package config reads the environment into a struct:
+// Package config reads the configuration of a program from environment variables into
+// a struct:
 //
-//	type config struct {
-//		MongoURI  config.Secret `env:"MONGO_URI,required"`
-//		Sweep     time.Duration `env:"SWEEP_INTERVAL" default:"30s" min:"1s"`
-//		AppToken  config.Secret `env:"APP_API_TOKEN,required" min:"16"`
-//		Proxies   []netip.Prefix `env:"TRUSTED_PROXIES"` // comma-separated
+//	type settings struct {
+//		MongoURI config.Secret  `env:"MONGO_URI,required"`
+//		Sweep    time.Duration  `env:"SWEEP_INTERVAL" default:"30s" min:"1s"`
+//		AppToken config.Secret  `env:"APP_API_TOKEN,required" min:"16"`
+//		Proxies  []netip.Prefix `env:"TRUSTED_PROXIES"` // comma-separated
 //	}
 //
-// A field is a string, an integer, a float, a bool, a time.Duration, anything
-// that decodes text, a slice of these, or a struct of such fields. An empty
-// variable counts as unset. min bounds numbers and durations by value, texts and
-// secrets by length.
+// The tag env names the variable of a field. A variable that is empty counts as
+// unset: Load then uses the tag default, and reports an error if there is none and
+// the variable is required.
+//
+// A field is a string, an int, an int64, a float64, a bool, a time.Duration, an
+// encoding.TextUnmarshaler, or a slice of these. A field without the tag env is
+// ignored, unless it is a struct with such fields.
+//
+// The tag min is the minimum value of a number or duration, the minimum length in
+// bytes of a string or Secret, and the minimum number of entries of a slice.
 package config
 
 import (
@@ -23,8 +30,9 @@ import (
 	"time"
 )
 
-// Load fills a C from getenv. The error lists every variable that is missing or
-// wrong, one a line, and shows no secret.
+// Load returns a C that is filled from getenv. C must be a struct. The error lists
+// every variable that is missing or invalid, one per line. It never contains the
+// value of a Secret.
 func Load[C any](getenv func(string) string) (C, error) {
 	var c C
 	err := fill(reflect.ValueOf(&c).Elem(), getenv)
@@ -34,6 +42,7 @@ func Load[C any](getenv func(string) string) (C, error) {
 	return c, err
 }
 
+// fill sets the fields of the struct v.
 func fill(v reflect.Value, getenv func(string) string) error {
 	var errs []error
 	for i := range v.NumField() {
@@ -53,21 +62,23 @@ func fill(v reflect.Value, getenv func(string) string) error {
 	return errors.Join(errs...)
 }
 
-func set(field reflect.StructField, value reflect.Value, text string, required bool) error {
+// set sets one field from the text of its variable. Its errors follow the name of
+// the variable.
+func set(field reflect.StructField, value reflect.Value, text string, isRequired bool) error {
 	if text == "" {
 		text = field.Tag.Get("default")
 	}
 	if text == "" {
-		if required {
-			return errors.New("is not set")
+		if isRequired {
+			return errors.New("must be set")
 		}
 		return nil
 	}
 	if err := decode(value, text); err != nil {
 		if value.Type() == reflect.TypeFor[Secret]() {
-			return errors.New("is not valid") // the error might quote it
+			return errors.New("is invalid") // err may quote the secret
 		}
-		return fmt.Errorf("is %q: %w", text, err)
+		return fmt.Errorf("is set to %q: %w", text, err)
 	}
 	if limit, ok := field.Tag.Lookup("min"); ok {
 		return checkMin(value, limit)
@@ -75,6 +86,7 @@ func set(field reflect.StructField, value reflect.Value, text string, required b
 	return nil
 }
 
+// decode parses text into v.
 func decode(v reflect.Value, text string) error {
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		return u.UnmarshalText([]byte(text))
@@ -82,7 +94,7 @@ func decode(v reflect.Value, text string) error {
 	if v.Type() == reflect.TypeFor[time.Duration]() {
 		d, err := time.ParseDuration(text)
 		if err != nil {
-			return errors.New("want a duration, as 90s or 15m")
+			return errors.New("must be a duration, for example 90s or 15m")
 		}
 		v.SetInt(int64(d))
 		return nil
@@ -93,29 +105,30 @@ func decode(v reflect.Value, text string) error {
 	case reflect.Bool:
 		b, err := strconv.ParseBool(text)
 		if err != nil {
-			return errors.New("want true or false")
+			return errors.New("must be true or false")
 		}
 		v.SetBool(b)
 	case reflect.Int, reflect.Int64:
 		n, err := strconv.ParseInt(text, 10, v.Type().Bits())
 		if err != nil {
-			return errors.New("want a whole number")
+			return errors.New("must be a whole number")
 		}
 		v.SetInt(n)
 	case reflect.Float64:
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return errors.New("want a number")
+			return errors.New("must be a number")
 		}
 		v.SetFloat(f)
 	case reflect.Slice:
 		return decodeList(v, text)
 	default:
-		return fmt.Errorf("a field of type %s cannot be configured", v.Type())
+		return fmt.Errorf("cannot be read into a field of type %s", v.Type())
 	}
 	return nil
 }
 
+// decodeList parses a comma-separated list. Spaces around an entry are ignored.
 func decodeList(v reflect.Value, text string) error {
 	var errs []error
 	for part := range strings.SplitSeq(text, ",") {
@@ -128,35 +141,38 @@ func decodeList(v reflect.Value, text string) error {
 	return errors.Join(errs...)
 }
 
+// checkMin returns an error if v is below limit, the text of its tag min.
 func checkMin(v reflect.Value, limit string) error {
-	switch {
-	case v.Type() == reflect.TypeFor[time.Duration]():
+	if v.Type() == reflect.TypeFor[time.Duration]() {
 		least, err := time.ParseDuration(limit)
 		if err != nil {
 			return err
 		}
 		if v.Int() < int64(least) {
-			return fmt.Errorf("is %s and must be at least %s", time.Duration(v.Int()), least)
+			return fmt.Errorf("must be at least %s, got %s", least, time.Duration(v.Int()))
 		}
-	default:
-		least, err := strconv.ParseFloat(limit, 64)
-		if err != nil {
-			return err
-		}
-		if got, unit := size(v); got < least {
-			return fmt.Errorf("must have at least %s%s", limit, unit)
-		}
+		return nil
+	}
+	least, err := strconv.ParseFloat(limit, 64)
+	if err != nil {
+		return err
+	}
+	if got, unit := size(v); got < least {
+		return fmt.Errorf("must be at least %s%s", limit, unit)
 	}
 	return nil
 }
 
+// size returns the quantity that the tag min limits, and its unit.
 func size(v reflect.Value) (n float64, unit string) {
 	if s, ok := v.Interface().(Secret); ok {
-		return float64(len(s.value)), " characters"
+		return float64(len(s.value)), " bytes long"
 	}
 	switch v.Kind() {
-	case reflect.String, reflect.Slice:
-		return float64(v.Len()), " characters"
+	case reflect.String:
+		return float64(v.Len()), " bytes long"
+	case reflect.Slice:
+		return float64(v.Len()), " entries long"
 	case reflect.Float64:
 		return v.Float(), ""
 	default:

@@ -21,7 +21,7 @@ type settings struct {
 	Nested  nested
 	Name    string         `env:"NAME" default:"box"`
 	Port    int            `env:"PORT" min:"1"`
-	Share   float64        `env:"SHARE" default:"1"`
+	Ratio   float64        `env:"RATIO" default:"1"`
 	On      bool           `env:"ON"`
 	Every   time.Duration  `env:"EVERY" default:"30s" min:"1s"`
 	Proxies []netip.Prefix `env:"PROXIES"`
@@ -38,14 +38,14 @@ func env(pairs ...string) func(string) string {
 
 const token = "0123456789abcdef"
 
-func TestLoad(t *testing.T) {
+func TestLoadFillsEveryKindOfField(t *testing.T) {
 	got, err := config.Load[settings](env("TOKEN="+token, "PORT=8080", "ON=true", "PROXIES=10.0.0.0/8, ::1/128"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := settings{
 		Nested: nested{Token: config.NewSecret(token)},
-		Name:   "box", Port: 8080, Share: 1, On: true, Every: 30 * time.Second,
+		Name:   "box", Port: 8080, Ratio: 1, On: true, Every: 30 * time.Second,
 		Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -56,21 +56,21 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestLoadListsEveryWrongVariable(t *testing.T) {
-	_, err := config.Load[settings](env("TOKEN=short", "PORT=0", "SHARE=much", "ON=perhaps", "EVERY=1ms", "PROXIES=nowhere"))
+func TestLoadListsEveryInvalidVariable(t *testing.T) {
+	_, err := config.Load[settings](env("TOKEN=short", "PORT=0", "RATIO=much", "ON=perhaps", "EVERY=1ms", "PROXIES=nowhere"))
 	if err == nil {
 		t.Fatal("got no error")
 	}
-	for _, name := range []string{"TOKEN", "PORT", "SHARE", "ON", "EVERY", "PROXIES"} {
+	for _, name := range []string{"TOKEN", "PORT", "RATIO", "ON", "EVERY", "PROXIES"} {
 		if !strings.Contains(err.Error(), name+" ") {
-			t.Errorf("%s is not named in: %v", name, err)
+			t.Errorf("got %v, want it to name %s", err, name)
 		}
 	}
 	if strings.Contains(err.Error(), "short") {
-		t.Errorf("the secret is shown: %v", err)
+		t.Errorf("got %v, want an error without the secret", err)
 	}
-	if _, err = config.Load[settings](env()); err == nil || !strings.Contains(err.Error(), "TOKEN is not set") {
-		t.Errorf("got %v, want that TOKEN is not set", err)
+	if _, err = config.Load[settings](env()); err == nil || !strings.Contains(err.Error(), "TOKEN must be set") {
+		t.Errorf("got %v, want that TOKEN must be set", err)
 	}
 }
 
@@ -86,10 +86,10 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 		fmt.Sprint(c), fmt.Sprintf("%+v %#v %s %q %x", c, c, c, c.Token, c.Token), string(encoded), log.String(),
 	} {
 		if strings.Contains(printed, token) || strings.Contains(printed, fmt.Sprintf("%x", token)) {
-			t.Errorf("printed: %s", printed)
+			t.Errorf("got %s, want no secret in it", printed)
 		}
 	}
 	if !strings.Contains(fmt.Sprint(c), "[redacted]") {
-		t.Errorf("got %v, want it to say that something is redacted", c)
+		t.Errorf("got %v, want [redacted] in it", c)
 	}
 }

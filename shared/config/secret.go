@@ -4,18 +4,20 @@ import "log/slog"
 
 const redacted = "[redacted]"
 
-// Secret is a text that nothing prints: not fmt, not JSON, not slog.
+// Secret is a string that is never printed. Package fmt, JSON encoders and slog show
+// "[redacted]" instead, or nothing if the secret is empty.
 type Secret struct{ value string }
 
-// NewSecret returns a secret of that value.
+// NewSecret returns a Secret with this value.
 func NewSecret(value string) Secret { return Secret{value} }
 
-// Reveal returns the value, for handing it to what needs it.
+// Reveal returns the value. Call it only where the secret is used.
 func (s Secret) Reveal() string { return s.value }
 
-// IsZero reports whether there is no secret.
+// IsZero reports whether the secret is empty.
 func (s Secret) IsZero() bool { return s.value == "" }
 
+// String implements fmt.Stringer.
 func (s Secret) String() string {
 	if s.IsZero() {
 		return ""
@@ -23,17 +25,18 @@ func (s Secret) String() string {
 	return redacted
 }
 
-// GoString keeps %#v from showing the field.
+// GoString implements fmt.GoStringer, for the verb %#v.
 func (s Secret) GoString() string { return s.String() }
 
-// MarshalText keeps every encoder from showing the field.
+// MarshalText implements encoding.TextMarshaler, which JSON and most other encoders
+// use.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText takes the value.
+// UnmarshalText sets the value. It never returns an error.
 func (s *Secret) UnmarshalText(text []byte) error {
 	s.value = string(text)
 	return nil
 }
 
-// LogValue keeps slog from showing the field.
+// LogValue implements slog.LogValuer.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }

@@ -19,7 +19,7 @@ import (
 
 func TestRunNamesWhatIsMissing(t *testing.T) {
 	err := run(t.Context(), func(string) string { return "" }, t.Output())
-	if want := "configuration: NATS_URL is not set"; err == nil || err.Error() != want {
+	if want := "configuration: NATS_URL must be set"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
