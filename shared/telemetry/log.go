@@ -8,7 +8,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Keys of log lines. Ids of users are fine; e-mails, tokens and bodies are not.
+// Keys of log attributes. User ids may be logged. E-mail addresses, tokens and request
+// bodies must not be.
 const (
 	KeyService   = "service"
 	KeyInstance  = "instance"
@@ -28,22 +29,31 @@ const (
 	KeyError     = "error"
 )
 
-// NewLog returns a log of JSON lines that bear the ids of the trace and span in
-// the context that they are logged with.
+// NewLog returns a logger that writes JSON lines to w. Each line has the name of the
+// service and its instance. A line that is logged with the context of a span also
+// has the ids of its trace and span.
 func NewLog(w io.Writer, service, instance string) *slog.Logger {
 	handler := slog.NewJSONHandler(w, nil)
-	return slog.New(traced{handler}).With(KeyService, service, KeyInstance, instance)
+	return slog.New(traceHandler{handler}).With(KeyService, service, KeyInstance, instance)
 }
 
-type traced struct{ slog.Handler }
+// traceHandler adds the trace and span ids of a record's context.
+type traceHandler struct{ slog.Handler }
 
-func (h traced) Handle(ctx context.Context, r slog.Record) error {
+// Handle implements slog.Handler.
+func (h traceHandler) Handle(ctx context.Context, r slog.Record) error {
 	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
 		r.AddAttrs(slog.String(KeyTraceID, span.TraceID().String()), slog.String(KeySpanID, span.SpanID().String()))
 	}
 	return h.Handler.Handle(ctx, r)
 }
 
-func (h traced) WithAttrs(attrs []slog.Attr) slog.Handler { return traced{h.Handler.WithAttrs(attrs)} }
+// WithAttrs implements slog.Handler.
+func (h traceHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return traceHandler{h.Handler.WithAttrs(attrs)}
+}
 
-func (h traced) WithGroup(name string) slog.Handler { return traced{h.Handler.WithGroup(name)} }
+// WithGroup implements slog.Handler.
+func (h traceHandler) WithGroup(name string) slog.Handler {
+	return traceHandler{h.Handler.WithGroup(name)}
+}

@@ -1,5 +1,5 @@
-// Package telemetry sets up traces and logs the same way in every program, and
-// names what stands in them.
+// Package telemetry sets up tracing and logging in the same way for every program, and
+// defines the keys of log attributes.
 package telemetry
 
 import (
@@ -16,38 +16,43 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Config is read from the environment, under OpenTelemetry's own names. The
-// exporter reads more of them itself.
+// Config configures Open. The variables have OpenTelemetry's standard names; the
+// exporter itself reads further ones (OpenTelemetry Protocol Exporter
+// specification).
 type Config struct {
-	Endpoint string  `env:"OTEL_EXPORTER_OTLP_ENDPOINT"` // empty: no traces
-	Share    float64 `env:"OTEL_TRACES_SAMPLER_ARG" default:"1" min:"0"`
+	// Endpoint is the URL of the collector. If it is empty, no spans are exported.
+	Endpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT"`
+	// SamplingRatio is the fraction of new traces that is recorded, from 0 to 1.
+	SamplingRatio float64 `env:"OTEL_TRACES_SAMPLER_ARG" default:"1" min:"0"`
 }
 
-// Tracing makes spans and sends them off. The zero value is not usable.
+// Tracing is a TracerProvider that can be flushed. Use Open or New to create one.
 type Tracing struct {
 	trace.TracerProvider
 	sdk *sdktrace.TracerProvider
 }
 
-// Open returns the tracing of one program. It does not wait for the collector:
-// one that is away loses traces and nothing else.
+// Open returns the Tracing of a program. It does not wait for the collector. While
+// the collector is unreachable, spans are lost; nothing else fails.
 func Open(ctx context.Context, cfg Config, service, instance string) (*Tracing, error) {
 	if cfg.Endpoint == "" {
-		// Ids are made all the same: clients and logs are told them.
+		// Trace ids are generated even if no span is recorded, because responses and
+		// logs contain them.
 		return New(service, instance, 0), nil
 	}
 	exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithTimeout(5*time.Second))
 	if err != nil {
 		return nil, fmt.Errorf("open tracing: %w", err)
 	}
-	return New(service, instance, cfg.Share, sdktrace.WithBatcher(exporter, sdktrace.WithBatchTimeout(time.Second))), nil
+	return New(service, instance, cfg.SamplingRatio, sdktrace.WithBatcher(exporter, sdktrace.WithBatchTimeout(time.Second))), nil
 }
 
-// New returns tracing over exporters of the caller's. Of the traces that begin
-// here that share is kept; those that come from elsewhere follow their parent.
-func New(service, instance string, share float64, exporters ...sdktrace.TracerProviderOption) *Tracing {
+// New returns a Tracing that exports spans with the given exporters. It records the
+// fraction samplingRatio of the traces that start in this program. A trace that
+// started elsewhere is recorded if its parent was.
+func New(service, instance string, samplingRatio float64, exporters ...sdktrace.TracerProviderOption) *Tracing {
 	sdk := sdktrace.NewTracerProvider(append(exporters,
-		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(share))),
+		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(samplingRatio))),
 		sdktrace.WithResource(resource.NewWithAttributes(semconv.SchemaURL,
 			semconv.ServiceName(service),
 			semconv.ServiceInstanceID(instance),
@@ -57,7 +62,8 @@ func New(service, instance string, share float64, exporters ...sdktrace.TracerPr
 	return &Tracing{TracerProvider: sdk, sdk: sdk}
 }
 
-// Flush sends what has not been sent. Spans that end later are lost.
+// Flush exports the remaining spans and shuts the Tracing down. Spans that end later
+// are lost.
 func (t *Tracing) Flush(ctx context.Context) error {
 	if err := t.sdk.Shutdown(ctx); err != nil {
 		return fmt.Errorf("flush traces: %w", err)
@@ -65,15 +71,16 @@ func (t *Tracing) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Propagator carries the trace from process to process: W3C trace context, as
-// Dapr does.
+// Propagator returns the propagator for the W3C Trace Context headers, which Dapr
+// uses too.
 func Propagator() propagation.TextMapPropagator { return propagation.TraceContext{} }
 
-// FollowerSpan is for work that another request, the leader, does along with its own: in
-// the trace of the one it begins a span of that name, which through ends, with a
-// link to the leader's span, where the work itself is. OpenTelemetry has links for
-// what is done in batches.
-func FollowerSpan(name string) func(ctx, leader context.Context) (through func()) {
+// FollowerSpan returns a function that makes batched work visible in the traces of all
+// members of the batch. The leader of a batch does the work in its own trace. For
+// each follower the function starts a span with this name in the follower's trace,
+// linked to the leader's span; calling end ends it. OpenTelemetry recommends links
+// for batches ("Links between spans", Tracing overview of the specification).
+func FollowerSpan(name string) func(ctx, leader context.Context) (end func()) {
 	return func(ctx, leader context.Context) func() {
 		tracer := trace.SpanFromContext(ctx).TracerProvider().Tracer("boxoffice/shared/telemetry")
 		_, span := tracer.Start(ctx, name, trace.WithLinks(trace.LinkFromContext(leader)))

@@ -20,7 +20,7 @@ func recording(t *testing.T) *telemetry.Tracing {
 	return tracing
 }
 
-func TestLogLinesBearTheTrace(t *testing.T) {
+func TestLogLinesContainTheTraceAndSpanID(t *testing.T) {
 	tracing := recording(t)
 	ctx, span := tracing.Tracer("test").Start(t.Context(), "work")
 	defer span.End()
@@ -40,28 +40,27 @@ func TestLogLinesBearTheTrace(t *testing.T) {
 		}
 	}
 	out.Reset()
-	log.Info("outside")
+	log.Info("no span")
 	if bytes.Contains(out.Bytes(), []byte("trace_id")) {
-		t.Errorf("a trace id outside of a trace: %s", out.Bytes())
+		t.Errorf("got %s, want no trace id without a span", out.Bytes())
 	}
 }
 
-// What a leader does for another is a span in the other's trace, with a link.
-func TestJoin(t *testing.T) {
+func TestFollowerSpanIsInTheFollowersTraceAndLinksToTheLeader(t *testing.T) {
 	exporter := tracetest.NewInMemoryExporter()
 	tracing := telemetry.New("test", "test-1", 1, sdktrace.WithSyncer(exporter))
 	t.Cleanup(func() { _ = tracing.Flush(context.Background()) })
-	leader, leading := tracing.Tracer("test").Start(t.Context(), "leads")
-	ctx, span := tracing.Tracer("test").Start(t.Context(), "follows")
-	through := telemetry.FollowerSpan("insert bookings")(ctx, leader)
+	leader, leaderSpan := tracing.Tracer("test").Start(t.Context(), "leader")
+	ctx, span := tracing.Tracer("test").Start(t.Context(), "follower")
+	end := telemetry.FollowerSpan("insert bookings")(ctx, leader)
 	if n := len(exporter.GetSpans()); n != 0 {
-		t.Errorf("%d spans have ended", n)
+		t.Errorf("got %d ended spans, want 0", n)
 	}
-	through()
+	end()
 	got := exporter.GetSpans()
 	if len(got) != 1 || got[0].Name != "insert bookings" || got[0].Parent.SpanID() != span.SpanContext().SpanID() ||
-		len(got[0].Links) != 1 || got[0].Links[0].SpanContext.SpanID() != leading.SpanContext().SpanID() {
-		t.Errorf("got %+v", got)
+		len(got[0].Links) != 1 || got[0].Links[0].SpanContext.SpanID() != leaderSpan.SpanContext().SpanID() {
+		t.Errorf("got %+v, want one span in the follower's trace with a link to the leader", got)
 	}
-	telemetry.FollowerSpan("nothing")(t.Context(), leader)() // whose own trace is none
+	telemetry.FollowerSpan("nothing")(t.Context(), leader)() // a follower without a span must not panic
 }

@@ -1,5 +1,5 @@
-// Package mongotrace makes spans of MongoDB's commands. It stands apart from
-// telemetry so that programs without a database do not carry the driver.
+// Package mongotrace records MongoDB commands as spans. It is separate from package
+// telemetry so that programs without a database do not link the driver.
 package mongotrace
 
 import (
@@ -18,9 +18,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Monitor returns a monitor that makes a client span of each command, named
-// by OpenTelemetry's conventions for MongoDB ("find events"). Commands
-// themselves are not recorded: they hold what users entered.
+// Monitor returns a driver monitor that records each command as a client span. Names
+// and attributes follow OpenTelemetry's semantic conventions for MongoDB, for
+// example "find events". The content of commands is not recorded, because it
+// contains user input.
 func Monitor(tracing trace.TracerProvider) *event.CommandMonitor {
 	m := &monitor{tracer: tracing.Tracer("boxoffice/shared/telemetry/mongotrace")}
 	return &event.CommandMonitor{Started: m.started, Succeeded: m.succeeded, Failed: m.failed}
@@ -31,8 +32,8 @@ type monitor struct {
 	spans  sync.Map // commandID: trace.Span
 }
 
-// commandID is unique among the commands under way: request ids are the driver's
-// own, and a connection carries one command at a time.
+// commandID identifies a running command. The driver assigns request ids, and a
+// connection carries one command at a time.
 type commandID struct {
 	connection string
 	request    int64
@@ -40,7 +41,7 @@ type commandID struct {
 
 func (m *monitor) started(ctx context.Context, e *event.CommandStartedEvent) {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
-		return // the driver's own: handshakes, heartbeats, closing sessions
+		return // the driver's own commands: handshakes, heartbeats, endSessions
 	}
 	name := e.CommandName
 	attrs := []attribute.KeyValue{
@@ -52,35 +53,36 @@ func (m *monitor) started(ctx context.Context, e *event.CommandStartedEvent) {
 		name += " " + collection
 		attrs = append(attrs, semconv.DBCollectionName(collection))
 	}
-	//nolint:spancheck // ended where the driver tells of the end
+	//nolint:spancheck // succeeded or failed ends the span
 	_, span := m.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithAttributes(append(attrs, peer(e.ConnectionID)...)...))
 	m.spans.Store(commandID{e.ConnectionID, e.RequestID}, span)
-} //nolint:spancheck // likewise
+} //nolint:spancheck // see above
 
 func (m *monitor) succeeded(_ context.Context, e *event.CommandSucceededEvent) {
-	if span := m.take(e.CommandFinishedEvent); span != nil {
+	if span := m.remove(e.CommandFinishedEvent); span != nil {
 		span.End()
 	}
 }
 
 func (m *monitor) failed(_ context.Context, e *event.CommandFailedEvent) {
-	span := m.take(e.CommandFinishedEvent)
+	span := m.remove(e.CommandFinishedEvent)
 	if span == nil {
 		return
 	}
 	kind := "_OTHER"
-	var answer mongo.CommandError
-	if errors.As(e.Failure, &answer) {
-		kind = strconv.Itoa(int(answer.Code))
+	var commandErr mongo.CommandError
+	if errors.As(e.Failure, &commandErr) {
+		kind = strconv.Itoa(int(commandErr.Code))
 		span.SetAttributes(semconv.DBResponseStatusCode(kind))
 	}
 	span.SetAttributes(semconv.ErrorTypeKey.String(kind))
-	span.SetStatus(codes.Error, "") // the text may quote what a user entered
+	span.SetStatus(codes.Error, "") // the error text may contain user input
 	span.End()
 }
 
-func (m *monitor) take(e event.CommandFinishedEvent) trace.Span {
+// remove removes and returns the span of a command, or nil if it has none.
+func (m *monitor) remove(e event.CommandFinishedEvent) trace.Span {
 	v, ok := m.spans.LoadAndDelete(commandID{e.ConnectionID, e.RequestID})
 	if !ok {
 		return nil
@@ -89,8 +91,9 @@ func (m *monitor) take(e event.CommandFinishedEvent) trace.Span {
 	return span
 }
 
-// collectionOf returns the collection that a command is about: most name it as
-// the value of their first element, getMore apart.
+// collectionOf returns the collection that a command applies to, or "". It is the
+// value of the first element, whose key is the command's name. In getMore it is the
+// value of the element "collection".
 func collectionOf(e *event.CommandStartedEvent) string {
 	key := e.CommandName
 	if key == "getMore" {
@@ -100,8 +103,8 @@ func collectionOf(e *event.CommandStartedEvent) string {
 	return name
 }
 
-// peer reads the address out of the driver's name for a connection,
-// "127.0.0.1:27017[-12]".
+// peer returns the attributes for the server's address. It parses the driver's
+// connection id, which has the form "127.0.0.1:27017[-12]".
 func peer(connectionID string) []attribute.KeyValue {
 	address, _, _ := strings.Cut(connectionID, "[")
 	host, port, err := net.SplitHostPort(address)
