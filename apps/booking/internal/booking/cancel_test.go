@@ -48,7 +48,7 @@ func TestCancelIsIdempotentAndHonoursTheCutoff(t *testing.T) {
 				return
 			}
 			if got.Status != "cancelled" || got.CancelReason != "user" || *got.CancelledAt != contract.At(f.now) {
-				t.Errorf("got %+v", got)
+				t.Errorf("got %+v, want it cancelled now by the user", got)
 			}
 			repeated, err := f.CancelBooking(t.Context(), getAsOwner("own-id"))
 			if err != nil || *repeated.CancelledAt != *got.CancelledAt || len(f.released) != 1 {

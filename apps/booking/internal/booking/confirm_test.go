@@ -28,7 +28,7 @@ func TestConfirmIsIdempotent(t *testing.T) {
 	f.wantErr("confirm", err, nil)
 	f.wantCalls("confirm", "bookings.read", "bookings.replace")
 	if got.Status != "confirmed" || *got.ConfirmedAt != contract.At(f.now) || f.record("own-id").PaymentReference != reference {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want it confirmed now with reference %s", got, reference)
 	}
 	repeated, err := f.confirm("own-id")
 	f.wantErr("confirm a second time", err, nil)
@@ -37,9 +37,13 @@ func TestConfirmIsIdempotent(t *testing.T) {
 		t.Errorf("second confirm: got %+v, want %+v", repeated, got)
 	}
 	f.wantFacts("two confirms", "created", "confirmed")
+}
 
+func TestConfirmRejectsALongPaymentReference(t *testing.T) {
+	f := newFixture(t)
+	f.book(request("", 2))
 	long := strings.Repeat("ü", 129)
-	_, err = f.ConfirmBooking(t.Context(), bookingapi.ConfirmRequest{BookingID: "own-id", UserID: "u1", PaymentReference: &long})
+	_, err := f.ConfirmBooking(t.Context(), bookingapi.ConfirmRequest{BookingID: "own-id", UserID: "u1", PaymentReference: &long})
 	if got, want := invalidFields(err), []string{"paymentReference:too_long"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -42,10 +42,10 @@ func TestCreateWithAKeyIsReplayed(t *testing.T) {
 	f.wantErr("confirm", err, nil)
 	f.now, f.calls = f.now.Add(time.Hour), nil
 
-	again := f.book(request("key", 2))
+	repeated := f.book(request("key", 2))
 	f.wantCalls("retry", "bookings.read")
-	if again.Booking != first.Booking || !again.Replayed {
-		t.Errorf("retry: got %+v, want the first answer %+v", again, first)
+	if repeated.Booking != first.Booking || !repeated.Replayed {
+		t.Errorf("retry: got %+v, want the first answer %+v", repeated, first)
 	}
 	_, err = f.CreateBooking(t.Context(), request("key", 3))
 	f.wantErr("key reused with another body", err, booking.ErrIdempotencyMismatch)
@@ -61,9 +61,9 @@ func TestCreateWithAKeyIsReplayed(t *testing.T) {
 func TestDuplicateWithoutAKeyIsNotMarkedAsReplayed(t *testing.T) {
 	f := newFixture(t)
 	first := f.book(request("", 2))
-	again := f.book(request("", 2))
-	if again.Booking != first.Booking || again.Replayed {
-		t.Errorf("got %+v, want %+v, not replayed", again, first)
+	repeated := f.book(request("", 2))
+	if repeated.Booking != first.Booking || repeated.Replayed {
+		t.Errorf("got %+v, want %+v, not replayed", repeated, first)
 	}
 }
 
@@ -185,7 +185,7 @@ func TestSupersededCreateMakesNoBooking(t *testing.T) {
 	}
 }
 
-func TestSoldOutCreateExpiresDueBookingsAndRereserves(t *testing.T) {
+func TestSoldOutCreateExpiresDueBookingsAndRetries(t *testing.T) {
 	f := newFixture(t)
 	f.book(request("old", 2))
 	f.now = f.now.Add(ttl)

@@ -22,7 +22,7 @@ func TestListPagesThroughAllBookings(t *testing.T) {
 	for range 3 {
 		page, err := f.ListBookings(t.Context(), req)
 		if err != nil || *page.Total != 5 || page.Limit != 2 {
-			t.Fatalf("got %+v, %v", page, err)
+			t.Fatalf("got %+v, %v, want a page of 2 and a total of 5", page, err)
 		}
 		for _, b := range page.Items {
 			got = append(got, b.ID)
@@ -56,7 +56,7 @@ func TestListRejectsForeignCursorsAndInvalidFilters(t *testing.T) {
 		{"forged cursor", bookingapi.ListRequest{UserID: "u1", PageRequest: contract.PageRequest{Cursor: "x" + cursor[1:]}}, []string{"cursor:invalid"}},
 		{"several invalid fields", bookingapi.ListRequest{UserID: "ü", EventID: "?", Status: "refused", PageRequest: contract.PageRequest{Limit: 101}},
 			[]string{"limit:too_large", "userId:invalid", "eventId:invalid", "status:invalid"}},
-		{"unknown ids", bookingapi.ListRequest{UserID: "nobody", EventID: "nothing"}, nil},
+		{"unknown ids", bookingapi.ListRequest{UserID: "unknown", EventID: "unknown"}, nil},
 	} {
 		page, err := f.ListBookings(t.Context(), tt.req)
 		if got := invalidFields(err); !slices.Equal(got, tt.want) {
