@@ -87,6 +87,7 @@ type enqueuingStore struct {
 	relay *outbox.Relay
 }
 
+// InsertBooking implements booking.Store.
 func (s enqueuingStore) InsertBooking(ctx context.Context, b booking.Booking, facts ...booking.Fact) error {
 	err := s.Store.InsertBooking(ctx, b, facts...)
 	if err == nil && len(facts) > 0 {
@@ -95,6 +96,7 @@ func (s enqueuingStore) InsertBooking(ctx context.Context, b booking.Booking, fa
 	return err
 }
 
+// ReplaceBooking implements booking.Store.
 func (s enqueuingStore) ReplaceBooking(ctx context.Context, b booking.Booking, state booking.State, holdNumber int64, facts ...booking.Fact) error {
 	err := s.Store.ReplaceBooking(ctx, b, state, holdNumber, facts...)
 	if err == nil && len(facts) > 0 {
