@@ -26,6 +26,10 @@ type Tokens struct {
 	ExpiresIn    int64  `json:"expiresIn"` // seconds that the access token lives
 }
 
+// MaxUserAgent is the length in bytes to which the gateway and auth cut a user
+// agent. They cut it at the boundary of a code point.
+const MaxUserAgent = 256
+
 // Device is where a request came from, for counting attempts and for the list of
 // sessions.
 type Device struct {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/authapi"
@@ -22,8 +23,7 @@ const (
 	// replayFor is how long a replaced session's token gets the successor again.
 	replayFor = 10 * time.Second
 
-	maxUserAgent = 256 // code points
-	maxAddress   = 64
+	maxAddress = 64 // bytes of a client's address
 )
 
 // Entry is all log-ins of a user.
@@ -37,7 +37,7 @@ type Entry struct {
 type Family struct {
 	ID        string
 	CreatedAt time.Time
-	Device    Device
+	Device    authapi.Device
 	Current   Session
 	Previous  string // the id of the session that Current replaced; empty after the log-in
 }
@@ -49,27 +49,22 @@ type Session struct {
 	ExpiresAt time.Time
 }
 
-// Device is where a log-in came from.
-type Device struct {
-	Address   string
-	UserAgent string
+// clipped returns d with its fields cut to the lengths that are stored. Clients
+// control both.
+func clipped(d authapi.Device) authapi.Device {
+	return authapi.Device{Address: clip(d.Address, maxAddress), UserAgent: clip(d.UserAgent, authapi.MaxUserAgent)}
 }
 
-// clipped cuts what a client may have made as long as it likes.
-func (d Device) clipped() Device {
-	return Device{Address: clip(d.Address, maxAddress), UserAgent: clip(d.UserAgent, maxUserAgent)}
-}
-
-// clip cuts a text to so many code points.
-func clip(s string, most int) string {
-	n := 0
-	for i := range s {
-		if n == most {
-			return s[:i]
-		}
-		n++
+// clip returns the longest prefix of s that has at most limit bytes and does not
+// split a code point.
+func clip(s string, limit int) string {
+	if len(s) <= limit {
+		return s
 	}
-	return s
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit]
 }
 
 // Rotation is what became of a refresh.

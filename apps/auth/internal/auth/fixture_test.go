@@ -13,6 +13,7 @@ import (
 	"boxoffice/apps/auth/internal/authtest"
 	"boxoffice/apps/auth/internal/memattempts"
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract/authapi"
 	"boxoffice/shared/token"
 )
 
@@ -25,7 +26,7 @@ const (
 
 var (
 	cheap  = auth.HashParams{Memory: 64, Passes: 1, Threads: 1}
-	device = auth.Device{Address: "192.0.2.7", UserAgent: "curl/8"}
+	device = authapi.Device{Address: "192.0.2.7", UserAgent: "curl/8"}
 	key    = ed25519.NewKeyFromSeed([]byte(strings.Repeat("k", ed25519.SeedSize)))
 )
 
@@ -76,12 +77,12 @@ func newHasher(t *testing.T, params auth.HashParams) *auth.Hasher {
 	return h
 }
 
-func registration() auth.Registration {
-	return auth.Registration{UserID: "u1", Email: email, Password: password, Name: "Ann", Device: device}
+func registration() authapi.RegisterRequest {
+	return authapi.RegisterRequest{UserID: "u1", Email: email, Password: password, Name: "Ann", Device: device}
 }
 
 // register makes the account that most tests are about.
-func (w *world) register() auth.Login {
+func (w *world) register() authapi.Login {
 	w.t.Helper()
 	login, err := w.Register(w.t.Context(), registration())
 	if err != nil {
@@ -90,22 +91,22 @@ func (w *world) register() auth.Login {
 	return login
 }
 
-func (w *world) logIn() auth.Login {
+func (w *world) logIn() authapi.Login {
 	w.t.Helper()
-	login, err := w.LogIn(w.t.Context(), email, password, device)
+	login, err := w.LogIn(w.t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: device})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return login
 }
 
-func (w *world) refresh(refreshToken string) auth.Tokens {
+func (w *world) refresh(refreshToken string) authapi.Tokens {
 	w.t.Helper()
-	tokens, err := w.Refresh(w.t.Context(), refreshToken, nil)
+	refreshed, err := w.Refresh(w.t.Context(), authapi.RefreshRequest{RefreshToken: refreshToken})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return tokens
+	return refreshed.Tokens
 }
 
 // claims are what a token of ours says, over or not.
@@ -119,10 +120,30 @@ func (w *world) claims(raw string) token.Claims {
 }
 
 // check asks about the session of an access token.
-func (w *world) check(access string) (auth.Checked, error) {
+func (w *world) check(access string) (authapi.CheckedSession, error) {
 	w.t.Helper()
 	c := w.claims(access)
-	return w.CheckSession(w.t.Context(), c.Subject, c.SessionID, "lease")
+	return w.CheckSession(w.t.Context(), authapi.CheckSessionRequest{UserID: c.Subject, SessionID: c.SessionID, Lease: "lease"})
+}
+
+// family returns the only family of the user.
+func (w *world) family() auth.Family {
+	w.t.Helper()
+	e, _, err := w.sessions.Entry(w.t.Context(), "u1")
+	if err != nil || len(e.Families) != 1 {
+		w.t.Fatalf("got %+v, %v, want one family", e, err)
+	}
+	return e.Families[0]
+}
+
+// stored returns a user as the store has it.
+func (w *world) stored(id string) auth.User {
+	w.t.Helper()
+	u, err := w.users.User(w.t.Context(), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return u
 }
 
 // families is how many log-ins the user has.

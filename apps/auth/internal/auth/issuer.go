@@ -4,22 +4,16 @@ import (
 	"fmt"
 	"time"
 
+	"boxoffice/shared/contract/authapi"
 	"boxoffice/shared/token"
 )
 
-// Tokens are what a client gets of a session.
-type Tokens struct {
-	Access    string
-	Refresh   string
-	ExpiresIn time.Duration // of the access token, from when its session began
-}
-
 // issue signs a family's current session. The same session of the same user
 // gives the same bytes.
-func (s *Service) issue(u User, f Family) (Tokens, error) {
+func (s *Service) issue(u User, f Family) (authapi.Tokens, error) {
 	keys, err := s.keys.Keyring()
 	if err != nil {
-		return Tokens{}, fmt.Errorf("tokens: %w", err)
+		return authapi.Tokens{}, fmt.Errorf("tokens: %w", err)
 	}
 	session := f.Current
 	access, err := token.Sign(token.Claims{
@@ -28,16 +22,18 @@ func (s *Service) issue(u User, f Family) (Tokens, error) {
 		IssuedAt: session.StartedAt, ExpiresAt: wholeSecond(session.StartedAt.Add(s.accessTTL)),
 	}, keys.signing)
 	if err != nil {
-		return Tokens{}, fmt.Errorf("access token: %w", err)
+		return authapi.Tokens{}, fmt.Errorf("access token: %w", err)
 	}
 	refresh, err := token.Sign(token.Claims{
 		Type: token.Refresh, Subject: u.ID, SessionID: session.ID, FamilyID: f.ID, ID: session.ID + "-r",
 		IssuedAt: session.StartedAt, ExpiresAt: wholeSecond(session.ExpiresAt),
 	}, keys.signing)
 	if err != nil {
-		return Tokens{}, fmt.Errorf("refresh token: %w", err)
+		return authapi.Tokens{}, fmt.Errorf("refresh token: %w", err)
 	}
-	return Tokens{Access: access, Refresh: refresh, ExpiresIn: s.accessTTL}, nil
+	return authapi.Tokens{
+		AccessToken: access, RefreshToken: refresh, TokenType: "Bearer", ExpiresIn: int64(s.accessTTL.Seconds()),
+	}, nil
 }
 
 // wholeSecond rounds up: tokens tell whole seconds, and one must not end before

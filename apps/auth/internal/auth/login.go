@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"boxoffice/shared/contract/authapi"
 	"boxoffice/shared/telemetry"
 	"boxoffice/shared/validation"
 )
@@ -19,27 +20,26 @@ const nobody = "-"
 // overload; and ErrInvalidCredentials, which does not tell an unknown address, a
 // wrong password and an inactive account apart, neither by its words nor by its
 // time.
-func (s *Service) LogIn(ctx context.Context, email, password string, d Device) (Login, error) {
-	email = NormalizeEmail(email)
+func (s *Service) LogIn(ctx context.Context, req authapi.LogInRequest) (authapi.Login, error) {
+	email, password, d := NormalizeEmail(req.Email), req.Password, clipped(req.Device)
 	var wrong validation.Problems
 	checkEmail(&wrong, email)
 	if password == "" {
 		wrong.Add("password", "required", "is required")
 	}
 	if err := wrong.Err(); err != nil {
-		return Login{}, err
+		return authapi.Login{}, err
 	}
-	d = d.clipped()
 	leave, err := s.gate.enter(ctx, email+" "+d.Address)
 	if err != nil {
-		return Login{}, err
+		return authapi.Login{}, err
 	}
 	defer leave()
 	unlock := s.locker.Lock(ctx, "login:"+email)
 	defer unlock()
 
 	if err := s.begin(ctx, email, d.Address); err != nil {
-		return Login{}, err
+		return authapi.Login{}, err
 	}
 	u, lease, err := s.verify(ctx, email, password)
 	if err != nil {
@@ -48,17 +48,17 @@ func (s *Service) LogIn(ctx context.Context, email, password string, d Device) (
 		if !errors.Is(err, ErrInvalidCredentials) {
 			err = s.withdraw(ctx, email, d.Address, err)
 		}
-		return Login{}, fmt.Errorf("log in: %w", err)
+		return authapi.Login{}, fmt.Errorf("log in: %w", err)
 	}
 	if err := s.attempts.Clear(ctx, email, d.Address); err != nil {
-		return Login{}, fmt.Errorf("log in: %w", err)
+		return authapi.Login{}, fmt.Errorf("log in: %w", err)
 	}
 	tokens, err := s.startSession(ctx, u, d)
 	if err != nil {
-		return Login{}, fmt.Errorf("log in: %w", err)
+		return authapi.Login{}, fmt.Errorf("log in: %w", err)
 	}
 	s.cache.FillUser(ctx, lease, u)
-	return Login{u, tokens}, nil
+	return authapi.Login{User: u.Public(), Tokens: tokens}, nil
 }
 
 // begin counts the attempt and waits when the account is under attack.

@@ -14,16 +14,17 @@ import (
 	"boxoffice/apps/auth/internal/auth"
 	"boxoffice/apps/auth/internal/authtest"
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract/authapi"
 )
 
 func TestLogIn(t *testing.T) {
 	w := newWorld(t)
 	registered := w.register()
-	got, err := w.LogIn(t.Context(), " Ann@EXAMPLE.com", password, device)
+	got, err := w.LogIn(t.Context(), authapi.LogInRequest{Email: " Ann@EXAMPLE.com", Password: password, Device: device})
 	if err != nil || got.User != registered.User {
 		t.Fatalf("got %+v, %v", got, err)
 	}
-	if _, err := w.check(got.Tokens.Access); err != nil {
+	if _, err := w.check(got.Tokens.AccessToken); err != nil {
 		t.Error(err)
 	}
 	if w.families() != 2 {
@@ -45,7 +46,7 @@ func TestLogInNormalises(t *testing.T) {
 	if _, err := w.Register(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.LogIn(t.Context(), email, "pa\u0308sswo\u0308rter sind scho\u0308n", device); err != nil {
+	if _, err := w.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: "pa\u0308sswo\u0308rter sind scho\u0308n", Device: device}); err != nil {
 		t.Error(err)
 	}
 }
@@ -73,7 +74,7 @@ func TestLogInRefuses(t *testing.T) {
 		w.register()
 		w.users.Change("u1", func(u *auth.User) { u.Active = !tt.inactive })
 		writes := w.sessions.Writes()
-		_, err := w.LogIn(t.Context(), tt.email, tt.password, device)
+		_, err := w.LogIn(t.Context(), authapi.LogInRequest{Email: tt.email, Password: tt.password, Device: device})
 		refused(t, tt.name, err, tt.code, tt.reason)
 		if w.sessions.Writes() != writes {
 			t.Errorf("%s: something was written", tt.name)
@@ -94,8 +95,8 @@ func TestLogInLocks(t *testing.T) {
 	for _, who := range []string{email, "nobody@example.com"} {
 		w := newWorld(t)
 		w.register()
-		guess := func(pass string, from auth.Device) error {
-			_, err := w.LogIn(t.Context(), who, pass, from)
+		guess := func(pass string, from authapi.Device) error {
+			_, err := w.LogIn(t.Context(), authapi.LogInRequest{Email: who, Password: pass, Device: from})
 			return err
 		}
 		for range 5 {
@@ -106,7 +107,7 @@ func TestLogInLocks(t *testing.T) {
 		if got := apperr.From(err).RetryAfter; got != time.Minute {
 			t.Errorf("retry after %s", got)
 		}
-		elsewhere := auth.Device{Address: "192.0.2.8"}
+		elsewhere := authapi.Device{Address: "192.0.2.8"}
 		if err := guess(password, elsewhere); who == email && err != nil {
 			t.Errorf("another address is locked out: %v", err)
 		}
@@ -127,7 +128,7 @@ func TestLogInIsSlowedDown(t *testing.T) {
 	w := newWorld(t)
 	w.register()
 	for i := range 30 {
-		_, err := w.LogIn(t.Context(), email, "wrong password", auth.Device{Address: fmt.Sprint("192.0.2.", i)})
+		_, err := w.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: "wrong password", Device: authapi.Device{Address: fmt.Sprint("192.0.2.", i)}})
 		refused(t, "guess", err, apperr.Unauthenticated, "auth.invalid_credentials")
 	}
 	before := w.clock.Slept()
@@ -144,7 +145,7 @@ func TestParallelGuesses(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 200 {
 		wg.Go(func() {
-			_, err := w.LogIn(t.Context(), email, "wrong password", device)
+			_, err := w.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: "wrong password", Device: device})
 			switch apperr.From(err).Reason {
 			case "auth.invalid_credentials":
 				looked.Add(1)
@@ -168,12 +169,12 @@ func TestParallelLogIns(t *testing.T) {
 	w.register()
 	w.clock.Pass(time.Second) // so that the first log-in is the oldest
 	var wg sync.WaitGroup
-	logins := make([]auth.Login, 10)
+	logins := make([]authapi.Login, 10)
 	for i := range logins {
 		wg.Go(func() {
-			from := auth.Device{Address: fmt.Sprint("192.0.2.", i%3)}
+			from := authapi.Device{Address: fmt.Sprint("192.0.2.", i%3)}
 			var err error
-			if logins[i], err = w.LogIn(t.Context(), email, password, from); err != nil {
+			if logins[i], err = w.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: from}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -183,7 +184,7 @@ func TestParallelLogIns(t *testing.T) {
 		return
 	}
 	for i, login := range logins {
-		if _, err := w.check(login.Tokens.Access); err != nil {
+		if _, err := w.check(login.Tokens.AccessToken); err != nil {
 			t.Errorf("log-in %d: %v", i, err)
 		}
 	}
@@ -200,12 +201,12 @@ func TestTheOldestLogInGoes(t *testing.T) {
 		w.clock.Pass(time.Second)
 		w.logIn()
 	}
-	_, err := w.check(first.Tokens.Access)
+	_, err := w.check(first.Tokens.AccessToken)
 	refused(t, "the eleventh", err, apperr.Unauthenticated, "auth.session_invalid")
-	if _, err := w.check(second.Tokens.Access); err != nil {
+	if _, err := w.check(second.Tokens.AccessToken); err != nil {
 		t.Error(err)
 	}
-	if ended := w.claims(first.Tokens.Access).SessionID; !slices.Contains(w.cache.Ended, ended) {
+	if ended := w.claims(first.Tokens.AccessToken).SessionID; !slices.Contains(w.cache.Ended, ended) {
 		t.Errorf("the cache was not told of %s: %v", ended, w.cache.Ended)
 	}
 }
@@ -222,7 +223,7 @@ func TestASlowLogInWithAnOldPassword(t *testing.T) {
 	if err := w.sessions.Save(t.Context(), "u1", e, version); err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.LogIn(t.Context(), email, password, device)
+	_, err = w.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: device})
 	refused(t, "slow", err, apperr.Unauthenticated, "auth.invalid_credentials")
 }
 
@@ -231,9 +232,9 @@ func TestSessionsOfAnOldPasswordAreDead(t *testing.T) {
 	w := newWorld(t)
 	old := w.register()
 	w.users.Change("u1", func(u *auth.User) { u.PasswordVersion++ })
-	_, err := w.check(old.Tokens.Access)
+	_, err := w.check(old.Tokens.AccessToken)
 	refused(t, "check", err, apperr.Unauthenticated, "auth.session_invalid")
-	_, err = w.Refresh(t.Context(), old.Tokens.Refresh, nil)
+	_, err = w.Refresh(t.Context(), authapi.RefreshRequest{RefreshToken: old.Tokens.RefreshToken})
 	refused(t, "refresh", err, apperr.Unauthenticated, "auth.refresh_invalid")
 	w.logIn()
 	if w.families() != 1 {
@@ -251,7 +252,7 @@ func TestRehash(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := newer.LogIn(t.Context(), email, password, device); err != nil {
+		if _, err := newer.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: device}); err != nil {
 			t.Fatal(err)
 		}
 		u, err := w.users.User(t.Context(), "u1")
@@ -275,7 +276,7 @@ func TestOverload(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 10 {
-		_, err := busy.LogIn(t.Context(), email, password, device)
+		_, err := busy.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: device})
 		refused(t, "busy", err, apperr.Unavailable, "unavailable")
 		if e := apperr.From(err); e.RetryAfter == 0 || e.Failure() {
 			t.Errorf("got %+v", e)
@@ -305,7 +306,7 @@ func TestDelayThatIsCutOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := svc.LogIn(ctx, email, password, device); !errors.Is(err, context.Canceled) {
+		if _, err := svc.LogIn(ctx, authapi.LogInRequest{Email: email, Password: password, Device: device}); !errors.Is(err, context.Canceled) {
 			t.Fatalf("got %v, want that it was cut off", err)
 		}
 	}
@@ -335,20 +336,21 @@ func TestFailingPorts(t *testing.T) {
 		fail(w)
 		ctx := t.Context()
 		for range 6 { // none of them counts as a guess
-			_, err := w.LogIn(ctx, email, password, device)
+			_, err := w.LogIn(ctx, authapi.LogInRequest{Email: email, Password: password, Device: device})
 			refused(t, name+": log in", err, apperr.Unavailable, "unavailable")
 		}
-		_, err := w.Refresh(ctx, login.Tokens.Refresh, nil)
+		_, err := w.Refresh(ctx, authapi.RefreshRequest{RefreshToken: login.Tokens.RefreshToken})
 		refused(t, name+": refresh", err, apperr.Unavailable, "unavailable")
 		r := registration()
 		r.UserID, r.Email = "u2", "ben@example.com"
 		_, err = w.Register(ctx, r)
 		refused(t, name+": register", err, apperr.Unavailable, "unavailable")
 		if name != "users" {
-			refused(t, name+": log out", w.LogOut(ctx, login.Tokens.Refresh), apperr.Unavailable, "unavailable")
+			_, err = w.LogOut(ctx, authapi.LogOutRequest{RefreshToken: login.Tokens.RefreshToken})
+			refused(t, name+": log out", err, apperr.Unavailable, "unavailable")
 		}
 		if name != "keys" {
-			_, err = w.CheckSession(ctx, "u1", w.claims(login.Tokens.Access).SessionID, "")
+			_, err = w.CheckSession(ctx, authapi.CheckSessionRequest{UserID: "u1", SessionID: w.claims(login.Tokens.AccessToken).SessionID})
 			refused(t, name+": check", err, apperr.Unavailable, "unavailable")
 		}
 	}
@@ -360,7 +362,7 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 50 { // whichever wins, nothing is left behind
-		if _, err := w.LogIn(ctx, email, password, device); err != nil && !errors.Is(err, context.Canceled) {
+		if _, err := w.LogIn(ctx, authapi.LogInRequest{Email: email, Password: password, Device: device}); err != nil && !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
 	}

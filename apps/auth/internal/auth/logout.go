@@ -5,22 +5,24 @@ import (
 	"errors"
 	"fmt"
 
+	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/rpc"
 	"boxoffice/shared/token"
 )
 
 // LogOut ends the log-in that a refresh token belongs to, be the token its
 // current one or an older one, and makes the gateway ask about the user anew. It
 // returns ErrSessionNotFound when there is no such log-in, or no more.
-func (s *Service) LogOut(ctx context.Context, refreshToken string) error {
+func (s *Service) LogOut(ctx context.Context, req authapi.LogOutRequest) (rpc.Nothing, error) {
 	now := instant(s.clock.Now())
-	claims, err := s.refreshClaims(refreshToken, now)
+	claims, err := s.refreshClaims(req.RefreshToken, now)
 	switch {
 	case err == nil, errors.Is(err, token.ErrExpired):
 		// An older token of the log-in may have ended before the log-in does.
 	case errors.Is(err, token.ErrInvalid):
-		return ErrSessionNotFound
+		return rpc.Nothing{}, ErrSessionNotFound
 	default:
-		return fmt.Errorf("log out: %w", err)
+		return rpc.Nothing{}, fmt.Errorf("log out: %w", err)
 	}
 	var ended []string
 	err = s.change(ctx, claims.Subject, func(e *Entry) (bool, error) {
@@ -36,8 +38,8 @@ func (s *Service) LogOut(ctx context.Context, refreshToken string) error {
 	})
 	s.cache.End(ctx, ended...)
 	if err != nil {
-		return fmt.Errorf("log out: %w", err)
+		return rpc.Nothing{}, fmt.Errorf("log out: %w", err)
 	}
 	s.cache.DropUser(ctx, claims.Subject)
-	return nil
+	return rpc.Nothing{}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"boxoffice/shared/contract/authapi"
 	"boxoffice/shared/telemetry"
 	"boxoffice/shared/token"
 )
@@ -12,27 +13,27 @@ import (
 // Refresh replaces the session of a refresh token by a successor and returns its
 // tokens; asked again within ten seconds it returns the same bytes. Everything
 // else is ErrRefreshInvalid: no token of ours, one that has ended, another's
-// e-mail address (email is nil when none was named), an inactive account. A token
+// e-mail address (if the request names one), an inactive account. A token
 // that was replaced longer ago ends the log-in, since one of those who hold it
 // stole it.
-func (s *Service) Refresh(ctx context.Context, refreshToken string, email *string) (Tokens, error) {
+func (s *Service) Refresh(ctx context.Context, req authapi.RefreshRequest) (authapi.Refreshed, error) {
 	now := instant(s.clock.Now())
-	claims, err := s.refreshClaims(refreshToken, now)
+	claims, err := s.refreshClaims(req.RefreshToken, now)
 	if errors.Is(err, token.ErrInvalid) {
-		return Tokens{}, ErrRefreshInvalid
+		return authapi.Refreshed{}, ErrRefreshInvalid
 	}
 	if err != nil {
-		return Tokens{}, fmt.Errorf("refresh: %w", err)
+		return authapi.Refreshed{}, fmt.Errorf("refresh: %w", err)
 	}
 	u, err := s.users.User(ctx, claims.Subject)
 	if errors.Is(err, ErrNoUser) {
-		return Tokens{}, ErrRefreshInvalid
+		return authapi.Refreshed{}, ErrRefreshInvalid
 	}
 	if err != nil {
-		return Tokens{}, fmt.Errorf("refresh: %w", err)
+		return authapi.Refreshed{}, fmt.Errorf("refresh: %w", err)
 	}
-	if !u.Active || email != nil && NormalizeEmail(*email) != u.Email {
-		return Tokens{}, ErrRefreshInvalid
+	if !u.Active || req.Email != nil && NormalizeEmail(*req.Email) != u.Email {
+		return authapi.Refreshed{}, ErrRefreshInvalid
 	}
 	successor := s.newSession(now)
 	var (
@@ -61,7 +62,8 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, email *strin
 		s.log.WarnContext(ctx, "replaced refresh token used again: log-in ended", telemetry.KeyUserID, u.ID)
 	}
 	if err != nil {
-		return Tokens{}, fmt.Errorf("refresh: %w", err)
+		return authapi.Refreshed{}, fmt.Errorf("refresh: %w", err)
 	}
-	return s.issue(u, family)
+	tokens, err := s.issue(u, family)
+	return authapi.Refreshed{Tokens: tokens}, err
 }

@@ -8,55 +8,39 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"boxoffice/shared/contract/authapi"
 	"boxoffice/shared/validation"
 )
 
 const maxName = 100 // code points
 
-// Registration asks for an account.
-type Registration struct {
-	UserID   string // chosen by the caller, the same when it asks again
-	Email    string
-	Password string
-	Name     string
-	Role     string // RoleUser when empty
-	ByAdmin  bool   // an admin asks
-	Device   Device
-}
-
-// Login is a user with the tokens of a new session.
-type Login struct {
-	User   User
-	Tokens Tokens
-}
-
 // Register makes an account and logs it in. It refuses, in this order, what is
 // invalid (listing every wrong field), ErrAdminRequired, ErrWeakPassword, an
 // overload, and ErrEmailTaken; nothing is written then. Asked again with the same
 // id it logs the same account in.
-func (s *Service) Register(ctx context.Context, r Registration) (Login, error) {
+func (s *Service) Register(ctx context.Context, r authapi.RegisterRequest) (authapi.Login, error) {
 	u, err := s.newUser(r)
 	if err != nil {
-		return Login{}, err
+		return authapi.Login{}, err
 	}
 	if u.Role == RoleAdmin && !r.ByAdmin {
-		return Login{}, ErrAdminRequired
+		return authapi.Login{}, ErrAdminRequired
 	}
 	u, err = s.add(ctx, u, r.Password)
 	if err != nil {
-		return Login{}, fmt.Errorf("register: %w", err)
+		return authapi.Login{}, fmt.Errorf("register: %w", err)
 	}
 	tokens, err := s.startSession(ctx, u, r.Device)
 	if err != nil {
-		return Login{}, fmt.Errorf("register: %w", err)
+		return authapi.Login{}, fmt.Errorf("register: %w", err)
 	}
-	return Login{u, tokens}, nil
+	return authapi.Login{User: u.Public(), Tokens: tokens}, nil
 }
 
 // EnsureAdmin makes the first admin, unless there is an account of that address.
 // The password obeys the rules for all.
 func (s *Service) EnsureAdmin(ctx context.Context, email, password string) error {
-	u, err := s.newUser(Registration{
+	u, err := s.newUser(authapi.RegisterRequest{
 		UserID: s.ids.NewID(), Email: email, Password: password, Name: "Administrator", Role: string(RoleAdmin),
 	})
 	if err != nil {
@@ -95,7 +79,7 @@ func (s *Service) add(ctx context.Context, u User, password string) (User, error
 }
 
 // newUser returns the account that is asked for, still without a password.
-func (s *Service) newUser(r Registration) (User, error) {
+func (s *Service) newUser(r authapi.RegisterRequest) (User, error) {
 	now := instant(s.clock.Now())
 	u := User{
 		ID: r.UserID, Email: NormalizeEmail(r.Email), Name: strings.TrimSpace(r.Name), Role: RoleUser, Active: true,

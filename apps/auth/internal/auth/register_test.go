@@ -10,6 +10,7 @@ import (
 
 	"boxoffice/apps/auth/internal/auth"
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract/authapi"
 	"boxoffice/shared/token"
 )
 
@@ -21,28 +22,29 @@ func TestRegister(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stored := w.stored("u1")
 	want := auth.User{
 		ID: "u1", Email: email, Name: "Ann", Role: auth.RoleUser, Active: true,
-		PasswordHash: got.User.PasswordHash, PasswordVersion: 1, Version: 1,
+		PasswordHash: stored.PasswordHash, PasswordVersion: 1, Version: 1,
 		CreatedAt: w.clock.Now(), UpdatedAt: w.clock.Now(),
 	}
-	if got.User != want {
-		t.Errorf("got %+v, want %+v", got.User, want)
+	if stored != want || got.User != want.Public() {
+		t.Errorf("stored %+v, want %+v; got %+v", stored, want, got.User)
 	}
-	if !strings.HasPrefix(got.User.PasswordHash, "$argon2id$v=19$m=64,t=1,p=1$") || strings.Contains(got.User.PasswordHash, password) {
-		t.Errorf("the hash is %q", got.User.PasswordHash)
+	if !strings.HasPrefix(stored.PasswordHash, "$argon2id$v=19$m=64,t=1,p=1$") || strings.Contains(stored.PasswordHash, password) {
+		t.Errorf("the hash is %q", stored.PasswordHash)
 	}
-	if checked, err := w.check(got.Tokens.Access); err != nil || checked.User != want || checked.Family.Device != device {
+	if checked, err := w.check(got.Tokens.AccessToken); err != nil || checked.User != want.Public() || w.family().Device != device {
 		t.Errorf("got %+v, %v", checked, err)
 	}
-	c := w.claims(got.Tokens.Access)
+	c := w.claims(got.Tokens.AccessToken)
 	if c.Type != token.Access || c.Subject != "u1" || c.Email != email || c.Role != "user" || c.FamilyID != "" {
 		t.Errorf("access claims %+v", c)
 	}
 	if life := c.ExpiresAt.Sub(w.clock.Now()); life < accessTTL || life >= accessTTL+1e9 {
 		t.Errorf("the access token lives for %s", life)
 	}
-	r2 := w.claims(got.Tokens.Refresh)
+	r2 := w.claims(got.Tokens.RefreshToken)
 	if r2.Type != token.Refresh || r2.SessionID != c.SessionID || r2.FamilyID == "" || r2.ID == c.ID || r2.Email != "" {
 		t.Errorf("refresh claims %+v", r2)
 	}
@@ -55,30 +57,30 @@ func TestRegisterRefuses(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("ü", n) }
 	tests := []struct {
 		name   string
-		change func(*auth.Registration)
+		change func(*authapi.RegisterRequest)
 		code   apperr.Code
 		reason string
 		fields string // "field code" of each
 	}{
-		{"everything", func(r *auth.Registration) { *r = auth.Registration{Role: "root"} }, apperr.Invalid, "invalid",
+		{"everything", func(r *authapi.RegisterRequest) { *r = authapi.RegisterRequest{Role: "root"} }, apperr.Invalid, "invalid",
 			"email required, password required, name required, userId required, role unknown"},
-		{"e-mail", func(r *auth.Registration) { r.Email = "ann" }, apperr.Invalid, "invalid", "email invalid"},
-		{"e-mail too long", func(r *auth.Registration) { r.Email = "a@" + long(253) }, apperr.Invalid, "invalid", "email too_long"},
-		{"short password", func(r *auth.Registration) { r.Password = "1234567" }, apperr.Invalid, "invalid", "password too_short"},
-		{"short after NFKC", func(r *auth.Registration) { r.Password = "u\u0308o\u0308a\u0308e\u0308" }, apperr.Invalid, "invalid", "password too_short"},
-		{"long password", func(r *auth.Registration) { r.Password = long(129) }, apperr.Invalid, "invalid", "password too_long"},
-		{"password no text", func(r *auth.Registration) { r.Password = "\xff23456789" }, apperr.Invalid, "invalid", "password invalid"},
-		{"blank name", func(r *auth.Registration) { r.Name = "  " }, apperr.Invalid, "invalid", "name required"},
-		{"long name", func(r *auth.Registration) { r.Name = long(101) }, apperr.Invalid, "invalid", "name too_long"},
-		{"name with a control", func(r *auth.Registration) { r.Name = "A\nn" }, apperr.Invalid, "invalid", "name invalid"},
-		{"id", func(r *auth.Registration) { r.UserID = "a.$b" }, apperr.Invalid, "invalid", "userId invalid"},
-		{"long id", func(r *auth.Registration) { r.UserID = strings.Repeat("a", 65) }, apperr.Invalid, "invalid", "userId invalid"},
-		{"common password", func(r *auth.Registration) { r.Password = "Password123" }, apperr.Invalid, "auth.weak_password", ""},
-		{"the address", func(r *auth.Registration) { r.Password = "ann-example-2026" }, apperr.Invalid, "auth.weak_password", ""},
-		{"the product", func(r *auth.Registration) { r.Password = "BoxOffice2026!" }, apperr.Invalid, "auth.weak_password", ""},
-		{"one character", func(r *auth.Registration) { r.Password = "üüüüüüüü" }, apperr.Invalid, "auth.weak_password", ""},
-		{"full-width form of a common one", func(r *auth.Registration) { r.Password = "ｐａｓｓｗｏｒｄ" }, apperr.Invalid, "auth.weak_password", ""},
-		{"admin", func(r *auth.Registration) { r.Role = "admin" }, apperr.Forbidden, "auth.admin_required", ""},
+		{"e-mail", func(r *authapi.RegisterRequest) { r.Email = "ann" }, apperr.Invalid, "invalid", "email invalid"},
+		{"e-mail too long", func(r *authapi.RegisterRequest) { r.Email = "a@" + long(253) }, apperr.Invalid, "invalid", "email too_long"},
+		{"short password", func(r *authapi.RegisterRequest) { r.Password = "1234567" }, apperr.Invalid, "invalid", "password too_short"},
+		{"short after NFKC", func(r *authapi.RegisterRequest) { r.Password = "u\u0308o\u0308a\u0308e\u0308" }, apperr.Invalid, "invalid", "password too_short"},
+		{"long password", func(r *authapi.RegisterRequest) { r.Password = long(129) }, apperr.Invalid, "invalid", "password too_long"},
+		{"password no text", func(r *authapi.RegisterRequest) { r.Password = "\xff23456789" }, apperr.Invalid, "invalid", "password invalid"},
+		{"blank name", func(r *authapi.RegisterRequest) { r.Name = "  " }, apperr.Invalid, "invalid", "name required"},
+		{"long name", func(r *authapi.RegisterRequest) { r.Name = long(101) }, apperr.Invalid, "invalid", "name too_long"},
+		{"name with a control", func(r *authapi.RegisterRequest) { r.Name = "A\nn" }, apperr.Invalid, "invalid", "name invalid"},
+		{"id", func(r *authapi.RegisterRequest) { r.UserID = "a.$b" }, apperr.Invalid, "invalid", "userId invalid"},
+		{"long id", func(r *authapi.RegisterRequest) { r.UserID = strings.Repeat("a", 65) }, apperr.Invalid, "invalid", "userId invalid"},
+		{"common password", func(r *authapi.RegisterRequest) { r.Password = "Password123" }, apperr.Invalid, "auth.weak_password", ""},
+		{"the address", func(r *authapi.RegisterRequest) { r.Password = "ann-example-2026" }, apperr.Invalid, "auth.weak_password", ""},
+		{"the product", func(r *authapi.RegisterRequest) { r.Password = "BoxOffice2026!" }, apperr.Invalid, "auth.weak_password", ""},
+		{"one character", func(r *authapi.RegisterRequest) { r.Password = "üüüüüüüü" }, apperr.Invalid, "auth.weak_password", ""},
+		{"full-width form of a common one", func(r *authapi.RegisterRequest) { r.Password = "ｐａｓｓｗｏｒｄ" }, apperr.Invalid, "auth.weak_password", ""},
+		{"admin", func(r *authapi.RegisterRequest) { r.Role = "admin" }, apperr.Forbidden, "auth.admin_required", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -102,18 +104,18 @@ func TestRegisterRefuses(t *testing.T) {
 }
 
 func TestRegisterAccepts(t *testing.T) {
-	for name, change := range map[string]func(*auth.Registration){
-		"eight code points": func(r *auth.Registration) { r.Password = "üöä€xyzq" },
-		"128 code points":   func(r *auth.Registration) { r.Password = strings.Repeat("üé", 64) },
-		"254 in the e-mail": func(r *auth.Registration) { r.Email = "a@" + strings.Repeat("b.", 125) + "bb" },
-		"100 in the name":   func(r *auth.Registration) { r.Name = strings.Repeat("ü", 100) },
-		"a word and more":   func(r *auth.Registration) { r.Password = "boxoffice-qx-83" },
-		"role user":         func(r *auth.Registration) { r.Role = "user" },
-		"admin by an admin": func(r *auth.Registration) { r.Role, r.ByAdmin = "admin", true },
+	for name, change := range map[string]func(*authapi.RegisterRequest){
+		"eight code points": func(r *authapi.RegisterRequest) { r.Password = "üöä€xyzq" },
+		"128 code points":   func(r *authapi.RegisterRequest) { r.Password = strings.Repeat("üé", 64) },
+		"254 in the e-mail": func(r *authapi.RegisterRequest) { r.Email = "a@" + strings.Repeat("b.", 125) + "bb" },
+		"100 in the name":   func(r *authapi.RegisterRequest) { r.Name = strings.Repeat("ü", 100) },
+		"a word and more":   func(r *authapi.RegisterRequest) { r.Password = "boxoffice-qx-83" },
+		"role user":         func(r *authapi.RegisterRequest) { r.Role = "user" },
+		"admin by an admin": func(r *authapi.RegisterRequest) { r.Role, r.ByAdmin = "admin", true },
 	} {
 		r := registration()
 		change(&r)
-		if got, err := newWorld(t).Register(t.Context(), r); err != nil || (got.User.Role == auth.RoleAdmin) != (r.Role == "admin") {
+		if got, err := newWorld(t).Register(t.Context(), r); err != nil || (got.User.Role == authapi.RoleAdmin) != (r.Role == "admin") {
 			t.Errorf("%s: got %+v, %v", name, got.User, err)
 		}
 	}
@@ -164,15 +166,15 @@ func TestEnsureAdmin(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := w.LogIn(ctx, "boss@example.com", password, device)
-	if err != nil || got.User.Role != auth.RoleAdmin || w.users.Len() != 1 {
+	got, err := w.LogIn(ctx, authapi.LogInRequest{Email: "boss@example.com", Password: password, Device: device})
+	if err != nil || got.User.Role != authapi.RoleAdmin || w.users.Len() != 1 {
 		t.Errorf("got %+v, %v", got.User, err)
 	}
 	// Another password in the configuration changes nothing that is there.
 	if err := w.EnsureAdmin(ctx, "boss@example.com", "another good one"); err != nil {
 		t.Error(err)
 	}
-	if _, err := w.LogIn(ctx, "boss@example.com", password, device); err != nil {
+	if _, err := w.LogIn(ctx, authapi.LogInRequest{Email: "boss@example.com", Password: password, Device: device}); err != nil {
 		t.Error(err)
 	}
 	for _, bad := range []string{"", "short", "password", "boss-example"} {

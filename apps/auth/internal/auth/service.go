@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/rpc"
 	"boxoffice/shared/token"
 )
 
@@ -96,12 +98,12 @@ func (s *Service) change(ctx context.Context, userID string, fn func(*Entry) (st
 }
 
 // startSession logs a user in whose password was right.
-func (s *Service) startSession(ctx context.Context, u User, d Device) (Tokens, error) {
+func (s *Service) startSession(ctx context.Context, u User, d authapi.Device) (authapi.Tokens, error) {
 	now := instant(s.clock.Now())
 	f := Family{
 		ID:        s.ids.NewID(),
 		CreatedAt: now,
-		Device:    d.clipped(),
+		Device:    clipped(d),
 		Current:   s.newSession(now),
 	}
 	var ended []string
@@ -114,17 +116,17 @@ func (s *Service) startSession(ctx context.Context, u User, d Device) (Tokens, e
 		return err == nil, err
 	})
 	if err != nil {
-		return Tokens{}, err
+		return authapi.Tokens{}, err
 	}
 	s.cache.End(ctx, ended...)
 	return s.issue(u, f)
 }
 
-// PublicKeys returns the keys that tokens verify under.
-func (s *Service) PublicKeys() (token.KeySet, error) {
+// GetKeys returns the public keys that tokens verify under.
+func (s *Service) GetKeys(context.Context, rpc.Nothing) (token.KeySet, error) {
 	keys, err := s.keys.Keyring()
 	if err != nil {
-		return token.KeySet{}, fmt.Errorf("public keys: %w", err)
+		return token.KeySet{}, fmt.Errorf("get keys: %w", err)
 	}
 	return keys.Set(), nil
 }

@@ -14,6 +14,8 @@ import (
 	"boxoffice/apps/auth/internal/auth"
 	"boxoffice/apps/auth/internal/authtest"
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/rpc"
 	"boxoffice/shared/token"
 )
 
@@ -21,15 +23,15 @@ func TestRefresh(t *testing.T) {
 	w := newWorld(t)
 	old := w.register()
 	w.clock.Pass(time.Minute)
-	next := w.refresh(old.Tokens.Refresh)
-	before, after := w.claims(old.Tokens.Refresh), w.claims(next.Refresh)
+	next := w.refresh(old.Tokens.RefreshToken)
+	before, after := w.claims(old.Tokens.RefreshToken), w.claims(next.RefreshToken)
 	if after.FamilyID != before.FamilyID || after.SessionID == before.SessionID || after.ID == before.ID {
 		t.Errorf("from %+v to %+v", before, after)
 	}
-	if _, err := w.check(next.Access); err != nil {
+	if _, err := w.check(next.AccessToken); err != nil {
 		t.Error(err)
 	}
-	_, err := w.check(old.Tokens.Access)
+	_, err := w.check(old.Tokens.AccessToken)
 	refused(t, "the replaced access token", err, apperr.Unauthenticated, "auth.session_invalid")
 	if !slices.Contains(w.cache.Ended, before.SessionID) {
 		t.Error("the cache was not told")
@@ -42,11 +44,11 @@ func TestRefresh(t *testing.T) {
 func TestRefreshAgainGivesTheSameBytes(t *testing.T) {
 	w := newWorld(t)
 	old := w.register()
-	first := w.refresh(old.Tokens.Refresh)
+	first := w.refresh(old.Tokens.RefreshToken)
 	writes := w.sessions.Writes()
 	for _, wait := range []time.Duration{0, 3 * time.Second, 7 * time.Second} {
 		w.clock.Pass(wait)
-		if again := w.refresh(old.Tokens.Refresh); again != first {
+		if again := w.refresh(old.Tokens.RefreshToken); again != first {
 			t.Errorf("after %s more: other tokens", wait)
 		}
 	}
@@ -59,21 +61,21 @@ func TestALateReplayIsTheft(t *testing.T) {
 	w := newWorld(t)
 	old := w.register()
 	other := w.logIn()
-	next := w.refresh(old.Tokens.Refresh)
+	next := w.refresh(old.Tokens.RefreshToken)
 	w.clock.Pass(10*time.Second + time.Millisecond)
-	_, err := w.Refresh(t.Context(), old.Tokens.Refresh, nil)
+	_, err := w.Refresh(t.Context(), authapi.RefreshRequest{RefreshToken: old.Tokens.RefreshToken})
 	refused(t, "replay", err, apperr.Unauthenticated, "auth.refresh_invalid")
-	_, err = w.Refresh(t.Context(), next.Refresh, nil)
+	_, err = w.Refresh(t.Context(), authapi.RefreshRequest{RefreshToken: next.RefreshToken})
 	refused(t, "the successor", err, apperr.Unauthenticated, "auth.refresh_invalid")
-	_, err = w.check(next.Access)
+	_, err = w.check(next.AccessToken)
 	refused(t, "its access token", err, apperr.Unauthenticated, "auth.session_invalid")
-	if !slices.Contains(w.cache.Ended, w.claims(next.Access).SessionID) {
+	if !slices.Contains(w.cache.Ended, w.claims(next.AccessToken).SessionID) {
 		t.Error("the cache was not told")
 	}
-	if _, err := w.check(other.Tokens.Access); err != nil {
+	if _, err := w.check(other.Tokens.AccessToken); err != nil {
 		t.Errorf("another log-in ended too: %v", err)
 	}
-	if !strings.Contains(w.log.String(), "used again") || strings.Contains(w.log.String(), old.Tokens.Refresh) {
+	if !strings.Contains(w.log.String(), "used again") || strings.Contains(w.log.String(), old.Tokens.RefreshToken) {
 		t.Errorf("log: %s", w.log)
 	}
 }
@@ -82,9 +84,9 @@ func TestALateReplayIsTheft(t *testing.T) {
 func TestAnOlderTokenIsTheft(t *testing.T) {
 	w := newWorld(t)
 	first := w.register()
-	second := w.refresh(first.Tokens.Refresh)
-	w.refresh(second.Refresh)
-	_, err := w.Refresh(t.Context(), first.Tokens.Refresh, nil)
+	second := w.refresh(first.Tokens.RefreshToken)
+	w.refresh(second.RefreshToken)
+	_, err := w.Refresh(t.Context(), authapi.RefreshRequest{RefreshToken: first.Tokens.RefreshToken})
 	refused(t, "the first", err, apperr.Unauthenticated, "auth.refresh_invalid")
 	if w.families() != 0 {
 		t.Error("the family lives")
@@ -99,7 +101,7 @@ func TestParallelRefreshes(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			tokens, err := w.Refresh(t.Context(), old.Tokens.Refresh, nil)
+			tokens, err := w.Refresh(t.Context(), authapi.RefreshRequest{RefreshToken: old.Tokens.RefreshToken})
 			if err != nil {
 				t.Error(err)
 			}
@@ -123,7 +125,7 @@ func TestRefreshRefuses(t *testing.T) {
 	}{
 		{"no token", func(*world, string) (string, *string) { return "", nil }},
 		{"nonsense", func(*world, string) (string, *string) { return "a.b.c", nil }},
-		{"an access token", func(w *world, _ string) (string, *string) { return w.logIn().Tokens.Access, nil }},
+		{"an access token", func(w *world, _ string) (string, *string) { return w.logIn().Tokens.AccessToken, nil }},
 		{"another's key", func(w *world, raw string) (string, *string) {
 			forged, err := token.Sign(w.claims(raw), stranger)
 			if err != nil {
@@ -139,7 +141,7 @@ func TestRefreshRefuses(t *testing.T) {
 			return raw, nil
 		}},
 		{"logged out", func(w *world, raw string) (string, *string) {
-			if err := w.LogOut(w.t.Context(), raw); err != nil {
+			if _, err := w.LogOut(w.t.Context(), authapi.LogOutRequest{RefreshToken: raw}); err != nil {
 				w.t.Fatal(err)
 			}
 			return raw, nil
@@ -147,16 +149,16 @@ func TestRefreshRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		w := newWorld(t)
-		raw, email := tt.change(w, w.register().Tokens.Refresh)
+		raw, email := tt.change(w, w.register().Tokens.RefreshToken)
 		writes := w.sessions.Writes()
-		_, err := w.Refresh(t.Context(), raw, email)
+		_, err := w.Refresh(t.Context(), authapi.RefreshRequest{RefreshToken: raw, Email: email})
 		refused(t, tt.name, err, apperr.Unauthenticated, "auth.refresh_invalid")
 		if w.sessions.Writes() != writes {
 			t.Errorf("%s: something was written", tt.name)
 		}
 	}
 	w := newWorld(t)
-	if _, err := w.Refresh(t.Context(), w.register().Tokens.Refresh, text(" ANN@example.com")); err != nil {
+	if _, err := w.Refresh(t.Context(), authapi.RefreshRequest{RefreshToken: w.register().Tokens.RefreshToken, Email: text(" ANN@example.com")}); err != nil {
 		t.Errorf("the own e-mail: %v", err)
 	}
 }
@@ -168,40 +170,40 @@ func TestSessionsEnd(t *testing.T) {
 	tokens := login.Tokens
 	for range 4 {
 		w.clock.Pass(6 * 24 * time.Hour)
-		tokens = w.refresh(tokens.Refresh)
+		tokens = w.refresh(tokens.RefreshToken)
 	}
-	checked, err := w.check(tokens.Access)
+	checked, err := w.check(tokens.AccessToken)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := checked.Family.CreatedAt.Add(auth.MaxFamilyAge)
-	if !checked.Family.Current.ExpiresAt.Equal(want) {
-		t.Errorf("ends %s, want %s", checked.Family.Current.ExpiresAt, want)
+	want := w.family().CreatedAt.Add(auth.MaxFamilyAge)
+	if !checked.Session.ExpiresAt.Equal(want) {
+		t.Errorf("ends %s, want %s", checked.Session.ExpiresAt, want)
 	}
 	w.clock.Pass(6 * 24 * time.Hour)
-	_, err = w.Refresh(t.Context(), tokens.Refresh, nil)
+	_, err = w.Refresh(t.Context(), authapi.RefreshRequest{RefreshToken: tokens.RefreshToken})
 	refused(t, "after thirty days", err, apperr.Unauthenticated, "auth.refresh_invalid")
 }
 
 func TestCheckSession(t *testing.T) {
 	w := newWorld(t)
 	login := w.register()
-	c := w.claims(login.Tokens.Access)
-	checked, err := w.CheckSession(t.Context(), "u1", c.SessionID, "the lease")
-	if err != nil || checked.User != login.User || checked.Family.Current.ID != c.SessionID {
+	c := w.claims(login.Tokens.AccessToken)
+	checked, err := w.CheckSession(t.Context(), authapi.CheckSessionRequest{UserID: "u1", SessionID: c.SessionID, Lease: "the lease"})
+	if err != nil || checked.User != login.User || checked.Session.ID != c.SessionID {
 		t.Errorf("got %+v, %v", checked, err)
 	}
 	if want := "the lease " + c.SessionID + " u1"; !slices.Contains(w.cache.Filled, want) {
 		t.Errorf("the cache was filled with %v", w.cache.Filled)
 	}
-	_, err = w.CheckSession(t.Context(), "u2", c.SessionID, "")
+	_, err = w.CheckSession(t.Context(), authapi.CheckSessionRequest{UserID: "u2", SessionID: c.SessionID})
 	refused(t, "another's session", err, apperr.Unauthenticated, "auth.session_invalid")
-	_, err = w.CheckSession(t.Context(), "u1", "unknown", "")
+	_, err = w.CheckSession(t.Context(), authapi.CheckSessionRequest{UserID: "u1", SessionID: "unknown"})
 	refused(t, "unknown", err, apperr.Unauthenticated, "auth.session_invalid")
 
 	w.users.Change("u1", func(u *auth.User) { u.Active = false })
-	checked, err = w.check(login.Tokens.Access)
-	if err != nil || checked.User.Active {
+	checked, err = w.check(login.Tokens.AccessToken)
+	if err != nil || checked.User.IsActive {
 		t.Errorf("inactive: got %+v, %v", checked, err)
 	}
 }
@@ -214,7 +216,7 @@ func TestAnExpiredSessionIsMetOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			switch _, err := w.check(login.Tokens.Access); {
+			switch _, err := w.check(login.Tokens.AccessToken); {
 			case errors.Is(err, auth.ErrSessionExpired):
 				expired.Add(1)
 			case errors.Is(err, auth.ErrSessionInvalid):
@@ -239,7 +241,7 @@ func TestAnExpiredSessionIsKeptUntilMet(t *testing.T) {
 	login := w.register()
 	w.clock.Pass(time.Minute)
 	w.logIn()
-	_, err := w.check(login.Tokens.Access)
+	_, err := w.check(login.Tokens.AccessToken)
 	refused(t, "met", err, apperr.Unauthenticated, "auth.session_expired")
 	for range 10 {
 		w.clock.Pass(time.Minute)
@@ -259,27 +261,29 @@ func TestLogOut(t *testing.T) {
 	w := newWorld(t)
 	first := w.register()
 	other := w.logIn()
-	second := w.refresh(first.Tokens.Refresh)
+	second := w.refresh(first.Tokens.RefreshToken)
 	w.clock.Pass(time.Minute)
-	third := w.refresh(second.Refresh)
+	third := w.refresh(second.RefreshToken)
 	w.clock.Pass(sessionTTL - time.Second) // the first token has ended, the log-in lives
-	if err := w.LogOut(t.Context(), first.Tokens.Refresh); err != nil {
+	if _, err := w.LogOut(t.Context(), authapi.LogOutRequest{RefreshToken: first.Tokens.RefreshToken}); err != nil {
 		t.Fatal(err)
 	}
-	c := w.claims(third.Access)
-	_, err := w.CheckSession(t.Context(), c.Subject, c.SessionID, "")
+	c := w.claims(third.AccessToken)
+	_, err := w.CheckSession(t.Context(), authapi.CheckSessionRequest{UserID: c.Subject, SessionID: c.SessionID})
 	refused(t, "its session", err, apperr.Unauthenticated, "auth.session_invalid")
 	if !slices.Contains(w.cache.Ended, c.SessionID) || !slices.Contains(w.cache.Dropped, "u1") {
 		t.Error("the cache was not told")
 	}
 	for name, raw := range map[string]string{
-		"again": first.Tokens.Refresh, "its last": third.Refresh, "none": "", "nonsense": "a.b.c",
-		"an access token": other.Tokens.Access,
+		"again": first.Tokens.RefreshToken, "its last": third.RefreshToken, "none": "", "nonsense": "a.b.c",
+		"an access token": other.Tokens.AccessToken,
 	} {
-		refused(t, name, w.LogOut(t.Context(), raw), apperr.Invalid, "auth.session_not_found")
+		_, err := w.LogOut(t.Context(), authapi.LogOutRequest{RefreshToken: raw})
+		refused(t, name, err, apperr.Invalid, "auth.session_not_found")
 	}
 	w.clock.Pass(time.Hour)
-	refused(t, "one that has expired", w.LogOut(t.Context(), other.Tokens.Refresh), apperr.Invalid, "auth.session_not_found")
+	_, err = w.LogOut(t.Context(), authapi.LogOutRequest{RefreshToken: other.Tokens.RefreshToken})
+	refused(t, "one that has expired", err, apperr.Invalid, "auth.session_not_found")
 }
 
 // An unknown user is told so only with a live session.
@@ -288,9 +292,9 @@ func TestCheckSessionOfNobody(t *testing.T) {
 	if err := w.sessions.Save(t.Context(), "u9", authtest.EntryOf("f1"), ""); err != nil {
 		t.Fatal(err)
 	}
-	_, err := w.CheckSession(t.Context(), "u9", "f1-1", "")
+	_, err := w.CheckSession(t.Context(), authapi.CheckSessionRequest{UserID: "u9", SessionID: "f1-1"})
 	refused(t, "live", err, apperr.Unauthenticated, "auth.user_inactive")
-	_, err = w.CheckSession(t.Context(), "u9", "f2-1", "")
+	_, err = w.CheckSession(t.Context(), authapi.CheckSessionRequest{UserID: "u9", SessionID: "f2-1"})
 	refused(t, "unknown", err, apperr.Unauthenticated, "auth.session_invalid")
 }
 
@@ -304,21 +308,21 @@ func TestAWriteThatLooksLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
-	again, err := service.LogIn(ctx, email, password, device)
+	again, err := service.LogIn(ctx, authapi.LogInRequest{Email: email, Password: password, Device: device})
 	if err != nil || w.families() != 2 {
 		t.Errorf("log in: %v, %d families", err, w.families())
 	}
-	tokens, err := service.Refresh(ctx, login.Tokens.Refresh, nil)
+	refreshed, err := service.Refresh(ctx, authapi.RefreshRequest{RefreshToken: login.Tokens.RefreshToken})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.check(tokens.Access); err != nil {
+	if _, err := w.check(refreshed.Tokens.AccessToken); err != nil {
 		t.Errorf("refresh: %v", err)
 	}
-	if !slices.Contains(w.cache.Ended, w.claims(login.Tokens.Access).SessionID) {
+	if !slices.Contains(w.cache.Ended, w.claims(login.Tokens.AccessToken).SessionID) {
 		t.Error("refresh: the cache was not told")
 	}
-	if err := service.LogOut(ctx, again.Tokens.Refresh); err != nil || w.families() != 1 {
+	if _, err := service.LogOut(ctx, authapi.LogOutRequest{RefreshToken: again.Tokens.RefreshToken}); err != nil || w.families() != 1 {
 		t.Errorf("log out: %v, %d families", err, w.families())
 	}
 }
@@ -344,16 +348,16 @@ func TestKeysRotate(t *testing.T) {
 	if w.keys.Ring, err = auth.NewKeyring(next, key); err != nil {
 		t.Fatal(err)
 	}
-	set, err := w.PublicKeys()
+	set, err := w.GetKeys(t.Context(), rpc.Nothing{})
 	if err != nil || len(set.Keys) != 2 {
 		t.Errorf("published %+v, %v", set, err)
 	}
-	tokens := w.refresh(old.Tokens.Refresh)
+	tokens := w.refresh(old.Tokens.RefreshToken)
 	only, err := auth.NewKeyring(next)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := token.Verify(tokens.Access, only, w.clock.Now()); err != nil {
+	if _, err := token.Verify(tokens.AccessToken, only, w.clock.Now()); err != nil {
 		t.Errorf("not signed with the new key: %v", err)
 	}
 }

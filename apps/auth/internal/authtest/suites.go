@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"boxoffice/apps/auth/internal/auth"
+	"boxoffice/shared/contract/authapi"
 )
 
 // Epoch is a time with nothing in it that a store would cut off.
@@ -143,7 +144,7 @@ func EntryOf(ids ...string) auth.Entry {
 		at := Epoch.Add(time.Duration(i) * time.Minute)
 		e.Families = append(e.Families, auth.Family{
 			ID: id, CreatedAt: at, Previous: id + "-0",
-			Device:  auth.Device{Address: "192.0.2.7", UserAgent: `curl/8 "quoted"`},
+			Device:  authapi.Device{Address: "192.0.2.7", UserAgent: `curl/8 "quoted"`},
 			Current: auth.Session{ID: id + "-1", StartedAt: at.Add(time.Second), ExpiresAt: at.Add(time.Hour)},
 		})
 	}

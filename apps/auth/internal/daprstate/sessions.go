@@ -17,6 +17,7 @@ import (
 	"boxoffice/apps/auth/internal/auth"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract"
+	"boxoffice/shared/contract/authapi"
 )
 
 // Sessions is an auth.Sessions in a Dapr state store: one JSON document for each
@@ -141,7 +142,7 @@ func fromDocument(d entryDocument) auth.Entry {
 	e := auth.Entry{PasswordVersion: d.PasswordVersion}
 	for _, f := range d.Families {
 		e.Families = append(e.Families, auth.Family{
-			ID: f.ID, CreatedAt: f.CreatedAt.Time, Device: auth.Device{Address: f.Address, UserAgent: f.UserAgent},
+			ID: f.ID, CreatedAt: f.CreatedAt.Time, Device: authapi.Device{Address: f.Address, UserAgent: f.UserAgent},
 			Current:  auth.Session{ID: f.Current.ID, StartedAt: f.Current.StartedAt.Time, ExpiresAt: f.Current.ExpiresAt.Time},
 			Previous: f.Previous,
 		})
