@@ -22,7 +22,7 @@ func (s *Service) CheckSession(ctx context.Context, req authapi.CheckSessionRequ
 		return authapi.CheckedSession{}, fmt.Errorf("check session: %w", err)
 	}
 	var family Family
-	err = s.change(ctx, req.UserID, func(e *Entry) (bool, error) {
+	err = s.updateSessions(ctx, req.UserID, func(e *Entry) (bool, error) {
 		f, expired, ok := e.Find(req.SessionID, now)
 		if !ok || e.PasswordVersion < u.PasswordVersion {
 			return false, ErrSessionInvalid

@@ -25,7 +25,7 @@ func (s *Service) LogOut(ctx context.Context, req authapi.LogOutRequest) (rpc.No
 		return rpc.Nothing{}, fmt.Errorf("log out: %w", err)
 	}
 	var ended []string
-	err = s.change(ctx, claims.Subject, func(e *Entry) (bool, error) {
+	err = s.updateSessions(ctx, claims.Subject, func(e *Entry) (bool, error) {
 		sessions, live := e.End(claims.FamilyID, now)
 		if len(sessions) == 0 && len(ended) > 0 {
 			return false, nil // gone since this tried to end it, maybe by this

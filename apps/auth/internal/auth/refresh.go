@@ -41,7 +41,7 @@ func (s *Service) Refresh(ctx context.Context, req authapi.RefreshRequest) (auth
 		rotation Rotation
 		ended    []string
 	)
-	err = s.change(ctx, u.ID, func(e *Entry) (bool, error) {
+	err = s.updateSessions(ctx, u.ID, func(e *Entry) (bool, error) {
 		if e.PasswordVersion < u.PasswordVersion {
 			return false, ErrRefreshInvalid
 		}

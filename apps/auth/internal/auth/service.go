@@ -2,21 +2,15 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
-	"boxoffice/shared/apperr"
+	"boxoffice/shared/cas"
 	"boxoffice/shared/contract/authapi"
 	"boxoffice/shared/rpc"
 	"boxoffice/shared/token"
 )
-
-// maxTries bounds how often a compare-and-set is tried. Each miss means that
-// another one won, so that only an entry that is there and cannot be read (it has
-// just run out, and the store has not yet removed it) gets that far.
-const maxTries = 100
 
 // Config is what a Service needs. All fields must be set.
 type Config struct {
@@ -71,30 +65,27 @@ func New(cfg Config) (*Service, error) {
 	}, nil
 }
 
-// change lets fn alter a user's entry until it is stored as fn left it. fn runs
-// again on a fresh entry when another change came between, and returns false to
-// leave the entry as it is; its error ends the attempt, unless there is something
-// to store first.
-func (s *Service) change(ctx context.Context, userID string, fn func(*Entry) (store bool, err error)) error {
-	for range maxTries {
+// updateSessions applies fn to a user's sessions and stores the result by
+// compare-and-set. If another update comes first, fn runs again on the sessions as
+// that update left them, so fn must depend on nothing else. fn reports whether
+// there is something to store; its error is returned, after the sessions have been
+// stored if it also reports true. After too many lost races updateSessions returns
+// apperr.Overloaded.
+func (s *Service) updateSessions(ctx context.Context, userID string, fn func(*Entry) (store bool, err error)) error {
+	return cas.Retry(ctx, func(ctx context.Context) error {
 		entry, version, err := s.sessions.Entry(ctx, userID)
 		if err != nil {
 			return fmt.Errorf("read sessions of %s: %w", userID, err)
 		}
-		store, answer := fn(&entry)
+		store, result := fn(&entry)
 		if !store {
-			return answer
+			return result
 		}
-		err = s.sessions.Save(ctx, userID, entry, version)
-		if errors.Is(err, ErrStale) {
-			continue
-		}
-		if err != nil {
+		if err := s.sessions.Save(ctx, userID, entry, version); err != nil {
 			return fmt.Errorf("save sessions of %s: %w", userID, err)
 		}
-		return answer
-	}
-	return apperr.Unreachable(fmt.Errorf("save sessions of %s: lost %d times", userID, maxTries))
+		return result
+	}, ErrStale)
 }
 
 // startSession logs a user in whose password was right.
@@ -107,7 +98,7 @@ func (s *Service) startSession(ctx context.Context, u User, d authapi.Device) (a
 		Current:   s.newSession(now),
 	}
 	var ended []string
-	err := s.change(ctx, u.ID, func(e *Entry) (bool, error) {
+	err := s.updateSessions(ctx, u.ID, func(e *Entry) (bool, error) {
 		if e.Has(f.ID) {
 			return false, nil // an earlier try was stored after all
 		}

@@ -16,12 +16,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"boxoffice/apps/auth/internal/auth"
-	"boxoffice/shared/apperr"
+	"boxoffice/shared/cas"
 	"boxoffice/shared/mongodb"
 )
-
-// maxTries bounds how often an address that changes hands is looked at.
-const maxTries = 10
 
 // Store is an auth.Users in MongoDB. It is safe for concurrent use.
 type Store struct {
@@ -46,16 +43,11 @@ func Open(cfg Config) (*Store, error) {
 
 // Add implements auth.Users.
 func (s *Store) Add(ctx context.Context, u auth.User) (auth.User, error) {
-	for range maxTries {
-		mine, err := s.claim(ctx, u.Email, u.ID)
-		if err != nil {
-			return auth.User{}, err
-		}
-		if mine {
-			return s.insert(ctx, u)
-		}
+	err := cas.Retry(ctx, func(ctx context.Context) error { return s.claim(ctx, u.Email, u.ID) }, auth.ErrStale)
+	if err != nil {
+		return auth.User{}, err
 	}
-	return auth.User{}, apperr.Unreachable(errors.New("add user: the address keeps changing hands"))
+	return s.insert(ctx, u)
 }
 
 // insert stores a user whose address is his. Once it is, only he and who voids
@@ -75,35 +67,39 @@ func (s *Store) insert(ctx context.Context, u auth.User) (auth.User, error) {
 	return there, err
 }
 
-// claim makes an address that of a user. It returns false when it has to be
-// looked at again, and auth.ErrEmailTaken when another user has it.
-func (s *Store) claim(ctx context.Context, email, userID string) (mine bool, err error) {
-	_, err = s.addresses.InsertOne(ctx, addressDocument{Email: email, UserID: userID})
+// claim assigns an address to a user. It returns auth.ErrEmailTaken if the address
+// belongs to another user, and auth.ErrStale if the address changed owner during
+// the call.
+func (s *Store) claim(ctx context.Context, email, userID string) error {
+	_, err := s.addresses.InsertOne(ctx, addressDocument{Email: email, UserID: userID})
 	if err == nil {
-		return true, nil
+		return nil
 	}
 	if !mongo.IsDuplicateKeyError(err) {
-		return false, mongodb.WrapError("insert address", err)
+		return mongodb.WrapError("insert address", err)
 	}
 	owner, err := s.IDByEmail(ctx, email)
 	switch {
 	case errors.Is(err, auth.ErrNoUser):
-		return false, nil
+		return auth.ErrStale
 	case err != nil:
-		return false, err
+		return err
 	case owner == userID:
-		return true, nil
+		return nil
 	}
 	if err := s.void(ctx, owner); err != nil {
-		return false, err
+		return err
 	}
 	res, err := s.addresses.UpdateOne(ctx,
 		bson.D{{Key: "_id", Value: email}, {Key: "userId", Value: owner}},
 		bson.D{{Key: "$set", Value: bson.D{{Key: "userId", Value: userID}}}})
 	if err != nil {
-		return false, mongodb.WrapError("take address over", err)
+		return mongodb.WrapError("take address over", err)
 	}
-	return res.MatchedCount == 1, nil
+	if res.MatchedCount == 0 {
+		return auth.ErrStale
+	}
+	return nil
 }
 
 // void makes sure that there is no user of that id and never will be, or returns
