@@ -1,31 +1,65 @@
-// Package auth holds the rules of accounts, passwords and sessions. It knows no
-// store, no sidecar and no wire: those are adapters behind the ports of ports.go.
+// Package auth holds the rules of accounts, passwords and sessions. Stores, the
+// sidecar and the wire are adapters behind the ports of ports.go.
 //
 // # Accounts
 //
-// An account has one normalised e-mail address, and an address one account. A
-// password is kept as an argon2id hash only. Each change of an account raises its
-// version, each change of its password the password's version too.
+// An account has one normalised e-mail address, and each address belongs to at
+// most one account. Every change of an account raises its version; every change of
+// its password also raises its password version.
 //
-// # Sessions
+// # Passwords
 //
-// All log-ins of a user are one Entry, changed by compare-and-set alone, so that
-// "end the old session, make the new one" cannot half happen. A log-in and its
-// refreshes are a Family; the family's current Session is the only live one. A
-// refresh replaces it: within ten seconds the replaced session's token gets the
-// same successor again (a client's retry, a parallel tab), later it is taken for
-// stolen and the family ends. No token is stored: a successor's id and times are,
-// and from these the same bytes are signed again.
+// Passwords are hashed with Argon2id (RFC 9106) and stored in PHC string format.
+// The parameters follow the OWASP Password Storage Cheat Sheet; a log-in with a
+// hash of older parameters replaces it. A bounded queue in front of the hasher
+// keeps log-ins from exhausting the machine: when it is full, requests are refused
+// with a Retry-After. Instead of composition rules there is a blocklist of common
+// passwords, as NIST SP 800-63B section 5.1.1.2 recommends.
+//
+// # Session families
+//
+// A log-in creates a [Family]. Refreshing replaces the family's current [Session]
+// by a successor, and only the current session is live. All families of a user form
+// one record, [UserSessions], which is updated by compare-and-set only, so that
+// ending one session and starting the next is one atomic step.
+//
+// Refresh tokens rotate, with reuse detection as in the OAuth 2.0 Security Best
+// Current Practice (RFC 9700 section 4.14.2). A refresh token that was replaced and
+// is used again shows that two parties hold it. Which of them is the thief is
+// unknown, so the whole family ends. One exception keeps honest clients working: for
+// ten seconds after a rotation, the token that was just replaced returns the same
+// successor again. A client may therefore repeat a refresh whose response was lost,
+// and two tabs may refresh at once:
+//
+//	t=0s   refresh(R1) -> R2
+//	t=4s   refresh(R1) -> R2   replay within the grace period
+//	t=15s  refresh(R1)         reuse: the family ends, and R2 is invalid from now on
+//
+// No token is stored. The record has the ids and times of the successor, from which
+// the same bytes are signed again: Ed25519 signatures are deterministic (RFC 8032).
 //
 // A session ends SessionTTL after the log-in or the last refresh, and no family
-// outlives MaxFamilyAge. A family of an older password is dead, whether or not
-// somebody got to remove it: whoever reads it compares the versions.
+// outlives [MaxFamilyAge]. A family that was started with an older password is
+// invalid even if its record has not been updated yet, because every reader compares
+// the password versions.
 //
-// # Guessing
+// # Lockout
 //
-// An attempt counts before the password is looked at and is taken back when it
-// was right, so that parallel guesses gain nothing. Five failures of one address
-// at one account lock that pair, for a minute and then doubling to fifteen; many
-// failures at one account from wherever slow its log-ins down, but lock nobody
-// out. An account that does not exist counts, costs and answers the same.
+// An attempt is counted before its password is verified, and is taken back if the
+// password was correct. Parallel guesses therefore gain nothing. After five failures
+// from one address, that address is locked out of the account for one minute; each
+// further failure doubles the time, up to fifteen minutes. Many failures from
+// different addresses delay the log-ins of an account but never lock it, so that an
+// attacker cannot lock its owner out. An account that does not exist is counted,
+// hashed and refused exactly as one that does: neither the response nor its timing
+// reveals which e-mail addresses are registered.
+//
+// # Cache
+//
+// The gateway reads sessions and users from a cache. The cache is an optimisation:
+// losing it costs time, never correctness. Two techniques keep it from showing old
+// state. A miss hands out a lease, and a value is stored only under a lease that is
+// still valid (Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013); a change
+// invalidates the lease, so that a slow reader cannot store what it read before the
+// change. A session that ends leaves a tombstone, which no fill replaces.
 package auth

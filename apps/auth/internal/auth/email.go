@@ -14,12 +14,12 @@ const (
 	maxLabel = 63
 )
 
-// NormalizeEmail returns the one form of an address by which accounts are told
-// apart: NFKC, lower-case, without spaces around it. Normalising again changes
-// nothing.
+// NormalizeEmail returns the form of an e-mail address that identifies an account:
+// NFKC, lower case, without surrounding space. It is idempotent.
 func NormalizeEmail(s string) string {
 	s = strings.TrimSpace(fold(s))
-	// Lower-casing may undo the normal form, and the other way round.
+	// Lower-casing can break the normal form, and normalising can introduce upper
+	// case, so the two are repeated until the result is stable.
 	for range 3 {
 		next := strings.TrimSpace(fold(s))
 		if next == s {
@@ -32,8 +32,8 @@ func NormalizeEmail(s string) string {
 
 func fold(s string) string { return norm.NFKC.String(strings.ToLower(norm.NFKC.String(s))) }
 
-// validEmail reports whether a normalised address can be one. Only mail that
-// arrives proves that it is one, so the shape is all that is asked for.
+// validEmail reports whether a normalised address has the shape of an e-mail
+// address. Only a delivered message proves that an address exists.
 func validEmail(s string) bool {
 	local, domain, ok := cutLast(s, '@')
 	if !ok || local == "" || utf8.RuneCountInString(local) > maxLocal || strings.ContainsRune(local, '@') {
@@ -54,6 +54,7 @@ func validEmail(s string) bool {
 	return true
 }
 
+// validLabel reports whether s can be one label of a domain name.
 func validLabel(s string) bool {
 	if s == "" || len(s) > maxLabel*utf8.UTFMax || utf8.RuneCountInString(s) > maxLabel || s[0] == '-' || s[len(s)-1] == '-' {
 		return false
@@ -66,6 +67,7 @@ func validLabel(s string) bool {
 	return true
 }
 
+// cutLast slices s around the last sep. Without sep it returns s, "", false.
 func cutLast(s string, sep byte) (before, after string, ok bool) {
 	i := strings.LastIndexByte(s, sep)
 	if i < 0 {

@@ -25,13 +25,13 @@ const (
 )
 
 var (
-	cheap  = auth.HashParams{Memory: 64, Passes: 1, Threads: 1}
-	device = authapi.Device{Address: "192.0.2.7", UserAgent: "curl/8"}
-	key    = ed25519.NewKeyFromSeed([]byte(strings.Repeat("k", ed25519.SeedSize)))
+	cheapHash = auth.HashParams{Memory: 64, Passes: 1, Threads: 1}
+	device    = authapi.Device{Address: "192.0.2.7", UserAgent: "curl/8"}
+	key       = ed25519.NewKeyFromSeed([]byte(strings.Repeat("k", ed25519.SeedSize)))
 )
 
-// world is a service over fakes.
-type world struct {
+// fixture is a Service over fakes, and the fakes.
+type fixture struct {
 	*auth.Service
 	t        *testing.T
 	users    *authtest.Users
@@ -44,28 +44,28 @@ type world struct {
 	config   auth.Config
 }
 
-func newWorld(t *testing.T, changes ...func(*auth.Config)) *world {
+func newFixture(t *testing.T, changes ...func(*auth.Config)) *fixture {
 	t.Helper()
-	w := &world{
+	f := &fixture{
 		t: t, users: authtest.NewUsers(), sessions: authtest.NewSessions(), cache: &authtest.Cache{},
 		locker: &authtest.Locker{}, clock: authtest.NewClock(authtest.Epoch), keys: &authtest.Keys{}, log: &bytes.Buffer{},
 	}
 	var err error
-	if w.keys.Ring, err = auth.NewKeyring(key); err != nil {
+	if f.keys.Ring, err = auth.NewKeyring(key); err != nil {
 		t.Fatal(err)
 	}
-	w.config = auth.Config{
-		Users: w.users, Sessions: w.sessions, Attempts: memattempts.NewCounter(w.clock), Cache: w.cache, Locker: w.locker,
-		Clock: w.clock, IDs: &authtest.IDs{}, Keys: w.keys, Hasher: newHasher(t, cheap), Policy: auth.NewPolicy(),
-		Log: slog.New(slog.NewTextHandler(w.log, nil)), AccessTTL: accessTTL, SessionTTL: sessionTTL,
+	f.config = auth.Config{
+		Users: f.users, Sessions: f.sessions, Attempts: memattempts.NewCounter(f.clock), Cache: f.cache, Locker: f.locker,
+		Clock: f.clock, IDs: &authtest.IDs{}, Keys: f.keys, Hasher: newHasher(t, cheapHash), Policy: auth.NewPolicy(),
+		Log: slog.New(slog.NewTextHandler(f.log, nil)), AccessTTL: accessTTL, SessionTTL: sessionTTL,
 	}
 	for _, change := range changes {
-		change(&w.config)
+		change(&f.config)
 	}
-	if w.Service, err = auth.New(w.config); err != nil {
+	if f.Service, err = auth.New(f.config); err != nil {
 		t.Fatal(err)
 	}
-	return w
+	return f
 }
 
 func newHasher(t *testing.T, params auth.HashParams) *auth.Hasher {
@@ -81,83 +81,83 @@ func registration() authapi.RegisterRequest {
 	return authapi.RegisterRequest{UserID: "u1", Email: email, Password: password, Name: "Ann", Device: device}
 }
 
-// register makes the account that most tests are about.
-func (w *world) register() authapi.Login {
-	w.t.Helper()
-	login, err := w.Register(w.t.Context(), registration())
+// register registers user u1.
+func (f *fixture) register() authapi.Login {
+	f.t.Helper()
+	login, err := f.Register(f.t.Context(), registration())
 	if err != nil {
-		w.t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	return login
 }
 
-func (w *world) logIn() authapi.Login {
-	w.t.Helper()
-	login, err := w.LogIn(w.t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: device})
+func (f *fixture) logIn() authapi.Login {
+	f.t.Helper()
+	login, err := f.LogIn(f.t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: device})
 	if err != nil {
-		w.t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	return login
 }
 
-func (w *world) refresh(refreshToken string) authapi.Tokens {
-	w.t.Helper()
-	refreshed, err := w.Refresh(w.t.Context(), authapi.RefreshRequest{RefreshToken: refreshToken})
+func (f *fixture) refresh(refreshToken string) authapi.Tokens {
+	f.t.Helper()
+	refreshed, err := f.Refresh(f.t.Context(), authapi.RefreshRequest{RefreshToken: refreshToken})
 	if err != nil {
-		w.t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	return refreshed.Tokens
 }
 
-// claims are what a token of ours says, over or not.
-func (w *world) claims(raw string) token.Claims {
-	w.t.Helper()
-	c, err := token.Verify(raw, w.keys.Ring, w.clock.Now())
+// claims returns the claims of a token, which may have expired.
+func (f *fixture) claims(raw string) token.Claims {
+	f.t.Helper()
+	c, err := token.Verify(raw, f.keys.Ring, f.clock.Now())
 	if err != nil && !errors.Is(err, token.ErrExpired) {
-		w.t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	return c
 }
 
-// check asks about the session of an access token.
-func (w *world) check(access string) (authapi.CheckedSession, error) {
-	w.t.Helper()
-	c := w.claims(access)
-	return w.CheckSession(w.t.Context(), authapi.CheckSessionRequest{UserID: c.Subject, SessionID: c.SessionID, Lease: "lease"})
+// check checks the session of an access token.
+func (f *fixture) check(access string) (authapi.CheckedSession, error) {
+	f.t.Helper()
+	c := f.claims(access)
+	return f.CheckSession(f.t.Context(), authapi.CheckSessionRequest{UserID: c.Subject, SessionID: c.SessionID, Lease: "lease"})
 }
 
-// family returns the only family of the user.
-func (w *world) family() auth.Family {
-	w.t.Helper()
-	e, _, err := w.sessions.Entry(w.t.Context(), "u1")
-	if err != nil || len(e.Families) != 1 {
-		w.t.Fatalf("got %+v, %v, want one family", e, err)
+// family returns the only family of u1.
+func (f *fixture) family() auth.Family {
+	f.t.Helper()
+	us, _, err := f.sessions.Load(f.t.Context(), "u1")
+	if err != nil || len(us.Families) != 1 {
+		f.t.Fatalf("got %+v, %v, want one family", us, err)
 	}
-	return e.Families[0]
+	return us.Families[0]
 }
 
-// stored returns a user as the store has it.
-func (w *world) stored(id string) auth.User {
-	w.t.Helper()
-	u, err := w.users.User(w.t.Context(), id)
+// stored returns a user from the store.
+func (f *fixture) stored(id string) auth.User {
+	f.t.Helper()
+	u, err := f.users.User(f.t.Context(), id)
 	if err != nil {
-		w.t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	return u
 }
 
-// families is how many log-ins the user has.
-func (w *world) families() int {
-	w.t.Helper()
-	e, _, err := w.sessions.Entry(w.t.Context(), "u1")
+// families returns how many families u1 has.
+func (f *fixture) families() int {
+	f.t.Helper()
+	us, _, err := f.sessions.Load(f.t.Context(), "u1")
 	if err != nil {
-		w.t.Fatal(err)
+		f.t.Fatal(err)
 	}
-	return len(e.Families)
+	return len(us.Families)
 }
 
-// refused checks an answer's code and reason, as clients will see them.
-func refused(t *testing.T, what string, err error, code apperr.Code, reason string) {
+// wantRefusal checks the code and the reason that a client gets for err.
+func wantRefusal(t *testing.T, what string, err error, code apperr.Code, reason string) {
 	t.Helper()
 	if e := apperr.From(err); err == nil || e.Code != code || e.Reason != reason {
 		t.Errorf("%s: got %v, want %s %s", what, err, code, reason)

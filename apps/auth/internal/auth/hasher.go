@@ -8,65 +8,66 @@ import (
 	"boxoffice/shared/apperr"
 )
 
-// busyFor is what a caller is told to wait when the queue is full: a few hashes'
-// time.
-const busyFor = 2 * time.Second
+// hashRetryAfter is the Retry-After of requests that find the queue full. A few
+// hashes take about that long.
+const hashRetryAfter = 2 * time.Second
 
-// Hasher hashes passwords, a few at a time, so that log-ins never starve the
-// rest of the machine. More wait, up to a bound; the others are turned away.
+// Hasher hashes passwords. It limits how many hashes run at once, so that log-ins do
+// not starve the rest of the machine, and how many requests wait for one.
 type Hasher struct {
-	params HashParams
-	decoy  phc
-	places chan struct{} // held while waiting and while at work
-	work   chan struct{} // held while at work
+	params  HashParams
+	dummy   phc           // verified when an account does not exist, at the cost of a real hash
+	queue   chan struct{} // one element for each request that waits or runs
+	running chan struct{} // one element for each hash that runs
 }
 
-// NewHasher returns a hasher that does so many hashes at a time, and lets so many
-// more wait.
+// NewHasher returns a Hasher that runs at most workers hashes at once while at most
+// queue more requests wait.
 func NewHasher(params HashParams, workers, queue int) (*Hasher, error) {
-	decoy, err := parsePHC(hashPassword("", params))
+	dummy, err := parsePHC(hashPassword("", params))
 	if err != nil {
 		return nil, fmt.Errorf("hasher: %w", err)
 	}
 	return &Hasher{
-		params: params, decoy: decoy,
-		places: make(chan struct{}, workers+queue), work: make(chan struct{}, workers),
+		params: params, dummy: dummy,
+		queue: make(chan struct{}, workers+queue), running: make(chan struct{}, workers),
 	}, nil
 }
 
-// Hash returns the PHC string of a password. It returns apperr.Overloaded when
-// the queue is full.
+// Hash returns the hash of a password in PHC string format. It returns
+// apperr.Overloaded if the queue is full.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	var hash string
-	err := h.do(ctx, func() { hash = hashPassword(normalPassword(password), h.params) })
+	err := h.run(ctx, func() { hash = hashPassword(normalPassword(password), h.params) })
 	return hash, err
 }
 
-// Matches reports whether a PHC string is that of a password, and whether it
-// should be made anew since the parameters are others now. An empty string
-// matches nothing, and costs the same. It returns apperr.Overloaded when the
-// queue is full, before the password was looked at.
-func (h *Hasher) Matches(ctx context.Context, hash, password string) (ok, old bool, err error) {
-	parsed, known := h.decoy, hash != ""
+// Matches reports whether hash, in PHC string format, is a hash of the password, and
+// whether it has other parameters than new hashes have. An empty hash matches no
+// password and takes as long as a real one. Matches returns apperr.Overloaded if the
+// queue is full; the password has not been verified then.
+func (h *Hasher) Matches(ctx context.Context, hash, password string) (ok, outdated bool, err error) {
+	parsed, known := h.dummy, hash != ""
 	if known {
 		if parsed, err = parsePHC(hash); err != nil {
 			return false, false, err
 		}
 	}
-	err = h.do(ctx, func() { ok = parsed.matches(normalPassword(password)) && known })
+	err = h.run(ctx, func() { ok = parsed.matches(normalPassword(password)) && known })
 	return ok, parsed.HashParams != h.params || len(parsed.key) != keyLength, err
 }
 
-func (h *Hasher) do(ctx context.Context, fn func()) error {
+// run calls fn when fewer than the allowed number of hashes run.
+func (h *Hasher) run(ctx context.Context, fn func()) error {
 	select {
-	case h.places <- struct{}{}:
-		defer func() { <-h.places }()
+	case h.queue <- struct{}{}:
+		defer func() { <-h.queue }()
 	default:
-		return apperr.Overloaded(busyFor)
+		return apperr.Overloaded(hashRetryAfter)
 	}
 	select {
-	case h.work <- struct{}{}:
-		defer func() { <-h.work }()
+	case h.running <- struct{}{}:
+		defer func() { <-h.running }()
 	case <-ctx.Done():
 		return fmt.Errorf("wait to hash: %w", ctx.Err())
 	}

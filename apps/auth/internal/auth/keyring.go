@@ -10,9 +10,9 @@ import (
 	"boxoffice/shared/token"
 )
 
-// Keyring is the keys that tokens are signed and verified with. One signs. The
-// others are published: the one that signs next, before it does, so that every
-// verifier knows it by then; the one that signed before, until its tokens ended.
+// Keyring is the set of keys for tokens. The first key signs; all of them verify
+// and are published. To rotate keys, publish the next key before it signs, so that
+// every verifier has it, and keep the previous key until its tokens have expired.
 type Keyring struct {
 	token.Ring
 
@@ -20,8 +20,8 @@ type Keyring struct {
 	set     token.KeySet
 }
 
-// ParseKeyring reads private Ed25519 keys as PKCS #8 in PEM, one block after the
-// other. The first signs.
+// ParseKeyring parses PEM blocks with Ed25519 private keys in PKCS #8. The key of
+// the first block signs.
 func ParseKeyring(text []byte) (*Keyring, error) {
 	var keys []ed25519.PrivateKey
 	for {
@@ -32,18 +32,18 @@ func ParseKeyring(text []byte) (*Keyring, error) {
 		text = rest
 		key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 		if err != nil {
-			return nil, errors.New("signing keys: a block is no PKCS #8 key") // the parser might quote it
+			return nil, errors.New("signing keys: a PEM block is not a PKCS #8 key") // err might quote the key
 		}
 		private, ok := key.(ed25519.PrivateKey)
 		if !ok {
-			return nil, fmt.Errorf("signing keys: %T instead of Ed25519", key)
+			return nil, fmt.Errorf("signing keys: got %T, want an Ed25519 key", key)
 		}
 		keys = append(keys, private)
 	}
 	return NewKeyring(keys...)
 }
 
-// NewKeyring returns the ring of these keys. The first signs.
+// NewKeyring returns a keyring of keys. The first key signs.
 func NewKeyring(keys ...ed25519.PrivateKey) (*Keyring, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("signing keys: none")

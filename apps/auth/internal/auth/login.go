@@ -11,49 +11,48 @@ import (
 	"boxoffice/shared/validation"
 )
 
-// nobody stands for the id of an account that does not exist, so that one costs
-// the same look-ups as one that does.
-const nobody = "-"
+// unknownUserID is the id that is looked up when no account has the e-mail address,
+// so that an unknown address costs the same look-ups as a known one.
+const unknownUserID = "-"
 
-// LogIn starts a session. It refuses what is invalid; apperr.RateLimited
-// auth.locked while the address has failed too often at this account; an
-// overload; and ErrInvalidCredentials, which does not tell an unknown address, a
-// wrong password and an inactive account apart, neither by its words nor by its
-// time.
+// LogIn verifies a password and starts a session; see authapi.LogIn. It returns
+// ErrInvalidCredentials for an unknown address, a wrong password and an inactive
+// account alike, after about the same time. It returns the reason auth.locked while
+// the client's address is locked out of the account, and apperr.Overloaded if the
+// queue for hashing is full.
 func (s *Service) LogIn(ctx context.Context, req authapi.LogInRequest) (authapi.Login, error) {
-	email, password, d := NormalizeEmail(req.Email), req.Password, clipped(req.Device)
-	var wrong validation.Problems
-	checkEmail(&wrong, email)
+	email, password, device := NormalizeEmail(req.Email), req.Password, clipped(req.Device)
+	var problems validation.Problems
+	checkEmail(&problems, email)
 	if password == "" {
-		wrong.Add("password", "required", "is required")
+		problems.Add("password", "required", "is required")
 	}
-	if err := wrong.Err(); err != nil {
+	if err := problems.Err(); err != nil {
 		return authapi.Login{}, err
 	}
-	leave, err := s.gate.enter(ctx, email+" "+d.Address)
+	release, err := s.logIns.acquire(ctx, email+" "+device.Address)
 	if err != nil {
 		return authapi.Login{}, err
 	}
-	defer leave()
+	defer release()
 	unlock := s.locker.Lock(ctx, "login:"+email)
 	defer unlock()
 
-	if err := s.begin(ctx, email, d.Address); err != nil {
+	if err := s.beginAttempt(ctx, email, device.Address); err != nil {
 		return authapi.Login{}, err
 	}
-	u, lease, err := s.verify(ctx, email, password)
+	u, lease, err := s.verifyPassword(ctx, email, password)
 	if err != nil {
-		// Only an answer about the password makes it an attempt, also when there
-		// was no time left for one.
+		// Only a verified password counts as an attempt.
 		if !errors.Is(err, ErrInvalidCredentials) {
-			err = s.withdraw(ctx, email, d.Address, err)
+			err = s.withdrawAttempt(ctx, email, device.Address, err)
 		}
 		return authapi.Login{}, fmt.Errorf("log in: %w", err)
 	}
-	if err := s.attempts.Clear(ctx, email, d.Address); err != nil {
+	if err := s.attempts.Clear(ctx, email, device.Address); err != nil {
 		return authapi.Login{}, fmt.Errorf("log in: %w", err)
 	}
-	tokens, err := s.startSession(ctx, u, d)
+	tokens, err := s.startSession(ctx, u, device)
 	if err != nil {
 		return authapi.Login{}, fmt.Errorf("log in: %w", err)
 	}
@@ -61,35 +60,38 @@ func (s *Service) LogIn(ctx context.Context, req authapi.LogInRequest) (authapi.
 	return authapi.Login{User: u.Public(), Tokens: tokens}, nil
 }
 
-// begin counts the attempt and waits when the account is under attack.
-func (s *Service) begin(ctx context.Context, email, address string) error {
-	verdict, err := s.attempts.Begin(ctx, email, address)
+// beginAttempt counts an attempt, and delays it if the account has many recent
+// failures. It returns the reason auth.locked, without counting, if the address is
+// locked out.
+func (s *Service) beginAttempt(ctx context.Context, email, address string) error {
+	decision, err := s.attempts.Begin(ctx, email, address)
 	if err != nil {
 		return fmt.Errorf("count the log-in: %w", err)
 	}
-	if verdict.Locked {
-		return errLocked(verdict.RetryAfter)
+	if decision.Locked {
+		return errLocked(decision.RetryAfter)
 	}
-	if verdict.Delay > 0 {
-		if err := s.clock.Sleep(ctx, verdict.Delay); err != nil {
-			return fmt.Errorf("delay the log-in: %w", s.withdraw(ctx, email, address, err))
+	if decision.Delay > 0 {
+		if err := s.clock.Sleep(ctx, decision.Delay); err != nil {
+			return fmt.Errorf("delay the log-in: %w", s.withdrawAttempt(ctx, email, address, err))
 		}
 	}
 	return nil
 }
 
-// withdraw takes an attempt back that ended with err before its password was
-// looked at, also when nobody waits for it any more.
-func (s *Service) withdraw(ctx context.Context, email, address string, err error) error {
+// withdrawAttempt takes back an attempt that failed with err before its password
+// was verified, even if ctx has ended. It returns err, joined with its own error.
+func (s *Service) withdrawAttempt(ctx context.Context, email, address string, err error) error {
 	return errors.Join(err, s.attempts.Withdraw(context.WithoutCancel(ctx), email, address))
 }
 
-// verify returns the active account of that address and password, and the lease
-// under which it was read, or ErrInvalidCredentials.
-func (s *Service) verify(ctx context.Context, email, password string) (u User, lease string, err error) {
+// verifyPassword returns the active account of an e-mail address and password, and
+// the cache lease that was taken before the account was read. It returns
+// ErrInvalidCredentials if there is no such account.
+func (s *Service) verifyPassword(ctx context.Context, email, password string) (u User, lease string, err error) {
 	id, err := s.users.IDByEmail(ctx, email)
 	if errors.Is(err, ErrNoUser) {
-		id = nobody
+		id = unknownUserID
 	} else if err != nil {
 		return User{}, "", err
 	}
@@ -99,29 +101,29 @@ func (s *Service) verify(ctx context.Context, email, password string) (u User, l
 		return User{}, "", err
 	}
 	if utf8.RuneCountInString(normalPassword(password)) > maxPassword {
-		password = "" // matches no account's, at the usual cost
+		password = "" // matches no account, and costs one hash like any other
 	}
-	ok, old, err := s.hasher.Matches(ctx, u.PasswordHash, password)
+	ok, outdated, err := s.hasher.Matches(ctx, u.PasswordHash, password)
 	if err != nil {
 		return User{}, "", err
 	}
 	if !ok || !u.Active {
 		return User{}, "", ErrInvalidCredentials
 	}
-	if old {
+	if outdated {
 		s.rehash(ctx, u, password)
 	}
 	return u, lease, nil
 }
 
-// rehash brings a stored hash up to today's parameters. Should it fail, the next
-// log-in tries again.
+// rehash replaces a stored hash by one with the current parameters. A failure is
+// only logged: the next log-in tries again.
 func (s *Service) rehash(ctx context.Context, u User, password string) {
 	hash, err := s.hasher.Hash(ctx, password)
 	if err == nil {
 		err = s.users.Rehash(ctx, u.ID, u.PasswordHash, hash)
 	}
 	if err != nil {
-		s.log.WarnContext(ctx, "password not rehashed", telemetry.KeyUserID, u.ID, telemetry.KeyError, err.Error())
+		s.log.WarnContext(ctx, "could not rehash password", telemetry.KeyUserID, u.ID, telemetry.KeyError, err.Error())
 	}
 }

@@ -17,41 +17,40 @@ import (
 	"boxoffice/shared/contract/authapi"
 )
 
-func TestLogIn(t *testing.T) {
-	w := newWorld(t)
-	registered := w.register()
-	got, err := w.LogIn(t.Context(), authapi.LogInRequest{Email: " Ann@EXAMPLE.com", Password: password, Device: device})
+func TestLogInStartsASession(t *testing.T) {
+	f := newFixture(t)
+	registered := f.register()
+	got, err := f.LogIn(t.Context(), authapi.LogInRequest{Email: " Ann@EXAMPLE.com", Password: password, Device: device})
 	if err != nil || got.User != registered.User {
-		t.Fatalf("got %+v, %v", got, err)
+		t.Fatalf("got %+v, %v, want user %+v", got, err, registered.User)
 	}
-	if _, err := w.check(got.Tokens.AccessToken); err != nil {
+	if _, err := f.check(got.Tokens.AccessToken); err != nil {
 		t.Error(err)
 	}
-	if w.families() != 2 {
-		t.Errorf("%d families", w.families())
+	if f.families() != 2 {
+		t.Errorf("got %d families, want 2", f.families())
 	}
-	if !slices.Contains(w.locker.Names, "login:"+email) || w.locker.Held != 0 {
-		t.Errorf("locks %v, %d held", w.locker.Names, w.locker.Held)
+	if !slices.Contains(f.locker.Names, "login:"+email) || f.locker.Held != 0 {
+		t.Errorf("got locks %v of which %d held, want login:%s released", f.locker.Names, f.locker.Held, email)
 	}
-	if !slices.Contains(w.cache.Filled, "lease-u1 - u1") {
-		t.Errorf("the cache was filled with %v", w.cache.Filled)
+	if !slices.Contains(f.cache.Filled, "lease-u1 - u1") {
+		t.Errorf("got cache fills %v, want user u1", f.cache.Filled)
 	}
 }
 
-// The same password in another Unicode form is the same password.
-func TestLogInNormalises(t *testing.T) {
-	w := newWorld(t)
+func TestLogInAcceptsThePasswordInAnotherUnicodeForm(t *testing.T) {
+	f := newFixture(t)
 	r := registration()
 	r.Password = "pässwörter sind schön"
-	if _, err := w.Register(t.Context(), r); err != nil {
+	if _, err := f.Register(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: "pa\u0308sswo\u0308rter sind scho\u0308n", Device: device}); err != nil {
+	if _, err := f.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: "pa\u0308sswo\u0308rter sind scho\u0308n", Device: device}); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestLogInRefuses(t *testing.T) {
+func TestLogInRefusalsDoNotRevealTheAccount(t *testing.T) {
 	tests := []struct {
 		name            string
 		email, password string
@@ -60,95 +59,95 @@ func TestLogInRefuses(t *testing.T) {
 		reason          string
 	}{
 		{"wrong password", email, password + "x", false, apperr.Unauthenticated, "auth.invalid_credentials"},
-		{"unknown", "ben@example.com", password, false, apperr.Unauthenticated, "auth.invalid_credentials"},
-		{"unknown, empty hash", "ben@example.com", strings.Repeat("x", 200), false, apperr.Unauthenticated, "auth.invalid_credentials"},
-		{"inactive", email, password, true, apperr.Unauthenticated, "auth.invalid_credentials"},
-		{"endless", email, strings.Repeat(password, 20), false, apperr.Unauthenticated, "auth.invalid_credentials"},
+		{"unknown address", "ben@example.com", password, false, apperr.Unauthenticated, "auth.invalid_credentials"},
+		{"unknown address, long password", "ben@example.com", strings.Repeat("x", 200), false, apperr.Unauthenticated, "auth.invalid_credentials"},
+		{"inactive account", email, password, true, apperr.Unauthenticated, "auth.invalid_credentials"},
+		{"very long password", email, strings.Repeat(password, 20), false, apperr.Unauthenticated, "auth.invalid_credentials"},
 		{"no password", email, "", false, apperr.Invalid, "invalid"},
-		{"no e-mail", "", password, false, apperr.Invalid, "invalid"},
-		{"no address", "ann@", password, false, apperr.Invalid, "invalid"},
+		{"no e-mail address", "", password, false, apperr.Invalid, "invalid"},
+		{"e-mail address without a domain", "ann@", password, false, apperr.Invalid, "invalid"},
 	}
 	var messages []string
 	for _, tt := range tests {
-		w := newWorld(t)
-		w.register()
-		w.users.Change("u1", func(u *auth.User) { u.Active = !tt.inactive })
-		writes := w.sessions.Writes()
-		_, err := w.LogIn(t.Context(), authapi.LogInRequest{Email: tt.email, Password: tt.password, Device: device})
-		refused(t, tt.name, err, tt.code, tt.reason)
-		if w.sessions.Writes() != writes {
-			t.Errorf("%s: something was written", tt.name)
+		f := newFixture(t)
+		f.register()
+		f.users.Update("u1", func(u *auth.User) { u.Active = !tt.inactive })
+		writes := f.sessions.Writes()
+		_, err := f.LogIn(t.Context(), authapi.LogInRequest{Email: tt.email, Password: tt.password, Device: device})
+		wantRefusal(t, tt.name, err, tt.code, tt.reason)
+		if f.sessions.Writes() != writes {
+			t.Errorf("%s: the sessions were written", tt.name)
 		}
-		if w.locker.Held != 0 {
-			t.Errorf("%s: a lock is held", tt.name)
+		if f.locker.Held != 0 {
+			t.Errorf("%s: a lock is still held", tt.name)
 		}
 		if tt.code == apperr.Unauthenticated {
 			messages = append(messages, apperr.From(err).Message)
 		}
 	}
 	if slices.Sort(messages); messages[0] != messages[len(messages)-1] {
-		t.Errorf("the answers tell them apart: %q", messages)
+		t.Errorf("got different messages %q, want one", messages)
 	}
 }
 
-func TestLogInLocks(t *testing.T) {
-	for _, who := range []string{email, "nobody@example.com"} {
-		w := newWorld(t)
-		w.register()
-		guess := func(pass string, from authapi.Device) error {
-			_, err := w.LogIn(t.Context(), authapi.LogInRequest{Email: who, Password: pass, Device: from})
+func TestFiveFailuresLockOneAddressOutOfTheAccount(t *testing.T) {
+	for _, account := range []string{email, "unknown@example.com"} {
+		f := newFixture(t)
+		f.register()
+		guess := func(password string, from authapi.Device) error {
+			_, err := f.LogIn(t.Context(), authapi.LogInRequest{Email: account, Password: password, Device: from})
 			return err
 		}
 		for range 5 {
-			refused(t, who, guess("wrong password", device), apperr.Unauthenticated, "auth.invalid_credentials")
+			wantRefusal(t, account, guess("wrong password", device), apperr.Unauthenticated, "auth.invalid_credentials")
 		}
 		err := guess(password, device)
-		refused(t, who, err, apperr.RateLimited, "auth.locked")
+		wantRefusal(t, account, err, apperr.RateLimited, "auth.locked")
 		if got := apperr.From(err).RetryAfter; got != time.Minute {
-			t.Errorf("retry after %s", got)
+			t.Errorf("got a Retry-After of %s, want a minute", got)
 		}
 		elsewhere := authapi.Device{Address: "192.0.2.8"}
-		if err := guess(password, elsewhere); who == email && err != nil {
-			t.Errorf("another address is locked out: %v", err)
+		if err := guess(password, elsewhere); account == email && err != nil {
+			t.Errorf("from another address: got %v, want no lock", err)
 		}
-		w.clock.Pass(time.Minute)
-		if err := guess(password, device); who == email && err != nil {
+		f.clock.Advance(time.Minute)
+		if err := guess(password, device); account == email && err != nil {
 			t.Errorf("after the lock: %v", err)
 		}
-		// A right one has cleared the count.
+		// The correct password has cleared the failures.
 		for range 4 {
-			if err := guess("wrong password", device); who == email {
-				refused(t, who, err, apperr.Unauthenticated, "auth.invalid_credentials")
+			if err := guess("wrong password", device); account == email {
+				wantRefusal(t, account, err, apperr.Unauthenticated, "auth.invalid_credentials")
 			}
 		}
 	}
 }
 
-func TestLogInIsSlowedDown(t *testing.T) {
-	w := newWorld(t)
-	w.register()
+func TestManyFailuresDelayTheLogIn(t *testing.T) {
+	f := newFixture(t)
+	f.register()
 	for i := range 30 {
-		_, err := w.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: "wrong password", Device: authapi.Device{Address: fmt.Sprint("192.0.2.", i)}})
-		refused(t, "guess", err, apperr.Unauthenticated, "auth.invalid_credentials")
+		_, err := f.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: "wrong password", Device: authapi.Device{Address: fmt.Sprint("192.0.2.", i)}})
+		wantRefusal(t, "guess", err, apperr.Unauthenticated, "auth.invalid_credentials")
 	}
-	before := w.clock.Slept()
-	w.logIn()
-	if got := w.clock.Slept() - before; got != time.Second {
-		t.Errorf("the owner waited %s", got)
+	before := f.clock.Slept()
+	f.logIn()
+	if got := f.clock.Slept() - before; got != time.Second {
+		t.Errorf("got a delay of %s, want a second", got)
 	}
 }
 
-func TestParallelGuesses(t *testing.T) {
-	w := newWorld(t)
-	w.register()
-	var looked, locked atomic.Int64
+func TestConcurrentGuessesGainNothing(t *testing.T) {
+	f := newFixture(t)
+	f.register()
+	var verified, locked atomic.Int64
 	var wg sync.WaitGroup
 	for range 200 {
 		wg.Go(func() {
-			_, err := w.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: "wrong password", Device: device})
+			_, err := f.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: "wrong password", Device: device})
 			switch apperr.From(err).Reason {
 			case "auth.invalid_credentials":
-				looked.Add(1)
+				verified.Add(1)
 			case "auth.locked":
 				locked.Add(1)
 			default:
@@ -157,24 +156,24 @@ func TestParallelGuesses(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if looked.Load() != 5 || locked.Load() != 195 {
-		t.Errorf("%d were looked at, %d locked", looked.Load(), locked.Load())
+	if verified.Load() != 5 || locked.Load() != 195 {
+		t.Errorf("got %d verified and %d locked, want 5 and 195", verified.Load(), locked.Load())
 	}
 }
 
-// Many right ones at once are not taken for guesses, and none loses its family
-// but to the tenth after it.
-func TestParallelLogIns(t *testing.T) {
-	w := newWorld(t)
-	w.register()
-	w.clock.Pass(time.Second) // so that the first log-in is the oldest
+// Concurrent log-ins with the correct password must not lock each other out, and
+// each keeps its family while there are at most ten.
+func TestConcurrentLogInsAllSucceed(t *testing.T) {
+	f := newFixture(t)
+	f.register()
+	f.clock.Advance(time.Second) // so that the registration is the oldest log-in
 	var wg sync.WaitGroup
 	logins := make([]authapi.Login, 10)
 	for i := range logins {
 		wg.Go(func() {
 			from := authapi.Device{Address: fmt.Sprint("192.0.2.", i%3)}
 			var err error
-			if logins[i], err = w.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: from}); err != nil {
+			if logins[i], err = f.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: from}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -184,203 +183,201 @@ func TestParallelLogIns(t *testing.T) {
 		return
 	}
 	for i, login := range logins {
-		if _, err := w.check(login.Tokens.AccessToken); err != nil {
+		if _, err := f.check(login.Tokens.AccessToken); err != nil {
 			t.Errorf("log-in %d: %v", i, err)
 		}
 	}
-	if w.families() != 10 {
-		t.Errorf("%d families", w.families())
+	if f.families() != 10 {
+		t.Errorf("got %d families, want 10", f.families())
 	}
 }
 
-func TestTheOldestLogInGoes(t *testing.T) {
-	w := newWorld(t)
-	first := w.register()
-	second := w.logIn()
+func TestTheEleventhLogInEndsTheOldest(t *testing.T) {
+	f := newFixture(t)
+	first := f.register()
+	second := f.logIn()
 	for range 9 {
-		w.clock.Pass(time.Second)
-		w.logIn()
+		f.clock.Advance(time.Second)
+		f.logIn()
 	}
-	_, err := w.check(first.Tokens.AccessToken)
-	refused(t, "the eleventh", err, apperr.Unauthenticated, "auth.session_invalid")
-	if _, err := w.check(second.Tokens.AccessToken); err != nil {
+	_, err := f.check(first.Tokens.AccessToken)
+	wantRefusal(t, "the oldest", err, apperr.Unauthenticated, "auth.session_invalid")
+	if _, err := f.check(second.Tokens.AccessToken); err != nil {
 		t.Error(err)
 	}
-	if ended := w.claims(first.Tokens.AccessToken).SessionID; !slices.Contains(w.cache.Ended, ended) {
-		t.Errorf("the cache was not told of %s: %v", ended, w.cache.Ended)
+	if ended := f.claims(first.Tokens.AccessToken).SessionID; !slices.Contains(f.cache.Ended, ended) {
+		t.Errorf("got tombstones for %v, want one for %s", f.cache.Ended, ended)
 	}
 }
 
-// A log-in that verified the old password and stalled fails.
-func TestASlowLogInWithAnOldPassword(t *testing.T) {
-	w := newWorld(t)
-	w.register()
-	e, version, err := w.sessions.Entry(t.Context(), "u1")
+// The password changes between the verification and the update of the sessions.
+func TestLogInWithAPasswordThatChangedMeanwhileFails(t *testing.T) {
+	f := newFixture(t)
+	f.register()
+	us, version, err := f.sessions.Load(t.Context(), "u1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.PasswordVersion = 2
-	if err := w.sessions.Save(t.Context(), "u1", e, version); err != nil {
+	us.PasswordVersion = 2
+	if err := f.sessions.Save(t.Context(), "u1", us, version); err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: device})
-	refused(t, "slow", err, apperr.Unauthenticated, "auth.invalid_credentials")
+	_, err = f.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: device})
+	wantRefusal(t, "log in", err, apperr.Unauthenticated, "auth.invalid_credentials")
 }
 
-// A password change whose maker died before it got to the sessions.
-func TestSessionsOfAnOldPasswordAreDead(t *testing.T) {
-	w := newWorld(t)
-	old := w.register()
-	w.users.Change("u1", func(u *auth.User) { u.PasswordVersion++ })
-	_, err := w.check(old.Tokens.AccessToken)
-	refused(t, "check", err, apperr.Unauthenticated, "auth.session_invalid")
-	_, err = w.Refresh(t.Context(), authapi.RefreshRequest{RefreshToken: old.Tokens.RefreshToken})
-	refused(t, "refresh", err, apperr.Unauthenticated, "auth.refresh_invalid")
-	w.logIn()
-	if w.families() != 1 {
-		t.Errorf("%d families", w.families())
+// A change of password crashes before it updates the sessions.
+func TestSessionsOfAnOlderPasswordAreInvalid(t *testing.T) {
+	f := newFixture(t)
+	old := f.register()
+	f.users.Update("u1", func(u *auth.User) { u.PasswordVersion++ })
+	_, err := f.check(old.Tokens.AccessToken)
+	wantRefusal(t, "check", err, apperr.Unauthenticated, "auth.session_invalid")
+	_, err = f.Refresh(t.Context(), authapi.RefreshRequest{RefreshToken: old.Tokens.RefreshToken})
+	wantRefusal(t, "refresh", err, apperr.Unauthenticated, "auth.refresh_invalid")
+	f.logIn()
+	if f.families() != 1 {
+		t.Errorf("got %d families, want 1", f.families())
 	}
 }
 
-func TestRehash(t *testing.T) {
-	w := newWorld(t)
-	w.register()
-	dearer := auth.HashParams{Memory: 128, Passes: 2, Threads: 1}
-	w.config.Hasher = newHasher(t, dearer)
-	newer, err := auth.New(w.config)
+func TestLogInRehashesWithTheCurrentParameters(t *testing.T) {
+	f := newFixture(t)
+	f.register()
+	costlier := auth.HashParams{Memory: 128, Passes: 2, Threads: 1}
+	f.config.Hasher = newHasher(t, costlier)
+	service, err := auth.New(f.config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := newer.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: device}); err != nil {
+		if _, err := service.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: device}); err != nil {
 			t.Fatal(err)
 		}
-		u, err := w.users.User(t.Context(), "u1")
+		u, err := f.users.User(t.Context(), "u1")
 		if err != nil || !strings.HasPrefix(u.PasswordHash, "$argon2id$v=19$m=128,t=2,p=1$") || u.PasswordVersion != 1 {
-			t.Errorf("got %+v, %v", u, err)
+			t.Errorf("got %+v, %v, want a hash with the current parameters", u, err)
 		}
 	}
 }
 
-// An attempt whose password nobody looked at costs nothing.
-func TestOverload(t *testing.T) {
-	full, err := auth.NewHasher(cheap, 0, 0)
+func TestOverloadedHasherRefusesWithoutCountingAFailure(t *testing.T) {
+	full, err := auth.NewHasher(cheapHash, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t)
-	w.register()
-	w.config.Hasher = full
-	busy, err := auth.New(w.config)
+	f := newFixture(t)
+	f.register()
+	f.config.Hasher = full
+	busy, err := auth.New(f.config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 10 {
 		_, err := busy.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: device})
-		refused(t, "busy", err, apperr.Unavailable, "unavailable")
+		wantRefusal(t, "busy", err, apperr.Unavailable, "unavailable")
 		if e := apperr.From(err); e.RetryAfter == 0 || e.Failure() {
-			t.Errorf("got %+v", e)
+			t.Errorf("got %+v, want a refusal with a Retry-After", e)
 		}
 	}
 	r := registration()
 	r.UserID, r.Email = "u2", "ben@example.com"
 	_, err = busy.Register(t.Context(), r)
-	refused(t, "register", err, apperr.Unavailable, "unavailable")
-	w.logIn()
+	wantRefusal(t, "register", err, apperr.Unavailable, "unavailable")
+	f.logIn()
 }
 
-// Nor does one that left while it was made to wait.
-func TestDelayThatIsCutOff(t *testing.T) {
-	w := newWorld(t)
-	w.register()
-	// Enough from elsewhere for a delay.
+func TestAttemptCancelledDuringItsDelayIsTakenBack(t *testing.T) {
+	f := newFixture(t)
+	f.register()
+	// Enough failures from other addresses to delay the log-in.
 	for i := range 30 {
-		if _, err := w.config.Attempts.Begin(t.Context(), email, fmt.Sprint("192.0.2.", 100+i)); err != nil {
+		if _, err := f.config.Attempts.Begin(t.Context(), email, fmt.Sprint("192.0.2.", 100+i)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for range 5 {
-		ctx, leave := context.WithCancel(t.Context())
-		w.config.Clock = leaving{w.clock, leave}
-		svc, err := auth.New(w.config)
+		ctx, cancel := context.WithCancel(t.Context())
+		f.config.Clock = cancellingClock{f.clock, cancel}
+		svc, err := auth.New(f.config)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := svc.LogIn(ctx, authapi.LogInRequest{Email: email, Password: password, Device: device}); !errors.Is(err, context.Canceled) {
-			t.Fatalf("got %v, want that it was cut off", err)
+			t.Fatalf("got %v, want context.Canceled", err)
 		}
 	}
-	w.logIn() // it would be locked
+	f.logIn() // would be locked if the attempts had counted
 }
 
-// leaving is a clock at which who is made to wait leaves.
-type leaving struct {
+// cancellingClock is a clock whose Sleep cancels the caller's context.
+type cancellingClock struct {
 	*authtest.Clock
-	leave func()
+	cancel func()
 }
 
-func (l leaving) Sleep(ctx context.Context, d time.Duration) error {
-	l.leave()
-	return l.Clock.Sleep(ctx, d)
+func (c cancellingClock) Sleep(ctx context.Context, d time.Duration) error {
+	c.cancel()
+	return c.Clock.Sleep(ctx, d)
 }
 
-func TestFailingPorts(t *testing.T) {
-	lost := apperr.Unreachable(errors.New("gone"))
-	for name, fail := range map[string]func(w *world){
-		"users":    func(w *world) { w.users.Err = lost },
-		"sessions": func(w *world) { w.sessions.Err = lost },
-		"keys":     func(w *world) { w.keys.Err = lost },
+func TestFailingPortsMakeOperationsUnavailable(t *testing.T) {
+	unreachable := apperr.Unreachable(errors.New("gone"))
+	for name, fail := range map[string]func(f *fixture){
+		"users":    func(f *fixture) { f.users.Err = unreachable },
+		"sessions": func(f *fixture) { f.sessions.Err = unreachable },
+		"keys":     func(f *fixture) { f.keys.Err = unreachable },
 	} {
-		w := newWorld(t)
-		login := w.register()
-		fail(w)
+		f := newFixture(t)
+		login := f.register()
+		fail(f)
 		ctx := t.Context()
-		for range 6 { // none of them counts as a guess
-			_, err := w.LogIn(ctx, authapi.LogInRequest{Email: email, Password: password, Device: device})
-			refused(t, name+": log in", err, apperr.Unavailable, "unavailable")
+		for range 6 { // more than five; none counts as a failure
+			_, err := f.LogIn(ctx, authapi.LogInRequest{Email: email, Password: password, Device: device})
+			wantRefusal(t, name+": log in", err, apperr.Unavailable, "unavailable")
 		}
-		_, err := w.Refresh(ctx, authapi.RefreshRequest{RefreshToken: login.Tokens.RefreshToken})
-		refused(t, name+": refresh", err, apperr.Unavailable, "unavailable")
+		_, err := f.Refresh(ctx, authapi.RefreshRequest{RefreshToken: login.Tokens.RefreshToken})
+		wantRefusal(t, name+": refresh", err, apperr.Unavailable, "unavailable")
 		r := registration()
 		r.UserID, r.Email = "u2", "ben@example.com"
-		_, err = w.Register(ctx, r)
-		refused(t, name+": register", err, apperr.Unavailable, "unavailable")
+		_, err = f.Register(ctx, r)
+		wantRefusal(t, name+": register", err, apperr.Unavailable, "unavailable")
 		if name != "users" {
-			_, err = w.LogOut(ctx, authapi.LogOutRequest{RefreshToken: login.Tokens.RefreshToken})
-			refused(t, name+": log out", err, apperr.Unavailable, "unavailable")
+			_, err = f.LogOut(ctx, authapi.LogOutRequest{RefreshToken: login.Tokens.RefreshToken})
+			wantRefusal(t, name+": log out", err, apperr.Unavailable, "unavailable")
 		}
 		if name != "keys" {
-			_, err = w.CheckSession(ctx, authapi.CheckSessionRequest{UserID: "u1", SessionID: w.claims(login.Tokens.AccessToken).SessionID})
-			refused(t, name+": check", err, apperr.Unavailable, "unavailable")
+			_, err = f.CheckSession(ctx, authapi.CheckSessionRequest{UserID: "u1", SessionID: f.claims(login.Tokens.AccessToken).SessionID})
+			wantRefusal(t, name+": check", err, apperr.Unavailable, "unavailable")
 		}
 	}
 }
 
-func TestWaitingEndsWithTheContext(t *testing.T) {
-	w := newWorld(t)
-	w.register()
+func TestWaitForAConcurrentLogInEndsWithTheContext(t *testing.T) {
+	f := newFixture(t)
+	f.register()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for range 50 { // whichever wins, nothing is left behind
-		if _, err := w.LogIn(ctx, authapi.LogInRequest{Email: email, Password: password, Device: device}); err != nil && !errors.Is(err, context.Canceled) {
+	for range 50 { // whether the slot or the context wins, the slot is released
+		if _, err := f.LogIn(ctx, authapi.LogInRequest{Email: email, Password: password, Device: device}); err != nil && !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
 	}
-	w.logIn()
+	f.logIn()
 }
 
-func TestConfigRefused(t *testing.T) {
-	w := newWorld(t)
+func TestNewRefusesLifetimesOutOfRange(t *testing.T) {
+	f := newFixture(t)
 	for name, change := range map[string]func(*auth.Config){
-		"no access":     func(c *auth.Config) { c.AccessTTL = 0 },
-		"long access":   func(c *auth.Config) { c.AccessTTL = 25 * time.Hour },
-		"short session": func(c *auth.Config) { c.SessionTTL = time.Millisecond },
-		"long session":  func(c *auth.Config) { c.SessionTTL = 31 * 24 * time.Hour },
+		"no access TTL":     func(c *auth.Config) { c.AccessTTL = 0 },
+		"long access TTL":   func(c *auth.Config) { c.AccessTTL = 25 * time.Hour },
+		"short session TTL": func(c *auth.Config) { c.SessionTTL = time.Millisecond },
+		"long session TTL":  func(c *auth.Config) { c.SessionTTL = 31 * 24 * time.Hour },
 	} {
-		cfg := w.config
+		cfg := f.config
 		change(&cfg)
 		if _, err := auth.New(cfg); err == nil {
-			t.Errorf("%s: taken", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 	}
 }

@@ -10,25 +10,27 @@ import (
 	"boxoffice/shared/token"
 )
 
-// LogOut ends the log-in that a refresh token belongs to, be the token its
-// current one or an older one, and makes the gateway ask about the user anew. It
-// returns ErrSessionNotFound when there is no such log-in, or no more.
+// LogOut ends the family that a refresh token belongs to; see authapi.LogOut. Any
+// token of the family ends it, including replaced and expired ones. LogOut returns
+// ErrSessionNotFound if the token is malformed or its family has ended.
 func (s *Service) LogOut(ctx context.Context, req authapi.LogOutRequest) (rpc.Nothing, error) {
 	now := instant(s.clock.Now())
 	claims, err := s.refreshClaims(req.RefreshToken, now)
 	switch {
 	case err == nil, errors.Is(err, token.ErrExpired):
-		// An older token of the log-in may have ended before the log-in does.
+		// An older token may expire before its family ends.
 	case errors.Is(err, token.ErrInvalid):
 		return rpc.Nothing{}, ErrSessionNotFound
 	default:
 		return rpc.Nothing{}, fmt.Errorf("log out: %w", err)
 	}
 	var ended []string
-	err = s.updateSessions(ctx, claims.Subject, func(e *Entry) (bool, error) {
-		sessions, live := e.End(claims.FamilyID, now)
+	err = s.updateSessions(ctx, claims.Subject, func(us *UserSessions) (bool, error) {
+		sessions, live := us.EndFamily(claims.FamilyID, now)
 		if len(sessions) == 0 && len(ended) > 0 {
-			return false, nil // gone since this tried to end it, maybe by this
+			// The family was there in an earlier attempt of this call. The write that
+			// removed it may have been this call's own.
+			return false, nil
 		}
 		ended = sessions
 		if !live {

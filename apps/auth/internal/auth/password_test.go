@@ -15,37 +15,37 @@ import (
 	"boxoffice/shared/apperr"
 )
 
-func TestHasher(t *testing.T) {
-	h, ctx := newHasher(t, cheap), t.Context()
+func TestHasherMatchesOnlyTheRightPassword(t *testing.T) {
+	h, ctx := newHasher(t, cheapHash), t.Context()
 	one, err := h.Hash(ctx, password)
 	if err != nil {
 		t.Fatal(err)
 	}
 	two, err := h.Hash(ctx, password)
 	if err != nil || one == two {
-		t.Errorf("the same salt twice: %v", err)
+		t.Errorf("got the same hash twice, %v, want another salt", err)
 	}
 	tests := []struct {
 		name, hash, password string
-		ok, old              bool
+		ok, outdated         bool
 	}{
 		{"right", one, password, true, false},
 		{"wrong", one, password + "x", false, false},
 		{"no hash", "", password, false, false},
 		{"no hash, no password", "", "", false, false},
-		// From the reference implementation: echo -n password | argon2 somesalt -id -t 2 -m 16 -p 1
-		{"another's", "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "password", true, true},
+		// echo -n password | argon2 somesalt -id -t 2 -m 16 -p 1
+		{"hash of the reference implementation", "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "password", true, true},
 	}
 	for _, tt := range tests {
-		ok, old, err := h.Matches(ctx, tt.hash, tt.password)
-		if err != nil || ok != tt.ok || old != tt.old {
-			t.Errorf("%s: got %v, %v, %v", tt.name, ok, old, err)
+		ok, outdated, err := h.Matches(ctx, tt.hash, tt.password)
+		if err != nil || ok != tt.ok || outdated != tt.outdated {
+			t.Errorf("%s: got %v, %v, %v, want %v, %v", tt.name, ok, outdated, err, tt.ok, tt.outdated)
 		}
 	}
 }
 
-func TestDamagedHashes(t *testing.T) {
-	h := newHasher(t, cheap)
+func TestDamagedHashesAreErrors(t *testing.T) {
+	h := newHasher(t, cheapHash)
 	for _, hash := range []string{
 		"x", "$argon2id$", "$argon2i$v=19$m=64,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5Q",
 		"$argon2id$v=16$m=64,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5Q",
@@ -58,17 +58,17 @@ func TestDamagedHashes(t *testing.T) {
 		"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$!",
 	} {
 		if ok, _, err := h.Matches(t.Context(), hash, ""); err == nil || ok {
-			t.Errorf("%s: got %v, %v", hash, ok, err)
+			t.Errorf("%s: got %v, %v, want an error", hash, ok, err)
 		}
 	}
 }
 
-func TestHasherIsBounded(t *testing.T) {
-	h, err := auth.NewHasher(cheap, 0, 1)
+func TestFullQueueIsRefused(t *testing.T) {
+	h, err := auth.NewHasher(cheapHash, 0, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Nobody works, so who has the one place waits for as long as it likes.
+	// Without workers, the call in the queue waits until its context ends.
 	ctx, cancel := context.WithCancel(t.Context())
 	results := make(chan error, 2)
 	for range 2 {
@@ -77,10 +77,10 @@ func TestHasherIsBounded(t *testing.T) {
 			results <- err
 		}()
 	}
-	refused(t, "the second", <-results, apperr.Unavailable, "unavailable")
+	wantRefusal(t, "the second", <-results, apperr.Unavailable, "unavailable")
 	cancel()
 	if err := <-results; !errors.Is(err, context.Canceled) {
-		t.Errorf("the first: %v", err)
+		t.Errorf("the first: got %v, want context.Canceled", err)
 	}
 }
 
@@ -98,31 +98,32 @@ func TestNormalizeEmail(t *testing.T) {
 	}
 }
 
-func TestEmailShapes(t *testing.T) {
-	ok := []string{"a@b.c", "a+b@c-d.example", "ünal@bücher.example", `"odd"@example.com`, "a.b.c@d.e.f"}
-	bad := []string{
+func TestRegisterAcceptsOnlyPlausibleEmailAddresses(t *testing.T) {
+	valid := []string{"a@b.c", "a+b@c-d.example", "ünal@bücher.example", `"odd"@example.com`, "a.b.c@d.e.f"}
+	invalid := []string{
 		"a", "@b.c", "a@", "a@b", "a@b.", "a@.b", "a@b..c", "a b@c.d", "a@b c.d", "a@b@c.d", "a@-b.c", "a@b-.c",
 		"a@b_c.d", "a\u0000@b.c", "a\u200b@b.c", "a@b.c/x", strings.Repeat("a", 65) + "@b.c", "a@" + strings.Repeat("b", 64) + ".c",
 	}
-	w := newWorld(t)
+	f := newFixture(t)
 	check := func(email string, want bool) {
 		t.Helper()
 		r := registration()
 		r.UserID, r.Email = fmt.Sprintf("%x", sha256.Sum224([]byte(email))), email
-		if _, err := w.Register(t.Context(), r); (err == nil) != want {
-			t.Errorf("%q: %v", email, err)
+		if _, err := f.Register(t.Context(), r); (err == nil) != want {
+			t.Errorf("%q: got %v, want accepted %t", email, err, want)
 		}
 	}
-	for _, email := range ok {
+	for _, email := range valid {
 		check(email, true)
 	}
-	for _, email := range bad {
+	for _, email := range invalid {
 		check(email, false)
 	}
 }
 
-// The fuzz target's property over texts of a seed, made of what is awkward.
-func TestNormalizeEmailIsStable(t *testing.T) {
+// The property of the fuzz target, for random strings of code points whose case
+// mapping or normalisation is unusual.
+func TestNormalizeEmailIsIdempotent(t *testing.T) {
 	parts := []rune("aAİıſK\u212aﬁǅß\u0345\u0308\u0301\u00a0\u3000 \t@.ａ\u1e9b\u0323\ufdfa\u03a3\u1fbc\u200d\ufffd")
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
@@ -130,11 +131,11 @@ func TestNormalizeEmailIsStable(t *testing.T) {
 		for i := range text {
 			text[i] = parts[random.IntN(len(parts))]
 		}
-		stable(t, string(text))
+		requireStable(t, string(text))
 	}
 }
 
-func stable(t *testing.T, s string) {
+func requireStable(t *testing.T, s string) {
 	t.Helper()
 	once := auth.NormalizeEmail(s)
 	if twice := auth.NormalizeEmail(once); twice != once {
@@ -149,7 +150,7 @@ func FuzzNormalizeEmail(f *testing.F) {
 	for _, s := range []string{"Ann@Example.com", "İ@ﬁ.com", "\u0345\u03b1", "K@K", " \u00a0x "} {
 		f.Add(s)
 	}
-	f.Fuzz(func(t *testing.T, s string) { stable(t, s) })
+	f.Fuzz(func(t *testing.T, s string) { requireStable(t, s) })
 }
 
 func BenchmarkHash(b *testing.B) {

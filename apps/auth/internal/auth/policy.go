@@ -13,20 +13,20 @@ const (
 	minPassword = 8 // code points after NFKC
 	maxPassword = 128
 
-	minWord = 3 // shorter parts of an address are in too many passwords
+	minWord = 3 // code points; shorter parts of an address occur in too many passwords
 )
 
 //go:embed blocklist.txt
 var blocklist string
 
-// productWords are words that this product's users think of first.
+// productWords are words that users of this product are likely to choose.
 var productWords = []string{"boxoffice", "ticketing", "tickets", "ticket", "event", "box", "office"}
 
-// Policy says which passwords are too easy to guess. There are no rules on which
-// characters a password is made of.
+// Policy decides which passwords are too easy to guess. It has no rules about the
+// kinds of characters in a password.
 type Policy struct{ common map[string]struct{} }
 
-// NewPolicy reads the blocklist.
+// NewPolicy returns the policy with the embedded blocklist.
 func NewPolicy() *Policy {
 	p := &Policy{common: map[string]struct{}{}}
 	for line := range strings.Lines(blocklist) {
@@ -37,10 +37,9 @@ func NewPolicy() *Policy {
 	return p
 }
 
-// Weak reports whether a password, in its normal form, is a common one, one
-// character over and over, or made of the words of the address and the product
-// and no letter besides.
-func (p *Policy) Weak(password, email string) bool {
+// IsWeak reports whether a normalised password is on the blocklist, repeats one
+// character, or has no letters besides words of the e-mail address and the product.
+func (p *Policy) IsWeak(password, email string) bool {
 	password = strings.ToLower(password)
 	if _, ok := p.common[password]; ok {
 		return true
@@ -55,13 +54,14 @@ func (p *Policy) Weak(password, email string) bool {
 	return rest != password && strings.IndexFunc(rest, unicode.IsLetter) < 0
 }
 
-// emailWords are the address and its parts, the longest first.
+// emailWords returns the address and its parts, compound ones before their own
+// parts.
 func emailWords(email string) []string {
 	local, domain, _ := cutLast(email, '@')
 	words := []string{email, local, domain}
-	notWord := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
-	words = append(words, strings.FieldsFunc(local, notWord)...)
-	words = append(words, strings.FieldsFunc(domain, notWord)...)
+	isSeparator := func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	words = append(words, strings.FieldsFunc(local, isSeparator)...)
+	words = append(words, strings.FieldsFunc(domain, isSeparator)...)
 	long := words[:0]
 	for _, w := range words {
 		if utf8.RuneCountInString(w) >= minWord {
@@ -71,5 +71,6 @@ func emailWords(email string) []string {
 	return long
 }
 
-// normalPassword is the form of a password that is measured and hashed.
+// normalPassword returns the NFKC form of a password, which is measured and hashed.
+// The same password typed on another keyboard may have other code points.
 func normalPassword(s string) string { return norm.NFKC.String(s) }

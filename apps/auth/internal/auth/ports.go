@@ -5,90 +5,100 @@ import (
 	"time"
 )
 
-// Users keeps accounts. An account that is stored is never lost.
+// Users stores accounts.
 type Users interface {
-	// Add stores a new account. It returns ErrEmailTaken when its address belongs
-	// to another one. An account of the same id and address that is there already
-	// is returned as it is: the caller asked before. An address whose account was
-	// never stored (its maker died) goes to the next who asks, and the one who
-	// had it gets ErrEmailTaken should he come back.
+	// Add stores a new account. It returns ErrEmailTaken if another account has the
+	// e-mail address. If an account with the same id and address exists already, Add
+	// returns it unchanged, because the caller is repeating a request.
+	//
+	// An Add that crashes half-way may leave an address reserved without an account.
+	// The next Add for the address takes it over, and an Add for the original id then
+	// returns ErrEmailTaken.
 	Add(ctx context.Context, u User) (User, error)
-	// IDByEmail returns whose a normalised address is, or ErrNoUser. The account
-	// may be missing all the same.
+	// IDByEmail returns the id of the account that a normalised address belongs to,
+	// or ErrNoUser. The account itself may not exist yet; see Add.
 	IDByEmail(ctx context.Context, email string) (string, error)
 	// User returns an account, or ErrNoUser.
 	User(ctx context.Context, id string) (User, error)
-	// Rehash replaces the hash of an unchanged password, if it is still from.
-	// Nothing happens when it is not.
+	// Rehash replaces the stored hash of an unchanged password. It does nothing if
+	// the stored hash is not from.
 	Rehash(ctx context.Context, id, from, to string) error
 }
 
-// Sessions keeps one Entry for each user.
+// Sessions stores one UserSessions record for each user.
 type Sessions interface {
-	// Entry returns a user's entry and its version, which is empty when there is
-	// none.
-	Entry(ctx context.Context, userID string) (Entry, string, error)
-	// Save stores an entry in the place of that version, or returns ErrStale when
-	// another one is there. It may also return ErrStale although it stored the
-	// entry. An entry that is not saved for EntryTTL is forgotten.
-	Save(ctx context.Context, userID string, e Entry, version string) error
+	// Load returns a user's record and its version. A user without a record has an
+	// empty one, with an empty version.
+	Load(ctx context.Context, userID string) (us UserSessions, version string, err error)
+	// Save replaces the record that has that version. It returns ErrStale if the
+	// stored record has another version. It may also return ErrStale after it stored
+	// the record, if it retried a write whose response was lost. A record is deleted
+	// UserSessionsTTL after its last Save.
+	Save(ctx context.Context, userID string, us UserSessions, version string) error
 }
 
-// Verdict is what the count of attempts says to one more.
-type Verdict struct {
-	Locked     bool
-	RetryAfter time.Duration // until the lock ends
-	Delay      time.Duration // to be waited before going on, when not locked
+// AttemptDecision tells how to proceed with a log-in attempt.
+type AttemptDecision struct {
+	Locked     bool          // refuse the attempt
+	RetryAfter time.Duration // until the lock ends, if Locked
+	Delay      time.Duration // to wait before verifying the password, if not Locked
 }
 
-// Attempts counts log-ins that have not proved right, of accounts known or not.
+// Attempts counts log-in attempts by account and client address. The account is an
+// e-mail address, registered or not.
 type Attempts interface {
-	// Begin counts one, unless the pair is locked.
-	Begin(ctx context.Context, account, address string) (Verdict, error)
-	// Withdraw takes back one whose password was not looked at.
+	// Begin counts an attempt as a failure, unless the pair is locked.
+	Begin(ctx context.Context, account, address string) (AttemptDecision, error)
+	// Withdraw takes back an attempt whose password was not verified.
 	Withdraw(ctx context.Context, account, address string) error
-	// Clear takes back one that was right, and forgets the failures of the pair.
+	// Clear takes back an attempt whose password was correct, and forgets the
+	// failures of the pair.
 	Clear(ctx context.Context, account, address string) error
 }
 
-// Cache tells others, the gateway above all, about sessions and users. It is a
-// help: it never fails, and what it could not say now it says again later. It is
-// told after the records have changed.
+// Cache publishes sessions and users to other processes, mainly the gateway. It is
+// called after the records have changed. Its methods return no errors: a fill that
+// fails costs a later look-up, and an invalidation that fails is retried.
 type Cache interface {
-	// LeaseUser asks to fill in a user whose record is read next; it returns an
-	// empty lease when that is not wanted.
+	// LeaseUser returns a lease to fill in a user whose record is read next. The
+	// lease is empty if no fill is needed.
 	LeaseUser(ctx context.Context, userID string) (lease string)
-	// FillUser fills in what was read after the lease was given.
+	// FillUser stores a user that was read after the lease was taken.
 	FillUser(ctx context.Context, lease string, u User)
-	// Fill does it for a live session and its user.
+	// Fill stores a live session and its user, which were read after the lease was
+	// taken.
 	Fill(ctx context.Context, lease string, userID string, f Family, u User)
-	// End says that sessions are over, for ever.
+	// End leaves a tombstone for each session: an ended session never becomes live
+	// again.
 	End(ctx context.Context, sessionIDs ...string)
-	// DropUser says that a user has to be asked about.
+	// DropUser removes a user, so that the next look-up reads the record.
 	DropUser(ctx context.Context, userID string)
 }
 
-// Locker keeps work from being done twice at once. Nothing depends on it.
+// Locker serialises work that should not run twice at once. It is an optimisation:
+// correctness must not depend on it.
 type Locker interface {
-	// Lock tries for a short while and returns, with the lock or without it. The
-	// caller calls unlock when it is done.
+	// Lock waits a short time for the lock and returns with or without it. The
+	// caller calls unlock in either case.
 	Lock(ctx context.Context, name string) (unlock func())
 }
 
-// Keys has the keys that tokens are signed and verified with.
+// Keys provides the keys that sign and verify tokens.
 type Keys interface {
-	// Keyring returns them. It fails while they are not known yet.
+	// Keyring returns the keys. It returns an error until they have been loaded.
 	Keyring() (*Keyring, error)
 }
 
-// Clock tells the time.
+// Clock provides the time.
 type Clock interface {
+	// Now returns the current time.
 	Now() time.Time
-	// Sleep waits, or returns the context's error when that is done first.
+	// Sleep waits for d, or returns ctx.Err() if ctx ends first.
 	Sleep(ctx context.Context, d time.Duration) error
 }
 
-// IDs makes ids that nobody can guess and that never repeat.
+// IDs generates identifiers.
 type IDs interface {
+	// NewID returns an unguessable id that was never returned before.
 	NewID() string
 }

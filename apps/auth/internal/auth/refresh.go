@@ -11,11 +11,11 @@ import (
 )
 
 // Refresh replaces the session of a refresh token by a successor and returns its
-// tokens; asked again within ten seconds it returns the same bytes. Everything
-// else is ErrRefreshInvalid: no token of ours, one that has ended, another's
-// e-mail address (if the request names one), an inactive account. A token
-// that was replaced longer ago ends the log-in, since one of those who hold it
-// stole it.
+// tokens; see authapi.Refresh. Within the grace period, a repeated call returns the
+// same bytes. A token that was replaced earlier ends its family; see reuse detection
+// in the package comment. ErrRefreshInvalid covers every refusal: a malformed,
+// expired or reused token, a family that has ended, an inactive account, and an
+// e-mail address in the request that is not the account's.
 func (s *Service) Refresh(ctx context.Context, req authapi.RefreshRequest) (authapi.Refreshed, error) {
 	now := instant(s.clock.Now())
 	claims, err := s.refreshClaims(req.RefreshToken, now)
@@ -35,35 +35,42 @@ func (s *Service) Refresh(ctx context.Context, req authapi.RefreshRequest) (auth
 	if !u.Active || req.Email != nil && NormalizeEmail(*req.Email) != u.Email {
 		return authapi.Refreshed{}, ErrRefreshInvalid
 	}
-	successor := s.newSession(now)
-	var (
-		family   Family
-		rotation Rotation
-		ended    []string
-	)
-	err = s.updateSessions(ctx, u.ID, func(e *Entry) (bool, error) {
-		if e.PasswordVersion < u.PasswordVersion {
-			return false, ErrRefreshInvalid
-		}
-		family, rotation, ended = e.Refresh(claims.FamilyID, claims.SessionID, successor, now)
-		switch rotation {
-		case Rotated:
-			return true, nil
-		case Replayed:
-			return false, nil
-		case Stolen:
-			return true, ErrRefreshInvalid
-		case Refused:
-		}
-		return false, ErrRefreshInvalid
-	})
-	s.cache.End(ctx, ended...)
-	if rotation == Stolen {
-		s.log.WarnContext(ctx, "replaced refresh token used again: log-in ended", telemetry.KeyUserID, u.ID)
-	}
+	family, err := s.rotate(ctx, u, claims, s.newSession(now))
 	if err != nil {
 		return authapi.Refreshed{}, fmt.Errorf("refresh: %w", err)
 	}
 	tokens, err := s.issue(u, family)
 	return authapi.Refreshed{Tokens: tokens}, err
+}
+
+// rotate stores successor in place of the session of claims, and returns the family
+// with the session that is current now. It returns ErrRefreshInvalid if the session
+// cannot be replaced.
+func (s *Service) rotate(ctx context.Context, u User, claims token.Claims, successor Session) (Family, error) {
+	var (
+		family   Family
+		rotation Rotation
+		ended    []string
+	)
+	err := s.updateSessions(ctx, u.ID, func(us *UserSessions) (bool, error) {
+		if us.PasswordVersion < u.PasswordVersion {
+			return false, ErrRefreshInvalid
+		}
+		family, rotation, ended = us.Rotate(claims.FamilyID, claims.SessionID, successor, successor.StartedAt)
+		switch rotation {
+		case Rotated:
+			return true, nil
+		case Replayed:
+			return false, nil
+		case ReuseDetected:
+			return true, ErrRefreshInvalid
+		case NotRotated:
+		}
+		return false, ErrRefreshInvalid
+	})
+	s.cache.End(ctx, ended...)
+	if rotation == ReuseDetected {
+		s.log.WarnContext(ctx, "ended session family: replaced refresh token used again", telemetry.KeyUserID, u.ID)
+	}
+	return family, err
 }

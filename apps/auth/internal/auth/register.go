@@ -14,31 +14,33 @@ import (
 
 const maxName = 100 // code points
 
-// Register makes an account and logs it in. It refuses, in this order, what is
-// invalid (listing every wrong field), ErrAdminRequired, ErrWeakPassword, an
-// overload, and ErrEmailTaken; nothing is written then. Asked again with the same
-// id it logs the same account in.
-func (s *Service) Register(ctx context.Context, r authapi.RegisterRequest) (authapi.Login, error) {
-	u, err := s.newUser(r)
+// Register creates an account and logs it in; see authapi.Register. It refuses, in
+// this order: invalid fields (all of them at once), ErrAdminRequired,
+// ErrWeakPassword, apperr.Overloaded and ErrEmailTaken. A refusal writes nothing. A
+// request that is repeated with the same user id and e-mail address logs the
+// existing account in.
+func (s *Service) Register(ctx context.Context, req authapi.RegisterRequest) (authapi.Login, error) {
+	u, err := s.newUser(req)
 	if err != nil {
 		return authapi.Login{}, err
 	}
-	if u.Role == RoleAdmin && !r.ByAdmin {
+	if u.Role == RoleAdmin && !req.ByAdmin {
 		return authapi.Login{}, ErrAdminRequired
 	}
-	u, err = s.add(ctx, u, r.Password)
+	u, err = s.addUser(ctx, u, req.Password)
 	if err != nil {
 		return authapi.Login{}, fmt.Errorf("register: %w", err)
 	}
-	tokens, err := s.startSession(ctx, u, r.Device)
+	tokens, err := s.startSession(ctx, u, req.Device)
 	if err != nil {
 		return authapi.Login{}, fmt.Errorf("register: %w", err)
 	}
 	return authapi.Login{User: u.Public(), Tokens: tokens}, nil
 }
 
-// EnsureAdmin makes the first admin, unless there is an account of that address.
-// The password obeys the rules for all.
+// EnsureAdmin creates the first admin unless the e-mail address already has an
+// account, whose password it leaves unchanged. The password must satisfy the same
+// rules as any other.
 func (s *Service) EnsureAdmin(ctx context.Context, email, password string) error {
 	u, err := s.newUser(authapi.RegisterRequest{
 		UserID: s.ids.NewID(), Email: email, Password: password, Name: "Administrator", Role: string(RoleAdmin),
@@ -46,7 +48,7 @@ func (s *Service) EnsureAdmin(ctx context.Context, email, password string) error
 	if err != nil {
 		return fmt.Errorf("first admin: %w", err)
 	}
-	if s.policy.Weak(normalPassword(password), u.Email) {
+	if s.policy.IsWeak(normalPassword(password), u.Email) {
 		return fmt.Errorf("first admin: %w", ErrWeakPassword)
 	}
 	id, err := s.users.IDByEmail(ctx, u.Email)
@@ -59,15 +61,15 @@ func (s *Service) EnsureAdmin(ctx context.Context, email, password string) error
 	if !errors.Is(err, ErrNoUser) {
 		return fmt.Errorf("first admin: %w", err)
 	}
-	if _, err = s.add(ctx, u, password); err != nil && !errors.Is(err, ErrEmailTaken) {
+	if _, err = s.addUser(ctx, u, password); err != nil && !errors.Is(err, ErrEmailTaken) {
 		return fmt.Errorf("first admin: %w", err)
 	}
 	return nil
 }
 
-// add stores a new account under that password.
-func (s *Service) add(ctx context.Context, u User, password string) (User, error) {
-	if s.policy.Weak(normalPassword(password), u.Email) {
+// addUser hashes the password and stores the account.
+func (s *Service) addUser(ctx context.Context, u User, password string) (User, error) {
+	if s.policy.IsWeak(normalPassword(password), u.Email) {
 		return User{}, ErrWeakPassword
 	}
 	hash, err := s.hasher.Hash(ctx, password)
@@ -78,59 +80,59 @@ func (s *Service) add(ctx context.Context, u User, password string) (User, error
 	return s.users.Add(ctx, u)
 }
 
-// newUser returns the account that is asked for, still without a password.
-func (s *Service) newUser(r authapi.RegisterRequest) (User, error) {
+// newUser validates a registration and returns its account, without a hash.
+func (s *Service) newUser(req authapi.RegisterRequest) (User, error) {
 	now := instant(s.clock.Now())
 	u := User{
-		ID: r.UserID, Email: NormalizeEmail(r.Email), Name: strings.TrimSpace(r.Name), Role: RoleUser, Active: true,
+		ID: req.UserID, Email: NormalizeEmail(req.Email), Name: strings.TrimSpace(req.Name), Role: RoleUser, Active: true,
 		PasswordVersion: 1, Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
-	var wrong validation.Problems
-	checkEmail(&wrong, u.Email)
-	checkNewPassword(&wrong, r.Password)
-	checkName(&wrong, u.Name)
-	wrong.ID("userId", u.ID)
-	if r.Role != "" {
-		role, err := ParseRole(r.Role)
+	var problems validation.Problems
+	checkEmail(&problems, u.Email)
+	checkNewPassword(&problems, req.Password)
+	checkName(&problems, u.Name)
+	problems.ID("userId", u.ID)
+	if req.Role != "" {
+		role, err := ParseRole(req.Role)
 		if err != nil {
-			wrong.Add("role", "unknown", "must be user or admin")
+			problems.Add("role", "unknown", "must be user or admin")
 		}
 		u.Role = role
 	}
-	return u, wrong.Err()
+	return u, problems.Err()
 }
 
-func checkEmail(wrong *validation.Problems, normalised string) {
+func checkEmail(problems *validation.Problems, normalised string) {
 	switch {
 	case normalised == "":
-		wrong.Add("email", "required", "is required")
+		problems.Add("email", "required", "is required")
 	case utf8.RuneCountInString(normalised) > maxEmail:
-		wrong.MaxLength("email", normalised, maxEmail)
+		problems.MaxLength("email", normalised, maxEmail)
 	case !validEmail(normalised):
-		wrong.Add("email", "invalid", "must be an e-mail address")
+		problems.Add("email", "invalid", "must be an e-mail address")
 	}
 }
 
-func checkName(wrong *validation.Problems, name string) {
+func checkName(problems *validation.Problems, name string) {
 	switch {
 	case name == "":
-		wrong.Add("name", "required", "is required")
+		problems.Add("name", "required", "is required")
 	case strings.IndexFunc(name, unicode.IsControl) >= 0 || !utf8.ValidString(name):
-		wrong.Add("name", "invalid", "holds characters that no name has")
+		problems.Add("name", "invalid", "contains characters that are not allowed in a name")
 	}
-	wrong.MaxLength("name", name, maxName)
+	problems.MaxLength("name", name, maxName)
 }
 
-func checkNewPassword(wrong *validation.Problems, password string) {
+func checkNewPassword(problems *validation.Problems, password string) {
 	normal := normalPassword(password)
 	switch n := utf8.RuneCountInString(normal); {
 	case n == 0:
-		wrong.Add("password", "required", "is required")
+		problems.Add("password", "required", "is required")
 	case !utf8.ValidString(password):
-		wrong.Add("password", "invalid", "must be text")
+		problems.Add("password", "invalid", "must be valid UTF-8")
 	case n < minPassword:
-		wrong.Add("password", "too_short", "has %d characters, at least %d are needed", n, minPassword)
+		problems.Add("password", "too_short", "must have at least %d characters, not %d", minPassword, n)
 	default:
-		wrong.MaxLength("password", normal, maxPassword)
+		problems.MaxLength("password", normal, maxPassword)
 	}
 }

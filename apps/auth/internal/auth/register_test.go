@@ -14,81 +14,81 @@ import (
 	"boxoffice/shared/token"
 )
 
-func TestRegister(t *testing.T) {
-	w := newWorld(t)
+func TestRegisterCreatesAnAccountAndASession(t *testing.T) {
+	f := newFixture(t)
 	r := registration()
 	r.Email, r.Name = "  ANN@Example.com ", " Ann "
-	got, err := w.Register(t.Context(), r)
+	got, err := f.Register(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stored := w.stored("u1")
+	stored := f.stored("u1")
 	want := auth.User{
 		ID: "u1", Email: email, Name: "Ann", Role: auth.RoleUser, Active: true,
 		PasswordHash: stored.PasswordHash, PasswordVersion: 1, Version: 1,
-		CreatedAt: w.clock.Now(), UpdatedAt: w.clock.Now(),
+		CreatedAt: f.clock.Now(), UpdatedAt: f.clock.Now(),
 	}
 	if stored != want || got.User != want.Public() {
 		t.Errorf("stored %+v, want %+v; got %+v", stored, want, got.User)
 	}
 	if !strings.HasPrefix(stored.PasswordHash, "$argon2id$v=19$m=64,t=1,p=1$") || strings.Contains(stored.PasswordHash, password) {
-		t.Errorf("the hash is %q", stored.PasswordHash)
+		t.Errorf("got hash %q, want argon2id without the password", stored.PasswordHash)
 	}
-	if checked, err := w.check(got.Tokens.AccessToken); err != nil || checked.User != want.Public() || w.family().Device != device {
-		t.Errorf("got %+v, %v", checked, err)
+	if checked, err := f.check(got.Tokens.AccessToken); err != nil || checked.User != want.Public() || f.family().Device != device {
+		t.Errorf("check: got %+v, %v, want user %+v", checked, err, want.Public())
 	}
-	c := w.claims(got.Tokens.AccessToken)
+	c := f.claims(got.Tokens.AccessToken)
 	if c.Type != token.Access || c.Subject != "u1" || c.Email != email || c.Role != "user" || c.FamilyID != "" {
-		t.Errorf("access claims %+v", c)
+		t.Errorf("got access claims %+v", c)
 	}
-	if life := c.ExpiresAt.Sub(w.clock.Now()); life < accessTTL || life >= accessTTL+1e9 {
-		t.Errorf("the access token lives for %s", life)
+	if life := c.ExpiresAt.Sub(f.clock.Now()); life < accessTTL || life >= accessTTL+1e9 {
+		t.Errorf("got an access token that lives for %s, want %s", life, accessTTL)
 	}
-	r2 := w.claims(got.Tokens.RefreshToken)
-	if r2.Type != token.Refresh || r2.SessionID != c.SessionID || r2.FamilyID == "" || r2.ID == c.ID || r2.Email != "" {
-		t.Errorf("refresh claims %+v", r2)
+	refresh := f.claims(got.Tokens.RefreshToken)
+	if refresh.Type != token.Refresh || refresh.SessionID != c.SessionID || refresh.FamilyID == "" || refresh.ID == c.ID || refresh.Email != "" {
+		t.Errorf("got refresh claims %+v", refresh)
 	}
-	if strings.Contains(w.log.String(), email) {
-		t.Error("the address was logged")
+	if strings.Contains(f.log.String(), email) {
+		t.Error("the e-mail address was logged")
 	}
 }
 
-func TestRegisterRefuses(t *testing.T) {
+func TestRegisterRefusesInvalidRequests(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("ü", n) }
 	tests := []struct {
 		name   string
 		change func(*authapi.RegisterRequest)
 		code   apperr.Code
 		reason string
-		fields string // "field code" of each
+		fields string // "field code" of each, in order
 	}{
-		{"everything", func(r *authapi.RegisterRequest) { *r = authapi.RegisterRequest{Role: "root"} }, apperr.Invalid, "invalid",
+		{"every field is invalid", func(r *authapi.RegisterRequest) { *r = authapi.RegisterRequest{Role: "root"} }, apperr.Invalid, "invalid",
 			"email required, password required, name required, userId required, role unknown"},
-		{"e-mail", func(r *authapi.RegisterRequest) { r.Email = "ann" }, apperr.Invalid, "invalid", "email invalid"},
-		{"e-mail too long", func(r *authapi.RegisterRequest) { r.Email = "a@" + long(253) }, apperr.Invalid, "invalid", "email too_long"},
+		{"e-mail address without a domain", func(r *authapi.RegisterRequest) { r.Email = "ann" }, apperr.Invalid, "invalid", "email invalid"},
+		{"long e-mail address", func(r *authapi.RegisterRequest) { r.Email = "a@" + long(253) }, apperr.Invalid, "invalid", "email too_long"},
 		{"short password", func(r *authapi.RegisterRequest) { r.Password = "1234567" }, apperr.Invalid, "invalid", "password too_short"},
 		{"short after NFKC", func(r *authapi.RegisterRequest) { r.Password = "u\u0308o\u0308a\u0308e\u0308" }, apperr.Invalid, "invalid", "password too_short"},
 		{"long password", func(r *authapi.RegisterRequest) { r.Password = long(129) }, apperr.Invalid, "invalid", "password too_long"},
-		{"password no text", func(r *authapi.RegisterRequest) { r.Password = "\xff23456789" }, apperr.Invalid, "invalid", "password invalid"},
+		{"password is not UTF-8", func(r *authapi.RegisterRequest) { r.Password = "\xff23456789" }, apperr.Invalid, "invalid", "password invalid"},
 		{"blank name", func(r *authapi.RegisterRequest) { r.Name = "  " }, apperr.Invalid, "invalid", "name required"},
 		{"long name", func(r *authapi.RegisterRequest) { r.Name = long(101) }, apperr.Invalid, "invalid", "name too_long"},
-		{"name with a control", func(r *authapi.RegisterRequest) { r.Name = "A\nn" }, apperr.Invalid, "invalid", "name invalid"},
-		{"id", func(r *authapi.RegisterRequest) { r.UserID = "a.$b" }, apperr.Invalid, "invalid", "userId invalid"},
+		{"name with a control character", func(r *authapi.RegisterRequest) { r.Name = "A\nn" }, apperr.Invalid, "invalid", "name invalid"},
+		{"id with other characters", func(r *authapi.RegisterRequest) { r.UserID = "a.$b" }, apperr.Invalid, "invalid", "userId invalid"},
 		{"long id", func(r *authapi.RegisterRequest) { r.UserID = strings.Repeat("a", 65) }, apperr.Invalid, "invalid", "userId invalid"},
 		{"common password", func(r *authapi.RegisterRequest) { r.Password = "Password123" }, apperr.Invalid, "auth.weak_password", ""},
-		{"the address", func(r *authapi.RegisterRequest) { r.Password = "ann-example-2026" }, apperr.Invalid, "auth.weak_password", ""},
-		{"the product", func(r *authapi.RegisterRequest) { r.Password = "BoxOffice2026!" }, apperr.Invalid, "auth.weak_password", ""},
-		{"one character", func(r *authapi.RegisterRequest) { r.Password = "üüüüüüüü" }, apperr.Invalid, "auth.weak_password", ""},
-		{"full-width form of a common one", func(r *authapi.RegisterRequest) { r.Password = "ｐａｓｓｗｏｒｄ" }, apperr.Invalid, "auth.weak_password", ""},
-		{"admin", func(r *authapi.RegisterRequest) { r.Role = "admin" }, apperr.Forbidden, "auth.admin_required", ""},
+		{"password from the e-mail address", func(r *authapi.RegisterRequest) { r.Password = "ann-example-2026" }, apperr.Invalid, "auth.weak_password", ""},
+		{"password from product words", func(r *authapi.RegisterRequest) { r.Password = "BoxOffice2026!" }, apperr.Invalid, "auth.weak_password", ""},
+		{"one repeated character", func(r *authapi.RegisterRequest) { r.Password = "üüüüüüüü" }, apperr.Invalid, "auth.weak_password", ""},
+		{"common password in full-width form", func(r *authapi.RegisterRequest) { r.Password = "ｐａｓｓｗｏｒｄ" }, apperr.Invalid, "auth.weak_password", ""},
+		{"admin role without an admin", func(r *authapi.RegisterRequest) { r.Role = "admin" }, apperr.Forbidden, "auth.admin_required", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t)
+			f := newFixture(t)
 			r := registration()
 			tt.change(&r)
-			_, err := w.Register(t.Context(), r)
-			refused(t, tt.name, err, tt.code, tt.reason)
+			_, err := f.Register(t.Context(), r)
+			wantRefusal(t, tt.name, err, tt.code, tt.reason)
 			var fields []string
 			for _, f := range apperr.From(err).Fields {
 				fields = append(fields, f.Field+" "+f.Code)
@@ -96,56 +96,56 @@ func TestRegisterRefuses(t *testing.T) {
 			if got := strings.Join(fields, ", "); got != tt.fields {
 				t.Errorf("fields: got %s, want %s", got, tt.fields)
 			}
-			if w.users.Len() != 0 || w.sessions.Writes() != 0 {
-				t.Error("something was written")
+			if f.users.Len() != 0 || f.sessions.Writes() != 0 {
+				t.Error("the refused request was stored")
 			}
 		})
 	}
 }
 
-func TestRegisterAccepts(t *testing.T) {
+func TestRegisterAcceptsTheLimits(t *testing.T) {
 	for name, change := range map[string]func(*authapi.RegisterRequest){
-		"eight code points": func(r *authapi.RegisterRequest) { r.Password = "üöä€xyzq" },
-		"128 code points":   func(r *authapi.RegisterRequest) { r.Password = strings.Repeat("üé", 64) },
-		"254 in the e-mail": func(r *authapi.RegisterRequest) { r.Email = "a@" + strings.Repeat("b.", 125) + "bb" },
-		"100 in the name":   func(r *authapi.RegisterRequest) { r.Name = strings.Repeat("ü", 100) },
-		"a word and more":   func(r *authapi.RegisterRequest) { r.Password = "boxoffice-qx-83" },
-		"role user":         func(r *authapi.RegisterRequest) { r.Role = "user" },
-		"admin by an admin": func(r *authapi.RegisterRequest) { r.Role, r.ByAdmin = "admin", true },
+		"password of 8 code points":         func(r *authapi.RegisterRequest) { r.Password = "üöä€xyzq" },
+		"password of 128 code points":       func(r *authapi.RegisterRequest) { r.Password = strings.Repeat("üé", 64) },
+		"e-mail address of 254 code points": func(r *authapi.RegisterRequest) { r.Email = "a@" + strings.Repeat("b.", 125) + "bb" },
+		"name of 100 code points":           func(r *authapi.RegisterRequest) { r.Name = strings.Repeat("ü", 100) },
+		"product word and other letters":    func(r *authapi.RegisterRequest) { r.Password = "boxoffice-qx-83" },
+		"role user":                         func(r *authapi.RegisterRequest) { r.Role = "user" },
+		"admin by an admin":                 func(r *authapi.RegisterRequest) { r.Role, r.ByAdmin = "admin", true },
 	} {
 		r := registration()
 		change(&r)
-		if got, err := newWorld(t).Register(t.Context(), r); err != nil || (got.User.Role == authapi.RoleAdmin) != (r.Role == "admin") {
-			t.Errorf("%s: got %+v, %v", name, got.User, err)
+		if got, err := newFixture(t).Register(t.Context(), r); err != nil || (got.User.Role == authapi.RoleAdmin) != (r.Role == "admin") {
+			t.Errorf("%s: got %+v, %v, want it accepted", name, got.User, err)
 		}
 	}
 }
 
-func TestRegisterTakenAndAgain(t *testing.T) {
-	w := newWorld(t)
-	first := w.register()
+func TestRegisterRefusesATakenAddressAndReplaysARepeatedRequest(t *testing.T) {
+	f := newFixture(t)
+	first := f.register()
 	r := registration()
 	r.UserID, r.Email = "u2", "ANN@example.com"
-	_, err := w.Register(t.Context(), r)
-	refused(t, "another", err, apperr.Invalid, "auth.email_taken")
-	if w.users.Len() != 1 || w.families() != 1 {
-		t.Error("something was written")
+	_, err := f.Register(t.Context(), r)
+	wantRefusal(t, "another user", err, apperr.Invalid, "auth.email_taken")
+	if f.users.Len() != 1 || f.families() != 1 {
+		t.Error("the refused request was stored")
 	}
-	again, err := w.Register(t.Context(), registration())
-	if err != nil || again.User != first.User {
-		t.Errorf("the same one again: got %+v, %v", again.User, err)
+	repeated, err := f.Register(t.Context(), registration())
+	if err != nil || repeated.User != first.User {
+		t.Errorf("repeated request: got %+v, %v, want %+v", repeated.User, err, first.User)
 	}
 }
 
-func TestRegistrationsRaceForAnAddress(t *testing.T) {
-	w := newWorld(t)
+func TestConcurrentRegistrationsOfAnAddressHaveOneWinner(t *testing.T) {
+	f := newFixture(t)
 	var won atomic.Int64
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() {
 			r := registration()
 			r.UserID = fmt.Sprint("u", i)
-			switch _, err := w.Register(t.Context(), r); {
+			switch _, err := f.Register(t.Context(), r); {
 			case err == nil:
 				won.Add(1)
 			case !errors.Is(err, auth.ErrEmailTaken):
@@ -154,32 +154,32 @@ func TestRegistrationsRaceForAnAddress(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if won.Load() != 1 || w.users.Len() != 1 {
-		t.Errorf("%d won, %d users", won.Load(), w.users.Len())
+	if won.Load() != 1 || f.users.Len() != 1 {
+		t.Errorf("got %d winners and %d users, want one each", won.Load(), f.users.Len())
 	}
 }
 
-func TestEnsureAdmin(t *testing.T) {
-	w, ctx := newWorld(t), t.Context()
+func TestEnsureAdminCreatesTheAdminOnce(t *testing.T) {
+	f, ctx := newFixture(t), t.Context()
 	for range 2 {
-		if err := w.EnsureAdmin(ctx, "Boss@example.com", password); err != nil {
+		if err := f.EnsureAdmin(ctx, "Boss@example.com", password); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got, err := w.LogIn(ctx, authapi.LogInRequest{Email: "boss@example.com", Password: password, Device: device})
-	if err != nil || got.User.Role != authapi.RoleAdmin || w.users.Len() != 1 {
-		t.Errorf("got %+v, %v", got.User, err)
+	got, err := f.LogIn(ctx, authapi.LogInRequest{Email: "boss@example.com", Password: password, Device: device})
+	if err != nil || got.User.Role != authapi.RoleAdmin || f.users.Len() != 1 {
+		t.Errorf("got %+v, %v, want one admin", got.User, err)
 	}
-	// Another password in the configuration changes nothing that is there.
-	if err := w.EnsureAdmin(ctx, "boss@example.com", "another good one"); err != nil {
+	// Another password in the configuration does not change the account.
+	if err := f.EnsureAdmin(ctx, "boss@example.com", "another good one"); err != nil {
 		t.Error(err)
 	}
-	if _, err := w.LogIn(ctx, authapi.LogInRequest{Email: "boss@example.com", Password: password, Device: device}); err != nil {
+	if _, err := f.LogIn(ctx, authapi.LogInRequest{Email: "boss@example.com", Password: password, Device: device}); err != nil {
 		t.Error(err)
 	}
 	for _, bad := range []string{"", "short", "password", "boss-example"} {
-		if err := w.EnsureAdmin(ctx, "boss@example.com", bad); err == nil {
-			t.Errorf("%q: taken", bad)
+		if err := f.EnsureAdmin(ctx, "boss@example.com", bad); err == nil {
+			t.Errorf("password %q: got no error, want one", bad)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"boxoffice/shared/token"
 )
 
-// Config is what a Service needs. All fields must be set.
+// Config has the dependencies and settings of a Service. All fields are required.
 type Config struct {
 	Users    Users
 	Sessions Sessions
@@ -26,11 +26,11 @@ type Config struct {
 	Policy   *Policy
 	Log      *slog.Logger
 
-	AccessTTL  time.Duration // of an access token; at most MaxAccessTTL
-	SessionTTL time.Duration // from the log-in or the last refresh
+	AccessTTL  time.Duration // life of an access token; at most MaxAccessTTL
+	SessionTTL time.Duration // life of a session from the log-in or the last refresh; at most MaxFamilyAge
 }
 
-// Service is the use cases.
+// Service implements the use cases. It is safe for concurrent use.
 type Service struct {
 	users      Users
 	sessions   Sessions
@@ -45,65 +45,66 @@ type Service struct {
 	log        *slog.Logger
 	accessTTL  time.Duration
 	sessionTTL time.Duration
-	gate       *gate
+	logIns     *keyedSemaphore // by account and address
 }
 
-// New returns the service.
+// New returns a Service. It returns an error if AccessTTL or SessionTTL is out of
+// range.
 func New(cfg Config) (*Service, error) {
 	if cfg.AccessTTL < time.Second || cfg.AccessTTL > MaxAccessTTL {
-		return nil, fmt.Errorf("auth: access tokens live from a second to %s, not %s", MaxAccessTTL, cfg.AccessTTL)
+		return nil, fmt.Errorf("auth: the life of access tokens must be from 1s to %s, not %s", MaxAccessTTL, cfg.AccessTTL)
 	}
 	if cfg.SessionTTL < time.Second || cfg.SessionTTL > MaxFamilyAge {
-		return nil, fmt.Errorf("auth: sessions live from a second to %s, not %s", MaxFamilyAge, cfg.SessionTTL)
+		return nil, fmt.Errorf("auth: the life of sessions must be from 1s to %s, not %s", MaxFamilyAge, cfg.SessionTTL)
 	}
 	return &Service{
 		users: cfg.Users, sessions: cfg.Sessions, attempts: cfg.Attempts, cache: cfg.Cache,
 		locker: cfg.Locker, clock: cfg.Clock, ids: cfg.IDs, keys: cfg.Keys,
 		hasher: cfg.Hasher, policy: cfg.Policy, log: cfg.Log,
 		accessTTL: cfg.AccessTTL, sessionTTL: cfg.SessionTTL,
-		gate: newGate(),
+		logIns: newKeyedSemaphore(),
 	}, nil
 }
 
 // updateSessions applies fn to a user's sessions and stores the result by
 // compare-and-set. If another update comes first, fn runs again on the sessions as
-// that update left them, so fn must depend on nothing else. fn reports whether
-// there is something to store; its error is returned, after the sessions have been
-// stored if it also reports true. After too many lost races updateSessions returns
-// apperr.Overloaded.
-func (s *Service) updateSessions(ctx context.Context, userID string, fn func(*Entry) (store bool, err error)) error {
+// that update left them. fn reports whether there is something to store. Its error
+// is returned, after the sessions have been stored if it also reports true. After
+// too many lost races updateSessions returns apperr.Overloaded.
+func (s *Service) updateSessions(ctx context.Context, userID string, fn func(*UserSessions) (store bool, err error)) error {
 	return cas.Retry(ctx, func(ctx context.Context) error {
-		entry, version, err := s.sessions.Entry(ctx, userID)
+		us, version, err := s.sessions.Load(ctx, userID)
 		if err != nil {
-			return fmt.Errorf("read sessions of %s: %w", userID, err)
+			return fmt.Errorf("load sessions of %s: %w", userID, err)
 		}
-		store, result := fn(&entry)
+		store, result := fn(&us)
 		if !store {
 			return result
 		}
-		if err := s.sessions.Save(ctx, userID, entry, version); err != nil {
+		if err := s.sessions.Save(ctx, userID, us, version); err != nil {
 			return fmt.Errorf("save sessions of %s: %w", userID, err)
 		}
 		return result
 	}, ErrStale)
 }
 
-// startSession logs a user in whose password was right.
-func (s *Service) startSession(ctx context.Context, u User, d authapi.Device) (authapi.Tokens, error) {
+// startSession adds a family for a user whose password was verified, and returns
+// the tokens of its first session.
+func (s *Service) startSession(ctx context.Context, u User, device authapi.Device) (authapi.Tokens, error) {
 	now := instant(s.clock.Now())
 	f := Family{
 		ID:        s.ids.NewID(),
 		CreatedAt: now,
-		Device:    clipped(d),
+		Device:    clipped(device),
 		Current:   s.newSession(now),
 	}
 	var ended []string
-	err := s.updateSessions(ctx, u.ID, func(e *Entry) (bool, error) {
-		if e.Has(f.ID) {
-			return false, nil // an earlier try was stored after all
+	err := s.updateSessions(ctx, u.ID, func(us *UserSessions) (bool, error) {
+		if us.HasFamily(f.ID) {
+			return false, nil // an earlier attempt was stored although it was reported as stale
 		}
 		var err error
-		ended, err = e.LogIn(f, u.PasswordVersion, now)
+		ended, err = us.AddFamily(f, u.PasswordVersion, now)
 		return err == nil, err
 	})
 	if err != nil {
@@ -113,7 +114,7 @@ func (s *Service) startSession(ctx context.Context, u User, d authapi.Device) (a
 	return s.issue(u, f)
 }
 
-// GetKeys returns the public keys that tokens verify under.
+// GetKeys returns the public keys that verify tokens; see authapi.GetKeys.
 func (s *Service) GetKeys(context.Context, rpc.Nothing) (token.KeySet, error) {
 	keys, err := s.keys.Keyring()
 	if err != nil {

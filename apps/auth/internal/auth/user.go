@@ -8,7 +8,7 @@ import (
 	"boxoffice/shared/contract/authapi"
 )
 
-// Role is what a user may do.
+// Role determines what a user may do.
 type Role string
 
 // The roles.
@@ -17,7 +17,7 @@ const (
 	RoleAdmin Role = authapi.RoleAdmin
 )
 
-// ParseRole returns the role of that name.
+// ParseRole returns the role named s, or an error if there is none.
 func ParseRole(s string) (Role, error) {
 	switch r := Role(s); r {
 	case RoleUser, RoleAdmin:
@@ -33,14 +33,15 @@ type User struct {
 	Name            string
 	Role            Role
 	Active          bool
-	PasswordHash    string // PHC
-	PasswordVersion int64  // from 1, raised with each change of the password
-	Version         int64  // from 1, raised with each change
+	PasswordHash    string // in PHC string format
+	PasswordVersion int64  // starts at 1; every change of the password raises it
+	Version         int64  // starts at 1; every change of the account raises it
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
 }
 
-// Public returns what others may see of the user.
+// Public returns the user as the contract describes it, without the password hash
+// and the versions.
 func (u User) Public() authapi.User {
 	return authapi.User{
 		ID: u.ID, Email: u.Email, Name: u.Name, Role: string(u.Role), IsActive: u.Active,
@@ -48,5 +49,5 @@ func (u User) Public() authapi.User {
 	}
 }
 
-// instant is a time as stores keep it.
+// instant returns t in UTC, truncated to milliseconds: the precision of the stores.
 func instant(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

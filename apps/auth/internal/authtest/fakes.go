@@ -1,5 +1,5 @@
-// Package authtest has the fakes of auth's ports and the suites that a fake and
-// the real adapter must both pass.
+// Package authtest provides in-memory fakes of auth's ports, and the conformance
+// suites that the fakes and the real adapters must pass.
 package authtest
 
 import (
@@ -12,9 +12,9 @@ import (
 	"boxoffice/apps/auth/internal/auth"
 )
 
-// Users is an auth.Users in memory.
+// Users is an in-memory auth.Users.
 type Users struct {
-	// Err, when set, is what every call returns.
+	// Err, if not nil, is returned by every call.
 	Err error
 
 	mu     sync.Mutex
@@ -24,7 +24,7 @@ type Users struct {
 
 var _ auth.Users = (*Users)(nil)
 
-// NewUsers returns no users.
+// NewUsers returns a store without users.
 func NewUsers() *Users {
 	return &Users{byID: map[string]auth.User{}, emails: map[string]string{}}
 }
@@ -80,8 +80,8 @@ func (s *Users) Rehash(_ context.Context, id, from, to string) error {
 	return s.Err
 }
 
-// Change alters a user as an operation would, for tests.
-func (s *Users) Change(id string, fn func(*auth.User)) {
+// Update applies fn to a user and raises its version.
+func (s *Users) Update(id string, fn func(*auth.User)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u := s.byID[id]
@@ -90,80 +90,80 @@ func (s *Users) Change(id string, fn func(*auth.User)) {
 	s.byID[id] = u
 }
 
-// Len is how many users there are.
+// Len returns the number of users.
 func (s *Users) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.byID)
 }
 
-// Sessions is an auth.Sessions in memory.
+// Sessions is an in-memory auth.Sessions.
 type Sessions struct {
-	// Err, when set, is what every call returns.
+	// Err, if not nil, is returned by every call.
 	Err error
 
-	mu      sync.Mutex
-	entries map[string]auth.Entry
-	version map[string]int
-	writes  int
+	mu       sync.Mutex
+	records  map[string]auth.UserSessions
+	versions map[string]int
+	writes   int
 }
 
 var _ auth.Sessions = (*Sessions)(nil)
 
-// NewSessions returns no sessions.
+// NewSessions returns a store without records.
 func NewSessions() *Sessions {
-	return &Sessions{entries: map[string]auth.Entry{}, version: map[string]int{}}
+	return &Sessions{records: map[string]auth.UserSessions{}, versions: map[string]int{}}
 }
 
-// Entry implements auth.Sessions.
-func (s *Sessions) Entry(_ context.Context, userID string) (auth.Entry, string, error) {
+// Load implements auth.Sessions.
+func (s *Sessions) Load(_ context.Context, userID string) (auth.UserSessions, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.Err != nil {
-		return auth.Entry{}, "", s.Err
+		return auth.UserSessions{}, "", s.Err
 	}
-	e, ok := s.entries[userID]
+	us, ok := s.records[userID]
 	if !ok {
-		return auth.Entry{}, "", nil
+		return auth.UserSessions{}, "", nil
 	}
-	e.Families = slices.Clone(e.Families)
-	return e, fmt.Sprint(s.version[userID]), nil
+	us.Families = slices.Clone(us.Families)
+	return us, fmt.Sprint(s.versions[userID]), nil
 }
 
 // Save implements auth.Sessions.
-func (s *Sessions) Save(_ context.Context, userID string, e auth.Entry, version string) error {
+func (s *Sessions) Save(_ context.Context, userID string, us auth.UserSessions, version string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.Err != nil {
 		return s.Err
 	}
 	current := ""
-	if _, ok := s.entries[userID]; ok {
-		current = fmt.Sprint(s.version[userID])
+	if _, ok := s.records[userID]; ok {
+		current = fmt.Sprint(s.versions[userID])
 	}
 	if version != current {
 		return auth.ErrStale
 	}
-	e.Families = slices.Clone(e.Families)
-	s.entries[userID] = e
-	s.version[userID]++
+	us.Families = slices.Clone(us.Families)
+	s.records[userID] = us
+	s.versions[userID]++
 	s.writes++
 	return nil
 }
 
-// Writes is how many entries were stored.
+// Writes returns the number of successful calls of Save.
 func (s *Sessions) Writes() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.writes
 }
 
-// Cache is an auth.Cache that remembers what it was told.
+// Cache is an auth.Cache that records its calls.
 type Cache struct {
 	mu      sync.Mutex
-	Ended   []string // sessions
-	Dropped []string // users
-	Filled  []string // "<lease> <session> <user>"; users alone have no session
+	Ended   []string // session ids
+	Dropped []string // user ids
+	Filled  []string // "<lease> <session id> <user id>"; "-" is the session id of FillUser
 }
 
 var _ auth.Cache = (*Cache)(nil)
@@ -199,11 +199,11 @@ func (c *Cache) DropUser(_ context.Context, userID string) {
 	c.Dropped = append(c.Dropped, userID)
 }
 
-// Locker is an auth.Locker that remembers the names it was asked for.
+// Locker is an auth.Locker that records its calls and never waits.
 type Locker struct {
 	mu    sync.Mutex
-	Names []string
-	Held  int
+	Names []string // of all locks so far
+	Held  int      // locks that have not been unlocked
 }
 
 var _ auth.Locker = (*Locker)(nil)
@@ -221,7 +221,7 @@ func (l *Locker) Lock(_ context.Context, name string) (unlock func()) {
 	}
 }
 
-// Clock is an auth.Clock that moves only when told.
+// Clock is an auth.Clock that stands still between calls of Advance.
 type Clock struct {
 	mu    sync.Mutex
 	now   time.Time
@@ -230,7 +230,7 @@ type Clock struct {
 
 var _ auth.Clock = (*Clock)(nil)
 
-// NewClock returns a clock that shows that time.
+// NewClock returns a clock that stands at now.
 func NewClock(now time.Time) *Clock { return &Clock{now: now} }
 
 // Now implements auth.Clock.
@@ -240,7 +240,7 @@ func (c *Clock) Now() time.Time {
 	return c.now
 }
 
-// Sleep implements auth.Clock: it only notes for how long.
+// Sleep implements auth.Clock. It returns at once and adds d to Slept.
 func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -248,21 +248,21 @@ func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-// Slept is for how long Sleep was asked in all.
+// Slept returns the total of the durations passed to Sleep.
 func (c *Clock) Slept() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.slept
 }
 
-// Pass moves the clock on.
-func (c *Clock) Pass(d time.Duration) {
+// Advance moves the clock forward by d.
+func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
 
-// IDs is an auth.IDs that counts.
+// IDs is an auth.IDs that returns id1, id2 and so on.
 type IDs struct {
 	mu sync.Mutex
 	n  int
@@ -278,7 +278,7 @@ func (s *IDs) NewID() string {
 	return fmt.Sprintf("id%d", s.n)
 }
 
-// Keys is an auth.Keys that may have none yet.
+// Keys is an auth.Keys that returns its fields.
 type Keys struct {
 	Ring *auth.Keyring
 	Err  error

@@ -58,7 +58,7 @@ func connect(t *testing.T, addr string) client.Client {
 	return client.NewClientWithConnection(conn)
 }
 
-func TestSidecar(t *testing.T) {
+func TestPortsOverASidecar(t *testing.T) {
 	m, r := servers.StartMongo(t), servers.StartRedis(t)
 	sidecar := servers.StartSidecar(t, servers.SidecarConfig{AppID: "auth", Components: []string{
 		servers.Component("statestore", "state.mongodb",
@@ -69,75 +69,73 @@ func TestSidecar(t *testing.T) {
 	}})
 	dapr := connect(t, sidecar.GRPCAddr())
 	for _, store := range []string{"statestore", "memory"} {
-		t.Run(store, func(t *testing.T) {
-			authtest.TestSessions(t, func(*testing.T) (auth.Sessions, func() string) {
-				return daprstate.NewSessions(dapr, store), rand.Text
-			})
+		t.Run("sessions in "+store+" conform", func(t *testing.T) {
+			authtest.SessionsSuite{Sessions: daprstate.NewSessions(dapr, store), NewUserID: rand.Text}.Conform(t)
 		})
 	}
-	t.Run("refreshes race", func(t *testing.T) { refreshesRace(t, daprstate.NewSessions(dapr, "statestore")) })
-	t.Run("no such store", func(t *testing.T) {
-		_, _, err := daprstate.NewSessions(dapr, "absent").Entry(t.Context(), "u1")
+	t.Run("concurrent refreshes have one successor", func(t *testing.T) { testConcurrentRefreshes(t, daprstate.NewSessions(dapr, "statestore")) })
+	t.Run("a missing store is unavailable", func(t *testing.T) {
+		_, _, err := daprstate.NewSessions(dapr, "absent").Load(t.Context(), "u1")
 		if apperr.From(err).Code != apperr.Unavailable {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want unavailable", err)
 		}
 	})
-	t.Run("locks", func(t *testing.T) { locks(t, dapr) })
-	t.Run("keys", func(t *testing.T) { keys(t, dapr) })
+	t.Run("only the holder of a lock releases it", func(t *testing.T) { testLocks(t, dapr) })
+	t.Run("keys are available once loaded", func(t *testing.T) { testKeys(t, dapr) })
 }
 
-// refreshesRace is the compare-and-set under fire: fifty refreshes of one
-// session, of which one may win.
-func refreshesRace(t *testing.T, sessions auth.Sessions) {
+// testConcurrentRefreshes rotates one session in fifty goroutines. One of them must
+// win, and all must see the same successor.
+func testConcurrentRefreshes(t *testing.T, sessions auth.Sessions) {
 	user := rand.Text()
-	first := authtest.EntryOf("f1")
+	first := authtest.NewUserSessions("f1")
 	if err := sessions.Save(t.Context(), user, first, ""); err != nil {
 		t.Fatal(err)
 	}
 	now := authtest.Epoch.Add(time.Minute)
-	rotated := make(chan string, 50)
+	successors := make(chan string, 50)
 	done := make(chan struct{})
-	for i := range cap(rotated) {
+	for i := range cap(successors) {
 		go func() {
 			defer func() { done <- struct{}{} }()
 			for {
-				e, version, err := sessions.Entry(t.Context(), user)
+				us, version, err := sessions.Load(t.Context(), user)
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				f, rotation, _ := e.Refresh("f1", "f1-1", auth.Session{ID: fmt.Sprint("s", i), StartedAt: now, ExpiresAt: now.Add(time.Hour)}, now)
+				f, rotation, _ := us.Rotate("f1", "f1-1", auth.Session{ID: fmt.Sprint("s", i), StartedAt: now, ExpiresAt: now.Add(time.Hour)}, now)
 				if rotation == auth.Replayed {
-					rotated <- f.Current.ID
+					successors <- f.Current.ID
 					return
 				}
 				if rotation != auth.Rotated {
-					t.Errorf("rotation %d", rotation)
+					t.Errorf("got rotation %d, want Rotated or Replayed", rotation)
 					return
 				}
-				if err := sessions.Save(t.Context(), user, e, version); err != nil && !errors.Is(err, auth.ErrStale) {
+				if err := sessions.Save(t.Context(), user, us, version); err != nil && !errors.Is(err, auth.ErrStale) {
 					t.Error(err)
 					return
 				}
 			}
 		}()
 	}
-	for range cap(rotated) {
+	for range cap(successors) {
 		<-done
 	}
-	close(rotated)
+	close(successors)
 	want := ""
-	for got := range rotated {
+	for got := range successors {
 		if want == "" {
 			want = got
 		}
 		if got != want {
-			t.Errorf("two successors: %s and %s", want, got)
+			t.Errorf("got successors %s and %s, want one", want, got)
 		}
 	}
 }
 
-func locks(t *testing.T, dapr client.Client) {
+func testLocks(t *testing.T, dapr client.Client) {
 	locker := daprlock.New(dapr, "lock")
 	held := func() bool {
 		t.Helper()
@@ -154,45 +152,45 @@ func locks(t *testing.T, dapr client.Client) {
 	}
 	unlock := locker.Lock(t.Context(), "login:ann")
 	if !held() {
-		t.Error("not locked")
+		t.Error("after Lock: got no lock, want one")
 	}
-	second := locker.Lock(t.Context(), "login:ann") // goes on without it
-	second()
+	unlockWithoutLock := locker.Lock(t.Context(), "login:ann") // returns without the lock
+	unlockWithoutLock()
 	if !held() {
-		t.Error("who had no lock ended another's")
+		t.Error("a caller without the lock released it")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	locker.Lock(ctx, "login:ann")()
 	unlock()
 	if held() {
-		t.Error("still locked")
+		t.Error("after unlock: still locked")
 	}
-	// A caller who left unlocks all the same.
+	// A lock is released even if its context has ended.
 	ctx, cancel = context.WithCancel(t.Context())
 	unlock = locker.Lock(ctx, "login:ann")
 	cancel()
 	unlock()
 	if held() {
-		t.Error("still locked by one who left")
+		t.Error("after unlock with an ended context: still locked")
 	}
 	daprlock.New(dapr, "absent").Lock(t.Context(), "login:ann")()
 }
 
-func keys(t *testing.T, dapr client.Client) {
+func testKeys(t *testing.T, dapr client.Client) {
 	k := daprstate.NewKeys(dapr, "secrets", "signing-key")
 	if _, err := k.Keyring(); apperr.From(err).Code != apperr.Unavailable {
-		t.Errorf("before: %v", err)
+		t.Errorf("before Load: got %v, want unavailable", err)
 	}
 	if err := k.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if ring, err := k.Keyring(); err != nil || len(ring.Set().Keys) != 1 {
-		t.Errorf("got %v, %v", ring, err)
+		t.Errorf("got %v, %v, want one key", ring, err)
 	}
 	for _, bad := range []string{"damaged", "absent"} {
 		if err := daprstate.NewKeys(dapr, "secrets", bad).Load(t.Context()); err == nil {
-			t.Errorf("%s: loaded", bad)
+			t.Errorf("secret %q: got no error, want one", bad)
 		}
 	}
 }

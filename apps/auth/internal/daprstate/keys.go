@@ -12,8 +12,7 @@ import (
 	"boxoffice/shared/apperr"
 )
 
-// Keys is an auth.Keys from a Dapr secret store. It has none until Load was
-// called.
+// Keys is an auth.Keys over a Dapr secret store. It has no keys until Load succeeds.
 type Keys struct {
 	dapr   client.Client
 	store  string
@@ -23,13 +22,13 @@ type Keys struct {
 
 var _ auth.Keys = (*Keys)(nil)
 
-// NewKeys returns the keys that the secret of that name holds, in the form of
-// auth.ParseKeyring.
+// NewKeys returns the keys in a secret, which must be in the format that
+// auth.ParseKeyring reads.
 func NewKeys(dapr client.Client, store, secret string) *Keys {
 	return &Keys{dapr: dapr, store: store, secret: secret}
 }
 
-// Load reads the keys.
+// Load reads the keys from the secret store.
 func (k *Keys) Load(ctx context.Context) error {
 	values, err := k.dapr.GetSecret(ctx, k.store, k.secret, nil)
 	if err != nil {
@@ -43,7 +42,7 @@ func (k *Keys) Load(ctx context.Context) error {
 	return nil
 }
 
-// Keyring implements auth.Keys.
+// Keyring implements auth.Keys. It returns apperr.Unreachable before Load.
 func (k *Keys) Keyring() (*auth.Keyring, error) {
 	if ring := k.ring.Load(); ring != nil {
 		return ring, nil

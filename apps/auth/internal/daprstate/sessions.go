@@ -1,5 +1,5 @@
-// Package daprstate is auth's ports over its own sidecar: sessions in the state
-// store, locks, and the signing keys from the secret store.
+// Package daprstate implements auth's ports over the building blocks of its Dapr
+// sidecar: session records in the state store, and signing keys in the secret store.
 package daprstate
 
 import (
@@ -20,8 +20,9 @@ import (
 	"boxoffice/shared/contract/authapi"
 )
 
-// Sessions is an auth.Sessions in a Dapr state store: one JSON document for each
-// user under sessions:<userId>, changed by first-write-wins on its ETag.
+// Sessions is an auth.Sessions in a Dapr state store. The record of a user is a JSON
+// document under sessions:<userId>. Its version is the ETag, and first-write-wins
+// concurrency makes Save a compare-and-set.
 type Sessions struct {
 	dapr  client.Client
 	store string
@@ -29,58 +30,58 @@ type Sessions struct {
 
 var _ auth.Sessions = (*Sessions)(nil)
 
-// NewSessions returns the sessions in the state store of that name.
+// NewSessions returns the sessions in the state store component of that name.
 func NewSessions(dapr client.Client, store string) *Sessions {
 	return &Sessions{dapr: dapr, store: store}
 }
 
 func sessionsKey(userID string) string { return "sessions:" + userID }
 
-// Entry implements auth.Sessions.
-func (s *Sessions) Entry(ctx context.Context, userID string) (auth.Entry, string, error) {
+// Load implements auth.Sessions.
+func (s *Sessions) Load(ctx context.Context, userID string) (auth.UserSessions, string, error) {
 	item, err := s.dapr.GetStateWithConsistency(ctx, s.store, sessionsKey(userID), nil, client.StateConsistencyStrong)
 	if err != nil {
-		return auth.Entry{}, "", failure("read sessions", err)
+		return auth.UserSessions{}, "", wrapError("load sessions", err)
 	}
 	if len(item.Value) == 0 {
-		return auth.Entry{}, "", nil
+		return auth.UserSessions{}, "", nil
 	}
-	var d entryDocument
+	var d sessionsDocument
 	if err := json.Unmarshal(item.Value, &d); err != nil {
-		return auth.Entry{}, "", fmt.Errorf("read sessions: %w", err)
+		return auth.UserSessions{}, "", fmt.Errorf("load sessions: %w", err)
 	}
 	return fromDocument(d), item.Etag, nil
 }
 
 // Save implements auth.Sessions.
-func (s *Sessions) Save(ctx context.Context, userID string, e auth.Entry, version string) error {
-	data, err := json.Marshal(toDocument(e))
+func (s *Sessions) Save(ctx context.Context, userID string, us auth.UserSessions, version string) error {
+	data, err := json.Marshal(toDocument(us))
 	if err != nil {
 		return fmt.Errorf("save sessions: %w", err)
 	}
 	meta := map[string]string{
-		"contentType":  "application/json", // else MongoDB gets a text
-		"ttlInSeconds": strconv.Itoa(int(auth.EntryTTL.Seconds())),
+		"contentType":  "application/json", // otherwise MongoDB stores a string
+		"ttlInSeconds": strconv.Itoa(int(auth.UserSessionsTTL.Seconds())),
 	}
 	err = s.dapr.SaveStateWithETag(ctx, s.store, sessionsKey(userID), data, version, meta,
 		client.WithConcurrency(client.StateConcurrencyFirstWrite), client.WithConsistency(client.StateConsistencyStrong))
-	if lost(err) {
+	if isStale(err) {
 		return auth.ErrStale
 	}
 	if err != nil {
-		return failure("save sessions", err)
+		return wrapError("save sessions", err)
 	}
 	return nil
 }
 
-// lost reports whether another write came first. A first write that lost on
-// MongoDB meets its own upsert there, which runtimes before 1.18 pass on as the
-// duplicate key that it is.
-func lost(err error) bool {
+// isStale reports whether err means that another write came first. On MongoDB, a
+// first write that loses the race fails with the duplicate key of its own upsert
+// (E11000), which runtimes before 1.18 return unchanged.
+func isStale(err error) bool {
 	return err != nil && (status.Code(rootStatus(err)) == codes.Aborted || strings.Contains(err.Error(), "E11000"))
 }
 
-// rootStatus finds gRPC's error behind what the SDK wraps around it.
+// rootStatus returns the gRPC status error that the SDK wrapped.
 func rootStatus(err error) error {
 	var s interface{ GRPCStatus() *status.Status }
 	if errors.As(err, &s) {
@@ -89,9 +90,9 @@ func rootStatus(err error) error {
 	return err
 }
 
-// failure is what the service makes of an error of the sidecar's.
-func failure(what string, err error) error {
-	err = fmt.Errorf("dapr: %s: %w", what, err)
+// wrapError converts an error of the sidecar to the error that the use cases return.
+func wrapError(operation string, err error) error {
+	err = fmt.Errorf("dapr: %s: %w", operation, err)
 	switch status.Code(rootStatus(err)) {
 	case codes.DeadlineExceeded:
 		return apperr.TimedOut(err)
@@ -102,9 +103,10 @@ func failure(what string, err error) error {
 	}
 }
 
-// entryDocument is auth.Entry as it is stored.
-type entryDocument struct {
-	// PasswordVersion is a text since some stores make every number a float.
+// sessionsDocument is the stored form of auth.UserSessions.
+type sessionsDocument struct {
+	// PasswordVersion is a string because some stores convert every number to a
+	// float.
 	PasswordVersion int64            `json:"passwordVersion,string"`
 	Families        []familyDocument `json:"families"`
 }
@@ -124,9 +126,9 @@ type sessionDocument struct {
 	ExpiresAt contract.Time `json:"expiresAt"`
 }
 
-func toDocument(e auth.Entry) entryDocument {
-	d := entryDocument{PasswordVersion: e.PasswordVersion, Families: []familyDocument{}}
-	for _, f := range e.Families {
+func toDocument(us auth.UserSessions) sessionsDocument {
+	d := sessionsDocument{PasswordVersion: us.PasswordVersion, Families: []familyDocument{}}
+	for _, f := range us.Families {
 		d.Families = append(d.Families, familyDocument{
 			ID: f.ID, CreatedAt: contract.At(f.CreatedAt), Address: f.Device.Address, UserAgent: f.Device.UserAgent,
 			Current: sessionDocument{
@@ -138,14 +140,14 @@ func toDocument(e auth.Entry) entryDocument {
 	return d
 }
 
-func fromDocument(d entryDocument) auth.Entry {
-	e := auth.Entry{PasswordVersion: d.PasswordVersion}
+func fromDocument(d sessionsDocument) auth.UserSessions {
+	us := auth.UserSessions{PasswordVersion: d.PasswordVersion}
 	for _, f := range d.Families {
-		e.Families = append(e.Families, auth.Family{
+		us.Families = append(us.Families, auth.Family{
 			ID: f.ID, CreatedAt: f.CreatedAt.Time, Device: authapi.Device{Address: f.Address, UserAgent: f.UserAgent},
 			Current:  auth.Session{ID: f.Current.ID, StartedAt: f.Current.StartedAt.Time, ExpiresAt: f.Current.ExpiresAt.Time},
 			Previous: f.Previous,
 		})
 	}
-	return e
+	return us
 }

@@ -1,6 +1,7 @@
-// Package memattempts counts log-in attempts in this process alone. It stands in
-// while Redis is gone: every process then counts for itself, which lets a little
-// more through, and never everything.
+// Package memattempts counts log-in attempts in the memory of one process. It is
+// the fallback while Redis is unreachable. Every process then counts for itself, so
+// that n processes together admit up to n times as many guesses, but never an
+// unlimited number.
 package memattempts
 
 import (
@@ -11,13 +12,16 @@ import (
 	"boxoffice/apps/auth/internal/auth"
 )
 
-// mostKept bounds the memory: some tens of MiB at most.
-const mostKept = 100_000
+const (
+	// maxEntries limits the pairs and the accounts that are remembered, and with them
+	// the memory: a few tens of MiB.
+	maxEntries = 100_000
+	// evictionSample is the number of entries among which evict chooses.
+	evictionSample = 8
+)
 
-// candidates is how many entries are compared when one has to go.
-const candidates = 8
-
-// Counter is an auth.Attempts. It is safe for concurrent use, and never fails.
+// Counter is an auth.Attempts in memory. It is safe for concurrent use. Its methods
+// never return an error.
 type Counter struct {
 	clock auth.Clock
 
@@ -31,9 +35,9 @@ var _ auth.Attempts = (*Counter)(nil)
 type pair struct{ account, address string }
 
 type failures struct {
-	count  int
-	locked time.Time // until then
-	until  time.Time // when it is forgotten
+	count       int
+	lockedUntil time.Time
+	expiresAt   time.Time
 }
 
 // NewCounter returns an empty counter.
@@ -42,22 +46,21 @@ func NewCounter(clock auth.Clock) *Counter {
 }
 
 // Begin implements auth.Attempts.
-func (c *Counter) Begin(_ context.Context, account, address string) (auth.Verdict, error) {
+func (c *Counter) Begin(_ context.Context, account, address string) (auth.AttemptDecision, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.clock.Now()
-	p := live(c.pairs, pair{account, address}, now, auth.FailuresFor)
-	if now.Before(p.locked) {
-		return auth.Verdict{Locked: true, RetryAfter: p.locked.Sub(now)}, nil
+	p := entry(c.pairs, pair{account, address}, now, auth.PairFailureTTL)
+	if now.Before(p.lockedUntil) {
+		return auth.AttemptDecision{Locked: true, RetryAfter: p.lockedUntil.Sub(now)}, nil
 	}
-	a := live(c.accounts, account, now, auth.AccountFailuresFor)
-	delay := auth.DelayAfter(a.count)
+	a := entry(c.accounts, account, now, auth.AccountFailureTTL)
+	delay := auth.LoginDelay(a.count)
 	a.count++
 	p.count++
-	lock := auth.LockAfter(p.count)
-	p.locked = now.Add(lock)
-	p.until = p.locked.Add(auth.FailuresFor)
-	return auth.Verdict{Delay: delay}, nil
+	p.lockedUntil = now.Add(auth.LockDuration(p.count))
+	p.expiresAt = p.lockedUntil.Add(auth.PairFailureTTL)
+	return auth.AttemptDecision{Delay: delay}, nil
 }
 
 // Withdraw implements auth.Attempts.
@@ -66,9 +69,9 @@ func (c *Counter) Withdraw(_ context.Context, account, address string) error {
 	defer c.mu.Unlock()
 	if p := c.pairs[pair{account, address}]; p != nil && p.count > 0 {
 		p.count--
-		p.locked = time.Time{} // it was not locked when this one began
+		p.lockedUntil = time.Time{} // the pair was not locked when the attempt began
 	}
-	c.forgive(account)
+	c.decrementAccount(account)
 	return nil
 }
 
@@ -77,41 +80,41 @@ func (c *Counter) Clear(_ context.Context, account, address string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.pairs, pair{account, address})
-	c.forgive(account)
+	c.decrementAccount(account)
 	return nil
 }
 
-func (c *Counter) forgive(account string) {
+func (c *Counter) decrementAccount(account string) {
 	if a := c.accounts[account]; a != nil && a.count > 0 {
 		a.count--
 	}
 }
 
-// live returns the failures of a key, new ones when there are none or they are
-// to be forgotten.
-func live[K comparable](m map[K]*failures, key K, now time.Time, keep time.Duration) *failures {
-	if f := m[key]; f != nil && now.Before(f.until) {
+// entry returns the failures of a key. If there are none or they have expired, it
+// adds new ones that expire after ttl.
+func entry[K comparable](m map[K]*failures, key K, now time.Time, ttl time.Duration) *failures {
+	if f := m[key]; f != nil && now.Before(f.expiresAt) {
 		return f
 	}
-	if len(m) >= mostKept {
-		makeRoom(m)
+	if len(m) >= maxEntries {
+		evict(m)
 	}
-	f := &failures{until: now.Add(keep)}
+	f := &failures{expiresAt: now.Add(ttl)}
 	m[key] = f
 	return f
 }
 
-// makeRoom drops the one of a few entries that would be forgotten first. Go's
-// maps begin somewhere else each time they are walked.
-func makeRoom[K comparable](m map[K]*failures) {
+// evict removes the entry that expires first among a few. The sample is random
+// because every range over a map starts at a random position.
+func evict[K comparable](m map[K]*failures) {
 	var victim K
 	var first *failures
 	n := 0
 	for key, f := range m {
-		if first == nil || f.until.Before(first.until) {
+		if first == nil || f.expiresAt.Before(first.expiresAt) {
 			victim, first = key, f
 		}
-		if n++; n == candidates {
+		if n++; n == evictionSample {
 			break
 		}
 	}

@@ -3,35 +3,36 @@ package memattempts_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
+	"boxoffice/apps/auth/internal/auth"
 	"boxoffice/apps/auth/internal/authtest"
 	"boxoffice/apps/auth/internal/memattempts"
 )
 
-func TestCounter(t *testing.T) {
-	authtest.TestAttempts(t, func(*testing.T) authtest.Counting {
+func TestCounterConforms(t *testing.T) {
+	authtest.AttemptsSuite{Open: func(*testing.T) (auth.Attempts, func(time.Duration)) {
 		clock := authtest.NewClock(authtest.Epoch)
-		return authtest.Counting{Attempts: memattempts.NewCounter(clock), Pass: clock.Pass}
-	})
+		return memattempts.NewCounter(clock), clock.Advance
+	}}.Conform(t)
 }
 
-// More pairs than are kept push out the older ones, not those that are counted
-// just now.
-func TestCounterIsBounded(t *testing.T) {
+// A pair that is being counted must not be evicted by older ones.
+func TestCounterEvictsOlderPairsFirst(t *testing.T) {
 	clock := authtest.NewClock(authtest.Epoch)
 	c := memattempts.NewCounter(clock)
 	for i := range 105_000 {
-		clock.Pass(1)
+		clock.Advance(1)
 		if _, err := c.Begin(t.Context(), "ann", fmt.Sprint("address", i)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for range 4 {
-		if v, err := c.Begin(t.Context(), "ann", "address104999"); err != nil || v.Locked {
-			t.Fatalf("got %+v, %v", v, err)
+		if d, err := c.Begin(t.Context(), "ann", "address104999"); err != nil || d.Locked {
+			t.Fatalf("got %+v, %v, want it not locked", d, err)
 		}
 	}
-	if v, err := c.Begin(t.Context(), "ann", "address104999"); err != nil || !v.Locked {
-		t.Errorf("got %+v, %v, want locked", v, err)
+	if d, err := c.Begin(t.Context(), "ann", "address104999"); err != nil || !d.Locked {
+		t.Errorf("got %+v, %v, want it locked", d, err)
 	}
 }

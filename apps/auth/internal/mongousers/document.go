@@ -6,17 +6,17 @@ import (
 	"boxoffice/apps/auth/internal/auth"
 )
 
-// addressDocument says whose an e-mail address is.
+// addressDocument assigns an e-mail address to a user.
 type addressDocument struct {
 	Email  string `bson:"_id"`
 	UserID string `bson:"userId"`
 }
 
-// userDocument is a user, or with Void set the promise that there is none of
-// that id.
+// userDocument is a user or, if Tombstone is set, the record that no user of this id
+// will ever exist.
 type userDocument struct {
 	ID              string    `bson:"_id"`
-	Void            bool      `bson:"void,omitempty"`
+	Tombstone       bool      `bson:"void,omitempty"`
 	Email           string    `bson:"email"`
 	Name            string    `bson:"name"`
 	Role            string    `bson:"role"`
@@ -28,9 +28,10 @@ type userDocument struct {
 	UpdatedAt       time.Time `bson:"updatedAt"`
 }
 
-type voidDocument struct {
-	ID   string `bson:"_id"`
-	Void bool   `bson:"void"`
+// tombstoneDocument is a userDocument with no fields but the tombstone.
+type tombstoneDocument struct {
+	ID        string `bson:"_id"`
+	Tombstone bool   `bson:"void"`
 }
 
 func toDocument(u auth.User) userDocument {

@@ -1,11 +1,15 @@
-// Package mongousers keeps accounts in MongoDB.
+// Package mongousers stores accounts in MongoDB.
 //
-// Two collections: users, and addresses {_id: <e-mail>, userId}, whose _id is
-// what makes an address unique. The address is inserted first and its user
-// second. A user who was never inserted, since his maker died between the two,
-// holds his address only until somebody else asks for it: that one first inserts
-// a void user under the missing id, so that a maker who only stalled fails, and
-// then takes the address over by compare-and-set.
+// There are two collections: users, and addresses with documents {_id: <e-mail>,
+// userId}. The _id makes an address unique. Creating an account inserts the address
+// first and the user second, without a transaction. If the creator crashes between
+// the two, the address is reserved for a user that does not exist. The next creator
+// that asks for the address takes it over in two steps:
+//
+//  1. It inserts a tombstone under the id of the missing user. If the first creator
+//     was only slow, its insert now fails, so that it cannot create a second account
+//     for the address.
+//  2. It assigns the address to its own user by compare-and-set on the owner.
 package mongousers
 
 import (
@@ -29,10 +33,10 @@ type Store struct {
 
 var _ auth.Users = (*Store)(nil)
 
-// Config is what Open needs.
+// Config has the settings of Open.
 type Config = mongodb.Config
 
-// Open returns a store that connects when it is first used.
+// Open returns a store. It connects to MongoDB at the first operation.
 func Open(cfg Config) (*Store, error) {
 	client, err := mongodb.Connect(cfg, "auth")
 	if err != nil {
@@ -50,8 +54,9 @@ func (s *Store) Add(ctx context.Context, u auth.User) (auth.User, error) {
 	return s.insert(ctx, u)
 }
 
-// insert stores a user whose address is his. Once it is, only he and who voids
-// him insert under his id.
+// insert stores a user whose address has been claimed. It returns the stored user if
+// an earlier attempt inserted it, and auth.ErrEmailTaken if another creator has
+// written a tombstone under its id and taken the address over.
 func (s *Store) insert(ctx context.Context, u auth.User) (auth.User, error) {
 	_, err := s.users.InsertOne(ctx, toDocument(u))
 	if err == nil {
@@ -60,11 +65,11 @@ func (s *Store) insert(ctx context.Context, u auth.User) (auth.User, error) {
 	if !mongo.IsDuplicateKeyError(err) {
 		return auth.User{}, mongodb.WrapError("insert user", err)
 	}
-	there, err := s.User(ctx, u.ID)
-	if errors.Is(err, auth.ErrNoUser) || err == nil && there.Email != u.Email {
+	existing, err := s.User(ctx, u.ID)
+	if errors.Is(err, auth.ErrNoUser) || err == nil && existing.Email != u.Email {
 		return auth.User{}, auth.ErrEmailTaken
 	}
-	return there, err
+	return existing, err
 }
 
 // claim assigns an address to a user. It returns auth.ErrEmailTaken if the address
@@ -87,14 +92,14 @@ func (s *Store) claim(ctx context.Context, email, userID string) error {
 	case owner == userID:
 		return nil
 	}
-	if err := s.void(ctx, owner); err != nil {
+	if err := s.insertTombstone(ctx, owner); err != nil {
 		return err
 	}
 	res, err := s.addresses.UpdateOne(ctx,
 		bson.D{{Key: "_id", Value: email}, {Key: "userId", Value: owner}},
 		bson.D{{Key: "$set", Value: bson.D{{Key: "userId", Value: userID}}}})
 	if err != nil {
-		return mongodb.WrapError("take address over", err)
+		return mongodb.WrapError("take over address", err)
 	}
 	if res.MatchedCount == 0 {
 		return auth.ErrStale
@@ -102,9 +107,9 @@ func (s *Store) claim(ctx context.Context, email, userID string) error {
 	return nil
 }
 
-// void makes sure that there is no user of that id and never will be, or returns
-// auth.ErrEmailTaken when there is.
-func (s *Store) void(ctx context.Context, id string) error {
+// insertTombstone ensures that no user of that id exists or will ever be inserted.
+// It returns auth.ErrEmailTaken if the user exists.
+func (s *Store) insertTombstone(ctx context.Context, id string) error {
 	_, err := s.User(ctx, id)
 	if err == nil {
 		return auth.ErrEmailTaken
@@ -112,14 +117,14 @@ func (s *Store) void(ctx context.Context, id string) error {
 	if !errors.Is(err, auth.ErrNoUser) {
 		return err
 	}
-	_, err = s.users.InsertOne(ctx, voidDocument{ID: id, Void: true})
+	_, err = s.users.InsertOne(ctx, tombstoneDocument{ID: id, Tombstone: true})
 	if err == nil {
 		return nil
 	}
 	if !mongo.IsDuplicateKeyError(err) {
-		return mongodb.WrapError("void user", err)
+		return mongodb.WrapError("insert tombstone", err)
 	}
-	// Somebody was faster: the user himself, or another who voids him.
+	// Another process inserted the user or the tombstone in the meantime.
 	if _, err = s.User(ctx, id); err == nil {
 		return auth.ErrEmailTaken
 	}
@@ -146,7 +151,7 @@ func (s *Store) IDByEmail(ctx context.Context, email string) (string, error) {
 func (s *Store) User(ctx context.Context, id string) (auth.User, error) {
 	var d userDocument
 	err := s.users.FindOne(ctx, byID(id)).Decode(&d)
-	if errors.Is(err, mongo.ErrNoDocuments) || err == nil && d.Void {
+	if errors.Is(err, mongo.ErrNoDocuments) || err == nil && d.Tombstone {
 		return auth.User{}, auth.ErrNoUser
 	}
 	if err != nil {

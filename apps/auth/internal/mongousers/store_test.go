@@ -22,11 +22,12 @@ import (
 	"boxoffice/test/servers"
 )
 
-// open returns a store and its database, whose commands are watched.
+// open returns a store and its database. The test fails if the store sends a command
+// that it should not need.
 func open(t *testing.T, uri string, n *atomic.Int64) (*mongousers.Store, *mongo.Database) {
 	t.Helper()
 	name := fmt.Sprintf("test_auth_%s_%d", rand.Text()[:8], n.Add(1))
-	store, err := mongousers.Open(mongousers.Config{URI: uri, Database: name, Monitor: watch(t)})
+	store, err := mongousers.Open(mongousers.Config{URI: uri, Database: name, Monitor: rejectOtherCommands(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,32 +45,33 @@ func open(t *testing.T, uri string, n *atomic.Int64) (*mongousers.Store, *mongo.
 	return store, client.Database(name)
 }
 
-// watch fails the test when the store uses a command that it does not say.
-func watch(t *testing.T) *event.CommandMonitor {
-	known := map[string]bool{"insert": true, "find": true, "update": true, "ping": true, "endSessions": true, "killCursors": true}
+// rejectOtherCommands fails the test if the store sends a command that is not listed.
+func rejectOtherCommands(t *testing.T) *event.CommandMonitor {
+	expected := map[string]bool{"insert": true, "find": true, "update": true, "ping": true, "endSessions": true, "killCursors": true}
 	return &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
-		if !known[e.CommandName] {
-			t.Errorf("the store sent %s", e.CommandName)
+		if !expected[e.CommandName] {
+			t.Errorf("got command %s, want only the listed ones", e.CommandName)
 		}
 	}}
 }
 
-func TestStore(t *testing.T) {
+func TestStoreConforms(t *testing.T) {
 	m := servers.StartMongo(t)
 	var n atomic.Int64
-	authtest.TestUsers(t, func(t *testing.T) auth.Users {
+	authtest.UsersSuite{Open: func(t *testing.T) auth.Users {
 		store, _ := open(t, m.URI, &n)
 		return store
-	})
-	t.Run("an address whose user was never stored", func(t *testing.T) { orphanedAddress(t, m.URI, &n) })
-	t.Run("racing for an orphaned address", func(t *testing.T) { raceForAnOrphan(t, m.URI, &n) })
-	t.Run("its maker comes back", func(t *testing.T) { makerComesBack(t, m.URI, &n) })
-	t.Run("its taker died too", func(t *testing.T) { takerDied(t, m.URI, &n) })
+	}}.Conform(t)
+	t.Run("an address without a user is taken over", func(t *testing.T) { testTakeOver(t, m.URI, &n) })
+	t.Run("concurrent take-overs of an address have one winner", func(t *testing.T) { testConcurrentTakeOvers(t, m.URI, &n) })
+	t.Run("the first creator completes its own account", func(t *testing.T) { testCreatorReturns(t, m.URI, &n) })
+	t.Run("a take-over that crashed is completed by the next", func(t *testing.T) { testTakeOverCrashed(t, m.URI, &n) })
 }
 
 const email = "ann@example.com"
 
-func orphan(t *testing.T, db *mongo.Database, userID string) {
+// reserve stores an address for a user that does not exist.
+func reserve(t *testing.T, db *mongo.Database, userID string) {
 	t.Helper()
 	if _, err := db.Collection("addresses").InsertOne(t.Context(), bson.D{{Key: "_id", Value: email}, {Key: "userId", Value: userID}}); err != nil {
 		t.Fatal(err)
@@ -85,32 +87,32 @@ func owner(t *testing.T, store *mongousers.Store) string {
 	return id
 }
 
-func orphanedAddress(t *testing.T, uri string, n *atomic.Int64) {
+func testTakeOver(t *testing.T, uri string, n *atomic.Int64) {
 	store, db := open(t, uri, n)
-	orphan(t, db, "dead")
-	if _, err := store.Add(t.Context(), authtest.User("u1", email)); err != nil {
+	reserve(t, db, "dead")
+	if _, err := store.Add(t.Context(), authtest.NewUser("u1", email)); err != nil {
 		t.Fatal(err)
 	}
 	if got := owner(t, store); got != "u1" {
-		t.Errorf("the address is %s's", got)
+		t.Errorf("got owner %s, want u1", got)
 	}
-	// The maker of the address, had he only stalled, would now insert his user.
-	if _, err := store.Add(t.Context(), authtest.User("dead", "other@example.com")); !errors.Is(err, auth.ErrEmailTaken) {
-		t.Errorf("the dead one: %v", err)
+	// If the first creator was only slow, it would insert its user now.
+	if _, err := store.Add(t.Context(), authtest.NewUser("dead", "other@example.com")); !errors.Is(err, auth.ErrEmailTaken) {
+		t.Errorf("the first creator: got %v, want ErrEmailTaken", err)
 	}
 	if _, err := store.User(t.Context(), "dead"); !errors.Is(err, auth.ErrNoUser) {
-		t.Errorf("the dead one is there: %v", err)
+		t.Errorf("user of the first creator: got %v, want ErrNoUser", err)
 	}
 }
 
-func raceForAnOrphan(t *testing.T, uri string, n *atomic.Int64) {
+func testConcurrentTakeOvers(t *testing.T, uri string, n *atomic.Int64) {
 	store, db := open(t, uri, n)
-	orphan(t, db, "dead")
+	reserve(t, db, "dead")
 	var won atomic.Int64
 	var wg sync.WaitGroup
 	for i := range 12 {
 		wg.Go(func() {
-			switch _, err := store.Add(t.Context(), authtest.User(fmt.Sprint("u", i), email)); {
+			switch _, err := store.Add(t.Context(), authtest.NewUser(fmt.Sprint("u", i), email)); {
 			case err == nil:
 				won.Add(1)
 			case !errors.Is(err, auth.ErrEmailTaken):
@@ -120,40 +122,40 @@ func raceForAnOrphan(t *testing.T, uri string, n *atomic.Int64) {
 	}
 	wg.Wait()
 	if won.Load() != 1 {
-		t.Errorf("%d won", won.Load())
+		t.Errorf("got %d winners, want 1", won.Load())
 	}
 	if _, err := store.User(t.Context(), owner(t, store)); err != nil {
-		t.Errorf("the owner: %v", err)
+		t.Errorf("the owner of the address: %v", err)
 	}
 }
 
-// A maker who asks again before anybody else gets what he began.
-func makerComesBack(t *testing.T, uri string, n *atomic.Int64) {
+// A creator that repeats its request before any other keeps the address.
+func testCreatorReturns(t *testing.T, uri string, n *atomic.Int64) {
 	store, db := open(t, uri, n)
-	orphan(t, db, "u1")
-	if _, err := store.Add(t.Context(), authtest.User("u1", email)); err != nil {
+	reserve(t, db, "u1")
+	if _, err := store.Add(t.Context(), authtest.NewUser("u1", email)); err != nil {
 		t.Fatal(err)
 	}
 	if got := owner(t, store); got != "u1" {
-		t.Errorf("the address is %s's", got)
+		t.Errorf("got owner %s, want u1", got)
 	}
 }
 
-func takerDied(t *testing.T, uri string, n *atomic.Int64) {
+func testTakeOverCrashed(t *testing.T, uri string, n *atomic.Int64) {
 	store, db := open(t, uri, n)
-	orphan(t, db, "dead")
+	reserve(t, db, "dead")
 	if _, err := db.Collection("users").InsertOne(t.Context(), bson.D{{Key: "_id", Value: "dead"}, {Key: "void", Value: true}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Add(t.Context(), authtest.User("dead", email)); !errors.Is(err, auth.ErrEmailTaken) {
-		t.Errorf("the maker: %v", err)
+	if _, err := store.Add(t.Context(), authtest.NewUser("dead", email)); !errors.Is(err, auth.ErrEmailTaken) {
+		t.Errorf("the first creator: got %v, want ErrEmailTaken", err)
 	}
-	if _, err := store.Add(t.Context(), authtest.User("u1", email)); err != nil {
-		t.Errorf("the next: %v", err)
+	if _, err := store.Add(t.Context(), authtest.NewUser("u1", email)); err != nil {
+		t.Errorf("the next creator: %v", err)
 	}
 }
 
-func TestGone(t *testing.T) {
+func TestUnreachableServerIsNotAMissingUser(t *testing.T) {
 	store, err := mongousers.Open(mongousers.Config{URI: "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50", Database: "auth"})
 	if err != nil {
 		t.Fatal(err)
@@ -161,11 +163,11 @@ func TestGone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	t.Cleanup(func() { _ = store.Close(t.Context()) })
-	go cancel() // rather than wait for the driver to give up
+	go cancel() // faster than waiting for the driver's timeout
 	if _, err := store.User(ctx, "u1"); err == nil || errors.Is(err, auth.ErrNoUser) {
-		t.Errorf("user: %v", err)
+		t.Errorf("got %v, want an error other than ErrNoUser", err)
 	}
 	if code := apperr.From(err).Code; err != nil && code != apperr.Internal && code != apperr.Unavailable {
-		t.Errorf("code %s", code)
+		t.Errorf("got code %s, want internal or unavailable", code)
 	}
 }

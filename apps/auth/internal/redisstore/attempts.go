@@ -1,5 +1,6 @@
-// Package redisstore keeps in Redis what may be lost at any time: the counts of
-// log-in attempts, and what the gateway knows of sessions and users.
+// Package redisstore implements the ports of auth whose state may be lost at any
+// time: the counters of log-in attempts, and the session cache that the gateway
+// reads.
 package redisstore
 
 import (
@@ -15,32 +16,37 @@ import (
 	"boxoffice/apps/auth/internal/auth"
 )
 
-// Attempts is an auth.Attempts in Redis, so that all replicas count together.
-// While Redis is gone it counts with local instead: never open, never stuck.
+// Attempts is an auth.Attempts in Redis, where all replicas count together. While
+// Redis is unreachable it uses a local counter, so that guesses remain limited and
+// log-ins remain possible.
 type Attempts struct {
 	redis redis.Scripter
 	local auth.Attempts
-	locks []any // milliseconds, by the number of failures
+	locks []any // auth.LockDurations in milliseconds
 }
 
 var _ auth.Attempts = (*Attempts)(nil)
 
-// NewAttempts returns the attempts in Redis.
+// NewAttempts returns attempts in Redis, with local as the fallback.
 func NewAttempts(client redis.Scripter, local auth.Attempts) *Attempts {
 	a := &Attempts{redis: client, local: local}
-	for _, lock := range auth.Locks() {
+	for _, lock := range auth.LockDurations() {
 		a.locks = append(a.locks, lock.Milliseconds())
 	}
 	return a
 }
 
-// beginScript: KEYS pair, account. ARGV milliseconds that failures of the pair
-// and of the account are kept, then those of the lock by the number of failures.
-// Returns {1, milliseconds of the lock that is left} or {0, failures at the
-// account before this one}.
+// beginScript counts an attempt, unless the pair is locked.
 //
-// The pair is a hash of n, the failures, and until, the lock's end by Redis's
-// clock in milliseconds.
+//	KEYS[1]  pair: a hash of n, the number of failures, and until, the end of the lock
+//	         by the clock of Redis in milliseconds
+//	KEYS[2]  account: the number of failures
+//	ARGV[1]  TTL of the pair's failures in milliseconds
+//	ARGV[2]  TTL of the account's failures in milliseconds
+//	ARGV[3]  lock in milliseconds after one failure; ARGV[4] after two; and so on
+//
+// It returns {1, remaining milliseconds of the lock} if the pair is locked, and
+// {0, failures of the account before this attempt} if it is not.
 var beginScript = redis.NewScript(`
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -61,8 +67,9 @@ end
 return {0, failures - 1}
 `)
 
-// endScript: KEYS pair, account. ARGV 1 when the attempt was right.
-var endScript = redis.NewScript(`
+// takeBackScript takes an attempt back. KEYS are those of beginScript. ARGV[1] is 1
+// if the password was correct, which also forgets the failures of the pair.
+var takeBackScript = redis.NewScript(`
 if ARGV[1] == '1' then
   redis.call('DEL', KEYS[1])
 elseif tonumber(redis.call('HGET', KEYS[1], 'n') or 0) > 0 then
@@ -76,24 +83,24 @@ return 1
 `)
 
 // Begin implements auth.Attempts.
-func (a *Attempts) Begin(ctx context.Context, account, address string) (auth.Verdict, error) {
-	args := append([]any{auth.FailuresFor.Milliseconds(), auth.AccountFailuresFor.Milliseconds()}, a.locks...)
+func (a *Attempts) Begin(ctx context.Context, account, address string) (auth.AttemptDecision, error) {
+	args := append([]any{auth.PairFailureTTL.Milliseconds(), auth.AccountFailureTTL.Milliseconds()}, a.locks...)
 	got, err := beginScript.Run(ctx, a.redis, keys(account, address), args...).Int64Slice()
 	if err != nil {
 		return a.local.Begin(ctx, account, address)
 	}
 	if len(got) != 2 {
-		return auth.Verdict{}, fmt.Errorf("count attempt: a reply of %d parts", len(got))
+		return auth.AttemptDecision{}, fmt.Errorf("count attempt: reply has %d elements, want 2", len(got))
 	}
 	if got[0] == 1 {
-		return auth.Verdict{Locked: true, RetryAfter: time.Duration(got[1]) * time.Millisecond}, nil
+		return auth.AttemptDecision{Locked: true, RetryAfter: time.Duration(got[1]) * time.Millisecond}, nil
 	}
-	return auth.Verdict{Delay: auth.DelayAfter(int(got[1]))}, nil
+	return auth.AttemptDecision{Delay: auth.LoginDelay(int(got[1]))}, nil
 }
 
 // Withdraw implements auth.Attempts.
 func (a *Attempts) Withdraw(ctx context.Context, account, address string) error {
-	if a.end(ctx, account, address, 0) {
+	if a.takeBack(ctx, account, address, 0) {
 		return nil
 	}
 	return a.local.Withdraw(ctx, account, address)
@@ -101,18 +108,20 @@ func (a *Attempts) Withdraw(ctx context.Context, account, address string) error 
 
 // Clear implements auth.Attempts.
 func (a *Attempts) Clear(ctx context.Context, account, address string) error {
-	a.end(ctx, account, address, 1)
-	// Whoever proved right is right there too.
+	a.takeBack(ctx, account, address, 1)
+	// Earlier failures may have been counted locally.
 	return a.local.Clear(ctx, account, address)
 }
 
-// end reports whether Redis took it back. If it did not, the count runs out.
-func (a *Attempts) end(ctx context.Context, account, address string, right int) bool {
-	err := endScript.Run(ctx, a.redis, keys(account, address), right).Err()
+// takeBack reports whether Redis took the attempt back. If not, the failure is
+// forgotten when its TTL ends.
+func (a *Attempts) takeBack(ctx context.Context, account, address string, correct int) bool {
+	err := takeBackScript.Run(ctx, a.redis, keys(account, address), correct).Err()
 	return err == nil || errors.Is(err, redis.Nil)
 }
 
-// keys name the account by a hash: Redis need not know anybody's address.
+// keys returns the keys of the pair and of the account. They have a hash of the
+// e-mail address instead of the address, which need not be stored in Redis.
 func keys(account, address string) []string {
 	sum := sha256.Sum256([]byte(account))
 	id := base64.RawURLEncoding.EncodeToString(sum[:18])

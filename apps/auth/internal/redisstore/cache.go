@@ -11,46 +11,49 @@ import (
 	"boxoffice/shared/sessioncache"
 )
 
-// repeatEvery is how soon Redis is told again what it did not take.
-const repeatEvery = time.Second
+// retryInterval is the time between retries of failed invalidations.
+const retryInterval = time.Second
 
-// Cache is an auth.Cache: the session cache that the gateway reads. What Redis
-// did not hear is said again by Run, for as long as Redis could show the
-// opposite.
+// Cache is an auth.Cache over the session cache that the gateway reads. Run retries
+// invalidations that failed, for as long as Redis could still return the value from
+// before the change.
 type Cache struct {
 	cache *sessioncache.Cache
 	clock auth.Clock
 	log   *slog.Logger
 
 	mu      sync.Mutex
-	pending map[notice]time.Time // until when it matters
+	pending map[invalidation]time.Time // failed invalidations, and when each becomes obsolete
 }
 
 var _ auth.Cache = (*Cache)(nil)
 
-// notice is a session that ended, or a user who changed.
-type notice struct{ session, user string }
+// invalidation is a session that ended or a user that changed. One of the ids is
+// empty.
+type invalidation struct{ sessionID, userID string }
 
-// NewCache returns the cache.
+// NewCache returns a Cache over cache.
 func NewCache(cache *sessioncache.Cache, clock auth.Clock, log *slog.Logger) *Cache {
-	return &Cache{cache: cache, clock: clock, log: log, pending: map[notice]time.Time{}}
+	return &Cache{cache: cache, clock: clock, log: log, pending: map[invalidation]time.Time{}}
 }
 
 // LeaseUser implements auth.Cache.
 func (c *Cache) LeaseUser(ctx context.Context, userID string) string {
 	lease, err := c.cache.LeaseUser(ctx, userID)
 	if err != nil {
-		return "" // then nothing is filled
+		return "" // nothing is filled without a lease
 	}
 	return lease
 }
 
-// FillUser implements auth.Cache. Should it fail, the gateway asks.
+// FillUser implements auth.Cache. If it fails, the gateway misses the user and asks
+// auth.
 func (c *Cache) FillUser(ctx context.Context, lease string, u auth.User) {
 	_ = c.cache.FillUser(ctx, lease, u.Public(), u.Version)
 }
 
-// Fill implements auth.Cache. Should it fail, the gateway asks again.
+// Fill implements auth.Cache. If it fails, the gateway misses the session and asks
+// auth again.
 func (c *Cache) Fill(ctx context.Context, lease, userID string, f auth.Family, u auth.User) {
 	if lease == "" {
 		return
@@ -61,11 +64,11 @@ func (c *Cache) Fill(ctx context.Context, lease, userID string, f auth.Family, u
 // End implements auth.Cache.
 func (c *Cache) End(ctx context.Context, sessionIDs ...string) {
 	if err := c.cache.End(ctx, sessionIDs...); err != nil {
-		until := c.clock.Now().Add(sessioncache.SessionStale)
+		obsolete := c.clock.Now().Add(sessioncache.SessionStale)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for _, id := range sessionIDs {
-			c.pending[notice{session: id}] = until
+			c.pending[invalidation{sessionID: id}] = obsolete
 		}
 	}
 }
@@ -73,37 +76,39 @@ func (c *Cache) End(ctx context.Context, sessionIDs ...string) {
 // DropUser implements auth.Cache.
 func (c *Cache) DropUser(ctx context.Context, userID string) {
 	if err := c.cache.DropUser(ctx, userID); err != nil {
-		until := c.clock.Now().Add(sessioncache.UserStale)
+		obsolete := c.clock.Now().Add(sessioncache.UserStale)
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.pending[notice{user: userID}] = until
+		c.pending[invalidation{userID: userID}] = obsolete
 	}
 }
 
-// Run repeats what Redis did not take until ctx ends.
+// Run retries failed invalidations until ctx ends.
 func (c *Cache) Run(ctx context.Context) error {
-	for c.clock.Sleep(ctx, repeatEvery) == nil {
-		if left := c.Repeat(ctx); left > 0 {
-			c.log.WarnContext(ctx, "redis has not heard of ended sessions or changed users", "count", left)
+	for c.clock.Sleep(ctx, retryInterval) == nil {
+		if left := c.RetryPending(ctx); left > 0 {
+			c.log.WarnContext(ctx, "redis is unreachable: cache invalidations are pending", "count", left)
 		}
 	}
 	return nil
 }
 
-// Repeat says all once more that is pending, and returns how much still is.
-func (c *Cache) Repeat(ctx context.Context) int {
+// RetryPending retries all failed invalidations once, drops those that are obsolete,
+// and returns how many are left.
+func (c *Cache) RetryPending(ctx context.Context) int {
 	c.mu.Lock()
-	todo := maps.Clone(c.pending)
+	pending := maps.Clone(c.pending)
 	c.mu.Unlock()
 	now := c.clock.Now()
-	for n, until := range todo {
-		if now.Before(until) && c.tell(ctx, n) != nil {
-			break // the rest would fail too
+	for inv, obsolete := range pending {
+		if now.Before(obsolete) && c.send(ctx, inv) != nil {
+			break // the others would fail too
 		}
 		c.mu.Lock()
-		// It may have become pending anew, for longer.
-		if c.pending[n].Equal(until) {
-			delete(c.pending, n)
+		// The same invalidation may have failed again in the meantime. It is then
+		// kept until it is obsolete.
+		if c.pending[inv].Equal(obsolete) {
+			delete(c.pending, inv)
 		}
 		c.mu.Unlock()
 	}
@@ -112,9 +117,9 @@ func (c *Cache) Repeat(ctx context.Context) int {
 	return len(c.pending)
 }
 
-func (c *Cache) tell(ctx context.Context, n notice) error {
-	if n.session != "" {
-		return c.cache.End(ctx, n.session)
+func (c *Cache) send(ctx context.Context, inv invalidation) error {
+	if inv.sessionID != "" {
+		return c.cache.End(ctx, inv.sessionID)
 	}
-	return c.cache.DropUser(ctx, n.user)
+	return c.cache.DropUser(ctx, inv.userID)
 }

@@ -26,48 +26,53 @@ func connect(t *testing.T, addr string) *redis.Client {
 	return client
 }
 
-// none is the local counter of tests in which Redis is there.
-type none struct{ auth.Attempts }
+// noFallback is the local counter of tests in which Redis is reachable.
+type noFallback struct{ auth.Attempts }
 
-func TestAttempts(t *testing.T) {
-	authtest.TestAttempts(t, func(t *testing.T) authtest.Counting {
+func TestAttemptsConform(t *testing.T) {
+	authtest.AttemptsSuite{Open: func(t *testing.T) (auth.Attempts, func(time.Duration)) {
 		m := miniredis.RunT(t)
 		now := authtest.Epoch
 		m.SetTime(now)
-		return authtest.Counting{
-			Attempts: redisstore.NewAttempts(connect(t, m.Addr()), memattempts.NewCounter(authtest.NewClock(now))),
-			Pass: func(d time.Duration) {
-				now = now.Add(d)
-				m.SetTime(now)
-				m.FastForward(d)
-			},
+		attempts := redisstore.NewAttempts(connect(t, m.Addr()), memattempts.NewCounter(authtest.NewClock(now)))
+		return attempts, func(d time.Duration) {
+			now = now.Add(d)
+			m.SetTime(now)
+			m.FastForward(d)
 		}
-	})
+	}}.Conform(t)
+}
+
+func TestAttemptsFallBackToTheLocalCounter(t *testing.T) {
+	authtest.AttemptsSuite{Open: func(t *testing.T) (auth.Attempts, func(time.Duration)) {
+		clock := authtest.NewClock(authtest.Epoch)
+		return redisstore.NewAttempts(connect(t, "127.0.0.1:1"), memattempts.NewCounter(clock)), clock.Advance
+	}}.Conform(t)
 }
 
 func TestAttemptsOnEachServer(t *testing.T) {
 	servers.EachRedis(t, func(t *testing.T, addr string) {
-		a := redisstore.NewAttempts(connect(t, addr), none{memattempts.NewCounter(authtest.NewClock(authtest.Epoch))})
-		through := 0
+		a := redisstore.NewAttempts(connect(t, addr), noFallback{memattempts.NewCounter(authtest.NewClock(authtest.Epoch))})
+		admitted := 0
 		for range 8 {
-			v, err := a.Begin(t.Context(), "ann@example.com", "192.0.2.1")
+			d, err := a.Begin(t.Context(), "ann@example.com", "192.0.2.1")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !v.Locked {
-				through++
-			} else if v.RetryAfter > time.Minute || v.RetryAfter < 50*time.Second {
-				t.Errorf("got %+v", v)
+			if !d.Locked {
+				admitted++
+			} else if d.RetryAfter > time.Minute || d.RetryAfter < 50*time.Second {
+				t.Errorf("got %+v, want a lock of about a minute", d)
 			}
 		}
-		if through != 5 {
-			t.Errorf("%d got through, want 5", through)
+		if admitted != 5 {
+			t.Errorf("got %d admitted guesses, want 5", admitted)
 		}
 		if err := a.Clear(t.Context(), "ann@example.com", "192.0.2.1"); err != nil {
 			t.Fatal(err)
 		}
-		if v, err := a.Begin(t.Context(), "ann@example.com", "192.0.2.1"); err != nil || v.Locked {
-			t.Errorf("after a right one: %+v, %v", v, err)
+		if d, err := a.Begin(t.Context(), "ann@example.com", "192.0.2.1"); err != nil || d.Locked {
+			t.Errorf("after a correct password: got %+v, %v, want it not locked", d, err)
 		}
 		if err := a.Withdraw(t.Context(), "ann@example.com", "192.0.2.1"); err != nil {
 			t.Error(err)
@@ -75,31 +80,22 @@ func TestAttemptsOnEachServer(t *testing.T) {
 	})
 }
 
-func TestRedisKnowsNoAddresses(t *testing.T) {
+func TestAttemptKeysExpireAndContainNoEmailAddress(t *testing.T) {
 	m := miniredis.RunT(t)
-	a := redisstore.NewAttempts(connect(t, m.Addr()), none{})
+	a := redisstore.NewAttempts(connect(t, m.Addr()), noFallback{})
 	if _, err := a.Begin(t.Context(), "ann@example.com", "192.0.2.1"); err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range m.Keys() {
 		if strings.Contains(key, "ann") || m.TTL(key) <= 0 {
-			t.Errorf("key %s, kept for %s", key, m.TTL(key))
+			t.Errorf("got key %s with TTL %s, want no e-mail address and a TTL", key, m.TTL(key))
 		}
 	}
 }
 
-// Without Redis the same rules hold, counted here.
-func TestAttemptsWithoutRedis(t *testing.T) {
-	authtest.TestAttempts(t, func(t *testing.T) authtest.Counting {
-		clock := authtest.NewClock(authtest.Epoch)
-		gone := connect(t, "127.0.0.1:1")
-		return authtest.Counting{Attempts: redisstore.NewAttempts(gone, memattempts.NewCounter(clock)), Pass: clock.Pass}
-	})
-}
+func family(id string) auth.Family { return authtest.NewUserSessions(id).Families[0] }
 
-func family(id string) auth.Family { return authtest.EntryOf(id).Families[0] }
-
-func TestCache(t *testing.T) {
+func TestCacheFillsAndInvalidates(t *testing.T) {
 	m := miniredis.RunT(t)
 	shared := sessioncache.New(connect(t, m.Addr()), rand.Text)
 	c := redisstore.NewCache(shared, authtest.NewClock(authtest.Epoch), slog.New(slog.DiscardHandler))
@@ -112,30 +108,30 @@ func TestCache(t *testing.T) {
 		}
 		return known
 	}
-	u := authtest.User("u1", "ann@example.com")
+	u := authtest.NewUser("u1", "ann@example.com")
 	c.Fill(ctx, "", "u1", family("f1"), u)
 	c.Fill(ctx, look().Lease, "u1", family("f1"), u)
 	got := look()
 	if got.Session == nil || *got.Session != family("f1").Public("u1") || got.User == nil || *got.User != u.Public() {
-		t.Fatalf("got %+v", got)
+		t.Fatalf("got %+v, want the session and its user", got)
 	}
 	c.DropUser(ctx, "u1")
 	if m.Exists("user:u1") {
-		t.Error("the user is still there")
+		t.Error("the dropped user is still cached")
 	}
 	lease := c.LeaseUser(ctx, "u1")
 	c.FillUser(ctx, lease, u)
 	if got := look(); got.User == nil {
-		t.Error("log-in did not fill the user in")
+		t.Error("FillUser did not cache the user")
 	}
 	c.End(ctx, "f1-1")
 	if !look().Ended {
-		t.Error("not ended")
+		t.Error("the ended session has no tombstone")
 	}
 }
 
-// What Redis did not hear it is told again.
-func TestNoticesAreRepeated(t *testing.T) {
+// Invalidations that Redis did not receive are retried.
+func TestFailedInvalidationsAreRetriedUntilObsolete(t *testing.T) {
 	m := miniredis.RunT(t)
 	shared := sessioncache.New(connect(t, m.Addr()), rand.Text)
 	clock := authtest.NewClock(authtest.Epoch)
@@ -145,30 +141,30 @@ func TestNoticesAreRepeated(t *testing.T) {
 	c.End(ctx, "s1", "s2")
 	c.DropUser(ctx, "u1")
 	c.LeaseUser(ctx, "u1")
-	c.FillUser(ctx, "lease", authtest.User("u1", "ann@example.com"))
-	if left := c.Repeat(ctx); left != 3 {
-		t.Errorf("%d are pending, want 3", left)
+	c.FillUser(ctx, "lease", authtest.NewUser("u1", "ann@example.com"))
+	if left := c.RetryPending(ctx); left != 3 {
+		t.Errorf("got %d pending, want 3", left)
 	}
 	m.SetError("")
 	if err := m.Set("user:u1", "v:1:{}"); err != nil {
 		t.Fatal(err)
 	}
-	if left := c.Repeat(ctx); left != 0 {
-		t.Errorf("%d are pending", left)
+	if left := c.RetryPending(ctx); left != 0 {
+		t.Errorf("got %d pending, want 0", left)
 	}
 	if keys := m.Keys(); !slices.Equal(keys, []string{"session:s1", "session:s2"}) {
-		t.Errorf("keys %v", keys)
+		t.Errorf("got keys %v, want only the tombstones", keys)
 	}
-	// It ends when Redis can no longer show the opposite.
+	// Retries end when Redis can no longer return the old value.
 	m.SetError("LOADING")
 	c.End(ctx, "s3")
 	c.DropUser(ctx, "u3")
-	clock.Pass(sessioncache.SessionStale)
-	if left := c.Repeat(ctx); left > 2 {
-		t.Errorf("%d are pending", left)
+	clock.Advance(sessioncache.SessionStale)
+	if left := c.RetryPending(ctx); left > 2 {
+		t.Errorf("got %d pending, want at most 2", left)
 	}
-	clock.Pass(sessioncache.UserStale)
-	if left := c.Repeat(ctx); left != 0 {
-		t.Errorf("%d are pending", left)
+	clock.Advance(sessioncache.UserStale)
+	if left := c.RetryPending(ctx); left != 0 {
+		t.Errorf("got %d pending, want 0", left)
 	}
 }

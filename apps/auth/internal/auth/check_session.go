@@ -8,27 +8,28 @@ import (
 	"boxoffice/shared/contract/authapi"
 )
 
-// CheckSession returns the session of a verified access token. It refuses with
-// ErrSessionInvalid; with ErrSessionExpired whoever is the first to meet it past
-// its end, and removes it; with ErrUserInactive when there is no such user. What
-// it returns it has filled in the cache, under the lease.
+// CheckSession returns the session of a verified access token and its user; see
+// authapi.CheckSession. The first check of a session that has expired removes it and
+// returns ErrSessionExpired; later checks return ErrSessionInvalid. ErrUserInactive
+// means that there is no such user. CheckSession fills the cache with its result
+// under req.Lease.
 func (s *Service) CheckSession(ctx context.Context, req authapi.CheckSessionRequest) (authapi.CheckedSession, error) {
 	now := instant(s.clock.Now())
-	// The user comes first: whoever changes a password changes the record before
-	// the sessions, so that what is read in this order never looks older than it is.
+	// A change of password writes the user before the sessions. They are read in the
+	// same order, and families of an older password than the user's are invalid.
 	u, err := s.users.User(ctx, req.UserID)
-	unknown := errors.Is(err, ErrNoUser)
-	if err != nil && !unknown {
+	userMissing := errors.Is(err, ErrNoUser)
+	if err != nil && !userMissing {
 		return authapi.CheckedSession{}, fmt.Errorf("check session: %w", err)
 	}
 	var family Family
-	err = s.updateSessions(ctx, req.UserID, func(e *Entry) (bool, error) {
-		f, expired, ok := e.Find(req.SessionID, now)
-		if !ok || e.PasswordVersion < u.PasswordVersion {
+	err = s.updateSessions(ctx, req.UserID, func(us *UserSessions) (bool, error) {
+		f, expired, ok := us.FindSession(req.SessionID, now)
+		if !ok || us.PasswordVersion < u.PasswordVersion {
 			return false, ErrSessionInvalid
 		}
 		if expired {
-			e.End(f.ID, now)
+			us.EndFamily(f.ID, now)
 			return true, ErrSessionExpired
 		}
 		family = f
@@ -40,7 +41,7 @@ func (s *Service) CheckSession(ctx context.Context, req authapi.CheckSessionRequ
 		return authapi.CheckedSession{}, err
 	case err != nil:
 		return authapi.CheckedSession{}, fmt.Errorf("check session: %w", err)
-	case unknown:
+	case userMissing:
 		return authapi.CheckedSession{}, ErrUserInactive
 	}
 	s.cache.Fill(ctx, req.Lease, req.UserID, family, u)

@@ -8,8 +8,8 @@ import (
 	"boxoffice/shared/token"
 )
 
-// issue signs a family's current session. The same session of the same user
-// gives the same bytes.
+// issue signs the tokens of a family's current session. The same session of the
+// same user always yields the same bytes.
 func (s *Service) issue(u User, f Family) (authapi.Tokens, error) {
 	keys, err := s.keys.Keyring()
 	if err != nil {
@@ -19,14 +19,14 @@ func (s *Service) issue(u User, f Family) (authapi.Tokens, error) {
 	access, err := token.Sign(token.Claims{
 		Type: token.Access, Subject: u.ID, SessionID: session.ID, ID: session.ID + "-a",
 		Email: u.Email, Role: string(u.Role),
-		IssuedAt: session.StartedAt, ExpiresAt: wholeSecond(session.StartedAt.Add(s.accessTTL)),
+		IssuedAt: session.StartedAt, ExpiresAt: ceilSecond(session.StartedAt.Add(s.accessTTL)),
 	}, keys.signing)
 	if err != nil {
 		return authapi.Tokens{}, fmt.Errorf("access token: %w", err)
 	}
 	refresh, err := token.Sign(token.Claims{
 		Type: token.Refresh, Subject: u.ID, SessionID: session.ID, FamilyID: f.ID, ID: session.ID + "-r",
-		IssuedAt: session.StartedAt, ExpiresAt: wholeSecond(session.ExpiresAt),
+		IssuedAt: session.StartedAt, ExpiresAt: ceilSecond(session.ExpiresAt),
 	}, keys.signing)
 	if err != nil {
 		return authapi.Tokens{}, fmt.Errorf("refresh token: %w", err)
@@ -36,18 +36,18 @@ func (s *Service) issue(u User, f Family) (authapi.Tokens, error) {
 	}, nil
 }
 
-// wholeSecond rounds up: tokens tell whole seconds, and one must not end before
-// the time that was promised.
-func wholeSecond(t time.Time) time.Time {
+// ceilSecond rounds t up to a whole second, the resolution of a token's times. A
+// token must not expire before the promised time.
+func ceilSecond(t time.Time) time.Time {
 	if whole := t.Truncate(time.Second); !whole.Equal(t) {
 		return whole.Add(time.Second)
 	}
 	return t
 }
 
-// refreshClaims returns what a refresh token of ours says. With an error that is
-// token.ErrExpired the claims are those of one whose time is over; another
-// token.ErrInvalid is no refresh token.
+// refreshClaims verifies a refresh token and returns its claims. It returns them
+// together with token.ErrExpired if the token has expired, and token.ErrInvalid if
+// raw is not a refresh token that this service signed.
 func (s *Service) refreshClaims(raw string, now time.Time) (token.Claims, error) {
 	keys, err := s.keys.Keyring()
 	if err != nil {
