@@ -1,5 +1,5 @@
-// Package authapi is what auth offers to the other programs: its operations, the
-// messages that they take and answer, and its facts on the bus.
+// Package authapi is the contract of the auth app: its operations and their
+// requests and responses. Auth publishes no facts.
 package authapi
 
 import (
@@ -9,38 +9,40 @@ import (
 	"boxoffice/shared/token"
 )
 
-// App is auth's name among the apps.
+// App is the name of the auth app.
 const App = "auth"
 
-// The operations. Wrong requests are refused with the code invalid, and fields
-// says what is wrong; Unavailable with retryAfter means that the queue for
-// passwords is full.
+// The operations of auth. Each refuses a request with invalid fields with the code
+// invalid and lists the fields. Operations that hash a password return unavailable
+// with retryAfter while the queue for hashing is full.
 var (
-	// Register makes an account and logs it in. Repeated with the same UserID it
-	// is the same account. Refusals: auth.email_taken, auth.weak_password
-	// (invalid), auth.admin_required (forbidden).
+	// Register creates an account and logs it in. Repeating a request with the same
+	// UserID and e-mail address logs the existing account in. Refusals:
+	// auth.email_taken, auth.weak_password (invalid), auth.admin_required
+	// (forbidden).
 	Register = rpc.Op[RegisterRequest, Login]{App: App, Method: "auth.register", Timeout: 10 * time.Second}
 
-	// LogIn starts a session. Refusals: auth.invalid_credentials
-	// (unauthenticated), auth.locked (rate_limited).
+	// LogIn verifies a password and starts a session. Refusals:
+	// auth.invalid_credentials (unauthenticated), auth.locked (rate_limited, with
+	// retryAfter).
 	LogIn = rpc.Op[LogInRequest, Login]{App: App, Method: "auth.login", Timeout: 10 * time.Second}
 
-	// Refresh replaces a session by its successor. The same token within ten
-	// seconds gets the same answer; later the whole log-in ends. Refusal:
-	// auth.refresh_invalid (unauthenticated).
+	// Refresh replaces a session by its successor. Repeating it with the same token
+	// within ten seconds returns the same tokens; a later use of the token ends the
+	// session family. Refusal: auth.refresh_invalid (unauthenticated).
 	Refresh = rpc.Op[RefreshRequest, Refreshed]{App: App, Method: "auth.refresh", Timeout: 10 * time.Second}
 
-	// LogOut ends a log-in. Refusal: auth.session_not_found (invalid).
+	// LogOut ends a session family. Refusal: auth.session_not_found (invalid).
 	LogOut = rpc.Op[LogOutRequest, rpc.Nothing]{App: App, Method: "auth.logout", Timeout: 5 * time.Second}
 
-	// CheckSession says whose a session is, for the gateway when its cache does
-	// not know. Refusals, in this order: auth.session_invalid,
-	// auth.session_expired, auth.user_inactive (unauthenticated; no such user: one
-	// who is inactive is answered).
+	// CheckSession returns a session and its user. The gateway calls it when its
+	// cache misses. Refusals, checked in this order: auth.session_invalid,
+	// auth.session_expired, auth.user_inactive (all unauthenticated). The last means
+	// that the user does not exist; an inactive user is returned.
 	CheckSession = rpc.Op[CheckSessionRequest, CheckedSession]{App: App, Method: "auth.session.check", Timeout: 10 * time.Second}
 
-	// GetKeys returns the public keys that tokens verify under, those that are
-	// to sign soon included.
+	// GetKeys returns the public keys that verify tokens, including keys that do not
+	// sign yet.
 	GetKeys = rpc.Op[rpc.Nothing, token.KeySet]{App: App, Method: "auth.jwks", Timeout: 10 * time.Second}
 )
 

@@ -8,7 +8,7 @@ const (
 	RoleAdmin = "admin"
 )
 
-// User is an account as clients see it.
+// User is an account, without its credentials.
 type User struct {
 	ID        string        `json:"id"`
 	Email     string        `json:"email"`
@@ -18,86 +18,90 @@ type User struct {
 	CreatedAt contract.Time `json:"createdAt"`
 }
 
-// Tokens are what a client holds of a session.
+// Tokens are the credentials of a session.
 type Tokens struct {
 	AccessToken  string `json:"accessToken"`
 	RefreshToken string `json:"refreshToken"`
-	TokenType    string `json:"tokenType"` // Bearer
-	ExpiresIn    int64  `json:"expiresIn"` // seconds that the access token lives
+	TokenType    string `json:"tokenType"` // always Bearer
+	ExpiresIn    int64  `json:"expiresIn"` // life of the access token in seconds, from the start of its session
 }
 
 // MaxUserAgent is the length in bytes to which the gateway and auth cut a user
 // agent. They cut it at the boundary of a code point.
 const MaxUserAgent = 256
 
-// Device is where a request came from, for counting attempts and for the list of
-// sessions.
+// Device is the origin of a request. Log-in attempts are counted by its address, and
+// lists of sessions show it.
 type Device struct {
 	Address   string `json:"address"` // of the client, without a port
 	UserAgent string `json:"userAgent"`
 }
 
-// RegisterRequest asks for an account.
+// RegisterRequest is the request of Register.
 type RegisterRequest struct {
-	// UserID is chosen by the caller, anew for each account, and the same when
-	// the request is repeated.
+	// UserID is chosen by the caller: a new one for each account, and the same one
+	// when the request is repeated.
 	UserID   string `json:"userId"`
 	Email    string `json:"email"`
 	Password string `json:"password"`
 	Name     string `json:"name"`
-	Role     string `json:"role,omitempty"` // RoleUser when empty
-	// ByAdmin says that an admin asks, who may ask for an admin.
+	Role     string `json:"role,omitempty"` // empty means RoleUser
+	// ByAdmin reports whether an admin sent the request. Only admins may create
+	// admins.
 	ByAdmin bool   `json:"byAdmin,omitempty"`
 	Device  Device `json:"device"`
 }
 
-// LogInRequest asks for a session.
+// LogInRequest is the request of LogIn.
 type LogInRequest struct {
 	Email    string `json:"email"`
 	Password string `json:"password"`
 	Device   Device `json:"device"`
 }
 
-// Login is a user with the tokens of a new session.
+// Login is the response of Register and LogIn: a user and the tokens of a new
+// session.
 type Login struct {
 	User   User   `json:"user"`
 	Tokens Tokens `json:"tokens"`
 }
 
-// RefreshRequest asks for a session's successor.
+// RefreshRequest is the request of Refresh.
 type RefreshRequest struct {
 	RefreshToken string  `json:"refreshToken"`
-	Email        *string `json:"email,omitempty"` // when there is one it must be the session's
+	Email        *string `json:"email,omitempty"` // if present, it must be the e-mail address of the session's user
 }
 
-// Refreshed are the tokens of the successor.
+// Refreshed is the response of Refresh: the tokens of the successor.
 type Refreshed struct {
 	Tokens Tokens `json:"tokens"`
 }
 
-// LogOutRequest ends a log-in by any of its refresh tokens.
+// LogOutRequest is the request of LogOut.
 type LogOutRequest struct {
-	RefreshToken string `json:"refreshToken"`
+	RefreshToken string `json:"refreshToken"` // any token of the family, even an expired one
 }
 
-// CheckSessionRequest asks about the session of a verified access token.
+// CheckSessionRequest is the request of CheckSession. The ids are those of a
+// verified access token.
 type CheckSessionRequest struct {
 	UserID    string `json:"userId"`
 	SessionID string `json:"sessionId"`
-	// Lease is the one that the cache gave when it did not know: auth fills the
-	// cache under it. May be empty.
+	// Lease is the lease of the cache miss. Auth fills the cache under it. It may be
+	// empty.
 	Lease string `json:"lease,omitempty"`
 }
 
 // Session is a live session.
 type Session struct {
 	ID        string        `json:"id"`       // as in its tokens
-	FamilyID  string        `json:"familyId"` // the log-in: what lists of sessions call id
+	FamilyID  string        `json:"familyId"` // stable across refreshes; lists of sessions call it id
 	UserID    string        `json:"userId"`
 	ExpiresAt contract.Time `json:"expiresAt"`
 }
 
-// CheckedSession is a live session and its user, who may be inactive.
+// CheckedSession is the response of CheckSession: a live session and its user, which
+// may be inactive.
 type CheckedSession struct {
 	Session Session `json:"session"`
 	User    User    `json:"user"`
