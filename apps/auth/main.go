@@ -1,5 +1,5 @@
-// Auth is the app for accounts and sessions: it registers, logs in, refreshes
-// and ends sessions, and tells the gateway whose a session is.
+// Command auth is the app for accounts and sessions. It registers users, logs them
+// in and out, refreshes their sessions, and checks sessions for the gateway.
 package main
 
 import (
@@ -95,6 +95,6 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	a.Background(lifecycle.Part{Name: "first admin", Start: func(ctx context.Context) error {
 		return svc.EnsureAdmin(ctx, cfg.AdminEmail, cfg.AdminPassword.Reveal())
 	}})
-	a.Background(lifecycle.Part{Name: "cache notices", Run: cache.Run})
+	a.Background(lifecycle.Part{Name: "cache invalidations", Run: cache.Run})
 	return nil
 }

@@ -29,19 +29,20 @@ import (
 )
 
 const (
-	apiToken = "asked for by the sidecar"
-	appToken = "shown to the app by the sidecar"
-	boss     = "boss@example.com"
-	secret   = "a rather long secret"
-	patience = 20 * time.Second
+	apiToken      = "checked by the sidecar"
+	appToken      = "sent to the app by the sidecar"
+	adminEmail    = "boss@example.com"
+	adminPassword = "a rather long secret"
+	waitTimeout   = 20 * time.Second
 )
 
-// program is auth as it runs, with its sidecar, its database and a Redis.
+// program is a running auth with its sidecar, a MongoDB and a Redis. Its Client calls
+// auth through the sidecar.
 type program struct {
 	*rpc.Client
-	keys  token.Ring
-	cache *sessioncache.Cache
-	drop  func() // ends Redis
+	keys      token.Ring
+	cache     *sessioncache.Cache
+	stopRedis func()
 }
 
 func startProgram(t *testing.T) program {
@@ -62,7 +63,7 @@ func startProgram(t *testing.T) program {
 		"APP_PORT": strconv.Itoa(port), "DAPR_HTTP_PORT": strconv.Itoa(sidecar.HTTPPort), "DAPR_GRPC_PORT": strconv.Itoa(sidecar.GRPCPort),
 		"DAPR_API_TOKEN": apiToken, "APP_API_TOKEN": appToken,
 		"MONGO_URI": mongo.URI, "MONGO_DATABASE": mongo.Database, "REDIS_ADDR": redisServer.Addr(),
-		"ADMIN_EMAIL": boss, "ADMIN_PASSWORD": secret,
+		"ADMIN_EMAIL": adminEmail, "ADMIN_PASSWORD": adminPassword,
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
@@ -70,14 +71,14 @@ func startProgram(t *testing.T) program {
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
-			t.Errorf("auth ended with: %v", err)
+			t.Errorf("run: got %v, want no error", err)
 		}
 	})
 	awaitReady(t, "http://127.0.0.1:"+env["APP_PORT"]+"/readyz", ended)
 
 	p := program{
-		Client: rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar.URL(), Token: apiToken, Tracing: noop.NewTracerProvider()}),
-		drop:   redisServer.Close,
+		Client:    rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar.URL(), Token: apiToken, Tracing: noop.NewTracerProvider()}),
+		stopRedis: redisServer.Close,
 	}
 	t.Cleanup(p.Close)
 	set, err := rpc.Call(t.Context(), p.Client, authapi.GetKeys, rpc.Nothing{})
@@ -95,7 +96,7 @@ func startProgram(t *testing.T) program {
 
 func awaitReady(t *testing.T, url string, ended <-chan error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -113,21 +114,21 @@ func awaitReady(t *testing.T, url string, ended <-chan error) {
 		select {
 		case <-tick.C:
 		case err := <-ended:
-			t.Fatalf("auth ended: %v", err)
+			t.Fatalf("auth ended before it was ready: %v", err)
 		case <-ctx.Done():
-			t.Fatal("auth does not become ready")
+			t.Fatalf("auth was not ready after %s", waitTimeout)
 		}
 	}
 }
 
-// eventually waits until a thing is so.
-func eventually(t *testing.T, what string, so func() bool) {
+// eventually waits until condition returns true, and fails the test after waitTimeout.
+func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(patience); !so(); <-tick.C {
+	for end := time.Now().Add(waitTimeout); !condition(); <-tick.C {
 		if time.Now().After(end) {
-			t.Fatalf("not so: %s", what)
+			t.Fatalf("after %s: not true that %s", waitTimeout, what)
 		}
 	}
 }
@@ -182,11 +183,12 @@ func (p program) look(t *testing.T, c token.Claims) sessioncache.Known {
 	return known
 }
 
-// The whole program through its sidecar: what the gateway sees of a log-in.
-func TestProgram(t *testing.T) {
+// The test calls auth through its sidecar and reads the session cache as the gateway
+// does.
+func TestProgramThroughItsSidecar(t *testing.T) {
 	p := startProgram(t)
 	device := authapi.Device{Address: "192.0.2.7", UserAgent: "curl/8"}
-	t.Run("a session's life", func(t *testing.T) {
+	t.Run("a session from registration to log-out", func(t *testing.T) {
 		registered := call(t, p, authapi.Register, authapi.RegisterRequest{
 			UserID: "u1", Email: "Ann@example.com", Password: "correct horse battery", Name: "Ann", Device: device,
 		})
@@ -196,50 +198,50 @@ func TestProgram(t *testing.T) {
 		}
 		c := p.claims(t, login.Tokens.AccessToken)
 		var checked authapi.CheckedSession
-		// Redis is a help: on a busy machine a fill may not come through.
-		eventually(t, "the session and its user are known", func() bool {
+		// A fill is best effort: on a busy machine it may time out.
+		eventually(t, "the session and its user are cached", func() bool {
 			known := p.look(t, c)
 			checked = call(t, p, authapi.CheckSession, authapi.CheckSessionRequest{UserID: c.Subject, SessionID: c.SessionID, Lease: known.Lease})
 			return known.Session != nil && *known.Session == checked.Session && known.User != nil && *known.User == login.User
 		})
-		refreshed := fiftyRefreshes(t, p, login.Tokens.RefreshToken)
-		eventually(t, "the replaced session is known to be over", func() bool { return p.look(t, c).Ended })
+		refreshed := refreshConcurrently(t, p, login.Tokens.RefreshToken)
+		eventually(t, "the replaced session has a tombstone", func() bool { return p.look(t, c).Ended })
 		call(t, p, authapi.LogOut, authapi.LogOutRequest{RefreshToken: refreshed.RefreshToken})
 		next := p.claims(t, refreshed.AccessToken)
-		eventually(t, "the session is known to be over", func() bool { return p.look(t, next).Ended })
+		eventually(t, "the ended session has a tombstone", func() bool { return p.look(t, next).Ended })
 		_, err := rpc.Call(t.Context(), p.Client, authapi.CheckSession, authapi.CheckSessionRequest{UserID: next.Subject, SessionID: next.SessionID})
 		if apperr.From(err).Reason != authapi.ReasonSessionInvalid {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want %s", err, authapi.ReasonSessionInvalid)
 		}
 	})
-	t.Run("registrations race for an address", func(t *testing.T) {
-		reasons := together(20, func(i int) error {
+	t.Run("concurrent registrations of an address have one winner", func(t *testing.T) {
+		reasons := runConcurrently(20, func(i int) error {
 			_, err := rpc.Call(t.Context(), p.Client, authapi.Register, authapi.RegisterRequest{
 				UserID: fmt.Sprint("racer", i), Email: "race@example.com", Password: "correct horse battery", Name: "Racer", Device: device,
 			})
 			return err
 		})
 		if reasons["none"] != 1 || reasons[authapi.ReasonEmailTaken] != 19 {
-			t.Errorf("got %v", reasons)
+			t.Errorf("got %v, want one success and 19 %s", reasons, authapi.ReasonEmailTaken)
 		}
 	})
-	t.Run("parallel guesses", func(t *testing.T) {
-		reasons := together(60, func(int) error {
+	t.Run("concurrent guesses are locked out", func(t *testing.T) {
+		reasons := runConcurrently(60, func(int) error {
 			_, err := rpc.Call(t.Context(), p.Client, authapi.LogIn, authapi.LogInRequest{
 				Email: "race@example.com", Password: "wrong password", Device: authapi.Device{Address: "198.51.100.1"},
 			})
 			return err
 		})
-		// On a busy machine Redis may be given up for a second, and then the
-		// process counts to five by itself.
-		looked := reasons[authapi.ReasonInvalidCredentials]
-		if looked < 5 || looked > 10 || looked+reasons[authapi.ReasonLocked] != 60 {
-			t.Errorf("got %v", reasons)
+		// On a busy machine a command to Redis may time out, which pauses Redis for a
+		// second. The process then admits another five guesses by its own counter.
+		verified := reasons[authapi.ReasonInvalidCredentials]
+		if verified < 5 || verified > 10 || verified+reasons[authapi.ReasonLocked] != 60 {
+			t.Errorf("got %v, want 5 to 10 verified and the others locked", reasons)
 		}
 	})
-	t.Run("parallel log-ins", func(t *testing.T) {
+	t.Run("concurrent log-ins all succeed", func(t *testing.T) {
 		tokens := make([]authapi.Tokens, 9)
-		reasons := together(len(tokens), func(i int) error {
+		reasons := runConcurrently(len(tokens), func(i int) error {
 			login, err := rpc.Call(t.Context(), p.Client, authapi.LogIn, authapi.LogInRequest{
 				Email: "race@example.com", Password: "correct horse battery", Device: device,
 			})
@@ -247,39 +249,40 @@ func TestProgram(t *testing.T) {
 			return err
 		})
 		if reasons["none"] != len(tokens) {
-			t.Fatalf("got %v", reasons)
+			t.Fatalf("got %v, want successes only", reasons)
 		}
 		for _, tk := range tokens {
 			c := p.claims(t, tk.AccessToken)
 			call(t, p, authapi.CheckSession, authapi.CheckSessionRequest{UserID: c.Subject, SessionID: c.SessionID})
 		}
 	})
-	t.Run("the first admin", func(t *testing.T) {
-		login := call(t, p, authapi.LogIn, authapi.LogInRequest{Email: boss, Password: secret, Device: device})
+	t.Run("the first admin can log in", func(t *testing.T) {
+		login := call(t, p, authapi.LogIn, authapi.LogInRequest{Email: adminEmail, Password: adminPassword, Device: device})
 		if login.User.Role != authapi.RoleAdmin {
-			t.Errorf("got %+v", login.User)
+			t.Errorf("got %+v, want an admin", login.User)
 		}
 	})
-	t.Run("without Redis", func(t *testing.T) {
-		p.drop()
-		login := call(t, p, authapi.LogIn, authapi.LogInRequest{Email: boss, Password: secret, Device: device})
+	t.Run("log-ins and lockout work without Redis", func(t *testing.T) {
+		p.stopRedis()
+		login := call(t, p, authapi.LogIn, authapi.LogInRequest{Email: adminEmail, Password: adminPassword, Device: device})
 		c := p.claims(t, login.Tokens.AccessToken)
 		call(t, p, authapi.CheckSession, authapi.CheckSessionRequest{UserID: c.Subject, SessionID: c.SessionID, Lease: "x"})
 		for range 5 {
-			_, err := rpc.Call(t.Context(), p.Client, authapi.LogIn, authapi.LogInRequest{Email: boss, Password: "wrong password", Device: device})
+			_, err := rpc.Call(t.Context(), p.Client, authapi.LogIn, authapi.LogInRequest{Email: adminEmail, Password: "wrong password", Device: device})
 			if apperr.From(err).Reason != authapi.ReasonInvalidCredentials {
 				t.Fatal(err)
 			}
 		}
-		_, err := rpc.Call(t.Context(), p.Client, authapi.LogIn, authapi.LogInRequest{Email: boss, Password: secret, Device: device})
+		_, err := rpc.Call(t.Context(), p.Client, authapi.LogIn, authapi.LogInRequest{Email: adminEmail, Password: adminPassword, Device: device})
 		if apperr.From(err).Reason != authapi.ReasonLocked {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want %s", err, authapi.ReasonLocked)
 		}
 	})
 }
 
-// together runs fn so many times at once and counts the reasons of its errors.
-func together(n int, fn func(i int) error) map[string]int {
+// runConcurrently calls fn(0) to fn(n-1) at the same time. It returns how often each
+// reason was returned, with "none" for success.
+func runConcurrently(n int, fn func(i int) error) map[string]int {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	reasons := map[string]int{}
@@ -298,8 +301,9 @@ func together(n int, fn func(i int) error) map[string]int {
 	return reasons
 }
 
-// fiftyRefreshes refreshes at once and returns the one answer.
-func fiftyRefreshes(t *testing.T, p program, refreshToken string) authapi.Tokens {
+// refreshConcurrently sends fifty refreshes of one token at the same time, checks that
+// all get the same tokens, and returns them.
+func refreshConcurrently(t *testing.T, p program, refreshToken string) authapi.Tokens {
 	t.Helper()
 	answers := make([]authapi.Tokens, 50)
 	var wg sync.WaitGroup
@@ -313,15 +317,15 @@ func fiftyRefreshes(t *testing.T, p program, refreshToken string) authapi.Tokens
 		})
 	}
 	wg.Wait()
-	if different := slices.Compact(slices.Clone(answers)); len(different) != 1 {
-		t.Fatalf("%d different answers", len(different))
+	if distinct := slices.Compact(slices.Clone(answers)); len(distinct) != 1 {
+		t.Fatalf("got %d different answers, want 1", len(distinct))
 	}
 	return answers[0]
 }
 
-func TestRefusesToStart(t *testing.T) {
+func TestRunRequiresConfiguration(t *testing.T) {
 	err := run(t.Context(), func(string) string { return "" }, t.Output())
 	if err == nil {
-		t.Fatal("started with nothing")
+		t.Fatal("got no error without configuration, want one")
 	}
 }
