@@ -25,7 +25,7 @@ func TestDemoRunsTwice(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	for _, season := range []string{"200 events, 200 new, 0 already there", "200 events, 0 new, 200 already there"} {
+	for _, season := range []string{"200 events, 200 created, 0 existed already", "200 events, 0 created, 200 existed already"} {
 		demo := exec.CommandContext(ctx, program)
 		demo.Dir, demo.Env = root, append(os.Environ(), "DATA_DIR="+running.Data)
 		out, err := demo.CombinedOutput()
@@ -33,10 +33,10 @@ func TestDemoRunsTwice(t *testing.T) {
 			t.Fatalf("demo: %v\n%s", err, out)
 		}
 		for _, want := range []string{
-			"the season: " + season + "\n",
+			"season: " + season + "\n",
 			`(?m)^  Ada +Tosca .* confirmed, .* cancelled$`,
-			`(?m)^  Tosca +Staatsoper, Vienna +[48] in all$`,
-			"answers, each with the status that it should have",
+			`(?m)^  Tosca +Staatsoper, Vienna +[48] bookings$`,
+			"requests returned the expected status",
 			`(?m)^gateway  POST /api/bookings ·+ \d`,
 			`(?m)└─ event  facts /facts/bookings ·+ \d`,
 		} {

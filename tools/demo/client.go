@@ -12,91 +12,94 @@ import (
 	"time"
 )
 
-// answerWithin is longer than any deadline of the gateway's.
-const answerWithin = 40 * time.Second
+// requestTimeout is longer than every timeout of the gateway.
+const requestTimeout = 40 * time.Second
 
-// client is somebody who talks to the gateway, one request after the other. It
-// keeps to the gateway's limits by what each answer says of them.
+// client sends requests to the gateway, one at a time. It stays within the gateway's
+// rate limits, which it learns from the RateLimit headers of each response.
 type client struct {
 	d       *demo
-	token   string // sent when there is one
-	budgets map[string]budget
-	last    answer
+	token   string            // access token; empty while logged out
+	budgets map[string]budget // by rate limit
+	last    responseInfo      // of the last response
 }
 
-// budget is what an answer said of a limit.
+// budget is what is left of a rate limit.
 type budget struct {
-	left int           // requests that are admitted at once
-	step time.Duration // until one more is
-	at   time.Time
+	left int           // requests that may be sent at once
+	step time.Duration // time until the limit admits one more
+	at   time.Time     // when the response was received
 }
 
 type request struct {
 	method, path string
-	body         any // none when nil
-	want         int // the status
+	body         any // JSON; nil means no body
+	want         int // expected status
 }
 
-// answer is what the last answer said besides its body.
-type answer struct {
-	trace string
-	limit budget
+// responseInfo is taken from the headers of a response.
+type responseInfo struct {
+	traceID string
+	limit   budget
 }
 
-// noAnswer is the error of a request that met nobody.
-type noAnswer struct{ err error }
+// connectionError is the error of a request that got no response.
+type connectionError struct{ err error }
 
-func (e *noAnswer) Error() string { return e.err.Error() }
-func (e *noAnswer) Unwrap() error { return e.err }
+func (e *connectionError) Error() string { return e.err.Error() }
+func (e *connectionError) Unwrap() error { return e.err }
 
-// refusal is the error of an answer with another status than it should have.
-type refusal struct {
+// statusError is the error of a response with an unexpected status.
+type statusError struct {
 	request request
 	status  int
-	code    string
-	text    string
-	retry   time.Duration
+	code    string // problem code; may be empty
+	body    string
+	retry   time.Duration // Retry-After; may be zero
 }
 
-func (e *refusal) Error() string {
-	return fmt.Sprintf("%s %s: got %d, want %d: %s", e.request.method, e.request.path, e.status, e.request.want, e.text)
+func (e *statusError) Error() string {
+	return fmt.Sprintf("%s %s: got %d, want %d: %s", e.request.method, e.request.path, e.status, e.request.want, e.body)
 }
 
-func (d *demo) guest() *client { return &client{d: d, budgets: map[string]budget{}} }
+// newClient returns a client that is not logged in.
+func (d *demo) newClient() *client { return &client{d: d, budgets: map[string]budget{}} }
 
-// call sends a request and decodes an answer of the right status into v, which
-// may be nil. It waits when the gateway asks for that.
+// call sends a request and decodes the response into v, which may be nil. It waits
+// for the rate limits, and retries after 429 Too Many Requests. It returns a
+// *statusError if the status is not the expected one, and a *connectionError if there
+// is no response.
 func (c *client) call(ctx context.Context, r request, v any) error {
 	for {
 		if err := c.pace(ctx, r); err != nil {
 			return err
 		}
-		err := c.once(ctx, r, v)
-		refused, ok := err.(*refusal) //nolint:errorlint // once returns it bare
-		if !ok || refused.status != http.StatusTooManyRequests || refused.retry <= 0 {
+		err := c.send(ctx, r, v)
+		unexpected, ok := err.(*statusError) //nolint:errorlint // send does not wrap it
+		if !ok || unexpected.status != http.StatusTooManyRequests || unexpected.retry <= 0 {
 			if err == nil {
-				c.d.answers.Add(1)
+				c.d.succeeded.Add(1)
 			}
 			return err
 		}
-		c.d.say("  too many requests for the gateway's limits: waiting %s, as it asks\n", refused.retry)
-		if err := pause(ctx, refused.retry); err != nil {
+		c.d.printf("  the gateway's rate limit is used up: waiting %s\n", unexpected.retry)
+		if err := pause(ctx, unexpected.retry); err != nil {
 			return err
 		}
 	}
 }
 
-// pace waits until the limit that the request meets has room for it.
+// pace waits until the rate limit of the request admits it.
 func (c *client) pace(ctx context.Context, r request) error {
-	b, ok := c.budgets[bucket(r)]
+	b, ok := c.budgets[limitOf(r)]
 	if !ok || b.left > 0 {
 		return nil
 	}
 	return pause(ctx, time.Until(b.at.Add(b.step)))
 }
 
-// bucket tells requests that are counted together from others.
-func bucket(r request) string {
+// limitOf returns the name of the rate limit that counts the request.
+func limitOf(r request) string {
 	switch {
 	case r.method == http.MethodGet:
 		return "browse"
@@ -106,8 +109,9 @@ func bucket(r request) string {
 	return "write"
 }
 
-func (c *client) once(ctx context.Context, r request, v any) error {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+// send sends a request once.
+func (c *client) send(ctx context.Context, r request, v any) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	out, err := c.build(ctx, r)
 	if err != nil {
@@ -115,19 +119,19 @@ func (c *client) once(ctx context.Context, r request, v any) error {
 	}
 	res, err := (&http.Client{Transport: c.d.transport}).Do(out)
 	if err != nil {
-		return &noAnswer{err}
+		return &connectionError{err}
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
-	c.last = answer{trace: traceID(res.Header)}
+	c.last = responseInfo{traceID: traceID(res.Header)}
 	if b, ok := readBudget(res.Header); ok {
-		c.last.limit, c.budgets[bucket(r)] = b, b
+		c.last.limit, c.budgets[limitOf(r)] = b, b
 	}
 	if res.StatusCode != r.want {
-		return refused(r, res, text)
+		return newStatusError(r, res, text)
 	}
 	if v == nil {
 		return nil
@@ -138,6 +142,7 @@ func (c *client) once(ctx context.Context, r request, v any) error {
 	return nil
 }
 
+// build returns the HTTP request of r.
 func (c *client) build(ctx context.Context, r request) (*http.Request, error) {
 	var body io.Reader
 	if r.body != nil {
@@ -147,7 +152,7 @@ func (c *client) build(ctx context.Context, r request) (*http.Request, error) {
 		}
 		body = bytes.NewReader(data)
 	}
-	out, err := http.NewRequestWithContext(ctx, r.method, c.d.where.gateway+r.path, body)
+	out, err := http.NewRequestWithContext(ctx, r.method, c.d.stack.gateway+r.path, body)
 	if err != nil {
 		return nil, err
 	}
@@ -160,18 +165,19 @@ func (c *client) build(ctx context.Context, r request) (*http.Request, error) {
 	return out, nil
 }
 
-func refused(r request, res *http.Response, text []byte) error {
+func newStatusError(r request, res *http.Response, text []byte) error {
 	var p struct{ Code string }
-	_ = json.Unmarshal(text, &p) // without a code it is a refusal all the same
-	wait, _ := strconv.Atoi(res.Header.Get("Retry-After"))
-	return &refusal{
+	_ = json.Unmarshal(text, &p) // a response without a problem code is reported too
+	seconds, _ := strconv.Atoi(res.Header.Get("Retry-After"))
+	return &statusError{
 		request: r, status: res.StatusCode, code: p.Code,
-		text: strings.TrimSpace(string(text)), retry: time.Duration(wait) * time.Second,
+		body: strings.TrimSpace(string(text)), retry: time.Duration(seconds) * time.Second,
 	}
 }
 
-// readBudget reads `RateLimit: "write";r=119;t=1` and
-// `RateLimit-Policy: "write";q=120;w=60`.
+// readBudget parses the headers `RateLimit: "write";r=119;t=1` and
+// `RateLimit-Policy: "write";q=120;w=60` (draft-ietf-httpapi-ratelimit-headers). It
+// returns false if one is missing or malformed.
 func readBudget(h http.Header) (budget, bool) {
 	left, ok := parameter(h.Get("RateLimit"), "r")
 	quota, ok2 := parameter(h.Get("RateLimit-Policy"), "q")
@@ -182,6 +188,7 @@ func readBudget(h http.Header) (budget, bool) {
 	return budget{left: left, step: time.Duration(seconds) * time.Second / time.Duration(quota), at: time.Now()}, true
 }
 
+// parameter returns the integer parameter name of a structured header.
 func parameter(header, name string) (int, bool) {
 	for part := range strings.SplitSeq(header, ";") {
 		if value, ok := strings.CutPrefix(part, name+"="); ok {
@@ -192,7 +199,7 @@ func parameter(header, name string) (int, bool) {
 	return 0, false
 }
 
-// traceID is the trace that an answer names.
+// traceID returns the trace id of a Traceparent header, or "".
 func traceID(h http.Header) string {
 	if parts := strings.Split(h.Get("Traceparent"), "-"); len(parts) == 4 {
 		return parts[1]
@@ -200,6 +207,7 @@ func traceID(h http.Header) string {
 	return ""
 }
 
+// pause waits for d, or returns ctx.Err() if ctx ends first.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -15,14 +15,14 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-// dataDir is a data directory with an admin, and a stack when its description is
-// not empty.
-func dataDir(t *testing.T, stack string) func(string) string {
+// dataDir returns an environment whose DATA_DIR has an admin and, if description is
+// not empty, a stack.json.
+func dataDir(t *testing.T, description string) func(string) string {
 	t.Helper()
 	dir := t.TempDir()
 	files := map[string]string{"admin.env": "ADMIN_EMAIL=boss@example.org\nADMIN_PASSWORD=secret\n"}
-	if stack != "" {
-		files["stack.json"] = stack
+	if description != "" {
+		files["stack.json"] = description
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -32,94 +32,95 @@ func dataDir(t *testing.T, stack string) func(string) string {
 	return func(name string) string { return map[string]string{"DATA_DIR": dir}[name] }
 }
 
-func TestPlaceIsWhatTheStackSays(t *testing.T) {
-	got, err := locate(dataDir(t, `{"gateway": ["http://127.0.0.1:1234"]}`))
+func TestFindStackReadsItsDescription(t *testing.T) {
+	got, err := findStack(dataDir(t, `{"gateway": ["http://127.0.0.1:1234"]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (place{gateway: "http://127.0.0.1:1234", email: "boss@example.org", password: "secret"}); got != want {
+	if want := (stack{gateway: "http://127.0.0.1:1234", email: "boss@example.org", password: "secret"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if got, err = locate(dataDir(t, "")); err != nil || got.gateway != "http://127.0.0.1:8080" || got.jaeger != "http://127.0.0.1:16686" {
-		t.Errorf("got %+v, %v, want the usual ports", got, err)
+	if got, err = findStack(dataDir(t, "")); err != nil || got.gateway != "http://127.0.0.1:8080" || got.jaeger != "http://127.0.0.1:16686" {
+		t.Errorf("got %+v, %v, want the default ports", got, err)
 	}
 }
 
-func TestStartTheStackFirst(t *testing.T) {
+func TestErrorWithoutAStackSaysToStartOne(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
-	for name, where := range map[string]func(string) string{
-		"nothing was ever started": func(name string) string { return map[string]string{"DATA_DIR": t.TempDir()}[name] },
-		"it has ended":             dataDir(t, fmt.Sprintf(`{"gateway": [%q]}`, closed.URL)),
+	for name, getenv := range map[string]func(string) string{
+		"no stack was ever started": func(name string) string { return map[string]string{"DATA_DIR": t.TempDir()}[name] },
+		"the stack has ended":       dataDir(t, fmt.Sprintf(`{"gateway": [%q]}`, closed.URL)),
 	} {
-		p, err := locate(where)
+		s, err := findStack(getenv)
 		if err == nil {
-			err = (&demo{out: t.Output(), where: p}).ready(t.Context())
+			err = (&demo{out: t.Output(), stack: s}).checkReady(t.Context())
 		}
 		if err == nil || !strings.Contains(err.Error(), "start `make run` first") || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s: got %v, want one line that says make run", name, err)
+			t.Errorf("%s: got %v, want one line that mentions make run", name, err)
 		}
 	}
 }
 
-// answers stands in for the network.
-type answers func() *http.Response
+// responder is a transport that returns its result as the response.
+type responder func() *http.Response
 
-func (a answers) RoundTrip(*http.Request) (*http.Response, error) { return a(), nil }
+// RoundTrip implements http.RoundTripper.
+func (r responder) RoundTrip(*http.Request) (*http.Response, error) { return r(), nil }
 
-// Its clock is the test's own, so that waits are exact and take no time.
-func TestLimitsAreKept(t *testing.T) {
+// The test runs on synthetic time, so that waits are exact and take no time.
+func TestClientKeepsToTheRateLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var asked []time.Time
+		var sent []time.Time
 		var out strings.Builder
-		d := &demo{out: &out, transport: answers(func() *http.Response {
-			asked = append(asked, time.Now())
+		d := &demo{out: &out, transport: responder(func() *http.Response {
+			sent = append(sent, time.Now())
 			w := httptest.NewRecorder()
 			w.Header().Set("RateLimit-Policy", `"write";q=20;w=1`)
 			w.Header().Set("RateLimit", `"write";r=0;t=1`)
-			if len(asked) == 2 { // somebody else was faster
+			if len(sent) == 2 { // another client used the limit
 				w.Header().Set("Retry-After", "1")
 				w.WriteHeader(http.StatusTooManyRequests)
 			}
 			return w.Result()
 		})}
-		c := d.guest()
+		c := d.newClient()
 		for range 2 {
 			if err := c.call(t.Context(), request{method: "POST", path: "/api/events", want: 200}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if len(asked) != 3 {
-			t.Fatalf("asked %d times, want 3", len(asked))
+		if len(sent) != 3 {
+			t.Fatalf("got %d requests, want 3", len(sent))
 		}
-		if got, want := asked[1].Sub(asked[0]), 50*time.Millisecond; got != want {
-			t.Errorf("asked again after %s where the limit has room after %s", got, want)
+		if got, want := sent[1].Sub(sent[0]), 50*time.Millisecond; got != want {
+			t.Errorf("got the second request after %s, want it after %s by the limit", got, want)
 		}
-		if got, want := asked[2].Sub(asked[1]), time.Second; got != want {
-			t.Errorf("asked again after %s where Retry-After says %s", got, want)
+		if got, want := sent[2].Sub(sent[1]), time.Second; got != want {
+			t.Errorf("got the retry after %s, want it after %s by Retry-After", got, want)
 		}
 		if !strings.Contains(out.String(), "waiting 1s") {
-			t.Errorf("got %q, want to be told of the wait", out.String())
+			t.Errorf("got output %q, want it to mention the wait", out.String())
 		}
 	})
 }
 
-func TestWrongStatusIsAnError(t *testing.T) {
+func TestUnexpectedStatusIsAnError(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
-	c := (&demo{out: t.Output(), where: place{gateway: server.URL}}).guest()
+	c := (&demo{out: t.Output(), stack: stack{gateway: server.URL}}).newClient()
 	err := c.call(t.Context(), request{method: "GET", path: "/api/events", want: 200}, nil)
 	if err == nil || !strings.Contains(err.Error(), "GET /api/events: got 404, want 200") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want an error with the request and both statuses", err)
 	}
 }
 
-func TestWithoutJaegerThereIsNoTrace(t *testing.T) {
+func TestDemoWithoutJaegerPrintsNoTrace(t *testing.T) {
 	var out strings.Builder
-	if err := (&demo{out: &out}).show(context.Background(), &latest{booking: bookingapi.Booking{}}); err != nil {
+	if err := (&demo{out: &out}).printTrace(context.Background(), &lastBooking{booking: bookingapi.Booking{}}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out.String(), "no trace to show") || !strings.Contains(out.String(), "JAEGER=off") {
-		t.Errorf("got %q", out.String())
+		t.Errorf("got output %q, want it to say that there is no trace", out.String())
 	}
 }

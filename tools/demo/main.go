@@ -1,10 +1,10 @@
-// Command demo fills a running Boxoffice with a season of events, plays a few
-// people who book at once, and shows the trace of the last booking. It may run
-// again and again: events that are there stay, and the people are new.
+// Command demo loads a season of events into a running Boxoffice, simulates a few
+// people that book concurrently, and prints the trace of the last booking. It can be
+// run repeatedly: it keeps existing events and registers new people each time.
 //
-// It finds the stack by what "make run" leaves in $DATA_DIR (.data), and takes
-// ADMIN_EMAIL and ADMIN_PASSWORD before the admin that stands there. A stack that
-// has no Jaeger is no failure: the demo says that it has no trace to show.
+// It finds the stack by the files that "make run" leaves in $DATA_DIR (default
+// .data). ADMIN_EMAIL and ADMIN_PASSWORD override the admin in those files. Without
+// Jaeger the demo succeeds and prints that there is no trace.
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 	"boxoffice/tools/demo/season"
 )
 
-// seasonFile is relative to the top of the tree, where make runs the demo.
+// seasonFile is relative to the root of the repository, where make runs the demo.
 const seasonFile = "examples/events.json"
 
 func main() {
@@ -38,8 +38,8 @@ func main() {
 }
 
 func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
-	began := time.Now()
-	where, err := locate(getenv)
+	start := time.Now()
+	stack, err := findStack(getenv)
 	if err != nil {
 		return err
 	}
@@ -47,50 +47,51 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return err
 	}
-	d := &demo{out: stdout, where: where}
-	if err := d.ready(ctx); err != nil {
+	d := &demo{out: stdout, stack: stack}
+	if err := d.checkReady(ctx); err != nil {
 		return err
 	}
-	boss, err := d.admin(ctx)
+	admin, err := d.logInAdmin(ctx)
 	if err != nil {
 		return fmt.Errorf("log the admin in: %w", err)
 	}
-	if err := d.load(ctx, boss, events, began); err != nil {
+	if err := d.loadSeason(ctx, admin, events, start); err != nil {
 		return fmt.Errorf("load the season: %w", err)
 	}
-	last, err := d.play(ctx, boss, events)
+	last, err := d.simulate(ctx, admin, events)
 	if err != nil {
 		return err
 	}
-	d.say("%d answers, each with the status that it should have, in %s\n\n",
-		d.answers.Load(), time.Since(began).Round(100*time.Millisecond))
-	return d.show(ctx, last)
+	d.printf("%d requests returned the expected status, in %s\n\n",
+		d.succeeded.Load(), time.Since(start).Round(100*time.Millisecond))
+	return d.printTrace(ctx, last)
 }
 
 // demo is one run.
 type demo struct {
-	out       io.Writer
-	where     place
-	transport http.RoundTripper // nil: the network
-	answers   atomic.Int64      // that were as they should be
-	saying    sync.Mutex
+	stack     stack
+	transport http.RoundTripper // nil means http.DefaultTransport
+	succeeded atomic.Int64      // requests that returned the expected status
+
+	mu  sync.Mutex
+	out io.Writer // guarded by mu
 }
 
-// say writes for who watches. Somebody who has gone away is no reason to stop.
-func (d *demo) say(format string, args ...any) {
-	d.saying.Lock()
-	defer d.saying.Unlock()
+// printf prints progress. It ignores errors: the demo goes on without a reader.
+func (d *demo) printf(format string, args ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	_, _ = fmt.Fprintf(d.out, format, args...)
 }
 
-// ready asks whether a gateway runs there.
-func (d *demo) ready(ctx context.Context) error {
-	err := d.guest().call(ctx, request{method: "GET", path: "/readyz", want: 200}, nil)
-	if _, ok := errors.AsType[*noAnswer](err); ok {
-		return fmt.Errorf("no gateway answers at %s: start `make run` first", d.where.gateway)
+// checkReady returns an error if no gateway is ready.
+func (d *demo) checkReady(ctx context.Context) error {
+	err := d.newClient().call(ctx, request{method: "GET", path: "/readyz", want: 200}, nil)
+	if _, ok := errors.AsType[*connectionError](err); ok {
+		return fmt.Errorf("no gateway is running at %s: start `make run` first", d.stack.gateway)
 	}
 	if err != nil {
-		return fmt.Errorf("the gateway at %s is not ready: %w", d.where.gateway, err)
+		return fmt.Errorf("the gateway at %s is not ready: %w", d.stack.gateway, err)
 	}
 	return nil
 }

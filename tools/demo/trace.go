@@ -8,25 +8,25 @@ import (
 	"boxoffice/tools/traces"
 )
 
-// wholeWithin is how long the parts of a trace may take to reach Jaeger.
-const wholeWithin = time.Minute
+// traceTimeout limits the wait for all spans of a trace to reach Jaeger.
+const traceTimeout = time.Minute
 
-// show prints the trace of a booking once it is whole.
-func (d *demo) show(ctx context.Context, last *latest) error {
-	if d.where.jaeger == "" {
-		d.say("no trace to show: this stack has no Jaeger (JAEGER=off, or traces go elsewhere)\n")
+// printTrace prints the trace of a booking once it is complete.
+func (d *demo) printTrace(ctx context.Context, last *lastBooking) error {
+	if d.stack.jaeger == "" {
+		d.printf("no trace to show: this stack has no Jaeger (JAEGER=off, or it exports traces elsewhere)\n")
 		return nil
 	}
-	if last.trace == "" {
-		return fmt.Errorf("the answer to booking %s named no trace", last.booking.Code)
+	if last.traceID == "" {
+		return fmt.Errorf("the response to booking %s has no Traceparent header", last.booking.Code)
 	}
-	ctx, cancel := context.WithTimeout(ctx, wholeWithin)
+	ctx, cancel := context.WithTimeout(ctx, traceTimeout)
 	defer cancel()
-	root, err := traces.Jaeger(d.where.jaeger).Wait(ctx, last.trace, traces.Booking)
+	root, err := traces.Jaeger(d.stack.jaeger).Wait(ctx, last.traceID, traces.Booking)
 	if err != nil {
-		return fmt.Errorf("the trace of booking %s is not whole: %w", last.booking.Code, err)
+		return fmt.Errorf("the trace of booking %s is incomplete: %w", last.booking.Code, err)
 	}
-	d.say("the last booking, %s: %d × %s for %s, in trace %s\n\n%s",
-		last.booking.Code, last.booking.Quantity, last.event, last.who, last.trace, root)
+	d.printf("the last booking, %s: %d × %s for %s; trace %s\n\n%s",
+		last.booking.Code, last.booking.Quantity, last.event, last.person, last.traceID, root)
 	return nil
 }

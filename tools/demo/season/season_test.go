@@ -30,9 +30,9 @@ func read(t *testing.T) []season.Event {
 	return events
 }
 
-// The event app takes all of the season, on whatever day it is loaded: also on
-// those on which clocks change.
-func TestSeasonIsTaken(t *testing.T) {
+// The event app must accept the season on any day of loading, including days on which
+// daylight saving time changes.
+func TestEventAppAcceptsTheSeasonOnAnyDay(t *testing.T) {
 	for _, day := range []string{"2026-01-31T23:59:00Z", "2028-02-29T00:00:00Z", "2026-03-28T23:30:00Z", "2026-10-24T12:00:00Z"} {
 		now, err := time.Parse(time.RFC3339, day)
 		if err != nil {
@@ -44,42 +44,42 @@ func TestSeasonIsTaken(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			made, err := service.Create(t.Context(), eventapi.CreateRequest{EventID: fmt.Sprint("event-", i), OrganizerID: "boss", Event: def})
+			created, err := service.Create(t.Context(), eventapi.CreateRequest{EventID: fmt.Sprint("event-", i), OrganizerID: "boss", Event: def})
 			if err != nil {
 				t.Errorf("%s: %s: %v", day, e.Name, err)
 				continue
 			}
-			if start, closes := made.Event.StartsAt, made.Event.SalesEndAt; closes != nil && !closes.Before(start.Time) {
-				t.Errorf("%s: sales end at %s, after the start at %s", e.Name, closes, start)
+			if start, closes := created.Event.StartsAt, created.Event.SalesEndAt; closes != nil && !closes.Before(start.Time) {
+				t.Errorf("%s: got sales that end at %s, want before the start at %s", e.Name, closes, start)
 			}
-			if opens := made.Event.SalesStartAt; opens != nil && !opens.Before(made.Event.StartsAt.Time) {
-				t.Errorf("%s: sales start at %s, after the event", e.Name, opens)
+			if opens := created.Event.SalesStartAt; opens != nil && !opens.Before(created.Event.StartsAt.Time) {
+				t.Errorf("%s: got sales that start at %s, want before the event", e.Name, opens)
 			}
 		}
 	}
 }
 
-func TestSeasonIsTwoHundredEvents(t *testing.T) {
+func TestSeasonHasTwoHundredDistinctEvents(t *testing.T) {
 	events := read(t)
 	seen, categories, venues := map[string]bool{}, map[string]int{}, map[string]bool{}
 	for _, e := range events {
 		key := e.Key()
 		if seen[key] {
-			t.Errorf("twice: %s at %s", e.Name, e.Venue)
+			t.Errorf("got %s at %s twice, want it once", e.Name, e.Venue)
 		}
 		if e.Description == "" || e.Venue == "" || e.StartsInDays < 1 {
-			t.Errorf("%s: a description, a venue and a day to come are wanted: %+v", e.Name, e)
+			t.Errorf("%s: got %+v, want a description, a venue and a future day", e.Name, e)
 		}
 		seen[key], venues[e.Venue] = true, true
 		categories[e.Category]++
 	}
 	if len(events) != 200 || len(categories) < 10 || len(venues) < 20 {
-		t.Errorf("got %d events in %v at %d venues", len(events), categories, len(venues))
+		t.Errorf("got %d events in %v at %d venues, want 200 in at least 10 categories at at least 20 venues", len(events), categories, len(venues))
 	}
 }
 
-func TestDatesFollowTheDayOfLoading(t *testing.T) {
-	now := time.Date(2026, 3, 28, 22, 0, 0, 0, time.UTC) // the night in which Vienna's clocks change
+func TestDatesAreRelativeToTheDayOfLoading(t *testing.T) {
+	now := time.Date(2026, 3, 28, 22, 0, 0, 0, time.UTC) // the night before daylight saving time starts in Vienna
 	opens, closes := -1, 2
 	e := season.Event{
 		Name: "a", StartsInDays: 1, StartsAt: "19:30", Lasts: "1h30m", Timezone: "Europe/Vienna",
@@ -101,7 +101,7 @@ func TestDatesFollowTheDayOfLoading(t *testing.T) {
 	}
 }
 
-func TestMistakesAreNamed(t *testing.T) {
+func TestErrorsNameTheEventAndTheField(t *testing.T) {
 	for text, want := range map[string]string{
 		`[{"name": "a", "colour": "red"}]`: "event 1: ",
 		`{"name": "a"}`:                    "cannot unmarshal",
@@ -111,19 +111,19 @@ func TestMistakesAreNamed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := season.Read(path); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v, want %q", text, err, want)
+			t.Errorf("%s: got %v, want an error with %q", text, err, want)
 		}
 	}
-	good := season.Event{Name: "Tosca", StartsAt: "19:30", Lasts: "2h", Timezone: "UTC"}
-	for want, spoil := range map[string]func(*season.Event){
+	valid := season.Event{Name: "Tosca", StartsAt: "19:30", Lasts: "2h", Timezone: "UTC"}
+	for want, breakField := range map[string]func(*season.Event){
 		"startsAt": func(e *season.Event) { e.StartsAt = "late" },
 		"lasts":    func(e *season.Event) { e.Lasts = "long" },
 		"Mars":     func(e *season.Event) { e.Timezone = "Mars/Olympus" },
 	} {
-		e := good
-		spoil(&e)
+		e := valid
+		breakField(&e)
 		if _, err := e.Definition(time.Now()); err == nil || !strings.Contains(err.Error(), "Tosca: ") || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %q", err, want)
+			t.Errorf("got %v, want an error with Tosca and %q", err, want)
 		}
 	}
 }
