@@ -1,8 +1,12 @@
-// Command streams makes the JetStream streams that the apps' facts go to, or
-// brings them up to date. It may run at any time and again: what is in a stream
-// stays. On every topic it tells when the streams were made, so that whoever
-// published to one that was lost sends again what it kept. It alone knows the
-// broker by name.
+// Command streams creates the JetStream streams for the apps' facts, or updates their
+// configuration. It may be run at any time and repeatedly, and it keeps the messages
+// in existing streams.
+//
+// On every topic it publishes when each stream was created. An app that sees a new
+// stream in place of one that was lost publishes the facts in its outbox again.
+//
+// The apps themselves do not depend on NATS: they publish and subscribe through
+// Dapr's pub/sub component.
 package main
 
 import (
@@ -33,23 +37,23 @@ func main() {
 }
 
 type settings struct {
-	URL    config.Secret `env:"NATS_URL,required"` // may hold a password
+	URL    config.Secret `env:"NATS_URL,required"` // may contain a password
 	Within time.Duration `env:"STREAMS_WITHIN" default:"10s" min:"1s"`
 }
 
 const (
-	// keepFor is longer than an outbox keeps what it has sent, so that who was away
-	// can catch up.
-	keepFor = 72 * time.Hour
-	// sameFor is how long the broker knows the id of a fact that was published
-	// twice. Consumers do not rely on it.
-	sameFor = 2 * time.Minute
-	// deadSuffix makes of a topic the one for facts that no try could deliver, as
-	// the subscriptions in dapr/ name it.
+	// retention is how long a stream keeps facts. It is longer than an outbox keeps
+	// published ones, so that a subscriber can catch up after a long outage.
+	retention = 72 * time.Hour
+	// dedupWindow is how long the broker drops messages with an id that it has
+	// seen. Consumers do not rely on it.
+	dedupWindow = 2 * time.Minute
+	// deadSuffix is appended to a topic to name its dead-letter topic, as in the
+	// subscriptions in dapr/.
 	deadSuffix = "-dead"
 )
 
-// topics are those of all apps; each has a stream of its name.
+// topics returns the topics of all apps. Each has a stream of the same name.
 func topics() []string { return []string{"auth-events", eventapi.Topic, bookingapi.Topic} }
 
 func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
@@ -71,6 +75,6 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err := provision(ctx, broker, topics()); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "%d streams are there\n", len(topics()))
+	_, err = fmt.Fprintf(stdout, "%d streams are ready\n", len(topics()))
 	return err
 }

@@ -17,73 +17,73 @@ import (
 	"boxoffice/test/servers"
 )
 
-func TestRunNamesWhatIsMissing(t *testing.T) {
+func TestErrorNamesTheMissingVariable(t *testing.T) {
 	err := run(t.Context(), func(string) string { return "" }, t.Output())
 	if want := "configuration: NATS_URL must be set"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
-// bench is a broker, with ears on every topic.
-type bench struct {
+// fixture is a broker with a subscription to every topic.
+type fixture struct {
 	t      *testing.T
 	url    string
 	broker jetstream.JetStream
-	heard  map[string]*nats.Subscription
+	subs   map[string]*nats.Subscription
 }
 
-func newBench(t *testing.T) *bench {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	b := &bench{t: t, url: servers.StartNATS(t), heard: map[string]*nats.Subscription{}}
-	conn, err := nats.Connect(b.url)
+	f := &fixture{t: t, url: servers.StartNATS(t), subs: map[string]*nats.Subscription{}}
+	conn, err := nats.Connect(f.url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	if b.broker, err = jetstream.New(conn); err != nil {
+	if f.broker, err = jetstream.New(conn); err != nil {
 		t.Fatal(err)
 	}
 	for _, topic := range topics() {
-		if b.heard[topic], err = conn.SubscribeSync(topic); err != nil {
+		if f.subs[topic], err = conn.SubscribeSync(topic); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return f
 }
 
-func (b *bench) run() {
-	b.t.Helper()
-	if err := run(b.t.Context(), func(name string) string { return map[string]string{"NATS_URL": b.url}[name] }, b.t.Output()); err != nil {
-		b.t.Fatal(err)
+func (f *fixture) run() {
+	f.t.Helper()
+	if err := run(f.t.Context(), func(name string) string { return map[string]string{"NATS_URL": f.url}[name] }, f.t.Output()); err != nil {
+		f.t.Fatal(err)
 	}
 }
 
-// told returns what was published on a topic since it was last asked for: also
-// what the broker then dropped.
-func (b *bench) told(topic string) []streams.Made {
-	b.t.Helper()
+// announcements returns the announcements that were published on a topic since the
+// last call. They include duplicates that the broker then dropped.
+func (f *fixture) announcements(topic string) []streams.Made {
+	f.t.Helper()
 	var all []streams.Made
-	// What the command published before it ended, the server has passed on when it
-	// answers this.
-	if _, err := b.broker.AccountInfo(b.t.Context()); err != nil {
-		b.t.Fatal(err)
+	// The server handles messages in order: when it responds to this request, it has
+	// delivered everything that the command published before.
+	if _, err := f.broker.AccountInfo(f.t.Context()); err != nil {
+		f.t.Fatal(err)
 	}
 	for {
-		n, _, err := b.heard[topic].Pending()
+		n, _, err := f.subs[topic].Pending()
 		if err != nil {
-			b.t.Fatal(err)
+			f.t.Fatal(err)
 		}
 		if n == 0 {
 			return all
 		}
-		msg, err := b.heard[topic].NextMsg(time.Second)
+		msg, err := f.subs[topic].NextMsg(time.Second)
 		if err != nil {
-			b.t.Fatal(err)
+			f.t.Fatal(err)
 		}
-		all = append(all, parse(b.t, msg.Data))
+		all = append(all, parse(f.t, msg.Data))
 	}
 }
 
@@ -97,161 +97,166 @@ func parse(t *testing.T, event []byte) streams.Made {
 		t.Fatalf("%v: %s", err, event)
 	}
 	if e.SpecVersion != "1.0" || e.ID == "" || e.Source == "" || e.Type != streams.FactMade {
-		t.Errorf("no such CloudEvent: %s", event)
+		t.Errorf("got %s, want a CloudEvent of type %s", event, streams.FactMade)
 	}
 	return e.Data
 }
 
 // last returns the newest message of a topic's stream.
-func (b *bench) last(topic string) streams.Made {
-	b.t.Helper()
-	stream, err := b.broker.Stream(b.t.Context(), topic)
+func (f *fixture) last(topic string) streams.Made {
+	f.t.Helper()
+	stream, err := f.broker.Stream(f.t.Context(), topic)
 	if err != nil {
-		b.t.Fatal(err)
+		f.t.Fatal(err)
 	}
-	msg, err := stream.GetLastMsgForSubject(b.t.Context(), topic)
+	msg, err := stream.GetLastMsgForSubject(f.t.Context(), topic)
 	if err != nil {
-		b.t.Fatalf("last of %s: %v", topic, err)
+		f.t.Fatalf("last message of %s: %v", topic, err)
 	}
-	return parse(b.t, msg.Data)
+	return parse(f.t, msg.Data)
 }
 
-func (b *bench) info(topic string) *jetstream.StreamInfo {
-	b.t.Helper()
-	stream, err := b.broker.Stream(b.t.Context(), topic)
+// info returns the state of a topic's stream.
+func (f *fixture) info(topic string) *jetstream.StreamInfo {
+	f.t.Helper()
+	stream, err := f.broker.Stream(f.t.Context(), topic)
 	if err != nil {
-		b.t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	return stream.CachedInfo()
 }
 
-// toldAll expects that the newest of every topic says when all streams were made.
-func (b *bench) toldAll() {
-	b.t.Helper()
+// wantCurrentAnnouncements checks that the last message of every topic has the
+// creation times of all streams.
+func (f *fixture) wantCurrentAnnouncements() {
+	f.t.Helper()
 	want := map[string]contract.Time{}
 	for _, topic := range topics() {
-		want[topic] = contract.At(b.info(topic).Created)
+		want[topic] = contract.At(f.info(topic).Created)
 	}
 	for _, topic := range topics() {
-		if got := b.last(topic).Streams; !maps.Equal(got, want) {
-			b.t.Errorf("%s: got %v, want %v", topic, got, want)
+		if got := f.last(topic).Streams; !maps.Equal(got, want) {
+			f.t.Errorf("%s: got %v, want %v", topic, got, want)
 		}
 	}
 }
 
-func (b *bench) lose(topic string) {
-	b.t.Helper()
-	if err := b.broker.DeleteStream(b.t.Context(), topic); err != nil {
-		b.t.Fatal(err)
+// deleteStream deletes a topic's stream with its messages.
+func (f *fixture) deleteStream(topic string) {
+	f.t.Helper()
+	if err := f.broker.DeleteStream(f.t.Context(), topic); err != nil {
+		f.t.Fatal(err)
 	}
 }
 
-func (b *bench) quiet(what string) {
-	b.t.Helper()
+// wantNoAnnouncements checks that nothing was announced since the last call of
+// announcements.
+func (f *fixture) wantNoAnnouncements(what string) {
+	f.t.Helper()
 	for _, topic := range topics() {
-		if got := b.told(topic); len(got) > 0 {
-			b.t.Errorf("%s: %s was told %v", what, topic, got)
+		if got := f.announcements(topic); len(got) > 0 {
+			f.t.Errorf("%s: got announcements %v on %s, want none", what, got, topic)
 		}
 	}
 }
 
-func TestStreams(t *testing.T) {
-	b := newBench(t)
-	b.run()
+func TestStreamsAreCreatedAndAnnouncedOnce(t *testing.T) {
+	f := newFixture(t)
+	f.run()
 	for _, topic := range topics() {
-		cfg := b.info(topic).Config
+		cfg := f.info(topic).Config
 		if want := []string{topic, topic + "-dead"}; !slices.Equal(cfg.Subjects, want) || cfg.MaxAge < 48*time.Hour || cfg.Storage != jetstream.FileStorage {
-			t.Errorf("got %+v", cfg)
+			t.Errorf("got %+v, want subjects %v, file storage and two days or more", cfg, want)
 		}
-		if got := b.told(topic); len(got) != 1 {
-			t.Errorf("%s was told %v, want once", topic, got)
+		if got := f.announcements(topic); len(got) != 1 {
+			t.Errorf("%s: got announcements %v, want one", topic, got)
 		}
 	}
-	b.toldAll()
+	f.wantCurrentAnnouncements()
 	for range 2 {
-		b.run()
-		b.quiet("nothing is new")
+		f.run()
+		f.wantNoAnnouncements("nothing has changed")
 	}
 
 	for _, lost := range [][]string{{bookingapi.Topic}, {eventapi.Topic}, topics()} {
-		was := b.info(lost[0]).Created
+		was := f.info(lost[0]).Created
 		for _, topic := range lost {
-			b.lose(topic)
+			f.deleteStream(topic)
 		}
-		b.run()
-		if made := b.info(lost[0]).Created; !made.After(was) {
-			t.Errorf("%s was made at %s, before at %s", lost[0], made, was)
+		f.run()
+		if made := f.info(lost[0]).Created; !made.After(was) {
+			t.Errorf("%s: got creation time %s, want it after %s", lost[0], made, was)
 		}
-		b.toldAll()
+		f.wantCurrentAnnouncements()
 		for _, topic := range topics() {
-			b.told(topic)
+			f.announcements(topic)
 		}
-		b.run()
-		b.quiet("all was told")
+		f.run()
+		f.wantNoAnnouncements("everything was announced before")
 	}
 }
 
-// What is in a stream stays, and what others have noted of it.
-func TestStreamsThatAreThereStay(t *testing.T) {
-	b := newBench(t)
+func TestExistingStreamKeepsItsMessagesAndMetadata(t *testing.T) {
+	f := newFixture(t)
 	ctx := t.Context()
-	_, err := b.broker.CreateStream(ctx, jetstream.StreamConfig{
+	_, err := f.broker.CreateStream(ctx, jetstream.StreamConfig{
 		Name: bookingapi.Topic, Subjects: []string{bookingapi.Topic}, Metadata: map[string]string{"owner": "me"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.broker.Publish(ctx, bookingapi.Topic, []byte("a fact")); err != nil {
+	if _, err := f.broker.Publish(ctx, bookingapi.Topic, []byte("a fact")); err != nil {
 		t.Fatal(err)
 	}
-	made := b.info(bookingapi.Topic).Created
-	b.run()
-	info := b.info(bookingapi.Topic)
+	made := f.info(bookingapi.Topic).Created
+	f.run()
+	info := f.info(bookingapi.Topic)
 	if !info.Created.Equal(made) || info.State.Msgs != 2 || info.Config.Metadata["owner"] != "me" || len(info.Config.Subjects) != 2 {
-		t.Errorf("got %+v", info)
+		t.Errorf("got %+v, want the old message, one announcement and the owner", info)
 	}
-	// It was there, as after a run that ended before it told.
-	b.toldAll()
-	b.run()
-	if got := b.info(bookingapi.Topic); got.State.Msgs != 2 || got.Config.Metadata["owner"] != "me" {
-		t.Errorf("got %+v", got)
+	// The stream existed without an announcement, as after a run that crashed.
+	f.wantCurrentAnnouncements()
+	f.run()
+	if got := f.info(bookingapi.Topic); got.State.Msgs != 2 || got.Config.Metadata["owner"] != "me" {
+		t.Errorf("got %+v, want two messages and the owner", got)
 	}
 }
 
-// A consumer that was made with a limit to deliveries has none, and is the same.
-func TestDeliveriesAreNotLimited(t *testing.T) {
-	b := newBench(t)
-	b.run()
+// The consumer must be updated and not created again, which would deliver all facts
+// again.
+func TestDeliveryLimitOfAnExistingConsumerIsRemoved(t *testing.T) {
+	f := newFixture(t)
+	f.run()
 	limited := jetstream.ConsumerConfig{
 		Durable: "event", DeliverGroup: "event", DeliverSubject: nats.NewInbox(), FilterSubject: bookingapi.Topic,
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxDeliver: 10,
 	}
-	before, err := b.broker.CreatePushConsumer(t.Context(), bookingapi.Topic, limited)
+	before, err := f.broker.CreatePushConsumer(t.Context(), bookingapi.Topic, limited)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.run()
-	after, err := b.broker.PushConsumer(t.Context(), bookingapi.Topic, limited.Durable)
+	f.run()
+	after, err := f.broker.PushConsumer(t.Context(), bookingapi.Topic, limited.Durable)
 	if err != nil {
 		t.Fatal(err)
 	}
 	was, is := before.CachedInfo(), after.CachedInfo()
 	if is.Config.MaxDeliver != -1 {
-		t.Errorf("at most %d deliveries, want any number", is.Config.MaxDeliver)
+		t.Errorf("got a limit of %d deliveries, want none (-1)", is.Config.MaxDeliver)
 	}
 	if !is.Created.Equal(was.Created) || is.Config.AckWait != limited.AckWait || is.Config.DeliverSubject != limited.DeliverSubject {
 		t.Errorf("got %+v, want %+v", is, was)
 	}
 }
 
-// Several at once, as when all sidecars are started anew, tell it once.
-func TestRunsAtOnce(t *testing.T) {
-	b := newBench(t)
+// Several runs at once, as after a restart of all sidecars.
+func TestConcurrentRunsAnnounceOnce(t *testing.T) {
+	f := newFixture(t)
 	ended := make(chan error)
 	const runs = 4
 	for range runs {
 		go func() {
-			ended <- run(t.Context(), func(name string) string { return map[string]string{"NATS_URL": b.url}[name] }, t.Output())
+			ended <- run(t.Context(), func(name string) string { return map[string]string{"NATS_URL": f.url}[name] }, t.Output())
 		}()
 	}
 	for range runs {
@@ -260,9 +265,9 @@ func TestRunsAtOnce(t *testing.T) {
 		}
 	}
 	for _, topic := range topics() {
-		if n := b.info(topic).State.Msgs; n != 1 {
-			t.Errorf("%s has %d messages, want one", topic, n)
+		if n := f.info(topic).State.Msgs; n != 1 {
+			t.Errorf("%s: got %d messages, want one", topic, n)
 		}
 	}
-	b.toldAll()
+	f.wantCurrentAnnouncements()
 }

@@ -15,13 +15,13 @@ import (
 	"boxoffice/shared/contract/streams"
 )
 
-// told is the key in a stream's metadata under which stands what its listeners
-// were told last. It goes with the stream, so that one that is made anew, or was
-// made by a run that ended before it could tell, has none.
-const told = "boxoffice-told"
+// announcedKey is the key in a stream's metadata of the id of the last announcement
+// on its topic. A stream that was created again has no such metadata, nor has one
+// whose creator crashed before the announcement.
+const announcedKey = "boxoffice-told"
 
-// provision makes the streams of some topics and tells on each of them when all
-// were made, unless that was told there before.
+// provision creates or updates the streams of topics and announces their creation
+// times on each topic, unless the same announcement was made there before.
 func provision(ctx context.Context, broker jetstream.JetStream, topics []string) error {
 	made := streams.Made{Streams: map[string]contract.Time{}}
 	var configs []jetstream.StreamConfig
@@ -33,33 +33,33 @@ func provision(ctx context.Context, broker jetstream.JetStream, topics []string)
 		made.Streams[topic] = contract.At(info.Created)
 		configs = append(configs, info.Config)
 	}
-	id, notice, err := encode(made)
+	id, event, err := encode(made)
 	if err != nil {
 		return err
 	}
 	for _, cfg := range configs {
-		if cfg.Metadata[told] == id {
+		if cfg.Metadata[announcedKey] == id {
 			continue
 		}
-		if err := tell(ctx, broker, cfg, id, notice); err != nil {
-			return fmt.Errorf("tell on %s: %w", cfg.Name, err)
+		if err := announce(ctx, broker, cfg, id, event); err != nil {
+			return fmt.Errorf("announce on %s: %w", cfg.Name, err)
 		}
 	}
 	return nil
 }
 
-// ensure makes a stream or brings it up to date.
+// ensure creates or updates the stream of a topic and its consumers.
 func ensure(ctx context.Context, broker jetstream.JetStream, topic string) (*jetstream.StreamInfo, error) {
 	cfg := jetstream.StreamConfig{
 		Name:       topic,
 		Subjects:   []string{topic, topic + deadSuffix},
 		Storage:    jetstream.FileStorage,
-		MaxAge:     keepFor,
-		Duplicates: sameFor,
+		MaxAge:     retention,
+		Duplicates: dedupWindow,
 	}
-	switch there, err := broker.Stream(ctx, topic); {
+	switch existing, err := broker.Stream(ctx, topic); {
 	case err == nil:
-		cfg.Metadata = there.CachedInfo().Config.Metadata // an update replaces it
+		cfg.Metadata = existing.CachedInfo().Config.Metadata // an update replaces the metadata
 	case !errors.Is(err, jetstream.ErrStreamNotFound):
 		return nil, err
 	}
@@ -67,13 +67,13 @@ func ensure(ctx context.Context, broker jetstream.JetStream, topic string) (*jet
 	if err != nil {
 		return nil, err
 	}
-	return stream.CachedInfo(), unlimit(ctx, broker, stream)
+	return stream.CachedInfo(), removeDeliveryLimits(ctx, broker, stream)
 }
 
-// unlimit lets consumers that an earlier release made deliver as often as it
-// takes: after the last of a limited number a fact would be lost without a trace,
-// and the sidecars change no consumer that is there.
-func unlimit(ctx context.Context, broker jetstream.JetStream, stream jetstream.Stream) error {
+// removeDeliveryLimits removes the limit to deliveries from the consumers of a stream.
+// Earlier releases created consumers with a limit, after which a fact is lost
+// silently. Sidecars do not update existing consumers.
+func removeDeliveryLimits(ctx context.Context, broker jetstream.JetStream, stream jetstream.Stream) error {
 	consumers := stream.ListConsumers(ctx)
 	for info := range consumers.Info() {
 		cfg := info.Config
@@ -88,8 +88,8 @@ func unlimit(ctx context.Context, broker jetstream.JetStream, stream jetstream.S
 	return consumers.Err()
 }
 
-// encode returns the CloudEvent. Its id is the same for the same streams, so that
-// the broker drops it when two runs tell it at once.
+// encode returns the announcement as a CloudEvent. Its id is a hash of its data, so
+// that the broker drops the duplicate if two runs announce the same streams at once.
 func encode(made streams.Made) (id string, event []byte, err error) {
 	data, err := json.Marshal(made)
 	if err != nil {
@@ -104,16 +104,17 @@ func encode(made streams.Made) (id string, event []byte, err error) {
 	return id, event, err
 }
 
-// tell is done again by the next run when it ends in between.
-func tell(ctx context.Context, broker jetstream.JetStream, cfg jetstream.StreamConfig, id string, notice []byte) error {
-	if _, err := broker.Publish(ctx, cfg.Name, notice, jetstream.WithMsgID(id), jetstream.WithExpectStream(cfg.Name)); err != nil {
+// announce publishes an announcement on a topic and then notes its id in the stream's
+// metadata. If it crashes between the two, the next run announces again.
+func announce(ctx context.Context, broker jetstream.JetStream, cfg jetstream.StreamConfig, id string, event []byte) error {
+	if _, err := broker.Publish(ctx, cfg.Name, event, jetstream.WithMsgID(id), jetstream.WithExpectStream(cfg.Name)); err != nil {
 		return err
 	}
 	cfg.Metadata = maps.Clone(cfg.Metadata)
 	if cfg.Metadata == nil {
 		cfg.Metadata = map[string]string{}
 	}
-	cfg.Metadata[told] = id
+	cfg.Metadata[announcedKey] = id
 	_, err := broker.UpdateStream(ctx, cfg)
 	return err
 }
