@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// Part is something that a trace must hold, and where.
+// Part is a span that a trace must contain.
 type Part struct {
 	Name string
-	Path []string // labels, from the root's children down
+	Path []string // labels from a child of the root down; see Span.Find
 }
 
-// BookingParts are those of a booking's trace, from the client to both databases
-// and over the bus.
+// BookingParts returns the parts of the trace of a booking, from the gateway to both
+// databases and over the bus.
 func BookingParts() []Part {
 	toBooking := []string{"gateway call booking/method/booking.create"}
 	outOfGateway := below(toBooking, "daprd gateway CallLocal/booking/booking.create")
@@ -25,32 +25,33 @@ func BookingParts() []Part {
 	publish := below(booking, "booking dapr.proto.runtime.v1.Dapr/PublishEvent", "daprd booking /dapr.proto.runtime.v1.Dapr/PublishEvent")
 	delivery := below(publish, "daprd event pubsub/booking-events")
 	return []Part{
-		{"the gateway's look into Redis", []string{"gateway evalsha"}},
+		{"the gateway's script in Redis", []string{"gateway evalsha"}},
 		{"the gateway's call of booking", toBooking},
 		{"the gateway's sidecar", outOfGateway},
-		{"booking's sidecar, called", intoBooking},
+		{"booking's sidecar, inbound", intoBooking},
 		{"booking", booking},
-		{"booking's lock in Redis, by its sidecar", below(booking, "booking dapr.proto.runtime.v1.Dapr/TryLockAlpha1", "daprd booking /dapr.proto.runtime.v1.Dapr/TryLockAlpha1")},
+		{"booking's lock, through its sidecar", below(booking, "booking dapr.proto.runtime.v1.Dapr/TryLockAlpha1", "daprd booking /dapr.proto.runtime.v1.Dapr/TryLockAlpha1")},
 		{"booking's call of event", toEvent},
-		{"booking's sidecar, calling", outOfBooking},
+		{"booking's sidecar, outbound", outOfBooking},
 		{"event's sidecar", intoEvent},
 		{"event", event},
-		{"event's seats in MongoDB", below(event, "event update events")},
-		{"the booking in MongoDB", below(booking, "booking insert bookings")},
-		{"the publishing of the fact", publish},
+		{"the update of the seats in MongoDB", below(event, "event update events")},
+		{"the insert of the booking in MongoDB", below(booking, "booking insert bookings")},
+		{"the publication of the fact", publish},
 		{"the delivery of the fact", delivery},
-		{"event, taking the fact", below(delivery, "event facts /facts/bookings")},
-		{"the fact's mark in MongoDB", below(booking, "booking update bookings")},
+		{"event's handling of the fact", below(delivery, "event facts /facts/bookings")},
+		{"the update that marks the fact as published in MongoDB", below(booking, "booking update bookings")},
 	}
 }
 
+// below returns path followed by steps.
 func below(path []string, steps ...string) []string { return slices.Concat(path, steps) }
 
-// Booking says what is missing in the trace of a booking, by its name. Hand it to
-// Wait.
+// Booking returns an error that names the first part that is missing in the trace of a
+// booking. It is a completeness check for Wait.
 func Booking(root *Span) error {
 	if got, want := root.Label(), "gateway POST /api/bookings"; got != want {
-		return fmt.Errorf("the root is %q, want %q", got, want)
+		return fmt.Errorf("root: got %q, want %q", got, want)
 	}
 	for _, p := range BookingParts() {
 		if _, err := root.Find(p.Path...); err != nil {

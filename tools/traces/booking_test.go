@@ -7,8 +7,8 @@ import (
 	"boxoffice/tools/traces"
 )
 
-// holding is a trace that holds those parts and nothing else.
-func holding(parts []traces.Part) *traces.Span {
+// traceOf returns a trace with parts and nothing else.
+func traceOf(parts []traces.Part) *traces.Span {
 	root := &traces.Span{Service: "gateway", Name: "POST /api/bookings"}
 	for _, p := range parts {
 		at := root
@@ -26,9 +26,9 @@ func holding(parts []traces.Part) *traces.Span {
 	return root
 }
 
-func TestMissingPartIsNamed(t *testing.T) {
+func TestErrorNamesTheMissingPart(t *testing.T) {
 	all := traces.BookingParts()
-	if err := traces.Booking(holding(all)); err != nil {
+	if err := traces.Booking(traceOf(all)); err != nil {
 		t.Fatal(err)
 	}
 	for _, missing := range all {
@@ -38,11 +38,11 @@ func TestMissingPartIsNamed(t *testing.T) {
 				rest = append(rest, p)
 			}
 		}
-		if err := traces.Booking(holding(rest)); err == nil || !strings.Contains(err.Error(), missing.Name+" is missing") {
-			t.Errorf("without %s: got %v", missing.Name, err)
+		if err := traces.Booking(traceOf(rest)); err == nil || !strings.Contains(err.Error(), missing.Name+" is missing") {
+			t.Errorf("without %s: got %v, want an error that names it", missing.Name, err)
 		}
 	}
 	if err := traces.Booking(&traces.Span{Service: "gateway", Name: "GET /api/events"}); err == nil {
-		t.Error("another trace passes for a booking's")
+		t.Error("another trace: got no error, want one")
 	}
 }

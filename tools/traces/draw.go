@@ -7,35 +7,37 @@ import (
 	"unicode/utf8"
 )
 
-// width is what a line of a drawn tree may take.
+// width is the width of a line in columns.
 const width = 100
 
-// String draws the tree, in lines of at most 100 columns: who, what, how often
-// when siblings repeat, and how long.
+// String renders the tree in lines of 100 columns. A line has the service, the name of
+// the span and the duration. Equal siblings without children share a line, which has
+// their number and their total duration.
 func (s *Span) String() string {
 	var b strings.Builder
 	s.draw(&b, "", "", 1, s.Duration)
 	return b.String()
 }
 
-// draw writes the span behind first, and what is beneath it behind rest. times
-// siblings stand in its line; took is the time of all.
-func (s *Span) draw(b *strings.Builder, first, rest string, times int, took time.Duration) {
+// draw writes the line of the span after the prefix first, and its descendants after
+// the prefix rest. The line stands for times equal siblings of the given total
+// duration.
+func (s *Span) draw(b *strings.Builder, first, rest string, times int, total time.Duration) {
 	text := s.title()
 	if times > 1 {
 		text += fmt.Sprintf("  ×%d", times)
 	}
-	duration := short(took)
+	duration := formatDuration(total)
 	room := width - utf8.RuneCountInString(first) - 1 - utf8.RuneCountInString(duration)
-	text = cut(text, room-2)
+	text = truncate(text, room-2)
 	dots := strings.Repeat("·", max(0, room-utf8.RuneCountInString(text)-1))
 	fmt.Fprintf(b, "%s%s %s %s\n", first, text, dots, duration)
 	for i := 0; i < len(s.Children); {
 		c := s.Children[i]
-		n := s.repeated(i)
+		n := s.repetitions(i)
 		var sum time.Duration
-		for _, twin := range s.Children[i : i+n] {
-			sum += twin.Duration
+		for _, sibling := range s.Children[i : i+n] {
+			sum += sibling.Duration
 		}
 		i += n
 		if i == len(s.Children) {
@@ -46,9 +48,9 @@ func (s *Span) draw(b *strings.Builder, first, rest string, times int, took time
 	}
 }
 
-// repeated is how many children from the i-th on are alike, one after the other,
-// with nothing beneath them: they share a line.
-func (s *Span) repeated(i int) int {
+// repetitions returns how many consecutive children, starting with the i-th, have the
+// same label and no children of their own. It returns at least 1.
+func (s *Span) repetitions(i int) int {
 	n := 1
 	for len(s.Children[i].Children) == 0 && i+n < len(s.Children) &&
 		s.Children[i+n].Label() == s.Children[i].Label() && len(s.Children[i+n].Children) == 0 {
@@ -57,7 +59,7 @@ func (s *Span) repeated(i int) int {
 	return n
 }
 
-// title is the label in fewer words: the sidecar's API has a long name.
+// title returns a shorter form of the label, without the package of the Dapr API.
 func (s *Span) title() string {
 	name := strings.TrimPrefix(strings.TrimPrefix(s.Name, "/"), "dapr.proto.runtime.v1.")
 	if s.Sidecar {
@@ -66,7 +68,8 @@ func (s *Span) title() string {
 	return s.Service + "  " + name
 }
 
-func cut(text string, room int) string {
+// truncate shortens text to at most room code points, with an ellipsis.
+func truncate(text string, room int) string {
 	runes := []rune(text)
 	if len(runes) <= room {
 		return text
@@ -74,8 +77,8 @@ func cut(text string, room int) string {
 	return string(runes[:max(0, room-1)]) + "…"
 }
 
-// short is a duration with three digits that tell something.
-func short(d time.Duration) string {
+// formatDuration returns d in seconds, milliseconds or microseconds.
+func formatDuration(d time.Duration) string {
 	switch {
 	case d >= time.Second:
 		return fmt.Sprintf("%.2f s", d.Seconds())

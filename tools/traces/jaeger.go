@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// fetchWithin bounds one reading.
-const fetchWithin = 10 * time.Second
+// fetchTimeout limits one request to Jaeger.
+const fetchTimeout = 10 * time.Second
 
-// Jaeger is the base URL of a Jaeger's query API.
+// Jaeger is the base URL of the query API of a Jaeger.
 type Jaeger string
 
-// answer is the part of the API's answer that is read.
-type answer struct {
+// response is the part of the API's response that this package reads.
+type response struct {
 	Data []struct {
 		Spans     []span             `json:"spans"`
 		Processes map[string]process `json:"processes"`
@@ -27,8 +27,8 @@ type span struct {
 	ID         string `json:"spanID"`
 	Name       string `json:"operationName"`
 	Process    string `json:"processID"`
-	Began      int64  `json:"startTime"` // microseconds, as the duration
-	Duration   int64  `json:"duration"`
+	StartTime  int64  `json:"startTime"` // microseconds since the Unix epoch
+	Duration   int64  `json:"duration"`  // microseconds
 	References []struct {
 		Type string `json:"refType"`
 		Span string `json:"spanID"`
@@ -44,10 +44,10 @@ type tag struct {
 	Key string `json:"key"`
 }
 
-// Fetch returns the root of a trace as it is there now. It is an error when the
-// trace has not exactly one root or when a parent is missing.
+// Fetch returns the root of a trace as far as Jaeger has it. It returns an error if the
+// trace does not have exactly one root or if a parent is missing.
 func (j Jaeger) Fetch(ctx context.Context, id string) (*Span, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchWithin)
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, string(j)+"/api/traces/"+id, nil)
 	if err != nil {
@@ -58,26 +58,27 @@ func (j Jaeger) Fetch(ctx context.Context, id string) (*Span, error) {
 		return nil, err
 	}
 	defer res.Body.Close()
-	var a answer
+	var a response
 	if err := json.NewDecoder(res.Body).Decode(&a); err != nil {
-		return nil, fmt.Errorf("answer of Jaeger (%s): %w", res.Status, err)
+		return nil, fmt.Errorf("response of Jaeger (%s): %w", res.Status, err)
 	}
 	if len(a.Data) != 1 {
-		return nil, fmt.Errorf("%d traces of that id", len(a.Data))
+		return nil, fmt.Errorf("got %d traces with this id, want 1", len(a.Data))
 	}
 	spans := map[string]*Span{}
 	for _, in := range a.Data[0].Spans {
-		spans[in.ID] = in.read(a.Data[0].Processes[in.Process])
+		spans[in.ID] = in.convert(a.Data[0].Processes[in.Process])
 	}
 	return tree(spans)
 }
 
-func (in span) read(p process) *Span {
+// convert returns the span without parent and children. p is its process.
+func (in span) convert(p process) *Span {
 	s := &Span{
 		Name: in.Name, Service: p.Service, Duration: time.Duration(in.Duration) * time.Microsecond,
-		// Our own processes say which instance they are.
+		// Boxoffice's programs set service.instance.id; daprd does not.
 		Sidecar: !slices.ContainsFunc(p.Tags, func(t tag) bool { return t.Key == "service.instance.id" }),
-		id:      in.ID, began: in.Began,
+		id:      in.ID, startTime: in.StartTime,
 	}
 	for _, ref := range in.References {
 		if ref.Type == "CHILD_OF" {

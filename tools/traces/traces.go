@@ -1,5 +1,5 @@
-// Package traces reads traces back from Jaeger, checks that they are whole and
-// draws them as trees.
+// Package traces reads traces from Jaeger, checks that they are complete, and renders
+// them as trees.
 package traces
 
 import (
@@ -10,21 +10,20 @@ import (
 	"time"
 )
 
-// Span is one span of a trace, with those beneath it in the order in which they
-// began.
+// Span is a span of a trace with its children in the order of their start times.
 type Span struct {
 	Name     string
 	Service  string
-	Sidecar  bool // made by a daprd process and not by an app of ours
+	Sidecar  bool // recorded by daprd, not by one of Boxoffice's programs
 	Duration time.Duration
 	Children []*Span
 
 	id, parent string
-	began      int64
+	startTime  int64 // microseconds
 }
 
-// Label names a span as Find does: "service name", with "daprd " before it for a
-// sidecar's.
+// Label returns "service name", with the prefix "daprd " for spans of a sidecar. Find
+// identifies spans by their labels.
 func (s *Span) Label() string {
 	if s.Sidecar {
 		return "daprd " + s.Service + " " + s.Name
@@ -32,8 +31,8 @@ func (s *Span) Label() string {
 	return s.Service + " " + s.Name
 }
 
-// Find returns the span that the path leads to, each step the label of a child.
-// Of children with one label it tries each.
+// Find returns the descendant at the end of a path, each step of which is the label of
+// a child. It backtracks if several children have the same label.
 func (s *Span) Find(path ...string) (*Span, error) {
 	if len(path) == 0 {
 		return s, nil
@@ -52,9 +51,10 @@ func (s *Span) Find(path ...string) (*Span, error) {
 	return nil, missing
 }
 
-// Wait reads a trace again and again until it is whole: one root, every parent
-// there, and all that complete asks for. Parts arrive when each process sends
-// them. When ctx ends first, the error says what was missing last.
+// Wait polls a trace until it is complete and returns its root. A trace is complete if
+// it has one root, no parent is missing, and complete returns nil. It becomes complete
+// over time because every process exports its spans on its own schedule. If ctx ends
+// first, Wait returns an error that says what was missing last.
 func (j Jaeger) Wait(ctx context.Context, id string, complete func(root *Span) error) (*Span, error) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -67,7 +67,7 @@ func (j Jaeger) Wait(ctx context.Context, id string, complete func(root *Span) e
 			}
 			err = fmt.Errorf("%w in\n%s", err, root)
 		}
-		// A reading that the deadline cuts off knows less than the one before.
+		// If the deadline interrupted this read, the error of the previous one says more.
 		if missing == nil || ctx.Err() == nil {
 			missing = err
 		}
@@ -79,7 +79,8 @@ func (j Jaeger) Wait(ctx context.Context, id string, complete func(root *Span) e
 	}
 }
 
-// tree puts spans beneath their parents. The error names what hangs in the air.
+// tree links spans to their parents and returns the root. It returns an error if a
+// parent is missing or if there is not exactly one root.
 func tree(spans map[string]*Span) (*Span, error) {
 	var root *Span
 	for _, span := range spans {
@@ -100,7 +101,7 @@ func tree(spans map[string]*Span) (*Span, error) {
 	}
 	for _, span := range spans {
 		slices.SortFunc(span.Children, func(a, b *Span) int {
-			return cmp.Or(cmp.Compare(a.began, b.began), cmp.Compare(a.id, b.id))
+			return cmp.Or(cmp.Compare(a.startTime, b.startTime), cmp.Compare(a.id, b.id))
 		})
 	}
 	return root, nil

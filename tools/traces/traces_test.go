@@ -13,37 +13,37 @@ import (
 	"boxoffice/tools/traces"
 )
 
-// spanOf is a span as Jaeger tells of it. Those of process p1 are the gateway's,
-// those of p2 its sidecar's.
-func spanOf(id, parent, process, name string, began, duration int) string {
+// spanOf returns a span in Jaeger's JSON. Process p1 is the gateway, p2 its sidecar.
+func spanOf(id, parent, process, name string, startTime, duration int) string {
 	refs := ""
 	if parent != "" {
 		refs = fmt.Sprintf(`{"refType":"CHILD_OF","spanID":%q}`, parent)
 	}
 	return fmt.Sprintf(`{"spanID":%q,"operationName":%q,"processID":%q,"startTime":%d,"duration":%d,"references":[%s]}`,
-		id, name, process, began, duration, refs)
+		id, name, process, startTime, duration, refs)
 }
 
-// jaeger answers with each list of spans in turn, and with the last from then on.
-func jaeger(t *testing.T, answers ...[]string) traces.Jaeger {
+// jaeger returns a Jaeger that responds with each list of spans in turn, and then
+// always with the last one.
+func jaeger(t *testing.T, responses ...[]string) traces.Jaeger {
 	t.Helper()
-	turn := make(chan int, 1)
-	turn <- 0
+	next := make(chan int, 1)
+	next <- 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/api/traces/abc" {
-			t.Errorf("asked for %s", r.URL.Path)
+			t.Errorf("got a request for %s", r.URL.Path)
 		}
-		n := <-turn
-		turn <- min(n+1, len(answers)-1)
+		n := <-next
+		next <- min(n+1, len(responses)-1)
 		fmt.Fprintf(w, `{"data":[{"spans":[%s],"processes":{
 			"p1":{"serviceName":"gateway","tags":[{"key":"service.instance.id"}]},
-			"p2":{"serviceName":"gateway","tags":[]}}}]}`, strings.Join(answers[n], ","))
+			"p2":{"serviceName":"gateway","tags":[]}}}]}`, strings.Join(responses[n], ","))
 	}))
 	t.Cleanup(server.Close)
 	return traces.Jaeger(server.URL)
 }
 
-func TestTreeIsDrawn(t *testing.T) {
+func TestStringRendersATree(t *testing.T) {
 	j := jaeger(t, []string{
 		spanOf("4", "2", "p2", "/dapr.proto.runtime.v1.Dapr/TryLockAlpha1", 50, 900),
 		spanOf("1", "", "p1", "POST /api/bookings", 10, 2_500_000),
@@ -60,7 +60,7 @@ func TestTreeIsDrawn(t *testing.T) {
 	for line := range strings.Lines(root.String()) {
 		line = strings.TrimSuffix(line, "\n")
 		if n := utf8.RuneCountInString(line); n != 100 {
-			t.Errorf("%d columns: %q", n, line)
+			t.Errorf("got %d columns, want 100: %q", n, line)
 		}
 		text, took, _ := strings.Cut(line, " ·")
 		got = append(got, text+" | "+strings.TrimLeft(took, "· "))
@@ -72,21 +72,21 @@ func TestTreeIsDrawn(t *testing.T) {
 		"│  └─ gateway  find users  ×2 | 1.1 ms",
 	}
 	if len(got) != 5 || strings.Join(got[:4], "\n") != strings.Join(want, "\n") {
-		t.Errorf("got\n%s\nwant\n%s\nand a line that is cut", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("got\n%s\nwant\n%s\nand a truncated line", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if !strings.Contains(root.String(), "…") {
-		t.Errorf("a long name is not cut:\n%s", root)
+		t.Errorf("got\n%s\nwant an ellipsis in the long name", root)
 	}
 }
 
-func TestBrokenTracesAreNamed(t *testing.T) {
+func TestFetchRefusesIncompleteTraces(t *testing.T) {
 	for name, tt := range map[string]struct {
 		spans []string
 		want  string
 	}{
 		"a parent is missing": {[]string{spanOf("1", "", "p1", "a", 1, 1), spanOf("2", "9", "p2", "b", 2, 1)}, `the parent of "daprd gateway b" is missing`},
 		"two roots":           {[]string{spanOf("1", "", "p1", "a", 1, 1), spanOf("2", "", "p1", "b", 2, 1)}, "two roots"},
-		"nothing":             {nil, "no root among 0 spans"},
+		"no spans":            {nil, "no root among 0 spans"},
 	} {
 		_, err := jaeger(t, tt.spans).Fetch(t.Context(), "abc")
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -95,7 +95,7 @@ func TestBrokenTracesAreNamed(t *testing.T) {
 	}
 }
 
-func TestWaitReadsUntilAllIsThere(t *testing.T) {
+func TestWaitPollsUntilTheTraceIsComplete(t *testing.T) {
 	root := spanOf("1", "", "p1", "a", 1, 1)
 	child := spanOf("2", "1", "p2", "b", 2, 1)
 	complete := func(s *traces.Span) error {
@@ -109,12 +109,11 @@ func TestWaitReadsUntilAllIsThere(t *testing.T) {
 	defer cancel()
 	_, err := jaeger(t, []string{root}).Wait(ctx, "abc", complete)
 	if err == nil || !strings.Contains(err.Error(), `trace abc: no "daprd gateway b" beneath "gateway a"`) {
-		t.Errorf("got %v, want what is missing by its name", err)
+		t.Errorf("got %v, want an error that names what is missing", err)
 	}
 }
 
-// Of siblings with one name, the one is found that has what is looked for.
-func TestFindTriesEachSibling(t *testing.T) {
+func TestFindBacktracksOverSiblingsWithTheSameLabel(t *testing.T) {
 	root, err := jaeger(t, []string{
 		spanOf("1", "", "p1", "a", 1, 1), spanOf("2", "1", "p1", "b", 2, 1), spanOf("3", "1", "p1", "b", 3, 1), spanOf("4", "3", "p1", "c", 4, 1),
 	}).Fetch(t.Context(), "abc")
