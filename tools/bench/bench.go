@@ -18,31 +18,32 @@ import (
 	"boxoffice/test/stack"
 )
 
-// bench is one run: a stack, what is asked of it, and what reads its counters.
+// bench is one run.
 type bench struct {
 	settings
 	out io.Writer
 
-	stack *stack.Stack
-	set   *stage
-	edge  *server // the gateway
-	auth  *server // auth itself
-	hop   *server // the gateway's sidecar
-	hello *server // the peer
-	nats  *nats.Conn
-	meter *meter
+	stack    *stack.Stack
+	fixtures *fixtures
+	gateway  *server
+	auth     *server // the app, without its sidecar
+	sidecar  *server // of the gateway
+	peer     *server
+	nats     *nats.Conn
+	meter    *meter
 
 	closers []func() error
 }
 
-// open starts everything. Close it, also after an error.
+// open starts the stack and everything else that the bench needs. The caller must call
+// close, even after an error.
 func (b *bench) open(ctx context.Context) error {
-	began := time.Now()
-	b.say("starting a stack (the first time builds it, which takes minutes)\n")
+	start := time.Now()
+	b.printf("starting a stack (the first start builds the programs, which takes minutes)\n")
 	if err := b.start(ctx); err != nil {
 		return err
 	}
-	side, err := b.stack.Instance("gateway")
+	gateway, err := b.stack.Instance("gateway")
 	if err != nil {
 		return err
 	}
@@ -50,32 +51,33 @@ func (b *bench) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.edge = newServer(b.stack.Gateway, b.clients)
+	b.gateway = newServer(b.stack.Gateway, b.clients)
 	b.auth = newServer(local(auth.Port), b.clients)
-	b.hop = newServer(local(side.HTTPPort), b.clients)
-	if err := b.ownServers(); err != nil {
+	b.sidecar = newServer(local(gateway.HTTPPort), b.clients)
+	if err := b.startOthers(); err != nil {
 		return err
 	}
-	if b.set, err = setStage(ctx, b.stack, b.edge, b.clients); err != nil {
-		return fmt.Errorf("make accounts and events: %w", err)
+	if b.fixtures, err = createFixtures(ctx, b.stack, b.gateway, b.clients); err != nil {
+		return fmt.Errorf("create accounts and events: %w", err)
 	}
-	b.say("ready in %s, with %d clients, %d events\n\n", time.Since(began).Round(time.Second), b.clients, manyEvents+2)
+	b.printf("ready in %s, with %d clients, %d events\n\n", time.Since(start).Round(time.Second), b.clients, manyEvents+2)
 	return nil
 }
 
+// local returns the URL of a port on this machine.
 func local(port int) string { return "http://127.0.0.1:" + strconv.Itoa(port) }
 
-// start starts the stack as "make run" does. The limits are in the path and never
-// reached; tokens outlive the run.
+// start starts the stack as "make run" does. Rate limits are checked but never reached,
+// and tokens outlive the run.
 func (b *bench) start(ctx context.Context) error {
 	data, err := os.MkdirTemp("", "boxoffice-bench-")
 	if err != nil {
 		return err
 	}
-	b.atEnd(func() error { return os.RemoveAll(data) })
-	const unreached = "=10000000/1m"
+	b.onClose(func() error { return os.RemoveAll(data) })
+	const unreachable = "=10000000/1m"
 	env := []string{
-		"RATE_LIMIT_BROWSE" + unreached, "RATE_LIMIT_WRITE" + unreached, "RATE_LIMIT_LOGIN" + unreached,
+		"RATE_LIMIT_BROWSE" + unreachable, "RATE_LIMIT_WRITE" + unreachable, "RATE_LIMIT_LOGIN" + unreachable,
 		"ACCESS_TOKEN_TTL=24h",
 	}
 	if b.profile != "" {
@@ -89,37 +91,37 @@ func (b *bench) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.atEnd(b.stack.Stop)
+	b.onClose(b.stack.Stop)
 	return nil
 }
 
-// ownServers starts what is no part of the stack: the peer, and the readers of
-// counters.
-func (b *bench) ownServers() error {
-	ask := &caller{}
-	if err := operation(b.auth, "/auth.jwks", b.stack.AppToken, answer{status: http.StatusOK})(ask); err != nil {
+// startOthers starts what is not part of the stack: the peer and the meter.
+func (b *bench) startOthers() error {
+	c := &caller{}
+	if err := operation(b.auth, "/auth.jwks", b.stack.AppToken, response{status: http.StatusOK})(c); err != nil {
 		return err
 	}
-	peer, err := startPeer(b.stack.Env["NATS_URL"], ask.res.Body())
+	peer, err := startPeer(b.stack.Env["NATS_URL"], c.res.Body())
 	if err != nil {
 		return err
 	}
-	b.atEnd(peer.stop)
-	b.hello = newServer(peer.url, b.clients)
+	b.onClose(peer.stop)
+	b.peer = newServer(peer.url, b.clients)
 	if b.nats, err = nats.Connect(b.stack.Env["NATS_URL"]); err != nil {
 		return fmt.Errorf("connect to NATS: %w", err)
 	}
-	b.atEnd(func() error { b.nats.Close(); return nil })
+	b.onClose(func() error { b.nats.Close(); return nil })
 	if b.meter, err = openMeter(b.stack, b.nats, peer.cmd.Process.Pid); err != nil {
 		return err
 	}
-	b.atEnd(b.meter.close)
+	b.onClose(b.meter.close)
 	return nil
 }
 
-func (b *bench) atEnd(f func() error) { b.closers = append(b.closers, f) }
+// onClose registers a function for close.
+func (b *bench) onClose(f func() error) { b.closers = append(b.closers, f) }
 
-// close takes down what open started, however far it came.
+// close stops what open started, in reverse order.
 func (b *bench) close() error {
 	var errs []error
 	for _, f := range slices.Backward(b.closers) {
@@ -128,10 +130,11 @@ func (b *bench) close() error {
 	return errors.Join(errs...)
 }
 
-// say writes for who watches. Somebody who has gone away is no reason to stop.
-func (b *bench) say(format string, args ...any) { _, _ = fmt.Fprintf(b.out, format, args...) }
+// printf prints progress and results. It ignores errors: the bench goes on without a
+// reader.
+func (b *bench) printf(format string, args ...any) { _, _ = fmt.Fprintf(b.out, format, args...) }
 
-// block measures a rung once, with all that it set going.
+// block measures a rung once, including the facts that its requests publish.
 func (b *bench) block(ctx context.Context, r rung, callers []*caller, l limit) (block, error) {
 	before, err := b.meter.read(ctx)
 	if err != nil {
@@ -141,28 +144,28 @@ func (b *bench) block(ctx context.Context, r rung, callers []*caller, l limit) (
 	if err != nil {
 		return done, err
 	}
-	if r.books {
-		at := time.Now()
+	if r.publishesFacts {
+		end := time.Now()
 		if err := b.meter.settle(ctx); err != nil {
 			return done, fmt.Errorf("rung %q: %w", r.name, err)
 		}
-		done.settled = time.Since(at)
+		done.settled = time.Since(end)
 	}
 	after, err := b.meter.read(ctx)
 	done.spent = after.since(before)
 	return done, err
 }
 
-// idle returns what the stack does in a second when nobody asks for anything.
+// idle measures the usage of the stack in one second without requests.
 func (b *bench) idle(ctx context.Context) (usage, error) {
-	nothing := rung{name: "idle", ask: func(*caller) error {
+	wait := rung{name: "idle", send: func(*caller) error {
 		select {
 		case <-time.After(b.settings.block):
 		case <-ctx.Done():
 		}
 		return nil
 	}}
-	done, err := b.block(ctx, nothing, newCallers(1), limit{requests: 1})
+	done, err := b.block(ctx, wait, newCallers(1), limit{requests: 1})
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-func TestSpread(t *testing.T) {
+func TestSpreadIsMedianLowestAndHighest(t *testing.T) {
 	for _, tt := range []struct {
 		values []float64
 		want   spread
@@ -31,23 +31,22 @@ func TestSpread(t *testing.T) {
 			t.Errorf("%v: got %v, want %v", tt.values, got, tt.want)
 		}
 		if !slices.Equal(values, tt.values) {
-			t.Errorf("the values are in another order: %v", values)
+			t.Errorf("the argument was sorted in place: %v", values)
 		}
 	}
 	if none := spreadOf(nil); !math.IsNaN(none.median) {
-		t.Errorf("of nothing: got %v", none)
+		t.Errorf("without values: got %v, want NaN", none)
 	}
 }
 
-// TestRatiosAreOfTheSameRound holds that a round in which the machine was slow is
-// compared with itself.
+// A round in which the machine was slow must be compared with the same round.
 func TestRatiosAreOfTheSameRound(t *testing.T) {
 	if got, want := ratios([]float64{10, 5, 20}, []float64{100, 50, 100}), []float64{0.1, 0.1, 0.2}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
-func TestPercentile(t *testing.T) {
+func TestPercentileUsesTheNearestRank(t *testing.T) {
 	hundred := make([]time.Duration, 100)
 	for i := range hundred {
 		hundred[i] = time.Duration(i + 1)
@@ -66,15 +65,15 @@ func TestPercentile(t *testing.T) {
 	}
 }
 
-// answering is a server and a rung that asks it for a 201 with "pending" in it.
-func answering(t *testing.T, handler http.HandlerFunc) rung {
+// startRung starts a server and returns a rung that expects a 201 with "pending" from it.
+func startRung(t *testing.T, handler http.HandlerFunc) rung {
 	t.Helper()
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
 	s := newServer(srv.URL, 4)
-	return rung{name: "booking", ask: func(c *caller) error {
+	return rung{name: "booking", send: func(c *caller) error {
 		s.prepare(c, http.MethodPost, "/api/bookings", "token", []byte("{}"))
-		return s.ask(c, booked)
+		return s.send(c, booked)
 	}}
 }
 
@@ -83,28 +82,27 @@ func created(w http.ResponseWriter) {
 	_, _ = w.Write([]byte(`{"status":"pending"}`))
 }
 
-// TestAnyOtherAnswerFails holds that one wrong answer among many ends the bench,
-// with the rung, the status and what the server said.
-func TestAnyOtherAnswerFails(t *testing.T) {
+// The error has the rung, the status and the body.
+func TestMeasureEndsAtTheFirstUnexpectedResponse(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		wrong http.HandlerFunc
-		says  []string
+		want  []string
 	}{
 		{"a failure", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = w.Write([]byte(`{"code":"unavailable"}`))
 		}, []string{`rung "booking"`, "POST /api/bookings", "got 503, want 201", `{"code":"unavailable"}`}},
 		{"another success", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"status":"pending"}`)) }, []string{"got 200, want 201"}},
-		{"the status, and something else", func(w http.ResponseWriter, _ *http.Request) {
+		{"the status with another body", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusCreated)
 			_, _ = w.Write([]byte(`{"status":"refused"}`))
 		}, []string{"got 201", `{"status":"refused"}`}},
-		{"no answer", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, []string{`rung "booking"`, "POST /api/bookings"}},
+		{"no response", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, []string{`rung "booking"`, "POST /api/bookings"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var n atomic.Int64
-			r := answering(t, func(w http.ResponseWriter, r *http.Request) {
+			r := startRung(t, func(w http.ResponseWriter, r *http.Request) {
 				if n.Add(1) == 20 {
 					tt.wrong(w, r)
 					return
@@ -113,23 +111,23 @@ func TestAnyOtherAnswerFails(t *testing.T) {
 			})
 			_, err := measure(t.Context(), r, newCallers(4), limit{requests: 1000})
 			if err == nil {
-				t.Fatal("it went on")
+				t.Fatal("got no error, want one")
 			}
-			for _, part := range tt.says {
+			for _, part := range tt.want {
 				if !strings.Contains(err.Error(), part) {
-					t.Errorf("%q is not in: %v", part, err)
+					t.Errorf("got %v, want it to contain %q", err, part)
 				}
 			}
 			if sent := n.Load(); sent >= 1000 {
-				t.Errorf("it went on to request %d", sent)
+				t.Errorf("got %d requests, want fewer than 1000", sent)
 			}
 		})
 	}
 }
 
-func TestMeasureByCount(t *testing.T) {
+func TestMeasureSendsTheRequestedNumber(t *testing.T) {
 	var n atomic.Int64
-	r := answering(t, func(w http.ResponseWriter, _ *http.Request) { n.Add(1); created(w) })
+	r := startRung(t, func(w http.ResponseWriter, _ *http.Request) { n.Add(1); created(w) })
 	callers := newCallers(4)
 	b, err := measure(t.Context(), r, callers, limit{requests: 101})
 	if err != nil {
@@ -140,32 +138,31 @@ func TestMeasureByCount(t *testing.T) {
 		sent += c.sent
 	}
 	if b.requests != 101 || n.Load() != 101 || sent != 101 || len(b.times) != 101 {
-		t.Errorf("%d counted, %d served, %d sent, %d timed", b.requests, n.Load(), sent, len(b.times))
+		t.Errorf("got %d counted, %d served, %d sent, %d timed, want 101 each", b.requests, n.Load(), sent, len(b.times))
 	}
 	if !slices.IsSorted(b.times) || b.rate() <= 0 || b.times[100] > b.took {
-		t.Errorf("times %v in %s", b.times, b.took)
+		t.Errorf("got times %v in %s, want them sorted and within the block", b.times, b.took)
 	}
 }
 
-func TestMeasureByTime(t *testing.T) {
-	r := answering(t, func(w http.ResponseWriter, _ *http.Request) { created(w) })
+func TestMeasureLastsTheRequestedTime(t *testing.T) {
+	r := startRung(t, func(w http.ResponseWriter, _ *http.Request) { created(w) })
 	b, err := measure(t.Context(), r, newCallers(4), limit{time: 50 * time.Millisecond})
 	if err != nil || b.requests == 0 || b.took < 50*time.Millisecond {
-		t.Errorf("%d requests in %s: %v", b.requests, b.took, err)
+		t.Errorf("got %d requests in %s, %v, want some in at least 50ms", b.requests, b.took, err)
 	}
 }
 
 func TestMeasureEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	r := answering(t, func(w http.ResponseWriter, _ *http.Request) { cancel(); created(w) })
+	r := startRung(t, func(w http.ResponseWriter, _ *http.Request) { cancel(); created(w) })
 	if _, err := measure(ctx, r, newCallers(4), limit{time: time.Hour}); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want context.Canceled", err)
 	}
 }
 
-// TestSidecarMetrics holds what of a sidecar's counters is a round trip: health
-// and its own questions are not.
-func TestSidecarMetrics(t *testing.T) {
+// Health checks and the sidecar's own requests are not round trips of the app.
+func TestAddMetricsCountsRoundTripsOnly(t *testing.T) {
 	u := usage{}
 	err := u.addMetrics(strings.NewReader(`# HELP dapr_http_server_request_count n
 # TYPE dapr_http_server_request_count counter
@@ -186,13 +183,13 @@ dapr_http_client_completed_count{app_id="auth",method="POST",path="",status="200
 		t.Errorf("got %v, want %v", u, want)
 	}
 	if err := u.addMetrics(strings.NewReader(`dapr_runtime_service_invocation_req_sent_total{} many`)); err == nil {
-		t.Error("what is no number was taken")
+		t.Error("value that is not a number: got no error, want one")
 	}
 }
 
-// TestCostIsWithoutTheIdleStack holds that what sweeps and heartbeats do in the
-// time of a block, its settling included, is not laid on its requests.
-func TestCostIsWithoutTheIdleStack(t *testing.T) {
+// The work of sweeps and heartbeats during a block, including its settling, is not part
+// of the cost of a request.
+func TestCostExcludesTheIdleStack(t *testing.T) {
 	idle := usage{mongoCommands: 10, cpu("mongo"): 4, redisTrips: 100}
 	r := result{blocks: []block{
 		{requests: 10, took: 2 * time.Second, settled: time.Second, spent: usage{mongoCommands: 130, cpu("mongo"): 32, redisTrips: 5}},
@@ -203,21 +200,21 @@ func TestCostIsWithoutTheIdleStack(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if got.cpu() != 2 {
-		t.Errorf("processor time: got %g", got.cpu())
+		t.Errorf("processor time: got %g, want 2", got.cpu())
 	}
 }
 
-// TestCPUIsReadByGroup reads this process under several names.
+// The test lists its own process under several names.
 func TestCPUIsReadByGroup(t *testing.T) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
-		t.Skip("no /proc here")
+		t.Skip("no /proc on this system")
 	}
 	dir, pid := t.TempDir(), strconv.Itoa(os.Getpid())
 	pids := pid + "\tstarted\tgateway\n" + pid + "\tstarted\tgateway-daprd\n" + pid + "\tstarted\tbooking-daprd\n"
 	if err := os.WriteFile(filepath.Join(dir, "pids"), []byte(pids), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// The clock has ticks, and this process may be younger than one.
+	// A new process may have used less than one clock tick.
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		u := usage{}
 		if err := u.readCPU(dir, os.Getpid()); err != nil {
@@ -227,29 +224,29 @@ func TestCPUIsReadByGroup(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("got %v", u)
+			t.Fatalf("got %v, want processor time of bench, gateway and sidecars", u)
 		}
 	}
 }
 
-func TestChosen(t *testing.T) {
+func TestRungsAreSelectedByWords(t *testing.T) {
 	for _, tt := range []struct {
 		name, words string
 		want        bool
 	}{
 		{"GET event", "", true}, {"GET event", "hot,event", true}, {"GET event", "hot", false}, {"GET event", ",", false},
 	} {
-		if got := chosen(tt.name, tt.words); got != tt.want {
-			t.Errorf("%q of %q: got %t", tt.name, tt.words, got)
+		if got := isSelected(tt.name, tt.words); got != tt.want {
+			t.Errorf("%q with words %q: got %t, want %t", tt.name, tt.words, got, tt.want)
 		}
 	}
 }
 
-func TestReport(t *testing.T) {
+func TestReportPrintsTheTables(t *testing.T) {
 	var out strings.Builder
 	b := &bench{settings: settings{clients: 2, rounds: 1, block: time.Second}, out: &out}
 	of := func(name string, requests int) *result {
-		return &result{rung: rung{name: name, books: name == hotRung}, blocks: []block{{
+		return &result{rung: rung{name: name, publishesFacts: name == hotRung}, blocks: []block{{
 			requests: requests, took: time.Second, times: []time.Duration{time.Millisecond},
 			spent: usage{mongoCommands: float64(3 * requests), cpu("sidecars"): float64(requests)},
 		}}}
@@ -258,22 +255,22 @@ func TestReport(t *testing.T) {
 	for _, line := range []string{
 		"booking, one hot event  150 (150 .. 150)     0.150 (0.150 .. 0.150)  1ms  1ms  1.00 ms      0s",
 		"booking, one hot event  3.00     -",
-		"bookings on one hot event: 0.150 (0.150 .. 0.150) of the Dapr hop, 1.500 (1.500 .. 1.500) of bookings on 200 events",
+		"bookings of one hot event: 0.150 (0.150 .. 0.150) of the Dapr hop, 1.500 (1.500 .. 1.500) of bookings of 200 events",
 	} {
 		if !strings.Contains(out.String(), line) {
-			t.Errorf("%q is not in\n%s", line, out.String())
+			t.Errorf("got\n%s\nwant it to contain %q", out.String(), line)
 		}
 	}
 }
 
-func TestParse(t *testing.T) {
+func TestParseRefusesInvalidFlags(t *testing.T) {
 	var out strings.Builder
 	for _, args := range [][]string{{"-clients", "0"}, {"-rounds", "0"}, {"-block", "0s"}, {"-after", "200"}, {"-after", "-1"}, {"hot"}, {"-nonsense"}} {
 		if _, err := parse(args, &out); err == nil {
-			t.Errorf("%v was taken", args)
+			t.Errorf("%v: got no error, want one", args)
 		}
 	}
 	if s, err := parse([]string{"-after", "20000", "-rungs", "hot"}, &out); err != nil || s.after != 20000 || s.rungs != "hot" || s.clients != 32 {
-		t.Errorf("got %+v, %v", s, err)
+		t.Errorf("got %+v, %v, want -after 20000, -rungs hot and the default of 32 clients", s, err)
 	}
 }

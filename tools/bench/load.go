@@ -12,25 +12,26 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// answerWithin is longer than any deadline of the gateway's.
-const answerWithin = 40 * time.Second
+// requestTimeout is longer than every timeout of the gateway.
+const requestTimeout = 40 * time.Second
 
-// rung is one kind of request that is measured.
+// rung is a workload: one kind of request.
 type rung struct {
-	name string
-	what string // one line of what it measures
-	// books is set when requests leave facts to be published: the block ends when
-	// all have been.
-	books bool
-	// ask sends one request and waits for its answer. Any but the expected one is
-	// an error.
-	ask func(c *caller) error
+	name        string
+	description string // one line
+	// publishesFacts reports whether requests leave facts to be published. A block
+	// then ends when all of them are settled.
+	publishesFacts bool
+	// send sends one request and waits for the response. It returns an error if the
+	// response is not the expected one.
+	send func(c *caller) error
 }
 
-// caller is one client: it sends its next request when the last was answered.
+// caller is a client with one request at a time. It sends the next request when it has
+// the response to the last.
 type caller struct {
-	n    int // its number
-	sent int // how many requests it has sent in its life
+	n    int // index among the callers
+	sent int // requests of all blocks so far
 	req  fasthttp.Request
 	res  fasthttp.Response
 }
@@ -43,25 +44,25 @@ func newCallers(n int) []*caller {
 	return all
 }
 
-// block is one round of a rung.
+// block is one measurement of a rung.
 type block struct {
 	requests int
-	took     time.Duration   // from the first request to the last answer
-	settled  time.Duration   // from the last answer until all facts had been published and taken
-	times    []time.Duration // of each request, sorted
+	took     time.Duration   // from the first request to the last response
+	settled  time.Duration   // from the last response until all facts were published and acknowledged
+	times    []time.Duration // latencies, sorted
 	spent    usage
 }
 
 func (b block) rate() float64 { return float64(b.requests) / b.took.Seconds() }
 
-// limit ends a block: after so long or so many requests, whichever is set.
+// limit ends a block after a time or a number of requests, whichever is not zero.
 type limit struct {
 	time     time.Duration
 	requests int
 }
 
-// measure lets all callers ask until the limit is reached. The first wrong answer
-// ends it.
+// measure lets all callers send requests until the limit is reached. The first
+// unexpected response ends it with an error.
 func measure(ctx context.Context, r rung, callers []*caller, l limit) (block, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -69,7 +70,7 @@ func measure(ctx context.Context, r rung, callers []*caller, l limit) (block, er
 	left.Store(int64(l.requests))
 	var wg sync.WaitGroup
 	times := make([][]time.Duration, len(callers))
-	began := time.Now()
+	start := time.Now()
 	for i, c := range callers {
 		wg.Go(func() {
 			for ctx.Err() == nil {
@@ -77,10 +78,10 @@ func measure(ctx context.Context, r rung, callers []*caller, l limit) (block, er
 					return
 				}
 				at := time.Now()
-				if l.time > 0 && at.Sub(began) >= l.time {
+				if l.time > 0 && at.Sub(start) >= l.time {
 					return
 				}
-				if err := r.ask(c); err != nil {
+				if err := r.send(c); err != nil {
 					cancel(fmt.Errorf("rung %q: %w", r.name, err))
 					return
 				}
@@ -90,7 +91,7 @@ func measure(ctx context.Context, r rung, callers []*caller, l limit) (block, er
 		})
 	}
 	wg.Wait()
-	b := block{took: time.Since(began), times: slices.Concat(times...)}
+	b := block{took: time.Since(start), times: slices.Concat(times...)}
 	b.requests = len(b.times)
 	slices.Sort(b.times)
 	if ctx.Err() != nil {
@@ -99,9 +100,9 @@ func measure(ctx context.Context, r rung, callers []*caller, l limit) (block, er
 	return b, nil
 }
 
-// server is where requests go.
+// server is a target of requests.
 type server struct {
-	base string // its URL
+	base string // URL
 	http fasthttp.HostClient
 }
 
@@ -109,35 +110,35 @@ func newServer(base string, callers int) *server {
 	s := &server{base: base}
 	s.http.Addr = base[len("http://"):]
 	s.http.MaxConns = callers + 1
-	s.http.ReadTimeout, s.http.WriteTimeout = answerWithin, answerWithin
-	s.http.MaxIdemponentCallAttempts = 1 // a request that has to be repeated is a failure
+	s.http.ReadTimeout, s.http.WriteTimeout = requestTimeout, requestTimeout
+	s.http.MaxIdemponentCallAttempts = 1 // a request that must be retried is a failure
 	s.http.MaxIdleConnDuration = 5 * time.Minute
 	return s
 }
 
-// ask sends what stands in the caller's request and checks the answer.
-func (s *server) ask(c *caller, want answer) error {
+// send sends the caller's request and checks the response.
+func (s *server) send(c *caller, want response) error {
 	if err := s.http.Do(&c.req, &c.res); err != nil {
 		return fmt.Errorf("%s %s: %w", c.req.Header.Method(), c.req.URI().Path(), err)
 	}
 	return want.check(&c.req, &c.res)
 }
 
-// answer is what a request must be answered.
-type answer struct {
-	status int
-	has    []byte // is in the body
+// response describes the expected response to a request.
+type response struct {
+	status   int
+	contains []byte // part of the body
 }
 
-func (a answer) check(req *fasthttp.Request, res *fasthttp.Response) error {
-	if res.StatusCode() == a.status && bytes.Contains(res.Body(), a.has) {
+func (want response) check(req *fasthttp.Request, res *fasthttp.Response) error {
+	if res.StatusCode() == want.status && bytes.Contains(res.Body(), want.contains) {
 		return nil
 	}
 	return fmt.Errorf("%s %s: got %d, want %d with %q in it: %.300s",
-		req.Header.Method(), req.URI().Path(), res.StatusCode(), a.status, a.has, res.Body())
+		req.Header.Method(), req.URI().Path(), res.StatusCode(), want.status, want.contains, res.Body())
 }
 
-// prepare makes the caller's request anew.
+// prepare sets the caller's request. The body may be nil.
 func (s *server) prepare(c *caller, method, path, token string, body []byte) {
 	c.req.Reset()
 	c.req.SetRequestURI(s.base + path)

@@ -1,10 +1,10 @@
-// Command bench measures Boxoffice. It starts a stack of its own, as "make run"
-// does, on free ports and with a data directory that goes with it, and climbs a
-// ladder of requests in rounds: each rung in turn, again and again, so that what
-// slows the machine down for a while slows all of them. README.md says what each
-// rung is and how to read the tables.
+// Command bench measures the throughput, latency and cost of Boxoffice. It starts its
+// own stack, as "make run" does, on free ports and with a temporary data directory. It
+// then measures a ladder of workloads, called rungs, in rounds: every round measures
+// every rung once, so that a temporary slowdown of the machine affects all of them.
+// README.md describes the rungs and the tables.
 //
-// It fails, naming the rung, on any answer but the one that a rung is about.
+// The bench ends with an error that names the rung at the first unexpected response.
 package main
 
 import (
@@ -21,14 +21,14 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	context.AfterFunc(ctx, stop) // from here on a second signal has its default effect
+	context.AfterFunc(ctx, stop) // a second signal then has its default effect
 	if err := run(ctx, os.Args[1:], os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// settings are what the command line says.
+// settings are the command-line flags.
 type settings struct {
 	clients int
 	rounds  int
@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	}
 	set, err := parse(args, stdout)
 	if errors.Is(err, flag.ErrHelp) {
-		return nil // the flags have been listed
+		return nil // Parse has printed the usage
 	}
 	if err != nil {
 		return err
@@ -53,9 +53,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	err = b.open(ctx)
 	if err == nil {
 		if set.after > 0 {
-			err = b.compare(ctx)
+			err = b.measureGrowth(ctx)
 		} else {
-			err = b.climb(ctx)
+			err = b.measureLadder(ctx)
 		}
 	}
 	if ctx.Err() != nil {
@@ -68,22 +68,22 @@ func parse(args []string, stdout io.Writer) (settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stdout)
-	flags.IntVar(&s.clients, "clients", 32, "how many clients ask at once")
-	flags.IntVar(&s.rounds, "rounds", 5, "how often each rung is measured")
-	flags.DurationVar(&s.block, "block", 3*time.Second, "how long a rung is measured at a time")
-	flags.StringVar(&s.rungs, "rungs", "", "measure only the rungs whose names contain one of these words, separated by commas, and the Dapr hop")
-	flags.IntVar(&s.after, "after", 0, "instead of the ladder, compare what a booking costs after so many bookings with what it cost after 200")
-	flags.StringVar(&s.profile, "profile", "", "directory for a CPU profile of each of Boxoffice's programs, from its start to its end")
+	flags.IntVar(&s.clients, "clients", 32, "number of concurrent clients")
+	flags.IntVar(&s.rounds, "rounds", 5, "number of rounds; each measures every rung once")
+	flags.DurationVar(&s.block, "block", 3*time.Second, "duration of one measurement of a rung")
+	flags.StringVar(&s.rungs, "rungs", "", "measure only the Dapr hop and the rungs whose names contain one of these comma-separated words")
+	flags.IntVar(&s.after, "after", 0, "instead of the ladder, compare the cost of a booking after this many bookings of one event with the cost after 200")
+	flags.StringVar(&s.profile, "profile", "", "write a CPU profile of each of Boxoffice's programs, over its whole run, to this directory")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
 	switch {
 	case flags.NArg() > 0:
-		return s, fmt.Errorf("unexpected %q", flags.Arg(0))
+		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case s.clients < 1 || s.rounds < 1 || s.block <= 0:
-		return s, errors.New("-clients, -rounds and -block must be more than nothing")
-	case s.after != 0 && s.after <= 2*early:
-		return s, fmt.Errorf("-after must be more than %d", 2*early)
+		return s, errors.New("-clients, -rounds and -block must be positive")
+	case s.after != 0 && s.after <= 2*growthBlock:
+		return s, fmt.Errorf("-after must be more than %d", 2*growthBlock)
 	}
 	return s, nil
 }

@@ -21,17 +21,17 @@ import (
 	"boxoffice/test/stack"
 )
 
-// meter reads the servers of a stack.
+// meter reads the counters of the servers of a stack.
 type meter struct {
-	data     string // the stack's
-	peer     int    // its pid
+	data     string // data directory of the stack
+	peer     int    // process id of the peer
 	mongo    *mongo.Client
 	redis    *redis.Client
 	broker   jetstream.JetStream
-	sidecars []string // URLs of their metrics
+	sidecars []string // URLs of the metrics endpoints
 }
 
-const closeWithin = 5 * time.Second
+const closeTimeout = 5 * time.Second
 
 func openMeter(s *stack.Stack, conn *nats.Conn, peer int) (*meter, error) {
 	m := &meter{data: s.Data, peer: peer}
@@ -56,12 +56,12 @@ func openMeter(s *stack.Stack, conn *nats.Conn, peer int) (*meter, error) {
 }
 
 func (m *meter) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	return errors.Join(m.mongo.Disconnect(ctx), m.redis.Close())
 }
 
-// readMongo counts the requests that the server has taken, of whatever kind.
+// readMongo reads the number of requests that the server has received, of any kind.
 func (m *meter) readMongo(ctx context.Context, u usage) error {
 	var status struct {
 		Network struct {
@@ -70,18 +70,18 @@ func (m *meter) readMongo(ctx context.Context, u usage) error {
 	}
 	err := m.mongo.Database("admin").RunCommand(ctx, bson.D{{Key: "serverStatus", Value: 1}}).Decode(&status)
 	if err != nil {
-		return fmt.Errorf("ask MongoDB for its counters: %w", err)
+		return fmt.Errorf("read the counters of MongoDB: %w", err)
 	}
 	u[mongoCommands] = float64(status.Network.NumRequests)
 	return nil
 }
 
-// readRedis counts what the server has read from its clients: a command, or
-// several that were sent together.
+// readRedis reads the number of reads from clients. A pipeline of commands usually
+// arrives in one read.
 func (m *meter) readRedis(ctx context.Context, u usage) error {
 	text, err := m.redis.Info(ctx, "stats").Result()
 	if err != nil {
-		return fmt.Errorf("ask Redis for its counters: %w", err)
+		return fmt.Errorf("read the counters of Redis: %w", err)
 	}
 	for line := range strings.Lines(text) {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "total_reads_processed:"); ok {
@@ -92,7 +92,7 @@ func (m *meter) readRedis(ctx context.Context, u usage) error {
 	return nil
 }
 
-// readSidecars adds up what all sidecars count.
+// readSidecars adds the counters of all sidecars.
 func (m *meter) readSidecars(ctx context.Context, u usage) error {
 	for _, url := range m.sidecars {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -101,7 +101,7 @@ func (m *meter) readSidecars(ctx context.Context, u usage) error {
 		}
 		res, err := http.DefaultClient.Do(r)
 		if err != nil {
-			return fmt.Errorf("ask a sidecar for its counters: %w", err)
+			return fmt.Errorf("read the counters of a sidecar: %w", err)
 		}
 		err = u.addMetrics(res.Body)
 		_ = res.Body.Close()
@@ -112,12 +112,12 @@ func (m *meter) readSidecars(ctx context.Context, u usage) error {
 	return nil
 }
 
-// addMetrics reads Prometheus' text format.
+// addMetrics adds the counters in a text in the Prometheus exposition format.
 func (u usage) addMetrics(text io.Reader) error {
 	lines := bufio.NewScanner(text)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		series, value, ok := cutLast(lines.Text())
+		series, value, ok := cutSample(lines.Text())
 		counter := counterOf(series)
 		if !ok || counter == "" {
 			continue
@@ -131,7 +131,9 @@ func (u usage) addMetrics(text io.Reader) error {
 	return lines.Err()
 }
 
-func cutLast(line string) (series, value string, ok bool) {
+// cutSample splits a line into a series and its value. It returns false for comments and
+// for lines without a value.
+func cutSample(line string) (series, value string, ok bool) {
 	i := strings.LastIndexByte(line, ' ')
 	if i < 0 || strings.HasPrefix(line, "#") {
 		return "", "", false
@@ -139,12 +141,12 @@ func cutLast(line string) (series, value string, ok bool) {
 	return line[:i], line[i+1:], true
 }
 
-// counterOf is which of ours a series of a sidecar belongs to, none if it is
-// empty.
+// counterOf returns the counter that a series of a sidecar belongs to, or "" if the
+// series is not counted.
 func counterOf(series string) string {
 	name, labels, _ := strings.Cut(series, "{")
 	switch {
-	case name == "dapr_http_server_request_count" && strings.Contains(labels, `method="POST"`): // GET is its health
+	case name == "dapr_http_server_request_count" && strings.Contains(labels, `method="POST"`): // GET requests are health checks
 		return sidecarCalls
 	case name == "dapr_grpc_io_server_completed_rpcs" && strings.Contains(labels, "/dapr.proto.runtime.v1.Dapr/"):
 		return sidecarCalls
@@ -157,24 +159,24 @@ func counterOf(series string) string {
 }
 
 const (
-	settleWithin = 2 * time.Minute
-	lookEvery    = 20 * time.Millisecond
+	settleTimeout = 2 * time.Minute
+	pollInterval  = 20 * time.Millisecond
 )
 
-// settle waits until every fact has been published and taken.
+// settle waits until every fact is published and acknowledged by all its subscribers.
 func (m *meter) settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, settleWithin, fmt.Errorf("facts are still under way after %s", settleWithin))
+	ctx, cancel := context.WithTimeoutCause(ctx, settleTimeout, fmt.Errorf("facts are not settled after %s", settleTimeout))
 	defer cancel()
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
-		waiting, err := m.underWay(ctx)
+		pending, err := m.hasPendingFacts(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err != nil:
 			return err
-		case !waiting:
+		case !pending:
 			return nil
 		}
 		select {
@@ -185,10 +187,11 @@ func (m *meter) settle(ctx context.Context) error {
 	}
 }
 
-// underWay reports whether a fact is unpublished or not taken by all who read it.
-func (m *meter) underWay(ctx context.Context) (bool, error) {
+// hasPendingFacts reports whether a fact is unpublished, or published but not
+// acknowledged by all consumers of its stream.
+func (m *meter) hasPendingFacts(ctx context.Context) (bool, error) {
 	for database, collection := range map[string]string{"booking": "bookings", "event": "events"} {
-		// What has been published is due when it may be forgotten, a day later.
+		// A published fact remains in the outbox for a day: its box is due then.
 		unpublished := bson.D{{Key: "outboxDue", Value: bson.D{{Key: "$lt", Value: time.Now().Add(time.Hour)}}}}
 		err := m.mongo.Database(database).Collection(collection).FindOne(ctx, unpublished,
 			options.FindOne().SetProjection(bson.D{{Key: "_id", Value: 1}})).Err()
@@ -202,13 +205,13 @@ func (m *meter) underWay(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		readers := s.ListConsumers(ctx)
-		for reader := range readers.Info() {
-			if reader.NumPending > 0 || reader.NumAckPending > 0 {
+		consumers := s.ListConsumers(ctx)
+		for consumer := range consumers.Info() {
+			if consumer.NumPending > 0 || consumer.NumAckPending > 0 {
 				return true, nil
 			}
 		}
-		if err := readers.Err(); err != nil {
+		if err := consumers.Err(); err != nil {
 			return false, err
 		}
 	}

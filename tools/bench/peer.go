@@ -23,16 +23,17 @@ const (
 	natsReply   = `"keys":`
 )
 
-// peer is a second process of this program, which answers where the ladder asks
-// something that is no part of Boxoffice: it must not share a process with the
-// clients, as nothing else does.
+// peer is a second process of this program. It is the server of the rungs that measure
+// something other than Boxoffice. Like all other servers it does not share a process
+// with the clients.
 type peer struct {
 	url string
 	cmd *exec.Cmd
 	in  io.Closer
 }
 
-// startPeer runs the peer. reply is what it answers over NATS.
+// startPeer starts the peer and waits until it is ready. The peer sends reply to every
+// request over NATS.
 func startPeer(natsURL string, reply []byte) (*peer, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -54,18 +55,20 @@ func startPeer(natsURL string, reply []byte) (*peer, error) {
 	p := &peer{cmd: cmd, in: in}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("the peer said nothing: %w", err), p.stop())
+		return nil, errors.Join(fmt.Errorf("the peer did not print its URL: %w", err), p.stop())
 	}
 	p.url = strings.TrimSpace(line)
 	return p, nil
 }
 
+// stop ends the peer and waits for it.
 func (p *peer) stop() error {
-	_ = p.in.Close() // which ends it
+	_ = p.in.Close() // the peer ends when its input does
 	return p.cmd.Wait()
 }
 
-// servePeer is the peer's main: it says where it listens, and ends with its input.
+// servePeer is the main function of the peer. It prints its URL and serves until its
+// input ends.
 func servePeer(ctx context.Context, natsURL string, reply []byte, in io.Reader, out io.Writer) error {
 	conn, err := nats.Connect(natsURL)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// Names of the rungs that others are compared with.
+// Names of rungs that the code refers to.
 const (
 	hopRung    = "Dapr hop"
 	hotRung    = "booking, one hot event"
@@ -20,115 +20,117 @@ const (
 
 const tokenHeader = "dapr-api-token"
 
-// ladder is all rungs, in the order in which a round measures them.
+// ladder returns all rungs in the order in which a round measures them.
 func (b *bench) ladder() []rung {
 	keys := []byte(`"keys":`)
 	return []rung{
 		{
-			name: "Fiber hello", what: "GET of a constant from a bare Fiber server in a process of its own",
-			ask: func(c *caller) error {
-				b.hello.prepare(c, http.MethodGet, "/", "", nil)
-				return b.hello.ask(c, answer{http.StatusOK, []byte(helloBody)})
+			name: "Fiber hello", description: "GET of a constant from a bare Fiber server in its own process",
+			send: func(c *caller) error {
+				b.peer.prepare(c, http.MethodGet, "/", "", nil)
+				return b.peer.send(c, response{http.StatusOK, []byte(helloBody)})
 			},
 		},
 		{
-			name: "direct HTTP", what: "auth.jwks asked of auth's own port, without a sidecar",
-			ask: operation(b.auth, "/auth.jwks", b.stack.AppToken, answer{http.StatusOK, keys}),
+			name: "direct HTTP", description: "auth.jwks sent to auth's own port, without a sidecar",
+			send: operation(b.auth, "/auth.jwks", b.stack.AppToken, response{http.StatusOK, keys}),
 		},
 		{
-			name: "NATS request/reply", what: "a request and a reply of the size of auth.jwks over the stack's NATS",
-			ask: b.request,
+			name: "NATS request/reply", description: "a request and a reply of the size of auth.jwks over the stack's NATS",
+			send: b.requestOverNATS,
 		},
 		{
-			name: hopRung, what: "auth.jwks asked of the gateway's sidecar: two sidecars and auth",
-			ask: operation(b.hop, "/v1.0/invoke/auth/method/auth.jwks", b.stack.APIToken, answer{http.StatusOK, keys}),
+			name: hopRung, description: "auth.jwks sent to the gateway's sidecar: two sidecars and auth",
+			send: operation(b.sidecar, "/v1.0/invoke/auth/method/auth.jwks", b.stack.APIToken, response{http.StatusOK, keys}),
 		},
 		{
-			name: "GET event", what: "GET /api/events/{id}, 200 events in turn, without a token",
-			ask: b.fetch(),
+			name: "GET event", description: "GET /api/events/{id}, 200 events in turn, without a token",
+			send: b.getEvent(),
 		},
 		{
-			name: "authenticated GET", what: "GET /api/auth/me: token, session, limit, and nothing behind",
-			ask: func(c *caller) error {
-				b.edge.prepare(c, http.MethodGet, "/api/auth/me", b.set.tokens[c.n], nil)
-				return b.edge.ask(c, answer{http.StatusOK, []byte(`"email"`)})
+			name: "authenticated GET", description: "GET /api/auth/me: rate limit, token and session, without a call of an app",
+			send: func(c *caller) error {
+				b.gateway.prepare(c, http.MethodGet, "/api/auth/me", b.fixtures.tokens[c.n], nil)
+				return b.gateway.send(c, response{http.StatusOK, []byte(`"email"`)})
 			},
 		},
 		{
-			name: "log-in", what: "POST /api/auth/login, each client with its own account",
-			ask: func(c *caller) error {
-				b.edge.prepare(c, http.MethodPost, "/api/auth/login", "", b.set.logIns[c.n])
-				return b.edge.ask(c, answer{http.StatusOK, []byte(`"accessToken"`)})
+			name: "log-in", description: "POST /api/auth/login, each client with its own account",
+			send: func(c *caller) error {
+				b.gateway.prepare(c, http.MethodPost, "/api/auth/login", "", b.fixtures.logIns[c.n])
+				return b.gateway.send(c, response{http.StatusOK, []byte(`"accessToken"`)})
 			},
 		},
 		{
-			name: hotRung, what: "POST /api/bookings under a new Idempotency-Key, all for one event", books: true,
-			ask: b.book([]string{b.set.hot}, true, booked),
+			name: hotRung, description: "POST /api/bookings under a new Idempotency-Key, all for one event", publishesFacts: true,
+			send: b.book([]string{b.fixtures.hot}, true, booked),
 		},
 		{
-			name: spreadRung, what: "the same, for 200 events in turn", books: true,
-			ask: b.book(b.set.spread, true, booked),
+			name: spreadRung, description: "the same for 200 events in turn", publishesFacts: true,
+			send: b.book(b.fixtures.spread, true, booked),
 		},
 		{
-			name: "sold out", what: "the same refused, without a key, as most clients ask",
-			ask: b.book([]string{b.set.soldOut}, false, soldOut),
+			name: "sold out", description: "the same, refused, without a key",
+			send: b.book([]string{b.fixtures.soldOut}, false, soldOut),
 		},
 		{
-			name: "sold out, keyed", what: "the same refused, under a new Idempotency-Key",
-			ask: b.book([]string{b.set.soldOut}, true, soldOut),
+			name: "sold out, keyed", description: "the same, refused, under a new Idempotency-Key",
+			send: b.book([]string{b.fixtures.soldOut}, true, soldOut),
 		},
 	}
 }
 
 var (
-	booked  = answer{http.StatusCreated, []byte(`"status":"pending"`)}
-	soldOut = answer{http.StatusConflict, []byte(`"` + eventapi.ReasonSoldOut + `"`)}
+	booked  = response{http.StatusCreated, []byte(`"status":"pending"`)}
+	soldOut = response{http.StatusConflict, []byte(`"` + eventapi.ReasonSoldOut + `"`)}
 )
 
-// message is the envelope of a request, as the gateway sends it.
-func message() []byte {
+// envelope returns a request in the envelope that the gateway sends.
+func envelope() []byte {
 	at := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
 	return []byte(`{"messageId":"0123456789ABCDEFGHIJKLMNOP","timestamp":"` + at + `","data":{}}`)
 }
 
-// operation asks for one without going through the gateway.
-func operation(s *server, path, token string, want answer) func(*caller) error {
-	body := message()
+// operation calls an operation without the gateway.
+func operation(s *server, path, token string, want response) func(*caller) error {
+	body := envelope()
 	return func(c *caller) error {
 		s.prepare(c, http.MethodPost, path, "", body)
 		c.req.Header.Set(tokenHeader, token)
-		return s.ask(c, want)
+		return s.send(c, want)
 	}
 }
 
-func (b *bench) fetch() func(*caller) error {
+// getEvent reads many events in turn.
+func (b *bench) getEvent() func(*caller) error {
 	var turn atomic.Int64
 	return func(c *caller) error {
-		id := b.set.spread[int(turn.Add(1))%len(b.set.spread)]
-		b.edge.prepare(c, http.MethodGet, "/api/events/"+id, "", nil)
-		return b.edge.ask(c, answer{http.StatusOK, []byte(id)})
+		id := b.fixtures.spread[int(turn.Add(1))%len(b.fixtures.spread)]
+		b.gateway.prepare(c, http.MethodGet, "/api/events/"+id, "", nil)
+		return b.gateway.send(c, response{http.StatusOK, []byte(id)})
 	}
 }
 
-// book asks for a seat of the events in turn.
-func (b *bench) book(events []string, keyed bool, want answer) func(*caller) error {
+// book books one seat of each event in turn. With keyed set, each request has a new
+// Idempotency-Key.
+func (b *bench) book(events []string, keyed bool, want response) func(*caller) error {
 	var turn atomic.Int64
 	bodies := make([][]byte, len(events))
 	for i, id := range events {
-		bodies[i], _ = json.Marshal(order(id)) // strings and a number
+		bodies[i], _ = json.Marshal(order(id)) // cannot fail: strings and a number
 	}
 	return func(c *caller) error {
-		b.edge.prepare(c, http.MethodPost, "/api/bookings", b.set.tokens[c.n], bodies[int(turn.Add(1))%len(bodies)])
+		b.gateway.prepare(c, http.MethodPost, "/api/bookings", b.fixtures.tokens[c.n], bodies[int(turn.Add(1))%len(bodies)])
 		if keyed {
 			c.req.Header.Set("Idempotency-Key", fmt.Sprintf("bench-%d-%d", c.n, c.sent))
 		}
-		return b.edge.ask(c, want)
+		return b.gateway.send(c, want)
 	}
 }
 
-// request asks the peer over NATS.
-func (b *bench) request(*caller) error {
-	msg, err := b.nats.Request(natsSubject, message(), answerWithin)
+// requestOverNATS sends a request to the peer over NATS.
+func (b *bench) requestOverNATS(*caller) error {
+	msg, err := b.nats.Request(natsSubject, envelope(), requestTimeout)
 	if err != nil {
 		return fmt.Errorf("NATS request: %w", err)
 	}

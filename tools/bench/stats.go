@@ -6,11 +6,10 @@ import (
 	"time"
 )
 
-// spread is what the rounds of a rung came to: the one in the middle, and the
-// lowest and the highest.
+// spread summarises the values of several rounds.
 type spread struct{ median, low, high float64 }
 
-// spreadOf returns the spread of some values, all NaN for none.
+// spreadOf returns the spread of values. Without values, all its fields are NaN.
 func spreadOf(values []float64) spread {
 	if len(values) == 0 {
 		return spread{math.NaN(), math.NaN(), math.NaN()}
@@ -19,7 +18,7 @@ func spreadOf(values []float64) spread {
 	return spread{median(sorted), sorted[0], sorted[len(sorted)-1]}
 }
 
-// median is the middle of sorted values, between the two middle ones if their
+// median returns the median of sorted values: the mean of the two middle ones if their
 // number is even.
 func median(sorted []float64) float64 {
 	half := len(sorted) / 2
@@ -29,8 +28,8 @@ func median(sorted []float64) float64 {
 	return (sorted[half-1] + sorted[half]) / 2
 }
 
-// ratios divides each round of one rung by the same round of another, so that
-// what slows the machine down for a while slows both.
+// ratios divides the value of each round by the value of the same round of another
+// rung. A temporary slowdown of the machine affects both.
 func ratios(of, to []float64) []float64 {
 	quotients := make([]float64, min(len(of), len(to)))
 	for i := range quotients {
@@ -39,7 +38,8 @@ func ratios(of, to []float64) []float64 {
 	return quotients
 }
 
-// percentile is the smallest value that so many percent are not above, 0 for none.
+// percentile returns the smallest value that at least the given percentage of sorted
+// values do not exceed (the nearest-rank method). Without values it returns 0.
 func percentile(sorted []time.Duration, percent float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0

@@ -13,11 +13,11 @@ import (
 	"strings"
 )
 
-// usage is what counters at the servers and the clocks of processes say: since
-// their start, or between two readings.
+// usage has the values of counters by name: since the start of the servers, between two
+// readings, or per request.
 type usage map[string]float64
 
-// Counters at the servers.
+// Counters of the servers.
 const (
 	mongoCommands  = "mongo"
 	redisTrips     = "redis"
@@ -28,13 +28,13 @@ const (
 
 var counters = []string{mongoCommands, redisTrips, sidecarCalls, sidecarHops, sidecarInvokes}
 
-// cpu is the counter of a group of processes, in milliseconds.
+// cpu returns the name of the counter of a group's processor time in milliseconds.
 func cpu(group string) string { return "cpu " + group }
 
-// groups are those whose processor time is told apart.
+// groups are the groups of processes whose processor time is measured.
 var groups = []string{"bench", "peer", "gateway", "auth", "event", "booking", "sidecars", "mongo", "redis", "nats", "jaeger"}
 
-// since returns what came after an earlier reading.
+// since returns the difference to an earlier reading.
 func (u usage) since(before usage) usage {
 	d := maps.Clone(u)
 	for name := range d {
@@ -43,8 +43,8 @@ func (u usage) since(before usage) usage {
 	return d
 }
 
-// less takes off what would have come anyway: so many seconds of idle, which is
-// per second. Nothing gets less than none.
+// less subtracts the usage of an idle stack over a number of seconds. idle is per
+// second. No counter becomes negative.
 func (u usage) less(idle usage, seconds float64) usage {
 	d := maps.Clone(u)
 	for name := range d {
@@ -53,13 +53,14 @@ func (u usage) less(idle usage, seconds float64) usage {
 	return d
 }
 
+// add adds the counters of more.
 func (u usage) add(more usage) {
 	for name, n := range more {
 		u[name] += n
 	}
 }
 
-// average of readings that have the same counters.
+// average returns the mean of readings that have the same counters.
 func average(all []usage) usage {
 	sum := usage{}
 	for _, u := range all {
@@ -68,6 +69,7 @@ func average(all []usage) usage {
 	return sum.over(float64(len(all)))
 }
 
+// over returns the counters divided by n.
 func (u usage) over(n float64) usage {
 	d := maps.Clone(u)
 	for name := range d {
@@ -76,18 +78,20 @@ func (u usage) over(n float64) usage {
 	return d
 }
 
-// clockTick is Linux's USER_HZ, in milliseconds for each tick.
-const clockTick = 10
+// tickMillis is the length of a clock tick in /proc in milliseconds: USER_HZ is 100 on
+// Linux.
+const tickMillis = 10
 
-// readCPU adds the processor time of the stack's processes and of this one.
+// readCPU adds the processor time of the stack's processes, the peer and this process.
+// It adds nothing where there is no /proc.
 func (u usage) readCPU(data string, peer int) error {
-	text, err := os.ReadFile(filepath.Join(data, "pids")) //nolint:gosec // of the stack that was started
+	text, err := os.ReadFile(filepath.Join(data, "pids")) //nolint:gosec // a file of the stack that the bench started
 	if err != nil {
 		return err
 	}
 	add := func(group string, pid string) error {
 		ticks, err := ticksOf(pid)
-		u[cpu(group)] += ticks * clockTick
+		u[cpu(group)] += ticks * tickMillis
 		return err
 	}
 	errs := []error{add("bench", "self"), add("peer", strconv.Itoa(peer))}
@@ -99,13 +103,13 @@ func (u usage) readCPU(data string, peer int) error {
 		errs = append(errs, add(group(fields[2]), fields[0]))
 	}
 	err = errors.Join(errs...)
-	if errors.Is(err, fs.ErrNotExist) { // not Linux, or a process that has just ended
+	if errors.Is(err, fs.ErrNotExist) { // not Linux, or a process has ended
 		return nil
 	}
 	return err
 }
 
-// group is which one a process of the stack belongs to.
+// group returns the group of a process of the stack.
 func group(process string) string {
 	if strings.HasSuffix(process, "-daprd") {
 		return "sidecars"
@@ -113,13 +117,13 @@ func group(process string) string {
 	return process
 }
 
-// ticksOf is the processor time of a process, user's and system's.
+// ticksOf returns the user and system time of a process in clock ticks; see proc(5).
 func ticksOf(pid string) (float64, error) {
-	text, err := os.ReadFile(filepath.Join("/proc", pid, "stat")) //nolint:gosec // a number or self
+	text, err := os.ReadFile(filepath.Join("/proc", pid, "stat")) //nolint:gosec // pid is a number or "self"
 	if err != nil {
 		return 0, err
 	}
-	// The name, in parentheses, may hold anything.
+	// The second field, the name in parentheses, may contain spaces and parentheses.
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
 	if len(fields) < 13 {
 		return 0, fmt.Errorf("stat of process %s: %q", pid, text)
@@ -132,7 +136,7 @@ func ticksOf(pid string) (float64, error) {
 	return user + system, err
 }
 
-// read asks all servers.
+// read returns the current counters of all servers and processes.
 func (m *meter) read(ctx context.Context) (usage, error) {
 	u := usage{}
 	return u, errors.Join(m.readMongo(ctx, u), m.readRedis(ctx, u), m.readSidecars(ctx, u), u.readCPU(m.data, m.peer))

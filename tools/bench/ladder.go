@@ -5,44 +5,44 @@ import (
 	"strings"
 )
 
-// result is all rounds of a rung.
+// result has the blocks of a rung, one for each round.
 type result struct {
 	rung
 	blocks []block
 }
 
-// climb measures the ladder in rounds and prints the tables.
-func (b *bench) climb(ctx context.Context) error {
+// measureLadder measures the selected rungs in rounds and prints the tables.
+func (b *bench) measureLadder(ctx context.Context) error {
 	var results []*result
 	for _, r := range b.ladder() {
-		if r.name == hopRung || chosen(r.name, b.rungs) {
+		if r.name == hopRung || isSelected(r.name, b.rungs) {
 			results = append(results, &result{rung: r})
 		}
 	}
 	callers := newCallers(b.clients)
 	var idle []usage
 	for round := range b.rounds {
-		quiet, err := b.idle(ctx)
+		sample, err := b.idle(ctx)
 		if err != nil {
 			return err
 		}
-		idle = append(idle, quiet)
+		idle = append(idle, sample)
 		for _, r := range results {
 			done, err := b.block(ctx, r.rung, callers, limit{time: b.settings.block})
 			if err != nil {
 				return err
 			}
 			r.blocks = append(r.blocks, done)
-			b.say("round %d of %d  %-24s %8.0f/s\n", round+1, b.rounds, r.name, done.rate())
+			b.printf("round %d of %d  %-24s %8.0f/s\n", round+1, b.rounds, r.name, done.rate())
 		}
 	}
 	b.report(results, average(idle))
 	return nil
 }
 
-// chosen reports whether a name has one of the words in it, which are all names
-// when there is none.
-func chosen(name, words string) bool {
+// isSelected reports whether name contains one of the comma-separated words. No words
+// select every name.
+func isSelected(name, words string) bool {
 	if words == "" {
 		return true
 	}
@@ -54,7 +54,7 @@ func chosen(name, words string) bool {
 	return false
 }
 
-// rates are the rounds'.
+// rates returns the requests per second of each round.
 func (r *result) rates() []float64 {
 	var all []float64
 	for _, b := range r.blocks {
@@ -63,8 +63,8 @@ func (r *result) rates() []float64 {
 	return all
 }
 
-// cost is what a request took of the servers and of the processors, the idle
-// stack's own work not counted.
+// cost returns the usage of one request: that of all rounds, without the usage of an
+// idle stack over the same time, divided by the number of requests.
 func (r *result) cost(idle usage) usage {
 	total := usage{}
 	requests := 0
