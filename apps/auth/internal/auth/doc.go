@@ -25,8 +25,8 @@
 //
 // Refresh tokens rotate, with reuse detection as in the OAuth 2.0 Security Best
 // Current Practice (RFC 9700 section 4.14.2). A refresh token that was replaced and
-// is used again shows that two parties hold it. Which of them is the thief is
-// unknown, so the whole family ends. One exception keeps honest clients working: for
+// is used again shows that two parties hold it. It is unknown which of them is the
+// thief, so the whole family ends. One exception keeps honest clients working: for
 // ten seconds after a rotation, the token that was just replaced returns the same
 // successor again. A client may therefore repeat a refresh whose response was lost,
 // and two tabs may refresh at once:
