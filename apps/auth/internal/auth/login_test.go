@@ -210,6 +210,20 @@ func TestTheEleventhLogInEndsTheOldest(t *testing.T) {
 	}
 }
 
+func TestFamilyStoresAClippedDevice(t *testing.T) {
+	f := newFixture(t)
+	r := registration()
+	r.Device = authapi.Device{Address: strings.Repeat("1", 100), UserAgent: "x" + strings.Repeat("ü", 200)}
+	if _, err := f.Register(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	// 256 bytes would split a code point.
+	want := authapi.Device{Address: strings.Repeat("1", 64), UserAgent: "x" + strings.Repeat("ü", 127)}
+	if got := f.family().Device; got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
 // The password changes between the verification and the update of the sessions.
 func TestLogInWithAPasswordThatChangedMeanwhileFails(t *testing.T) {
 	f := newFixture(t)

@@ -139,10 +139,10 @@ func requireStable(t *testing.T, s string) {
 	t.Helper()
 	once := auth.NormalizeEmail(s)
 	if twice := auth.NormalizeEmail(once); twice != once {
-		t.Errorf("%q becomes %q, then %q", s, once, twice)
+		t.Errorf("%q: got %q, then %q, want the same", s, once, twice)
 	}
 	if !norm.NFKC.IsNormalString(once) {
-		t.Errorf("%q becomes %q, which is not NFKC", s, once)
+		t.Errorf("%q: got %q, want it in NFKC", s, once)
 	}
 }
 

@@ -202,7 +202,7 @@ func TestCheckSessionReturnsSessionAndUser(t *testing.T) {
 	_, err = f.CheckSession(t.Context(), authapi.CheckSessionRequest{UserID: "u2", SessionID: c.SessionID})
 	wantRefusal(t, "another's session", err, apperr.Unauthenticated, "auth.session_invalid")
 	_, err = f.CheckSession(t.Context(), authapi.CheckSessionRequest{UserID: "u1", SessionID: "unknown"})
-	wantRefusal(t, "unknown", err, apperr.Unauthenticated, "auth.session_invalid")
+	wantRefusal(t, "unknown session", err, apperr.Unauthenticated, "auth.session_invalid")
 
 	f.users.Update("u1", func(u *auth.User) { u.Active = false })
 	checked, err = f.check(login.Tokens.AccessToken)
@@ -297,36 +297,36 @@ func TestCheckSessionOfAMissingUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := f.CheckSession(t.Context(), authapi.CheckSessionRequest{UserID: "u9", SessionID: "f1-1"})
-	wantRefusal(t, "live", err, apperr.Unauthenticated, "auth.user_inactive")
+	wantRefusal(t, "live session", err, apperr.Unauthenticated, "auth.user_inactive")
 	_, err = f.CheckSession(t.Context(), authapi.CheckSessionRequest{UserID: "u9", SessionID: "f2-1"})
-	wantRefusal(t, "unknown", err, apperr.Unauthenticated, "auth.session_invalid")
+	wantRefusal(t, "unknown session", err, apperr.Unauthenticated, "auth.session_invalid")
 }
 
 // A store may report ErrStale for a write that it made; see auth.Sessions.
-func TestWritesReportedAsStaleAlthoughStored(t *testing.T) {
+func TestWriteReportedAsStaleButStoredTakesEffectOnce(t *testing.T) {
 	f := newFixture(t)
-	login := f.register()
+	registered := f.register()
 	f.config.Sessions = &staleOnce{Sessions: f.sessions}
 	service, err := auth.New(f.config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
-	login2, err := service.LogIn(ctx, authapi.LogInRequest{Email: email, Password: password, Device: device})
+	login, err := service.LogIn(ctx, authapi.LogInRequest{Email: email, Password: password, Device: device})
 	if err != nil || f.families() != 2 {
 		t.Errorf("log in: got %v and %d families, want 2", err, f.families())
 	}
-	refreshed, err := service.Refresh(ctx, authapi.RefreshRequest{RefreshToken: login.Tokens.RefreshToken})
+	refreshed, err := service.Refresh(ctx, authapi.RefreshRequest{RefreshToken: registered.Tokens.RefreshToken})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.check(refreshed.Tokens.AccessToken); err != nil {
 		t.Errorf("refresh: %v", err)
 	}
-	if !slices.Contains(f.cache.Ended, f.claims(login.Tokens.AccessToken).SessionID) {
+	if !slices.Contains(f.cache.Ended, f.claims(registered.Tokens.AccessToken).SessionID) {
 		t.Error("refresh: the replaced session has no tombstone")
 	}
-	if _, err := service.LogOut(ctx, authapi.LogOutRequest{RefreshToken: login2.Tokens.RefreshToken}); err != nil || f.families() != 1 {
+	if _, err := service.LogOut(ctx, authapi.LogOutRequest{RefreshToken: login.Tokens.RefreshToken}); err != nil || f.families() != 1 {
 		t.Errorf("log out: got %v and %d families, want 1", err, f.families())
 	}
 }
