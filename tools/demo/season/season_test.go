@@ -74,7 +74,7 @@ func TestSeasonHasTwoHundredDistinctEvents(t *testing.T) {
 		categories[e.Category]++
 	}
 	if len(events) != 200 || len(categories) < 10 || len(venues) < 20 {
-		t.Errorf("got %d events in %v at %d venues, want 200 in at least 10 categories at at least 20 venues", len(events), categories, len(venues))
+		t.Errorf("got %d events in %v at %d venues, want 200 in 10 or more categories at 20 or more venues", len(events), categories, len(venues))
 	}
 }
 
