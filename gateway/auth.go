@@ -77,16 +77,17 @@ func (s *Server) bearer(c *fiber.Ctx) bearer {
 	return bearer{claims: claims}
 }
 
-// authorize returns who asks, nil for a guest, or why he may not. known is what
-// the cache had on the token's session.
-func (s *Server) authorize(ctx context.Context, need access, b bearer, known sessioncache.Known) (*authapi.User, error) {
+// authorize returns the user that sent the request, or nil for a guest. It returns
+// an error if the user may not call the route. entry is what the cache holds about
+// the token's session.
+func (s *Server) authorize(ctx context.Context, need access, b bearer, entry sessioncache.Entry) (*authapi.User, error) {
 	if need == anyone || need == guest && !b.sent() {
 		return nil, nil
 	}
 	if b.err != nil {
 		return nil, b.err
 	}
-	who, err := s.identify(ctx, b.claims, known)
+	who, err := s.identify(ctx, b.claims, entry)
 	if err != nil {
 		return nil, err
 	}
@@ -98,27 +99,27 @@ func (s *Server) authorize(ctx context.Context, need access, b bearer, known ses
 
 // identify finds the live session of a token and its user. The role and the
 // activity that count are the record's, not the token's.
-func (s *Server) identify(ctx context.Context, claims token.Claims, known sessioncache.Known) (*authapi.User, error) {
-	if known.Ended {
+func (s *Server) identify(ctx context.Context, claims token.Claims, entry sessioncache.Entry) (*authapi.User, error) {
+	if entry.Ended {
 		return nil, sessionInvalid()
 	}
 	// A session past its end is auth's to delete and to tell about.
-	if known.Session == nil || known.User == nil || !s.now().Before(known.Session.ExpiresAt.Time) {
+	if entry.Session == nil || entry.User == nil || !s.now().Before(entry.Session.ExpiresAt.Time) {
 		checked, err := rpc.Call(ctx, s.calls, authapi.CheckSession, authapi.CheckSessionRequest{
-			UserID: claims.Subject, SessionID: claims.SessionID, Lease: known.Lease,
+			UserID: claims.Subject, SessionID: claims.SessionID, Lease: entry.Lease,
 		})
 		if err != nil {
 			return nil, checkRefusal(err)
 		}
-		known.Session, known.User = &checked.Session, &checked.User
+		entry.Session, entry.User = &checked.Session, &checked.User
 	}
 	switch {
-	case known.Session.UserID != claims.Subject || known.User.ID != claims.Subject:
+	case entry.Session.UserID != claims.Subject || entry.User.ID != claims.Subject:
 		return nil, sessionInvalid()
-	case !known.User.IsActive:
+	case !entry.User.IsActive:
 		return nil, userInactive()
 	}
-	return known.User, nil
+	return entry.User, nil
 }
 
 // checkRefusal puts auth's refusals into the words that clients rely on.

@@ -109,7 +109,7 @@ func TestMeAnswersTheRecordAndAsksAuthOnce(t *testing.T) {
 
 func TestCachedSessionPastItsEndIsAuthsAffair(t *testing.T) {
 	h := newHarness(t)
-	if _, _, err := h.cache.Look(t.Context(), sessioncache.Question{SessionID: "s1", UserID: "u1"}); err != nil {
+	if _, _, err := h.cache.Lookup(t.Context(), sessioncache.Request{SessionID: "s1", UserID: "u1"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.cache.Fill(t.Context(), "lease", h.auth.session, h.auth.user, 1, h.now); err != nil {

@@ -55,14 +55,14 @@ func (s *Server) handle(r route) fiber.Handler {
 			b = s.bearer(c)
 		}
 		address := s.address(c)
-		known, err := s.admit(c, r.bucket, b, address)
+		entry, err := s.admit(c, r.bucket, b, address)
 		if err != nil {
 			return err
 		}
 		if c.Accepts(fiber.MIMEApplicationJSON, problemType) == "" {
 			return fiber.ErrNotAcceptable
 		}
-		caller, err := s.authorize(c.UserContext(), r.access, b, known)
+		caller, err := s.authorize(c.UserContext(), r.access, b, entry)
 		if err != nil {
 			return err
 		}

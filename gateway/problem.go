@@ -112,7 +112,7 @@ func (s *Server) refuse(c *fiber.Ctx, err error) error {
 	case p.Status == http.StatusUnauthorized:
 		c.Set(fiber.HeaderWWWAuthenticate, "Bearer")
 	case p.retryAfter > 0:
-		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(max(1, seconds(p.retryAfter))))
+		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(max(1, ceilSeconds(p.retryAfter))))
 	case p.Status == http.StatusTooManyRequests, p.Status == http.StatusServiceUnavailable:
 		c.Set(fiber.HeaderRetryAfter, "1")
 	}

@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"boxoffice/shared/lifecycle"
+	"boxoffice/shared/ratelimit"
 	"boxoffice/shared/rpc"
 	"boxoffice/shared/telemetry"
 )
@@ -40,7 +41,7 @@ type Deps struct {
 	Log     *slog.Logger
 	Tracing trace.TracerProvider
 	Calls   *rpc.Client
-	Cache   Looker
+	Cache   SessionCache
 	Keys    *Keyring
 	Ready   *lifecycle.Readiness
 	Now     func() time.Time
@@ -52,8 +53,8 @@ type Server struct {
 
 	log     *slog.Logger
 	calls   *rpc.Client
-	cache   Looker
-	local   *localLimits
+	cache   SessionCache
+	limits  *ratelimit.Local
 	keys    *Keyring
 	ready   *lifecycle.Readiness
 	now     func() time.Time
@@ -65,7 +66,7 @@ type Server struct {
 func NewServer(cfg Config, d Deps) *Server {
 	s := &Server{
 		log: d.Log, calls: d.Calls, cache: d.Cache, keys: d.Keys, ready: d.Ready, now: d.Now,
-		local:   newLocalLimits(d.Now, localSubjects),
+		limits:  ratelimit.NewLocal(d.Now, localSubjects),
 		rates:   map[bucket]Rate{browse: cfg.Browse, write: cfg.Write, logIn: cfg.LogIn},
 		proxies: cfg.Proxies,
 	}

@@ -174,13 +174,13 @@ func (p program) claims(t *testing.T, raw string) token.Claims {
 	return c
 }
 
-func (p program) look(t *testing.T, c token.Claims) sessioncache.Known {
+func (p program) look(t *testing.T, c token.Claims) sessioncache.Entry {
 	t.Helper()
-	_, known, err := p.cache.Look(t.Context(), sessioncache.Question{SessionID: c.SessionID, UserID: c.Subject})
+	_, entry, err := p.cache.Lookup(t.Context(), sessioncache.Request{SessionID: c.SessionID, UserID: c.Subject})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return known
+	return entry
 }
 
 // The test calls auth through its sidecar and reads the session cache as the gateway

@@ -20,41 +20,35 @@ const (
 	tombstoneFor = 60 * time.Second
 )
 
-// SessionStale and UserStale are the longest that Redis can show what is no
-// longer so when it was not told of a change: a lease that was there before it,
-// and the value that it was filled with.
+// SessionStale and UserStale bound how long Redis can hold a stale session or
+// user after a change that was never written to it: the life of a lease given
+// before the change, plus the life of the value filled under that lease.
 const (
 	SessionStale = leaseFor + sessionFor
 	UserStale    = leaseFor + userFor
 )
 
-// Cache is the cache in one Redis. It is safe for concurrent use. Its errors are
-// all of one kind: Redis did not answer.
+// Cache is the session cache in one Redis. It is safe for concurrent use. An error
+// from any method means that Redis gave no usable answer.
 type Cache struct {
 	redis redis.Scripter
 	nonce func() string
 }
 
-// New returns the cache. nonce makes the leases: texts that never repeat.
+// New returns the cache in the Redis of client. nonce generates leases; it must
+// never return the same string twice.
 func New(client redis.Scripter, nonce func() string) *Cache {
 	return &Cache{redis: client, nonce: nonce}
-}
-
-// Known is what the cache knows of a session and its user.
-type Known struct {
-	Session *authapi.Session // nil: not known
-	Ended   bool             // the session is over, and for ever
-	User    *authapi.User    // nil: not known, or older than the session's knowledge of him
-	Lease   string           // for auth.session.check, when either is not known
 }
 
 func sessionKey(id string) string { return "session:" + id }
 func userKey(id string) string    { return "user:" + id }
 
-// Fill writes a live session and its user, read at that version of the record
-// after the lease was given. Whatever lies there under another lease, or without
-// one, stays; but a user of an older version is replaced. now is the time by
-// which session.ExpiresAt is meant.
+// Fill caches a live session and its user. They must have been read after lease
+// was given, and version is that of the user's record. Fill overwrites only its
+// own lease and a user of an older version. The session stays cached no longer
+// than until it expires. Nothing is cached if it expires less than a millisecond
+// after now.
 func (c *Cache) Fill(ctx context.Context, lease string, session authapi.Session, user authapi.User, version int64, now time.Time) error {
 	left := min(sessionFor, session.ExpiresAt.Sub(now))
 	if left < time.Millisecond {
@@ -76,8 +70,9 @@ func (c *Cache) Fill(ctx context.Context, lease string, session authapi.Session,
 	return nil
 }
 
-// LeaseUser asks to fill in a user whose record is read next. The lease is empty
-// when somebody else has one, or the user is known.
+// LeaseUser returns a lease under which FillUser may cache a user. The caller must
+// read the user's record after LeaseUser returns. The lease is empty if the user
+// is cached already or another process holds a lease.
 func (c *Cache) LeaseUser(ctx context.Context, userID string) (lease string, err error) {
 	lease = c.nonce()
 	got, err := leaseScript.Run(ctx, c.redis, []string{userKey(userID)}, lease, leaseFor.Milliseconds()).Bool()
@@ -90,7 +85,7 @@ func (c *Cache) LeaseUser(ctx context.Context, userID string) (lease string, err
 	return lease, nil
 }
 
-// FillUser is Fill for a user alone.
+// FillUser caches a user as Fill does, without a session.
 func (c *Cache) FillUser(ctx context.Context, lease string, user authapi.User, version int64) error {
 	u, err := encode(version, user)
 	if err != nil {
@@ -104,8 +99,9 @@ func (c *Cache) FillUser(ctx context.Context, lease string, user authapi.User, v
 	return nil
 }
 
-// End marks sessions as over. Called after the record says so, and again until
-// it succeeds or SessionStale has passed.
+// End writes tombstones for sessions that have ended. The caller calls it after
+// the record was written, and repeats it until it succeeds or SessionStale has
+// passed.
 func (c *Cache) End(ctx context.Context, sessionIDs ...string) error {
 	if len(sessionIDs) == 0 {
 		return nil
@@ -120,8 +116,8 @@ func (c *Cache) End(ctx context.Context, sessionIDs ...string) error {
 	return nil
 }
 
-// DropUser forgets a user. Called after the record changed, and again until it
-// succeeds or UserStale has passed.
+// DropUser removes a user from the cache. The caller calls it after the record was
+// written, and repeats it until it succeeds or UserStale has passed.
 func (c *Cache) DropUser(ctx context.Context, userID string) error {
 	if err := dropScript.Run(ctx, c.redis, []string{userKey(userID)}).Err(); err != nil {
 		return fmt.Errorf("drop user: %w", err)
@@ -129,15 +125,17 @@ func (c *Cache) DropUser(ctx context.Context, userID string) error {
 	return nil
 }
 
+// encode returns value as it is stored: "v:<version>:<JSON>".
 func encode(version int64, value any) (string, error) {
 	data, err := json.Marshal(value)
 	if err != nil {
-		return "", fmt.Errorf("encode for the cache: %w", err)
+		return "", fmt.Errorf("encode cache value: %w", err)
 	}
 	return "v:" + strconv.FormatInt(version, 10) + ":" + string(data), nil
 }
 
-// decode reads a value; one that cannot be read counts as not known.
+// decode parses a value that encode returned. It returns nil for anything else,
+// which then counts as not cached.
 func decode[T any](text string) *T {
 	rest, ok := strings.CutPrefix(text, "v:")
 	if !ok {

@@ -3,7 +3,6 @@ package sessioncache_test
 import (
 	"crypto/rand"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/ratelimit"
 	"boxoffice/shared/sessioncache"
 	"boxoffice/test/servers"
 )
@@ -35,27 +35,25 @@ func open(t *testing.T) fixture {
 	return fixture{sessioncache.New(client, func() string { return fmt.Sprint("lease", n.Add(1)) }), m, t}
 }
 
-// to moves Redis's clock to that long after now. The ends of keys do not depend
-// on it, so that FastForward alone moves those.
-func (f fixture) to(d time.Duration) { f.redis.SetTime(now.Add(d)) }
-
-func (f fixture) look() sessioncache.Known {
+// lookup looks up session s1 of user u1.
+func (f fixture) lookup() sessioncache.Entry {
 	f.t.Helper()
-	_, known, err := f.Look(f.t.Context(), sessioncache.Question{SessionID: "s1", UserID: "u1"})
+	_, entry, err := f.Lookup(f.t.Context(), sessioncache.Request{SessionID: "s1", UserID: "u1"})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return known
+	return entry
 }
 
-func session(end time.Time) authapi.Session {
-	return authapi.Session{ID: "s1", FamilyID: "f1", UserID: "u1", ExpiresAt: contract.At(end)}
+func session(expiresAt time.Time) authapi.Session {
+	return authapi.Session{ID: "s1", FamilyID: "f1", UserID: "u1", ExpiresAt: contract.At(expiresAt)}
 }
 
 func user(name string) authapi.User {
 	return authapi.User{ID: "u1", Email: "ann@example.com", Name: name, Role: "user", IsActive: true, CreatedAt: contract.At(now)}
 }
 
+// fill caches session s1, which lives for an hour, and user u1 under lease.
 func (f fixture) fill(lease, name string, version int64) {
 	f.t.Helper()
 	if err := f.Fill(f.t.Context(), lease, session(now.Add(time.Hour)), user(name), version, now); err != nil {
@@ -70,295 +68,258 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func TestAMissIsFilledUnderItsLease(t *testing.T) {
+func TestFillUnderLeaseCachesSessionAndUser(t *testing.T) {
 	f := open(t)
-	miss := f.look()
+	miss := f.lookup()
 	if miss.Session != nil || miss.User != nil || miss.Ended || miss.Lease == "" {
-		t.Fatalf("nothing is there: %+v", miss)
+		t.Fatalf("empty cache: got %+v, want only a lease", miss)
 	}
 	f.fill(miss.Lease, "Ann", 1)
-	hit := f.look()
+	hit := f.lookup()
 	if hit.Session == nil || *hit.Session != session(now.Add(time.Hour)) || hit.User == nil || *hit.User != user("Ann") {
-		t.Fatalf("got %+v", hit)
+		t.Fatalf("after the fill: got %+v, want session and user", hit)
 	}
 	f.redis.FastForward(time.Minute)
-	if late := f.look(); late.Session != nil || late.User == nil {
-		t.Errorf("after a minute the session is asked about and the user not: %+v", late)
+	if late := f.lookup(); late.Session != nil || late.User == nil {
+		t.Errorf("after a minute: got %+v, want only the user", late)
 	}
 	f.redis.FastForward(time.Hour)
-	if late := f.look(); late.User != nil {
-		t.Error("after an hour the user is still known")
+	if late := f.lookup(); late.User != nil {
+		t.Errorf("after an hour: got user %+v, want none", late.User)
 	}
 }
 
-func TestASessionIsKnownNoLongerThanItLives(t *testing.T) {
+func TestSessionIsNotCachedPastItsExpiry(t *testing.T) {
 	f := open(t)
-	lease := f.look().Lease
+	lease := f.lookup().Lease
 	must(t, f.Fill(t.Context(), lease, session(now.Add(2*time.Second)), user("Ann"), 1, now))
 	f.redis.FastForward(2 * time.Second)
-	if f.look().Session != nil {
-		t.Error("known past its end")
+	if got := f.lookup().Session; got != nil {
+		t.Errorf("after its expiry: got %+v, want no session", got)
 	}
-	must(t, f.Fill(t.Context(), f.look().Lease, session(now), user("Ann"), 1, now))
-	if f.look().Session != nil {
-		t.Error("filled at its end")
+	must(t, f.Fill(t.Context(), f.lookup().Lease, session(now), user("Ann"), 1, now))
+	if got := f.lookup().Session; got != nil {
+		t.Errorf("filled at its expiry: got %+v, want no session", got)
 	}
 }
 
-// Each change comes between the lease and the fill that read before it.
-func TestASlowFillRevivesNothing(t *testing.T) {
-	for name, change := range map[string]func(f fixture) error{
-		"ended":            func(f fixture) error { return f.End(f.t.Context(), "s1") },
-		"user changed":     func(f fixture) error { return f.DropUser(f.t.Context(), "u1") },
-		"flushed":          func(f fixture) error { f.redis.FlushAll(); return nil },
-		"lease ran out":    func(f fixture) error { f.redis.FastForward(5 * time.Second); return nil },
-		"another's lease":  func(f fixture) error { f.redis.FlushAll(); f.look(); return nil },
-		"ended, forgotten": func(f fixture) error { err := f.End(f.t.Context(), "s1"); f.redis.FastForward(time.Hour); return err },
+// In each case the change comes between the lease and the fill, so the fill holds
+// what was read before the change.
+func TestLateFillIsDiscarded(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		change      func(f fixture) error
+		wantSession bool // a change of the user leaves the session
+		wantEnded   bool
+	}{
+		{name: "session ended", change: func(f fixture) error { return f.End(f.t.Context(), "s1") }, wantEnded: true},
+		{name: "user changed", change: func(f fixture) error { return f.DropUser(f.t.Context(), "u1") }, wantSession: true},
+		{name: "Redis flushed", change: func(f fixture) error { f.redis.FlushAll(); return nil }},
+		{name: "lease expired", change: func(f fixture) error { f.redis.FastForward(5 * time.Second); return nil }},
+		{name: "another lease", change: func(f fixture) error { f.redis.FlushAll(); f.lookup(); return nil }},
+		{name: "tombstone expired", change: func(f fixture) error {
+			err := f.End(f.t.Context(), "s1")
+			f.redis.FastForward(time.Hour)
+			return err
+		}},
 	} {
-		f := open(t)
-		lease := f.look().Lease
-		must(t, change(f))
-		f.fill(lease, "Ann", 1)
-		got := f.look()
-		if name != "user changed" && got.Session != nil {
-			t.Errorf("%s: the session is back", name)
-		}
-		if name != "ended" && got.User != nil {
-			t.Errorf("%s: the user is back", name)
-		}
-		if got.Ended != (name == "ended") {
-			t.Errorf("%s: ended is %v", name, got.Ended)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			f := open(t)
+			lease := f.lookup().Lease
+			must(t, tt.change(f))
+			f.fill(lease, "Ann", 1)
+			got := f.lookup()
+			if (got.Session != nil) != tt.wantSession {
+				t.Errorf("got session %+v, want one: %t", got.Session, tt.wantSession)
+			}
+			// A tombstone hides the user, who did not change.
+			if !tt.wantEnded && got.User != nil {
+				t.Errorf("got user %+v, want none", got.User)
+			}
+			if got.Ended != tt.wantEnded {
+				t.Errorf("got ended %t, want %t", got.Ended, tt.wantEnded)
+			}
+		})
 	}
 }
 
-func TestEndedCoversAValue(t *testing.T) {
+func TestEndReplacesCachedSession(t *testing.T) {
 	f := open(t)
-	f.fill(f.look().Lease, "Ann", 1)
+	f.fill(f.lookup().Lease, "Ann", 1)
 	must(t, f.End(t.Context(), "s0", "s1"))
-	if got := f.look(); !got.Ended || got.Session != nil || got.User != nil || got.Lease != "" {
-		t.Errorf("got %+v", got)
+	if got := f.lookup(); !got.Ended || got.Session != nil || got.User != nil || got.Lease != "" {
+		t.Errorf("got %+v, want only ended", got)
 	}
-	must(t, f.End(t.Context()))
+	must(t, f.End(t.Context())) // no sessions
 }
 
-func TestNoLeaseFillsNothing(t *testing.T) {
+func TestFillWithoutLeaseIsDiscarded(t *testing.T) {
 	f := open(t)
 	f.fill("", "Ann", 1)
-	if got := f.look(); got.Session != nil || got.User != nil {
-		t.Errorf("got %+v", got)
+	if got := f.lookup(); got.Session != nil || got.User != nil {
+		t.Errorf("got %+v, want neither session nor user", got)
 	}
 }
 
-// A change that nobody told Redis of is seen with the session's next fill.
-func TestAnOlderUserDoesNotCount(t *testing.T) {
+// If DropUser never reached Redis, the next fill of a session reveals that the
+// cached user is stale.
+func TestUserOfOlderVersionIsIgnored(t *testing.T) {
 	f := open(t)
-	f.fill(f.look().Lease, "Ann", 1)
+	f.fill(f.lookup().Lease, "Ann", 1)
 	f.redis.FastForward(time.Minute)
-	miss := f.look()
+	miss := f.lookup()
 	if miss.User == nil {
-		t.Fatal("the user should still be there")
+		t.Fatal("got no user after a minute, want the cached one")
 	}
 	f.fill(miss.Lease, "Ann Changed", 2)
-	if got := f.look(); got.User == nil || got.User.Name != "Ann Changed" {
-		t.Errorf("got %+v, want the newer user", got.User)
+	if got := f.lookup(); got.User == nil || got.User.Name != "Ann Changed" {
+		t.Errorf("after a fill with version 2: got %+v, want the newer user", got.User)
 	}
 
-	// The other order: the session knows of a newer user than the cache holds.
+	// Now the session was read with a newer version than that of the cached user.
 	must(t, f.redis.Set("user:u1", `v:1:{"id":"u1"}`))
-	older := f.look()
+	older := f.lookup()
 	if older.User != nil || older.Session == nil {
-		t.Fatalf("got %+v, want no user", older)
+		t.Fatalf("session of version 2, user of version 1: got %+v, want only the session", older)
 	}
 	f.fill(older.Lease, "Ann Changed", 2)
-	if got := f.look(); got.User == nil || got.User.Name != "Ann Changed" {
-		t.Errorf("got %+v", got.User)
+	if got := f.lookup(); got.User == nil || got.User.Name != "Ann Changed" {
+		t.Errorf("after another fill: got %+v, want the newer user", got.User)
 	}
 }
 
-func TestLogInFillsTheUser(t *testing.T) {
+func TestFillUserCachesUserWithoutSession(t *testing.T) {
 	f, ctx := open(t), t.Context()
 	lease, err := f.LeaseUser(ctx, "u1")
 	must(t, err)
 	if second, err := f.LeaseUser(ctx, "u1"); err != nil || second != "" {
-		t.Errorf("a second lease: %q, %v", second, err)
+		t.Errorf("second lease: got %q, %v, want none", second, err)
 	}
 	must(t, f.FillUser(ctx, lease, user("Ann"), 1))
-	if got := f.look(); got.User == nil || got.User.Name != "Ann" {
-		t.Errorf("got %+v", got.User)
+	if got := f.lookup(); got.User == nil || got.User.Name != "Ann" {
+		t.Errorf("got %+v, want Ann", got.User)
 	}
 	must(t, f.FillUser(ctx, "", user("Newer"), 2))
 	must(t, f.FillUser(ctx, "", user("Older"), 1))
-	if got := f.look(); got.User == nil || got.User.Name != "Newer" {
-		t.Errorf("got %+v", got.User)
+	if got := f.lookup(); got.User == nil || got.User.Name != "Newer" {
+		t.Errorf("after fills with versions 2 and 1: got %+v, want that of version 2", got.User)
 	}
 	must(t, f.DropUser(ctx, "u1"))
 	if f.redis.Exists("user:u1") {
-		t.Error("the user is still there")
+		t.Error("user:u1 exists after DropUser")
 	}
 }
 
-func TestNonsenseIsNotKnown(t *testing.T) {
-	for _, text := range []string{"x", "v:", "v:1:", "v:x:{}", "v:1:{", "l:"} {
+func TestMalformedValuesCountAsNotCached(t *testing.T) {
+	for _, value := range []string{"x", "v:", "v:1:", "v:x:{}", "v:1:{", "l:"} {
 		f := open(t)
-		must(t, f.redis.Set("session:s1", text))
-		must(t, f.redis.Set("user:u1", text))
-		if got := f.look(); got.Session != nil || got.User != nil || got.Ended {
-			t.Errorf("%q: got %+v", text, got)
+		must(t, f.redis.Set("session:s1", value))
+		must(t, f.redis.Set("user:u1", value))
+		if got := f.lookup(); got.Session != nil || got.User != nil || got.Ended {
+			t.Errorf("%q: got %+v, want nothing cached", value, got)
 		}
 	}
 }
 
-func TestLimits(t *testing.T) {
-	f, ctx := open(t), t.Context()
-	ask := func(limits ...sessioncache.Limit) sessioncache.Counted {
-		t.Helper()
-		counted, _, err := f.Look(ctx, sessioncache.Question{Limits: limits})
-		must(t, err)
-		return counted
-	}
-	three := sessioncache.Limit{Bucket: "write", Subject: "u1", Requests: 3, Period: time.Minute}
-	for left := 2; left >= 0; left-- {
-		got := ask(three)
-		want := sessioncache.Counted{Remaining: left, Full: time.Duration(3-left) * 20 * time.Second}
-		if got != want {
-			t.Errorf("got %+v, want %+v", got, want)
-		}
-	}
-	refused := sessioncache.Counted{Refused: true, Full: time.Minute, Retry: 20 * time.Second}
-	for range 3 { // a refusal costs nothing
-		if got := ask(three); got != refused {
-			t.Errorf("got %+v, want %+v", got, refused)
-		}
-	}
-	other := three
-	other.Subject = "u2"
-	if got := ask(other); got.Refused || got.Remaining != 2 {
-		t.Errorf("another's bucket: %+v", got)
-	}
-	// Refused by the second, the first keeps what it has.
-	if got := ask(other, three); !got.Refused || got.Index != 1 {
-		t.Errorf("both: %+v", got)
-	}
-	if got := ask(other); got.Remaining != 1 {
-		t.Errorf("the refused request was counted: %+v", got)
-	}
-	f.to(20 * time.Second)
-	if got := ask(three); got.Refused || got.Remaining != 0 {
-		t.Errorf("after a third of the period: %+v", got)
-	}
-	f.to(time.Hour)
-	if got := ask(three); got.Remaining != 2 {
-		t.Errorf("after an hour: %+v", got)
-	}
-	lowered := three
-	lowered.Period = time.Second
-	ask(three)
-	ask(three)
-	if got := ask(lowered); got.Retry > time.Second {
-		t.Errorf("a lowered limit keeps out for %s", got.Retry)
-	}
-	if got := ask(); got != (sessioncache.Counted{}) {
-		t.Errorf("without limits: %+v", got)
-	}
-	for _, bad := range []sessioncache.Limit{{Requests: 0, Period: time.Second}, {Requests: 1}} {
-		if _, _, err := f.Look(ctx, sessioncache.Question{Limits: []sessioncache.Limit{bad}}); err == nil {
-			t.Errorf("%+v passed", bad)
-		}
-	}
-}
-
-func TestARefusedRequestLearnsNothing(t *testing.T) {
+func TestLookupCountsRequestAgainstItsLimits(t *testing.T) {
 	f := open(t)
-	q := sessioncache.Question{
-		Limits:    []sessioncache.Limit{{Bucket: "browse", Subject: "a", Requests: 1, Period: time.Minute}},
+	limits := []ratelimit.Limit{
+		{Bucket: "browse", Subject: "a", Requests: 3, Period: time.Minute},
+		{Bucket: "browse", Subject: "b", Requests: 2, Period: time.Minute},
+	}
+	got, _, err := f.Lookup(t.Context(), sessioncache.Request{Limits: limits, SessionID: "s1", UserID: "u1"})
+	must(t, err)
+	if want := (ratelimit.Decision{Index: 1, Remaining: 1, ResetIn: 30 * time.Second}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	got, _, err = f.Lookup(t.Context(), sessioncache.Request{SessionID: "s1", UserID: "u1"})
+	must(t, err)
+	if want := (ratelimit.Decision{}); got != want {
+		t.Errorf("without limits: got %+v, want %+v", got, want)
+	}
+	_, _, err = f.Lookup(t.Context(), sessioncache.Request{Limits: []ratelimit.Limit{{Requests: 0, Period: time.Second}}})
+	if err == nil {
+		t.Error("limit of no requests: got no error")
+	}
+}
+
+func TestRefusedRequestGetsNoEntry(t *testing.T) {
+	f := open(t)
+	req := sessioncache.Request{
+		Limits:    []ratelimit.Limit{{Bucket: "browse", Subject: "a", Requests: 1, Period: time.Minute}},
 		SessionID: "s1", UserID: "u1",
 	}
-	_, known, err := f.Look(t.Context(), q)
+	_, entry, err := f.Lookup(t.Context(), req)
 	must(t, err)
-	f.fill(known.Lease, "Ann", 1)
-	counted, known, err := f.Look(t.Context(), q)
+	f.fill(entry.Lease, "Ann", 1)
+	decision, entry, err := f.Lookup(t.Context(), req)
 	must(t, err)
-	if !counted.Refused || known.Session != nil || known.User != nil {
-		t.Errorf("got %+v, %+v", counted, known)
+	if !decision.Refused || entry.Session != nil || entry.User != nil {
+		t.Errorf("got %+v, %+v, want a refusal without session and user", decision, entry)
 	}
 }
 
-func TestOnEachServer(t *testing.T) {
+func TestCacheOnEachRedis(t *testing.T) {
 	servers.EachRedis(t, func(t *testing.T, addr string) {
 		client := redis.NewClient(&redis.Options{Addr: addr})
 		t.Cleanup(func() { client.Close() })
 		f := fixture{sessioncache.New(client, rand.Text), nil, t}
-		f.fill(f.look().Lease, "Ann", 2)
-		if got := f.look(); got.Session == nil || got.User == nil || got.User.Name != "Ann" {
-			t.Errorf("got %+v", got)
+		f.fill(f.lookup().Lease, "Ann", 2)
+		if got := f.lookup(); got.Session == nil || got.User == nil || got.User.Name != "Ann" {
+			t.Errorf("after the fill: got %+v, want session and user", got)
 		}
 		must(t, f.DropUser(t.Context(), "u1"))
 		lease, err := f.LeaseUser(t.Context(), "u1")
 		must(t, err)
 		must(t, f.FillUser(t.Context(), lease, user("Older"), 1))
-		if got := f.look(); got.Session == nil || got.User != nil {
-			t.Errorf("got %+v, want no user", got)
+		if got := f.lookup(); got.Session == nil || got.User != nil {
+			t.Errorf("user older than the session: got %+v, want only the session", got)
 		}
 		must(t, f.End(t.Context(), "s1"))
-		if got := f.look(); !got.Ended {
-			t.Errorf("got %+v", got)
+		if got := f.lookup(); !got.Ended {
+			t.Errorf("after End: got %+v, want ended", got)
 		}
-		parallelRequestsAreAllCounted(t, f)
+		limits := []ratelimit.Limit{{Bucket: "write", Subject: "u", Requests: 1, Period: time.Hour}}
+		for i := range 2 {
+			decision, _, err := f.Lookup(t.Context(), sessioncache.Request{Limits: limits})
+			must(t, err)
+			if wantRefused := i == 1; decision.Refused != wantRefused {
+				t.Errorf("request %d against a limit of 1: got %+v, want refused %t", i+1, decision, wantRefused)
+			}
+		}
 	})
 }
 
-func parallelRequestsAreAllCounted(t *testing.T, f fixture) {
-	q := sessioncache.Question{Limits: []sessioncache.Limit{{Bucket: "write", Subject: "u", Requests: 30, Period: time.Hour}}}
-	var passed atomic.Int64
-	var wg sync.WaitGroup
-	for range 100 {
-		wg.Go(func() {
-			counted, _, err := f.Look(t.Context(), q)
-			if err != nil {
-				t.Error(err)
-			}
-			if !counted.Refused {
-				passed.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	if got := passed.Load(); got != 30 {
-		t.Errorf("%d of 100 passed, want 30", got)
-	}
-}
-
-func TestRedisGone(t *testing.T) {
+func TestErrorsWhenRedisIsUnreachable(t *testing.T) {
 	ctx := t.Context()
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
 	t.Cleanup(func() { client.Close() })
 	f := sessioncache.New(client, func() string { return "lease" })
-	if _, _, err := f.Look(ctx, sessioncache.Question{SessionID: "s1"}); err == nil {
-		t.Error("look")
+	if _, _, err := f.Lookup(ctx, sessioncache.Request{SessionID: "s1"}); err == nil {
+		t.Error("Lookup: got no error")
 	}
 	if err := f.End(ctx, "s1"); err == nil {
-		t.Error("end")
+		t.Error("End: got no error")
 	}
 	if err := f.DropUser(ctx, "u1"); err == nil {
-		t.Error("drop")
+		t.Error("DropUser: got no error")
 	}
 	if _, err := f.LeaseUser(ctx, "u1"); err == nil {
-		t.Error("lease")
+		t.Error("LeaseUser: got no error")
 	}
 }
 
-func BenchmarkLook(b *testing.B) {
+func BenchmarkLookup(b *testing.B) {
 	m := miniredis.RunT(b)
 	client := redis.NewClient(&redis.Options{Addr: m.Addr()})
 	defer client.Close()
 	cache := sessioncache.New(client, func() string { return "lease" })
-	q := sessioncache.Question{
-		Limits:    []sessioncache.Limit{{Bucket: "browse", Subject: "u", Requests: 1 << 30, Period: time.Minute}},
+	req := sessioncache.Request{
+		Limits:    []ratelimit.Limit{{Bucket: "browse", Subject: "u", Requests: 1 << 30, Period: time.Minute}},
 		SessionID: "s1", UserID: "u1",
 	}
 	for b.Loop() {
-		if _, _, err := cache.Look(b.Context(), q); err != nil {
+		if _, _, err := cache.Lookup(b.Context(), req); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,30 +1,45 @@
-// Package sessioncache is what the gateway and auth keep in Redis about requests:
-// how many there were, and whose sessions are live. It is never the truth. Redis
-// may forget all of it at any time, or be gone; then auth.session.check tells.
+// Package sessioncache caches live sessions and their users in Redis, for the
+// gateway to read and for auth to write.
 //
-// The gateway calls Look once a request, one script and one round trip for the
-// limits, the session and the user. What is not known leaves a lease in its
-// place, and the gateway hands that to auth.session.check, which answers and has
-// the cache filled under the lease. Auth alone writes what is known: Fill, End,
-// DropUser.
+// The cache is never the source of truth. Redis may lose any of it at any time, or
+// be unreachable; auth.session.check then gives the answer.
+//
+// The gateway calls [Cache.Lookup] once for each request. One script, in one round
+// trip, counts the request against its rate limits (package ratelimit) and reads
+// its session and user. If either is missing, the script leaves a lease in its
+// place, and the gateway passes the lease to auth.session.check. Auth reads its
+// records, answers, and fills the cache under that lease. Only auth writes values
+// and tombstones: [Cache.Fill], [Cache.FillUser], [Cache.End], [Cache.DropUser].
 //
 // # Keys
 //
-//	limit:<bucket>:<subject>   the bucket's theoretical arrival time, in microseconds of Redis's clock
-//	session:<sessionId>        "v:<user's version>:<JSON of authapi.Session>", 60 s
-//	                           "l:<lease>", 5 s
-//	                           "t", 60 s: it is over, and for ever
-//	user:<userId>              "v:<version>:<JSON of authapi.User>", 3600 s
-//	                           "l:<lease>", 5 s
+//	session:<sessionId>  "v:<version of the user>:<JSON of authapi.Session>", kept for 60 s
+//	                     "l:<lease>", kept for 5 s
+//	                     "t", a tombstone: the session has ended for good; kept for 60 s
+//	user:<userId>        "v:<version>:<JSON of authapi.User>", kept for 3600 s
+//	                     "l:<lease>", kept for 5 s
 //
-// # Why nothing comes back to life
+// # Why a stale read never replaces a newer state
 //
-// A fill replaces nothing but its own lease, so what was read before a change
-// cannot be written after it: End puts a tombstone over value or lease, and
-// DropUser takes the lease away, each after the record was written. (A session
-// that is over stays so, hence its tombstone is an answer; a user who changed
-// must be asked about, hence nothing is left of him.) A flush takes leases away
-// too. A change whose End or DropUser never reached Redis, even one whose process
-// died, is seen after 60 s: a session's value names the version of its user that
-// was read with it, and an older user in the cache does not count beside it.
+// A fill replaces only its own lease and a user of an older version (leases:
+// Nishtala et al., Scaling Memcache at Facebook, NSDI 2013, section 3.2.1). A record
+// that was read before a change can therefore not be written after it. Once the
+// record has changed, End overwrites the session's value or lease with a tombstone,
+// and DropUser deletes the user's value or lease. A flush of Redis deletes leases
+// too. For example:
+//
+//	gateway                      auth                          Redis
+//	Lookup: session missing                                    session:s1 = l:1
+//	                             check reads the record: live
+//	                             log-out writes the record
+//	                             End                           session:s1 = t
+//	                             Fill under lease 1            unchanged: t is not l:1
+//
+// A session that has ended stays ended, so its tombstone is an answer. A user who
+// changed must be read again, so DropUser leaves nothing.
+//
+// A change whose End or DropUser never reached Redis, for example because the
+// process died, becomes visible after at most 60 s. The value of a session names
+// the version of the user that was read with it, and Lookup ignores a cached user
+// with an older version.
 package sessioncache

@@ -4,96 +4,73 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/ratelimit"
 )
 
-// Limit is a bucket: it holds Requests, and fills up again evenly within Period.
-type Limit struct {
-	Bucket   string // browse, write, login
-	Subject  string // whose it is: a user's id or a client's address
-	Requests int
-	Period   time.Duration
+// Request describes a request of a client to Lookup.
+type Request struct {
+	Limits    []ratelimit.Limit // limits to count the request against; may be empty
+	SessionID string            // empty if there is no session to look up
+	UserID    string            // the user of that session
 }
 
-func (l Limit) key() string { return "limit:" + l.Bucket + ":" + l.Subject }
-
-// Counted is what a bucket says to a request. Of several buckets it is the one
-// that refuses longest, else the one with the least left.
-type Counted struct {
-	Index     int // of the bucket among those asked for
-	Refused   bool
-	Remaining int           // requests that would pass now
-	Full      time.Duration // until the bucket is full again
-	Retry     time.Duration // until the next request would pass, when refused
+// Entry is what the cache holds about a session and its user.
+type Entry struct {
+	Session *authapi.Session // nil if not cached
+	Ended   bool             // the session has ended for good
+	User    *authapi.User    // nil if not cached, or older than the version that Session was read with
+	Lease   string           // to be passed to auth.session.check if Session or User is nil
 }
 
-// Question is what a request wants to know. Without a SessionID only the limits
-// are looked at; no limits at all is fine.
-type Question struct {
-	Limits    []Limit // each with at least one request and a period of a millisecond
-	SessionID string
-	UserID    string
-}
-
-// Look counts a request and says what is known of its session, in one round
-// trip. A request that a limit refuses takes nothing from any bucket and learns
-// nothing else: Known is empty then.
+// Lookup counts a request against its limits and returns the cache entry of its
+// session, in one round trip. A request that a limit refuses is counted against
+// none, and its entry is empty.
 //
-// The caller still compares the session's user and its end: a session past its
-// end, like one that is not known, is asked about at auth.session.check.
-func (c *Cache) Look(ctx context.Context, q Question) (Counted, Known, error) {
-	keys := make([]string, 0, 2+len(q.Limits))
+// Lookup compares neither the session's user nor its expiry with the request. The
+// caller does, and treats a session past its expiry like one that is not cached.
+func (c *Cache) Lookup(ctx context.Context, req Request) (ratelimit.Decision, Entry, error) {
+	keys := make([]string, 0, sessionKeys+len(req.Limits))
 	lease := ""
-	if q.SessionID == "" {
+	if req.SessionID == "" {
 		keys = append(keys, "", "")
 	} else {
-		keys = append(keys, sessionKey(q.SessionID), userKey(q.UserID))
+		keys = append(keys, sessionKey(req.SessionID), userKey(req.UserID))
 		lease = c.nonce()
 	}
-	args := make([]any, 0, 2+2*len(q.Limits))
+	args := make([]any, 0, sessionArgs+2*len(req.Limits))
 	args = append(args, lease, leaseFor.Milliseconds())
-	for _, l := range q.Limits {
-		if l.Requests < 1 || l.Period < time.Millisecond {
-			return Counted{}, Known{}, fmt.Errorf("look: limit %s of %d in %s", l.Bucket, l.Requests, l.Period)
-		}
-		keys = append(keys, l.key())
-		args = append(args, l.Requests, l.Period.Microseconds())
-	}
-	reply, err := lookScript.Run(ctx, c.redis, keys, args...).Slice()
+	keys, args, err := ratelimit.Append(keys, args, req.Limits)
 	if err != nil {
-		return Counted{}, Known{}, fmt.Errorf("look: %w", err)
+		return ratelimit.Decision{}, Entry{}, fmt.Errorf("look up session: %w", err)
 	}
-	counted, session, user, err := parseReply(reply)
+	reply, err := lookupScript.Run(ctx, c.redis, keys, args...).Slice()
 	if err != nil {
-		return Counted{}, Known{}, fmt.Errorf("look: %w", err)
+		return ratelimit.Decision{}, Entry{}, fmt.Errorf("look up session: %w", err)
+	}
+	decision, session, user, err := parseReply(reply)
+	if err != nil {
+		return ratelimit.Decision{}, Entry{}, fmt.Errorf("look up session: %w", err)
 	}
 	if session == tombstone {
-		return counted, Known{Ended: true}, nil
+		return decision, Entry{Ended: true}, nil
 	}
-	return counted, Known{Session: decode[authapi.Session](session), User: decode[authapi.User](user), Lease: lease}, nil
+	return decision, Entry{Session: decode[authapi.Session](session), User: decode[authapi.User](user), Lease: lease}, nil
 }
 
-func parseReply(reply []any) (c Counted, session, user string, err error) {
-	const numbers = 5
-	if len(reply) != numbers+2 {
-		return c, "", "", fmt.Errorf("a reply of %d parts", len(reply))
+// parseReply parses what lookupScript returns.
+func parseReply(reply []any) (d ratelimit.Decision, session, user string, err error) {
+	if want := ratelimit.Numbers + 2; len(reply) != want {
+		return d, "", "", fmt.Errorf("reply has %d elements, want %d", len(reply), want)
 	}
-	var n [numbers]int64
-	for i := range n {
-		var ok bool
-		if n[i], ok = reply[i].(int64); !ok {
-			return c, "", "", fmt.Errorf("part %d of the reply is a %T", i, reply[i])
-		}
+	if d, err = ratelimit.Parse(reply); err != nil {
+		return d, "", "", err
 	}
-	session, ok := reply[numbers].(string)
-	user, ok2 := reply[numbers+1].(string)
+	session, ok := reply[ratelimit.Numbers].(string)
+	user, ok2 := reply[ratelimit.Numbers+1].(string)
 	if !ok || !ok2 {
-		return c, "", "", errors.New("the reply holds no texts")
+		return ratelimit.Decision{}, "", "", errors.New("session or user in the reply is not a string")
 	}
-	return Counted{
-		Index: int(n[0]), Refused: n[1] == 1, Remaining: int(n[2]),
-		Full: time.Duration(n[3]) * time.Microsecond, Retry: time.Duration(n[4]) * time.Microsecond,
-	}, session, user, nil
+	return d, session, user, nil
 }

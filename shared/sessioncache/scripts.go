@@ -1,78 +1,62 @@
 package sessioncache
 
-import "github.com/redis/go-redis/v9"
+import (
+	"github.com/redis/go-redis/v9"
 
-// tombstone is the value of a session that is over; endScript and lookScript
-// write it out.
+	"boxoffice/shared/ratelimit"
+)
+
+// tombstone is the value of a session that has ended. lookupScript and endScript
+// repeat it as a literal.
 const tombstone = "t"
 
-// lookScript: KEYS session, user (or two empty ones), then one of each bucket.
-// ARGV lease, its milliseconds, then requests and microseconds of each bucket.
-// Returns index, refused, remaining, full, retry, session, user; the last two are
-// empty when not known.
+// sessionKeys and sessionArgs are the numbers of keys and arguments of
+// lookupScript that precede those of the limits.
+const (
+	sessionKeys = 2
+	sessionArgs = 2
+)
+
+// lookupScript counts a request and, unless it is refused, reads its session and
+// user. It puts a lease in place of those that are missing.
 //
-// A bucket is the generic cell rate algorithm: one number, the time at which it
-// would be full again.
-var lookScript = redis.NewScript(`
-local now = 0
-if #KEYS > 2 then
-  local t = redis.call('TIME')
-  now = t[1] * 1000000 + t[2]
+//	KEYS  session, user (both empty: no session), then those of ratelimit.Append
+//	ARGV  lease, its milliseconds, then those of ratelimit.Append
+//
+// It returns the numbers of ratelimit.Parse, then session and user, each empty if
+// it is not cached.
+var lookupScript = redis.NewScript(ratelimit.Script + `
+local reply = ratelimit_take(3, 3)
+reply[6], reply[7] = '', ''
+if reply[2] == 1 or KEYS[1] == '' then
+  return reply
 end
-local next, worst, refused = {}, {0, 0, 0, 0, 0}, false
-for i = 3, #KEYS do
-  local requests, period = tonumber(ARGV[2 * i - 3]), tonumber(ARGV[2 * i - 2])
-  local step = period / requests
-  local full = math.max(now, tonumber(redis.call('GET', KEYS[i]) or 0))
-  -- A bucket whose limit was lowered, or a clock that was set back, must not
-  -- keep anybody out for longer than a period.
-  full = math.min(full, now + period)
-  local wait = full + step - now - period
-  if wait > 0.5 then
-    local retry = math.ceil(wait)
-    if not refused or retry > worst[5] then
-      worst = {i - 3, 1, 0, math.ceil(full - now), retry}
-    end
-    refused = true
-  elseif not refused then
-    next[i] = full + step
-    local left = math.floor((now + period - next[i]) / step + 0.001)
-    if i == 3 or left < worst[3] then
-      worst = {i - 3, 0, left, math.ceil(next[i] - now), 0}
-    end
+local session, user = redis.call('GET', KEYS[1]) or '', ''
+if session ~= 't' then
+  user = redis.call('GET', KEYS[2]) or ''
+  local lease = 'l:' .. ARGV[1]
+  local known = string.match(session, '^v:(%d+):')
+  if session == '' then
+    redis.call('SET', KEYS[1], lease, 'PX', ARGV[2])
+  elseif not known then
+    session = ''
+  end
+  local version = string.match(user, '^v:(%d+):')
+  if user == '' or (version and known and tonumber(version) < tonumber(known)) then
+    redis.call('SET', KEYS[2], lease, 'PX', ARGV[2])
+    user = ''
+  elseif not version then
+    user = ''
   end
 end
-if refused then
-  return {worst[1], worst[2], worst[3], worst[4], worst[5], '', ''}
-end
-for i = 3, #KEYS do
-  redis.call('SET', KEYS[i], string.format('%.3f', next[i]), 'PX', math.max(1, math.ceil((next[i] - now) / 1000)))
-end
-local session, user = '', ''
-if KEYS[1] ~= '' then
-  session = redis.call('GET', KEYS[1]) or ''
-  if session ~= 't' then
-    user = redis.call('GET', KEYS[2]) or ''
-    local lease = 'l:' .. ARGV[1]
-    local known = string.match(session, '^v:(%d+):')
-    if session == '' then
-      redis.call('SET', KEYS[1], lease, 'PX', ARGV[2])
-    elseif not known then
-      session = ''
-    end
-    local version = string.match(user, '^v:(%d+):')
-    if user == '' or (version and known and tonumber(version) < tonumber(known)) then
-      redis.call('SET', KEYS[2], lease, 'PX', ARGV[2])
-      user = ''
-    elseif not version then
-      user = ''
-    end
-  end
-end
-return {worst[1], worst[2], worst[3], worst[4], worst[5], session, user}
+reply[6], reply[7] = session, user
+return reply
 `)
 
-// leaseScript: KEYS user. ARGV lease, its milliseconds.
+// leaseScript sets a lease unless the key exists, and returns whether it did.
+//
+//	KEYS  user
+//	ARGV  lease, its milliseconds
 var leaseScript = redis.NewScript(`
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return 0
@@ -81,8 +65,11 @@ redis.call('SET', KEYS[1], 'l:' .. ARGV[1], 'PX', ARGV[2])
 return 1
 `)
 
-// fillScript: KEYS session (or an empty one), user. ARGV lease, user's version,
-// session, its milliseconds, user, his milliseconds.
+// fillScript writes session and user where their lease is. It also replaces a
+// user of an older version.
+//
+//	KEYS  session (empty: only the user), user
+//	ARGV  lease, version of the user, session, its milliseconds, user, its milliseconds
 var fillScript = redis.NewScript(`
 local lease = 'l:' .. ARGV[1]
 if ARGV[1] == '' then
@@ -99,7 +86,10 @@ end
 return 1
 `)
 
-// endScript: KEYS sessions. ARGV milliseconds.
+// endScript writes a tombstone for each session.
+//
+//	KEYS  sessions
+//	ARGV  milliseconds
 var endScript = redis.NewScript(`
 for i = 1, #KEYS do
   redis.call('SET', KEYS[i], 't', 'PX', ARGV[1])
@@ -107,7 +97,9 @@ end
 return 1
 `)
 
-// dropScript: KEYS user.
+// dropScript deletes a user.
+//
+//	KEYS  user
 var dropScript = redis.NewScript(`
 redis.call('DEL', KEYS[1])
 return 1

@@ -100,13 +100,13 @@ func TestCacheFillsAndInvalidates(t *testing.T) {
 	shared := sessioncache.New(connect(t, m.Addr()), rand.Text)
 	c := redisstore.NewCache(shared, authtest.NewClock(authtest.Epoch), slog.New(slog.DiscardHandler))
 	ctx := t.Context()
-	look := func() sessioncache.Known {
+	look := func() sessioncache.Entry {
 		t.Helper()
-		_, known, err := shared.Look(ctx, sessioncache.Question{SessionID: "f1-1", UserID: "u1"})
+		_, entry, err := shared.Lookup(ctx, sessioncache.Request{SessionID: "f1-1", UserID: "u1"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return known
+		return entry
 	}
 	u := authtest.NewUser("u1", "ann@example.com")
 	c.Fill(ctx, "", "u1", family("f1"), u)

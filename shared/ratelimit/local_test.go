@@ -1,0 +1,58 @@
+package ratelimit_test
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"time"
+
+	"boxoffice/shared/ratelimit"
+)
+
+func TestLocalDecidesAsRedisDoes(t *testing.T) {
+	f := newFixture(t)
+	now := start
+	local := ratelimit.NewLocal(func() time.Time { return now }, 1000)
+
+	random := rand.New(rand.NewPCG(1, 2)) // a fixed seed: the same cases in each run
+	limits := []ratelimit.Limit{
+		{Bucket: "browse", Subject: "a", Requests: 5, Period: time.Second},
+		{Bucket: "browse", Subject: "b", Requests: 5, Period: time.Second},
+		{Bucket: "write", Subject: "a", Requests: 1, Period: 100 * time.Millisecond},
+		{Bucket: "login", Subject: "a", Requests: 600, Period: time.Minute},
+	}
+	refused := 0
+	for i := range 3000 {
+		step := time.Duration(random.IntN(120)) * time.Millisecond
+		now = now.Add(step)
+		f.FastForward(step)
+		f.SetTime(now)
+		limit := limits[random.IntN(len(limits))]
+		want := f.take(limit)
+		got := local.Take(limit)
+		if got != want {
+			t.Fatalf("request %d, %+v: got %+v, want %+v", i, limit, got, want)
+		}
+		if got.Refused {
+			refused++
+		}
+	}
+	if refused == 0 || refused == 3000 {
+		t.Errorf("%d of 3000 requests were refused, want some and not all", refused)
+	}
+}
+
+func TestLocalMemoryIsBounded(t *testing.T) {
+	local := ratelimit.NewLocal(func() time.Time { return start }, 100)
+	observed := ratelimit.Limit{Bucket: "browse", Subject: "observed", Requests: 1, Period: time.Hour}
+	local.Take(observed)
+	for i := range 1000 {
+		local.Take(ratelimit.Limit{Bucket: "browse", Subject: strconv.Itoa(i), Requests: 1, Period: time.Hour})
+		if i < 50 && !local.Take(observed).Refused {
+			t.Fatalf("counter was dropped after %d other subjects, want it kept for at least 99", i+1)
+		}
+		if got := local.Len(); got > 200 {
+			t.Fatalf("got %d counters in memory, want at most 200", got)
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package ratelimit
+
+import (
+	"fmt"
+	"time"
+)
+
+// Script defines the Lua function
+//
+//	ratelimit_take(firstKey, firstArg)
+//
+// It counts one request against the limits whose keys and arguments [Append]
+// added at KEYS[firstKey] and ARGV[firstArg]; they must be the last of both. It
+// returns a table of Numbers integers, which [Parse] reads: index, refused (0 or
+// 1), remaining, and reset and retry in microseconds. If any limit refuses, no
+// counter changes.
+const Script = `
+local function ratelimit_take(firstKey, firstArg)
+  local decision, refused = {0, 0, 0, 0, 0}, false
+  if #KEYS < firstKey then
+    return decision
+  end
+  local t = redis.call('TIME')
+  local now = t[1] * 1000000 + t[2]
+  local next = {}
+  for i = firstKey, #KEYS do
+    local index = i - firstKey
+    local arg = firstArg + 2 * index
+    local requests, period = tonumber(ARGV[arg]), tonumber(ARGV[arg + 1])
+    local step = period / requests
+    local full = math.max(now, tonumber(redis.call('GET', KEYS[i]) or 0))
+    -- After a limit was lowered or the clock was set back, the stored time may be
+    -- more than a period ahead. It must not refuse requests for longer than that.
+    full = math.min(full, now + period)
+    local wait = full + step - now - period
+    if wait > 0.5 then
+      local retry = math.ceil(wait)
+      if not refused or retry > decision[5] then
+        decision = {index, 1, 0, math.ceil(full - now), retry}
+      end
+      refused = true
+    elseif not refused then
+      next[i] = full + step
+      local remaining = math.floor((now + period - next[i]) / step + 0.001)
+      if index == 0 or remaining < decision[3] then
+        decision = {index, 0, remaining, math.ceil(next[i] - now), 0}
+      end
+    end
+  end
+  if not refused then
+    for i = firstKey, #KEYS do
+      redis.call('SET', KEYS[i], string.format('%.3f', next[i]), 'PX', math.max(1, math.ceil((next[i] - now) / 1000)))
+    end
+  end
+  return decision
+end
+`
+
+// Numbers is the length of the table that ratelimit_take returns.
+const Numbers = 5
+
+// Append appends to keys and args what ratelimit_take reads: one key and two
+// arguments for each limit. It returns an error if a limit allows no request or
+// its period is shorter than a millisecond.
+func Append(keys []string, args []any, limits []Limit) ([]string, []any, error) {
+	for _, l := range limits {
+		if l.Requests < 1 || l.Period < time.Millisecond {
+			return nil, nil, fmt.Errorf("limit %s: %d requests in %s are not a limit", l.Bucket, l.Requests, l.Period)
+		}
+		keys = append(keys, "limit:"+l.Bucket+":"+l.Subject)
+		args = append(args, l.Requests, l.Period.Microseconds())
+	}
+	return keys, args, nil
+}
+
+// Parse reads the first Numbers elements of reply, as ratelimit_take returned
+// them and the Redis client decoded them.
+func Parse(reply []any) (Decision, error) {
+	if len(reply) < Numbers {
+		return Decision{}, fmt.Errorf("rate limit: got %d numbers, want %d", len(reply), Numbers)
+	}
+	var n [Numbers]int64
+	for i := range n {
+		var ok bool
+		if n[i], ok = reply[i].(int64); !ok {
+			return Decision{}, fmt.Errorf("rate limit: number %d of the reply is a %T", i, reply[i])
+		}
+	}
+	return Decision{
+		Index: int(n[0]), Refused: n[1] == 1, Remaining: int(n[2]),
+		ResetIn: time.Duration(n[3]) * time.Microsecond, RetryIn: time.Duration(n[4]) * time.Microsecond,
+	}, nil
+}
