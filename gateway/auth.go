@@ -14,18 +14,18 @@ import (
 	"boxoffice/shared/token"
 )
 
-// Who may call a route.
+// access says which callers may use a route.
 type access int
 
 const (
-	anyone access = iota // an Authorization header is not looked at
-	guest                // anyone, but a token that is sent must be good
-	user
-	admin
+	anyone access = iota // an Authorization header is ignored
+	guest                // a token is optional, but must be valid if it is sent
+	user                 // a valid token is required
+	admin                // a valid token of an admin is required
 )
 
-// The answers of the auth middleware, in the order in which they are checked.
-// Clients rely on the details to the letter.
+// The errors of authentication and authorization, in the order of the checks.
+// Clients compare the details literally, so the texts never change.
 func tokenMissing() error { return unauthenticated("auth.token_missing", "No token provided") }
 func tokenInvalid() error { return unauthenticated("auth.token_invalid", "Invalid or expired token") }
 func tokenType() error    { return unauthenticated("auth.token_type", "Invalid token type") }
@@ -50,66 +50,69 @@ func unauthenticated(reason, detail string) error {
 	return apperr.New(apperr.Unauthenticated, reason, detail)
 }
 
-// bearer is what the Authorization header is worth before anybody is asked.
-type bearer struct {
-	claims token.Claims // only when err is nil
+// credentials is the result of verifying the Authorization header. Whether the
+// session is still live is checked later, by authorize.
+type credentials struct {
+	claims token.Claims // set if err is nil
 	err    error
 }
 
-// sent reports whether there is a token at all.
-func (b bearer) sent() bool { return reasonOf(b.err) != "auth.token_missing" }
+// sent reports whether the request carries a token at all, valid or not.
+func (cred credentials) sent() bool { return reasonOf(cred.err) != "auth.token_missing" }
 
-func (s *Server) bearer(c *fiber.Ctx) bearer {
+// authenticate verifies the access token in the Authorization header.
+func (s *Server) authenticate(c *fiber.Ctx) credentials {
 	scheme, raw, _ := strings.Cut(c.Get(fiber.HeaderAuthorization), " ")
 	raw = strings.TrimSpace(raw)
 	if !strings.EqualFold(scheme, "Bearer") || raw == "" {
-		return bearer{err: tokenMissing()}
+		return credentials{err: tokenMissing()}
 	}
 	claims, err := s.keys.Verify(c.UserContext(), raw)
 	switch {
 	case errors.Is(err, token.ErrInvalid):
-		return bearer{err: tokenInvalid()}
+		return credentials{err: tokenInvalid()}
 	case err != nil:
-		return bearer{err: err}
+		return credentials{err: err}
 	case claims.Type != token.Access:
-		return bearer{err: tokenType()}
+		return credentials{err: tokenType()}
 	}
-	return bearer{claims: claims}
+	return credentials{claims: claims}
 }
 
 // authorize returns the user that sent the request, or nil for a guest. It returns
-// an error if the user may not call the route. entry is what the cache holds about
-// the token's session.
-func (s *Server) authorize(ctx context.Context, need access, b bearer, entry sessioncache.Entry) (*authapi.User, error) {
-	if need == anyone || need == guest && !b.sent() {
+// an error if the caller may not use a route with this access. entry is what the
+// cache holds about the token's session.
+func (s *Server) authorize(ctx context.Context, required access, cred credentials, entry sessioncache.Entry) (*authapi.User, error) {
+	if required == anyone || required == guest && !cred.sent() {
 		return nil, nil
 	}
-	if b.err != nil {
-		return nil, b.err
+	if cred.err != nil {
+		return nil, cred.err
 	}
-	who, err := s.identify(ctx, b.claims, entry)
+	caller, err := s.sessionUser(ctx, cred.claims, entry)
 	if err != nil {
 		return nil, err
 	}
-	if need == admin && who.Role != authapi.RoleAdmin {
+	if required == admin && caller.Role != authapi.RoleAdmin {
 		return nil, adminRequired()
 	}
-	return who, nil
+	return caller, nil
 }
 
-// identify finds the live session of a token and its user. The role and the
-// activity that count are the record's, not the token's.
-func (s *Server) identify(ctx context.Context, claims token.Claims, entry sessioncache.Entry) (*authapi.User, error) {
+// sessionUser returns the user of the token's session. It calls auth unless entry
+// holds both session and user. Role and activity are those of the user's record and
+// not those of the token, which may be older.
+func (s *Server) sessionUser(ctx context.Context, claims token.Claims, entry sessioncache.Entry) (*authapi.User, error) {
 	if entry.Ended {
 		return nil, sessionInvalid()
 	}
-	// A session past its end is auth's to delete and to tell about.
+	// Auth deletes a session that has expired and returns the error for it.
 	if entry.Session == nil || entry.User == nil || !s.now().Before(entry.Session.ExpiresAt.Time) {
 		checked, err := rpc.Call(ctx, s.calls, authapi.CheckSession, authapi.CheckSessionRequest{
 			UserID: claims.Subject, SessionID: claims.SessionID, Lease: entry.Lease,
 		})
 		if err != nil {
-			return nil, checkRefusal(err)
+			return nil, checkError(err)
 		}
 		entry.Session, entry.User = &checked.Session, &checked.User
 	}
@@ -122,8 +125,9 @@ func (s *Server) identify(ctx context.Context, claims token.Claims, entry sessio
 	return entry.User, nil
 }
 
-// checkRefusal puts auth's refusals into the words that clients rely on.
-func checkRefusal(err error) error {
+// checkError replaces a refusal of auth.session.check by the error with the text
+// that clients compare. It returns any other error unchanged.
+func checkError(err error) error {
 	switch reasonOf(err) {
 	case authapi.ReasonSessionInvalid:
 		return sessionInvalid()
@@ -135,7 +139,7 @@ func checkRefusal(err error) error {
 	return err
 }
 
-// reasonOf is the reason of an error that is an *apperr.Error, else empty.
+// reasonOf returns the reason of an *apperr.Error in err's chain, or "".
 func reasonOf(err error) string {
 	if e, ok := errors.AsType[*apperr.Error](err); ok {
 		return e.Reason

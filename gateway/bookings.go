@@ -29,68 +29,70 @@ func bindCreateBooking(c *call) (bookingapi.CreateRequest, error) {
 	}, err
 }
 
-// idempotencyKey is the client's, empty when it sent none. What a key may be the
-// app knows; that one that is sent must not be empty only the edge can see.
+// idempotencyKey returns the client's idempotency key, or "" if the header is
+// absent. An empty or repeated header is an error here, because the app cannot tell
+// it from an absent one. The app checks everything else about the key.
 func (c *call) idempotencyKey() (string, error) {
-	sent := c.Request().Header.PeekAll(headerIdempotencyKey)
+	values := c.Request().Header.PeekAll(headerIdempotencyKey)
 	switch {
-	case len(sent) == 0:
+	case len(values) == 0:
 		return "", nil
-	case len(sent) > 1, len(sent[0]) == 0:
+	case len(values) > 1, len(values[0]) == 0:
 		return "", apperr.InvalidFields(apperr.Field{
 			Field: headerIdempotencyKey, Code: "invalid", Message: "must be sent once and not be empty",
 		})
 	}
-	return string(sent[0]), nil
+	return string(values[0]), nil
 }
 
-func presentCreatedBooking(c *call, made bookingapi.Created) answer {
-	c.Set(fiber.HeaderLocation, "/api/bookings/"+made.Booking.ID)
-	if made.Replayed {
+func presentCreatedBooking(c *call, created bookingapi.Created) response {
+	c.Set(fiber.HeaderLocation, "/api/bookings/"+created.Booking.ID)
+	if created.Replayed {
 		c.Set(headerReplayed, "true")
 	}
-	return answer{http.StatusCreated, made.Booking}
+	return response{http.StatusCreated, created.Booking}
 }
 
 func bindGetBooking(c *call) (bookingapi.GetRequest, error) {
-	q := query{call: c}
-	req := bookingapi.GetRequest{BookingID: q.id("bookingId"), UserID: c.caller.ID, ByAdmin: c.byAdmin()}
-	return req, q.Err()
+	p := params{call: c}
+	req := bookingapi.GetRequest{BookingID: p.id("bookingId"), UserID: c.caller.ID, ByAdmin: c.byAdmin()}
+	return req, p.Err()
 }
 
-// confirmation is the body of a confirm.
+// confirmation is the body of a request to confirm a booking.
 type confirmation struct {
 	PaymentReference *string `json:"paymentReference"`
 }
 
 func bindConfirmBooking(c *call) (bookingapi.ConfirmRequest, error) {
-	which, err := bindGetBooking(c)
+	req, err := bindGetBooking(c)
 	if err != nil {
 		return bookingapi.ConfirmRequest{}, err
 	}
 	var body confirmation
-	if len(c.BodyRaw()) > 0 { // all in it is optional
+	if len(c.BodyRaw()) > 0 { // every field is optional, and so is the body
 		body, err = decode[confirmation](c)
 	}
 	return bookingapi.ConfirmRequest{
-		BookingID: which.BookingID, UserID: which.UserID, ByAdmin: which.ByAdmin, PaymentReference: body.PaymentReference,
+		BookingID: req.BookingID, UserID: req.UserID, ByAdmin: req.ByAdmin, PaymentReference: body.PaymentReference,
 	}, err
 }
 
-// bindListOwnBookings lists the caller's own, an admin's too.
+// bindListOwnBookings binds a request for the caller's own bookings, even if the
+// caller is an admin.
 func bindListOwnBookings(c *call) (bookingapi.ListRequest, error) {
-	q := query{call: c}
-	req := bookingapi.ListRequest{PageRequest: q.page(), UserID: c.caller.ID}
-	return req, q.listErr()
+	p := params{call: c}
+	req := bookingapi.ListRequest{PageRequest: p.page(), UserID: c.caller.ID}
+	return req, p.queryErr()
 }
 
 func bindListBookings(c *call) (bookingapi.ListRequest, error) {
-	q := query{call: c}
+	p := params{call: c}
 	req := bookingapi.ListRequest{
-		PageRequest: q.page(), EventID: q.text("eventId"), UserID: q.text("userId"), Status: q.text("status"),
-		From: q.time("from"), To: q.time("to"), Count: true,
+		PageRequest: p.page(), EventID: p.text("eventId"), UserID: p.text("userId"), Status: p.text("status"),
+		From: p.time("from"), To: p.time("to"), Count: true,
 	}
-	return req, q.listErr()
+	return req, p.queryErr()
 }
 
-func presentBookings(p contract.Page[bookingapi.Booking]) any { return listOf(p) }
+func presentBookings(p contract.Page[bookingapi.Booking]) any { return newList(p) }

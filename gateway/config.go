@@ -8,12 +8,13 @@ import (
 	"time"
 )
 
-// Config is what the gateway reads from the environment besides what all
-// programs read.
+// Config is the part of the environment that only the gateway reads. Every program
+// also reads app.Config.
 type Config struct {
 	RedisAddr string `env:"REDIS_ADDR,required"`
 
-	// Proxies are those whose X-Forwarded-For and X-Forwarded-Proto count.
+	// Proxies are the networks of proxies whose X-Forwarded-For and
+	// X-Forwarded-Proto headers are trusted.
 	Proxies []netip.Prefix `env:"TRUSTED_PROXIES"`
 
 	Browse Rate `env:"RATE_LIMIT_BROWSE" default:"600/1m"` // GET and HEAD
@@ -21,14 +22,14 @@ type Config struct {
 	LogIn  Rate `env:"RATE_LIMIT_LOGIN" default:"30/1m"`   // register and log-in
 }
 
-// Rate is how many requests a user or an address may make in a period. The zero
-// Rate sets no limit.
+// Rate is the number of requests that a user or a client address may send in a
+// period. The zero Rate is no limit.
 type Rate struct {
 	Requests int
 	Period   time.Duration
 }
 
-// UnmarshalText reads "600/1m", or "off".
+// UnmarshalText parses "600/1m", which is 600 requests in a minute, or "off".
 func (r *Rate) UnmarshalText(text []byte) error {
 	if string(text) == "off" {
 		*r = Rate{}
@@ -38,14 +39,14 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	n, err := strconv.Atoi(requests)
 	d, err2 := time.ParseDuration(period)
 	if err != nil || err2 != nil || n < 1 || d < time.Millisecond {
-		return errors.New("want requests/period, as 600/1m, or off")
+		return errors.New("must be requests/period, for example 600/1m, or off")
 	}
 	*r = Rate{Requests: n, Period: d}
 	return nil
 }
 
-// portOf lets GATEWAY_PORT stand in for the port that Dapr names, which is there
-// only when something of Dapr's starts the program.
+// portOf returns a getenv that reads GATEWAY_PORT if APP_PORT is not set. Only Dapr's
+// own launchers set APP_PORT.
 func portOf(getenv func(string) string) func(string) string {
 	return func(name string) string {
 		value := getenv(name)

@@ -15,48 +15,49 @@ func bindCreateEvent(c *call) (eventapi.CreateRequest, error) {
 	return eventapi.CreateRequest{EventID: newID(), OrganizerID: c.caller.ID, Event: body}, err
 }
 
-func presentCreatedEvent(c *call, v eventapi.Versioned) answer {
+func presentCreatedEvent(c *call, v eventapi.Versioned) response {
 	c.Set(fiber.HeaderLocation, "/api/events/"+v.Event.ID)
 	c.Set(fiber.HeaderETag, v.ETag())
-	return answer{http.StatusCreated, v.Event}
+	return response{http.StatusCreated, v.Event}
 }
 
 func bindListEvents(c *call) (eventapi.ListRequest, error) {
-	q := query{call: c}
+	p := params{call: c}
 	req := eventapi.ListRequest{
-		PageRequest: q.page(), ByAdmin: c.byAdmin(),
-		Category: q.text("category"), Status: q.text("status"), From: q.time("from"), To: q.time("to"), Sort: q.text("sort"),
+		PageRequest: p.page(), ByAdmin: c.byAdmin(),
+		Category: p.text("category"), Status: p.text("status"), From: p.time("from"), To: p.time("to"), Sort: p.text("sort"),
 	}
-	return req, q.listErr()
+	return req, p.queryErr()
 }
 
-func presentEvents(c *call, p contract.Page[eventapi.Event]) answer {
-	cacheable(c)
-	return answer{http.StatusOK, listOf(p)}
+func presentEvents(c *call, p contract.Page[eventapi.Event]) response {
+	setCacheHeaders(c)
+	return response{http.StatusOK, newList(p)}
 }
 
 func bindGetEvent(c *call) (eventapi.GetRequest, error) {
-	q := query{call: c}
-	req := eventapi.GetRequest{EventID: q.id("eventId"), ByAdmin: c.byAdmin()}
-	return req, q.Err()
+	p := params{call: c}
+	req := eventapi.GetRequest{EventID: p.id("eventId"), ByAdmin: c.byAdmin()}
+	return req, p.Err()
 }
 
-func presentEvent(c *call, v eventapi.Versioned) answer {
-	cacheable(c)
+func presentEvent(c *call, v eventapi.Versioned) response {
+	setCacheHeaders(c)
 	c.Set(fiber.HeaderETag, v.ETag())
-	if hasTag(c.Get(fiber.HeaderIfNoneMatch), v.ETag()) {
-		return answer{status: http.StatusNotModified}
+	if matchesETag(c.Get(fiber.HeaderIfNoneMatch), v.ETag()) {
+		return response{status: http.StatusNotModified}
 	}
-	return answer{http.StatusOK, v.Event}
+	return response{http.StatusOK, v.Event}
 }
 
-func presentAvailability(c *call, a eventapi.Availability) answer {
-	cacheable(c)
-	return answer{http.StatusOK, a}
+func presentAvailability(c *call, a eventapi.Availability) response {
+	setCacheHeaders(c)
+	return response{http.StatusOK, a}
 }
 
-// cacheable lets everybody's answer be kept for a second. An admin sees drafts.
-func cacheable(c *call) {
+// setCacheHeaders allows any cache to keep the response for a second. An admin's
+// response is not cacheable, because it contains drafts.
+func setCacheHeaders(c *call) {
 	c.Set(fiber.HeaderVary, fiber.HeaderAuthorization)
 	if c.byAdmin() {
 		c.Set(fiber.HeaderCacheControl, "private, no-store")
@@ -65,12 +66,12 @@ func cacheable(c *call) {
 	c.Set(fiber.HeaderCacheControl, "public, max-age=1")
 }
 
-// hasTag reports whether an If-None-Match names a tag, which holds no comma. A
-// weak one is as good.
-func hasTag(header, tag string) bool {
-	for one := range strings.SplitSeq(header, ",") {
-		one = strings.TrimSpace(one)
-		if one == "*" || strings.TrimPrefix(one, "W/") == tag {
+// matchesETag reports whether ifNoneMatch lists etag, which contains no comma. It
+// compares weakly, as RFC 9110, section 13.1.2, requires.
+func matchesETag(ifNoneMatch, etag string) bool {
+	for listed := range strings.SplitSeq(ifNoneMatch, ",") {
+		listed = strings.TrimSpace(listed)
+		if listed == "*" || strings.TrimPrefix(listed, "W/") == etag {
 			return true
 		}
 	}

@@ -15,44 +15,49 @@ import (
 )
 
 const (
-	// keysFresh is how old the keys may get: a key is published for longer than
-	// that before it signs.
-	keysFresh = 5 * time.Minute
-	// keysPause keeps tokens that name invented keys from asking auth each time.
-	keysPause = 5 * time.Second
-	// keysRetry is the wait after a failure.
+	// keysInterval is the time between refreshes. Auth publishes a key for longer
+	// than that before it signs with it.
+	keysInterval = 5 * time.Minute
+	// unknownKeyInterval is the least time between refreshes that tokens with an
+	// unknown key cause. Without it, invented key ids would cause a call to auth
+	// each.
+	unknownKeyInterval = 5 * time.Second
+	// keysRetry is the time before a refresh that failed is retried.
 	keysRetry = 500 * time.Millisecond
-	// maxVerified is how many tokens are remembered, some hundred bytes for each.
+	// maxVerified is the number of verified tokens that are remembered. Each takes
+	// some hundred bytes.
 	maxVerified = 10_000
 )
 
-var errNoKeys = errors.New("auth has not told its keys yet")
+var errNoKeys = errors.New("public keys of auth are not loaded yet")
 
-// Keyring has the public keys of auth. It is safe for concurrent use.
+// Keyring holds the public keys of auth and verifies tokens with them. It is safe
+// for concurrent use.
 type Keyring struct {
-	fetch func(context.Context) (token.KeySet, error)
-	now   func() time.Time
-	keys  atomic.Pointer[keys]
-	tried atomic.Int64 // when a key was last asked for because it was unknown, in unix nanoseconds
+	fetch        func(context.Context) (token.KeySet, error)
+	now          func() time.Time
+	keys         atomic.Pointer[keys]
+	unknownKeyAt atomic.Int64 // time of the last refresh that an unknown key caused, in Unix nanoseconds
 }
 
 type keys struct {
 	set  token.KeySet
 	ring token.Ring
-	// verified has the claims of tokens whose signature was checked under these
-	// keys, by the token's hash: a client sends its token with every request.
+	// verified maps the hash of each token that these keys verified to its claims.
+	// A client sends the same token with every request, and a signature costs more
+	// than a hash.
 	verified *lru.Cache[[sha256.Size]byte, token.Claims]
 }
 
-// NewKeyring returns a keyring without keys: Run fetches them.
+// NewKeyring returns a keyring without keys. Run loads them with fetch.
 func NewKeyring(now func() time.Time, fetch func(context.Context) (token.KeySet, error)) *Keyring {
 	return &Keyring{fetch: fetch, now: now}
 }
 
-// Run keeps the keys fresh until ctx ends.
+// Run loads the keys and refreshes them until ctx ends. It returns ctx.Err().
 func (k *Keyring) Run(ctx context.Context) error {
 	for {
-		wait := keysFresh
+		wait := keysInterval
 		if err := k.refresh(ctx); err != nil {
 			wait = keysRetry
 		}
@@ -81,16 +86,17 @@ func (k *Keyring) refresh(ctx context.Context) error {
 	return nil
 }
 
-// Set returns the keys to publish.
+// Set returns the keys for publication. It returns an unavailable *apperr.Error
+// before the keys are loaded.
 func (k *Keyring) Set() (token.KeySet, error) {
-	have := k.keys.Load()
-	if have == nil {
+	current := k.keys.Load()
+	if current == nil {
 		return token.KeySet{}, apperr.Unreachable(errNoKeys)
 	}
-	return have.set, nil
+	return current.set, nil
 }
 
-// Check returns an error while there are no keys.
+// Check is a readiness check. It returns an error before the keys are loaded.
 func (k *Keyring) Check(context.Context) error {
 	if k.keys.Load() == nil {
 		return errNoKeys
@@ -98,42 +104,45 @@ func (k *Keyring) Check(context.Context) error {
 	return nil
 }
 
-// Verify returns what a token says, as token.Verify does. A key that is not known
-// may be a new one, so auth is asked once in a while. Without any keys the error
-// is an *apperr.Error.
+// Verify verifies raw as token.Verify does. If the token names an unknown key, it
+// refreshes the keys first, at most once in unknownKeyInterval. Before the keys are
+// loaded it returns an unavailable *apperr.Error.
 func (k *Keyring) Verify(ctx context.Context, raw string) (token.Claims, error) {
-	have := k.keys.Load()
-	if have == nil {
+	current := k.keys.Load()
+	if current == nil {
 		return token.Claims{}, apperr.Unreachable(errNoKeys)
 	}
 	hash := sha256.Sum256([]byte(raw))
-	if claims, ok := have.verified.Get(hash); ok && k.now().Before(claims.ExpiresAt) {
+	if claims, ok := current.verified.Get(hash); ok && k.now().Before(claims.ExpiresAt) {
 		return claims, nil
 	}
-	seen := &watched{ring: have.ring}
-	claims, err := token.Verify(raw, seen, k.now())
+	lookup := &keyLookup{ring: current.ring}
+	claims, err := token.Verify(raw, lookup, k.now())
 	if err == nil {
-		have.verified.Add(hash, claims)
+		current.verified.Add(hash, claims)
 	}
-	if !seen.missed || !k.mayAsk() || k.refresh(ctx) != nil {
+	if !lookup.missed || !k.mayRefresh() || k.refresh(ctx) != nil {
 		return claims, err
 	}
 	return token.Verify(raw, k.keys.Load().ring, k.now())
 }
 
-func (k *Keyring) mayAsk() bool {
-	last, now := k.tried.Load(), k.now().UnixNano()
-	return now-last >= int64(keysPause) && k.tried.CompareAndSwap(last, now)
+// mayRefresh reports whether an unknown key may cause a refresh now. It returns
+// true to one caller in each unknownKeyInterval.
+func (k *Keyring) mayRefresh() bool {
+	last, now := k.unknownKeyAt.Load(), k.now().UnixNano()
+	return now-last >= int64(unknownKeyInterval) && k.unknownKeyAt.CompareAndSwap(last, now)
 }
 
-// watched remembers whether a key was asked for that is not there.
-type watched struct {
+// keyLookup records whether the last lookup in a ring found no key.
+type keyLookup struct {
 	ring   token.Ring
 	missed bool
 }
 
-func (w *watched) PublicKey(id string) (ed25519.PublicKey, bool) {
-	key, ok := w.ring.PublicKey(id)
-	w.missed = !ok
+// PublicKey implements token.Keys.
+func (l *keyLookup) PublicKey(id string) (ed25519.PublicKey, bool) {
+	key, ok := l.ring.PublicKey(id)
+	l.missed = !ok
 	return key, ok
 }

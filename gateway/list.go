@@ -11,7 +11,7 @@ import (
 	"boxoffice/shared/validation"
 )
 
-// list is a page of a list as clients see it.
+// list is the body of a response that contains one page of a list.
 type list[T any] struct {
 	Data []T      `json:"data"`
 	Page listPage `json:"page"`
@@ -23,10 +23,10 @@ type listPage struct {
 	Total      *int64  `json:"total,omitempty"`
 }
 
-func listOf[T any](p contract.Page[T]) list[T] {
+func newList[T any](p contract.Page[T]) list[T] {
 	l := list[T]{Data: p.Items, Page: listPage{Limit: p.Limit, Total: p.Total}}
 	if l.Data == nil {
-		l.Data = []T{}
+		l.Data = []T{} // [] and not null
 	}
 	if p.NextCursor != "" {
 		l.Page.NextCursor = &p.NextCursor
@@ -34,35 +34,39 @@ func listOf[T any](p contract.Page[T]) list[T] {
 	return l
 }
 
-// query reads the parameters of a list and collects what is wrong with them. Its
-// texts outlive the request.
-type query struct {
+// params parses query and path parameters and collects what is wrong with them. It
+// copies the strings that it returns, so they stay valid after the request.
+type params struct {
 	*call
 	validation.Problems
 }
 
-// unread is what the edge finds wrong with the parameters of a list. What else is
-// wrong only the app knows.
-type unread validation.Problems
+// queryError contains the query parameters of a list that could not be parsed. The
+// app is called nevertheless, without them, so that one response names every wrong
+// parameter.
+type queryError validation.Problems
 
-func (u unread) Error() string { return "parameters that cannot be read" }
+// Error implements error.
+func (e queryError) Error() string { return "malformed query parameters" }
 
-// listErr returns nil when nothing is wrong, and else an unread.
-func (q *query) listErr() error {
-	if len(q.Problems) == 0 {
+// queryErr returns a queryError if a parameter could not be parsed, and otherwise
+// nil.
+func (p *params) queryErr() error {
+	if len(p.Problems) == 0 {
 		return nil
 	}
-	return unread(q.Problems)
+	return queryError(p.Problems)
 }
 
-// with is the refusal that the client gets, with what the app found besides. The
-// app was asked without what could not be read, to which a cursor may belong.
-func (u unread) with(err error) error {
-	all := validation.Problems(u)
+// merge returns the error that is sent to the client: e and the fields that the app
+// reported in err. It leaves out what the app reported about the cursor, because
+// the cursor may belong to a list with the parameters that the app did not get.
+func (e queryError) merge(err error) error {
+	all := validation.Problems(e)
 	if err != nil {
 		for _, f := range apperr.From(err).Fields {
-			known := slices.ContainsFunc(u, func(own apperr.Field) bool { return own.Field == f.Field })
-			if !known && f.Field != "cursor" {
+			reported := slices.ContainsFunc(e, func(own apperr.Field) bool { return own.Field == f.Field })
+			if !reported && f.Field != "cursor" {
 				all = append(all, f)
 			}
 		}
@@ -70,42 +74,44 @@ func (u unread) with(err error) error {
 	return all.Err()
 }
 
-func (q *query) text(name string) string { return strings.Clone(q.Query(name)) }
+// text returns a query parameter, or "" if it is absent.
+func (p *params) text(name string) string { return strings.Clone(p.Query(name)) }
 
-// time reads a time, nil when it is absent.
-func (q *query) time(name string) *contract.Time {
-	text := q.Query(name)
+// time parses a query parameter as a time. It returns nil if the parameter is absent
+// or malformed.
+func (p *params) time(name string) *contract.Time {
+	text := p.Query(name)
 	if text == "" {
 		return nil
 	}
 	var at contract.Time
-	if err := at.UnmarshalJSON([]byte(`"` + text + `"`)); err != nil { // as in a body
-		q.Add(name, "invalid", "is no time of RFC 3339")
+	if err := at.UnmarshalJSON([]byte(`"` + text + `"`)); err != nil { // the same rule as in a body
+		p.Add(name, "invalid", "is no time of RFC 3339")
 		return nil
 	}
 	return &at
 }
 
-// page reads limit and cursor.
-func (q *query) page() contract.PageRequest {
-	p := contract.PageRequest{Cursor: q.text("cursor")}
-	text := q.Query("limit")
+// page parses the query parameters limit and cursor.
+func (p *params) page() contract.PageRequest {
+	req := contract.PageRequest{Cursor: p.text("cursor")}
+	text := p.Query("limit")
 	if text == "" {
-		return p
+		return req
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
-		q.Add("limit", "invalid", "must be a whole number")
-		return p
+		p.Add("limit", "invalid", "must be a whole number")
+		return req
 	}
-	q.Range("limit", int64(n), 1, page.MaxLimit)
-	p.Limit = n
-	return p
+	p.Range("limit", int64(n), 1, page.MaxLimit)
+	req.Limit = n
+	return req
 }
 
-// id reads an id out of the path.
-func (q *query) id(name string) string {
-	id := strings.Clone(q.Params(name))
-	q.ID(name, id)
+// id parses a path parameter as an id.
+func (p *params) id(name string) string {
+	id := strings.Clone(p.Params(name))
+	p.ID(name, id)
 	return id
 }

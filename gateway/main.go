@@ -1,5 +1,7 @@
-// Command gateway is the edge: the one program that clients talk to. It limits
-// and checks requests, knows who asks, and hands each to the app that answers.
+// Command gateway is the HTTP API, the only program that clients connect to. It
+// enforces rate limits, authenticates and authorizes each request, validates its
+// form, calls the app that owns the operation, and turns errors into problem
+// documents.
 package main
 
 import (
@@ -47,11 +49,11 @@ func wire(_ context.Context, a *app.App, cfg Config) error {
 	})
 	a.Background(lifecycle.Part{Name: "keys", Run: keys.Run})
 
-	// Redis is not among the checks: without it the gateway is slower, not down.
+	// Redis is no readiness check: without it the gateway is slower, but not down.
 	a.Check("sidecar", a.SidecarProbe())
 	a.Check("auth", keys.Check)
 
-	//nolint:contextcheck // requests bring their own
+	//nolint:contextcheck // each request has a context of its own
 	server := NewServer(cfg, Deps{
 		Log:     a.Log,
 		Tracing: a.Tracing,

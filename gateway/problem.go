@@ -15,7 +15,7 @@ import (
 
 const problemType = "application/problem+json"
 
-// problem is an error as clients see it (RFC 9457).
+// problem is the body of an error response, a problem document of RFC 9457.
 type problem struct {
 	Type     string         `json:"type"`
 	Title    string         `json:"title"`
@@ -29,11 +29,11 @@ type problem struct {
 	retryAfter time.Duration
 }
 
-// problemOf judges any error: one of ours, one of Fiber's, or one that nobody
-// expected, which is told to nobody.
+// problemOf returns the problem document for err. An error that is neither Fiber's
+// nor an *apperr.Error becomes an internal error, and its text is not shown.
 func problemOf(err error) problem {
 	if e, ok := errors.AsType[*fiber.Error](err); ok {
-		return refusedByFiber(e.Code)
+		return fiberProblem(e.Code)
 	}
 	e := apperr.From(err)
 	p := newProblem(statusOf(e.Code), e.Reason, e.Message)
@@ -73,9 +73,9 @@ func statusOf(code apperr.Code) int {
 	return http.StatusInternalServerError
 }
 
-// refusedByFiber words what Fiber and fasthttp refuse themselves. Their texts may
-// quote the request.
-func refusedByFiber(status int) problem {
+// fiberProblem returns the problem document for an error of Fiber or fasthttp. The
+// texts of those errors are not shown, because they may quote the request.
+func fiberProblem(status int) problem {
 	switch status {
 	case http.StatusNotFound:
 		return newProblem(status, "not_found", "There is nothing here.")
@@ -83,7 +83,7 @@ func refusedByFiber(status int) problem {
 		return newProblem(status, "method_not_allowed", "The method is not allowed here.")
 	case http.StatusNotAcceptable:
 		return newProblem(status, "not_acceptable", "Answers are JSON.")
-	case http.StatusRequestTimeout, http.StatusBadGateway: // the latter is Fiber's word for a client's broken connection
+	case http.StatusRequestTimeout, http.StatusBadGateway: // Fiber reports a connection that the client broke as 502
 		return newProblem(http.StatusRequestTimeout, "request_timeout", "The request did not arrive in time.")
 	case http.StatusRequestEntityTooLarge:
 		return newProblem(status, "body_too_large", "The body must not be larger than 64 KiB.")
@@ -98,9 +98,9 @@ func refusedByFiber(status int) problem {
 	return newProblem(http.StatusInternalServerError, "internal", "Something went wrong on our side.")
 }
 
-// refuse answers with a problem.
-func (s *Server) refuse(c *fiber.Ctx, err error) error {
-	s.dress(c)
+// sendProblem sends the problem document for err.
+func (s *Server) sendProblem(c *fiber.Ctx, err error) error {
+	s.setHeaders(c)
 	p := problemOf(err)
 	p.Instance = c.Path()
 	p.TraceID = trace.SpanContextFromContext(c.UserContext()).TraceID().String()

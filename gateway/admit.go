@@ -41,12 +41,12 @@ var _ SessionCache = (*sessioncache.Cache)(nil)
 //
 // While Redis is unreachable, this process counts the request alone and the entry
 // is empty.
-func (s *Server) admit(c *fiber.Ctx, kind bucket, b bearer, address string) (sessioncache.Entry, error) {
+func (s *Server) admit(c *fiber.Ctx, kind bucket, cred credentials, address string) (sessioncache.Entry, error) {
 	subject := "address:" + address
 	req := sessioncache.Request{}
-	if b.err == nil && b.claims.SessionID != "" {
-		subject = "user:" + b.claims.Subject
-		req.SessionID, req.UserID = b.claims.SessionID, b.claims.Subject
+	if cred.err == nil && cred.claims.SessionID != "" {
+		subject = "user:" + cred.claims.Subject
+		req.SessionID, req.UserID = cred.claims.SessionID, cred.claims.Subject
 	}
 	rate := s.rates[kind]
 	if rate.Requests > 0 {
@@ -63,7 +63,7 @@ func (s *Server) admit(c *fiber.Ctx, kind bucket, b bearer, address string) (ses
 			s.log.WarnContext(c.UserContext(), "redis is unreachable", telemetry.KeyError, err.Error())
 		}
 		if limited {
-			decision = s.limits.Take(req.Limits[0])
+			decision = s.local.Take(req.Limits[0])
 		}
 	}
 	if !limited {

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"mime"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/strictjson"
+)
+
+// call is a request that was admitted and authorized.
+type call struct {
+	*fiber.Ctx
+	ctx     context.Context //nolint:containedctx // a call lives no longer than its request
+	caller  *authapi.User   // nil for a guest
+	address string          // of the client
+}
+
+// byAdmin reports whether the caller is an admin.
+func (c *call) byAdmin() bool { return c.caller != nil && c.caller.Role == authapi.RoleAdmin }
+
+// decode parses the body strictly, as package strictjson does. It returns
+// fiber.ErrUnsupportedMediaType unless the body is uncompressed JSON in UTF-8.
+func decode[T any](c *call) (T, error) {
+	var body T
+	kind, params, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
+	charset := params["charset"]
+	// A compressed body of 64 KiB may expand to gigabytes, so none is accepted.
+	if err != nil || kind != fiber.MIMEApplicationJSON || charset != "" && !strings.EqualFold(charset, "utf-8") ||
+		c.Get(fiber.HeaderContentEncoding) != "" {
+		return body, fiber.ErrUnsupportedMediaType
+	}
+	return body, strictjson.Decode(c.BodyRaw(), &body)
+}
+
+// device returns the client's address and user agent. The user agent is cut to
+// authapi.MaxUserAgent bytes. ToValidUTF8 removes the rest of a code point that was
+// cut through.
+func (c *call) device() authapi.Device {
+	agent := c.Get(fiber.HeaderUserAgent)
+	agent = agent[:min(len(agent), authapi.MaxUserAgent)]
+	return authapi.Device{Address: c.address, UserAgent: strings.ToValidUTF8(agent, "")}
+}
+
+// required returns an error that names every empty value. Its arguments are names
+// and values in turn.
+func required(pairs ...string) error {
+	var missing []apperr.Field
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] == "" {
+			missing = append(missing, apperr.Field{Field: pairs[i], Code: "required", Message: "is required"})
+		}
+	}
+	if missing != nil {
+		return apperr.InvalidFields(missing...)
+	}
+	return nil
+}

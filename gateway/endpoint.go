@@ -1,0 +1,107 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/gofiber/fiber/v2"
+
+	"boxoffice/shared/rpc"
+)
+
+// endpoint produces the response of a route, for a request that was admitted and
+// authorized.
+type endpoint func(*call) (response, error)
+
+// response is the status and body of a response. The body is sent as JSON, and a
+// nil body is not sent.
+type response struct {
+	status int
+	body   any
+}
+
+// message is the body of a response that carries no data.
+type message struct {
+	Message string `json:"message"`
+}
+
+// callerKey is the Fiber local that holds the id of the caller, for the log.
+const callerKey = "caller"
+
+// handler returns the handler of r. It admits the request, authorizes it, and
+// sends the response of the route's endpoint.
+func (s *Server) handler(r route) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		var cred credentials
+		if r.access == anyone {
+			cred.err = tokenMissing()
+		} else {
+			cred = s.authenticate(c)
+		}
+		address := s.clientAddress(c)
+		entry, err := s.admit(c, r.bucket, cred, address)
+		if err != nil {
+			return err
+		}
+		// Only after admit: a request that is not acceptable counts as well.
+		if c.Accepts(fiber.MIMEApplicationJSON, problemType) == "" {
+			return fiber.ErrNotAcceptable
+		}
+		caller, err := s.authorize(c.UserContext(), r.access, cred, entry)
+		if err != nil {
+			return err
+		}
+		if caller != nil {
+			c.Locals(callerKey, caller.ID)
+		}
+		res, err := r.endpoint(&call{Ctx: c, ctx: c.UserContext(), caller: caller, address: address})
+		if err != nil {
+			return err
+		}
+		return send(c, res)
+	}
+}
+
+func send(c *fiber.Ctx, res response) error {
+	if res.body == nil { // 304
+		c.Status(res.status)
+		return nil
+	}
+	body, err := json.Marshal(res.body)
+	if err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	return c.Status(res.status).Send(body)
+}
+
+// operation returns the endpoint of a route that calls op. bind turns the client's
+// request into that of op. The result of op is the body of the response.
+func operation[Req, Res any](s *Server, op rpc.Op[Req, Res], status int, bind func(*call) (Req, error)) endpoint {
+	return withBody(s, op, status, bind, func(res Res) any { return res })
+}
+
+// withBody is like operation, but present turns the result of op into the body.
+func withBody[Req, Res any](s *Server, op rpc.Op[Req, Res], status int, bind func(*call) (Req, error), present func(Res) any) endpoint {
+	return withResponse(s, op, bind, func(_ *call, res Res) response { return response{status, present(res)} })
+}
+
+// withResponse is like operation, but present turns the result of op into the whole
+// response. present may set headers and look at the request.
+func withResponse[Req, Res any](s *Server, op rpc.Op[Req, Res], bind func(*call) (Req, error), present func(*call, Res) response) endpoint {
+	return func(c *call) (response, error) {
+		req, err := bind(c)
+		malformed, ok := errors.AsType[queryError](err)
+		if err != nil && !ok {
+			return response{}, err
+		}
+		res, err := rpc.Call(c.ctx, s.calls, op, req)
+		if ok {
+			return response{}, malformed.merge(err)
+		}
+		if err != nil {
+			return response{}, err
+		}
+		return present(c, res), nil
+	}
+}

@@ -1,0 +1,39 @@
+package main
+
+import "net/http"
+
+// local returns the endpoint of a route that the gateway answers without an app.
+func local(fn func(*call) (any, error)) endpoint {
+	return func(c *call) (response, error) {
+		body, err := fn(c)
+		return response{http.StatusOK, body}, err
+	}
+}
+
+// getHealth returns ok: a process that answers is alive.
+func (s *Server) getHealth(*call) (any, error) {
+	return struct {
+		Status string `json:"status"`
+	}{"ok"}, nil
+}
+
+// getReadiness returns the results of the readiness checks, with status 503 unless
+// all of them pass.
+func (s *Server) getReadiness(c *call) (response, error) {
+	report, ready := s.ready.Report(c.ctx)
+	if !ready {
+		c.Set("Retry-After", "1")
+		return response{http.StatusServiceUnavailable, report}, nil
+	}
+	return response{http.StatusOK, report}, nil
+}
+
+// getKeys returns the JSON Web Key Set that verifies access tokens.
+func (s *Server) getKeys(c *call) (any, error) {
+	set, err := s.keys.Set()
+	c.Set("Cache-Control", "public, max-age=300") // auth publishes a key long before it signs with it
+	return set, err
+}
+
+// getMe returns the caller, whom the check of the session has read already.
+func getMe(c *call) (any, error) { return c.caller, nil }

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// middleware wraps every request that could be parsed. It sets the common
+// response headers, turns an error into a problem document, and writes the access
+// log.
+func (s *Server) middleware(c *fiber.Ctx) error {
+	began := s.now()
+	s.setHeaders(c)
+	err := s.dispatch(c)
+	if err != nil {
+		if sendErr := s.sendProblem(c, err); sendErr != nil {
+			return sendErr
+		}
+	}
+	if !isProbe(c.Path()) {
+		s.logRequest(c, routeOf(c), began, err)
+	}
+	return nil
+}
+
+// handleParseError answers a request that fasthttp could not parse. Such a request
+// passes through no middleware.
+func (s *Server) handleParseError(c *fiber.Ctx, err error) error {
+	defer s.logRequest(c, noRoute, s.now(), err)
+	return s.sendProblem(c, err)
+}
+
+// dispatch runs the handler of the request's route. It returns a panic as an error.
+// A request without a route is counted against a rate limit here, since no
+// handler does.
+func (s *Server) dispatch(c *fiber.Ctx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	err = c.Next()
+	unrouted, ok := err.(*fiber.Error) //nolint:errorlint // Fiber returns it unwrapped
+	if !ok || unrouted.Code != fiber.StatusNotFound && unrouted.Code != fiber.StatusMethodNotAllowed {
+		return err
+	}
+	if c.Locals(unknownMethodKey) != nil {
+		err = fiber.ErrMethodNotAllowed
+	}
+	kind := write
+	if c.Method() == fiber.MethodGet || c.Method() == fiber.MethodHead {
+		kind = browse
+	}
+	if _, refused := s.admit(c, kind, credentials{err: tokenMissing()}, s.clientAddress(c)); refused != nil {
+		return refused
+	}
+	return err
+}
+
+// unknownMethodKey marks a request whose method is not one of HTTP's.
+const unknownMethodKey = "unknown method"
+
+// replaceUnknownMethod changes a method that Fiber does not know to TRACE, which
+// no route has. The request then passes through the middleware and gets the same
+// 405 as any other wrong method.
+func replaceUnknownMethod(c *fasthttp.RequestCtx) {
+	switch string(c.Method()) {
+	case fiber.MethodGet, fiber.MethodHead, fiber.MethodPost, fiber.MethodPut, fiber.MethodPatch,
+		fiber.MethodDelete, fiber.MethodOptions, fiber.MethodConnect, fiber.MethodTrace:
+	default:
+		c.SetUserValue(unknownMethodKey, true)
+		c.Request.Header.SetMethod(fiber.MethodTrace)
+	}
+}
