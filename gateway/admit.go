@@ -72,7 +72,7 @@ func (s *Server) admit(c *fiber.Ctx, kind bucket, cred credentials, address stri
 	c.Set("RateLimit-Policy", fmt.Sprintf(`"%s";q=%d;w=%d`, kind, rate.Requests, ceilSeconds(rate.Period)))
 	c.Set("RateLimit", fmt.Sprintf(`"%s";r=%d;t=%d`, kind, decision.Remaining, ceilSeconds(decision.ResetIn)))
 	if decision.Refused {
-		return entry, apperr.TooManyRequests("", "Too many requests, try again later.", decision.RetryIn)
+		return entry, apperr.TooManyRequests("", "Too many requests. Retry after the time in the Retry-After header.", decision.RetryIn)
 	}
 	return entry, nil
 }

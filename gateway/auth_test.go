@@ -12,10 +12,11 @@ import (
 	"boxoffice/shared/token"
 )
 
+// bearer returns the Authorization header for a token.
 func bearer(raw string) []string { return []string{"Authorization", "Bearer " + raw} }
 
-func TestTheSixAnswersOfTheAuthMiddleware(t *testing.T) {
-	refused := func(reason string) error { return apperr.New(apperr.Unauthenticated, reason, "auth's own words") }
+func TestAuthenticationErrors(t *testing.T) {
+	refused := func(reason string) error { return apperr.New(apperr.Unauthenticated, reason, "a text of auth") }
 	for _, tt := range []struct {
 		name         string
 		prepare      func(*harness)
@@ -24,26 +25,26 @@ func TestTheSixAnswersOfTheAuthMiddleware(t *testing.T) {
 	}{
 		{name: "no header", header: func(*harness) string { return "" }, code: "auth.token_missing", detail: "No token provided"},
 		{name: "another scheme", header: func(*harness) string { return "Basic YTpi" }, code: "auth.token_missing", detail: "No token provided"},
-		{name: "nothing behind the scheme", header: func(*harness) string { return "Bearer " }, code: "auth.token_missing", detail: "No token provided"},
-		{name: "nonsense", header: func(*harness) string { return "Bearer nonsense" }, code: "auth.token_invalid", detail: "Invalid or expired token"},
+		{name: "no token after the scheme", header: func(*harness) string { return "Bearer " }, code: "auth.token_missing", detail: "No token provided"},
+		{name: "malformed token", header: func(*harness) string { return "Bearer nonsense" }, code: "auth.token_invalid", detail: "Invalid or expired token"},
 		{
-			name: "expired", code: "auth.token_invalid", detail: "Invalid or expired token",
+			name: "expired token", code: "auth.token_invalid", detail: "Invalid or expired token",
 			header: func(h *harness) string {
 				return "Bearer " + h.token(func(c *token.Claims) { c.ExpiresAt = h.now.Add(-time.Second) })
 			},
 		},
 		{
-			name: "a refresh token", code: "auth.token_type", detail: "Invalid token type",
+			name: "refresh token", code: "auth.token_type", detail: "Invalid token type",
 			header: func(h *harness) string {
 				return "Bearer " + h.token(func(c *token.Claims) { c.Type, c.FamilyID = token.Refresh, "f1" })
 			},
 		},
 		{
-			name: "revoked", code: "auth.session_invalid", detail: "Session invalid or expired",
+			name: "session revoked", code: "auth.session_invalid", detail: "Session invalid or expired",
 			prepare: func(h *harness) { h.auth.fail = refused(authapi.ReasonSessionInvalid) },
 		},
 		{
-			name: "revoked, and the cache knows", code: "auth.session_invalid", detail: "Session invalid or expired",
+			name: "session ended in the cache", code: "auth.session_invalid", detail: "Session invalid or expired",
 			prepare: func(h *harness) {
 				if err := h.cache.End(h.t.Context(), "s1"); err != nil {
 					h.t.Fatal(err)
@@ -51,11 +52,11 @@ func TestTheSixAnswersOfTheAuthMiddleware(t *testing.T) {
 			},
 		},
 		{
-			name: "somebody else's session", code: "auth.session_invalid", detail: "Session invalid or expired",
+			name: "session of another user", code: "auth.session_invalid", detail: "Session invalid or expired",
 			prepare: func(h *harness) { h.auth.session.UserID = "u2" },
 		},
 		{
-			name: "past its end", code: "auth.session_expired", detail: "Session expired",
+			name: "session expired", code: "auth.session_expired", detail: "Session expired",
 			prepare: func(h *harness) { h.auth.fail = refused(authapi.ReasonSessionExpired) },
 		},
 		{
@@ -63,7 +64,7 @@ func TestTheSixAnswersOfTheAuthMiddleware(t *testing.T) {
 			prepare: func(h *harness) { h.auth.fail = refused(authapi.ReasonUserInactive) },
 		},
 		{
-			name: "deactivated", code: "auth.user_inactive", detail: "User not found or inactive",
+			name: "user deactivated", code: "auth.user_inactive", detail: "User not found or inactive",
 			prepare: func(h *harness) { h.auth.user.IsActive = false },
 		},
 	} {
@@ -84,9 +85,9 @@ func TestTheSixAnswersOfTheAuthMiddleware(t *testing.T) {
 	}
 }
 
-func TestMeAnswersTheRecordAndAsksAuthOnce(t *testing.T) {
+func TestMeReturnsTheRecordAndCallsAuthOnlyOnACacheMiss(t *testing.T) {
 	h := newHarness(t)
-	h.auth.user.Role = authapi.RoleAdmin // unlike the token
+	h.auth.user.Role = authapi.RoleAdmin // unlike in the token
 	for range 3 {
 		res := h.get("/api/auth/me", bearer(h.token())...)
 		var got authapi.User
@@ -97,17 +98,17 @@ func TestMeAnswersTheRecordAndAsksAuthOnce(t *testing.T) {
 			t.Errorf("got %+v, want %+v", got, h.auth.user)
 		}
 		wantHeaders(t, res)
-		// Auth fills the cache under the lease that came with the check.
+		// Auth would fill the cache under the lease in the request.
 		if err := h.cache.Fill(t.Context(), "lease", h.auth.session, h.auth.user, 1, h.now); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if h.auth.checks != 1 {
-		t.Errorf("auth was asked %d times, want once", h.auth.checks)
+		t.Errorf("got %d calls of auth, want 1", h.auth.checks)
 	}
 }
 
-func TestCachedSessionPastItsEndIsAuthsAffair(t *testing.T) {
+func TestExpiredSessionInTheCacheIsCheckedByAuth(t *testing.T) {
 	h := newHarness(t)
 	if _, _, err := h.cache.Lookup(t.Context(), sessioncache.Request{SessionID: "s1", UserID: "u1"}); err != nil {
 		t.Fatal(err)
@@ -121,7 +122,7 @@ func TestCachedSessionPastItsEndIsAuthsAffair(t *testing.T) {
 	h.wantProblem(h.get("/api/auth/me", bearer(raw)...), 401, "auth.session_expired")
 }
 
-func TestWithoutRedisAuthIsAsked(t *testing.T) {
+func TestAuthChecksEverySessionWhileRedisIsUnreachable(t *testing.T) {
 	h := newHarness(t)
 	h.redis.Close()
 	for range 3 {
@@ -130,56 +131,56 @@ func TestWithoutRedisAuthIsAsked(t *testing.T) {
 		}
 	}
 	if h.auth.checks != 3 {
-		t.Errorf("auth was asked %d times, want each time", h.auth.checks)
+		t.Errorf("got %d calls of auth for 3 requests, want 3", h.auth.checks)
 	}
 	h.auth.fail = apperr.New(apperr.Unauthenticated, authapi.ReasonSessionInvalid, "")
 	h.wantProblem(h.get("/api/auth/me", bearer(h.token())...), 401, "auth.session_invalid")
 }
 
-func TestAuthThatFailsIsNoRefusal(t *testing.T) {
+func TestFailureOfAuthIsUnavailableAndNotUnauthenticated(t *testing.T) {
 	h := newHarness(t)
 	h.auth.fail = apperr.Unreachable(errors.New("the database's address"))
 	p := h.wantProblem(h.get("/api/auth/me", bearer(h.token())...), 503, "unavailable")
 	if p.Detail == "" {
-		t.Error("no detail")
+		t.Error("got no detail")
 	}
 }
 
-func TestUnknownKeyIsAskedForOnceInAWhile(t *testing.T) {
+func TestUnknownKeyRefreshesTheKeysAtMostOnceInAnInterval(t *testing.T) {
 	h := newHarness(t)
-	stranger := newHarness(t)
+	other := newHarness(t)
 	before := h.auth.fetched
 	for range 5 {
-		h.wantProblem(h.get("/api/auth/me", bearer(stranger.token())...), 401, "auth.token_invalid")
+		h.wantProblem(h.get("/api/auth/me", bearer(other.token())...), 401, "auth.token_invalid")
 	}
 	if got := h.auth.fetched - before; got != 1 {
-		t.Errorf("the keys were fetched %d times, want once", got)
+		t.Errorf("got %d refreshes for 5 requests, want 1", got)
 	}
-	// The key turns out to be a new one of auth's.
-	h.auth.keys.Keys = append(h.auth.keys.Keys, stranger.auth.keys.Keys...)
+	// Auth now publishes that key.
+	h.auth.keys.Keys = append(h.auth.keys.Keys, other.auth.keys.Keys...)
 	h.now = h.now.Add(time.Minute)
-	if res := h.get("/api/auth/me", bearer(stranger.token())...); res.StatusCode != 200 {
+	if res := h.get("/api/auth/me", bearer(other.token())...); res.StatusCode != 200 {
 		t.Errorf("got %d %s", res.StatusCode, res.body)
 	}
 }
 
-func TestGuestRoutesRefuseABadTokenAndLogInIgnoresIt(t *testing.T) {
+func TestGuestRoutesRefuseAnInvalidTokenAndLogInIgnoresIt(t *testing.T) {
 	h := newHarness(t)
 	body := `{"email":"ada@example.org","password":"correct horse","name":"Ada"}`
 	h.wantProblem(h.do("POST", "/api/auth/register", body, bearer("bad")...), 401, "auth.token_invalid")
 	if res := h.do("POST", "/api/auth/login", `{"email":"a@b.c","password":"p"}`, bearer("bad")...); res.StatusCode != 200 {
-		t.Errorf("log-in: got %d %s", res.StatusCode, res.body)
+		t.Errorf("log-in: got %d %s, want 200", res.StatusCode, res.body)
 	}
 	if res := h.do("POST", "/api/auth/register", body, bearer(h.token())...); res.StatusCode != 201 || h.auth.register.ByAdmin {
-		t.Errorf("by a user: got %d, by admin %v", res.StatusCode, h.auth.register.ByAdmin)
+		t.Errorf("by a user: got %d, by admin %t, want 201 and false", res.StatusCode, h.auth.register.ByAdmin)
 	}
 	h.auth.user.Role = authapi.RoleAdmin
 	if res := h.do("POST", "/api/auth/register", body, bearer(h.token())...); res.StatusCode != 201 || !h.auth.register.ByAdmin {
-		t.Errorf("by an admin: got %d, by admin %v", res.StatusCode, h.auth.register.ByAdmin)
+		t.Errorf("by an admin: got %d, by admin %t, want 201 and true", res.StatusCode, h.auth.register.ByAdmin)
 	}
 }
 
-func TestJWKS(t *testing.T) {
+func TestPublishedKeysVerifyTokens(t *testing.T) {
 	h := newHarness(t)
 	res := h.get("/.well-known/jwks.json")
 	ring, err := token.ParseRing([]byte(res.body))
@@ -190,6 +191,6 @@ func TestJWKS(t *testing.T) {
 		t.Errorf("the published keys do not verify a token: %v", err)
 	}
 	if got := res.Header.Get("Cache-Control"); got != "public, max-age=300" {
-		t.Errorf("Cache-Control: got %q", got)
+		t.Errorf("Cache-Control: got %q, want public, max-age=300", got)
 	}
 }

@@ -39,7 +39,7 @@ func (c *call) idempotencyKey() (string, error) {
 		return "", nil
 	case len(values) > 1, len(values[0]) == 0:
 		return "", apperr.InvalidFields(apperr.Field{
-			Field: headerIdempotencyKey, Code: "invalid", Message: "must be sent once and not be empty",
+			Field: headerIdempotencyKey, Code: "invalid", Message: "must be sent at most once and must not be empty",
 		})
 	}
 	return string(values[0]), nil

@@ -19,17 +19,18 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// fakeBooking answers the booking app's operations out of its fields.
+// fakeBooking implements the booking app's operations. Its fields are the results,
+// and record the requests.
 type fakeBooking struct {
 	one      bookingapi.Booking
 	replayed bool
 	page     contract.Page[bookingapi.Booking]
-	fail     error                    // instead of any answer
-	create   bookingapi.CreateRequest // the last one
-	fetch    bookingapi.GetRequest
-	cancel   bookingapi.CancelRequest
-	confirm  bookingapi.ConfirmRequest
-	list     bookingapi.ListRequest
+	fail     error                     // if not nil, the result of every operation
+	create   bookingapi.CreateRequest  // the last request
+	get      bookingapi.GetRequest     // the last request
+	cancel   bookingapi.CancelRequest  // the last request
+	confirm  bookingapi.ConfirmRequest // the last request
+	list     bookingapi.ListRequest    // the last request
 }
 
 func (f *fakeBooking) serve(log *slog.Logger, tracing *telemetry.Tracing) http.Handler {
@@ -39,7 +40,7 @@ func (f *fakeBooking) serve(log *slog.Logger, tracing *telemetry.Tracing) http.H
 		return bookingapi.Created{Booking: f.one, Replayed: f.replayed}, f.fail
 	})
 	rpc.Handle(srv, bookingapi.GetBooking, func(_ context.Context, r bookingapi.GetRequest) (bookingapi.Booking, error) {
-		f.fetch = r
+		f.get = r
 		return f.one, f.fail
 	})
 	rpc.Handle(srv, bookingapi.CancelBooking, func(_ context.Context, r bookingapi.CancelRequest) (bookingapi.Booking, error) {
@@ -74,7 +75,7 @@ func TestCreateBooking(t *testing.T) {
 	first := h.booking.create
 	want := bookingapi.CreateRequest{BookingID: first.BookingID, UserID: "u1", EventID: "e1", Quantity: 2}
 	if first != want || first.BookingID == "" {
-		t.Errorf("asked for %+v, want %+v", first, want)
+		t.Errorf("request: got %+v, want %+v", first, want)
 	}
 	h.booking.replayed = true
 	res = h.do("POST", "/api/bookings", bookingBody, append(bearer(h.token()), "Idempotency-Key", "k1")...)
@@ -82,11 +83,11 @@ func TestCreateBooking(t *testing.T) {
 		t.Errorf("got %d, %v, key %q", res.StatusCode, res.Header, h.booking.create.IdempotencyKey)
 	}
 	if h.booking.create.BookingID == first.BookingID {
-		t.Error("two requests have one id")
+		t.Errorf("second request: got booking id %s again, want a new one", first.BookingID)
 	}
 	p := h.wantProblem(h.do("POST", "/api/bookings", bookingBody, append(bearer(h.token()), "Idempotency-Key", "")...), 400, "invalid")
 	if len(p.Errors) != 1 || p.Errors[0].Field != "Idempotency-Key" {
-		t.Errorf("an empty key: got %v", p.Errors)
+		t.Errorf("empty Idempotency-Key: got errors %v, want one about it", p.Errors)
 	}
 	for field, body := range map[string]string{
 		"quantity": `{"quantity":"2"}`, "eventId": `{"eventId":7}`, "userId": `{"userId":"u2"}`,
@@ -109,25 +110,25 @@ func TestCreateBooking(t *testing.T) {
 	}
 }
 
-func TestOneBooking(t *testing.T) {
+func TestGetConfirmAndCancelBooking(t *testing.T) {
 	h := newHarness(t)
 	h.booking.one = bookingapi.Booking{ID: "b1"}
 	if res := h.get("/api/bookings/b1", bearer(h.token())...); res.StatusCode != 200 {
 		t.Errorf("got %d %s", res.StatusCode, res.body)
 	}
-	which := bookingapi.GetRequest{BookingID: "b1", UserID: "u1"}
-	if h.booking.fetch != which {
-		t.Errorf("asked for %+v, want %+v", h.booking.fetch, which)
+	want := bookingapi.GetRequest{BookingID: "b1", UserID: "u1"}
+	if h.booking.get != want {
+		t.Errorf("request: got %+v, want %+v", h.booking.get, want)
 	}
-	if res := h.do("POST", "/api/bookings/b1/cancel", "", bearer(h.token())...); res.StatusCode != 200 || h.booking.cancel != which {
-		t.Errorf("got %d, asked for %+v", res.StatusCode, h.booking.cancel)
+	if res := h.do("POST", "/api/bookings/b1/cancel", "", bearer(h.token())...); res.StatusCode != 200 || h.booking.cancel != want {
+		t.Errorf("got %d, request %+v", res.StatusCode, h.booking.cancel)
 	}
 	for body, want := range map[string]string{"": "", "{}": "", `{"paymentReference":"p1"}`: "p1"} {
 		res := h.do("POST", "/api/bookings/b1/confirm", body, bearer(h.token())...)
 		got := h.booking.confirm
 		if res.StatusCode != 200 || got.BookingID != "b1" || got.UserID != "u1" || got.ByAdmin || (got.PaymentReference != nil) != (want != "") ||
 			want != "" && *got.PaymentReference != want {
-			t.Errorf("%s: got %d, asked for %+v", body, res.StatusCode, got)
+			t.Errorf("%s: got %d, request %+v", body, res.StatusCode, got)
 		}
 	}
 	h.wantProblem(h.do("POST", "/api/bookings/b1/confirm", `{"price":1}`, bearer(h.token())...), 400, "invalid")
@@ -138,21 +139,21 @@ func TestOneBooking(t *testing.T) {
 	}
 	h = newHarness(t)
 	h.auth.user.Role = authapi.RoleAdmin
-	if h.get("/api/bookings/b1", bearer(h.token())...); !h.booking.fetch.ByAdmin {
-		t.Errorf("an admin asked for %+v", h.booking.fetch)
+	if h.get("/api/bookings/b1", bearer(h.token())...); !h.booking.get.ByAdmin {
+		t.Errorf("by an admin: got request %+v, want by admin", h.booking.get)
 	}
 }
 
-func TestListsOfBookings(t *testing.T) {
+func TestListBookings(t *testing.T) {
 	h := newHarness(t)
 	h.booking.page = contract.Page[bookingapi.Booking]{Items: []bookingapi.Booking{{ID: "b1"}}, Limit: 20}
-	const alone = `"page":{"limit":20,"nextCursor":null}`
-	if res := h.get("/api/bookings/me?userId=u2&limit=5&cursor=c", bearer(h.token())...); res.StatusCode != 200 || !strings.Contains(res.body, alone) {
+	const lastPage = `"page":{"limit":20,"nextCursor":null}`
+	if res := h.get("/api/bookings/me?userId=u2&limit=5&cursor=c", bearer(h.token())...); res.StatusCode != 200 || !strings.Contains(res.body, lastPage) {
 		t.Errorf("got %d %s", res.StatusCode, res.body)
 	}
 	want := bookingapi.ListRequest{PageRequest: contract.PageRequest{Limit: 5, Cursor: "c"}, UserID: "u1"}
 	if !reflect.DeepEqual(h.booking.list, want) {
-		t.Errorf("own: asked for %+v, want %+v", h.booking.list, want)
+		t.Errorf("own bookings: got request %+v, want %+v", h.booking.list, want)
 	}
 	h.wantProblem(h.get("/api/bookings", bearer(h.token())...), 403, "auth.admin_required")
 
@@ -167,7 +168,7 @@ func TestListsOfBookings(t *testing.T) {
 	from, to := contract.At(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), contract.At(time.Date(2030, 1, 1, 23, 0, 0, 0, time.UTC))
 	want = bookingapi.ListRequest{UserID: "u2", EventID: "e1", Status: "pending", From: &from, To: &to, Count: true}
 	if !reflect.DeepEqual(h.booking.list, want) {
-		t.Errorf("asked for %+v, want %+v", h.booking.list, want)
+		t.Errorf("request: got %+v, want %+v", h.booking.list, want)
 	}
 	h.wantProblem(h.get("/api/bookings?from=yesterday", bearer(h.token())...), 400, "invalid")
 }

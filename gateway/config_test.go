@@ -8,7 +8,7 @@ import (
 	"boxoffice/shared/config"
 )
 
-func TestRates(t *testing.T) {
+func TestRateUnmarshalText(t *testing.T) {
 	for text, want := range map[string]main.Rate{
 		"600/1m": {Requests: 600, Period: time.Minute},
 		"1/1ms":  {Requests: 1, Period: time.Millisecond},
@@ -27,7 +27,7 @@ func TestRates(t *testing.T) {
 	}
 }
 
-func TestConfigHasLimitsByDefault(t *testing.T) {
+func TestEveryBucketHasALimitByDefault(t *testing.T) {
 	cfg, err := config.Load[main.Config](func(name string) string {
 		return map[string]string{"REDIS_ADDR": "127.0.0.1:6379"}[name]
 	})
@@ -36,7 +36,7 @@ func TestConfigHasLimitsByDefault(t *testing.T) {
 	}
 	for _, r := range []main.Rate{cfg.Browse, cfg.Write, cfg.LogIn} {
 		if r.Requests == 0 {
-			t.Errorf("got %+v, want limits", cfg)
+			t.Errorf("got %+v, want a limit for each bucket", cfg)
 		}
 	}
 }

@@ -17,15 +17,16 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// fakeEvent answers the event app's operations out of its fields.
+// fakeEvent implements the event app's operations. Its fields are the results, and
+// record the requests.
 type fakeEvent struct {
 	one    eventapi.Versioned
 	seats  eventapi.Availability
 	page   contract.Page[eventapi.Event]
-	fail   error                  // instead of any answer
-	create eventapi.CreateRequest // the last one
-	list   eventapi.ListRequest
-	fetch  eventapi.GetRequest
+	fail   error                  // if not nil, the result of every operation
+	create eventapi.CreateRequest // the last request
+	list   eventapi.ListRequest   // the last request
+	get    eventapi.GetRequest    // the last request
 }
 
 func (f *fakeEvent) serve(log *slog.Logger, tracing *telemetry.Tracing) http.Handler {
@@ -39,11 +40,11 @@ func (f *fakeEvent) serve(log *slog.Logger, tracing *telemetry.Tracing) http.Han
 		return f.page, f.fail
 	})
 	rpc.Handle(srv, eventapi.GetEvent, func(_ context.Context, r eventapi.GetRequest) (eventapi.Versioned, error) {
-		f.fetch = r
+		f.get = r
 		return f.one, f.fail
 	})
 	rpc.Handle(srv, eventapi.GetAvailability, func(_ context.Context, r eventapi.GetRequest) (eventapi.Availability, error) {
-		f.fetch = r
+		f.get = r
 		return f.seats, f.fail
 	})
 	return srv
@@ -65,12 +66,12 @@ func TestCreateEvent(t *testing.T) {
 	r := h.event.create
 	if r.EventID == "" || r.OrganizerID != "u1" || r.Event.Name != "Gala" || r.Event.Capacity != 10 || *r.Event.MaxPerUser != 4 ||
 		!r.Event.EndsAt.Equal(time.Date(2030, 1, 2, 19, 0, 0, 0, time.UTC)) {
-		t.Errorf("asked for %+v", r)
+		t.Errorf("request: got %+v", r)
 	}
 	first := r.EventID
 	h.do("POST", "/api/events", eventBody, bearer(h.token())...)
 	if h.event.create.EventID == first {
-		t.Error("two requests have one event")
+		t.Errorf("second request: got event id %s again, want a new one", first)
 	}
 	for field, body := range map[string]string{
 		"maxPerUser": `{"maxPerUser":null}`, "startsAt": `{"startsAt":"tomorrow"}`, "organizerId": `{"organizerId":"me"}`,
@@ -83,7 +84,7 @@ func TestCreateEvent(t *testing.T) {
 	}
 }
 
-func TestEventIsCacheable(t *testing.T) {
+func TestEventResponsesAreCacheable(t *testing.T) {
 	h := newHarness(t)
 	h.event.one = eventapi.Versioned{Event: eventapi.Event{ID: "e1", Version: 3}, SeatsVersion: 7}
 	const tag = `"3-7"`
@@ -110,15 +111,15 @@ func TestEventIsCacheable(t *testing.T) {
 		if got := res.Header.Get("Cache-Control"); got != "private, no-store" {
 			t.Errorf("%s, by an admin: Cache-Control %q", path, got)
 		}
-		if !h.event.fetch.ByAdmin && !h.event.list.ByAdmin {
-			t.Errorf("%s: the admin was not known", path)
+		if !h.event.get.ByAdmin && !h.event.list.ByAdmin {
+			t.Errorf("%s: got a request that is not by an admin", path)
 		}
 		h.wantProblem(h.get(path, "Authorization", "Bearer nonsense"), 401, "auth.token_invalid")
 	}
 	h.wantProblem(h.get("/api/events/a.b"), 400, "invalid")
 }
 
-func TestListOfEvents(t *testing.T) {
+func TestListEvents(t *testing.T) {
 	h := newHarness(t)
 	h.event.page = contract.Page[eventapi.Event]{Limit: 20}
 	if res := h.get("/api/events"); res.body != `{"data":[],"page":{"limit":20,"nextCursor":null}}` {
@@ -137,18 +138,18 @@ func TestListOfEvents(t *testing.T) {
 		t.Errorf("got %s, %v", res.body, err)
 	}
 	from, to := contract.At(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), contract.At(time.Date(2030, 2, 1, 0, 0, 0, 0, time.UTC))
-	asked := h.event.list
-	if asked.From == nil || *asked.From != from || asked.To == nil || *asked.To != to {
-		t.Errorf("asked for %v to %v", asked.From, asked.To)
+	list := h.event.list
+	if list.From == nil || *list.From != from || list.To == nil || *list.To != to {
+		t.Errorf("got from %v to %v, want %v to %v", list.From, list.To, from, to)
 	}
-	asked.From, asked.To = nil, nil
+	list.From, list.To = nil, nil
 	want := eventapi.ListRequest{
 		PageRequest: contract.PageRequest{Limit: 2, Cursor: "abc"}, Category: "a&b c", Status: "published", Sort: "-startsAt",
 	}
-	if asked != want {
-		t.Errorf("asked for %+v, want %+v", asked, want)
+	if list != want {
+		t.Errorf("request: got %+v, want %+v", list, want)
 	}
-	// What the app finds comes with it, but what hangs on what it was not told.
+	// The response also names the fields that the app reports, except the cursor.
 	h.event.fail = apperr.InvalidFields(apperr.Field{Field: "sort"}, apperr.Field{Field: "limit"}, apperr.Field{Field: "cursor"})
 	p := h.wantProblem(h.get("/api/events?limit=101&from=today&to=9999-12-31T23:59:59-01:00&sort=x&cursor=y"), 400, "invalid")
 	var fields []string
@@ -156,6 +157,6 @@ func TestListOfEvents(t *testing.T) {
 		fields = append(fields, e.Field)
 	}
 	if slices.Sort(fields); !slices.Equal(fields, []string{"from", "limit", "sort", "to"}) {
-		t.Errorf("got %v", fields)
+		t.Errorf("got errors about %v, want from, limit, sort, to", fields)
 	}
 }

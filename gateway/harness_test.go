@@ -31,10 +31,11 @@ import (
 	"boxoffice/shared/token"
 )
 
+// secret is the API token of sidecar and apps.
 const secret = "a token of at least sixteen characters"
 
-// harness is the gateway in this process: the real server, the real client of
-// operations and the real cache, with a sidecar and an auth that are played.
+// harness runs the gateway in this process, with the real server, the real rpc
+// client and the real session cache. Redis, the sidecar and the apps are fakes.
 type harness struct {
 	t       *testing.T
 	server  *main.Server
@@ -49,16 +50,17 @@ type harness struct {
 	private ed25519.PrivateKey
 }
 
-// fakeAuth answers auth's operations out of its fields.
+// fakeAuth implements auth's operations. Its fields are the results, and record the
+// requests.
 type fakeAuth struct {
 	user     authapi.User
 	session  authapi.Session
-	fail     error // instead of any answer
-	checks   int
-	register authapi.RegisterRequest // the last one
-	login    authapi.LogInRequest
+	fail     error                   // if not nil, the result of every operation but auth.keys
+	checks   int                     // calls of auth.session.check
+	register authapi.RegisterRequest // the last request
+	login    authapi.LogInRequest    // the last request
 	keys     token.KeySet
-	fetched  int // how often the keys were
+	fetched  int // calls of auth.keys
 }
 
 func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
@@ -108,7 +110,7 @@ func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 	return h
 }
 
-// fetchKeys runs the keyring until it has keys, as the program does.
+// fetchKeys runs keys until it has loaded them.
 func (h *harness) fetchKeys(keys *main.Keyring) {
 	h.t.Helper()
 	ctx, cancel := context.WithCancel(h.t.Context())
@@ -168,7 +170,8 @@ func (f *fakeAuth) serve(log *slog.Logger, tracing *telemetry.Tracing) http.Hand
 	return srv
 }
 
-// token signs claims like those of the fake session, changed as asked for.
+// token returns a signed access token of the fake session, with its claims modified
+// by change.
 func (h *harness) token(change ...func(*token.Claims)) string {
 	h.t.Helper()
 	c := token.Claims{
@@ -185,14 +188,14 @@ func (h *harness) token(change ...func(*token.Claims)) string {
 	return raw
 }
 
-// response is an answer with its body read.
+// response is a response whose body was read.
 type response struct {
 	*http.Response
 	body string
 }
 
-// do sends a request; headers are name and value in turn. A body is JSON unless
-// they say otherwise.
+// do sends a request. headers are names and values in turn. A body is sent as JSON
+// unless headers say otherwise.
 func (h *harness) do(method, path, body string, headers ...string) response {
 	h.t.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
@@ -219,14 +222,15 @@ func (h *harness) get(path string, headers ...string) response {
 	return h.do(http.MethodGet, path, "", headers...)
 }
 
-// problem is a problem document as a client reads it.
+// problem is a problem document as a client decodes it.
 type problem struct {
 	Type, Title, Detail, Instance, Code, TraceID string
 	Status                                       int
 	Errors                                       []apperr.Field
 }
 
-// wantProblem checks what all problems have in common and returns this one.
+// wantProblem checks the status, the code and everything that problem responses
+// have in common. It returns the problem document.
 func (h *harness) wantProblem(res response, status int, code string) problem {
 	h.t.Helper()
 	var p problem
@@ -240,16 +244,16 @@ func (h *harness) wantProblem(res response, status int, code string) problem {
 		h.t.Errorf("Content-Type: got %q", got)
 	}
 	if p.Type == "" || p.Title == "" || p.Detail == "" || p.Instance == "" || len(p.TraceID) != 32 {
-		h.t.Errorf("the problem is not whole: %s", res.body)
+		h.t.Errorf("problem lacks a member: %s", res.body)
 	}
 	if !strings.Contains(res.Header.Get("Traceparent"), p.TraceID) {
-		h.t.Errorf("traceparent %q is not of the problem's trace %s", res.Header.Get("Traceparent"), p.TraceID)
+		h.t.Errorf("Traceparent: got %q, want the trace id of the problem, %s", res.Header.Get("Traceparent"), p.TraceID)
 	}
 	wantHeaders(h.t, res)
 	return p
 }
 
-// wantHeaders checks what every answer carries.
+// wantHeaders checks the headers that every response has.
 func wantHeaders(t *testing.T, res response) {
 	t.Helper()
 	for _, name := range []string{"X-Request-Id", "Traceparent", "X-Content-Type-Options", "Content-Security-Policy", "Cache-Control"} {
@@ -260,11 +264,11 @@ func wantHeaders(t *testing.T, res response) {
 	switch res.StatusCode {
 	case http.StatusUnauthorized:
 		if got := res.Header.Get("WWW-Authenticate"); got != "Bearer" {
-			t.Errorf("WWW-Authenticate: got %q", got)
+			t.Errorf("WWW-Authenticate: got %q, want Bearer", got)
 		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		if res.Header.Get("Retry-After") == "" {
-			t.Error("no Retry-After")
+			t.Error("Retry-After: got none")
 		}
 	}
 }

@@ -12,9 +12,9 @@ import (
 	main "boxoffice/gateway"
 )
 
-// A token that was good once is so until its end and under the keys that there
-// are, and nothing that is like it is.
-func TestATokenThatWasVerified(t *testing.T) {
+// The keyring remembers tokens that it verified. That must not extend to a token
+// that differs, has expired, or was signed with a key that is no longer published.
+func TestVerifiedTokenIsRememberedUntilItExpiresOrItsKeyIsWithdrawn(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -25,7 +25,7 @@ func TestATokenThatWasVerified(t *testing.T) {
 	}
 	now, set := time.Now(), token.NewKeySet(public)
 	keys := main.NewKeyring(func() time.Time { return now }, func(context.Context) (token.KeySet, error) { return set, nil })
-	run := func() { // until it has fetched the keys once
+	run := func() { // loads the keys once: Run does so before it looks at its context
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_ = keys.Run(ctx)

@@ -86,7 +86,7 @@ func (p *params) time(name string) *contract.Time {
 	}
 	var at contract.Time
 	if err := at.UnmarshalJSON([]byte(`"` + text + `"`)); err != nil { // the same rule as in a body
-		p.Add(name, "invalid", "is no time of RFC 3339")
+		p.Add(name, "invalid", "must be %s", at.JSONForm())
 		return nil
 	}
 	return &at

@@ -78,22 +78,22 @@ func statusOf(code apperr.Code) int {
 func fiberProblem(status int) problem {
 	switch status {
 	case http.StatusNotFound:
-		return newProblem(status, "not_found", "There is nothing here.")
+		return newProblem(status, "not_found", "No resource exists at this path.")
 	case http.StatusMethodNotAllowed:
-		return newProblem(status, "method_not_allowed", "The method is not allowed here.")
+		return newProblem(status, "method_not_allowed", "This path does not support the method. The Allow header lists the supported methods.")
 	case http.StatusNotAcceptable:
-		return newProblem(status, "not_acceptable", "Answers are JSON.")
+		return newProblem(status, "not_acceptable", "Responses are JSON. Send an Accept header that allows application/json.")
 	case http.StatusRequestTimeout, http.StatusBadGateway: // Fiber reports a connection that the client broke as 502
-		return newProblem(http.StatusRequestTimeout, "request_timeout", "The request did not arrive in time.")
+		return newProblem(http.StatusRequestTimeout, "request_timeout", "The request did not arrive in time. Send it again.")
 	case http.StatusRequestEntityTooLarge:
 		return newProblem(status, "body_too_large", "The body must not be larger than 64 KiB.")
 	case http.StatusUnsupportedMediaType:
-		return newProblem(status, "unsupported_media_type", "The body must be application/json.")
+		return newProblem(status, "unsupported_media_type", "The body must be JSON in UTF-8 without compression. Send Content-Type: application/json.")
 	case http.StatusRequestHeaderFieldsTooLarge:
 		return newProblem(status, "headers_too_large", "The headers must not be larger than 16 KiB.")
 	}
 	if status/100 == 4 {
-		return newProblem(http.StatusBadRequest, "invalid", "The request could not be understood.")
+		return newProblem(http.StatusBadRequest, "invalid", "The request is not valid HTTP.")
 	}
 	return newProblem(http.StatusInternalServerError, "internal", "Something went wrong on our side.")
 }

@@ -6,9 +6,9 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
-// A request is one trace: the gateway's span is its root, the call's beneath it,
-// and the operation's beneath that, across two HTTP hops.
-func TestTraceGoesThrough(t *testing.T) {
+// The gateway's span is the root of the trace, the span of the call its child, and
+// the span of the operation the child of that, across two HTTP hops.
+func TestRequestIsOneTrace(t *testing.T) {
 	h := newHarness(t)
 	h.spans.Reset()
 	res := h.do("POST", "/api/auth/login", loginBody)
@@ -22,20 +22,20 @@ func TestTraceGoesThrough(t *testing.T) {
 	root, call, operation := spans["POST /api/auth/login"], spans["call auth/method/auth.login"], spans["auth.login"]
 	for name, s := range map[string]tracetest.SpanStub{"root": root, "call": call, "operation": operation} {
 		if !s.SpanContext.IsValid() {
-			t.Fatalf("no span of the %s among %v", name, spans)
+			t.Fatalf("%s: got no span, have %v", name, spans)
 		}
 		if s.SpanContext.TraceID() != root.SpanContext.TraceID() {
-			t.Errorf("%s: another trace", name)
+			t.Errorf("%s: got trace %s, want %s", name, s.SpanContext.TraceID(), root.SpanContext.TraceID())
 		}
 	}
 	if root.Parent.IsValid() {
-		t.Error("the root has a parent")
+		t.Errorf("root: got parent %s, want none", root.Parent.SpanID())
 	}
 	if call.Parent.SpanID() != root.SpanContext.SpanID() || operation.Parent.SpanID() != call.SpanContext.SpanID() {
-		t.Error("the spans are not beneath one another")
+		t.Errorf("got parents %s and %s, want %s and %s", call.Parent.SpanID(), operation.Parent.SpanID(), root.SpanContext.SpanID(), call.SpanContext.SpanID())
 	}
 	want := "00-" + root.SpanContext.TraceID().String() + "-" + root.SpanContext.SpanID().String() + "-01"
 	if got := res.Header.Get("Traceparent"); got != want {
-		t.Errorf("traceparent: got %s, want %s", got, want)
+		t.Errorf("Traceparent: got %s, want %s", got, want)
 	}
 }

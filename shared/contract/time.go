@@ -38,3 +38,6 @@ func (t *Time) UnmarshalJSON(data []byte) error {
 	*t = at
 	return nil
 }
+
+// JSONForm implements strictjson.Described.
+func (Time) JSONForm() string { return "an RFC 3339 time, for example 2026-03-01T12:00:00Z" }

@@ -67,7 +67,7 @@ func (c Cursors) Encode(list string, pos any) (string, error) {
 // *apperr.Error about the field cursor.
 func (c Cursors) Decode(list, cursor string, pos any) error {
 	if err := c.decode(list, cursor, pos); err != nil {
-		return apperr.InvalidFields(apperr.Field{Field: "cursor", Code: "invalid", Message: "is no cursor of this list"}).WithCause(err)
+		return apperr.InvalidFields(apperr.Field{Field: "cursor", Code: "invalid", Message: "must be the nextCursor of a page of this list with the same filters and sort"}).WithCause(err)
 	}
 	return nil
 }

@@ -1,10 +1,15 @@
-// Package strictjson decodes JSON that comes from elsewhere: names must match
-// exactly and once, nothing unknown and nothing after the value is accepted, and
-// null only where a type asks for it. What is wrong is told as fields.
+// Package strictjson decodes JSON from clients and other programs.
+//
+// [Decode] accepts exactly one value. It refuses unknown names, also those that
+// differ only in case, repeated names (RFC 8259, section 4, does not define their
+// meaning), data after the value, and null unless the type accepts it. Its errors
+// name the field that is wrong.
 package strictjson
 
 import (
 	"errors"
+	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -13,15 +18,22 @@ import (
 	"boxoffice/shared/apperr"
 )
 
-// Nullable is implemented by types for which null means something. For all
-// others null is refused: it would be taken for an absent field.
+// Nullable is implemented by types that distinguish null from an absent field.
+// Decode refuses null for all other types.
 type Nullable interface{ AcceptsNull() }
+
+// Described is implemented by types with a JSON form of their own.
+type Described interface {
+	// JSONForm returns what a JSON value of the type must be, for example "an RFC
+	// 3339 time".
+	JSONForm() string
+}
 
 var errNull = errors.New("null")
 
-// Decode reads the one JSON value that is data into v. The error is an
-// *apperr.Error of code Invalid; its Fields name the part that is wrong, unless
-// data is no JSON at all.
+// Decode decodes data, which must be one JSON value, into v. It returns an
+// *apperr.Error of code Invalid. Fields of the error names the field that is wrong,
+// unless data is not JSON.
 func Decode(data []byte, v any) error {
 	err := json.Unmarshal(data, v, json.RejectUnknownMembers(true), json.WithUnmarshalers(refuseNull()))
 	if err == nil {
@@ -30,8 +42,8 @@ func Decode(data []byte, v any) error {
 	return invalid(err)
 }
 
-// Tolerant is Decode for answers: it passes over names that it does not know,
-// so that the answering side may be newer.
+// Tolerant decodes a response. Unlike Decode it ignores unknown names and accepts
+// null, so that the program that responds may be of a newer version.
 func Tolerant(data []byte, v any) error {
 	if err := json.Unmarshal(data, v); err != nil {
 		return invalid(err)
@@ -39,6 +51,8 @@ func Tolerant(data []byte, v any) error {
 	return nil
 }
 
+// refuseNull returns an unmarshaler that fails for null unless the type is
+// Nullable, and leaves every other value to the default.
 func refuseNull() *json.Unmarshalers {
 	return json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v any) error {
 		if dec.PeekKind() != 'n' {
@@ -51,33 +65,70 @@ func refuseNull() *json.Unmarshalers {
 	})
 }
 
+// invalid turns an error of package json into one for the client.
 func invalid(err error) *apperr.Error {
 	if e, ok := errors.AsType[*json.SemanticError](err); ok {
-		field := apperr.Field{Field: path(e.JSONPointer), Code: "invalid", Message: "does not have the right type"}
+		field := apperr.Field{Field: path(e.JSONPointer)}
 		switch {
 		case errors.Is(err, json.ErrUnknownName):
-			field.Code, field.Message = "unknown", "is not known"
+			field.Code, field.Message = "unknown", "is not a known field; remove it"
 		case errors.Is(err, errNull):
 			field.Code, field.Message = "null", "must not be null"
 		case errors.Is(err, jsontext.ErrDuplicateName):
-			field.Code, field.Message = "duplicate", "stands there twice"
+			field.Code, field.Message = "duplicate", "must appear only once"
+		default:
+			field.Code, field.Message = "invalid", wrongType(e)
 		}
-		return wrong(field).WithCause(err)
+		return forField(field).WithCause(err)
 	}
 	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok && errors.Is(err, jsontext.ErrDuplicateName) {
-		return wrong(apperr.Field{Field: path(e.JSONPointer), Code: "duplicate", Message: "stands there twice"}).WithCause(err)
+		return forField(apperr.Field{Field: path(e.JSONPointer), Code: "duplicate", Message: "must appear only once"}).WithCause(err)
 	}
 	return apperr.New(apperr.Invalid, "", "The body is not valid JSON.").WithCause(err)
 }
 
-func wrong(f apperr.Field) *apperr.Error {
+// forField returns the error for a field. An empty name stands for the whole body.
+func forField(f apperr.Field) *apperr.Error {
 	if f.Field == "" {
 		return apperr.New(apperr.Invalid, "", "The body must be a JSON object.")
 	}
 	return apperr.InvalidFields(f)
 }
 
-// path turns a JSON Pointer into the dotted form of the API.
+// wrongType says which type of value the field must have.
+func wrongType(e *json.SemanticError) string {
+	for inner, ok := errors.AsType[*json.SemanticError](e.Err); ok; inner, ok = errors.AsType[*json.SemanticError](e.Err) {
+		e = inner // a type with a decoder of its own wraps the error of its value
+	}
+	t := e.GoType
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == nil {
+		return "has the wrong type"
+	}
+	if d, ok := reflect.New(t).Interface().(Described); ok {
+		return "must be " + d.JSONForm()
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "must be a string"
+	case reflect.Bool:
+		return "must be true or false"
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		if errors.Is(e, strconv.ErrRange) {
+			return "must be an integer of at most " + strconv.Itoa(t.Bits()) + " bits"
+		}
+		return "must be an integer"
+	case reflect.Slice, reflect.Array:
+		return "must be an array"
+	case reflect.Struct, reflect.Map:
+		return "must be an object"
+	}
+	return "has the wrong type"
+}
+
+// path turns a JSON Pointer (RFC 6901) into a dotted path.
 func path(p jsontext.Pointer) string {
 	var parts []string
 	for token := range p.Tokens() {

@@ -3,6 +3,9 @@ package strictjson_test
 import (
 	"testing"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/strictjson"
 )
@@ -11,10 +14,30 @@ type price struct {
 	Amount int64 `json:"amount"`
 }
 
+// clearable distinguishes null from an absent field.
 type clearable struct{ null bool }
 
 func (c *clearable) UnmarshalJSON(data []byte) error { c.null = string(data) == "null"; return nil }
 func (*clearable) AcceptsNull()                      {}
+
+// wrapped decodes its value itself.
+type wrapped struct{ value bool }
+
+func (w *wrapped) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	return json.UnmarshalDecode(dec, &w.value)
+}
+
+// seat has a JSON form of its own.
+type seat struct{}
+
+func (*seat) UnmarshalJSON([]byte) error { return errSeat }
+func (seat) JSONForm() string            { return "a seat, for example A12" }
+
+type seatError struct{}
+
+func (seatError) Error() string { return "malformed seat" }
+
+var errSeat = seatError{}
 
 type event struct {
 	Name  string    `json:"name"`
@@ -23,41 +46,48 @@ type event struct {
 	Price price     `json:"price"`
 	Tags  []string  `json:"tags"`
 	Venue clearable `json:"venue"`
+	Open  wrapped   `json:"open"`
+	Seat  *seat     `json:"seat"`
 }
 
 func TestDecode(t *testing.T) {
 	var got event
-	err := strictjson.Decode([]byte(`{"name":"Gala","seats":3,"limit":2,"price":{"amount":5},"tags":["a"],"venue":null}`), &got)
+	err := strictjson.Decode([]byte(`{"name":"Gala","seats":3,"limit":2,"price":{"amount":5},"tags":["a"],"venue":null,"open":true}`), &got)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Name != "Gala" || got.Seats != 3 || *got.Limit != 2 || got.Price.Amount != 5 || len(got.Tags) != 1 || !got.Venue.null {
+	if got.Name != "Gala" || got.Seats != 3 || *got.Limit != 2 || got.Price.Amount != 5 || len(got.Tags) != 1 || !got.Venue.null || !got.Open.value {
 		t.Errorf("got %+v", got)
 	}
 }
 
-func TestDecodeSaysWhatIsWrongWhere(t *testing.T) {
+func TestDecodeNamesTheWrongField(t *testing.T) {
 	for body, want := range map[string]apperr.Field{
-		`{"nmae":"Gala"}`:                   {Field: "nmae", Code: "unknown"},
-		`{"NAME":"Gala"}`:                   {Field: "NAME", Code: "unknown"},
-		`{"name":"a","name":"b"}`:           {Field: "name", Code: "duplicate"},
-		`{"price":{"amount":1,"a":2}}`:      {Field: "price.a", Code: "unknown"},
-		`{"price":{"amount":"1"}}`:          {Field: "price.amount", Code: "invalid"},
-		`{"price":{"amount":1.5}}`:          {Field: "price.amount", Code: "invalid"},
-		`{"seats":9223372036854775808}`:     {Field: "seats", Code: "invalid"},
-		`{"seats":"2"}`:                     {Field: "seats", Code: "invalid"},
-		`{"name":null}`:                     {Field: "name", Code: "null"},
-		`{"limit":null}`:                    {Field: "limit", Code: "null"},
-		`{"price":null}`:                    {Field: "price", Code: "null"},
-		`{"tags":["a",null]}`:               {Field: "tags.1", Code: "null"},
-		`{"tags":{"a":1}}`:                  {Field: "tags", Code: "invalid"},
+		`{"nmae":"Gala"}`:                   {Field: "nmae", Code: "unknown", Message: "is not a known field; remove it"},
+		`{"NAME":"Gala"}`:                   {Field: "NAME", Code: "unknown", Message: "is not a known field; remove it"},
+		`{"name":"a","name":"b"}`:           {Field: "name", Code: "duplicate", Message: "must appear only once"},
+		`{"price":{"amount":1,"a":2}}`:      {Field: "price.a", Code: "unknown", Message: "is not a known field; remove it"},
+		`{"price":{"amount":"1"}}`:          {Field: "price.amount", Code: "invalid", Message: "must be an integer"},
+		`{"price":{"amount":1.5}}`:          {Field: "price.amount", Code: "invalid", Message: "must be an integer"},
+		`{"price":7}`:                       {Field: "price", Code: "invalid", Message: "must be an object"},
+		`{"seats":9223372036854775808}`:     {Field: "seats", Code: "invalid", Message: "must be an integer of at most 64 bits"},
+		`{"seats":"2"}`:                     {Field: "seats", Code: "invalid", Message: "must be an integer"},
+		`{"limit":"2"}`:                     {Field: "limit", Code: "invalid", Message: "must be an integer"},
+		`{"name":7}`:                        {Field: "name", Code: "invalid", Message: "must be a string"},
+		`{"name":null}`:                     {Field: "name", Code: "null", Message: "must not be null"},
+		`{"limit":null}`:                    {Field: "limit", Code: "null", Message: "must not be null"},
+		`{"price":null}`:                    {Field: "price", Code: "null", Message: "must not be null"},
+		`{"tags":["a",null]}`:               {Field: "tags.1", Code: "null", Message: "must not be null"},
+		`{"tags":{"a":1}}`:                  {Field: "tags", Code: "invalid", Message: "must be an array"},
+		`{"open":7}`:                        {Field: "open", Code: "invalid", Message: "must be true or false"},
+		`{"seat":"Z"}`:                      {Field: "seat", Code: "invalid", Message: "must be a seat, for example A12"},
 		`{"name":"a"`:                       {},
 		`{"name":"a"} {}`:                   {},
 		`["a"]`:                             {},
 		`null`:                              {},
 		``:                                  {},
 		"{\"name\":\"\xff\"}":               {},
-		`{"price":{"amount":1,"amount":2}}`: {Field: "price.amount", Code: "duplicate"},
+		`{"price":{"amount":1,"amount":2}}`: {Field: "price.amount", Code: "duplicate", Message: "must appear only once"},
 	} {
 		err := strictjson.Decode([]byte(body), &event{})
 		if err == nil {
@@ -66,7 +96,7 @@ func TestDecodeSaysWhatIsWrongWhere(t *testing.T) {
 		}
 		e := apperr.From(err)
 		if e.Code != apperr.Invalid {
-			t.Errorf("%s: got %v", body, err)
+			t.Errorf("%s: got %v, want code %s", body, err, apperr.Invalid)
 		}
 		if want.Field == "" {
 			if len(e.Fields) > 0 {
@@ -74,13 +104,13 @@ func TestDecodeSaysWhatIsWrongWhere(t *testing.T) {
 			}
 			continue
 		}
-		if len(e.Fields) != 1 || e.Fields[0].Field != want.Field || e.Fields[0].Code != want.Code {
-			t.Errorf("%s: got %v, want %v", body, e.Fields, want)
+		if len(e.Fields) != 1 || e.Fields[0] != want {
+			t.Errorf("%s: got %+v, want %+v", body, e.Fields, want)
 		}
 	}
 }
 
-func TestTolerantPassesOverWhatIsNew(t *testing.T) {
+func TestTolerantIgnoresUnknownNames(t *testing.T) {
 	var got event
 	if err := strictjson.Tolerant([]byte(`{"name":"Gala","new":{"a":null}}`), &got); err != nil || got.Name != "Gala" {
 		t.Errorf("got %+v, %v", got, err)

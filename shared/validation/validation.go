@@ -52,7 +52,7 @@ func (p *Problems) ID(field, id string) {
 	case id == "":
 		p.Add(field, "required", "is required")
 	case !IsID(id):
-		p.Add(field, "invalid", "is not an id")
+		p.Add(field, "invalid", "must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -")
 	}
 }
 

@@ -1,0 +1,53 @@
+package main_test
+
+import (
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"boxoffice/gateway"
+)
+
+func TestForwardedAddressCountsOnlyFromATrustedProxy(t *testing.T) {
+	h := newHarness(t)
+	h.do("POST", "/api/auth/login", loginBody, "X-Forwarded-For", "203.0.113.7")
+	if got := h.auth.login.Device.Address; got != "0.0.0.0" { // the remote address of a connection in memory
+		t.Errorf("without proxies: got %q, want 0.0.0.0", got)
+	}
+	h = newHarness(t, func(c *main.Config) {
+		c.Proxies = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/32"), netip.MustParsePrefix("10.0.0.0/8")}
+	})
+	for header, want := range map[string]string{
+		"203.0.113.7":                       "203.0.113.7",
+		"198.51.100.1, 203.0.113.7":         "203.0.113.7",
+		"198.51.100.1,203.0.113.7,10.1.2.3": "203.0.113.7",
+		"2001:db8::1":                       "2001:db8::1",
+		"10.1.2.3":                          "10.1.2.3",
+		"nonsense":                          "0.0.0.0",
+		"":                                  "0.0.0.0",
+	} {
+		h.do("POST", "/api/auth/login", loginBody, "X-Forwarded-For", header, "User-Agent", "curl/8")
+		if got := h.auth.login.Device.Address; got != want {
+			t.Errorf("%q: got %q, want %q", header, got, want)
+		}
+		if got := h.auth.login.Device.UserAgent; got != "curl/8" {
+			t.Errorf("user agent: got %q, want curl/8", got)
+		}
+	}
+	// A proxy may add a header of its own below the client's.
+	r := httptest.NewRequest("POST", "/api/auth/login", strings.NewReader(loginBody))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header["X-Forwarded-For"] = []string{"198.51.100.1", "203.0.113.7, 10.1.2.3"}
+	res, err := h.server.Fiber().Test(r, 10_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if got, want := h.auth.login.Device.Address, "203.0.113.7"; got != want {
+		t.Errorf("two headers: got %q, want %q", got, want)
+	}
+	if got := h.get("/healthz", "X-Forwarded-Proto", "https").Header.Get("Strict-Transport-Security"); got == "" {
+		t.Error("HTTPS at the proxy: got no Strict-Transport-Security")
+	}
+}
