@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	sessionFor   = 60 * time.Second
-	userFor      = 3600 * time.Second
-	leaseFor     = 5 * time.Second
-	tombstoneFor = 60 * time.Second
+	sessionTTL   = 60 * time.Second
+	userTTL      = 3600 * time.Second
+	leaseTTL     = 5 * time.Second
+	tombstoneTTL = 60 * time.Second
 )
 
 // SessionStale and UserStale bound how long Redis can hold a stale session or
 // user after a change that was never written to it: the life of a lease given
 // before the change, plus the life of the value filled under that lease.
 const (
-	SessionStale = leaseFor + sessionFor
-	UserStale    = leaseFor + userFor
+	SessionStale = leaseTTL + sessionTTL
+	UserStale    = leaseTTL + userTTL
 )
 
 // Cache is the session cache in one Redis. It is safe for concurrent use. An error
@@ -50,7 +50,7 @@ func userKey(id string) string    { return "user:" + id }
 // than until it expires. Nothing is cached if it expires less than a millisecond
 // after now.
 func (c *Cache) Fill(ctx context.Context, lease string, session authapi.Session, user authapi.User, version int64, now time.Time) error {
-	left := min(sessionFor, session.ExpiresAt.Sub(now))
+	left := min(sessionTTL, session.ExpiresAt.Sub(now))
 	if left < time.Millisecond {
 		return nil
 	}
@@ -63,7 +63,7 @@ func (c *Cache) Fill(ctx context.Context, lease string, session authapi.Session,
 		return err
 	}
 	err = fillScript.Run(ctx, c.redis, []string{sessionKey(session.ID), userKey(user.ID)},
-		lease, version, s, left.Milliseconds(), u, userFor.Milliseconds()).Err()
+		lease, version, s, left.Milliseconds(), u, userTTL.Milliseconds()).Err()
 	if err != nil {
 		return fmt.Errorf("fill session: %w", err)
 	}
@@ -75,7 +75,7 @@ func (c *Cache) Fill(ctx context.Context, lease string, session authapi.Session,
 // is cached already or another process holds a lease.
 func (c *Cache) LeaseUser(ctx context.Context, userID string) (lease string, err error) {
 	lease = c.nonce()
-	got, err := leaseScript.Run(ctx, c.redis, []string{userKey(userID)}, lease, leaseFor.Milliseconds()).Bool()
+	got, err := leaseScript.Run(ctx, c.redis, []string{userKey(userID)}, lease, leaseTTL.Milliseconds()).Bool()
 	if err != nil {
 		return "", fmt.Errorf("lease user: %w", err)
 	}
@@ -92,7 +92,7 @@ func (c *Cache) FillUser(ctx context.Context, lease string, user authapi.User, v
 		return err
 	}
 	err = fillScript.Run(ctx, c.redis, []string{"", userKey(user.ID)},
-		lease, version, "", 0, u, userFor.Milliseconds()).Err()
+		lease, version, "", 0, u, userTTL.Milliseconds()).Err()
 	if err != nil {
 		return fmt.Errorf("fill user: %w", err)
 	}
@@ -110,7 +110,7 @@ func (c *Cache) End(ctx context.Context, sessionIDs ...string) error {
 	for i, id := range sessionIDs {
 		keys[i] = sessionKey(id)
 	}
-	if err := endScript.Run(ctx, c.redis, keys, tombstoneFor.Milliseconds()).Err(); err != nil {
+	if err := endScript.Run(ctx, c.redis, keys, tombstoneTTL.Milliseconds()).Err(); err != nil {
 		return fmt.Errorf("end sessions: %w", err)
 	}
 	return nil

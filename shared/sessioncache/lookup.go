@@ -40,7 +40,7 @@ func (c *Cache) Lookup(ctx context.Context, req Request) (ratelimit.Decision, En
 		lease = c.nonce()
 	}
 	args := make([]any, 0, sessionArgs+2*len(req.Limits))
-	args = append(args, lease, leaseFor.Milliseconds())
+	args = append(args, lease, leaseTTL.Milliseconds())
 	keys, args, err := ratelimit.Append(keys, args, req.Limits)
 	if err != nil {
 		return ratelimit.Decision{}, Entry{}, fmt.Errorf("look up session: %w", err)

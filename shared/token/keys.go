@@ -9,27 +9,28 @@ import (
 	"fmt"
 )
 
-// Keys finds the public key of a key id, exactly that one.
+// Keys looks up public keys.
 type Keys interface {
+	// PublicKey returns the key with exactly that id.
 	PublicKey(id string) (ed25519.PublicKey, bool)
 }
 
-// KeySet is a JSON Web Key Set (RFC 7517) of Ed25519 keys (RFC 8037).
+// KeySet is a JSON Web Key Set (RFC 7517, section 5) of Ed25519 keys (RFC 8037).
 type KeySet struct {
 	Keys []Key `json:"keys"`
 }
 
-// Key is one public key of a KeySet.
+// Key is a public key in a KeySet.
 type Key struct {
 	KeyType   string `json:"kty"` // OKP
 	Curve     string `json:"crv"` // Ed25519
 	ID        string `json:"kid"`
 	Use       string `json:"use"` // sig
 	Algorithm string `json:"alg"` // EdDSA
-	X         string `json:"x"`   // the key, base64url without padding
+	X         string `json:"x"`   // the key in base64url without padding
 }
 
-// NewKeySet returns the set of these keys, each under its KeyID.
+// NewKeySet returns the set of keys. The id of each is its KeyID.
 func NewKeySet(keys ...ed25519.PublicKey) KeySet {
 	set := KeySet{Keys: make([]Key, 0, len(keys))}
 	for _, k := range keys {
@@ -41,21 +42,22 @@ func NewKeySet(keys ...ed25519.PublicKey) KeySet {
 	return set
 }
 
-// KeyID is the key's RFC 7638 thumbprint: whoever has the key knows its id.
+// KeyID returns the id of key, its thumbprint (RFC 7638). It depends on the key
+// alone.
 func KeyID(key ed25519.PublicKey) string {
-	// The members in the order that the RFC demands.
+	// RFC 7638, section 3.2, prescribes the members and their order.
 	text := fmt.Sprintf(`{"crv":"Ed25519","kty":"OKP","x":%q}`, base64.RawURLEncoding.EncodeToString(key))
 	sum := sha256.Sum256([]byte(text))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// Ring holds public keys by their ids. It does not change.
+// Ring is an immutable set of public keys by id. It implements Keys.
 type Ring struct{ keys map[string]ed25519.PublicKey }
 
 var _ Keys = Ring{}
 
-// NewRing returns the keys of a set. A key of another kind is an error, and so
-// are an empty set and an id that stands twice: nothing is guessed.
+// NewRing returns the keys in set. It returns an error if the set is empty, if a key
+// is malformed or not for EdDSA over Ed25519, or if an id is empty or repeated.
 func NewRing(set KeySet) (Ring, error) {
 	if len(set.Keys) == 0 {
 		return Ring{}, errors.New("key set: no keys")
@@ -70,14 +72,14 @@ func NewRing(set KeySet) (Ring, error) {
 			return Ring{}, fmt.Errorf("key set: key %q is malformed", k.ID)
 		}
 		if _, ok := keys[k.ID]; ok || k.ID == "" {
-			return Ring{}, fmt.Errorf("key set: id %q is empty or stands twice", k.ID)
+			return Ring{}, fmt.Errorf("key set: id %q is empty or repeated", k.ID)
 		}
 		keys[k.ID] = raw
 	}
 	return Ring{keys: keys}, nil
 }
 
-// ParseRing reads the JSON form of a set.
+// ParseRing parses the JSON form of a KeySet and returns its keys, as NewRing does.
 func ParseRing(data []byte) (Ring, error) {
 	var set KeySet
 	if err := json.Unmarshal(data, &set); err != nil {
@@ -86,7 +88,7 @@ func ParseRing(data []byte) (Ring, error) {
 	return NewRing(set)
 }
 
-// PublicKey returns the key of that id.
+// PublicKey implements Keys.
 func (r Ring) PublicKey(id string) (ed25519.PublicKey, bool) {
 	k, ok := r.keys[id]
 	return k, ok

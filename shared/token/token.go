@@ -1,29 +1,40 @@
-// Package token is the form of the tokens that auth signs and the gateway
-// checks: their claims, how to verify one, and the JSON Web Key Set by which the
-// public keys travel. Only auth has private keys; Sign is for it.
+// Package token signs and verifies the JSON Web Tokens (RFC 7519) of this backend,
+// and encodes their public keys as a JSON Web Key Set (RFC 7517). Auth, the only
+// holder of private keys, calls [Sign]. The gateway calls [Verify].
 //
-// There is one algorithm, EdDSA over Ed25519 (RFC 8037), and it is deterministic:
-// the same claims under the same key are the same bytes. What RFC 8725 asks for
-// is checked here: the algorithm is fixed, the key is looked up by its exact id,
-// and type, issuer, audience and times must all be right.
+// The only algorithm is EdDSA over Ed25519 (RFC 8037). It is deterministic: the same
+// claims signed with the same key are the same bytes.
+//
+// Verify follows the JWT best current practices (RFC 8725). The algorithm is fixed,
+// the key is looked up by its exact id, and type, issuer, audience and times are all
+// checked.
 package token
 
-import "time"
-
-const (
-	// MaxLength is the longest token that is looked at, in bytes.
-	MaxLength = 4096
-
-	// Issuer and Audience are what every token names, since auth signs for this
-	// backend alone.
-	Issuer   = "boxoffice"
-	Audience = "boxoffice"
+import (
+	"errors"
+	"fmt"
+	"time"
 )
 
-// Type says what a token is for; one never serves for another.
+const (
+	// MaxLength is the maximum length of a token in bytes.
+	MaxLength = 4096
+
+	// Issuer and Audience are the iss and aud claims of every token. Auth signs
+	// tokens for this backend alone.
+	Issuer   = "boxoffice"
+	Audience = "boxoffice"
+
+	// algorithm is the alg header of every token.
+	algorithm = "EdDSA"
+)
+
+// Type is the purpose of a token. A token of one type is never accepted as one of
+// the other.
 type Type string
 
-// The types, and the typ header that goes with each (RFC 9068 for access).
+// The types of tokens. Each has a typ header of its own: RFC 9068 defines that of
+// access tokens.
 const (
 	Access  Type = "access"
 	Refresh Type = "refresh"
@@ -32,6 +43,7 @@ const (
 	refreshHeader = "rt+jwt"
 )
 
+// header returns the typ header for t, or "" if t is unknown.
 func (t Type) header() string {
 	switch t {
 	case Access:
@@ -42,21 +54,37 @@ func (t Type) header() string {
 	return ""
 }
 
-// Claims are what a token says. Times are whole seconds.
+// Claims are the contents of a token. Times have a precision of one second.
 type Claims struct {
 	Type      Type
-	Subject   string // the user's id
-	SessionID string // one session: ends with the next refresh
-	FamilyID  string // the log-in and all its refreshes; in refresh tokens only
-	Email     string // in access tokens only, as is Role
-	Role      string // what it was when the token was signed; the record's counts
+	Subject   string // id of the user
+	SessionID string // a session ends with the next refresh
+	FamilyID  string // a log-in and all its refreshes; only in refresh tokens
+	Email     string // only in access tokens
+	Role      string // only in access tokens; the role at the time of signing
 	ID        string // jti
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 }
 
-// payload is Claims on the wire. The order of its fields is part of the bytes
-// that are signed.
+// validate returns an error unless c has every claim of its type and expires after
+// it was issued.
+func (c Claims) validate() error {
+	switch {
+	case c.Type.header() == "":
+		return fmt.Errorf("unknown type %q", c.Type)
+	case c.Subject == "", c.SessionID == "", c.ID == "":
+		return errors.New("subject, session or id is missing")
+	case (c.FamilyID == "") != (c.Type == Access):
+		return errors.New("refresh tokens must have a family, and access tokens must not")
+	case c.IssuedAt.Unix() <= 0, !c.ExpiresAt.After(c.IssuedAt):
+		return errors.New("token does not expire after it was issued")
+	}
+	return nil
+}
+
+// payload is the JSON form of Claims. The order of its fields determines the bytes
+// that are signed, so it must not change.
 type payload struct {
 	Issuer    string `json:"iss"`
 	Audience  string `json:"aud"`

@@ -48,11 +48,11 @@ func sign(t testing.TB, c token.Claims) string {
 	return raw
 }
 
-func TestRoundTrip(t *testing.T) {
+func TestSignedTokenVerifies(t *testing.T) {
 	for _, want := range []token.Claims{access, refresh} {
 		raw := sign(t, want)
 		if again := sign(t, want); again != raw {
-			t.Errorf("%s: the same claims are other bytes", want.Type)
+			t.Errorf("%s: signed again: got %s, want %s", want.Type, again, raw)
 		}
 		got, err := token.Verify(raw, ring(t, public(other), public(key)), now)
 		if err != nil || got != want {
@@ -61,7 +61,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-func TestHeader(t *testing.T) {
+func TestHeaderOfToken(t *testing.T) {
 	for typ, c := range map[string]token.Claims{"at+jwt": access, "rt+jwt": refresh} {
 		header, err := base64.RawURLEncoding.DecodeString(strings.Split(sign(t, c), ".")[0])
 		if err != nil {
@@ -72,21 +72,21 @@ func TestHeader(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got["alg"] != "EdDSA" || got["typ"] != typ || got["kid"] != token.KeyID(public(key)) || len(got) != 3 {
-			t.Errorf("header %v", got)
+			t.Errorf("header: got %v, want alg EdDSA, typ %s and the kid of the key", got, typ)
 		}
 	}
 }
 
-func TestTimes(t *testing.T) {
+func TestVerifyChecksTimes(t *testing.T) {
 	tests := []struct {
 		name string
 		at   time.Time
 		want error
 	}{
-		{"signer's clock a little ahead", now.Add(-30 * time.Second), nil},
-		{"from the future", now.Add(-31 * time.Second), token.ErrInvalid},
-		{"last instant", access.ExpiresAt.Add(-time.Nanosecond), nil},
-		{"end", access.ExpiresAt, token.ErrExpired},
+		{"signer's clock ahead by the allowed skew", now.Add(-30 * time.Second), nil},
+		{"signer's clock ahead by more", now.Add(-31 * time.Second), token.ErrInvalid},
+		{"just before expiry", access.ExpiresAt.Add(-time.Nanosecond), nil},
+		{"at expiry", access.ExpiresAt, token.ErrExpired},
 	}
 	for _, tt := range tests {
 		got, err := token.Verify(sign(t, access), ring(t, public(key)), tt.at)
@@ -94,21 +94,21 @@ func TestTimes(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
 		}
 		if tt.want == token.ErrExpired && got != access {
-			t.Errorf("%s: claims %+v are missing", tt.name, got)
+			t.Errorf("%s: got claims %+v, want %+v", tt.name, got, access)
 		}
 		if tt.want == token.ErrInvalid && errors.Is(err, token.ErrExpired) {
-			t.Errorf("%s: called expired", tt.name)
+			t.Errorf("%s: got %v, want an error other than ErrExpired", tt.name, err)
 		}
 	}
 }
 
-// forge signs any header and payload with the right key.
+// forge signs header and payload, whatever they are, with the right key.
 func forge(header, payload string) string {
 	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
 	return text + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(key, []byte(text)))
 }
 
-func TestRefused(t *testing.T) {
+func TestVerifyRefusesInvalidTokens(t *testing.T) {
 	const (
 		whole = `{"iss":"boxoffice","aud":"boxoffice","sub":"u1","type":"access","sessionId":"s1","jti":"j","iat":1772366400,"nbf":1772366400,"exp":1772367300}`
 	)
@@ -117,64 +117,64 @@ func TestRefused(t *testing.T) {
 	with := func(from, to string) string { return forge(header, strings.Replace(whole, from, to, 1)) }
 	valid := sign(t, access)
 	if _, err := token.Verify(forge(header, whole), ring(t, public(key)), now); err != nil {
-		t.Fatalf("the forger's own: %v", err)
+		t.Fatalf("forged token with valid header and payload: %v", err)
 	}
 	tests := map[string]string{
-		"empty":             "",
-		"no token":          "a.b.c",
-		"four parts":        valid + ".x",
-		"a line break":      valid[:10] + "\n" + valid[10:],
-		"cut":               valid[:len(valid)-1],
-		"too long":          valid + strings.Repeat("A", token.MaxLength),
-		"no signature":      valid[:strings.LastIndex(valid, ".")+1],
-		"alg none":          forge(`{"alg":"none","typ":"at+jwt","kid":"`+kid+`"}`, whole),
-		"alg HS256":         forge(`{"alg":"HS256","typ":"at+jwt","kid":"`+kid+`"}`, whole),
-		"no kid":            forge(`{"alg":"EdDSA","typ":"at+jwt"}`, whole),
-		"kid no text":       forge(`{"alg":"EdDSA","typ":"at+jwt","kid":7}`, whole),
-		"unknown kid":       forge(`{"alg":"EdDSA","typ":"at+jwt","kid":"x"}`, whole),
-		"kid's case":        forge(`{"alg":"EdDSA","typ":"at+jwt","kid":"`+strings.ToUpper(kid)+`"}`, whole),
-		"another's key":     forge(`{"alg":"EdDSA","typ":"at+jwt","kid":"`+token.KeyID(public(other))+`"}`, whole),
-		"typ of refresh":    forge(`{"alg":"EdDSA","typ":"rt+jwt","kid":"`+kid+`"}`, whole),
-		"no typ":            forge(`{"alg":"EdDSA","kid":"`+kid+`"}`, whole),
-		"payload null":      forge(header, `null`),
-		"payload no object": forge(header, `[]`),
-		"issuer":            with(`"iss":"boxoffice"`, `"iss":"other"`),
-		"audience":          with(`"aud":"boxoffice"`, `"aud":"other"`),
-		"no subject":        with(`"sub":"u1",`, ``),
-		"no session":        with(`"sessionId":"s1",`, ``),
-		"no id":             with(`"jti":"j",`, ``),
-		"unknown type":      with(`"type":"access"`, `"type":"root"`),
-		"family in access":  with(`"jti"`, `"familyId":"f","jti"`),
-		"no exp":            with(`,"exp":1772367300`, ``),
-		"exp no number":     with(`"exp":1772367300`, `"exp":"never"`),
-		"no iat":            with(`"iat":1772366400,`, ``),
-		"not yet":           with(`"nbf":1772366400`, `"nbf":1772367000`),
+		"empty":                     "",
+		"malformed":                 "a.b.c",
+		"four parts":                valid + ".x",
+		"line break":                valid[:10] + "\n" + valid[10:],
+		"truncated":                 valid[:len(valid)-1],
+		"too long":                  valid + strings.Repeat("A", token.MaxLength),
+		"no signature":              valid[:strings.LastIndex(valid, ".")+1],
+		"alg none":                  forge(`{"alg":"none","typ":"at+jwt","kid":"`+kid+`"}`, whole),
+		"alg HS256":                 forge(`{"alg":"HS256","typ":"at+jwt","kid":"`+kid+`"}`, whole),
+		"no kid":                    forge(`{"alg":"EdDSA","typ":"at+jwt"}`, whole),
+		"kid not a string":          forge(`{"alg":"EdDSA","typ":"at+jwt","kid":7}`, whole),
+		"unknown kid":               forge(`{"alg":"EdDSA","typ":"at+jwt","kid":"x"}`, whole),
+		"kid in upper case":         forge(`{"alg":"EdDSA","typ":"at+jwt","kid":"`+strings.ToUpper(kid)+`"}`, whole),
+		"kid of another key":        forge(`{"alg":"EdDSA","typ":"at+jwt","kid":"`+token.KeyID(public(other))+`"}`, whole),
+		"typ of a refresh token":    forge(`{"alg":"EdDSA","typ":"rt+jwt","kid":"`+kid+`"}`, whole),
+		"no typ":                    forge(`{"alg":"EdDSA","kid":"`+kid+`"}`, whole),
+		"payload null":              forge(header, `null`),
+		"payload not an object":     forge(header, `[]`),
+		"issuer":                    with(`"iss":"boxoffice"`, `"iss":"other"`),
+		"audience":                  with(`"aud":"boxoffice"`, `"aud":"other"`),
+		"no subject":                with(`"sub":"u1",`, ``),
+		"no session":                with(`"sessionId":"s1",`, ``),
+		"no id":                     with(`"jti":"j",`, ``),
+		"unknown type":              with(`"type":"access"`, `"type":"root"`),
+		"family in an access token": with(`"jti"`, `"familyId":"f","jti"`),
+		"no exp":                    with(`,"exp":1772367300`, ``),
+		"exp not a number":          with(`"exp":1772367300`, `"exp":"never"`),
+		"no iat":                    with(`"iat":1772366400,`, ``),
+		"nbf in the future":         with(`"nbf":1772366400`, `"nbf":1772367000`),
 	}
 	for name, raw := range tests {
 		c, err := token.Verify(raw, ring(t, public(key), public(other)), now)
 		if !errors.Is(err, token.ErrInvalid) || errors.Is(err, token.ErrExpired) || c != (token.Claims{}) {
-			t.Errorf("%s: got %+v, %v", name, c, err)
+			t.Errorf("%s: got %+v, %v, want no claims and ErrInvalid", name, c, err)
 		}
 	}
 }
 
-func TestSignRefuses(t *testing.T) {
+func TestSignRefusesInvalidClaims(t *testing.T) {
 	tests := map[string]func(*token.Claims){
-		"no type":   func(c *token.Claims) { c.Type = "" },
-		"no life":   func(c *token.Claims) { c.ExpiresAt = c.IssuedAt },
-		"a family":  func(c *token.Claims) { c.FamilyID = "f1" },
-		"too large": func(c *token.Claims) { c.Email = strings.Repeat("x", token.MaxLength) },
+		"no type":                   func(c *token.Claims) { c.Type = "" },
+		"expires when issued":       func(c *token.Claims) { c.ExpiresAt = c.IssuedAt },
+		"family in an access token": func(c *token.Claims) { c.FamilyID = "f1" },
+		"too large":                 func(c *token.Claims) { c.Email = strings.Repeat("x", token.MaxLength) },
 	}
 	for name, change := range tests {
 		c := access
 		change(&c)
 		if raw, err := token.Sign(c, key); err == nil {
-			t.Errorf("%s: signed %s", name, raw)
+			t.Errorf("%s: got %s, want an error", name, raw)
 		}
 	}
 }
 
-func TestKeySet(t *testing.T) {
+func TestKeySetRoundTrip(t *testing.T) {
 	data, err := json.Marshal(token.NewKeySet(public(key)))
 	if err != nil {
 		t.Fatal(err)
@@ -184,30 +184,37 @@ func TestKeySet(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, ok := r.PublicKey(token.KeyID(public(key))); !ok || !got.Equal(public(key)) {
-		t.Error("the key does not come back")
+		t.Errorf("got key %x, %t, want %x", got, ok, public(key))
 	}
 	if strings.Contains(string(data), `"d"`) {
-		t.Error("a private key is shown")
+		t.Errorf("key set contains a private key: %s", data)
+	}
+}
+
+func TestParseRingRefusesInvalidKeySets(t *testing.T) {
+	data, err := json.Marshal(token.NewKeySet(public(key)))
+	if err != nil {
+		t.Fatal(err)
 	}
 	whole := string(data)
 	for name, text := range map[string]string{
-		"none":          `{"keys":[]}`,
-		"no JSON":       `x`,
-		"another kind":  strings.Replace(whole, "OKP", "RSA", 1),
-		"another curve": strings.Replace(whole, "Ed25519", "X25519", 1),
-		"another use":   strings.Replace(whole, "EdDSA", "RS256", 1),
-		"short key":     `{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":"a","x":"AAAA"}]}`,
-		"no id":         strings.Replace(whole, token.KeyID(public(key)), "", 1),
-		"twice":         strings.Replace(whole, "[", "["+whole[len(`{"keys":[`):len(whole)-2]+",", 1),
+		"no keys":           `{"keys":[]}`,
+		"not JSON":          `x`,
+		"another key type":  strings.Replace(whole, "OKP", "RSA", 1),
+		"another curve":     strings.Replace(whole, "Ed25519", "X25519", 1),
+		"another algorithm": strings.Replace(whole, "EdDSA", "RS256", 1),
+		"short key":         `{"keys":[{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":"a","x":"AAAA"}]}`,
+		"no id":             strings.Replace(whole, token.KeyID(public(key)), "", 1),
+		"repeated id":       strings.Replace(whole, "[", "["+whole[len(`{"keys":[`):len(whole)-2]+",", 1),
 	} {
 		if _, err := token.ParseRing([]byte(text)); err == nil {
-			t.Errorf("%s: taken", name)
+			t.Errorf("%s: got no error", name)
 		}
 	}
 }
 
-// RFC 8037, appendix A.3.
-func TestKeyID(t *testing.T) {
+// The key and its thumbprint are those of RFC 8037, appendix A.3.
+func TestKeyIDIsTheThumbprint(t *testing.T) {
 	raw, err := base64.RawURLEncoding.DecodeString("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")
 	if err != nil {
 		t.Fatal(err)
@@ -217,8 +224,9 @@ func TestKeyID(t *testing.T) {
 	}
 }
 
-// What the fuzz target says, over thousands of changed tokens of a seed.
-func TestChangedTokensAreRefused(t *testing.T) {
+// The test checks what FuzzVerify checks, for thousands of modified tokens from a
+// fixed seed.
+func TestVerifyRefusesModifiedTokens(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	keys := ring(t, public(key))
 	alphabet := []byte("ABCxyz019-_.=+/ \n\x00\xff{}")
@@ -238,7 +246,7 @@ func TestChangedTokensAreRefused(t *testing.T) {
 		}
 		if text := string(raw); !slices.Contains(valid, text) {
 			if c, err := token.Verify(text, keys, now); !errors.Is(err, token.ErrInvalid) {
-				t.Errorf("%q: got %+v, %v", text, c, err)
+				t.Errorf("%q: got %+v, %v, want ErrInvalid", text, c, err)
 			}
 		}
 	}
@@ -255,7 +263,7 @@ func FuzzVerify(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		c, err := token.Verify(raw, keys, now)
 		if err == nil && known[raw] != c {
-			t.Errorf("%q passed as %+v", raw, c)
+			t.Errorf("%q: got %+v, want an error", raw, c)
 		}
 	})
 }
