@@ -18,7 +18,7 @@ type position struct {
 
 var cursors = page.NewCursors("a secret")
 
-func TestCursorComesBack(t *testing.T) {
+func TestCursorRoundTrip(t *testing.T) {
 	for _, want := range []position{{}, {"Zürich", "x"}, {strings.Repeat("ü", 200), strings.Repeat("i", 64)}} {
 		cursor, err := cursors.Encode("list", want)
 		if err != nil {
@@ -31,7 +31,7 @@ func TestCursorComesBack(t *testing.T) {
 	}
 }
 
-func TestOtherCursorsAreRefused(t *testing.T) {
+func TestDecodeRefusesOtherCursors(t *testing.T) {
 	cursor, err := cursors.Encode("list", position{"a", "b"})
 	if err != nil {
 		t.Fatal(err)
@@ -46,16 +46,16 @@ func TestOtherCursorsAreRefused(t *testing.T) {
 	}
 	forged := base64.RawURLEncoding.EncodeToString([]byte(`123456789012{"n":"a","i":"b"}`))
 	for name, tt := range map[string]struct{ list, cursor string }{
-		"of another list": {"other", cursor}, "empty": {"list", ""}, "cut": {"list", cursor[:len(cursor)-2]},
-		"longer": {"list", cursor + "AA"}, "no base64": {"list", "%"}, "forged": {"list", forged},
-		"made with another secret": {"list", foreign}, "made with none": {"list", unsigned},
-		"changed": {"list", strings.ToLower(cursor)}, "huge": {"list", strings.Repeat("A", 1<<20)},
+		"of another list": {"other", cursor}, "empty": {"list", ""}, "truncated": {"list", cursor[:len(cursor)-2]},
+		"extended": {"list", cursor + "AA"}, "not base64": {"list", "%"}, "forged": {"list", forged},
+		"signed with another secret": {"list", foreign}, "signed with an empty key": {"list", unsigned},
+		"in lower case": {"list", strings.ToLower(cursor)}, "too long": {"list", strings.Repeat("A", 1<<20)},
 	} {
 		var got position
 		err := cursors.Decode(tt.list, tt.cursor, &got)
 		e, ok := errors.AsType[*apperr.Error](err)
 		if !ok || e.Code != apperr.Invalid || len(e.Fields) != 1 || e.Fields[0].Field != "cursor" {
-			t.Errorf("%s: got %v, want a refusal of cursor", name, err)
+			t.Errorf("%s: got %v, want an invalid request with the field cursor", name, err)
 		}
 	}
 }
@@ -65,9 +65,9 @@ func TestLimit(t *testing.T) {
 		limit int
 		ok    bool
 	}{0: {20, true}, 1: {1, true}, 100: {100, true}, 101: {101, false}, -1: {-1, false}} {
-		var wrong validation.Problems
-		if got := page.Limit(n, &wrong); got != want.limit || (wrong.Err() == nil) != want.ok {
-			t.Errorf("%d: got %d, %v, want %v", n, got, wrong.Err(), want)
+		var problems validation.Problems
+		if got := page.Limit(n, &problems); got != want.limit || (problems.Err() == nil) != want.ok {
+			t.Errorf("limit %d: got %d, %v, want %+v", n, got, problems.Err(), want)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		if again, err := cursors.Encode("list", got); err != nil || again != s {
-			t.Errorf("%q was taken, but it would be %q, %v", s, again, err)
+			t.Errorf("%q was decoded, but its position encodes as %q, %v", s, again, err)
 		}
 	})
 }

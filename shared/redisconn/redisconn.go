@@ -1,8 +1,10 @@
-// Package redisconn opens Redis as both the gateway and auth use it: as a help
-// that may be gone at any time. A command is given up early and never repeated,
-// and after a failure the next second's commands fail at once, so that a Redis
-// that is gone costs a request next to nothing. What is done instead is the
-// caller's affair.
+// Package redisconn opens connections to a Redis that may be unreachable at any time.
+//
+// The gateway and auth use Redis only to be faster, so a command must fail soon rather
+// than succeed late. Timeouts are short and commands are not retried. After a failure,
+// every command fails immediately for one second; this is a circuit breaker with a
+// fixed open interval (Nygard, Release It!). A Redis that is unreachable therefore
+// costs most requests nothing. Callers must have a fallback.
 package redisconn
 
 import (
@@ -24,16 +26,16 @@ const (
 	pause       = time.Second
 )
 
-// ErrPaused is the error of commands in the second after a failure.
+// ErrPaused is returned by commands in the second after a failure.
 var ErrPaused = errors.New("redis: paused after a failure")
 
-// Config is what Open needs. Addr must be set.
+// Config is the configuration of Open.
 type Config struct {
-	Addr    string // host:port, or a redis:// or rediss:// URL
-	Tracing trace.TracerProvider
+	Addr    string               // host:port, or a redis:// or rediss:// URL; must be set
+	Tracing trace.TracerProvider // nil for no traces
 }
 
-// Open returns a client that connects when it is first used.
+// Open returns a client. It connects when the client is first used.
 func Open(cfg Config) (*redis.Client, error) {
 	opts := &redis.Options{Addr: cfg.Addr}
 	if parsed, err := redis.ParseURL(cfg.Addr); err == nil {
@@ -53,7 +55,7 @@ func Open(cfg Config) (*redis.Client, error) {
 	if cfg.Tracing == nil {
 		return client, nil
 	}
-	// Statements would show keys, and with them whom a request is about.
+	// Statements are not traced: they contain keys, and keys contain ids and addresses.
 	err := redisotel.InstrumentTracing(client, redisotel.WithTracerProvider(cfg.Tracing), redisotel.WithDBStatement(false))
 	if err != nil {
 		return nil, fmt.Errorf("trace redis: %w", err)
@@ -61,10 +63,10 @@ func Open(cfg Config) (*redis.Client, error) {
 	return client, nil
 }
 
-// pauser refuses commands for a while after one that got no answer.
+// pauser refuses commands for the duration of pause after one that got no reply.
 type pauser struct {
 	now   func() time.Time
-	until atomic.Int64 // Unix nanoseconds
+	until atomic.Int64 // end of the pause in Unix nanoseconds
 }
 
 var _ redis.Limiter = (*pauser)(nil)
@@ -77,11 +79,11 @@ func (p *pauser) Allow() error {
 	return nil
 }
 
-// ReportResult implements redis.Limiter. An answer, even one that says no, and a
-// caller who left are no failures of Redis.
+// ReportResult implements redis.Limiter. A reply is no failure, even if it is an error,
+// and neither is a command whose caller canceled it.
 func (p *pauser) ReportResult(err error) {
-	var answer redis.Error
-	if err == nil || errors.As(err, &answer) || errors.Is(err, context.Canceled) {
+	var reply redis.Error
+	if err == nil || errors.As(err, &reply) || errors.Is(err, context.Canceled) {
 		return
 	}
 	p.until.Store(p.now().Add(pause).UnixNano())

@@ -21,23 +21,23 @@ func open(t *testing.T, addr string) *redis.Client {
 	return client
 }
 
-func TestAnswersAreNoFailures(t *testing.T) {
+func TestErrorRepliesCauseNoPause(t *testing.T) {
 	for _, scheme := range []string{"", "redis://"} {
 		client := open(t, scheme+miniredis.RunT(t).Addr())
 		if err := client.Get(t.Context(), "absent").Err(); !errors.Is(err, redis.Nil) {
 			t.Fatal(err)
 		}
 		if err := client.Do(t.Context(), "NONSENSE").Err(); err == nil {
-			t.Fatal("nonsense passed")
+			t.Fatal("unknown command: got no error")
 		}
 		if err := client.Set(t.Context(), "a", "b", 0).Err(); err != nil {
-			t.Errorf("after refusals: %v", err)
+			t.Errorf("after error replies: got %v, want no error", err)
 		}
 	}
 }
 
-func TestPausesAfterAFailure(t *testing.T) {
-	// One that takes connections and never answers.
+func TestCommandsFailImmediatelyAfterAFailure(t *testing.T) {
+	// The listener accepts connections and never replies.
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -45,9 +45,9 @@ func TestPausesAfterAFailure(t *testing.T) {
 	t.Cleanup(func() { silent.Close() })
 	client := open(t, silent.Addr().String())
 	if err := client.Get(t.Context(), "a").Err(); err == nil || errors.Is(err, redisconn.ErrPaused) {
-		t.Fatalf("first: %v", err)
+		t.Fatalf("first command: got %v, want an error other than ErrPaused", err)
 	}
 	if err := client.Get(t.Context(), "a").Err(); !errors.Is(err, redisconn.ErrPaused) {
-		t.Errorf("second: got %v, want a pause", err)
+		t.Errorf("second command: got %v, want ErrPaused", err)
 	}
 }

@@ -61,7 +61,7 @@ type Claims struct {
 	SessionID string // a session ends with the next refresh
 	FamilyID  string // a log-in and all its refreshes; only in refresh tokens
 	Email     string // only in access tokens
-	Role      string // only in access tokens; the role at the time of signing
+	Role      string // only in access tokens; the role when the token was signed, which may be out of date
 	ID        string // jti
 	IssuedAt  time.Time
 	ExpiresAt time.Time

@@ -1,5 +1,5 @@
-// Package validation collects what is wrong with a request, so that a refusal
-// lists every wrong field.
+// Package validation collects the problems of a request, so that one error names
+// every wrong field.
 package validation
 
 import (
@@ -10,18 +10,23 @@ import (
 	"boxoffice/shared/apperr"
 )
 
-// MaxID is how long an id may be.
+// MaxID is the maximum length of an id.
 const MaxID = 64
 
-// Problems is what is wrong with a request. The zero value is nothing.
+// Problems is a list of wrong fields. The zero value is an empty list.
+//
+// Messages complete a sentence that begins with the name of the field, and say what
+// to send instead: "must be at least 1".
 type Problems []apperr.Field
 
-// Add notes a problem: a field's dotted path, a stable code and a message.
+// Add adds a problem: the dotted path of a field, a stable code, and a message in the
+// format of package fmt.
 func (p *Problems) Add(field, code, format string, args ...any) {
 	*p = append(*p, apperr.Field{Field: field, Code: code, Message: fmt.Sprintf(format, args...)})
 }
 
-// Err returns nil when nothing is wrong, and else the refusal.
+// Err returns nil if the list is empty, and otherwise an *apperr.Error of code Invalid
+// with the problems as its fields.
 func (p *Problems) Err() error {
 	if len(*p) == 0 {
 		return nil
@@ -29,14 +34,14 @@ func (p *Problems) Err() error {
 	return apperr.InvalidFields(*p...)
 }
 
-// MaxLength wants a text of at most limit code points.
+// MaxLength adds a problem if s is longer than limit code points.
 func (p *Problems) MaxLength(field, s string, limit int) {
 	if n := utf8.RuneCountInString(s); n > limit {
-		p.Add(field, "too_long", "has %d characters, at most %d are allowed", n, limit)
+		p.Add(field, "too_long", "must be at most %d characters, has %d", limit, n)
 	}
 }
 
-// Range wants a number from least to most.
+// Range adds a problem unless n is between least and most, both included.
 func (p *Problems) Range(field string, n, least, most int64) {
 	switch {
 	case n < least:
@@ -46,20 +51,22 @@ func (p *Problems) Range(field string, n, least, most int64) {
 	}
 }
 
-// ID wants an id.
+// ID adds a problem unless id is a valid id.
 func (p *Problems) ID(field, id string) {
 	switch {
 	case id == "":
 		p.Add(field, "required", "is required")
 	case !IsID(id):
-		p.Add(field, "invalid", "must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -")
+		p.Add(field, "invalid", "must be 1 to %d characters of A-Z, a-z, 0-9, _ and -", MaxID)
 	}
 }
 
-// IsID reports whether s can be an id: 1-64 of A-Za-z0-9_-.
+// IsID reports whether s is a valid id: 1 to MaxID characters of A-Z, a-z, 0-9, _
+// and -.
 func IsID(s string) bool { return len(s) <= MaxID && IsName(s) }
 
-// IsName reports whether s is made of an id's characters, at whatever length.
+// IsName reports whether s consists of one or more of the characters of an id. Its
+// length is not limited.
 func IsName(s string) bool {
 	return s != "" && strings.IndexFunc(s, func(r rune) bool {
 		return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' && r != '-'

@@ -20,13 +20,13 @@ func TestIsID(t *testing.T) {
 	}
 }
 
-func TestProblemsListAll(t *testing.T) {
+func TestErrNamesEveryProblem(t *testing.T) {
 	var p validation.Problems
 	p.MaxLength("fits", "éé", 2)
 	p.Range("fits", 3, 3, 3)
 	p.ID("fits", "id")
 	if err := p.Err(); err != nil {
-		t.Errorf("got %v, want nothing wrong", err)
+		t.Errorf("valid fields: got %v, want no error", err)
 	}
 	p.MaxLength("text", "ééé", 2)
 	p.Range("low", 0, 1, 2)

@@ -1,0 +1,35 @@
+package page_test
+
+import (
+	"fmt"
+
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/page"
+)
+
+func ExampleCursors() {
+	type position struct {
+		Name string `json:"n"`
+		ID   string `json:"i"`
+	}
+	cursors := page.NewCursors("a secret that all instances share")
+
+	// The last item of a page is b. The list is named by its filters and sort.
+	cursor, err := cursors.Encode("events status=published sort=name", position{Name: "Gala", ID: "b"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	// The next page begins after that position.
+	var after position
+	err = cursors.Decode("events status=published sort=name", cursor, &after)
+	fmt.Println(after, err)
+
+	// A list with another sort does not accept the cursor.
+	err = cursors.Decode("events status=published sort=startsAt", cursor, &after)
+	fmt.Println(apperr.From(err).Fields[0].Message)
+	// Output:
+	// {Gala b} <nil>
+	// must be the nextCursor of a page of this list with the same filters and sort
+}
