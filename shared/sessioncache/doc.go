@@ -35,8 +35,8 @@
 //	                             End                           session:s1 = t
 //	                             Fill under lease 1            unchanged: t is not l:1
 //
-// A session that has ended stays ended, so its tombstone is an answer. A user who
-// changed must be read again, so DropUser leaves nothing.
+// A session that has ended stays ended, so its tombstone is an answer. A changed
+// user must be read again, so DropUser leaves nothing.
 //
 // A change whose End or DropUser never reached Redis, for example because the
 // process died, becomes visible after at most 60 s. The value of a session names
