@@ -16,7 +16,7 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// bucket is a kind of request with a rate limit of its own.
+// bucket is a kind of request. Each kind has a separate rate limit.
 type bucket string
 
 const (
@@ -58,7 +58,8 @@ func (s *Server) admit(c *fiber.Ctx, kind bucket, cred credentials, address stri
 	}
 	decision, entry, err := s.cache.Lookup(c.UserContext(), req)
 	if err != nil {
-		// After a failure the client pauses for a second. One line is enough.
+		// After each failure the Redis client returns ErrPaused for a second. One log
+		// line is enough.
 		if !errors.Is(err, redisconn.ErrPaused) {
 			s.log.WarnContext(c.UserContext(), "redis is unreachable", telemetry.KeyError, err.Error())
 		}

@@ -63,6 +63,8 @@ type fakeAuth struct {
 	fetched  int // calls of auth.keys
 }
 
+// newHarness returns a running harness. The functions in change modify the
+// configuration.
 func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)
@@ -120,15 +122,15 @@ func (h *harness) fetchKeys(keys *main.Keyring) {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-h.t.Context().Done():
-			h.t.Fatal("no keys")
+			h.t.Fatal("keyring loaded no keys")
 		}
 	}
 	cancel()
 	<-done
 }
 
-// sidecar hands an invocation to its app, as the gateway's sidecar does over the
-// app's.
+// sidecar returns the URL of a fake sidecar that passes each invocation to the handler
+// of its app.
 func sidecar(t *testing.T, apps map[string]http.Handler) string {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -142,6 +144,7 @@ func sidecar(t *testing.T, apps map[string]http.Handler) string {
 	return srv.URL
 }
 
+// serve returns the HTTP handler of the fake app.
 func (f *fakeAuth) serve(log *slog.Logger, tracing *telemetry.Tracing) http.Handler {
 	srv := rpc.NewServer(rpc.ServerConfig{App: authapi.App, Token: secret, Log: log, Tracing: tracing})
 	tokens := authapi.Tokens{AccessToken: "a", RefreshToken: "r", TokenType: "Bearer", ExpiresIn: 900}

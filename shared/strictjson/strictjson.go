@@ -124,8 +124,9 @@ func wrongType(e *json.SemanticError) string {
 		return "must be an array"
 	case reflect.Struct, reflect.Map:
 		return "must be an object"
+	default:
+		return "has the wrong type"
 	}
-	return "has the wrong type"
 }
 
 // path turns a JSON Pointer (RFC 6901) into a dotted path.

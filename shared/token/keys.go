@@ -45,7 +45,7 @@ func NewKeySet(keys ...ed25519.PublicKey) KeySet {
 // KeyID returns the id of key, its thumbprint (RFC 7638). It depends on the key
 // alone.
 func KeyID(key ed25519.PublicKey) string {
-	// RFC 7638, section 3.2, prescribes the members and their order.
+	// RFC 7638, section 3, prescribes the members and their order.
 	text := fmt.Sprintf(`{"crv":"Ed25519","kty":"OKP","x":%q}`, base64.RawURLEncoding.EncodeToString(key))
 	sum := sha256.Sum256([]byte(text))
 	return base64.RawURLEncoding.EncodeToString(sum[:])

@@ -35,9 +35,20 @@ func Sign(c Claims, key ed25519.PrivateKey) (string, error) {
 // disabled, so the methods are never called.
 type jwtClaims struct{ payload }
 
+// GetExpirationTime implements jwt.Claims.
 func (jwtClaims) GetExpirationTime() (*jwt.NumericDate, error) { return nil, nil }
-func (jwtClaims) GetIssuedAt() (*jwt.NumericDate, error)       { return nil, nil }
-func (jwtClaims) GetNotBefore() (*jwt.NumericDate, error)      { return nil, nil }
-func (jwtClaims) GetIssuer() (string, error)                   { return Issuer, nil }
-func (jwtClaims) GetSubject() (string, error)                  { return "", nil }
-func (jwtClaims) GetAudience() (jwt.ClaimStrings, error)       { return nil, nil }
+
+// GetIssuedAt implements jwt.Claims.
+func (jwtClaims) GetIssuedAt() (*jwt.NumericDate, error) { return nil, nil }
+
+// GetNotBefore implements jwt.Claims.
+func (jwtClaims) GetNotBefore() (*jwt.NumericDate, error) { return nil, nil }
+
+// GetIssuer implements jwt.Claims.
+func (jwtClaims) GetIssuer() (string, error) { return Issuer, nil }
+
+// GetSubject implements jwt.Claims.
+func (jwtClaims) GetSubject() (string, error) { return "", nil }
+
+// GetAudience implements jwt.Claims.
+func (jwtClaims) GetAudience() (jwt.ClaimStrings, error) { return nil, nil }
