@@ -73,7 +73,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		HoldSettleAfter: cfg.HoldSettleAfter,
 		Follow:          telemetry.FollowerSpan("move seats"),
 	})
-	a.Use(lifecycle.Part{Name: "links", Stop: svc.Link})
+	a.Use(lifecycle.Part{Name: "links", Stop: svc.FlushLinks})
 	transport.Bind(a.Server, svc)
 	transport.Subscribe(bus.Routes, svc)
 	bus.HandleSweep(svc.Sweep)

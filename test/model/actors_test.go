@@ -27,12 +27,12 @@ func (s seats) ReserveSeats(ctx context.Context, req eventapi.ReserveRequest) (e
 }
 
 func (s seats) ReleaseSeats(ctx context.Context, req eventapi.ReleaseRequest) error {
-	_, err := call(s.w, "release "+req.HoldID, func() (rpc.Nothing, error) { return s.w.event().Release(ctx, req) })
+	_, err := call(s.w, "release "+req.HoldID, func() (rpc.Nothing, error) { return s.w.event().ReleaseSeats(ctx, req) })
 	return err
 }
 
 func (s seats) GetEvent(ctx context.Context, id string) (eventapi.Event, error) {
-	v, err := s.w.event().Fetch(ctx, eventapi.GetRequest{EventID: id, ByAdmin: true})
+	v, err := s.w.event().GetEvent(ctx, eventapi.GetRequest{EventID: id, ByAdmin: true})
 	return v.Event, err
 }
 
@@ -147,21 +147,21 @@ func (w *world) sweepBookings() *proc {
 func (w *world) update(c eventapi.Changes) {
 	svc := w.event()
 	w.spawn(fmt.Sprintf("update capacity %v limit %v", c.Capacity, c.MaxPerUser), func(*proc) {
-		_, _ = svc.Update(context.Background(), eventapi.UpdateRequest{EventID: eventID, Changes: c})
+		_, _ = svc.UpdateEvent(context.Background(), eventapi.UpdateRequest{EventID: eventID, Changes: c})
 	})
 }
 
 func (w *world) cancelEvent() {
 	svc := w.event()
 	w.spawn("cancel the event", func(*proc) {
-		_, _ = svc.Cancel(context.Background(), eventapi.GetRequest{EventID: eventID})
+		_, _ = svc.CancelEvent(context.Background(), eventapi.GetRequest{EventID: eventID})
 	})
 }
 
 func (w *world) deleteEvent() {
 	svc := w.event()
 	w.spawn("delete the event", func(*proc) {
-		_, _ = svc.Delete(context.Background(), eventapi.GetRequest{EventID: eventID})
+		_, _ = svc.DeleteEvent(context.Background(), eventapi.GetRequest{EventID: eventID})
 	})
 }
 

@@ -185,7 +185,7 @@ func (s scenario) run(c *choices, left int, tells bool) (*world, error) {
 	if s.limit > 0 {
 		def.MaxPerUser = &s.limit
 	}
-	if _, err := w.events[0].Create(context.Background(), eventapi.CreateRequest{EventID: eventID, OrganizerID: "admin", Event: def}); err != nil {
+	if _, err := w.events[0].CreateEvent(context.Background(), eventapi.CreateRequest{EventID: eventID, OrganizerID: "admin", Event: def}); err != nil {
 		return w, err
 	}
 	if s.before != nil {

@@ -99,7 +99,7 @@ func (w *world) open() error {
 		limit := int64(1 + w.rng.IntN(3))
 		def.MaxPerUser = &limit
 	}
-	_, err := w.events[0].Create(context.Background(), eventapi.CreateRequest{EventID: eventID, OrganizerID: "admin", Event: def})
+	_, err := w.events[0].CreateEvent(context.Background(), eventapi.CreateRequest{EventID: eventID, OrganizerID: "admin", Event: def})
 	return err
 }
 

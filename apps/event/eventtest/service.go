@@ -42,7 +42,7 @@ func (Unlocked) Lock(context.Context, string) (unlock func()) { return func() {}
 
 // Reserve counts the seats of one hold.
 func Reserve(ctx context.Context, svc *Service, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
-	results, err := svc.Reserve(ctx, []eventapi.ReserveRequest{req})
+	results, err := svc.ReserveSeats(ctx, []eventapi.ReserveRequest{req})
 	if err != nil {
 		return eventapi.Reservation{}, err
 	}

@@ -44,7 +44,7 @@ func TestEventAppAcceptsTheSeasonOnAnyDay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			created, err := service.Create(t.Context(), eventapi.CreateRequest{EventID: fmt.Sprint("event-", i), OrganizerID: "boss", Event: def})
+			created, err := service.CreateEvent(t.Context(), eventapi.CreateRequest{EventID: fmt.Sprint("event-", i), OrganizerID: "boss", Event: def})
 			if err != nil {
 				t.Errorf("%s: %s: %v", day, e.Name, err)
 				continue

@@ -12,10 +12,10 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// Update changes the definition or the status of an event. Refusals:
+// UpdateEvent changes the definition or the status of an event. Refusals:
 // event.not_found, event.version_conflict, event.cancelled, event.duplicate,
 // event.capacity_below_committed, event.has_bookings.
-func (s *Service) Update(ctx context.Context, req eventapi.UpdateRequest) (eventapi.Versioned, error) {
+func (s *Service) UpdateEvent(ctx context.Context, req eventapi.UpdateRequest) (eventapi.Versioned, error) {
 	if req.Changes == (eventapi.Changes{}) {
 		return eventapi.Versioned{}, apperr.New(apperr.Invalid, "", "There is nothing to change.")
 	}
@@ -28,9 +28,9 @@ func (s *Service) Update(ctx context.Context, req eventapi.UpdateRequest) (event
 	return e.versioned(), err
 }
 
-// Cancel cancels an event, for ever; its live bookings follow. Repeated it
+// CancelEvent cancels an event, for ever; its live bookings follow. Repeated it
 // changes nothing. Refusal: event.not_found.
-func (s *Service) Cancel(ctx context.Context, req eventapi.GetRequest) (eventapi.Versioned, error) {
+func (s *Service) CancelEvent(ctx context.Context, req eventapi.GetRequest) (eventapi.Versioned, error) {
 	e, err := s.change(ctx, req.EventID, eventapi.FactCancelled, func(e *Event, _ time.Time) (bool, error) {
 		if e.Status == Cancelled {
 			return false, nil
@@ -40,9 +40,9 @@ func (s *Service) Cancel(ctx context.Context, req eventapi.GetRequest) (eventapi
 	return e.versioned(), err
 }
 
-// Delete removes an event that has no live bookings. Refusals: event.not_found,
+// DeleteEvent removes an event that has no live bookings. Refusals: event.not_found,
 // event.has_bookings.
-func (s *Service) Delete(ctx context.Context, req eventapi.GetRequest) (rpc.Nothing, error) {
+func (s *Service) DeleteEvent(ctx context.Context, req eventapi.GetRequest) (rpc.Nothing, error) {
 	_, err := s.change(ctx, req.EventID, eventapi.FactDeleted, func(e *Event, _ time.Time) (bool, error) {
 		if err := e.become(Deleted); err != nil {
 			return false, err

@@ -13,7 +13,7 @@ import (
 )
 
 func (f *fixture) create(id string, change func(*eventapi.Definition)) (eventapi.Versioned, error) {
-	return f.Create(f.t.Context(), eventapi.CreateRequest{EventID: id, OrganizerID: "admin", Event: f.define(change)})
+	return f.CreateEvent(f.t.Context(), eventapi.CreateRequest{EventID: id, OrganizerID: "admin", Event: f.define(change)})
 }
 
 func TestCreateFillsInDefaults(t *testing.T) {
@@ -136,7 +136,7 @@ func TestUpdate(t *testing.T) {
 			check: func(e eventapi.Versioned) bool { return e.Event.Status == "published" }},
 		{name: "cancel by the back door", changes: eventapi.Changes{Status: contract.Set("cancelled")}, fields: []string{"status:invalid"}},
 		{name: "a cancelled one", before: func(f *fixture) {
-			_, err := f.Cancel(f.t.Context(), eventapi.GetRequest{EventID: "gala"})
+			_, err := f.CancelEvent(f.t.Context(), eventapi.GetRequest{EventID: "gala"})
 			f.is("cancel", err, nil)
 		}, changes: eventapi.Changes{Name: contract.Set("New")}, want: event.ErrCancelled},
 		{name: "onto a duplicate", before: func(f *fixture) {
@@ -152,7 +152,7 @@ func TestUpdate(t *testing.T) {
 				tt.before(f)
 			}
 			writes := f.store.Writes()
-			got, err := f.Update(t.Context(), eventapi.UpdateRequest{EventID: "gala", Version: tt.version, Changes: tt.changes})
+			got, err := f.UpdateEvent(t.Context(), eventapi.UpdateRequest{EventID: "gala", Version: tt.version, Changes: tt.changes})
 			switch {
 			case tt.fields != nil:
 				if fields := wrongFields(err); !slices.Equal(fields, tt.fields) {
@@ -170,7 +170,7 @@ func TestUpdate(t *testing.T) {
 		})
 	}
 	f := newFixture(t)
-	_, err := f.Update(t.Context(), eventapi.UpdateRequest{EventID: "none", Changes: eventapi.Changes{Name: contract.Set("n")}})
+	_, err := f.UpdateEvent(t.Context(), eventapi.UpdateRequest{EventID: "none", Changes: eventapi.Changes{Name: contract.Set("n")}})
 	f.is("no event", err, event.ErrNotFound)
 }
 
@@ -179,25 +179,25 @@ func TestCancelAndDelete(t *testing.T) {
 	f.open(nil)
 	f.reserve("a_1_x", "u1", 2)
 	ask := eventapi.GetRequest{EventID: "gala"}
-	_, err := f.Delete(t.Context(), ask)
+	_, err := f.DeleteEvent(t.Context(), ask)
 	f.is("delete with bookings", err, event.ErrHasBookings)
 	for range 2 {
-		got, err := f.Cancel(t.Context(), ask)
+		got, err := f.CancelEvent(t.Context(), ask)
 		if err != nil || got.Event.Status != "cancelled" || got.Event.Version != 2 {
 			t.Errorf("cancel: got %+v, %v", got, err)
 		}
 	}
 	f.release("a_1_x", "u1", 2)
-	_, err = f.Delete(t.Context(), ask)
+	_, err = f.DeleteEvent(t.Context(), ask)
 	f.is("delete", err, nil)
 	for name, call := range map[string]func() error{
 		"fetch": func() error {
-			_, err := f.Fetch(t.Context(), eventapi.GetRequest{EventID: "gala", ByAdmin: true})
+			_, err := f.GetEvent(t.Context(), eventapi.GetRequest{EventID: "gala", ByAdmin: true})
 			return err
 		},
-		"availability": func() error { _, err := f.FetchAvailability(t.Context(), ask); return err },
-		"cancel":       func() error { _, err := f.Cancel(t.Context(), ask); return err },
-		"delete":       func() error { _, err := f.Delete(t.Context(), ask); return err },
+		"availability": func() error { _, err := f.GetAvailability(t.Context(), ask); return err },
+		"cancel":       func() error { _, err := f.CancelEvent(t.Context(), ask); return err },
+		"delete":       func() error { _, err := f.DeleteEvent(t.Context(), ask); return err },
 	} {
 		f.is(name, call(), event.ErrNotFound)
 	}
@@ -221,14 +221,14 @@ func TestDraftsAreForAdmins(t *testing.T) {
 		if admin {
 			want, listed = nil, 1
 		}
-		_, err := f.Fetch(t.Context(), eventapi.GetRequest{EventID: "gala", ByAdmin: admin})
+		_, err := f.GetEvent(t.Context(), eventapi.GetRequest{EventID: "gala", ByAdmin: admin})
 		if want == nil {
 			f.is("fetch as an admin", err, nil)
 		} else {
 			f.is("fetch", err, want)
 		}
 		for _, status := range []string{"", "draft"} {
-			page, err := f.List(t.Context(), eventapi.ListRequest{ByAdmin: admin, Status: status})
+			page, err := f.ListEvents(t.Context(), eventapi.ListRequest{ByAdmin: admin, Status: status})
 			if err != nil || len(page.Items) != listed {
 				t.Errorf("admin %v, status %q: got %v, %v, want %d", admin, status, page.Items, err, listed)
 			}
@@ -250,7 +250,7 @@ func TestList(t *testing.T) {
 	var got []string
 	cursor := ""
 	for range 3 {
-		page, err := f.List(t.Context(), req)
+		page, err := f.ListEvents(t.Context(), req)
 		if err != nil || page.Limit != 2 {
 			t.Fatalf("got %+v, %v", page, err)
 		}
@@ -277,7 +277,7 @@ func TestList(t *testing.T) {
 		}, []string{"category:too_long", "limit:too_small", "organizerId:invalid", "sort:invalid", "status:invalid"}},
 		{"unknown ids", eventapi.ListRequest{OrganizerID: "nobody", Category: "nothing"}, nil},
 	} {
-		page, err := f.List(t.Context(), tt.req)
+		page, err := f.ListEvents(t.Context(), tt.req)
 		if got := wrongFields(err); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}

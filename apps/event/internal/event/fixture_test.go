@@ -82,7 +82,7 @@ func (f *fixture) define(change func(*eventapi.Definition)) eventapi.Definition 
 // open makes the event "gala".
 func (f *fixture) open(change func(*eventapi.Definition)) {
 	f.t.Helper()
-	if _, err := f.Create(f.t.Context(), eventapi.CreateRequest{EventID: "gala", OrganizerID: "admin", Event: f.define(change)}); err != nil {
+	if _, err := f.CreateEvent(f.t.Context(), eventapi.CreateRequest{EventID: "gala", OrganizerID: "admin", Event: f.define(change)}); err != nil {
 		f.t.Fatalf("create: %v", err)
 	}
 	f.ops = nil
@@ -104,7 +104,7 @@ func (f *fixture) reserve(id, user string, quantity int64) {
 
 func (f *fixture) release(id, user string, quantity int64) {
 	f.t.Helper()
-	_, err := f.Release(f.t.Context(), eventapi.ReleaseRequest{HoldID: id, EventID: "gala", UserID: user, Quantity: quantity})
+	_, err := f.ReleaseSeats(f.t.Context(), eventapi.ReleaseRequest{HoldID: id, EventID: "gala", UserID: user, Quantity: quantity})
 	f.is("release "+id, err, nil)
 }
 

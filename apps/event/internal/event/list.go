@@ -65,8 +65,8 @@ func (sort Sort) At(e Event) Position {
 	return Position{ID: e.ID, Time: e.StartsAt}
 }
 
-// List returns a page of events; see eventapi.ListEvents.
-func (s *Service) List(ctx context.Context, req eventapi.ListRequest) (contract.Page[eventapi.Event], error) {
+// ListEvents returns a page of events; see eventapi.ListEvents.
+func (s *Service) ListEvents(ctx context.Context, req eventapi.ListRequest) (contract.Page[eventapi.Event], error) {
 	none := contract.Page[eventapi.Event]{Items: []eventapi.Event{}}
 	q, list, err := s.newQuery(req)
 	if err != nil {

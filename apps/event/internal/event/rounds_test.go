@@ -122,7 +122,7 @@ func (c *crowd) take(id, user string, quantity int64) func() error {
 
 func (c *crowd) giveBack(id, user string, quantity int64) func() error {
 	return func() error {
-		_, err := c.svc.Release(c.t.Context(), eventapi.ReleaseRequest{HoldID: id, EventID: "gala", UserID: user, Quantity: quantity})
+		_, err := c.svc.ReleaseSeats(c.t.Context(), eventapi.ReleaseRequest{HoldID: id, EventID: "gala", UserID: user, Quantity: quantity})
 		return err
 	}
 }
@@ -182,7 +182,7 @@ func TestReservesInOneRequest(t *testing.T) {
 		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Follow: alone,
 	})
 	wrong := f.hold("w_1_x", "u5", 0)
-	got, err := svc.Reserve(t.Context(), []eventapi.ReserveRequest{
+	got, err := svc.ReserveSeats(t.Context(), []eventapi.ReserveRequest{
 		f.hold("a_1_x", "u1", 2), f.hold("b_1_x", "u2", 5), wrong, f.hold("z_1_x", "u9", 4), f.hold("c_1_x", "u3", 4),
 	})
 	if err != nil || len(got) != 5 {
@@ -207,7 +207,7 @@ func TestReservesInOneRequest(t *testing.T) {
 	for name, reqs := range map[string][]eventapi.ReserveRequest{
 		"none": nil, "too many": many, "one twice": {many[0], many[1], many[0]}, "two events": {many[0], other},
 	} {
-		_, err := svc.Reserve(t.Context(), reqs)
+		_, err := svc.ReserveSeats(t.Context(), reqs)
 		f.is(name, err, apperr.InvalidFields())
 	}
 	f.seats("nothing of these", 0, 10, 0)
@@ -229,7 +229,7 @@ func TestOneOfARequestThatBreaks(t *testing.T) {
 			}
 			return ctx.Err()
 		}}).service(f)
-		got, err := svc.Reserve(t.Context(), []eventapi.ReserveRequest{
+		got, err := svc.ReserveSeats(t.Context(), []eventapi.ReserveRequest{
 			f.hold("a_1_x", "u1", 5), f.hold("b_1_x", "u2", 5), f.hold("c_1_x", "u3", 5), f.hold("d_1_x", "u4", 4),
 		})
 		if err != nil || got[0].Err == nil || !apperr.From(got[0].Err).Failure() {

@@ -65,11 +65,11 @@ func TestReserveRefuses(t *testing.T) {
 	}{
 		{"a draft", func(_ *fixture, d *eventapi.Definition) { d.Status = ptr("draft") }, nil, event.ErrNotFound},
 		{"a deleted one", nil, func(f *fixture) {
-			_, err := f.Delete(f.t.Context(), eventapi.GetRequest{EventID: "gala"})
+			_, err := f.DeleteEvent(f.t.Context(), eventapi.GetRequest{EventID: "gala"})
 			f.is("delete", err, nil)
 		}, event.ErrNotFound},
 		{"cancelled and started", nil, func(f *fixture) {
-			_, err := f.Cancel(f.t.Context(), eventapi.GetRequest{EventID: "gala"})
+			_, err := f.CancelEvent(f.t.Context(), eventapi.GetRequest{EventID: "gala"})
 			f.is("cancel", err, nil)
 			f.now = f.now.Add(49 * time.Hour)
 		}, event.ErrCancelled},
@@ -112,7 +112,7 @@ func TestReserveKeepsThePrice(t *testing.T) {
 	f := newFixture(t)
 	f.open(func(d *eventapi.Definition) { d.Price = &contract.Money{Amount: 100, Currency: "EUR"} })
 	f.reserve("a_1_x", "u1", 1)
-	_, err := f.Update(t.Context(), eventapi.UpdateRequest{EventID: "gala", Changes: eventapi.Changes{
+	_, err := f.UpdateEvent(t.Context(), eventapi.UpdateRequest{EventID: "gala", Changes: eventapi.Changes{
 		Price: contract.Set(contract.Money{Amount: 200, Currency: "EUR"}),
 	}})
 	f.is("update", err, nil)
@@ -213,7 +213,7 @@ func TestReleaseWithoutTheEvent(t *testing.T) {
 	f.open(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(2)) })
 	f.reserve("a_1_x", "u1", 1)
 	f.release("a_1_x", "u1", 1)
-	_, err := f.Delete(t.Context(), eventapi.GetRequest{EventID: "gala"})
+	_, err := f.DeleteEvent(t.Context(), eventapi.GetRequest{EventID: "gala"})
 	f.is("delete", err, nil)
 	f.release("a_1_x", "u1", 1)
 	f.release("b_1_x", "u1", 1)

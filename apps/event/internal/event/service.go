@@ -67,9 +67,9 @@ func New(cfg Config) *Service {
 
 func (s *Service) now() time.Time { return instant(s.clock.Now()) }
 
-// Create makes an event; see eventapi.CreateEvent. Repeated with the same id and
+// CreateEvent makes an event; see eventapi.CreateEvent. Repeated with the same id and
 // request it answers the event as it is now.
-func (s *Service) Create(ctx context.Context, req eventapi.CreateRequest) (eventapi.Versioned, error) {
+func (s *Service) CreateEvent(ctx context.Context, req eventapi.CreateRequest) (eventapi.Versioned, error) {
 	now := s.now()
 	e, err := newEvent(req, now)
 	if err != nil {
@@ -111,8 +111,8 @@ func (s *Service) repeated(ctx context.Context, e Event) (eventapi.Versioned, er
 	return there.versioned(), nil
 }
 
-// Fetch returns an event; see eventapi.GetEvent.
-func (s *Service) Fetch(ctx context.Context, req eventapi.GetRequest) (eventapi.Versioned, error) {
+// GetEvent returns an event; see eventapi.GetEvent.
+func (s *Service) GetEvent(ctx context.Context, req eventapi.GetRequest) (eventapi.Versioned, error) {
 	e, err := s.visible(ctx, req)
 	if err != nil {
 		return eventapi.Versioned{}, err
@@ -120,9 +120,9 @@ func (s *Service) Fetch(ctx context.Context, req eventapi.GetRequest) (eventapi.
 	return e.versioned(), nil
 }
 
-// FetchAvailability returns how many seats there are; see
+// GetAvailability returns how many seats there are; see
 // eventapi.GetAvailability.
-func (s *Service) FetchAvailability(ctx context.Context, req eventapi.GetRequest) (eventapi.Availability, error) {
+func (s *Service) GetAvailability(ctx context.Context, req eventapi.GetRequest) (eventapi.Availability, error) {
 	e, err := s.visible(ctx, req)
 	if err != nil {
 		return eventapi.Availability{}, err
@@ -146,8 +146,8 @@ func (s *Service) visible(ctx context.Context, req eventapi.GetRequest) (Event, 
 	return e, nil
 }
 
-// Reserve counts the seats of holds; see eventapi.ReserveSeats.
-func (s *Service) Reserve(ctx context.Context, reqs []eventapi.ReserveRequest) ([]rpc.Result[eventapi.Reservation], error) {
+// ReserveSeats counts the seats of holds; see eventapi.ReserveSeats.
+func (s *Service) ReserveSeats(ctx context.Context, reqs []eventapi.ReserveRequest) ([]rpc.Result[eventapi.Reservation], error) {
 	if err := validReserves(reqs); err != nil {
 		return nil, err
 	}
@@ -273,8 +273,8 @@ func recovered(what string, err *error) {
 	}
 }
 
-// Release gives the seats of a hold back; see eventapi.ReleaseSeats.
-func (s *Service) Release(ctx context.Context, req eventapi.ReleaseRequest) (rpc.Nothing, error) {
+// ReleaseSeats gives the seats of a hold back; see eventapi.ReleaseSeats.
+func (s *Service) ReleaseSeats(ctx context.Context, req eventapi.ReleaseRequest) (rpc.Nothing, error) {
 	if err := validRelease(req); err != nil {
 		return rpc.Nothing{}, err
 	}

@@ -21,7 +21,7 @@ const sweepBatch = 500
 func (s *Service) Sweep(ctx context.Context) error {
 	defer s.locks.Lock(ctx, "sweep:holds")()
 	return errors.Join(
-		s.Link(ctx),
+		s.FlushLinks(ctx),
 		s.sweepMarks(ctx),
 		s.sweepHolds(ctx),
 		s.sweepLimits(ctx),
@@ -29,9 +29,9 @@ func (s *Service) Sweep(ctx context.Context) error {
 	)
 }
 
-// Link writes down which holds were heard of since it last did, so that nobody asks
+// FlushLinks writes down which holds were heard of since it last did, so that nobody asks
 // about them. A sweep begins with it, and a program ends with it.
-func (s *Service) Link(ctx context.Context) error {
+func (s *Service) FlushLinks(ctx context.Context) error {
 	for {
 		at := s.heard.take(linkBatch)
 		if len(at) == 0 {
@@ -165,7 +165,7 @@ func (s *Service) Cleanup(ctx context.Context) (int, error) {
 	var failed []error
 	n := 0
 	for _, id := range ids {
-		switch _, err := s.Delete(ctx, eventapi.GetRequest{EventID: id, ByAdmin: true}); {
+		switch _, err := s.DeleteEvent(ctx, eventapi.GetRequest{EventID: id, ByAdmin: true}); {
 		case err == nil:
 			n++
 		case errors.Is(err, ErrNotFound), errors.Is(err, ErrHasBookings):

@@ -74,7 +74,7 @@ func newStress(t *testing.T, seed uint64) *stress {
 	f := &fixture{t: t, Service: event.New(event.Config{
 		Events: s.store, Locks: eventtest.Unlocked{}, Clock: s, IDs: s,
 	})}
-	_, err := f.Create(t.Context(), eventapi.CreateRequest{EventID: "gala", OrganizerID: "admin", Event: d})
+	_, err := f.CreateEvent(t.Context(), eventapi.CreateRequest{EventID: "gala", OrganizerID: "admin", Event: d})
 	f.is("create", err, nil)
 	return s
 }
@@ -166,7 +166,7 @@ func (s *stress) release(ctx context.Context, b *stressed) error {
 	s.mu.Lock()
 	b.live, b.dead = false, true
 	s.mu.Unlock()
-	_, err := s.svcs[s.roll(2)].Release(ctx, eventapi.ReleaseRequest{HoldID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity})
+	_, err := s.svcs[s.roll(2)].ReleaseSeats(ctx, eventapi.ReleaseRequest{HoldID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity})
 	return err
 }
 
@@ -233,7 +233,7 @@ func (s *stress) act() {
 	}
 	svc := s.svcs[s.roll(2)]
 	change := func(c eventapi.Changes) {
-		_, _ = svc.Update(ctx, eventapi.UpdateRequest{EventID: "gala", Changes: c})
+		_, _ = svc.UpdateEvent(ctx, eventapi.UpdateRequest{EventID: "gala", Changes: c})
 	}
 	switch n := s.roll(100); {
 	case n < 50:

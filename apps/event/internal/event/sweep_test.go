@@ -123,7 +123,7 @@ func TestSweepFinishesWhatACrashLeft(t *testing.T) {
 			req := f.hold("a_1_x", "u1", 2)
 			if tt.release {
 				f.reserve("a_1_x", "u1", 2)
-				_, err := svc.Release(t.Context(), eventapi.ReleaseRequest{HoldID: req.HoldID, EventID: "gala", UserID: "u1", Quantity: 2})
+				_, err := svc.ReleaseSeats(t.Context(), eventapi.ReleaseRequest{HoldID: req.HoldID, EventID: "gala", UserID: "u1", Quantity: 2})
 				if err == nil {
 					t.Fatal("it did not stop")
 				}
@@ -155,7 +155,7 @@ func TestSweepRepeatsACancellation(t *testing.T) {
 	f := newFixture(t)
 	f.open(nil)
 	f.reserve("a_1_x", "u1", 1)
-	_, err := f.Cancel(t.Context(), eventapi.GetRequest{EventID: "gala"})
+	_, err := f.CancelEvent(t.Context(), eventapi.GetRequest{EventID: "gala"})
 	f.is("cancel", err, nil)
 	count := func() int {
 		ids := map[string]bool{}
@@ -209,7 +209,7 @@ func TestCleanupDeletesWhatEndedUnsold(t *testing.T) {
 	if n != 0 || m != 1 {
 		t.Errorf("deleted %d, then %d, want 0, then 1", n, m)
 	}
-	_, err = f.Fetch(t.Context(), eventapi.GetRequest{EventID: "gala", ByAdmin: true})
+	_, err = f.GetEvent(t.Context(), eventapi.GetRequest{EventID: "gala", ByAdmin: true})
 	f.is("fetch", err, event.ErrNotFound)
 }
 
@@ -240,7 +240,7 @@ func TestLinksAreWrittenTogether(t *testing.T) {
 	f.reserve("d_1_x", "u1", 1)
 	f.reserve("e_1_x", "u1", 1)
 	hear("d_1_x")
-	f.is("end", f.Link(t.Context()), nil)
+	f.is("end", f.FlushLinks(t.Context()), nil)
 	hear("e_1_x")
 	f.restart() // as if it were killed
 	f.sweep(settleAfter)

@@ -10,10 +10,10 @@ import (
 // Bind serves the event app's operations with the service, whose use cases speak
 // the contract themselves.
 func Bind(srv *rpc.Server, svc *event.Service) {
-	rpc.Handle(srv, eventapi.CreateEvent, svc.Create)
-	rpc.Handle(srv, eventapi.GetEvent, svc.Fetch)
-	rpc.Handle(srv, eventapi.ListEvents, svc.List)
-	rpc.Handle(srv, eventapi.GetAvailability, svc.FetchAvailability)
-	rpc.HandleEach(srv, eventapi.ReserveSeats, svc.Reserve)
-	rpc.Handle(srv, eventapi.ReleaseSeats, svc.Release)
+	rpc.Handle(srv, eventapi.CreateEvent, svc.CreateEvent)
+	rpc.Handle(srv, eventapi.GetEvent, svc.GetEvent)
+	rpc.Handle(srv, eventapi.ListEvents, svc.ListEvents)
+	rpc.Handle(srv, eventapi.GetAvailability, svc.GetAvailability)
+	rpc.HandleEach(srv, eventapi.ReserveSeats, svc.ReserveSeats)
+	rpc.Handle(srv, eventapi.ReleaseSeats, svc.ReleaseSeats)
 }
