@@ -36,7 +36,7 @@ func (s seats) GetEvent(ctx context.Context, id string) (eventapi.Event, error) 
 	return v.Event, err
 }
 
-func (s settler) Settle(ctx context.Context, holdID string) (bookingapi.Settlement, error) {
+func (s settler) SettleHold(ctx context.Context, holdID string) (bookingapi.Settlement, error) {
 	return call(s.w, "settle "+holdID, func() (bookingapi.Settlement, error) {
 		return s.w.booking().SettleHold(ctx, bookingapi.SettleRequest{HoldID: holdID})
 	})

@@ -115,13 +115,13 @@ type answering struct {
 	w *world
 }
 
-func (a answering) Event(ctx context.Context, id string) (eventtest.Event, error) {
-	e, err := a.Store.Event(ctx, id)
+func (a answering) GetEvent(ctx context.Context, id string) (eventtest.Event, error) {
+	e, err := a.Store.GetEvent(ctx, id)
 	return e, a.w.answer("events.read", err)
 }
 
-func (a answering) Holds(ctx context.Context, ids []string) (map[string]eventtest.Hold, error) {
-	holds, err := a.Store.Holds(ctx, ids)
+func (a answering) GetHolds(ctx context.Context, ids []string) (map[string]eventtest.Hold, error) {
+	holds, err := a.Store.GetHolds(ctx, ids)
 	return holds, a.w.answer("holds.read", err)
 }
 

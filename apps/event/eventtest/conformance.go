@@ -98,7 +98,7 @@ func insert(t *testing.T, s Subject, e event.Event) {
 
 func read(t *testing.T, s Subject, id string) event.Event {
 	t.Helper()
-	e, err := s.Event(t.Context(), id)
+	e, err := s.GetEvent(t.Context(), id)
 	if err != nil {
 		t.Fatalf("read event %s: %v", id, err)
 	}
@@ -142,7 +142,7 @@ func testRoundTrip(t *testing.T, s Subject) {
 		insert(t, s, want)
 		same(t, read(t, s, want.ID), want)
 	}
-	_, err := s.Event(t.Context(), "nobody")
+	_, err := s.GetEvent(t.Context(), "nobody")
 	is(t, "unknown event", err, event.ErrNoEvent)
 	facts := s.Facts(t)
 	want := []event.Fact{created("fact-of-bare", "bare"), created("fact-of-full", "full")}
@@ -289,7 +289,7 @@ func testSeatsRace(t *testing.T, s Subject) {
 	together(workers, func(i int) {
 		for range each {
 			for {
-				e, err := s.Event(t.Context(), "e")
+				e, err := s.GetEvent(t.Context(), "e")
 				if err != nil {
 					t.Errorf("read: %v", err)
 					return

@@ -113,38 +113,38 @@ func testCatalogue(t *testing.T, s Subject) {
 func testHolds(t *testing.T, s Subject) {
 	ctx := t.Context()
 	h := Taken("b_1_x", "e", 2)
-	if got, err := s.Holds(ctx, []string{h.ID}); err != nil || len(got) > 0 {
+	if got, err := s.GetHolds(ctx, []string{h.ID}); err != nil || len(got) > 0 {
 		t.Errorf("unknown hold: got %v, %v, want none", got, err)
 	}
 	is(t, "move an unknown hold", s.MoveHold(ctx, h), event.ErrNoHold)
-	is(t, "ask later about an unknown hold", s.AskLater(ctx, map[string]time.Time{h.ID: day0}), nil)
+	is(t, "ask later about an unknown hold", s.PostponeSettle(ctx, map[string]time.Time{h.ID: day0}), nil)
 	is(t, "insert", s.InsertHolds(ctx, []event.Hold{h}), nil)
 	second := Taken("b_2_x", "e", 3)
 	is(t, "insert again, and another", s.InsertHolds(ctx, []event.Hold{Taken(h.ID, "other", 9), second}), nil)
-	if got, err := s.Holds(ctx, []string{second.ID, "unknown", h.ID}); err != nil || len(got) != 2 || got[h.ID] != h || got[second.ID] != second {
+	if got, err := s.GetHolds(ctx, []string{second.ID, "unknown", h.ID}); err != nil || len(got) != 2 || got[h.ID] != h || got[second.ID] != second {
 		t.Errorf("two holds: got %+v, %v", got, err)
 	}
 	expect := func(name string, want event.Hold) {
 		t.Helper()
-		if got, err := s.Holds(ctx, []string{h.ID}); err != nil || got[h.ID] != want {
+		if got, err := s.GetHolds(ctx, []string{h.ID}); err != nil || got[h.ID] != want {
 			t.Errorf("%s: got %+v, %v, want %+v", name, got[h.ID], err, want)
 		}
 	}
 	expect("inserted", h)
 	later := day0.Add(time.Hour)
-	is(t, "ask later", s.AskLater(ctx, map[string]time.Time{h.ID: later, second.ID: later.Add(time.Hour), "unknown": day0}), nil)
+	is(t, "ask later", s.PostponeSettle(ctx, map[string]time.Time{h.ID: later, second.ID: later.Add(time.Hour), "unknown": day0}), nil)
 	h.SettleAt, second.SettleAt = later, later.Add(time.Hour)
 	expect("ask later", h)
-	if got, err := s.Holds(ctx, []string{second.ID}); err != nil || got[second.ID] != second {
+	if got, err := s.GetHolds(ctx, []string{second.ID}); err != nil || got[second.ID] != second {
 		t.Errorf("ask later about two: got %+v, %v, want %+v", got, err, second)
 	}
-	is(t, "ask about none", s.AskLater(ctx, nil), nil)
+	is(t, "ask about none", s.PostponeSettle(ctx, nil), nil)
 
 	sold := h
 	sold.State, sold.MovedAt, sold.SettleAt = event.Sold, day0.Add(time.Second), time.Time{}
 	is(t, "sell", s.MoveHold(ctx, sold), nil)
 	expect("sold", sold)
-	is(t, "ask about a sold one", s.AskLater(ctx, map[string]time.Time{h.ID: later}), nil)
+	is(t, "ask about a sold one", s.PostponeSettle(ctx, map[string]time.Time{h.ID: later}), nil)
 	again := sold
 	again.MovedAt = day0.Add(time.Minute)
 	is(t, "sell again", s.MoveHold(ctx, again), nil)

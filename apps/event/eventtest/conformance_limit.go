@@ -20,7 +20,7 @@ func testLimits(t *testing.T, s Subject) {
 	key := event.LimitKey{EventID: "e", UserID: "u"}
 	expect := func(name string, used, version int64, stamp time.Time, by map[string]int64) {
 		t.Helper()
-		got, err := s.Limit(ctx, key)
+		got, err := s.GetLimit(ctx, key)
 		if len(got.By) == 0 {
 			got.By = nil
 		}
@@ -65,10 +65,10 @@ func testLimits(t *testing.T, s Subject) {
 	is(t, "give back to nobody", s.GiveBack(ctx, event.LimitKey{EventID: "e", UserID: "x"}, "a_1_x", 3), nil)
 	expect("given back once", 3, 3, day0, map[string]int64{"a_1_x": 3})
 
-	is(t, "unstamp what changed since", s.Unstamp(ctx, found[0]), event.ErrStale)
-	l, err := s.Limit(ctx, key)
+	is(t, "unstamp what changed since", s.ClearStamp(ctx, found[0]), event.ErrStale)
+	l, err := s.GetLimit(ctx, key)
 	is(t, "read", err, nil)
-	is(t, "unstamp", s.Unstamp(ctx, l), nil)
+	is(t, "unstamp", s.ClearStamp(ctx, l), nil)
 	expect("no stamp", 3, 3, time.Time{}, map[string]int64{"a_1_x": 3})
 	claim("a new stamp", "d_1_x", 1, 4, time.Minute, event.ClaimGranted)
 	expect("a new stamp", 4, 4, day0.Add(time.Minute), map[string]int64{"a_1_x": 3, "d_1_x": 1})
@@ -87,7 +87,7 @@ func testClaimRace(t *testing.T, s Subject) {
 			granted.Add(1)
 		}
 	})
-	l, err := s.Limit(t.Context(), key)
+	l, err := s.GetLimit(t.Context(), key)
 	if err != nil || granted.Load() != most || l.Used != most || len(l.By) != most {
 		t.Errorf("granted %d of %d, used %d, entries %d, %v", granted.Load(), most, l.Used, len(l.By), err)
 	}

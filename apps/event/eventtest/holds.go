@@ -10,8 +10,8 @@ import (
 	"boxoffice/apps/event/internal/event"
 )
 
-// Holds implements event.Holds.
-func (s *Store) Holds(ctx context.Context, ids []string) (map[string]event.Hold, error) {
+// GetHolds implements event.Holds.
+func (s *Store) GetHolds(ctx context.Context, ids []string) (map[string]event.Hold, error) {
 	found := map[string]event.Hold{}
 	err := s.do(ctx, "holds.read", func() error {
 		for _, id := range ids {
@@ -53,8 +53,8 @@ func (s *Store) MoveHold(ctx context.Context, to event.Hold) error {
 	})
 }
 
-// AskLater implements event.Holds.
-func (s *Store) AskLater(ctx context.Context, at map[string]time.Time) error {
+// PostponeSettle implements event.Holds.
+func (s *Store) PostponeSettle(ctx context.Context, at map[string]time.Time) error {
 	return s.do(ctx, "holds.later", func() error {
 		for id, at := range at {
 			if h, ok := s.holds[id]; ok && h.State == event.Held {
@@ -87,8 +87,8 @@ func (s *Store) HoldsToSettle(ctx context.Context, now time.Time, limit int) ([]
 	return due[:min(len(due), limit)], err
 }
 
-// Limit implements event.Limits.
-func (s *Store) Limit(ctx context.Context, key event.LimitKey) (event.Limit, error) {
+// GetLimit implements event.Limits.
+func (s *Store) GetLimit(ctx context.Context, key event.LimitKey) (event.Limit, error) {
 	l := event.Limit{LimitKey: key}
 	err := s.do(ctx, "limits.read", func() error {
 		if there, ok := s.limits[key]; ok {
@@ -135,8 +135,8 @@ func (s *Store) GiveBack(ctx context.Context, key event.LimitKey, holdID string,
 	})
 }
 
-// Unstamp implements event.Limits.
-func (s *Store) Unstamp(ctx context.Context, l event.Limit) error {
+// ClearStamp implements event.Limits.
+func (s *Store) ClearStamp(ctx context.Context, l event.Limit) error {
 	return s.do(ctx, "limits.unstamp", func() error {
 		there, ok := s.limits[l.LimitKey]
 		if !ok || there.Version != l.Version {

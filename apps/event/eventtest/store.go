@@ -109,8 +109,8 @@ func (s *Store) nameTaken(e event.Event) bool {
 	return false
 }
 
-// Event implements event.Events.
-func (s *Store) Event(ctx context.Context, id string) (event.Event, error) {
+// GetEvent implements event.Events.
+func (s *Store) GetEvent(ctx context.Context, id string) (event.Event, error) {
 	var e event.Event
 	err := s.do(ctx, "events.read", func() error {
 		d, ok := s.events[id]

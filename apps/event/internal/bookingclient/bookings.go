@@ -17,7 +17,7 @@ var _ event.Bookings = (*Bookings)(nil)
 // NewBookings returns the booking app as these calls reach it.
 func NewBookings(calls *rpc.Client) *Bookings { return &Bookings{calls: calls} }
 
-// Settle implements event.Bookings.
-func (b *Bookings) Settle(ctx context.Context, holdID string) (bookingapi.Settlement, error) {
+// SettleHold implements event.Bookings.
+func (b *Bookings) SettleHold(ctx context.Context, holdID string) (bookingapi.Settlement, error) {
 	return rpc.Call(ctx, b.calls, bookingapi.SettleHold, bookingapi.SettleRequest{HoldID: holdID})
 }

@@ -42,7 +42,7 @@ func (s *Service) OnBookingCreated(ctx context.Context, fact bookingapi.Fact) er
 	if s.heard.add(b.HoldID, at) {
 		return nil
 	}
-	if err := s.holds.AskLater(ctx, map[string]time.Time{b.HoldID: at}); err != nil {
+	if err := s.holds.PostponeSettle(ctx, map[string]time.Time{b.HoldID: at}); err != nil {
 		return fmt.Errorf("link hold %s: %w", b.HoldID, err)
 	}
 	return nil

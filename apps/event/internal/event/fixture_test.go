@@ -63,7 +63,7 @@ func (f *fixture) NewID() string {
 	return fmt.Sprintf("id-%d", f.ids)
 }
 
-func (f *fixture) Settle(_ context.Context, holdID string) (bookingapi.Settlement, error) {
+func (f *fixture) SettleHold(_ context.Context, holdID string) (bookingapi.Settlement, error) {
 	f.asked = append(f.asked, holdID)
 	return f.settled[holdID], f.hangs
 }

@@ -101,7 +101,7 @@ func (s *Service) exceeds(ctx context.Context, e Event, h Hold) (bool, error) {
 	if h.Quantity > *e.MaxPerUser {
 		return true, nil
 	}
-	l, err := s.limits.Limit(ctx, h.limitKey())
+	l, err := s.limits.GetLimit(ctx, h.limitKey())
 	if err != nil {
 		return false, fmt.Errorf("limit of hold %s: %w", h.ID, err)
 	}
@@ -131,7 +131,7 @@ func (s *Service) settleLimit(ctx context.Context, l Limit) error {
 	}
 	// An entry that was given back raised the version: the stamp then goes with
 	// the next sweep.
-	if err := s.limits.Unstamp(ctx, l); err != nil && !errors.Is(err, ErrStale) {
+	if err := s.limits.ClearStamp(ctx, l); err != nil && !errors.Is(err, ErrStale) {
 		return fmt.Errorf("settle limit %s: %w", l.LimitKey, err)
 	}
 	return nil

@@ -150,7 +150,7 @@ func (s *Service) lead(ctx context.Context, eventID string, round []*mover, over
 // after any other failure that is unknown.
 func (s *Service) count(ctx context.Context, eventID string, round []*mover) error {
 	for range maxTries {
-		e, err := s.events.Event(ctx, eventID)
+		e, err := s.events.GetEvent(ctx, eventID)
 		switch {
 		case errors.Is(err, ErrNoEvent), err == nil && e.Status == Deleted:
 			return errGone
@@ -184,7 +184,7 @@ func (s *Service) find(ctx context.Context, e Event, round []*mover) error {
 			unfinished = append(unfinished, mark)
 		}
 	}
-	holds, err := s.holds.Holds(ctx, ids)
+	holds, err := s.holds.GetHolds(ctx, ids)
 	if err != nil {
 		return fmt.Errorf("read holds of event %s: %w", e.ID, err)
 	}
@@ -195,7 +195,7 @@ func (s *Service) find(ctx context.Context, e Event, round []*mover) error {
 		if err := s.finish(ctx, lagging...); err != nil {
 			return err
 		}
-		if holds, err = s.holds.Holds(ctx, ids); err != nil {
+		if holds, err = s.holds.GetHolds(ctx, ids); err != nil {
 			return fmt.Errorf("read holds of event %s: %w", e.ID, err)
 		}
 	}

@@ -14,8 +14,8 @@ type Events interface {
 	// InsertEvent stores a new event and its fact. It returns ErrExists when the id
 	// is taken, ErrNameTaken when another event has its Identity.
 	InsertEvent(ctx context.Context, e Event, fact Fact) error
-	// Event returns an event, a deleted one too, or ErrNoEvent.
-	Event(ctx context.Context, id string) (Event, error)
+	// GetEvent returns an event, a deleted one too, or ErrNoEvent.
+	GetEvent(ctx context.Context, id string) (Event, error)
 	// WriteSeats does a compare-and-set on seats.version. It returns ErrStale when
 	// another version is there, or no event. The definition stays as it is.
 	WriteSeats(ctx context.Context, w SeatsWrite) error
@@ -50,8 +50,8 @@ type Catalogue interface {
 // Holds keeps holds, one document each. A hold goes only forward. Released ones
 // may be dropped from Hold.PurgeAt on.
 type Holds interface {
-	// Holds returns those that there are, by id. The ids are different ones.
-	Holds(ctx context.Context, ids []string) (map[string]Hold, error)
+	// GetHolds returns those that there are, by id. The ids are different ones.
+	GetHolds(ctx context.Context, ids []string) (map[string]Hold, error)
 	// InsertHolds stores new holds, of different ids, each by itself. One whose id
 	// is taken stays as it is.
 	InsertHolds(ctx context.Context, holds []Hold) error
@@ -59,9 +59,9 @@ type Holds interface {
 	// When it is there or beyond already, nothing happens. It returns ErrNoHold
 	// when there is none.
 	MoveHold(ctx context.Context, h Hold) error
-	// AskLater sets SettleAt of holds that are still held, by id; of any other, or
+	// PostponeSettle sets SettleAt of holds that are still held, by id; of any other, or
 	// none, it changes nothing.
-	AskLater(ctx context.Context, at map[string]time.Time) error
+	PostponeSettle(ctx context.Context, at map[string]time.Time) error
 	// HoldsToSettle returns holds whose SettleAt has come, the longest due first,
 	// at most limit.
 	HoldsToSettle(ctx context.Context, now time.Time, limit int) ([]Hold, error)
@@ -70,8 +70,8 @@ type Holds interface {
 // Limits keeps what users hold of limited events, one document for each event
 // and user.
 type Limits interface {
-	// Limit returns a document; a zero Limit with its key when there is none.
-	Limit(ctx context.Context, key LimitKey) (Limit, error)
+	// GetLimit returns a document; a zero Limit with its key when there is none.
+	GetLimit(ctx context.Context, key LimitKey) (Limit, error)
 	// Claim adds an entry if it then holds used <= c.Max, and stamps the document
 	// unless it is stamped already; it raises the version. An entry of the hold
 	// that is there is left as it is, and passes while used <= c.Max.
@@ -79,9 +79,9 @@ type Limits interface {
 	// GiveBack removes the entry of a hold, if it is there with that quantity, and
 	// what it counted; it raises the version then.
 	GiveBack(ctx context.Context, key LimitKey, holdID string, quantity int64) error
-	// Unstamp takes the stamp off where the version is still l.Version. It returns
+	// ClearStamp takes the stamp off where the version is still l.Version. It returns
 	// ErrStale when it is not.
-	Unstamp(ctx context.Context, l Limit) error
+	ClearStamp(ctx context.Context, l Limit) error
 	// StampedLimits returns documents stamped before a time, the oldest first, at
 	// most limit.
 	StampedLimits(ctx context.Context, before time.Time, limit int) ([]Limit, error)
@@ -89,9 +89,9 @@ type Limits interface {
 
 // Bookings asks the booking app.
 type Bookings interface {
-	// Settle says whether a hold stands behind a live booking. When it does not, it
+	// SettleHold says whether a hold stands behind a live booking. When it does not, it
 	// never will again.
-	Settle(ctx context.Context, holdID string) (bookingapi.Settlement, error)
+	SettleHold(ctx context.Context, holdID string) (bookingapi.Settlement, error)
 }
 
 // Locker keeps work from being done twice at once. Nothing depends on it.

@@ -19,8 +19,8 @@ func (p *paused) MoveHold(ctx context.Context, h event.Hold) error {
 	return p.Store.MoveHold(ctx, h)
 }
 
-func (p *paused) Holds(ctx context.Context, ids []string) (map[string]event.Hold, error) {
-	holds, err := p.Store.Holds(ctx, ids)
+func (p *paused) GetHolds(ctx context.Context, ids []string) (map[string]event.Hold, error) {
+	holds, err := p.Store.GetHolds(ctx, ids)
 	p.afterRead()
 	return holds, err
 }

@@ -479,13 +479,13 @@ func (s *crowded) service(f *fixture) *event.Service {
 	})
 }
 
-func (s *crowded) Limit(ctx context.Context, key event.LimitKey) (event.Limit, error) {
+func (s *crowded) GetLimit(ctx context.Context, key event.LimitKey) (event.Limit, error) {
 	if s.limits != nil {
 		if err := s.limits(ctx, key.UserID); err != nil {
 			return event.Limit{}, err
 		}
 	}
-	return s.Store.Limit(ctx, key)
+	return s.Store.GetLimit(ctx, key)
 }
 
 func (s *crowded) WriteSeats(ctx context.Context, w event.SeatsWrite) error {

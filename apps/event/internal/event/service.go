@@ -99,7 +99,7 @@ func (s *Service) CreateEvent(ctx context.Context, req eventapi.CreateRequest) (
 // repeated answers a create whose id is taken: by itself, tried before, or by
 // another event, which no caller may learn more of.
 func (s *Service) repeated(ctx context.Context, e Event) (eventapi.Versioned, error) {
-	there, err := s.events.Event(ctx, e.ID)
+	there, err := s.events.GetEvent(ctx, e.ID)
 	switch {
 	case errors.Is(err, ErrNoEvent):
 		return eventapi.Versioned{}, ErrDuplicate
@@ -134,7 +134,7 @@ func (s *Service) GetAvailability(ctx context.Context, req eventapi.GetRequest) 
 }
 
 func (s *Service) visible(ctx context.Context, req eventapi.GetRequest) (Event, error) {
-	e, err := s.events.Event(ctx, req.EventID)
+	e, err := s.events.GetEvent(ctx, req.EventID)
 	switch {
 	case errors.Is(err, ErrNoEvent):
 		return Event{}, ErrNotFound
@@ -355,7 +355,7 @@ func (s *Service) endWithoutEvent(ctx context.Context, unknown Hold, now time.Ti
 
 // hold returns a hold, if there is one.
 func (s *Service) hold(ctx context.Context, id string) (h Hold, found bool, err error) {
-	holds, err := s.holds.Holds(ctx, []string{id})
+	holds, err := s.holds.GetHolds(ctx, []string{id})
 	if err != nil {
 		return Hold{}, false, fmt.Errorf("read hold %s: %w", id, err)
 	}

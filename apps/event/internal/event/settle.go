@@ -37,7 +37,7 @@ func (s *Service) FlushLinks(ctx context.Context) error {
 		if len(at) == 0 {
 			return nil
 		}
-		if err := s.holds.AskLater(ctx, at); err != nil {
+		if err := s.holds.PostponeSettle(ctx, at); err != nil {
 			return fmt.Errorf("link %d holds: %w", len(at), err)
 		}
 	}
@@ -52,7 +52,7 @@ func (s *Service) sweepMarks(ctx context.Context) error {
 	}
 	var failed []error
 	for _, id := range ids {
-		e, err := s.events.Event(ctx, id)
+		e, err := s.events.GetEvent(ctx, id)
 		if err == nil {
 			err = s.clearMarks(ctx, e)
 		}
@@ -72,7 +72,7 @@ func (s *Service) sweepHolds(ctx context.Context) error {
 	}
 	var failed []error
 	for _, h := range holds {
-		answer, err := s.bookings.Settle(ctx, h.ID)
+		answer, err := s.bookings.SettleHold(ctx, h.ID)
 		if err == nil {
 			err = s.settle(ctx, h, answer)
 		} else if apperr.Unanswered(err) {
@@ -100,7 +100,7 @@ func (s *Service) settle(ctx context.Context, h Hold, answer bookingapi.Settleme
 	if h.ExpiresAt.After(next) {
 		next = h.ExpiresAt
 	}
-	return s.holds.AskLater(ctx, map[string]time.Time{h.ID: next.Add(s.settleAfter)})
+	return s.holds.PostponeSettle(ctx, map[string]time.Time{h.ID: next.Add(s.settleAfter)})
 }
 
 // sweepLimits settles stamps that are older than any reserve runs.
@@ -137,7 +137,7 @@ func (s *Service) sweepCancellations(ctx context.Context) error {
 }
 
 func (s *Service) repeatCancellation(ctx context.Context, id string) error {
-	e, err := s.events.Event(ctx, id)
+	e, err := s.events.GetEvent(ctx, id)
 	if err != nil {
 		return err
 	}

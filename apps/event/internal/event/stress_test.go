@@ -115,8 +115,8 @@ func (s *stress) NewID() string {
 	return fmt.Sprintf("id-%d", s.next)
 }
 
-// Settle makes dead true before it says so, as the booking app does.
-func (s *stress) Settle(_ context.Context, holdID string) (bookingapi.Settlement, error) {
+// SettleHold makes dead true before it says so, as the booking app does.
+func (s *stress) SettleHold(_ context.Context, holdID string) (bookingapi.Settlement, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.bookings[holdID]

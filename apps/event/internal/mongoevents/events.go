@@ -24,7 +24,7 @@ func (s *Store) InsertEvent(ctx context.Context, e event.Event, fact event.Fact)
 		return mongodb.WrapError("insert event", err)
 	}
 	// Which of the two it is only the server's text would tell.
-	switch _, err := s.Event(ctx, e.ID); {
+	switch _, err := s.GetEvent(ctx, e.ID); {
 	case err == nil:
 		return event.ErrExists
 	case errors.Is(err, event.ErrNoEvent):
@@ -34,8 +34,8 @@ func (s *Store) InsertEvent(ctx context.Context, e event.Event, fact event.Fact)
 	}
 }
 
-// Event implements event.Events.
-func (s *Store) Event(ctx context.Context, id string) (event.Event, error) {
+// GetEvent implements event.Events.
+func (s *Store) GetEvent(ctx context.Context, id string) (event.Event, error) {
 	var d eventDocument
 	err := s.events.FindOne(ctx, byID(id), options.FindOne().SetProjection(mongodb.WithoutOutbox())).Decode(&d)
 	switch {

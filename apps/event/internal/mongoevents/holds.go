@@ -14,8 +14,8 @@ import (
 	"boxoffice/shared/mongodb"
 )
 
-// Holds implements event.Holds.
-func (s *Store) Holds(ctx context.Context, ids []string) (map[string]event.Hold, error) {
+// GetHolds implements event.Holds.
+func (s *Store) GetHolds(ctx context.Context, ids []string) (map[string]event.Hold, error) {
 	found, err := s.findHolds(ctx, "find holds", bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, options.Find())
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (s *Store) MoveHold(ctx context.Context, to event.Hold) error {
 	case res.MatchedCount == 1:
 		return nil
 	}
-	there, err := s.Holds(ctx, []string{to.ID}) // there or beyond already, or unknown
+	there, err := s.GetHolds(ctx, []string{to.ID}) // there or beyond already, or unknown
 	if err == nil && len(there) == 0 {
 		return event.ErrNoHold
 	}
@@ -103,8 +103,8 @@ func behind(state event.HoldState) bson.A {
 	return bson.A{}
 }
 
-// AskLater implements event.Holds.
-func (s *Store) AskLater(ctx context.Context, at map[string]time.Time) error {
+// PostponeSettle implements event.Holds.
+func (s *Store) PostponeSettle(ctx context.Context, at map[string]time.Time) error {
 	if len(at) == 0 {
 		return nil
 	}

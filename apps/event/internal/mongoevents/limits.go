@@ -18,8 +18,8 @@ import (
 // same user went through.
 const maxTries = 64
 
-// Limit implements event.Limits.
-func (s *Store) Limit(ctx context.Context, key event.LimitKey) (event.Limit, error) {
+// GetLimit implements event.Limits.
+func (s *Store) GetLimit(ctx context.Context, key event.LimitKey) (event.Limit, error) {
 	var d limitDocument
 	err := s.limits.FindOne(ctx, byID(key.String())).Decode(&d)
 	switch {
@@ -43,7 +43,7 @@ func (s *Store) Claim(ctx context.Context, c event.Claim) (event.ClaimResult, er
 				return event.ClaimGranted, nil
 			}
 		}
-		l, err := s.Limit(ctx, c.LimitKey)
+		l, err := s.GetLimit(ctx, c.LimitKey)
 		if err != nil {
 			return event.ClaimRefused, err
 		}
@@ -100,8 +100,8 @@ func (s *Store) GiveBack(ctx context.Context, key event.LimitKey, holdID string,
 	return nil
 }
 
-// Unstamp implements event.Limits.
-func (s *Store) Unstamp(ctx context.Context, l event.Limit) error {
+// ClearStamp implements event.Limits.
+func (s *Store) ClearStamp(ctx context.Context, l event.Limit) error {
 	res, err := s.limits.UpdateOne(ctx,
 		bson.D{{Key: "_id", Value: l.String()}, {Key: "version", Value: l.Version}},
 		bson.D{{Key: "$unset", Value: bson.D{{Key: "claimedAt", Value: ""}}}})

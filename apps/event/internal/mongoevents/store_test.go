@@ -124,7 +124,7 @@ func add(t *testing.T, store *mongoevents.Store, id, factID string, at time.Time
 	err := store.InsertEvent(t.Context(), eventtest.Full(id), f)
 	if errors.Is(err, event.ErrExists) {
 		var e event.Event
-		if e, err = store.Event(t.Context(), id); err == nil {
+		if e, err = store.GetEvent(t.Context(), id); err == nil {
 			err = store.WriteDefinition(t.Context(), e, e.Version, f)
 		}
 	}
@@ -237,7 +237,7 @@ func TestGone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go cancel() // rather than wait for the driver to give up
-	_, err = store.Event(ctx, "e")
+	_, err = store.GetEvent(ctx, "e")
 	if err == nil || errors.Is(err, event.ErrNoEvent) {
 		t.Errorf("got %v", err)
 	}
