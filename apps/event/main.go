@@ -66,12 +66,12 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		Holds:           store,
 		Limits:          store,
 		Bookings:        bookingclient.NewBookings(a.Client),
+		Batches:         event.NewBatches(telemetry.FollowerSpan("move seats")),
 		Locks:           daprlock.New(sidecar, lockStore),
 		Clock:           app.Clock{},
 		IDs:             app.IDs{},
 		Cursors:         page.NewCursors(a.AppToken.Reveal()),
 		HoldSettleAfter: cfg.HoldSettleAfter,
-		Follow:          telemetry.FollowerSpan("move seats"),
 	})
 	a.Use(lifecycle.Part{Name: "links", Stop: svc.FlushLinks})
 	transport.Bind(a.Server, svc)

@@ -176,12 +176,24 @@ func testIdentity(t *testing.T, s Subject) {
 	is(t, "deleted ones do not", s.InsertEvent(ctx, twin, created("f", "twin")), nil)
 }
 
+// seatsWrite returns a write of the event's seats that carries moves and removes marks.
+func seatsWrite(e event.Event, moves []event.Move, finished []string) (event.SeatsWrite, error) {
+	w := e.Seats.NewWrite(e.ID)
+	for _, m := range moves {
+		if err := w.Add(m); err != nil {
+			return w, err
+		}
+	}
+	w.Clear(finished)
+	return w, nil
+}
+
 func testWriteSeats(t *testing.T, s Subject) {
 	ctx := t.Context()
 	e := Full("e")
 	insert(t, s, e)
 	h := Taken("b_1_x", "e", 3)
-	w, err := e.Seats.Write("e", []event.Move{{To: h}}, nil)
+	w, err := seatsWrite(e, []event.Move{{To: h}}, nil)
 	is(t, "compute", err, nil)
 	is(t, "write", s.WriteSeats(ctx, w), nil)
 	want := e
@@ -197,7 +209,7 @@ func testWriteSeats(t *testing.T, s Subject) {
 	sold, tomb := h, event.Hold{ID: "c_1_x", EventID: "e", UserID: "user", Quantity: 1, State: event.Released, MovedAt: day0}
 	sold.State, sold.SettleAt = event.Sold, time.Time{}
 	second := Taken("d_1_x", "e", 2)
-	w, err = want.Seats.Write("e", []event.Move{{From: event.Held, To: sold}, {To: tomb}, {To: second}}, []string{h.ID})
+	w, err = seatsWrite(want, []event.Move{{From: event.Held, To: sold}, {To: tomb}, {To: second}}, []string{h.ID})
 	is(t, "compute", err, nil)
 	is(t, "write", s.WriteSeats(ctx, w), nil)
 	want.Seats = event.Seats{
@@ -205,7 +217,7 @@ func testWriteSeats(t *testing.T, s Subject) {
 		Marks: map[string]event.Hold{sold.ID: sold, tomb.ID: tomb, second.ID: second},
 	}
 	same(t, read(t, s, "e"), want)
-	w, _ = want.Seats.Write("e", nil, []string{sold.ID, tomb.ID, "unknown"})
+	w, _ = seatsWrite(want, nil, []string{sold.ID, tomb.ID, "unknown"})
 	is(t, "clear", s.WriteSeats(ctx, w), nil)
 	want.Seats.Version, want.Seats.Marks = 4, map[string]event.Hold{second.ID: second}
 	same(t, read(t, s, "e"), want)
@@ -216,7 +228,7 @@ func testWriteDefinition(t *testing.T, s Subject) {
 	e := Full("e")
 	insert(t, s, e)
 	h := Taken("b_1_x", "e", 1)
-	w, _ := e.Seats.Write("e", []event.Move{{To: h}}, nil)
+	w, _ := seatsWrite(e, []event.Move{{To: h}}, nil)
 	is(t, "reserve", s.WriteSeats(ctx, w), nil)
 
 	stale := e
@@ -295,7 +307,7 @@ func testSeatsRace(t *testing.T, s Subject) {
 					return
 				}
 				h := Taken(strconv.Itoa(i)+"_1_x", "e", 1)
-				w, err := e.Seats.Write("e", []event.Move{{To: h}}, nil)
+				w, err := seatsWrite(e, []event.Move{{To: h}}, nil)
 				if err != nil {
 					t.Errorf("compute: %v", err)
 					return

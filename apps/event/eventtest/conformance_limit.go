@@ -1,7 +1,6 @@
 package eventtest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -45,7 +44,7 @@ func testLimits(t *testing.T, s Subject) {
 	claim("a second", "b_1_x", 1, 4, time.Second, event.ClaimGranted)
 	expect("the older stamp stays", 4, 2, day0, map[string]int64{"a_1_x": 3, "b_1_x": 1})
 	claim("the first again", "a_1_x", 3, 4, time.Second, event.ClaimPresent)
-	claim("under a lower limit", "a_1_x", 3, 3, time.Second, event.ClaimOverdone)
+	claim("under a lower limit", "a_1_x", 3, 3, time.Second, event.ClaimOverLimit)
 	claim("another under a lower limit", "c_1_x", 1, 3, time.Second, event.ClaimRefused)
 	expect("nothing changed", 4, 2, day0, map[string]int64{"a_1_x": 3, "b_1_x": 1})
 
@@ -107,7 +106,7 @@ func testLastSeats(t *testing.T, s Subject) {
 	insert(t, s, e)
 	svc := event.New(event.Config{
 		Events: s, Catalogue: s, Holds: s, Limits: s, Locks: Unlocked{},
-		Follow: func(_, _ context.Context) func() { return nil }, Clock: fixed{}, HoldSettleAfter: time.Minute,
+		Batches: NewBatches(), Clock: fixed{}, HoldSettleAfter: time.Minute,
 	})
 	const clients = 40
 	var won, lost atomic.Int64

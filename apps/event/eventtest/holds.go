@@ -109,7 +109,7 @@ func (s *Store) Claim(ctx context.Context, c event.Claim) (event.ClaimResult, er
 			l.LimitKey = c.LimitKey
 		}
 		var next event.Limit
-		if next, result = l.Claimed(c); result == event.ClaimGranted {
+		if next, result = l.WithClaim(c); result == event.ClaimGranted {
 			s.limits[c.LimitKey] = next
 			*s.writes++
 		}

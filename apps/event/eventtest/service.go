@@ -5,18 +5,19 @@ import (
 	"time"
 
 	"boxoffice/apps/event/internal/event"
+	"boxoffice/shared/coalesce"
 	"boxoffice/shared/contract/eventapi"
 )
 
-// The use cases, for tests of several apps together: these cannot import what is
-// internal to one.
+// Aliases for tests of several apps, which cannot import packages that are internal to
+// one of them.
 type (
 	Service = event.Service
 	Hold    = event.Hold
 	Event   = event.Event
 )
 
-// Env is what a Service of a test stands on.
+// Env holds the dependencies of a Service under test.
 type Env struct {
 	Store           Ports
 	Bookings        event.Bookings
@@ -25,22 +26,39 @@ type Env struct {
 	HoldSettleAfter time.Duration
 }
 
-// NewService returns the use cases over a store, without locks.
+// NewService returns a Service without locks, whose moves are not batched.
 func NewService(env Env) *Service {
 	return event.New(event.Config{
 		Events: env.Store, Catalogue: env.Store, Holds: env.Store, Limits: env.Store,
-		Bookings: env.Bookings, Locks: Unlocked{}, Alone: true, Clock: env.Clock, IDs: env.IDs,
+		Bookings: env.Bookings, Batches: Unbatched{}, Locks: Unlocked{}, Clock: env.Clock, IDs: env.IDs,
 		HoldSettleAfter: env.HoldSettleAfter,
 	})
 }
 
-// Unlocked is a Locker that never has a lock to give.
+// Unbatched is an event.Batcher that runs every move by itself, at once. It suits tests
+// that decide the order of operations themselves.
+type Unbatched struct{}
+
+// Do implements event.Batcher.
+func (Unbatched) Do(ctx context.Context, _ string, work coalesce.Work[*event.Member], members ...*event.Member) error {
+	for _, m := range members {
+		work(ctx, []*event.Member{m}, func() {})
+	}
+	return nil
+}
+
+// NewBatches returns the Batcher of a running program, without tracing.
+func NewBatches() *coalesce.Group[*event.Member] {
+	return event.NewBatches(func(_, _ context.Context) (end func()) { return nil })
+}
+
+// Unlocked is an event.Locker that never holds a lock.
 type Unlocked struct{}
 
 // Lock implements event.Locker.
 func (Unlocked) Lock(context.Context, string) (unlock func()) { return func() {} }
 
-// Reserve counts the seats of one hold.
+// Reserve reserves the seats of one hold.
 func Reserve(ctx context.Context, svc *Service, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
 	results, err := svc.ReserveSeats(ctx, []eventapi.ReserveRequest{req})
 	if err != nil {

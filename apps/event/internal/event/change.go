@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/cas"
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/rpc"
@@ -17,7 +18,7 @@ import (
 // event.capacity_below_committed, event.has_bookings.
 func (s *Service) UpdateEvent(ctx context.Context, req eventapi.UpdateRequest) (eventapi.Versioned, error) {
 	if req.Changes == (eventapi.Changes{}) {
-		return eventapi.Versioned{}, apperr.New(apperr.Invalid, "", "There is nothing to change.")
+		return eventapi.Versioned{}, apperr.New(apperr.Invalid, "", "Send at least one field to change.")
 	}
 	e, err := s.change(ctx, req.EventID, eventapi.FactUpdated, func(e *Event, now time.Time) (bool, error) {
 		if req.Version != 0 && req.Version != e.Version {
@@ -28,14 +29,15 @@ func (s *Service) UpdateEvent(ctx context.Context, req eventapi.UpdateRequest) (
 	return e.versioned(), err
 }
 
-// CancelEvent cancels an event, for ever; its live bookings follow. Repeated it
-// changes nothing. Refusal: event.not_found.
+// CancelEvent cancels an event for good. Its live bookings are cancelled as a
+// consequence. It does nothing if the event is cancelled already. Refusal:
+// event.not_found.
 func (s *Service) CancelEvent(ctx context.Context, req eventapi.GetRequest) (eventapi.Versioned, error) {
 	e, err := s.change(ctx, req.EventID, eventapi.FactCancelled, func(e *Event, _ time.Time) (bool, error) {
 		if e.Status == Cancelled {
 			return false, nil
 		}
-		return true, e.become(Cancelled)
+		return true, e.transition(Cancelled)
 	})
 	return e.versioned(), err
 }
@@ -44,63 +46,75 @@ func (s *Service) CancelEvent(ctx context.Context, req eventapi.GetRequest) (eve
 // event.has_bookings.
 func (s *Service) DeleteEvent(ctx context.Context, req eventapi.GetRequest) (rpc.Nothing, error) {
 	_, err := s.change(ctx, req.EventID, eventapi.FactDeleted, func(e *Event, _ time.Time) (bool, error) {
-		if err := e.become(Deleted); err != nil {
+		if err := e.transition(Deleted); err != nil {
 			return false, err
 		}
 		if len(e.Seats.Marks) == 0 {
 			return true, nil
 		}
-		// A hold may lag behind its mark, and only the event knows.
+		// Without the event nothing would tell that a hold lags behind its mark.
 		return false, errMarked
 	})
 	return rpc.Nothing{}, err
 }
 
-// errMarked says that marks must go first.
+// errMarked is returned by an attempt to delete an event that has marks.
 var errMarked = errors.New("the event has marks")
 
-// change is the only way by which definition and status change: read, decide,
-// and write where neither version has moved. So no reserve slips past a change
-// that concerns it.
-func (s *Service) change(ctx context.Context, id, kind string, decide func(e *Event, now time.Time) (bool, error)) (Event, error) {
-	for range maxTries {
-		e, err := s.visible(ctx, eventapi.GetRequest{EventID: id, ByAdmin: true})
-		if err != nil {
-			return Event{}, err
-		}
-		before, now := e, s.now()
-		write, err := decide(&e, now)
-		switch {
-		case errors.Is(err, errMarked):
-			if err := s.clearMarks(ctx, before); err != nil && !errors.Is(err, ErrStale) {
-				return Event{}, err
-			}
-			continue
-		case err != nil || !write:
-			return before, err
-		}
-		e.changed(now)
-		fact, err := s.fact(kind, e)
-		if err != nil {
-			return Event{}, err
-		}
-		err = s.events.WriteDefinition(ctx, e, before.Version, fact)
-		switch {
-		case errors.Is(err, ErrStale):
-			continue
-		case errors.Is(err, ErrNameTaken):
-			return Event{}, ErrDuplicate
-		case err != nil:
-			return Event{}, fmt.Errorf("write event %s: %w", id, err)
-		}
-		e.Seats.Version++
-		return e, nil
-	}
-	return Event{}, apperr.Overloaded(busyFor)
+// change is the only way in which definition and status change. It reads the event,
+// calls edit, and writes the result by compare-and-set on the event's version and on
+// seats.version. A change that concerns selling is therefore never concurrent with a
+// reserve. It returns the event as it is afterwards; edit reports whether there is
+// anything to write.
+func (s *Service) change(ctx context.Context, id, kind string, edit editFunc) (Event, error) {
+	var e Event
+	err := cas.Retry(ctx, func(ctx context.Context) error {
+		var err error
+		e, err = s.tryChange(ctx, id, kind, edit)
+		return err
+	}, ErrStale, errMarked)
+	return e, err
 }
 
-// apply changes the event as asked. The error lists every field that is wrong,
-// or is the first of the refusals.
+// editFunc changes an event in place and reports whether it must be written.
+type editFunc func(e *Event, now time.Time) (isChanged bool, err error)
+
+// tryChange makes one attempt of a change. It returns ErrStale if the event was written
+// since it was read. It returns errMarked if edit does, after it has removed the marks.
+func (s *Service) tryChange(ctx context.Context, id, kind string, edit editFunc) (Event, error) {
+	before, err := s.visibleEvent(ctx, eventapi.GetRequest{EventID: id, ByAdmin: true})
+	if err != nil {
+		return Event{}, err
+	}
+	e, now := before, s.now()
+	isChanged, err := edit(&e, now)
+	switch {
+	case errors.Is(err, errMarked):
+		if err := s.clearMarks(ctx, before); err != nil {
+			return Event{}, err
+		}
+		return Event{}, errMarked
+	case err != nil || !isChanged:
+		return before, err
+	}
+	e.raiseVersion(now)
+	fact, err := s.newFact(kind, e)
+	if err != nil {
+		return Event{}, err
+	}
+	err = s.events.WriteDefinition(ctx, e, before.Version, fact)
+	switch {
+	case errors.Is(err, ErrNameTaken):
+		return Event{}, ErrDuplicate
+	case err != nil:
+		return Event{}, fmt.Errorf("write event %s: %w", id, err)
+	}
+	e.Seats.Version++
+	return e, nil
+}
+
+// apply applies the changes to the event. The error lists every invalid field, or is
+// the first refusal that applies.
 func (e *Event) apply(c eventapi.Changes, now time.Time) error {
 	if e.Status == Cancelled {
 		return ErrCancelled
@@ -108,26 +122,26 @@ func (e *Event) apply(c eventapi.Changes, now time.Time) error {
 	var p problems
 	d, capacity := e.Definition, e.Seats.Capacity
 	set(&p, "name", c.Name, &d.Name)
-	clearable(c.Description, &d.Description)
-	clearable(c.Category, &d.Category)
-	clearable(c.Venue, &d.Venue)
+	setOrEmpty(c.Description, &d.Description)
+	setOrEmpty(c.Category, &d.Category)
+	setOrEmpty(c.Venue, &d.Venue)
 	setTime(&p, "startsAt", c.StartsAt, &d.StartsAt)
 	setTime(&p, "endsAt", c.EndsAt, &d.EndsAt)
 	set(&p, "timezone", c.Timezone, &d.Timezone)
 	set(&p, "capacity", c.Capacity, &capacity)
 	set(&p, "price", c.Price, &d.Price)
-	optional(c.MaxPerUser, &d.MaxPerUser, func(n int64) int64 { return n })
-	optional(c.SalesStartAt, &d.SalesStartAt, func(t contract.Time) time.Time { return instant(t.Time) })
-	optional(c.SalesEndAt, &d.SalesEndAt, func(t contract.Time) time.Time { return instant(t.Time) })
+	setOrNil(c.MaxPerUser, &d.MaxPerUser, func(n int64) int64 { return n })
+	setOrNil(c.SalesStartAt, &d.SalesStartAt, func(t contract.Time) time.Time { return instant(t.Time) })
+	setOrNil(c.SalesEndAt, &d.SalesEndAt, func(t contract.Time) time.Time { return instant(t.Time) })
 	set(&p, "cancellationCutoffHours", c.CancellationCutoffHours, &d.CancellationCutoffHours)
 
 	status := e.Status
 	if c.Status.Present {
-		status = p.status(c.Status.Value)
+		status = p.parseNewStatus(c.Status.Value)
 	}
-	p.definition(d, capacity)
-	if status == Published && e.Status == Draft && !now.Before(d.StartsAt) {
-		p.Add("startsAt", "in_past", "must be in the future to be published")
+	p.checkDefinition(d, capacity)
+	if status == Published && e.Status == Draft {
+		p.checkPublishable(d.StartsAt, now)
 	}
 	if err := p.Err(); err != nil {
 		return err
@@ -137,7 +151,7 @@ func (e *Event) apply(c eventapi.Changes, now time.Time) error {
 		return err
 	}
 	if status != e.Status {
-		if err := e.become(status); err != nil {
+		if err := e.transition(status); err != nil {
 			return err
 		}
 	}
@@ -145,7 +159,7 @@ func (e *Event) apply(c eventapi.Changes, now time.Time) error {
 	return nil
 }
 
-// set takes over a field that cannot be cleared.
+// set sets a field that cannot be cleared.
 func set[T any](p *problems, field string, o contract.Optional[T], to *T) {
 	switch {
 	case o.Null:
@@ -161,15 +175,15 @@ func setTime(p *problems, field string, o contract.Optional[contract.Time], to *
 	*to = instant(at.Time)
 }
 
-// clearable takes over a text, which null clears.
-func clearable(o contract.Optional[string], to *string) {
+// setOrEmpty sets a text, which null clears.
+func setOrEmpty(o contract.Optional[string], to *string) {
 	if o.Present {
 		*to = o.Value
 	}
 }
 
-// optional takes over a field that is nil when unset.
-func optional[T, U any](o contract.Optional[T], to **U, convert func(T) U) {
+// setOrNil sets a field that is nil when it is unset.
+func setOrNil[T, U any](o contract.Optional[T], to **U, convert func(T) U) {
 	switch {
 	case o.Null:
 		*to = nil

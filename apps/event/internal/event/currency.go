@@ -2,7 +2,8 @@ package event
 
 import "strings"
 
-// currencies are the codes of ISO 4217 that money is counted in.
+// currencies are the ISO 4217 codes of the currencies that prices may be in. Codes of
+// metals, of funds and for testing are not among them.
 const currencies = " AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD" +
 	" CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD" +
 	" HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD" +
@@ -10,6 +11,7 @@ const currencies = " AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF
 	" QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD" +
 	" TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG "
 
-func validCurrency(code string) bool {
+// isCurrency reports whether code is one of currencies.
+func isCurrency(code string) bool {
 	return len(code) == 3 && strings.Contains(currencies, " "+code+" ")
 }

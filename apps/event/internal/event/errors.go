@@ -3,46 +3,41 @@ package event
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/eventapi"
 )
 
-// What the use cases refuse with.
+// The refusals of the use cases. Their messages are shown to clients.
 var (
 	ErrNotFound          = apperr.New(apperr.NotFound, eventapi.ReasonNotFound, "There is no such event.")
-	ErrDuplicate         = apperr.New(apperr.Conflict, eventapi.ReasonDuplicate, "This organizer has an event of this name and start already.")
+	ErrDuplicate         = apperr.New(apperr.Conflict, eventapi.ReasonDuplicate, "The organizer already has an event with this name and start. Choose another name or start.")
 	ErrCancelled         = apperr.New(apperr.Conflict, eventapi.ReasonCancelled, "The event is cancelled.")
-	ErrStarted           = apperr.New(apperr.Conflict, eventapi.ReasonStarted, "The event has started.")
-	ErrNotOnSale         = apperr.New(apperr.Conflict, eventapi.ReasonNotOnSale, "The event is not on sale.")
-	ErrVersionConflict   = apperr.New(apperr.PreconditionFailed, eventapi.ReasonVersionConflict, "The event was changed since.")
-	ErrCapacityCommitted = apperr.New(apperr.Conflict, eventapi.ReasonCapacityCommitted, "More seats are held or sold than that.")
-	ErrHasBookings       = apperr.New(apperr.Conflict, eventapi.ReasonHasBookings, "The event has live bookings.")
+	ErrStarted           = apperr.New(apperr.Conflict, eventapi.ReasonStarted, "The event has started. Tickets are sold only before its start.")
+	ErrNotOnSale         = apperr.New(apperr.Conflict, eventapi.ReasonNotOnSale, "The event is not on sale now. See its salesStartAt and salesEndAt.")
+	ErrVersionConflict   = apperr.New(apperr.PreconditionFailed, eventapi.ReasonVersionConflict, "The event has changed. Read it again and retry with its current ETag.")
+	ErrCapacityCommitted = apperr.New(apperr.Conflict, eventapi.ReasonCapacityCommitted, "The capacity must not be less than the number of seats that are held or sold.")
+	ErrHasBookings       = apperr.New(apperr.Conflict, eventapi.ReasonHasBookings, "The event has live bookings. Cancel the event, or wait until its bookings have ended.")
 	ErrSoldOut           = apperr.New(apperr.Conflict, eventapi.ReasonSoldOut, "Not enough tickets are left.")
-	ErrLimitExceeded     = apperr.New(apperr.Conflict, eventapi.ReasonLimitExceeded, "That is more than one user may book of this event.")
-	ErrHoldDead          = apperr.New(apperr.Conflict, eventapi.ReasonHoldDead, "This hold was released.")
+	ErrLimitExceeded     = apperr.New(apperr.Conflict, eventapi.ReasonLimitExceeded, "The booking would exceed the number of tickets that one user may have for this event. See its maxPerUser.")
+	ErrHoldDead          = apperr.New(apperr.Conflict, eventapi.ReasonHoldDead, "The hold was released and cannot be reserved again.")
 )
 
-// What ports answer that is no failure.
+// The errors that ports return by contract. They are not failures.
 var (
-	// ErrNoEvent says that there is no such event.
+	// ErrNoEvent means that there is no such event.
 	ErrNoEvent = errors.New("no such event")
-	// ErrNoHold says that there is no such hold.
+	// ErrNoHold means that there is no such hold.
 	ErrNoHold = errors.New("no such hold")
-	// ErrStale says that a compare-and-set found something else than was read.
+	// ErrStale means that a compare-and-set found another version than was read.
 	ErrStale = errors.New("changed since it was read")
-	// ErrExists says that a document of this id is there already.
+	// ErrExists means that a document with this id exists.
 	ErrExists = errors.New("exists already")
-	// ErrNameTaken says that the organizer has an event of this name and start.
-	ErrNameTaken = errors.New("an event of this organizer, name and start exists")
+	// ErrNameTaken means that the organizer has an event with this name and start.
+	ErrNameTaken = errors.New("an event with this organizer, name and start exists")
 )
 
-// busyFor is what a caller is told to wait when too many others moved the seats
-// of one event at the same time.
-const busyFor = time.Second
-
-// soldOut says how many are left.
+// soldOut returns ErrSoldOut with a message that tells how many tickets are left.
 func soldOut(left int64) error {
 	message := "No tickets are left."
 	switch {

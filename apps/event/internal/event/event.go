@@ -9,11 +9,11 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// Status is where an event is in its life.
+// Status is the status of an event.
 type Status string
 
-// The statuses. A deleted event is seen by nobody; its document stays until its
-// last fact has been published.
+// The statuses of an event. A deleted event is invisible to all clients. Its document
+// stays until its last fact has been published.
 const (
 	Draft     Status = eventapi.StatusDraft
 	Published Status = eventapi.StatusPublished
@@ -21,38 +21,38 @@ const (
 	Deleted   Status = "deleted"
 )
 
-// ParseStatus returns the status of that name, of those that clients know.
+// ParseStatus returns the status with the given name. Clients have no name for Deleted.
 func ParseStatus(s string) (Status, error) {
 	switch status := Status(s); status {
 	case Draft, Published, Cancelled:
 		return status, nil
 	case Deleted:
 	}
-	return "", fmt.Errorf("unknown status %q of an event", s)
+	return "", fmt.Errorf("unknown event status %q", s)
 }
 
-// transition is one line of the table of statuses.
+// transition is a permitted change of status.
 type transition struct {
 	from, to Status
-	// unbooked says that there must be no seat held or sold.
-	unbooked bool
+	// mustBeUnbooked reports whether the change requires that no seats are committed.
+	mustBeUnbooked bool
 }
 
-// transitions is the table. What is not in it does not happen.
+// transitions returns all permitted changes of status.
 func transitions() []transition {
 	return []transition{
 		{from: Draft, to: Published},
-		{from: Published, to: Draft, unbooked: true},
+		{from: Published, to: Draft, mustBeUnbooked: true},
 		{from: Draft, to: Cancelled},
 		{from: Published, to: Cancelled},
-		{from: Draft, to: Deleted, unbooked: true},
-		{from: Published, to: Deleted, unbooked: true},
-		{from: Cancelled, to: Deleted, unbooked: true},
+		{from: Draft, to: Deleted, mustBeUnbooked: true},
+		{from: Published, to: Deleted, mustBeUnbooked: true},
+		{from: Cancelled, to: Deleted, mustBeUnbooked: true},
 	}
 }
 
-// Definition is what its organizer says about an event. Texts are empty, and
-// pointers nil, when unset.
+// Definition is the part of an event that its organizer edits. Unset texts are empty,
+// and unset pointers are nil.
 type Definition struct {
 	Name                    string
 	Description             string
@@ -68,42 +68,43 @@ type Definition struct {
 	CancellationCutoffHours int64
 }
 
-// Event is an event: a definition, a status, and seats that move apart from them.
+// Event is an event: its definition and status, and its seats, which move independently
+// of them.
 type Event struct {
 	ID          string
 	OrganizerID string
 	Definition
 	Status    Status
-	Version   int64 // from 1, raised with each change of definition or status
+	Version   int64 // starts at 1, raised by each change of the definition or the status
 	Seats     Seats
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
 
-// become changes the status. It returns ErrCancelled for what was cancelled,
-// ErrHasBookings when seats are taken that must not be, and changes nothing then.
-func (e *Event) become(to Status) error {
+// transition changes the status. It returns ErrCancelled if the event is cancelled and
+// stays so, and ErrHasBookings if the change requires an event without committed seats.
+func (e *Event) transition(to Status) error {
 	table := transitions()
 	i := slices.IndexFunc(table, func(t transition) bool { return t.from == e.Status && t.to == to })
 	switch {
 	case i < 0 && e.Status == Cancelled:
 		return ErrCancelled
 	case i < 0:
-		return fmt.Errorf("event %s: no way from %s to %s", e.ID, e.Status, to)
-	case table[i].unbooked && e.Seats.Committed() > 0:
+		return fmt.Errorf("event %s: no transition from %s to %s", e.ID, e.Status, to)
+	case table[i].mustBeUnbooked && e.Seats.Committed() > 0:
 		return ErrHasBookings
 	}
 	e.Status = to
 	return nil
 }
 
-// changed marks a change of the definition or status.
-func (e *Event) changed(now time.Time) {
+// raiseVersion records a change of the definition or the status.
+func (e *Event) raiseVersion(now time.Time) {
 	e.Version++
 	e.UpdatedAt = now
 }
 
-// Visible reports whether who asks may know of the event.
+// Visible reports whether an admin, or any other client, may see the event.
 func (e Event) Visible(byAdmin bool) bool {
 	switch e.Status {
 	case Published, Cancelled:
@@ -115,8 +116,8 @@ func (e Event) Visible(byAdmin bool) bool {
 	return false
 }
 
-// Sells returns nil when tickets are sold at that time, and else the first reason
-// why not.
+// Sells returns nil if the event sells tickets at the given time, and otherwise the
+// refusal that applies first.
 func (e Event) Sells(now time.Time) error {
 	switch {
 	case !e.Visible(false):
@@ -132,8 +133,9 @@ func (e Event) Sells(now time.Time) error {
 	return nil
 }
 
-// Identity is what no two events share: its organizer, name and start. It is
-// empty for a deleted one, which keeps it from nobody.
+// Identity returns a string that no two events share. It consists of the organizer, the
+// start and the name. It is empty for a deleted event, so that another event may take
+// them over.
 func (e Event) Identity() string {
 	if e.Status == Deleted {
 		return ""
@@ -141,33 +143,33 @@ func (e Event) Identity() string {
 	return e.OrganizerID + "\n" + e.StartsAt.UTC().Format(time.RFC3339Nano) + "\n" + e.Name
 }
 
-// Public returns what clients see of the event.
+// Public returns the event as clients see it.
 func (e Event) Public() eventapi.Event {
 	return eventapi.Event{
 		ID: e.ID, Name: e.Name,
-		Description: text(e.Description), Category: text(e.Category), Venue: text(e.Venue),
+		Description: optionalText(e.Description), Category: optionalText(e.Category), Venue: optionalText(e.Venue),
 		StartsAt: contract.At(e.StartsAt), EndsAt: contract.At(e.EndsAt), Timezone: e.Timezone,
 		Capacity: e.Seats.Capacity, Available: e.Seats.Available, Price: e.Price, MaxPerUser: e.MaxPerUser,
-		SalesStartAt: moment(e.SalesStartAt), SalesEndAt: moment(e.SalesEndAt),
+		SalesStartAt: optionalTime(e.SalesStartAt), SalesEndAt: optionalTime(e.SalesEndAt),
 		CancellationCutoffHours: e.CancellationCutoffHours,
 		Status:                  string(e.Status), OrganizerID: e.OrganizerID, Version: e.Version,
 		CreatedAt: contract.At(e.CreatedAt), UpdatedAt: contract.At(e.UpdatedAt),
 	}
 }
 
-// versioned is Public with the seats' version.
+// versioned returns Public with the version of the seats.
 func (e Event) versioned() eventapi.Versioned {
 	return eventapi.Versioned{Event: e.Public(), SeatsVersion: e.Seats.Version}
 }
 
-func text(s string) *string {
+func optionalText(s string) *string {
 	if s == "" {
 		return nil
 	}
 	return &s
 }
 
-func moment(t *time.Time) *contract.Time {
+func optionalTime(t *time.Time) *contract.Time {
 	if t == nil {
 		return nil
 	}
@@ -175,5 +177,5 @@ func moment(t *time.Time) *contract.Time {
 	return &m
 }
 
-// instant is a time as stores keep it.
+// instant returns t with the precision and zone in which stores keep times.
 func instant(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

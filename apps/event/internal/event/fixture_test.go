@@ -52,7 +52,7 @@ func (f *fixture) restart() {
 	})
 	f.Service = event.New(event.Config{
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f,
-		Locks: eventtest.Unlocked{}, Follow: alone, Alone: true, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
+		Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 	})
 }
 

@@ -7,28 +7,34 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"boxoffice/shared/apperr"
 )
 
-// LimitKey names whose tickets of what are limited.
+// claimTimeout limits the claims that a batch waits for, so that a slow claim does not
+// use up the time of the batch.
+const claimTimeout = 2 * time.Second
+
+// LimitKey identifies the limit of one user for one event.
 type LimitKey struct{ EventID, UserID string }
 
-// String is the id of the document. What stands between is in no id, so no two
-// keys share a document.
+// String returns the id of the limit's document. No id contains the separator, so no
+// two keys share a document.
 func (k LimitKey) String() string { return k.EventID + ":" + k.UserID }
 
-// Limit is what a user holds of a limited event: Used is the sum of By, which
-// has an entry for each hold.
+// Limit is the number of tickets of a limited event that a user has. Used is the sum
+// of By, which has an entry for each hold.
 type Limit struct {
 	LimitKey
 	Used    int64
 	By      map[string]int64
 	Version int64
-	// ClaimedAt is the stamp: when the first entry came in that nobody has seen
-	// behind a counted hold. Zero when there is none.
+	// ClaimedAt is the stamp: when the oldest entry was added that no sweep has matched
+	// with a counted hold yet. It is zero if there is no such entry.
 	ClaimedAt time.Time
 }
 
-// Claim asks for an entry.
+// Claim is a request for an entry in a limit.
 type Claim struct {
 	LimitKey
 	HoldID   string
@@ -37,26 +43,27 @@ type Claim struct {
 	At       time.Time
 }
 
-// ClaimResult is what became of a claim.
+// ClaimResult is the result of a claim.
 type ClaimResult int
 
-// The results.
+// The results of a claim.
 const (
-	ClaimRefused  ClaimResult = iota // there is no entry of the hold
-	ClaimGranted                     // there is one now
-	ClaimPresent                     // there was one: of an earlier try, or of a twin
-	ClaimOverdone                    // there was one, but the limit is lower now than what is used
+	ClaimRefused   ClaimResult = iota // the hold has no entry
+	ClaimGranted                      // the claim added an entry
+	ClaimPresent                      // the hold had an entry, from an earlier attempt or a duplicate request
+	ClaimOverLimit                    // the hold had an entry, but more is used than the limit by now allows
 )
 
-// Claimed returns the limit with the claim's entry, and what became of it: what a
-// store does with it.
-func (l Limit) Claimed(c Claim) (Limit, ClaimResult) {
-	_, there := l.By[c.HoldID]
+// WithClaim returns the limit after a claim, and the claim's result. The limit is
+// unchanged unless the result is ClaimGranted. Stores that do not run the claim in a
+// database use it.
+func (l Limit) WithClaim(c Claim) (Limit, ClaimResult) {
+	_, hasEntry := l.By[c.HoldID]
 	switch {
-	case there && l.Used <= c.Max:
+	case hasEntry && l.Used <= c.Max:
 		return l, ClaimPresent
-	case there:
-		return l, ClaimOverdone
+	case hasEntry:
+		return l, ClaimOverLimit
 	case l.Used > c.Max-c.Quantity:
 		return l, ClaimRefused
 	}
@@ -72,10 +79,16 @@ func (l Limit) Claimed(c Claim) (Limit, ClaimResult) {
 	return l, ClaimGranted
 }
 
-// claim takes the limit's share for a reserve. When it returns an error, there
-// says that an entry of this hold is there all the same; unless the error is a
-// refusal, one may be there anyhow.
-func (s *Service) claim(ctx context.Context, e Event, h Hold) (there bool, err error) {
+// claimEntry claims an entry in the user's limit for a hold that is about to be
+// reserved. It returns ErrLimitExceeded if the limit refuses the hold. A panic becomes
+// an error.
+//
+// HasEntry reports that the hold has an entry, even if there is an error. If it is
+// false, the hold may still have one; see mayHaveClaimed.
+func (s *Service) claimEntry(ctx context.Context, e Event, h Hold) (hasEntry bool, err error) {
+	defer recoverTo(&err, "claim of hold "+h.ID)
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
 	result, err := s.limits.Claim(ctx, Claim{
 		LimitKey: h.limitKey(), HoldID: h.ID, Quantity: h.Quantity, Max: *e.MaxPerUser, At: h.MovedAt,
 	})
@@ -85,16 +98,19 @@ func (s *Service) claim(ctx context.Context, e Event, h Hold) (there bool, err e
 	switch result {
 	case ClaimGranted, ClaimPresent:
 		return true, nil
-	case ClaimOverdone:
+	case ClaimOverLimit:
 		return true, ErrLimitExceeded
 	case ClaimRefused:
 	}
 	return false, ErrLimitExceeded
 }
 
-// exceeds reports whether the user's limit alone would refuse a hold: of two
-// refusals the limit's comes first, and an event without seats makes no claim.
-func (s *Service) exceeds(ctx context.Context, e Event, h Hold) (bool, error) {
+// mayHaveClaimed reports whether a claim that returned err may have added an entry all
+// the same.
+func mayHaveClaimed(err error) bool { return err != nil && apperr.VerdictOf(err) != apperr.Refused }
+
+// exceedsLimit reports whether the user's limit would refuse a hold.
+func (s *Service) exceedsLimit(ctx context.Context, e Event, h Hold) (bool, error) {
 	if e.MaxPerUser == nil {
 		return false, nil
 	}
@@ -105,34 +121,49 @@ func (s *Service) exceeds(ctx context.Context, e Event, h Hold) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("limit of hold %s: %w", h.ID, err)
 	}
-	_, result := l.Claimed(Claim{HoldID: h.ID, Quantity: h.Quantity, Max: *e.MaxPerUser})
-	return result == ClaimRefused || result == ClaimOverdone, nil
+	_, result := l.WithClaim(Claim{HoldID: h.ID, Quantity: h.Quantity, Max: *e.MaxPerUser})
+	return result == ClaimRefused || result == ClaimOverLimit, nil
 }
 
-// settleLimit finds what a crash left behind a stamp: an entry whose hold was
-// released is given back, one without a hold gets a tombstone first. When every
-// entry stands behind a counted hold, the stamp goes.
+// giveBackEntry removes the hold's entry from the user's limit. The hold must be
+// released already, or else a duplicate reserve that found the entry might succeed.
+func (s *Service) giveBackEntry(ctx context.Context, h Hold) error {
+	if err := s.limits.GiveBack(ctx, h.limitKey(), h.ID, h.Quantity); err != nil {
+		return fmt.Errorf("give back the limit entry of hold %s: %w", h.ID, err)
+	}
+	return nil
+}
+
+// settleLimit repairs a stamped limit after a crash. It gives back the entries of
+// released holds; an entry without a hold gets a tombstone first. Once every entry
+// belongs to a counted hold, it clears the stamp.
 func (s *Service) settleLimit(ctx context.Context, l Limit) error {
 	for _, holdID := range slices.Sorted(maps.Keys(l.By)) {
-		quantity := l.By[holdID]
-		h, found, err := s.hold(ctx, holdID)
-		switch {
-		case err != nil:
-		case !found:
-			err = s.bury(ctx, Hold{ID: holdID, EventID: l.EventID, UserID: l.UserID, Quantity: quantity, Limited: true})
-		case h.State == Released || !h.Limited:
-			// A hold that was taken when the event had no limit needs no entry: an
-			// earlier try of it left this one.
-			err = s.limits.GiveBack(ctx, l.LimitKey, holdID, quantity)
-		}
-		if err != nil {
+		if err := s.settleEntry(ctx, l.LimitKey, holdID, l.By[holdID]); err != nil {
 			return fmt.Errorf("settle limit %s: hold %s: %w", l.LimitKey, holdID, err)
 		}
 	}
-	// An entry that was given back raised the version: the stamp then goes with
-	// the next sweep.
+	// If an entry was given back, the version differs, and the next sweep clears the
+	// stamp.
 	if err := s.limits.ClearStamp(ctx, l); err != nil && !errors.Is(err, ErrStale) {
 		return fmt.Errorf("settle limit %s: %w", l.LimitKey, err)
+	}
+	return nil
+}
+
+// settleEntry gives an entry back unless it belongs to a counted hold.
+func (s *Service) settleEntry(ctx context.Context, key LimitKey, holdID string, quantity int64) error {
+	h, found, err := s.getHold(ctx, holdID)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		_, err := s.writeTombstone(ctx, Hold{ID: holdID, EventID: key.EventID, UserID: key.UserID, Quantity: quantity, Limited: true})
+		return err
+	case h.State == Released || !h.Limited:
+		// A hold that was reserved while the event had no limit needs no entry. This one
+		// is left over from an earlier attempt to reserve the hold.
+		return s.limits.GiveBack(ctx, key, holdID, quantity)
 	}
 	return nil
 }

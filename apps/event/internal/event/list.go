@@ -11,19 +11,19 @@ import (
 	"boxoffice/shared/page"
 )
 
-// Sort is an order of events. Events that are equal in it are in the order of
-// their ids, backwards too when the order is.
+// Sort is an order of events. Events that are equal in it are ordered by their ids, in
+// the same direction.
 type Sort string
 
-// The orders.
+// The orders of events.
 const (
 	ByStart     Sort = eventapi.SortStartsAt
 	ByStartDesc Sort = eventapi.SortStartsAtDesc
-	ByName      Sort = eventapi.SortName // byte by byte
+	ByName      Sort = eventapi.SortName // compares bytes
 	ByCreation  Sort = eventapi.SortCreatedAt
 )
 
-// ParseSort returns the order of that name; an empty one is by start.
+// ParseSort returns the order with the given name. The empty name means ByStart.
 func ParseSort(s string) (Sort, error) {
 	switch sort := Sort(s); sort {
 	case "":
@@ -34,23 +34,23 @@ func ParseSort(s string) (Sort, error) {
 	return "", fmt.Errorf("unknown order %q", s)
 }
 
-// Query says which events, in which order and from where on. What is empty does
-// not narrow it.
+// Query selects a page of events. Empty fields do not restrict it.
 type Query struct {
 	OrganizerID string
 	Category    string
-	Statuses    []Status // never empty
-	From, To    time.Time
+	Statuses    []Status  // never empty
+	From, To    time.Time // bounds of the start: From is inclusive, To is exclusive
 	Sort        Sort
 	After       *Position
 	Limit       int
 }
 
-// Position is where a page ended: at the event ID, with its value in the order.
+// Position is the end of a page: the id of its last event, and the event's value of the
+// field that the order compares.
 type Position struct {
 	ID   string    `json:"i"`
-	Time time.Time `json:"t,omitzero"` // by start and by creation
-	Name string    `json:"n,omitempty"`
+	Time time.Time `json:"t,omitzero"`  // for orders by start and by creation
+	Name string    `json:"n,omitempty"` // for the order by name
 }
 
 // At returns the position of an event in the order.
@@ -67,35 +67,35 @@ func (sort Sort) At(e Event) Position {
 
 // ListEvents returns a page of events; see eventapi.ListEvents.
 func (s *Service) ListEvents(ctx context.Context, req eventapi.ListRequest) (contract.Page[eventapi.Event], error) {
-	none := contract.Page[eventapi.Event]{Items: []eventapi.Event{}}
+	result := contract.Page[eventapi.Event]{Items: []eventapi.Event{}}
 	q, list, err := s.newQuery(req)
 	if err != nil {
-		return none, err
+		return result, err
 	}
-	none.Limit = q.Limit
+	result.Limit = q.Limit
 	if len(q.Statuses) == 0 {
-		return none, nil
+		return result, nil
 	}
 	limit := q.Limit
-	q.Limit++ // one more says whether there is another page
+	q.Limit++ // an additional event tells whether there is another page
 	events, err := s.catalogue.ListEvents(ctx, q)
 	if err != nil {
-		return none, fmt.Errorf("list events: %w", err)
+		return result, fmt.Errorf("list events: %w", err)
 	}
-	answer := none
 	if len(events) > limit {
 		events = events[:limit]
-		if answer.NextCursor, err = s.cursors.Encode(list, q.Sort.At(events[limit-1])); err != nil {
-			return none, err
+		if result.NextCursor, err = s.cursors.Encode(list, q.Sort.At(events[limit-1])); err != nil {
+			return result, err
 		}
 	}
 	for _, e := range events {
-		answer.Items = append(answer.Items, e.Public())
+		result.Items = append(result.Items, e.Public())
 	}
-	return answer, nil
+	return result, nil
 }
 
-// newQuery reads a request. list names the list for its cursors.
+// newQuery returns the query of a request. List identifies the request without its
+// page, so that a cursor is accepted only for the list that it came from.
 func (s *Service) newQuery(req eventapi.ListRequest) (q Query, list string, err error) {
 	var p problems
 	q = Query{OrganizerID: req.OrganizerID, Category: req.Category}
@@ -117,11 +117,11 @@ func (s *Service) newQuery(req eventapi.ListRequest) (q Query, list string, err 
 	if err := p.Err(); err != nil {
 		return q, "", err
 	}
-	name := req
-	name.PageRequest = contract.PageRequest{}
-	text, err := json.Marshal(name)
+	filter := req
+	filter.PageRequest = contract.PageRequest{}
+	text, err := json.Marshal(filter)
 	if err != nil {
-		return q, "", fmt.Errorf("name the list: %w", err)
+		return q, "", fmt.Errorf("identify the list: %w", err)
 	}
 	list = "events " + string(text)
 	if req.Cursor != "" {
@@ -131,22 +131,21 @@ func (s *Service) newQuery(req eventapi.ListRequest) (q Query, list string, err 
 	return q, list, err
 }
 
-// visibleStatuses are the statuses that are asked for and may be seen, which may
-// be none.
+// visibleStatuses returns the requested statuses that the client may see, possibly none.
 func (p *problems) visibleStatuses(req eventapi.ListRequest) []Status {
-	asked := []Status{Draft, Published, Cancelled}
+	requested := []Status{Draft, Published, Cancelled}
 	if req.Status != "" {
 		status, err := ParseStatus(req.Status)
 		if err != nil {
 			p.Add("status", "invalid", "must be one of draft, published, cancelled")
 		}
-		asked = []Status{status}
+		requested = []Status{status}
 	}
-	var seen []Status
-	for _, status := range asked {
+	var visible []Status
+	for _, status := range requested {
 		if (Event{Status: status}).Visible(req.ByAdmin) {
-			seen = append(seen, status)
+			visible = append(visible, status)
 		}
 	}
-	return seen
+	return visible
 }

@@ -4,105 +4,119 @@ import (
 	"context"
 	"time"
 
+	"boxoffice/shared/coalesce"
 	"boxoffice/shared/contract/bookingapi"
 )
 
-// Events keeps events, one document each with its outbox in it. Every method is
-// one conditional operation on one document, or a read. A deleted event may be
-// dropped when all of its outbox is sent.
+// Events stores events, each as one document that includes its outbox. Every method is
+// a read or one conditional write of one document, unless it says otherwise. The store
+// may drop a deleted event once all facts in its outbox have been published.
 type Events interface {
-	// InsertEvent stores a new event and its fact. It returns ErrExists when the id
-	// is taken, ErrNameTaken when another event has its Identity.
+	// InsertEvent stores a new event and its fact. It returns ErrExists if the id is
+	// taken, and ErrNameTaken if another event has the same Identity.
 	InsertEvent(ctx context.Context, e Event, fact Fact) error
-	// GetEvent returns an event, a deleted one too, or ErrNoEvent.
+	// GetEvent returns an event, even a deleted one. It returns ErrNoEvent if there is
+	// none.
 	GetEvent(ctx context.Context, id string) (Event, error)
-	// WriteSeats does a compare-and-set on seats.version. It returns ErrStale when
-	// another version is there, or no event. The definition stays as it is.
+	// WriteSeats writes the seats by compare-and-set on seats.version, and leaves the
+	// definition as it is. It returns ErrStale if the version differs or there is no
+	// event.
 	WriteSeats(ctx context.Context, w SeatsWrite) error
-	// WriteDefinition stores all of e but its marks, where the event's version is
-	// still version and seats.version is still e.Seats.Version, which it raises by
-	// one; facts are added to the outbox in the same write. It returns ErrStale
-	// when other versions are there, ErrNameTaken as InsertEvent does.
+	// WriteDefinition stores all of e except its marks, and adds facts to the outbox. It
+	// is a compare-and-set: the stored event must have the given version, and its
+	// seats.version must be e.Seats.Version, which the write raises by one. It returns
+	// ErrStale if either version differs, and ErrNameTaken as InsertEvent does.
 	WriteDefinition(ctx context.Context, e Event, version int64, facts ...Fact) error
-	// DropFacts takes all facts of a type out of an event's outbox, published or
-	// not. It returns ErrNoEvent when there is none, and ErrStale when the outbox
-	// changed meanwhile; nothing has happened then.
+	// DropFacts removes all facts of a type from an event's outbox, published or not. It
+	// returns ErrNoEvent if there is no event, and ErrStale if the outbox changed in the
+	// meantime; nothing has happened then.
 	DropFacts(ctx context.Context, id, kind string) error
 }
 
 // Catalogue finds events.
 type Catalogue interface {
-	// ListEvents returns the events that match, in the query's order, at most
-	// Limit, from after its position on. Deleted ones never match.
+	// ListEvents returns up to q.Limit events that match q, in its order, starting after
+	// its position. It never returns deleted events.
 	ListEvents(ctx context.Context, q Query) ([]Event, error)
-	// MarkedEvents returns ids of events that have a mark of a move before a time,
-	// at most limit.
+	// MarkedEvents returns the ids of up to limit events that have a mark of a move made
+	// before the given time.
 	MarkedEvents(ctx context.Context, before time.Time, limit int) ([]string, error)
-	// UnfinishedCancellations returns ids of cancelled events with seats held or
-	// sold whose facts have all been published, those first whose seats' version is
-	// lowest, at most limit.
+	// UnfinishedCancellations returns the ids of up to limit cancelled events that have
+	// committed seats and no unpublished facts. It returns those with the lowest
+	// seats.version first.
 	UnfinishedCancellations(ctx context.Context, limit int) ([]string, error)
-	// EndedUnsold returns ids of events that ended before a time and were never
-	// sold, at most limit.
+	// EndedUnsold returns the ids of up to limit events that ended before the given time
+	// and never sold a ticket.
 	EndedUnsold(ctx context.Context, before time.Time, limit int) ([]string, error)
 }
 
-// Holds keeps holds, one document each. A hold goes only forward. Released ones
-// may be dropped from Hold.PurgeAt on.
+// Holds stores holds, each as one document. The state of a hold only moves forward. The
+// store may drop a released hold from Hold.PurgeAt on.
 type Holds interface {
-	// GetHolds returns those that there are, by id. The ids are different ones.
+	// GetHolds returns the holds that exist, by id. The ids must be distinct.
 	GetHolds(ctx context.Context, ids []string) (map[string]Hold, error)
-	// InsertHolds stores new holds, of different ids, each by itself. One whose id
-	// is taken stays as it is.
+	// InsertHolds stores new holds with distinct ids, independently of each other. It
+	// leaves a hold whose id is taken as it is.
 	InsertHolds(ctx context.Context, holds []Hold) error
-	// MoveHold brings a hold to h.State at h.MovedAt, and takes its SettleAt off.
-	// When it is there or beyond already, nothing happens. It returns ErrNoHold
-	// when there is none.
+	// MoveHold sets the state and MovedAt of a hold to those of h and clears SettleAt. It
+	// does nothing if the hold has reached that state or a later one. It returns ErrNoHold
+	// if there is no hold.
 	MoveHold(ctx context.Context, h Hold) error
-	// PostponeSettle sets SettleAt of holds that are still held, by id; of any other, or
-	// none, it changes nothing.
+	// PostponeSettle sets SettleAt of holds, by id. It ignores holds that are not held or
+	// do not exist.
 	PostponeSettle(ctx context.Context, at map[string]time.Time) error
-	// HoldsToSettle returns holds whose SettleAt has come, the longest due first,
-	// at most limit.
+	// HoldsToSettle returns up to limit holds whose SettleAt is not after now, in the
+	// order of SettleAt.
 	HoldsToSettle(ctx context.Context, now time.Time, limit int) ([]Hold, error)
 }
 
-// Limits keeps what users hold of limited events, one document for each event
-// and user.
+// Limits stores the number of tickets of limited events that users have, one document
+// for each event and user.
 type Limits interface {
-	// GetLimit returns a document; a zero Limit with its key when there is none.
+	// GetLimit returns a limit. If there is none, it returns a zero Limit with the key.
 	GetLimit(ctx context.Context, key LimitKey) (Limit, error)
-	// Claim adds an entry if it then holds used <= c.Max, and stamps the document
-	// unless it is stamped already; it raises the version. An entry of the hold
-	// that is there is left as it is, and passes while used <= c.Max.
+	// Claim adds an entry if used then is at most c.Max. It also raises the version, and
+	// stamps the document unless it is stamped. It leaves an entry that the hold already
+	// has as it is; Limit.WithClaim defines the results.
 	Claim(ctx context.Context, c Claim) (ClaimResult, error)
-	// GiveBack removes the entry of a hold, if it is there with that quantity, and
-	// what it counted; it raises the version then.
+	// GiveBack removes the entry of a hold, if there is one with this quantity, subtracts
+	// it from used, and raises the version.
 	GiveBack(ctx context.Context, key LimitKey, holdID string, quantity int64) error
-	// ClearStamp takes the stamp off where the version is still l.Version. It returns
-	// ErrStale when it is not.
+	// ClearStamp removes the stamp by compare-and-set on l.Version. It returns ErrStale if
+	// the version differs.
 	ClearStamp(ctx context.Context, l Limit) error
-	// StampedLimits returns documents stamped before a time, the oldest first, at
-	// most limit.
+	// StampedLimits returns up to limit documents that were stamped before the given time,
+	// in the order of their stamps.
 	StampedLimits(ctx context.Context, before time.Time, limit int) ([]Limit, error)
 }
 
-// Bookings asks the booking app.
+// Bookings asks the booking app about bookings.
 type Bookings interface {
-	// SettleHold says whether a hold stands behind a live booking. When it does not, it
-	// never will again.
+	// SettleHold returns whether a hold belongs to a live booking. If it does not, the
+	// booking app guarantees that it never will.
 	SettleHold(ctx context.Context, holdID string) (bookingapi.Settlement, error)
 }
 
-// Locker keeps work from being done twice at once. Nothing depends on it.
+// Batcher coalesces concurrent moves of one event's seats. Batching only saves work, so
+// a Batcher may also run every move by itself.
+type Batcher interface {
+	// Do returns once work has run for all members, together with the members of
+	// concurrent calls for the same event or without. Holds with the same id are never in
+	// the same batch. Do returns ctx.Err() if ctx ended before the members were in a batch;
+	// nothing has happened then. After any other error the result is unknown.
+	Do(ctx context.Context, eventID string, work coalesce.Work[*Member], members ...*Member) error
+}
+
+// Locker keeps processes from doing the same work concurrently. The locks only save
+// work; nothing depends on them.
 type Locker interface {
-	// Lock tries for a short while and returns, with the lock or without it. The
-	// caller calls unlock when it is done.
+	// Lock waits for a short time and then returns, whether or not it holds the lock. The
+	// caller must call unlock when it is done.
 	Lock(ctx context.Context, name string) (unlock func())
 }
 
-// Clock tells the time.
+// Clock returns the current time.
 type Clock interface{ Now() time.Time }
 
-// IDs makes ids that nobody can guess.
+// IDs returns new ids that cannot be guessed.
 type IDs interface{ NewID() string }

@@ -36,7 +36,7 @@ func TestTwinReleasesCountOnce(t *testing.T) {
 	holds := &paused{Store: f.store, beforeMove: none, afterRead: none}
 	svc := event.New(event.Config{
 		Events: f.store, Catalogue: f.store, Holds: holds, Limits: f.store, Bookings: f,
-		Locks: eventtest.Unlocked{}, Follow: alone, Alone: true, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
+		Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 	})
 	release := func() error { return svc.OnBookingExpired(t.Context(), f.fact("a_1_x", "u1", 2)) }
 

@@ -3,75 +3,10 @@ package event
 import (
 	"fmt"
 	"maps"
-	"time"
-
-	"boxoffice/shared/contract"
 )
 
-// HoldState is how far a hold has come. It only ever goes on in the order of the
-// constants.
-type HoldState string
-
-// The states of a hold.
-const (
-	Held     HoldState = "held"     // counted as held
-	Sold     HoldState = "sold"     // counted as sold
-	Released HoldState = "released" // not counted, for ever
-)
-
-// ParseHoldState returns the state of that name.
-func ParseHoldState(s string) (HoldState, error) {
-	switch h := HoldState(s); h {
-	case Held, Sold, Released:
-		return h, nil
-	}
-	return "", fmt.Errorf("unknown state %q of a hold", s)
-}
-
-// order makes "behind" and "beyond" of states; no hold at all is behind each.
-func (s HoldState) order() int {
-	switch s {
-	case Held:
-		return 1
-	case Sold:
-		return 2
-	case Released:
-		return 3
-	}
-	return 0
-}
-
-// Hold is what one booking took of an event's seats.
-type Hold struct {
-	ID       string
-	EventID  string
-	UserID   string
-	Quantity int64
-	// UnitPrice is what a ticket cost when the hold was taken. It is the zero
-	// Money in a tombstone.
-	UnitPrice contract.Money
-	State     HoldState
-	// Limited says that the hold has an entry in the user's limit.
-	Limited bool
-	// ExpiresAt is when the booking was to lapse; zero in a tombstone.
-	ExpiresAt time.Time
-	// MovedAt is when it came into its state.
-	MovedAt time.Time
-	// SettleAt is when to ask about it; zero when there is nothing to ask.
-	SettleAt time.Time
-}
-
-// holdPurgeAfter is how long a released hold is kept at least: longer than any
-// process is stopped that goes on afterwards.
-const holdPurgeAfter = 24 * time.Hour
-
-// PurgeAt is from when the store may drop the hold, and false while it may not.
-func (h Hold) PurgeAt() (time.Time, bool) {
-	return h.MovedAt.Add(holdPurgeAfter), h.State == Released
-}
-
-// Seats is how many seats an event has and where they are. Capacity is always
-// the sum of Available, Held and Sold.
+// Seats are the seat counters of an event. Capacity is always the sum of Available,
+// Held and Sold.
 type Seats struct {
 	Capacity  int64
 	Available int64
@@ -79,18 +14,18 @@ type Seats struct {
 	Sold      int64
 	// Version is raised by every write of the event that compares it.
 	Version int64
-	// EverSold says that a booking was confirmed once.
+	// EverSold reports whether a booking of the event was ever confirmed.
 	EverSold bool
-	// Marks are the holds as the last moves of their seats left them, by id. The
-	// hold's own document may lag behind.
+	// Marks are the intents of recent moves, by hold: each is the hold as the move
+	// leaves it. The hold's own document may lag behind.
 	Marks map[string]Hold
 }
 
-// Committed is how many seats are taken.
+// Committed returns the number of seats that are held or sold.
 func (s Seats) Committed() int64 { return s.Held + s.Sold }
 
-// Resized returns the seats with another capacity, or ErrCapacityCommitted when
-// more are taken than that.
+// Resized returns the seats with another capacity. It returns ErrCapacityCommitted if
+// more seats than that are committed.
 func (s Seats) Resized(capacity int64) (Seats, error) {
 	if capacity < s.Committed() {
 		return s, ErrCapacityCommitted
@@ -99,45 +34,31 @@ func (s Seats) Resized(capacity int64) (Seats, error) {
 	return s, nil
 }
 
-// Move is what one hold does to the seats: it was in state From (empty when there
-// was none) and becomes To.
+// Move is the transition of one hold from a state, which is empty if there was no
+// hold, to what the hold becomes.
 type Move struct {
 	From HoldState
 	To   Hold
 }
 
-// SeatsWrite is one compare-and-set of an event's seats. It may carry the moves
-// of many holds.
+// SeatsWrite is one compare-and-set of an event's seats. It carries the moves of any
+// number of holds.
 type SeatsWrite struct {
 	EventID string
-	// Version is the one that was read: the write happens where it still is
+	// Version is the version that was read. The write takes place only if it is still
 	// seats.version, and raises it by one.
 	Version int64
 
-	// The counters afterwards.
+	// The counters after the write.
 	Available, Held, Sold int64
 	EverSold              bool
 
-	Set     map[string]Hold // marks to set, by hold
-	Cleared []string        // marks to remove; none of them is in Set
+	Set     map[string]Hold // the marks to set, by hold
+	Cleared []string        // the marks to remove, none of which is in Set
 }
 
-// Write returns the compare-and-set that carries the moves and removes marks
-// whose steps are finished. An error means that the counters contradict the
-// holds, and nothing must be written.
-func (s Seats) Write(eventID string, moves []Move, finished []string) (SeatsWrite, error) {
-	w := s.write(eventID)
-	for _, m := range moves {
-		if err := w.add(m); err != nil {
-			return w, err
-		}
-	}
-	w.clear(finished)
-	return w, nil
-}
-
-// write returns a compare-and-set that carries nothing yet.
-func (s Seats) write(eventID string) SeatsWrite {
+// NewWrite returns a compare-and-set of the seats that carries no moves yet.
+func (s Seats) NewWrite(eventID string) SeatsWrite {
 	return SeatsWrite{
 		EventID: eventID, Version: s.Version,
 		Available: s.Available, Held: s.Held, Sold: s.Sold, EverSold: s.EverSold,
@@ -145,23 +66,14 @@ func (s Seats) write(eventID string) SeatsWrite {
 	}
 }
 
-// clear removes marks, but not those that it sets.
-func (w *SeatsWrite) clear(holdIDs []string) {
-	for _, id := range holdIDs {
-		if _, again := w.Set[id]; !again {
-			w.Cleared = append(w.Cleared, id)
-		}
-	}
-}
-
-// add carries one more move. An error means that the counters contradict the
-// hold, and nothing was added.
-func (w *SeatsWrite) add(m Move) error {
-	failed := func(err error) error {
+// Add adds a move to the write: it counts the seats and sets the mark. It returns an
+// error and adds nothing if the counters contradict the move.
+func (w *SeatsWrite) Add(m Move) error {
+	contradiction := func(err error) error {
 		return fmt.Errorf("move hold %s of event %s: %w", m.To.ID, w.EventID, err)
 	}
 	if m.To.State.order() <= m.From.order() {
-		return failed(fmt.Errorf("from %q to %q", m.From, m.To.State))
+		return contradiction(fmt.Errorf("from %q to %q", m.From, m.To.State))
 	}
 	q, next := m.To.Quantity, *w
 	switch m.From {
@@ -170,8 +82,7 @@ func (w *SeatsWrite) add(m Move) error {
 	case Sold:
 		next.Sold -= q
 	case Released, "":
-		// Nothing was counted. A tombstone comes from here and counts nothing
-		// either.
+		// Nothing was counted, and a tombstone counts nothing either.
 		if m.To.State != Released {
 			next.Available -= q
 		}
@@ -188,16 +99,28 @@ func (w *SeatsWrite) add(m Move) error {
 		}
 	}
 	if q <= 0 || next.Available < 0 || next.Held < 0 || next.Sold < 0 {
-		return failed(fmt.Errorf("%d seats leave available %d, held %d, sold %d", q, next.Available, next.Held, next.Sold))
+		return contradiction(fmt.Errorf("%d seats leave available %d, held %d, sold %d", q, next.Available, next.Held, next.Sold))
 	}
 	*w = next
 	w.Set[m.To.ID] = m.To
 	return nil
 }
 
-// Apply returns the seats as the write leaves them: what a store does with it.
+// Clear makes the write remove the marks of holds, except those that it sets. The
+// steps of these marks must be finished.
+func (w *SeatsWrite) Clear(holdIDs []string) {
+	for _, id := range holdIDs {
+		if _, isSet := w.Set[id]; !isSet {
+			w.Cleared = append(w.Cleared, id)
+		}
+	}
+}
+
+// Apply returns the seats as the write leaves them. Stores that do not run the write
+// in a database use it.
 func (w SeatsWrite) Apply(s Seats) Seats {
-	s.Available, s.Held, s.Sold, s.EverSold = w.Available, w.Held, w.Sold, w.EverSold
+	s = w.counters(s)
+	s.EverSold = w.EverSold
 	s.Version = w.Version + 1
 	marks := maps.Clone(s.Marks)
 	if marks == nil {
@@ -208,5 +131,11 @@ func (w SeatsWrite) Apply(s Seats) Seats {
 		delete(marks, id)
 	}
 	s.Marks = marks
+	return s
+}
+
+// counters returns the seats with the counters of the write.
+func (w SeatsWrite) counters(s Seats) Seats {
+	s.Available, s.Held, s.Sold = w.Available, w.Held, w.Sold
 	return s
 }

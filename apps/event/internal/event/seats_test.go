@@ -235,7 +235,8 @@ func TestSeatsWriteRefusesWhatContradicts(t *testing.T) {
 		{"on the spot", event.Move{From: event.Held, To: h(event.Held, 1)}},
 		{"nothing", event.Move{To: h(event.Held, 0)}},
 	} {
-		if w, err := s.Write("e", []event.Move{tt.move}, nil); err == nil {
+		w := s.NewWrite("e")
+		if err := w.Add(tt.move); err == nil {
 			t.Errorf("%s: got %+v, want an error", tt.name, w)
 		}
 	}
@@ -252,7 +253,7 @@ func TestMarksAreBounded(t *testing.T) {
 		other.now, other.store = f.now, f.store
 		svc := event.New(event.Config{
 			Events: f.store, Catalogue: f.store, Holds: f.store, Limits: f.store, Bookings: other,
-			Locks: eventtestUnlocked, Follow: alone, Alone: true, Clock: other, IDs: other, HoldSettleAfter: settleAfter,
+			Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: other, IDs: other, HoldSettleAfter: settleAfter,
 		})
 		req := f.hold(f.NewID()+"_1_x", "u1", 1)
 		if _, err := eventtest.Reserve(t.Context(), svc, req); err != nil {

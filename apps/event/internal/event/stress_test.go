@@ -15,6 +15,7 @@ import (
 	"boxoffice/apps/event/eventtest"
 	"boxoffice/apps/event/internal/event"
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/coalesce"
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
@@ -30,10 +31,11 @@ var (
 // booking, by the id of its hold.
 type stress struct {
 	*testing.T
-	store  *eventtest.Store
-	svcs   [2]*event.Service
-	limit  int64 // of each user, never changed; 0 when it is changed all the time
-	faults bool
+	store   *eventtest.Store
+	svcs    [2]*event.Service
+	batches [2]*coalesce.Group[*event.Member]
+	limit   int64 // of each user, never changed; 0 when it is changed all the time
+	faults  bool
 
 	mu       sync.Mutex
 	rand     *rand.Rand
@@ -59,9 +61,10 @@ func newStress(t *testing.T, seed uint64) *stress {
 	}
 	gated := s.store.Through(s.gate)
 	for i := range s.svcs {
+		s.batches[i] = eventtest.NewBatches()
 		s.svcs[i] = event.New(event.Config{
 			Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: s, Locks: eventtest.Unlocked{},
-			Follow: alone, Clock: s, IDs: s, HoldSettleAfter: settleAfter,
+			Batches: s.batches[i], Clock: s, IDs: s, HoldSettleAfter: settleAfter,
 		})
 	}
 	d := eventapi.Definition{
@@ -382,8 +385,8 @@ func (s *stress) settled() {
 	for _, user := range slices.Sorted(maps.Keys(limits)) {
 		s.Errorf("no limit of %s, want %v", user, limits[user])
 	}
-	for _, svc := range s.svcs {
-		if n := svc.Waiting("gala"); n != 0 {
+	for _, batches := range s.batches {
+		if n := batches.Queued("gala"); n != 0 {
 			s.Errorf("%d wait at rest", n)
 		}
 	}

@@ -1,7 +1,6 @@
 package event_test
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -13,11 +12,6 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
 )
-
-var eventtestUnlocked = eventtest.Unlocked{}
-
-// alone is for services of whose moves nobody asks which shared a round.
-func alone(_, _ context.Context) (through func()) { return nil }
 
 func message(err error) string { return apperr.From(err).Message }
 
@@ -97,7 +91,7 @@ func (f *fixture) stopAt(op string) *event.Service {
 	})
 	return event.New(event.Config{
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f,
-		Locks: eventtestUnlocked, Follow: alone, Alone: true, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
+		Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 	})
 }
 

@@ -47,7 +47,7 @@ func (s *Store) Claim(ctx context.Context, c event.Claim) (event.ClaimResult, er
 		if err != nil {
 			return event.ClaimRefused, err
 		}
-		if _, result := l.Claimed(c); result != event.ClaimGranted {
+		if _, result := l.WithClaim(c); result != event.ClaimGranted {
 			return result, nil
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"boxoffice/apps/event/eventtest"
 	"boxoffice/apps/event/internal/event"
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/coalesce"
 	"boxoffice/shared/contract/eventapi"
 )
 
@@ -22,9 +23,10 @@ var errLost = errors.New("the connection was lost")
 // write, so that the moves of a test come together in the second.
 type crowd struct {
 	*fixture
-	svc    *event.Service
-	joined atomic.Int64
-	wg     sync.WaitGroup
+	svc     *event.Service
+	batches *coalesce.Group[*event.Member]
+	joined  atomic.Int64
+	wg      sync.WaitGroup
 
 	mu     sync.Mutex
 	second bool          // the first round has come to its write
@@ -50,13 +52,13 @@ func newCrowd(t *testing.T, change func(*eventapi.Definition)) *crowd {
 		}
 		return nil, nil
 	})
+	c.batches = event.NewBatches(func(_, _ context.Context) func() {
+		c.joined.Add(1)
+		return nil
+	})
 	c.svc = event.New(event.Config{
-		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: c, Locks: eventtest.Unlocked{},
-		Clock: c, IDs: c, HoldSettleAfter: settleAfter,
-		Follow: func(_, _ context.Context) func() {
-			c.joined.Add(1)
-			return nil
-		},
+		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: c, Batches: c.batches,
+		Locks: eventtest.Unlocked{}, Clock: c, IDs: c, HoldSettleAfter: settleAfter,
 	})
 	return c
 }
@@ -64,7 +66,7 @@ func newCrowd(t *testing.T, change func(*eventapi.Definition)) *crowd {
 // begin starts a move when those before it wait, in their order.
 func (c *crowd) begin(move func() error) (result func() error) {
 	c.t.Helper()
-	waiting := c.svc.Waiting("gala")
+	waiting := c.batches.Queued("gala")
 	done := make(chan struct{})
 	var err error
 	c.wg.Go(func() {
@@ -81,9 +83,9 @@ func (c *crowd) begin(move func() error) (result func() error) {
 // waiting returns when so many wait.
 func (c *crowd) waiting(n int) {
 	c.t.Helper()
-	for end := time.Now().Add(10 * time.Second); c.svc.Waiting("gala") != n; {
+	for end := time.Now().Add(10 * time.Second); c.batches.Queued("gala") != n; {
 		if time.Now().After(end) {
-			c.t.Fatalf("%d wait, want %d", c.svc.Waiting("gala"), n)
+			c.t.Fatalf("%d wait, want %d", c.batches.Queued("gala"), n)
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -179,7 +181,7 @@ func TestReservesInOneRequest(t *testing.T) {
 	})
 	svc := event.New(event.Config{
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f, Locks: eventtest.Unlocked{},
-		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Follow: alone,
+		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Batches: eventtest.NewBatches(),
 	})
 	wrong := f.hold("w_1_x", "u5", 0)
 	got, err := svc.ReserveSeats(t.Context(), []eventapi.ReserveRequest{
@@ -228,7 +230,7 @@ func TestOneOfARequestThatBreaks(t *testing.T) {
 				b(ctx)
 			}
 			return ctx.Err()
-		}}).service(f)
+		}}).service(f, eventtest.NewBatches())
 		got, err := svc.ReserveSeats(t.Context(), []eventapi.ReserveRequest{
 			f.hold("a_1_x", "u1", 5), f.hold("b_1_x", "u2", 5), f.hold("c_1_x", "u3", 5), f.hold("d_1_x", "u4", 4),
 		})
@@ -405,7 +407,7 @@ func TestAClaimThatHangs(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		}}
-		svc := holds.service(f)
+		svc := holds.service(f, eventtest.NewBatches())
 		errs := map[string]error{}
 		var mu sync.Mutex
 		var wg sync.WaitGroup
@@ -445,7 +447,7 @@ func TestPanicsInARound(t *testing.T) {
 			panic("another")
 		}
 	}
-	c.svc = store.service(c.fixture)
+	c.svc = store.service(c.fixture, c.batches)
 	c.lead("a_1_x")
 	c.begin(func() error {
 		defer func() { _ = recover() }()
@@ -472,10 +474,10 @@ type crowded struct {
 	inserts func(holds []event.Hold)
 }
 
-func (s *crowded) service(f *fixture) *event.Service {
+func (s *crowded) service(f *fixture, batches event.Batcher) *event.Service {
 	return event.New(event.Config{
 		Events: s, Catalogue: s, Holds: s, Limits: s, Bookings: f, Locks: eventtest.Unlocked{},
-		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Follow: alone,
+		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Batches: batches,
 	})
 }
 

@@ -1,0 +1,43 @@
+package event
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"boxoffice/shared/contract/bookingapi"
+)
+
+// OnBookingCreated links a hold to its booking, so that no sweep asks about it until
+// HoldSettleAfter after the booking should have expired. The link is usually only
+// remembered, and written by the next FlushLinks.
+func (s *Service) OnBookingCreated(ctx context.Context, fact bookingapi.Fact) error {
+	b := fact.Resource
+	settleAt := instant(b.ExpiresAt.Time).Add(s.settleAfter)
+	if s.links.add(b.HoldID, settleAt) {
+		return nil
+	}
+	if err := s.holds.PostponeSettle(ctx, map[string]time.Time{b.HoldID: settleAt}); err != nil {
+		return fmt.Errorf("link hold %s: %w", b.HoldID, err)
+	}
+	return nil
+}
+
+// OnBookingConfirmed counts the seats of the booking's hold as sold.
+func (s *Service) OnBookingConfirmed(ctx context.Context, fact bookingapi.Fact) error {
+	return s.sell(ctx, fact.Resource.EventID, fact.Resource.HoldID)
+}
+
+// OnBookingCancelled gives the seats of the booking's hold back.
+func (s *Service) OnBookingCancelled(ctx context.Context, fact bookingapi.Fact) error {
+	return s.releaseBooking(ctx, fact.Resource)
+}
+
+// OnBookingExpired gives the seats of the booking's hold back.
+func (s *Service) OnBookingExpired(ctx context.Context, fact bookingapi.Fact) error {
+	return s.releaseBooking(ctx, fact.Resource)
+}
+
+func (s *Service) releaseBooking(ctx context.Context, b bookingapi.Resource) error {
+	return s.release(ctx, Hold{ID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity})
+}

@@ -1,0 +1,33 @@
+package event
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"boxoffice/shared/contract/eventapi"
+)
+
+// Cleanup deletes events that have ended and were never sold. It returns the number of
+// deleted events.
+func (s *Service) Cleanup(ctx context.Context) (int, error) {
+	defer s.locks.Lock(ctx, "sweep:events")()
+	ids, err := s.catalogue.EndedUnsold(ctx, s.now(), sweepBatch)
+	if err != nil {
+		return 0, fmt.Errorf("clean up events: %w", err)
+	}
+	var failed []error
+	n := 0
+	for _, id := range ids {
+		switch _, err := s.DeleteEvent(ctx, eventapi.GetRequest{EventID: id, ByAdmin: true}); {
+		case err == nil:
+			n++
+		case errors.Is(err, ErrNotFound), errors.Is(err, ErrHasBookings):
+			// The event is gone, or has a pending booking of its last minute, which will
+			// expire.
+		default:
+			failed = append(failed, fmt.Errorf("clean up event %s: %w", id, err))
+		}
+	}
+	return n, errors.Join(failed...)
+}

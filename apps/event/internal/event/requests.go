@@ -1,0 +1,55 @@
+package event
+
+import (
+	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/validation"
+)
+
+// maxHoldID fits the id of a booking, a number and a hash.
+const maxHoldID = 3 * validation.MaxID
+
+// validateReserves checks the rules that concern all reserves of one request.
+// validateReserve checks each of them.
+func validateReserves(reqs []eventapi.ReserveRequest) error {
+	var p problems
+	holds := map[string]bool{}
+	for _, req := range reqs {
+		if holds[req.HoldID] {
+			p.Add("holdId", "duplicate", "must be different in each reserve")
+		}
+		holds[req.HoldID] = true
+		if req.EventID != reqs[0].EventID {
+			p.Add("eventId", "mixed", "must be the same in all reserves")
+		}
+	}
+	if len(reqs) == 0 || len(reqs) > eventapi.MaxReserves {
+		p.Add("data", "out_of_range", "must contain 1 to %d reserves", eventapi.MaxReserves)
+	}
+	return p.Err()
+}
+
+func validateReserve(req eventapi.ReserveRequest) error {
+	var p problems
+	p.checkHold(req.HoldID, req.EventID, req.UserID, req.Quantity)
+	if req.ExpiresAt.IsZero() {
+		p.Add("expiresAt", "required", "is required")
+	}
+	return p.Err()
+}
+
+func validateRelease(req eventapi.ReleaseRequest) error {
+	var p problems
+	p.checkHold(req.HoldID, req.EventID, req.UserID, req.Quantity)
+	return p.Err()
+}
+
+// checkHold checks the fields that identify a hold.
+func (p *problems) checkHold(holdID, eventID, userID string, quantity int64) {
+	// The id becomes a key in documents, so it must contain neither dots nor dollars.
+	if !validation.IsName(holdID) || len(holdID) > maxHoldID {
+		p.Add("holdId", "invalid", "must be 1 to %d letters, digits, - or _", maxHoldID)
+	}
+	p.ID("eventId", eventID)
+	p.ID("userId", userID)
+	p.Range("quantity", quantity, 1, maxCapacity)
+}

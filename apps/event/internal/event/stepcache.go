@@ -1,0 +1,70 @@
+package event
+
+import "sync"
+
+// maxCachedEvents limits the events whose finished steps a process remembers.
+const maxCachedEvents = 4096
+
+// stepCache remembers the steps that this process has seen finished, so that the next
+// write can remove their marks without reading the holds. A step that it has forgotten
+// is finished again, which costs time but is harmless.
+type stepCache struct {
+	mu      sync.Mutex
+	byEvent map[string]map[string]HoldState // the latest finished state of each hold
+}
+
+// add remembers that the step of a mark is finished.
+func (c *stepCache) add(mark Hold) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byEvent == nil || len(c.byEvent) >= maxCachedEvents {
+		c.byEvent = map[string]map[string]HoldState{}
+	}
+	steps := c.byEvent[mark.EventID]
+	if steps == nil {
+		steps = map[string]HoldState{}
+		c.byEvent[mark.EventID] = steps
+	}
+	if steps[mark.ID].order() < mark.State.order() {
+		steps[mark.ID] = mark.State
+	}
+}
+
+// has reports whether the step of a mark is known to be finished.
+func (c *stepCache) has(eventID string, mark Hold) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.byEvent[eventID][mark.ID] == mark.State
+}
+
+// finishedMarks returns the ids of the event's marks whose steps are known to be
+// finished. It forgets the steps that the event has no mark of.
+func (c *stepCache) finishedMarks(e Event) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var ids []string
+	for id, state := range c.byEvent[e.ID] {
+		switch mark, ok := e.Seats.Marks[id]; {
+		case ok && mark.State == state:
+			ids = append(ids, id)
+		case !ok:
+			// Either the mark has been removed, or e was read before the mark was set.
+			// In the second case the write of e is stale.
+			delete(c.byEvent[e.ID], id)
+		}
+	}
+	return ids
+}
+
+// forget drops the steps of marks that have been removed.
+func (c *stepCache) forget(eventID string, holdIDs []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	steps := c.byEvent[eventID]
+	for _, id := range holdIDs {
+		delete(steps, id)
+	}
+	if len(steps) == 0 {
+		delete(c.byEvent, eventID)
+	}
+}
