@@ -19,155 +19,157 @@ import (
 
 var errLost = errors.New("the connection was lost")
 
-// crowd is a service whose moves share writes. The first round waits before its
-// write, so that the moves of a test come together in the second.
-type crowd struct {
+// batchFixture is a service whose moves are batched. Its first batch stops before the
+// write of the seats. The moves that a test enqueues meanwhile form the second batch.
+type batchFixture struct {
 	*fixture
-	svc     *event.Service
-	batches *coalesce.Group[*event.Member]
-	joined  atomic.Int64
-	wg      sync.WaitGroup
+	svc       *event.Service
+	batches   *coalesce.Group[*event.Member]
+	followers atomic.Int64
+	wg        sync.WaitGroup
 
-	mu     sync.Mutex
-	second bool          // the first round has come to its write
-	writes chan struct{} // it may go on
-	onOp   func(op string) error
+	mu         sync.Mutex
+	isStopped  bool          // the first batch has reached its write
+	firstWrite chan struct{} // closed to let the first batch write
+	onOp       func(op string) error
 }
 
-func newCrowd(t *testing.T, change func(*eventapi.Definition)) *crowd {
-	c := &crowd{fixture: newFixture(t), writes: make(chan struct{})}
-	c.open(change)
-	gated := c.store.Through(func(op string) (before, after error) {
-		c.mu.Lock()
-		c.ops = append(c.ops, op)
-		first := op == "events.seats" && !c.second
-		c.second = c.second || first
-		second, onOp := c.second && !first, c.onOp
-		c.mu.Unlock()
-		if first {
-			<-c.writes
+func newBatchFixture(t *testing.T, change func(*eventapi.Definition)) *batchFixture {
+	b := &batchFixture{fixture: newFixture(t), firstWrite: make(chan struct{})}
+	b.open(change)
+	gated := b.store.Through(func(op string) (before, after error) {
+		b.mu.Lock()
+		b.ops = append(b.ops, op)
+		isFirst := op == "events.seats" && !b.isStopped
+		b.isStopped = b.isStopped || isFirst
+		isLater, onOp := b.isStopped && !isFirst, b.onOp
+		b.mu.Unlock()
+		if isFirst {
+			<-b.firstWrite
 		}
-		if second && onOp != nil {
+		if isLater && onOp != nil {
 			return onOp(op), nil
 		}
 		return nil, nil
 	})
-	c.batches = event.NewBatches(func(_, _ context.Context) func() {
-		c.joined.Add(1)
+	b.batches = event.NewBatches(func(_, _ context.Context) func() {
+		b.followers.Add(1)
 		return nil
 	})
-	c.svc = event.New(event.Config{
-		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: c, Batches: c.batches,
-		Locks: eventtest.Unlocked{}, Clock: c, IDs: c, HoldSettleAfter: settleAfter,
+	b.svc = event.New(event.Config{
+		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: b, Batches: b.batches,
+		Locks: eventtest.Unlocked{}, Clock: b, IDs: b, HoldSettleAfter: settleAfter,
 	})
-	return c
+	return b
 }
 
-// begin starts a move when those before it wait, in their order.
-func (c *crowd) begin(move func() error) (result func() error) {
-	c.t.Helper()
-	waiting := c.batches.Queued("gala")
+// enqueue starts a move behind those that are queued. It returns when the move is queued
+// too; result waits for its end.
+func (b *batchFixture) enqueue(move func() error) (result func() error) {
+	b.t.Helper()
+	queued := b.batches.Queued("gala")
 	done := make(chan struct{})
 	var err error
-	c.wg.Go(func() {
+	b.wg.Go(func() {
 		defer close(done)
 		err = move()
 	})
-	c.waiting(waiting + 1)
+	b.waitQueued(queued + 1)
 	return func() error {
 		<-done
 		return err
 	}
 }
 
-// waiting returns when so many wait.
-func (c *crowd) waiting(n int) {
-	c.t.Helper()
-	for end := time.Now().Add(10 * time.Second); c.batches.Queued("gala") != n; {
+// waitQueued waits until n calls are queued.
+func (b *batchFixture) waitQueued(n int) {
+	b.t.Helper()
+	for end := time.Now().Add(10 * time.Second); b.batches.Queued("gala") != n; {
 		if time.Now().After(end) {
-			c.t.Fatalf("%d wait, want %d", c.batches.Queued("gala"), n)
+			b.t.Fatalf("got %d queued calls, want %d", b.batches.Queued("gala"), n)
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// lead begins the first round, of a hold of one seat, and returns when it is about
-// to write.
-func (c *crowd) lead(id string) {
-	c.t.Helper()
-	c.wg.Go(func() { c.is(id, c.take(id, "first", 1)(), nil) })
+// startFirst starts the first batch, which reserves one seat. It returns when the batch
+// has stopped before its write.
+func (b *batchFixture) startFirst(id string) {
+	b.t.Helper()
+	b.wg.Go(func() { b.wantErr(id, b.reserving(id, "first", 1)(), nil) })
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		c.mu.Lock()
-		there := c.second
-		c.mu.Unlock()
-		if there {
+		b.mu.Lock()
+		isStopped := b.isStopped
+		b.mu.Unlock()
+		if isStopped {
 			return
 		}
 		if time.Now().After(end) {
-			c.t.Fatal("the first round never writes")
+			b.t.Fatal("the first batch does not reach its write")
 		}
 	}
 }
 
-// goOn lets the first round write, and returns when all are through.
-func (c *crowd) goOn() {
-	close(c.writes)
-	c.wg.Wait()
+// finish lets the first batch write, and waits until all moves have ended.
+func (b *batchFixture) finish() {
+	close(b.firstWrite)
+	b.wg.Wait()
 }
 
-func (c *crowd) take(id, user string, quantity int64) func() error {
+func (b *batchFixture) reserving(id, user string, quantity int64) func() error {
 	return func() error {
-		_, err := eventtest.Reserve(c.t.Context(), c.svc, c.hold(id, user, quantity))
+		_, err := eventtest.Reserve(b.t.Context(), b.svc, b.hold(id, user, quantity))
 		return err
 	}
 }
 
-func (c *crowd) giveBack(id, user string, quantity int64) func() error {
+func (b *batchFixture) releasing(id, user string, quantity int64) func() error {
 	return func() error {
-		_, err := c.svc.ReleaseSeats(c.t.Context(), eventapi.ReleaseRequest{HoldID: id, EventID: "gala", UserID: user, Quantity: quantity})
+		_, err := b.svc.ReleaseSeats(b.t.Context(), eventapi.ReleaseRequest{HoldID: id, EventID: "gala", UserID: user, Quantity: quantity})
 		return err
 	}
 }
 
-func TestMovesThatComeTogetherShareAWrite(t *testing.T) {
-	c := newCrowd(t, nil)
-	c.reserve("z_1_x", "u9", 4)
-	c.ops = nil
-	c.lead("a_1_x")
-	five := c.begin(c.take("b_1_x", "u1", 5))
-	none := c.begin(c.take("c_1_x", "u2", 3))
-	twin := c.begin(c.take("b_1_x", "u1", 5))
-	back := c.begin(c.giveBack("z_1_x", "u9", 4))
-	late := c.begin(c.take("d_1_x", "u3", 4))
-	c.goOn()
+func TestConcurrentMovesShareAWrite(t *testing.T) {
+	b := newBatchFixture(t, nil)
+	b.reserve("z_1_x", "u9", 4)
+	b.ops = nil
+	b.startFirst("a_1_x")
+	five := b.enqueue(b.reserving("b_1_x", "u1", 5))
+	none := b.enqueue(b.reserving("c_1_x", "u2", 3))
+	duplicate := b.enqueue(b.reserving("b_1_x", "u1", 5))
+	back := b.enqueue(b.releasing("z_1_x", "u9", 4))
+	late := b.enqueue(b.reserving("d_1_x", "u3", 4))
+	b.finish()
 
-	c.is("five seats", five(), nil)
-	c.is("more than the one before leaves", none(), event.ErrSoldOut)
-	c.is("the same hold again", twin(), nil)
-	c.is("a release", back(), nil)
-	c.is("what the release before has left", late(), nil)
-	c.seats("in the end", 0, 10, 0)
-	c.state("in the end", "z_1_x", event.Released)
+	b.wantErr("five seats", five(), nil)
+	b.wantErr("more seats than the member before leaves", none(), event.ErrSoldOut)
+	b.wantErr("a duplicate of the same hold", duplicate(), nil)
+	b.wantErr("a release", back(), nil)
+	b.wantErr("seats that the release before freed", late(), nil)
+	b.wantSeats("in the end", 0, 10, 0)
+	b.wantState("in the end", "z_1_x", event.Released)
 	for _, id := range []string{"a_1_x", "b_1_x", "d_1_x"} {
-		c.state("in the end", id, event.Held)
+		b.wantState("in the end", id, event.Held)
 	}
-	// The first, its followers, and the twin: what is after the writes may mix.
+	// There are three batches: the first, the second, and that of the duplicate, which
+	// writes nothing. The operations after their writes may interleave.
 	count := map[string]int{}
-	for _, op := range c.ops {
+	for _, op := range b.ops {
 		count[op]++
 	}
 	for op, want := range map[string]int{"events.read": 3, "holds.read": 3, "events.seats": 2, "holds.insert": 2, "holds.move": 1} {
 		if count[op] != want {
-			t.Errorf("%d × %s, want %d: %v", count[op], op, want, c.ops)
+			t.Errorf("got %d × %s, want %d: %v", count[op], op, want, b.ops)
 		}
 	}
-	if got := c.joined.Load(); got != 3 {
-		t.Errorf("%d were told whose round they are in, want 3", got)
+	if got := b.followers.Load(); got != 3 {
+		t.Errorf("Follow was called %d times, want 3", got)
 	}
 }
 
-// Holds that come in one request share a round, and each has its own answer.
-func TestReservesInOneRequest(t *testing.T) {
+// The reserves of one request share a batch, and each has its own result.
+func TestReservesOfOneRequestShareABatch(t *testing.T) {
 	f := newFixture(t)
 	f.open(nil)
 	f.reserve("z_1_x", "u9", 4)
@@ -183,21 +185,21 @@ func TestReservesInOneRequest(t *testing.T) {
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f, Locks: eventtest.Unlocked{},
 		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Batches: eventtest.NewBatches(),
 	})
-	wrong := f.hold("w_1_x", "u5", 0)
+	invalid := f.hold("w_1_x", "u5", 0)
 	got, err := svc.ReserveSeats(t.Context(), []eventapi.ReserveRequest{
-		f.hold("a_1_x", "u1", 2), f.hold("b_1_x", "u2", 5), wrong, f.hold("z_1_x", "u9", 4), f.hold("c_1_x", "u3", 4),
+		f.hold("a_1_x", "u1", 2), f.hold("b_1_x", "u2", 5), invalid, f.hold("z_1_x", "u9", 4), f.hold("c_1_x", "u3", 4),
 	})
 	if err != nil || len(got) != 5 {
 		t.Fatalf("got %v, %v", got, err)
 	}
-	f.is("two", got[0].Err, nil)
-	f.is("five of four", got[1].Err, event.ErrSoldOut)
-	f.is("none", got[2].Err, apperr.InvalidFields())
-	f.is("one that is there", got[3].Err, nil)
-	f.is("four", got[4].Err, nil)
-	f.seats("in the end", 0, 10, 0)
+	f.wantErr("two seats", got[0].Err, nil)
+	f.wantErr("five of four seats", got[1].Err, event.ErrSoldOut)
+	f.wantErr("no seats", got[2].Err, apperr.InvalidFields())
+	f.wantErr("a hold that exists", got[3].Err, nil)
+	f.wantErr("four seats", got[4].Err, nil)
+	f.wantSeats("in the end", 0, 10, 0)
 	if want := []string{"events.read", "holds.read", "events.seats", "holds.insert"}; !slices.Equal(ops, want) {
-		t.Errorf("it took %v, want %v", ops, want)
+		t.Errorf("got operations %v, want %v", ops, want)
 	}
 
 	many := make([]eventapi.ReserveRequest, eventapi.MaxReserves+1)
@@ -207,27 +209,27 @@ func TestReservesInOneRequest(t *testing.T) {
 	other := f.hold("y_1_x", "u1", 1)
 	other.EventID = "other"
 	for name, reqs := range map[string][]eventapi.ReserveRequest{
-		"none": nil, "too many": many, "one twice": {many[0], many[1], many[0]}, "two events": {many[0], other},
+		"no reserves": nil, "too many": many, "a hold twice": {many[0], many[1], many[0]}, "two events": {many[0], other},
 	} {
 		_, err := svc.ReserveSeats(t.Context(), reqs)
-		f.is(name, err, apperr.InvalidFields())
+		f.wantErr(name, err, apperr.InvalidFields())
 	}
-	f.seats("nothing of these", 0, 10, 0)
+	f.wantSeats("after invalid requests", 0, 10, 0)
 }
 
-// One of a request that panics or hangs after its round takes neither the process
-// nor the others with it.
-func TestOneOfARequestThatBreaks(t *testing.T) {
+// A reserve that panics or hangs after its batch affects neither the process nor the
+// other reserves of its request.
+func TestFailureAfterTheBatchIsContained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
 		f.open(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(10)) })
 		f.reserve("z_1_x", "u9", 6)
-		breaks := map[string]func(ctx context.Context){
+		failures := map[string]func(ctx context.Context){
 			"u1": func(context.Context) { panic("a bug") }, "u2": func(ctx context.Context) { <-ctx.Done() },
 		}
-		svc := (&crowded{Store: f.store, claims: func(context.Context, string) error { return nil }, limits: func(ctx context.Context, user string) error {
-			if b := breaks[user]; b != nil {
-				b(ctx)
+		svc := (&hookedStore{Store: f.store, claims: func(context.Context, string) error { return nil }, limits: func(ctx context.Context, user string) error {
+			if fail := failures[user]; fail != nil {
+				fail(ctx)
 			}
 			return ctx.Err()
 		}}).service(f, eventtest.NewBatches())
@@ -235,179 +237,179 @@ func TestOneOfARequestThatBreaks(t *testing.T) {
 			f.hold("a_1_x", "u1", 5), f.hold("b_1_x", "u2", 5), f.hold("c_1_x", "u3", 5), f.hold("d_1_x", "u4", 4),
 		})
 		if err != nil || got[0].Err == nil || !apperr.From(got[0].Err).Failure() {
-			t.Fatalf("who panics: got %v, %v", got, err)
+			t.Fatalf("reserve that panics: got %v, %v, want a failure", got, err)
 		}
-		f.is("who hangs", got[1].Err, context.DeadlineExceeded)
-		f.is("who is refused", got[2].Err, event.ErrSoldOut)
-		f.is("who has seats", got[3].Err, nil)
+		f.wantErr("reserve that hangs", got[1].Err, context.DeadlineExceeded)
+		f.wantErr("reserve that is refused", got[2].Err, event.ErrSoldOut)
+		f.wantErr("reserve that succeeds", got[3].Err, nil)
 	})
 }
 
-// The seats of one whom the limit refuses are there for those behind.
-func TestWhoIsDeniedLeavesTheSeats(t *testing.T) {
-	c := newCrowd(t, func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
-	c.reserve("z_1_x", "u1", 4)
-	c.lead("a_1_x")
-	denied := c.begin(c.take("b_1_x", "u1", 1))
-	other := c.begin(c.take("c_1_x", "u2", 4))
-	last := c.begin(c.take("d_1_x", "u3", 1))
-	none := c.begin(c.take("e_1_x", "u4", 1))
-	c.goOn()
-	c.is("over the limit", denied(), event.ErrLimitExceeded)
-	c.is("four", other(), nil)
-	c.is("the seat of the denied", last(), nil)
-	c.is("no seat", none(), event.ErrSoldOut)
-	c.seats("in the end", 0, 10, 0)
+// The seats of a member whose claim is denied are free for the members behind it.
+func TestDeniedClaimFreesSeatsForLaterMembers(t *testing.T) {
+	b := newBatchFixture(t, func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
+	b.reserve("z_1_x", "u1", 4)
+	b.startFirst("a_1_x")
+	denied := b.enqueue(b.reserving("b_1_x", "u1", 1))
+	other := b.enqueue(b.reserving("c_1_x", "u2", 4))
+	last := b.enqueue(b.reserving("d_1_x", "u3", 1))
+	none := b.enqueue(b.reserving("e_1_x", "u4", 1))
+	b.finish()
+	b.wantErr("over the limit", denied(), event.ErrLimitExceeded)
+	b.wantErr("four seats", other(), nil)
+	b.wantErr("the seat of the denied member", last(), nil)
+	b.wantErr("no seat left", none(), event.ErrSoldOut)
+	b.wantSeats("in the end", 0, 10, 0)
 	for user, want := range map[string]int64{"first": 1, "u1": 4, "u2": 4, "u3": 1, "u4": 0} {
-		c.used("in the end", user, want)
+		b.wantUsed("in the end", user, want)
 	}
 }
 
-// What becomes of a shared write that failed nobody knows, so nobody is told that
-// it sold out.
-func TestASharedWriteThatFails(t *testing.T) {
-	c := newCrowd(t, nil)
-	c.onOp = func(op string) error {
+// The result of a failed write is unknown, so no member of its batch may be told that
+// the event is sold out.
+func TestFailedWriteFailsTheWholeBatch(t *testing.T) {
+	b := newBatchFixture(t, nil)
+	b.onOp = func(op string) error {
 		if op == "events.seats" {
 			return errLost
 		}
 		return nil
 	}
-	c.lead("a_1_x")
-	all := c.begin(c.take("b_1_x", "u1", 9))
-	none := c.begin(c.take("c_1_x", "u2", 1))
-	c.goOn()
-	c.is("nine", all(), errLost)
-	c.is("what they leave", none(), errLost)
-	c.seats("the first one's", 9, 1, 0)
-	c.onOp = nil
-	c.is("again", c.take("c_1_x", "u2", 1)(), nil)
+	b.startFirst("a_1_x")
+	all := b.enqueue(b.reserving("b_1_x", "u1", 9))
+	none := b.enqueue(b.reserving("c_1_x", "u2", 1))
+	b.finish()
+	b.wantErr("nine seats", all(), errLost)
+	b.wantErr("more seats than the nine leave", none(), errLost)
+	b.wantSeats("first batch only", 9, 1, 0)
+	b.onOp = nil
+	b.wantErr("retry", b.reserving("c_1_x", "u2", 1)(), nil)
 }
 
-// The round of a leader that breaks down leaves nobody waiting.
-func TestALeaderThatPanics(t *testing.T) {
-	c := newCrowd(t, nil)
-	c.onOp = func(op string) error {
+// A leader that panics does not leave its followers waiting.
+func TestLeaderPanicEndsItsBatch(t *testing.T) {
+	b := newBatchFixture(t, nil)
+	b.onOp = func(op string) error {
 		if op == "events.read" {
 			panic("a bug")
 		}
 		return nil
 	}
-	c.lead("a_1_x")
-	c.begin(func() error {
+	b.startFirst("a_1_x")
+	b.enqueue(func() error {
 		defer func() {
 			if recover() == nil {
 				t.Error("the leader did not panic")
 			}
 		}()
-		return c.take("b_1_x", "u1", 1)()
+		return b.reserving("b_1_x", "u1", 1)()
 	})
-	follower := c.begin(c.take("c_1_x", "u2", 1))
-	c.goOn()
+	follower := b.enqueue(b.reserving("c_1_x", "u2", 1))
+	b.finish()
 	if follower() == nil {
-		t.Error("the follower was told that it has seats")
+		t.Error("the follower succeeded, want an error")
 	}
-	c.onOp = nil
-	c.is("after that", c.take("c_1_x", "u2", 1)(), nil)
-	c.seats("the two that went well", 8, 2, 0)
+	b.onOp = nil
+	b.wantErr("retry after the panic", b.reserving("c_1_x", "u2", 1)(), nil)
+	b.wantSeats("the two successful reserves", 8, 2, 0)
 }
 
-// Who gives up while it waits is not in the round, and a leader that gives up
-// takes nobody with it.
-func TestWhoGivesUp(t *testing.T) {
-	c := newCrowd(t, nil)
-	leading, leave := context.WithCancel(t.Context())
-	c.onOp = func(op string) error {
+// A request that is cancelled while it is queued is not in the batch. A leader that is
+// cancelled still finishes the batch for its followers.
+func TestCancelledRequestsDoNotAffectTheBatch(t *testing.T) {
+	b := newBatchFixture(t, nil)
+	leading, cancelLeader := context.WithCancel(t.Context())
+	b.onOp = func(op string) error {
 		if op == "events.seats" {
-			leave()
+			cancelLeader()
 		}
 		return nil
 	}
-	c.lead("a_1_x")
-	leader := c.begin(func() error {
-		_, err := eventtest.Reserve(leading, c.svc, c.hold("b_1_x", "u1", 1))
+	b.startFirst("a_1_x")
+	leader := b.enqueue(func() error {
+		_, err := eventtest.Reserve(leading, b.svc, b.hold("b_1_x", "u1", 1))
 		return err
 	})
-	waiting, giveUp := context.WithCancel(t.Context())
-	gone := c.begin(func() error {
-		_, err := eventtest.Reserve(waiting, c.svc, c.hold("c_1_x", "u2", 1))
+	waiting, cancelWaiting := context.WithCancel(t.Context())
+	cancelled := b.enqueue(func() error {
+		_, err := eventtest.Reserve(waiting, b.svc, b.hold("c_1_x", "u2", 1))
 		return err
 	})
-	follower := c.begin(c.take("d_1_x", "u3", 1))
-	giveUp()
-	c.is("who gave up", gone(), context.Canceled)
-	c.goOn()
-	c.is("the leader", leader(), nil)
-	c.is("the follower", follower(), nil)
-	c.seats("three of four", 7, 3, 0)
-	if _, there := c.store.Contents().Holds["c_1_x"]; there {
-		t.Error("who gave up has a hold")
+	follower := b.enqueue(b.reserving("d_1_x", "u3", 1))
+	cancelWaiting()
+	b.wantErr("cancelled while queued", cancelled(), context.Canceled)
+	b.finish()
+	b.wantErr("the leader", leader(), nil)
+	b.wantErr("the follower", follower(), nil)
+	b.wantSeats("three of four reserves", 7, 3, 0)
+	if _, exists := b.store.Contents().Holds["c_1_x"]; exists {
+		t.Error("the cancelled reserve has a hold")
 	}
 }
 
-// A round is bounded, and nobody is left over.
-func TestACrowdGoesThrough(t *testing.T) {
-	c := newCrowd(t, func(d *eventapi.Definition) { d.Capacity = 200 })
-	c.lead("a_1_x")
+// A batch is bounded, and the batches after it take the rest.
+func TestLargeQueueIsSplitIntoBatches(t *testing.T) {
+	b := newBatchFixture(t, func(d *eventapi.Definition) { d.Capacity = 200 })
+	b.startFirst("a_1_x")
 	var results []func() error
 	for i := range 100 {
-		id := c.NewID()
-		results = append(results, c.begin(c.take(id+"_1_x", "u"+id, int64(1+i%2))))
+		id := b.NewID()
+		results = append(results, b.enqueue(b.reserving(id+"_1_x", "u"+id, int64(1+i%2))))
 	}
-	c.goOn()
+	b.finish()
 	for _, result := range results {
-		c.is("reserve", result(), nil)
+		b.wantErr("reserve", result(), nil)
 	}
-	c.seats("all", 49, 151, 0)
-	if got := len(slices.DeleteFunc(c.ops, func(op string) bool { return op != "events.seats" })); got != 5 {
-		t.Errorf("%d writes of the seats, want 5", got)
+	b.wantSeats("all", 49, 151, 0)
+	if got := len(slices.DeleteFunc(b.ops, func(op string) bool { return op != "events.seats" })); got != 5 {
+		t.Errorf("got %d writes of the seats, want 5", got)
 	}
 }
 
-// A claim whose reply was lost is given back when its round looks again and
-// refuses.
-func TestAClaimWhoseReplyIsLost(t *testing.T) {
-	c := newCrowd(t, func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
-	c.reserve("w_1_x", "w", 1)
+// The entry of a claim whose reply was lost is given back if a later attempt of the
+// batch refuses the reserve.
+func TestEntryOfALostClaimIsGivenBack(t *testing.T) {
+	b := newBatchFixture(t, func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
+	b.reserve("w_1_x", "w", 1)
 	lost, stale := false, false
-	c.onOp = func(op string) error {
+	b.onOp = func(op string) error {
 		switch {
 		case op == "limits.claim" && !lost:
 			lost = true
-			_, err := c.store.Claim(t.Context(), event.Claim{
-				LimitKey: event.LimitKey{EventID: "gala", UserID: "u1"}, HoldID: "b_1_x", Quantity: 2, Max: 4, At: c.now,
+			_, err := b.store.Claim(t.Context(), event.Claim{
+				LimitKey: event.LimitKey{EventID: "gala", UserID: "u1"}, HoldID: "b_1_x", Quantity: 2, Max: 4, At: b.now,
 			})
-			c.is("the claim", err, nil)
+			b.wantErr("the claim", err, nil)
 			return errLost
 		case op == "events.seats" && !stale: // another process sells all that is left
 			stale = true
-			c.reserve("y_1_x", "v1", 4)
-			c.reserve("z_1_x", "v2", 4)
+			b.reserve("y_1_x", "v1", 4)
+			b.reserve("z_1_x", "v2", 4)
 		}
 		return nil
 	}
-	c.lead("a_1_x")
-	refused := c.begin(c.take("b_1_x", "u1", 2))
-	other := c.begin(func() error { return c.svc.OnBookingConfirmed(t.Context(), c.fact("w_1_x", "w", 1)) })
-	c.goOn()
-	c.is("the other, for whom the round writes", other(), nil)
-	c.is("who is refused", refused(), event.ErrSoldOut)
-	c.used("after a definite refusal", "u1", 0)
+	b.startFirst("a_1_x")
+	refused := b.enqueue(b.reserving("b_1_x", "u1", 2))
+	other := b.enqueue(func() error { return b.svc.OnBookingConfirmed(t.Context(), b.fact("w_1_x", "w", 1)) })
+	b.finish()
+	b.wantErr("the other member, whose move makes the batch write", other(), nil)
+	b.wantErr("the member that is refused", refused(), event.ErrSoldOut)
+	b.wantUsed("after a definite refusal", "u1", 0)
 }
 
-// A claim of one does not take the time of its round from the others.
-func TestAClaimThatHangs(t *testing.T) {
+// A claim that hangs does not use up the time of the other members of its batch.
+func TestHangingClaimDoesNotFailOtherMembers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
 		f.open(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
-		holds := &crowded{Store: f.store, claims: func(ctx context.Context, user string) error {
+		store := &hookedStore{Store: f.store, claims: func(ctx context.Context, user string) error {
 			if user != "u1" {
 				return nil
 			}
 			<-ctx.Done()
 			return ctx.Err()
 		}}
-		svc := holds.service(f, eventtest.NewBatches())
+		svc := store.service(f, eventtest.NewBatches())
 		errs := map[string]error{}
 		var mu sync.Mutex
 		var wg sync.WaitGroup
@@ -420,21 +422,21 @@ func TestAClaimThatHangs(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		f.is("whose claim hangs", errs["u1"], context.DeadlineExceeded)
-		f.is("another", errs["u2"], nil)
-		f.is("a third", errs["u3"], nil)
+		f.wantErr("member whose claim hangs", errs["u1"], context.DeadlineExceeded)
+		f.wantErr("second member", errs["u2"], nil)
+		f.wantErr("third member", errs["u3"], nil)
 	})
 }
 
-// Who panics in a claim takes down neither the others nor the process, and nobody
-// is told that he has seats by a round that broke off.
-func TestPanicsInARound(t *testing.T) {
-	c := newCrowd(t, func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
-	store := &crowded{Store: c.store, first: func() {
-		c.mu.Lock()
-		c.second = true
-		c.mu.Unlock()
-		<-c.writes
+// A panic in a claim fails neither the other members nor the process. A batch whose
+// leader panics reports success to no follower that has no hold.
+func TestPanicsInABatchAreContained(t *testing.T) {
+	b := newBatchFixture(t, func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
+	store := &hookedStore{Store: b.store, first: func() {
+		b.mu.Lock()
+		b.isStopped = true
+		b.mu.Unlock()
+		<-b.firstWrite
 	}}
 	store.claims = func(_ context.Context, user string) error {
 		if user == "u1" {
@@ -444,44 +446,45 @@ func TestPanicsInARound(t *testing.T) {
 	}
 	store.inserts = func(holds []event.Hold) {
 		if len(holds) == 2 {
-			panic("another")
+			panic("another bug")
 		}
 	}
-	c.svc = store.service(c.fixture, c.batches)
-	c.lead("a_1_x")
-	c.begin(func() error {
+	b.svc = store.service(b.fixture, b.batches)
+	b.startFirst("a_1_x")
+	b.enqueue(func() error {
 		defer func() { _ = recover() }()
-		return c.take("b_1_x", "u2", 1)()
+		return b.reserving("b_1_x", "u2", 1)()
 	})
-	claimer := c.begin(c.take("c_1_x", "u1", 1))
-	follower := c.begin(c.take("d_1_x", "u3", 1))
-	c.goOn()
+	claimer := b.enqueue(b.reserving("c_1_x", "u1", 1))
+	follower := b.enqueue(b.reserving("d_1_x", "u3", 1))
+	b.finish()
 	if claimer() == nil {
-		t.Error("who panicked in the claim was told that he has seats")
+		t.Error("the member whose claim panicked succeeded, want an error")
 	}
-	if _, there := c.store.Contents().Holds["d_1_x"]; follower() == nil && !there {
-		t.Error("the follower was told that it has a hold, and there is none")
+	if _, exists := b.store.Contents().Holds["d_1_x"]; follower() == nil && !exists {
+		t.Error("the follower succeeded without a hold")
 	}
 }
 
-// crowded is a store with points at which a test may step in.
-type crowded struct {
+// hookedStore is a store that calls hooks of a test before its operations. All hooks
+// but claims may be nil.
+type hookedStore struct {
 	*eventtest.Store
 	once    sync.Once
-	first   func() // before the first write of seats
+	first   func() // called before the first write of seats
 	claims  func(ctx context.Context, user string) error
 	limits  func(ctx context.Context, user string) error
 	inserts func(holds []event.Hold)
 }
 
-func (s *crowded) service(f *fixture, batches event.Batcher) *event.Service {
+func (s *hookedStore) service(f *fixture, batches event.Batcher) *event.Service {
 	return event.New(event.Config{
-		Events: s, Catalogue: s, Holds: s, Limits: s, Bookings: f, Locks: eventtest.Unlocked{},
-		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Batches: batches,
+		Events: s, Catalogue: s, Holds: s, Limits: s, Bookings: f, Batches: batches,
+		Locks: eventtest.Unlocked{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 	})
 }
 
-func (s *crowded) GetLimit(ctx context.Context, key event.LimitKey) (event.Limit, error) {
+func (s *hookedStore) GetLimit(ctx context.Context, key event.LimitKey) (event.Limit, error) {
 	if s.limits != nil {
 		if err := s.limits(ctx, key.UserID); err != nil {
 			return event.Limit{}, err
@@ -490,21 +493,21 @@ func (s *crowded) GetLimit(ctx context.Context, key event.LimitKey) (event.Limit
 	return s.Store.GetLimit(ctx, key)
 }
 
-func (s *crowded) WriteSeats(ctx context.Context, w event.SeatsWrite) error {
+func (s *hookedStore) WriteSeats(ctx context.Context, w event.SeatsWrite) error {
 	if s.first != nil {
 		s.once.Do(s.first)
 	}
 	return s.Store.WriteSeats(ctx, w)
 }
 
-func (s *crowded) Claim(ctx context.Context, c event.Claim) (event.ClaimResult, error) {
+func (s *hookedStore) Claim(ctx context.Context, c event.Claim) (event.ClaimResult, error) {
 	if err := s.claims(ctx, c.UserID); err != nil {
 		return event.ClaimRefused, err
 	}
 	return s.Store.Claim(ctx, c)
 }
 
-func (s *crowded) InsertHolds(ctx context.Context, holds []event.Hold) error {
+func (s *hookedStore) InsertHolds(ctx context.Context, holds []event.Hold) error {
 	if s.inserts != nil {
 		s.inserts(holds)
 	}

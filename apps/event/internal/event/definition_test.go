@@ -16,10 +16,10 @@ func (f *fixture) create(id string, change func(*eventapi.Definition)) (eventapi
 	return f.CreateEvent(f.t.Context(), eventapi.CreateRequest{EventID: id, OrganizerID: "admin", Event: f.define(change)})
 }
 
-func TestCreateFillsInDefaults(t *testing.T) {
+func TestCreateEventSetsDefaults(t *testing.T) {
 	f := newFixture(t)
 	got, err := f.create("gala", nil)
-	f.is("create", err, nil)
+	f.wantErr("create", err, nil)
 	want := eventapi.Versioned{SeatsVersion: 1, Event: eventapi.Event{
 		ID: "gala", Name: "Gala", StartsAt: contract.At(f.now.Add(48 * time.Hour)), EndsAt: contract.At(f.now.Add(50 * time.Hour)),
 		Timezone: "UTC", Capacity: 10, Available: 10, Price: contract.Money{Currency: "EUR"}, Status: "published",
@@ -30,42 +30,42 @@ func TestCreateFillsInDefaults(t *testing.T) {
 	}
 	facts := f.store.Unsent()
 	if len(facts) != 1 || facts[0].Type != eventapi.FactCreated || facts[0].Subject != "gala" {
-		t.Errorf("facts: got %+v", facts)
+		t.Errorf("got facts %+v, want one event.created", facts)
 	}
-	f.cost("create", "events.insert")
+	f.wantOps("create", "events.insert")
 }
 
-func TestCreateAgain(t *testing.T) {
+func TestCreateEventIsIdempotent(t *testing.T) {
 	f := newFixture(t)
 	first, err := f.create("gala", nil)
-	f.is("create", err, nil)
+	f.wantErr("create", err, nil)
 	again, err := f.create("gala", nil)
 	if err != nil || again != first {
-		t.Errorf("again: got %+v, %v", again, err)
+		t.Errorf("retry: got %+v, %v, want %+v", again, err, first)
 	}
 	_, err = f.create("other", nil)
-	f.is("the same name and start", err, event.ErrDuplicate)
+	f.wantErr("the same name and start", err, event.ErrDuplicate)
 	_, err = f.create("gala", func(d *eventapi.Definition) { d.Name = "Other" })
-	if got, want := wrongFields(err), []string{"eventId:taken"}; !slices.Equal(got, want) {
+	if got, want := invalidFields(err), []string{"eventId:taken"}; !slices.Equal(got, want) {
 		t.Errorf("another event's id: got %v, want %v", err, want)
 	}
 }
 
-func TestCreateValidates(t *testing.T) {
+func TestCreateEventValidates(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("é", n) }
 	for _, tt := range []struct {
 		name   string
 		change func(f *fixture, d *eventapi.Definition)
 		want   []string
 	}{
-		{"nothing", func(_ *fixture, d *eventapi.Definition) { *d = eventapi.Definition{} },
+		{"no fields", func(_ *fixture, d *eventapi.Definition) { *d = eventapi.Definition{} },
 			[]string{"capacity:too_small", "endsAt:required", "name:required", "startsAt:required"}},
-		{"everything at its bound", func(_ *fixture, d *eventapi.Definition) {
+		{"all fields at their bounds", func(_ *fixture, d *eventapi.Definition) {
 			d.Name, d.Description, d.Category, d.Venue = long(200), ptr(long(5000)), ptr(long(200)), ptr(long(200))
 			d.Capacity, d.MaxPerUser, d.CancellationCutoffHours = 1_000_000, ptr(int64(1_000_000)), ptr(int64(8760))
 			d.Price, d.Timezone = &contract.Money{Amount: 100_000_000, Currency: "JPY"}, ptr("America/Argentina/Buenos_Aires")
 		}, nil},
-		{"everything beyond", func(f *fixture, d *eventapi.Definition) {
+		{"all fields beyond their bounds", func(f *fixture, d *eventapi.Definition) {
 			d.Name, d.Description, d.Category, d.Venue = long(201), ptr(long(5001)), ptr(long(201)), ptr(long(201))
 			d.Capacity, d.MaxPerUser, d.CancellationCutoffHours = 1_000_001, ptr(int64(1_000_001)), ptr(int64(8761))
 			d.Price, d.Timezone = &contract.Money{Amount: 100_000_001, Currency: "jpy"}, ptr("Mars/Olympus")
@@ -76,7 +76,7 @@ func TestCreateValidates(t *testing.T) {
 			"endsAt:invalid", "maxPerUser:too_large", "name:too_long", "price.amount:too_large", "price.currency:invalid",
 			"salesEndAt:invalid", "status:invalid", "timezone:invalid", "venue:too_long",
 		}},
-		{"below", func(_ *fixture, d *eventapi.Definition) {
+		{"all fields below their bounds", func(_ *fixture, d *eventapi.Definition) {
 			d.Name, d.Capacity, d.MaxPerUser, d.CancellationCutoffHours = " ", 0, ptr(int64(0)), ptr(int64(-1))
 			d.Price, d.Timezone, d.Status = &contract.Money{Amount: -1}, ptr(""), ptr("")
 		}, []string{
@@ -84,23 +84,23 @@ func TestCreateValidates(t *testing.T) {
 			"price.amount:too_small", "price.currency:invalid", "status:invalid", "timezone:invalid",
 		}},
 		{"local time", func(_ *fixture, d *eventapi.Definition) { d.Timezone = ptr("Local") }, []string{"timezone:invalid"}},
-		{"published when it has started", func(f *fixture, d *eventapi.Definition) { d.StartsAt = contract.At(f.now) }, []string{"startsAt:in_past"}},
-		{"a draft that has started", func(f *fixture, d *eventapi.Definition) {
+		{"published after its start", func(f *fixture, d *eventapi.Definition) { d.StartsAt = contract.At(f.now) }, []string{"startsAt:in_past"}},
+		{"a draft after its start", func(f *fixture, d *eventapi.Definition) {
 			d.StartsAt, d.Status = contract.At(f.now), ptr("draft")
 		}, nil},
 	} {
 		f := newFixture(t)
 		_, err := f.create("gala", func(d *eventapi.Definition) { tt.change(f, d) })
-		if got := wrongFields(err); !slices.Equal(got, tt.want) {
+		if got := invalidFields(err); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: got %v (%v), want %v", tt.name, got, err, tt.want)
 		}
 		if tt.want != nil && len(f.ops) > 0 {
-			t.Errorf("%s: did %v", tt.name, f.ops)
+			t.Errorf("%s: got operations %v, want none", tt.name, f.ops)
 		}
 	}
 }
 
-func TestUpdate(t *testing.T) {
+func TestUpdateEvent(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		before  func(f *fixture)
@@ -115,33 +115,33 @@ func TestUpdate(t *testing.T) {
 				return e.Event.Name == "New" && e.Event.Version == 2 && e.SeatsVersion == 3
 			}},
 		{name: "another version", changes: eventapi.Changes{Name: contract.Set("New")}, version: 2, want: event.ErrVersionConflict},
-		{name: "nothing", want: apperr.New(apperr.Invalid, "", "")},
-		{name: "clear what can be", changes: eventapi.Changes{
+		{name: "no changes", want: apperr.New(apperr.Invalid, "", "")},
+		{name: "clear optional fields", changes: eventapi.Changes{
 			Description: contract.Clear[string](), Category: contract.Clear[string](), Venue: contract.Clear[string](),
 			MaxPerUser: contract.Clear[int64](), SalesStartAt: contract.Clear[contract.Time](), SalesEndAt: contract.Clear[contract.Time](),
 		}, check: func(e eventapi.Versioned) bool {
 			return e.Event.Description == nil && e.Event.Category == nil && e.Event.Venue == nil && e.Event.MaxPerUser == nil && e.Event.SalesStartAt == nil && e.Event.SalesEndAt == nil
 		}},
-		{name: "clear what cannot be", changes: eventapi.Changes{
+		{name: "clear required fields", changes: eventapi.Changes{
 			Name: contract.Clear[string](), StartsAt: contract.Clear[contract.Time](), Capacity: contract.Clear[int64](),
 			CancellationCutoffHours: contract.Clear[int64](),
 		}, fields: []string{"cancellationCutoffHours:null", "capacity:null", "name:null", "startsAt:null"}},
-		{name: "capacity to what is taken", changes: eventapi.Changes{Capacity: contract.Set(int64(2))},
+		{name: "capacity equal to the committed seats", changes: eventapi.Changes{Capacity: contract.Set(int64(2))},
 			check: func(e eventapi.Versioned) bool { return e.Event.Capacity == 2 && e.Event.Available == 0 }},
-		{name: "capacity below", changes: eventapi.Changes{Capacity: contract.Set(int64(1))}, want: event.ErrCapacityCommitted},
+		{name: "capacity below the committed seats", changes: eventapi.Changes{Capacity: contract.Set(int64(1))}, want: event.ErrCapacityCommitted},
 		{name: "back to draft with bookings", changes: eventapi.Changes{Status: contract.Set("draft")}, want: event.ErrHasBookings},
-		{name: "back to draft without", before: func(f *fixture) { f.release("a_1_x", "u1", 2) }, changes: eventapi.Changes{Status: contract.Set("draft")},
+		{name: "back to draft without bookings", before: func(f *fixture) { f.release("a_1_x", "u1", 2) }, changes: eventapi.Changes{Status: contract.Set("draft")},
 			check: func(e eventapi.Versioned) bool { return e.Event.Status == "draft" }},
-		{name: "the status that it has", changes: eventapi.Changes{Status: contract.Set("published")},
+		{name: "the current status", changes: eventapi.Changes{Status: contract.Set("published")},
 			check: func(e eventapi.Versioned) bool { return e.Event.Status == "published" }},
-		{name: "cancel by the back door", changes: eventapi.Changes{Status: contract.Set("cancelled")}, fields: []string{"status:invalid"}},
-		{name: "a cancelled one", before: func(f *fixture) {
+		{name: "status cancelled", changes: eventapi.Changes{Status: contract.Set("cancelled")}, fields: []string{"status:invalid"}},
+		{name: "a cancelled event", before: func(f *fixture) {
 			_, err := f.CancelEvent(f.t.Context(), eventapi.GetRequest{EventID: "gala"})
-			f.is("cancel", err, nil)
+			f.wantErr("cancel", err, nil)
 		}, changes: eventapi.Changes{Name: contract.Set("New")}, want: event.ErrCancelled},
-		{name: "onto a duplicate", before: func(f *fixture) {
+		{name: "to the name of another event", before: func(f *fixture) {
 			_, err := f.create("other", func(d *eventapi.Definition) { d.Name = "Other" })
-			f.is("create", err, nil)
+			f.wantErr("create", err, nil)
 		}, changes: eventapi.Changes{Name: contract.Set("Other")}, want: event.ErrDuplicate},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -155,32 +155,32 @@ func TestUpdate(t *testing.T) {
 			got, err := f.UpdateEvent(t.Context(), eventapi.UpdateRequest{EventID: "gala", Version: tt.version, Changes: tt.changes})
 			switch {
 			case tt.fields != nil:
-				if fields := wrongFields(err); !slices.Equal(fields, tt.fields) {
+				if fields := invalidFields(err); !slices.Equal(fields, tt.fields) {
 					t.Errorf("got %v, want %v", fields, tt.fields)
 				}
 			default:
-				f.is("update", err, tt.want)
+				f.wantErr("update", err, tt.want)
 			}
 			if tt.check != nil && !tt.check(got) {
 				t.Errorf("got %+v", got)
 			}
 			if wrote := f.store.Writes() != writes; wrote != (tt.check != nil) {
-				t.Errorf("written: %v", wrote)
+				t.Errorf("got a write: %v, want %v", wrote, tt.check != nil)
 			}
 		})
 	}
 	f := newFixture(t)
 	_, err := f.UpdateEvent(t.Context(), eventapi.UpdateRequest{EventID: "none", Changes: eventapi.Changes{Name: contract.Set("n")}})
-	f.is("no event", err, event.ErrNotFound)
+	f.wantErr("no event", err, event.ErrNotFound)
 }
 
-func TestCancelAndDelete(t *testing.T) {
+func TestCancelEventAndDeleteEvent(t *testing.T) {
 	f := newFixture(t)
 	f.open(nil)
 	f.reserve("a_1_x", "u1", 2)
 	ask := eventapi.GetRequest{EventID: "gala"}
 	_, err := f.DeleteEvent(t.Context(), ask)
-	f.is("delete with bookings", err, event.ErrHasBookings)
+	f.wantErr("delete with bookings", err, event.ErrHasBookings)
 	for range 2 {
 		got, err := f.CancelEvent(t.Context(), ask)
 		if err != nil || got.Event.Status != "cancelled" || got.Event.Version != 2 {
@@ -189,9 +189,9 @@ func TestCancelAndDelete(t *testing.T) {
 	}
 	f.release("a_1_x", "u1", 2)
 	_, err = f.DeleteEvent(t.Context(), ask)
-	f.is("delete", err, nil)
+	f.wantErr("delete", err, nil)
 	for name, call := range map[string]func() error{
-		"fetch": func() error {
+		"get": func() error {
 			_, err := f.GetEvent(t.Context(), eventapi.GetRequest{EventID: "gala", ByAdmin: true})
 			return err
 		},
@@ -199,7 +199,7 @@ func TestCancelAndDelete(t *testing.T) {
 		"cancel":       func() error { _, err := f.CancelEvent(t.Context(), ask); return err },
 		"delete":       func() error { _, err := f.DeleteEvent(t.Context(), ask); return err },
 	} {
-		f.is(name, call(), event.ErrNotFound)
+		f.wantErr(name, call(), event.ErrNotFound)
 	}
 	var types []string
 	for _, fact := range f.store.Unsent() {
@@ -209,10 +209,10 @@ func TestCancelAndDelete(t *testing.T) {
 		t.Errorf("facts: got %v, want %v", types, want)
 	}
 	_, err = f.create("again", nil)
-	f.is("its name is free", err, nil)
+	f.wantErr("create with the name of the deleted event", err, nil)
 }
 
-func TestDraftsAreForAdmins(t *testing.T) {
+func TestOnlyAdminsSeeDrafts(t *testing.T) {
 	f := newFixture(t)
 	f.open(func(d *eventapi.Definition) { d.Status = ptr("draft") })
 	for _, admin := range []bool{false, true} {
@@ -223,9 +223,9 @@ func TestDraftsAreForAdmins(t *testing.T) {
 		}
 		_, err := f.GetEvent(t.Context(), eventapi.GetRequest{EventID: "gala", ByAdmin: admin})
 		if want == nil {
-			f.is("fetch as an admin", err, nil)
+			f.wantErr("get as an admin", err, nil)
 		} else {
-			f.is("fetch", err, want)
+			f.wantErr("get", err, want)
 		}
 		for _, status := range []string{"", "draft"} {
 			page, err := f.ListEvents(t.Context(), eventapi.ListRequest{ByAdmin: admin, Status: status})
@@ -236,14 +236,14 @@ func TestDraftsAreForAdmins(t *testing.T) {
 	}
 }
 
-func TestList(t *testing.T) {
+func TestListEvents(t *testing.T) {
 	f := newFixture(t)
 	var want []string
 	for i := range 5 {
 		e, err := f.create(f.NewID(), func(d *eventapi.Definition) {
 			d.StartsAt, d.EndsAt = contract.At(f.now.Add(time.Duration(50-i)*time.Hour)), contract.At(f.now.Add(100*time.Hour))
 		})
-		f.is("create", err, nil)
+		f.wantErr("create", err, nil)
 		want = append([]string{e.Event.ID}, want...)
 	}
 	req := eventapi.ListRequest{PageRequest: contract.PageRequest{Limit: 2}}
@@ -270,15 +270,15 @@ func TestList(t *testing.T) {
 		req  eventapi.ListRequest
 		want []string
 	}{
-		{"under another sort", eventapi.ListRequest{PageRequest: at, Sort: "name"}, []string{"cursor:invalid"}},
-		{"under another filter", eventapi.ListRequest{PageRequest: at, Category: "x"}, []string{"cursor:invalid"}},
-		{"all that can be wrong", eventapi.ListRequest{
+		{"cursor of another sort", eventapi.ListRequest{PageRequest: at, Sort: "name"}, []string{"cursor:invalid"}},
+		{"cursor of another filter", eventapi.ListRequest{PageRequest: at, Category: "x"}, []string{"cursor:invalid"}},
+		{"all fields invalid", eventapi.ListRequest{
 			PageRequest: contract.PageRequest{Limit: -1}, Sort: "price", Status: "deleted", OrganizerID: "a b", Category: strings.Repeat("c", 201),
 		}, []string{"category:too_long", "limit:too_small", "organizerId:invalid", "sort:invalid", "status:invalid"}},
-		{"unknown ids", eventapi.ListRequest{OrganizerID: "nobody", Category: "nothing"}, nil},
+		{"unknown organizer and category", eventapi.ListRequest{OrganizerID: "unknown", Category: "unknown"}, nil},
 	} {
 		page, err := f.ListEvents(t.Context(), tt.req)
-		if got := wrongFields(err); !slices.Equal(got, tt.want) {
+		if got := invalidFields(err); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
 		if page.Items == nil || len(page.Items) > 0 {

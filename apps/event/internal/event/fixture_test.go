@@ -18,8 +18,8 @@ import (
 
 const settleAfter = time.Minute
 
-// fixture is a service over a store in memory, with a clock and answers of the
-// booking app that a test sets.
+// fixture is a service without batches over a store in memory. A test sets its clock and
+// the answers of the booking app.
 type fixture struct {
 	t *testing.T
 	*event.Service
@@ -27,21 +27,21 @@ type fixture struct {
 	now   time.Time
 	ids   int
 
-	ops     []string                         // of the store, since they were last looked at
-	onOp    func(op string)                  // called before each
-	settled map[string]bookingapi.Settlement // dead when missing
-	asked   []string
-	hangs   error // what the booking app is asked in vain with
+	ops         []string                         // of the store, since the last call of wantOps
+	onOp        func(op string)                  // called before each operation
+	settlements map[string]bookingapi.Settlement // a hold without one is dead
+	asked       []string                         // the holds that SettleHold was called for
+	settleErr   error                            // returned by SettleHold
 }
 
 func newFixture(t *testing.T) *fixture {
-	f := &fixture{t: t, now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC), settled: map[string]bookingapi.Settlement{}}
+	f := &fixture{t: t, now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC), settlements: map[string]bookingapi.Settlement{}}
 	f.store = eventtest.NewStore()
 	f.restart()
 	return f
 }
 
-// restart makes a new service over the same store.
+// restart replaces the service by a new one over the same store.
 func (f *fixture) restart() {
 	gated := f.store.Through(func(op string) (before, after error) {
 		f.ops = append(f.ops, op)
@@ -65,10 +65,10 @@ func (f *fixture) NewID() string {
 
 func (f *fixture) SettleHold(_ context.Context, holdID string) (bookingapi.Settlement, error) {
 	f.asked = append(f.asked, holdID)
-	return f.settled[holdID], f.hangs
+	return f.settlements[holdID], f.settleErr
 }
 
-// define is a definition of nothing but what must be there, of capacity 10.
+// define returns a definition of the required fields, with capacity 10.
 func (f *fixture) define(change func(*eventapi.Definition)) eventapi.Definition {
 	d := eventapi.Definition{
 		Name: "Gala", StartsAt: contract.At(f.now.Add(48 * time.Hour)), EndsAt: contract.At(f.now.Add(50 * time.Hour)), Capacity: 10,
@@ -79,7 +79,7 @@ func (f *fixture) define(change func(*eventapi.Definition)) eventapi.Definition 
 	return d
 }
 
-// open makes the event "gala".
+// open creates the event "gala".
 func (f *fixture) open(change func(*eventapi.Definition)) {
 	f.t.Helper()
 	if _, err := f.CreateEvent(f.t.Context(), eventapi.CreateRequest{EventID: "gala", OrganizerID: "admin", Event: f.define(change)}); err != nil {
@@ -94,7 +94,7 @@ func (f *fixture) hold(id, user string, quantity int64) eventapi.ReserveRequest 
 	}
 }
 
-// reserve takes a hold that must be granted.
+// reserve reserves a hold, which must succeed.
 func (f *fixture) reserve(id, user string, quantity int64) {
 	f.t.Helper()
 	if _, err := eventtest.Reserve(f.t.Context(), f.Service, f.hold(id, user, quantity)); err != nil {
@@ -105,50 +105,52 @@ func (f *fixture) reserve(id, user string, quantity int64) {
 func (f *fixture) release(id, user string, quantity int64) {
 	f.t.Helper()
 	_, err := f.ReleaseSeats(f.t.Context(), eventapi.ReleaseRequest{HoldID: id, EventID: "gala", UserID: user, Quantity: quantity})
-	f.is("release "+id, err, nil)
+	f.wantErr("release "+id, err, nil)
 }
 
-func (f *fixture) is(what string, got, want error) {
+// wantErr checks an error.
+func (f *fixture) wantErr(what string, got, want error) {
 	f.t.Helper()
 	if !errors.Is(got, want) {
 		f.t.Errorf("%s: got %v, want %v", what, got, want)
 	}
 }
 
-// seats checks available, held and sold.
-func (f *fixture) seats(what string, available, held, sold int64) {
+// wantSeats checks the counters of the seats.
+func (f *fixture) wantSeats(what string, available, held, sold int64) {
 	f.t.Helper()
 	s := f.store.Contents().Events["gala"].Seats
 	if s.Available != available || s.Held != held || s.Sold != sold {
-		f.t.Errorf("%s: available %d, held %d, sold %d, want %d, %d, %d", what, s.Available, s.Held, s.Sold, available, held, sold)
+		f.t.Errorf("%s: got available %d, held %d, sold %d, want %d, %d, %d", what, s.Available, s.Held, s.Sold, available, held, sold)
 	}
 }
 
-func (f *fixture) state(what, id string, want event.HoldState) {
+// wantState checks the state of a hold's document.
+func (f *fixture) wantState(what, id string, want event.HoldState) {
 	f.t.Helper()
 	if got := f.store.Contents().Holds[id].State; got != want {
-		f.t.Errorf("%s: hold %s is %q, want %q", what, id, got, want)
+		f.t.Errorf("%s: hold %s: got state %q, want %q", what, id, got, want)
 	}
 }
 
-// used checks what a user's limit counts.
-func (f *fixture) used(what, user string, want int64) {
+// wantUsed checks the number of tickets that a user's limit counts.
+func (f *fixture) wantUsed(what, user string, want int64) {
 	f.t.Helper()
 	if got := f.store.Contents().Limits[event.LimitKey{EventID: "gala", UserID: user}].Used; got != want {
-		f.t.Errorf("%s: %s has %d in the limit, want %d", what, user, got, want)
+		f.t.Errorf("%s: limit of %s: got %d used, want %d", what, user, got, want)
 	}
 }
 
-// cost checks the operations of the store since the last look.
-func (f *fixture) cost(what string, want ...string) {
+// wantOps checks the operations of the store since the last call.
+func (f *fixture) wantOps(what string, want ...string) {
 	f.t.Helper()
 	if !slices.Equal(f.ops, want) {
-		f.t.Errorf("%s: got %v, want %v", what, f.ops, want)
+		f.t.Errorf("%s: got operations %v, want %v", what, f.ops, want)
 	}
 	f.ops = nil
 }
 
-// fact is what the booking app says about a hold.
+// fact returns a fact of the booking app about a hold.
 func (f *fixture) fact(holdID, user string, quantity int64) bookingapi.Fact {
 	return bookingapi.Fact{Resource: bookingapi.Resource{
 		HoldID:  holdID,
@@ -156,8 +158,8 @@ func (f *fixture) fact(holdID, user string, quantity int64) bookingapi.Fact {
 	}}
 }
 
-// wrongFields returns which fields an error complains of, as field:code.
-func wrongFields(err error) []string {
+// invalidFields returns the fields that an error reports, as field:code.
+func invalidFields(err error) []string {
 	e, ok := errors.AsType[*apperr.Error](err)
 	if !ok || e.Code != apperr.Invalid {
 		return nil

@@ -10,53 +10,53 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-func TestReserveCosts(t *testing.T) {
+func TestReserveUsesFewOperations(t *testing.T) {
 	f := newFixture(t)
 	f.open(nil)
 	f.reserve("a_1_x", "u1", 2)
-	f.cost("reserve", "events.read", "holds.read", "events.seats", "holds.insert")
+	f.wantOps("reserve", "events.read", "holds.read", "events.seats", "holds.insert")
 	f.reserve("a_1_x", "u1", 2)
-	f.cost("reserve again", "events.read", "holds.read")
+	f.wantOps("reserve again", "events.read", "holds.read")
 	f.reserve("b_1_x", "u1", 8)
 	f.ops = nil
 	_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("c_1_x", "u1", 1))
-	f.is("sold out", err, event.ErrSoldOut)
-	f.cost("sold out", "events.read", "holds.read")
+	f.wantErr("sold out", err, event.ErrSoldOut)
+	f.wantOps("sold out", "events.read", "holds.read")
 	f.release("a_1_x", "u1", 2)
-	f.cost("release", "events.read", "holds.read", "events.seats", "holds.move")
+	f.wantOps("release", "events.read", "holds.read", "events.seats", "holds.move")
 	f.release("a_1_x", "u1", 2)
-	f.cost("release again", "events.read", "holds.read")
-	f.is("sell", f.OnBookingConfirmed(t.Context(), f.fact("b_1_x", "u1", 8)), nil)
-	f.cost("sell", "events.read", "holds.read", "events.seats", "holds.move")
-	f.seats("in the end", 2, 0, 8)
+	f.wantOps("release again", "events.read", "holds.read")
+	f.wantErr("sell", f.OnBookingConfirmed(t.Context(), f.fact("b_1_x", "u1", 8)), nil)
+	f.wantOps("sell", "events.read", "holds.read", "events.seats", "holds.move")
+	f.wantSeats("in the end", 2, 0, 8)
 	if marks := f.store.Contents().Events["gala"].Seats.Marks; len(marks) != 1 {
-		t.Errorf("%d marks are left, want that of the last move", len(marks))
+		t.Errorf("got %d marks, want that of the last move", len(marks))
 	}
 }
 
-func TestReserveUnderALimitCosts(t *testing.T) {
+func TestReserveUnderALimitUsesFewOperations(t *testing.T) {
 	f := newFixture(t)
 	f.open(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(3)) })
 	f.reserve("a_1_x", "u1", 2)
-	f.cost("reserve", "events.read", "holds.read", "limits.claim", "events.seats", "holds.insert")
+	f.wantOps("reserve", "events.read", "holds.read", "limits.claim", "events.seats", "holds.insert")
 	_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("b_1_x", "u1", 2))
-	f.is("too many", err, event.ErrLimitExceeded)
-	f.cost("too many", "events.read", "holds.read", "limits.claim")
+	f.wantErr("too many", err, event.ErrLimitExceeded)
+	f.wantOps("too many", "events.read", "holds.read", "limits.claim")
 	f.release("a_1_x", "u1", 2)
-	f.cost("release", "events.read", "holds.read", "events.seats", "holds.move", "limits.giveback")
-	f.used("released", "u1", 0)
+	f.wantOps("release", "events.read", "holds.read", "events.seats", "holds.move", "limits.giveback")
+	f.wantUsed("released", "u1", 0)
 	f.reserve("b_1_x", "u1", 3)
 	f.reserve("c_1_x", "u2", 3)
 	f.reserve("d_1_x", "u3", 3)
 	f.ops = nil
 	_, err = eventtest.Reserve(t.Context(), f.Service, f.hold("e_1_x", "u4", 2))
-	f.is("sold out", err, event.ErrSoldOut)
-	f.cost("sold out", "events.read", "holds.read", "limits.read")
+	f.wantErr("sold out", err, event.ErrSoldOut)
+	f.wantOps("sold out", "events.read", "holds.read", "limits.read")
 }
 
-// Of several refusals the first of: not found, cancelled, started, not on sale,
-// limit exceeded, sold out.
-func TestReserveRefuses(t *testing.T) {
+// If several refusals apply, the first of these is returned: not found, cancelled,
+// started, not on sale, limit exceeded, sold out.
+func TestReserveRefusesInOrder(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		define func(f *fixture, d *eventapi.Definition)
@@ -64,13 +64,13 @@ func TestReserveRefuses(t *testing.T) {
 		want   error
 	}{
 		{"a draft", func(_ *fixture, d *eventapi.Definition) { d.Status = ptr("draft") }, nil, event.ErrNotFound},
-		{"a deleted one", nil, func(f *fixture) {
+		{"a deleted event", nil, func(f *fixture) {
 			_, err := f.DeleteEvent(f.t.Context(), eventapi.GetRequest{EventID: "gala"})
-			f.is("delete", err, nil)
+			f.wantErr("delete", err, nil)
 		}, event.ErrNotFound},
 		{"cancelled and started", nil, func(f *fixture) {
 			_, err := f.CancelEvent(f.t.Context(), eventapi.GetRequest{EventID: "gala"})
-			f.is("cancel", err, nil)
+			f.wantErr("cancel", err, nil)
 			f.now = f.now.Add(49 * time.Hour)
 		}, event.ErrCancelled},
 		{"started, sales over", func(f *fixture, d *eventapi.Definition) { d.SalesEndAt = ptr(contract.At(f.now)) },
@@ -97,25 +97,25 @@ func TestReserveRefuses(t *testing.T) {
 			}
 			writes := f.store.Writes()
 			_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("a_1_x", "u1", 2))
-			f.is("reserve", err, tt.want)
+			f.wantErr("reserve", err, tt.want)
 			if f.store.Writes() != writes {
-				t.Error("something was written")
+				t.Error("a refused reserve wrote to the store")
 			}
 		})
 	}
 	f := newFixture(t)
 	_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("a_1_x", "u1", 2))
-	f.is("no event", err, event.ErrNotFound)
+	f.wantErr("no event", err, event.ErrNotFound)
 }
 
-func TestReserveKeepsThePrice(t *testing.T) {
+func TestReserveKeepsThePriceOfItsHold(t *testing.T) {
 	f := newFixture(t)
 	f.open(func(d *eventapi.Definition) { d.Price = &contract.Money{Amount: 100, Currency: "EUR"} })
 	f.reserve("a_1_x", "u1", 1)
 	_, err := f.UpdateEvent(t.Context(), eventapi.UpdateRequest{EventID: "gala", Changes: eventapi.Changes{
 		Price: contract.Set(contract.Money{Amount: 200, Currency: "EUR"}),
 	}})
-	f.is("update", err, nil)
+	f.wantErr("update", err, nil)
 	for hold, want := range map[string]int64{"a_1_x": 100, "b_1_x": 200} {
 		got, err := eventtest.Reserve(t.Context(), f.Service, f.hold(hold, "u1", 1))
 		if err != nil || got.UnitPrice.Amount != want {
@@ -124,7 +124,7 @@ func TestReserveKeepsThePrice(t *testing.T) {
 	}
 }
 
-func TestSoldOutSaysHowManyAreLeft(t *testing.T) {
+func TestSoldOutTellsHowManyTicketsAreLeft(t *testing.T) {
 	f := newFixture(t)
 	f.open(func(d *eventapi.Definition) { d.Capacity = 3 })
 	for _, tt := range []struct{ hold, want string }{
@@ -132,26 +132,26 @@ func TestSoldOutSaysHowManyAreLeft(t *testing.T) {
 	} {
 		f.reserve(tt.hold, "u1", 1)
 		_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("z"+tt.hold, "u1", 3))
-		f.is("too many", err, event.ErrSoldOut)
+		f.wantErr("too many", err, event.ErrSoldOut)
 		if got := message(err); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}
 }
 
-func TestReleaseOfAnUnknownHoldKeepsItFromBeingTaken(t *testing.T) {
+func TestReleaseOfAnUnknownHoldWritesATombstone(t *testing.T) {
 	f := newFixture(t)
 	f.open(nil)
 	f.release("a_1_x", "u1", 2)
-	f.state("tombstone", "a_1_x", event.Released)
-	f.seats("nothing counted", 10, 0, 0)
+	f.wantState("tombstone", "a_1_x", event.Released)
+	f.wantSeats("nothing counted", 10, 0, 0)
 	_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("a_1_x", "u1", 2))
-	f.is("reserve", err, event.ErrHoldDead)
+	f.wantErr("reserve", err, event.ErrHoldDead)
 }
 
-// A reserve that was stopped before its write must see the release that came
-// between.
-func TestReserveMissesAfterARelease(t *testing.T) {
+// A reserve that is suspended before its write must notice a release that took place in
+// the meantime.
+func TestReserveIsStaleAfterARelease(t *testing.T) {
 	f := newFixture(t)
 	f.open(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(2)) })
 	f.onOp = func(op string) {
@@ -161,14 +161,14 @@ func TestReserveMissesAfterARelease(t *testing.T) {
 		}
 	}
 	_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("a_1_x", "u1", 2))
-	f.is("reserve", err, event.ErrHoldDead)
-	f.seats("nothing counted", 10, 0, 0)
-	f.used("given back", "u1", 0)
+	f.wantErr("reserve", err, event.ErrHoldDead)
+	f.wantSeats("nothing counted", 10, 0, 0)
+	f.wantUsed("given back", "u1", 0)
 }
 
-// A refusal after the claim leaves a tombstone, so that a twin that saw the entry
-// fails, and no entry.
-func TestRefusalAfterTheClaim(t *testing.T) {
+// A reserve that is refused after its claim leaves no entry. It leaves a tombstone, so
+// that a concurrent duplicate that found the entry fails.
+func TestRefusalAfterTheClaimGivesTheEntryBack(t *testing.T) {
 	f := newFixture(t)
 	f.open(func(d *eventapi.Definition) { d.Capacity, d.MaxPerUser = 2, ptr(int64(2)) })
 	f.onOp = func(op string) {
@@ -178,62 +178,62 @@ func TestRefusalAfterTheClaim(t *testing.T) {
 		}
 	}
 	_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("a_1_x", "u1", 2))
-	f.is("reserve", err, event.ErrSoldOut)
-	f.state("tombstone", "a_1_x", event.Released)
-	f.used("given back", "u1", 0)
-	f.seats("the other's", 1, 1, 0)
+	f.wantErr("reserve", err, event.ErrSoldOut)
+	f.wantState("tombstone", "a_1_x", event.Released)
+	f.wantUsed("given back", "u1", 0)
+	f.wantSeats("other reserve only", 1, 1, 0)
 }
 
-func TestFactsHaveOneEffect(t *testing.T) {
+func TestDuplicateFactsHaveOneEffect(t *testing.T) {
 	f := newFixture(t)
 	f.open(nil)
 	f.reserve("a_1_x", "u1", 2)
 	f.reserve("b_1_x", "u1", 1)
 	ctx := t.Context()
 	for range 3 {
-		f.is("confirmed", f.OnBookingConfirmed(ctx, f.fact("a_1_x", "u1", 2)), nil)
-		f.is("created", f.OnBookingCreated(ctx, f.fact("a_1_x", "u1", 2)), nil)
-		f.seats("confirmed", 7, 1, 2)
+		f.wantErr("confirmed", f.OnBookingConfirmed(ctx, f.fact("a_1_x", "u1", 2)), nil)
+		f.wantErr("created", f.OnBookingCreated(ctx, f.fact("a_1_x", "u1", 2)), nil)
+		f.wantSeats("confirmed", 7, 1, 2)
 	}
 	for range 3 {
-		f.is("cancelled", f.OnBookingCancelled(ctx, f.fact("a_1_x", "u1", 2)), nil)
-		f.is("confirmed again", f.OnBookingConfirmed(ctx, f.fact("a_1_x", "u1", 2)), nil)
-		f.is("expired", f.OnBookingExpired(ctx, f.fact("b_1_x", "u1", 1)), nil)
-		f.seats("cancelled and expired", 10, 0, 0)
+		f.wantErr("cancelled", f.OnBookingCancelled(ctx, f.fact("a_1_x", "u1", 2)), nil)
+		f.wantErr("confirmed again", f.OnBookingConfirmed(ctx, f.fact("a_1_x", "u1", 2)), nil)
+		f.wantErr("expired", f.OnBookingExpired(ctx, f.fact("b_1_x", "u1", 1)), nil)
+		f.wantSeats("cancelled and expired", 10, 0, 0)
 	}
-	f.is("of an unknown hold", f.OnBookingConfirmed(ctx, f.fact("c_1_x", "u1", 2)), nil)
-	f.seats("in the end", 10, 0, 0)
+	f.wantErr("confirmed without a hold", f.OnBookingConfirmed(ctx, f.fact("c_1_x", "u1", 2)), nil)
+	f.wantSeats("in the end", 10, 0, 0)
 	if !f.store.Contents().Events["gala"].Seats.EverSold {
-		t.Error("it does not know that it was sold")
+		t.Error("got EverSold false, want true")
 	}
 }
 
-func TestReleaseWithoutTheEvent(t *testing.T) {
+func TestReleaseAfterTheEventWasDeleted(t *testing.T) {
 	f := newFixture(t)
 	f.open(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(2)) })
 	f.reserve("a_1_x", "u1", 1)
 	f.release("a_1_x", "u1", 1)
 	_, err := f.DeleteEvent(t.Context(), eventapi.GetRequest{EventID: "gala"})
-	f.is("delete", err, nil)
+	f.wantErr("delete", err, nil)
 	f.release("a_1_x", "u1", 1)
 	f.release("b_1_x", "u1", 1)
-	f.state("ended", "b_1_x", event.Released)
-	f.is("confirmed", f.OnBookingConfirmed(t.Context(), f.fact("b_1_x", "u1", 1)), nil)
+	f.wantState("released without an event", "b_1_x", event.Released)
+	f.wantErr("confirmed", f.OnBookingConfirmed(t.Context(), f.fact("b_1_x", "u1", 1)), nil)
 }
 
-func TestSeatsWriteRefusesWhatContradicts(t *testing.T) {
+func TestSeatsWriteRefusesContradictions(t *testing.T) {
 	s := event.Seats{Capacity: 10, Available: 1, Held: 4, Sold: 5}
 	h := func(state event.HoldState, q int64) event.Hold { return event.Hold{ID: "h", Quantity: q, State: state} }
 	for _, tt := range []struct {
 		name string
 		move event.Move
 	}{
-		{"more than there are", event.Move{To: h(event.Held, 2)}},
+		{"more than are available", event.Move{To: h(event.Held, 2)}},
 		{"more than are held", event.Move{From: event.Held, To: h(event.Sold, 5)}},
 		{"more than are sold", event.Move{From: event.Sold, To: h(event.Released, 6)}},
-		{"backwards", event.Move{From: event.Sold, To: h(event.Held, 1)}},
-		{"on the spot", event.Move{From: event.Held, To: h(event.Held, 1)}},
-		{"nothing", event.Move{To: h(event.Held, 0)}},
+		{"backward", event.Move{From: event.Sold, To: h(event.Held, 1)}},
+		{"to the same state", event.Move{From: event.Held, To: h(event.Held, 1)}},
+		{"no seats", event.Move{To: h(event.Held, 0)}},
 	} {
 		w := s.NewWrite("e")
 		if err := w.Add(tt.move); err == nil {
@@ -242,8 +242,8 @@ func TestSeatsWriteRefusesWhatContradicts(t *testing.T) {
 	}
 }
 
-// Many processes leave marks; a move finishes and removes them before they are
-// too many.
+// Many processes leave marks. Before there are too many, a move finishes and removes
+// them.
 func TestMarksAreBounded(t *testing.T) {
 	f := newFixture(t)
 	f.open(func(d *eventapi.Definition) { d.Capacity = 1000 })
@@ -262,7 +262,7 @@ func TestMarksAreBounded(t *testing.T) {
 		most = max(most, len(f.store.Contents().Events["gala"].Seats.Marks))
 	}
 	if most > 129 {
-		t.Errorf("there were %d marks", most)
+		t.Errorf("got %d marks, want at most 129", most)
 	}
-	f.seats("all counted", 700, 300, 0)
+	f.wantSeats("all counted", 700, 300, 0)
 }

@@ -23,41 +23,39 @@ import (
 
 var (
 	stressSeed = flag.Uint64("stress.seed", 1, "the first seed of TestStress")
-	stressRuns = flag.Uint64("stress.runs", 3, "how many seeds TestStress tries")
+	stressRuns = flag.Uint64("stress.runs", 3, "the number of seeds that TestStress tries")
 )
 
-// stress is two processes over one store that is slow and fails at random, before
-// an operation and after it, and the booking app beside them: what became of each
-// booking, by the id of its hold.
+// stress is two processes over one store, and the booking app. The store is slow and
+// fails at random, before an operation or after it.
 type stress struct {
 	*testing.T
 	store   *eventtest.Store
 	svcs    [2]*event.Service
 	batches [2]*coalesce.Group[*event.Member]
-	limit   int64 // of each user, never changed; 0 when it is changed all the time
+	limit   int64 // of each user; 0 if the test changes the limit of the event
 	faults  bool
 
 	mu       sync.Mutex
 	rand     *rand.Rand
 	now      time.Time
 	next     int
-	bookings map[string]*stressed
+	bookings map[string]*stressBooking // by hold
 	ids      []string
 }
 
-// stressed is one booking and what is known of it.
-type stressed struct {
+// stressBooking is a booking, as the booking app's record has it.
+type stressBooking struct {
 	eventapi.ReserveRequest
-	live, confirmed, dead bool // as the booking app's record says
-	let                   bool // a reserve was granted
+	live, confirmed, dead bool
 }
 
-var errFault = errors.New("a fault of the stress")
+var errFault = errors.New("injected fault")
 
 func newStress(t *testing.T, seed uint64) *stress {
 	s := &stress{
 		T: t, store: eventtest.NewStore(), faults: true, rand: rand.New(rand.NewPCG(seed, 7)),
-		now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC), bookings: map[string]*stressed{},
+		now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC), bookings: map[string]*stressBooking{},
 	}
 	gated := s.store.Through(s.gate)
 	for i := range s.svcs {
@@ -78,7 +76,7 @@ func newStress(t *testing.T, seed uint64) *stress {
 		Events: s.store, Locks: eventtest.Unlocked{}, Clock: s, IDs: s,
 	})}
 	_, err := f.CreateEvent(t.Context(), eventapi.CreateRequest{EventID: "gala", OrganizerID: "admin", Event: d})
-	f.is("create", err, nil)
+	f.wantErr("create", err, nil)
 	return s
 }
 
@@ -88,19 +86,19 @@ func (s *stress) roll(n int) int {
 	return s.rand.IntN(n)
 }
 
-// gate is the weather of the store.
+// gate injects faults and delays into the store.
 func (s *stress) gate(string) (before, after error) {
 	s.mu.Lock()
-	faults, weather, wait := s.faults, s.rand.IntN(100), time.Duration(s.rand.IntN(300))*time.Microsecond
+	faults, chance, wait := s.faults, s.rand.IntN(100), time.Duration(s.rand.IntN(300))*time.Microsecond
 	s.mu.Unlock()
 	switch {
 	case !faults:
-	case weather < 3:
+	case chance < 3:
 		return errFault, nil
-	case weather < 6:
+	case chance < 6:
 		return nil, errFault
-	case weather < 40:
-		time.Sleep(wait) // slow, so that others overtake; nothing waits for it
+	case chance < 40:
+		time.Sleep(wait) // lets other operations overtake; no test depends on it
 	}
 	return nil, nil
 }
@@ -118,7 +116,7 @@ func (s *stress) NewID() string {
 	return fmt.Sprintf("id-%d", s.next)
 }
 
-// SettleHold makes dead true before it says so, as the booking app does.
+// SettleHold makes a dead booking impossible before it answers, as the booking app does.
 func (s *stress) SettleHold(_ context.Context, holdID string) (bookingapi.Settlement, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,10 +127,10 @@ func (s *stress) SettleHold(_ context.Context, holdID string) (bookingapi.Settle
 	return bookingapi.Settlement{Live: b.live, Confirmed: b.live && b.confirmed}, nil
 }
 
-// wanted is a booking nobody has tried yet.
-func (s *stress) wanted() *stressed {
+// newBooking returns a booking that has not been tried yet.
+func (s *stress) newBooking() *stressBooking {
 	id := s.NewID() + "_1_x"
-	b := &stressed{ReserveRequest: eventapi.ReserveRequest{
+	b := &stressBooking{ReserveRequest: eventapi.ReserveRequest{
 		HoldID: id, EventID: "gala", UserID: fmt.Sprintf("u%d", s.roll(8)), Quantity: int64(1 + s.roll(3)),
 		ExpiresAt: contract.At(s.Now().Add(15 * time.Minute)),
 	}}
@@ -143,8 +141,8 @@ func (s *stress) wanted() *stressed {
 	return b
 }
 
-// known is a booking out of those that were tried lately.
-func (s *stress) known() *stressed {
+// recentBooking returns a random one of the bookings that were tried recently.
+func (s *stress) recentBooking() *stressBooking {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.ids) == 0 {
@@ -154,18 +152,18 @@ func (s *stress) known() *stressed {
 	return s.bookings[last[s.rand.IntN(len(last))]]
 }
 
-// reserve tries to book, and books when it is let.
-func (s *stress) reserve(ctx context.Context, b *stressed) error {
+// reserve tries to reserve the seats, and records the booking if it succeeds.
+func (s *stress) reserve(ctx context.Context, b *stressBooking) error {
 	_, err := eventtest.Reserve(ctx, s.svcs[s.roll(2)], b.ReserveRequest)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil && !b.dead {
-		b.live, b.let = true, true
+		b.live = true
 	}
 	return err
 }
 
-func (s *stress) release(ctx context.Context, b *stressed) error {
+func (s *stress) release(ctx context.Context, b *stressBooking) error {
 	s.mu.Lock()
 	b.live, b.dead = false, true
 	s.mu.Unlock()
@@ -173,7 +171,7 @@ func (s *stress) release(ctx context.Context, b *stressed) error {
 	return err
 }
 
-func (s *stress) sell(ctx context.Context, b *stressed) error {
+func (s *stress) sell(ctx context.Context, b *stressBooking) error {
 	s.mu.Lock()
 	b.confirmed = b.live
 	confirmed := b.confirmed
@@ -186,47 +184,47 @@ func (s *stress) sell(ctx context.Context, b *stressed) error {
 	}})
 }
 
-// create books as one client does: sometimes twice at once, and again when it does
-// not know what became of it.
+// create books as one client does. It sometimes sends a concurrent duplicate, and it may
+// retry if the result is unknown.
 func (s *stress) create(ctx context.Context) {
-	b := s.wanted()
+	b := s.newBooking()
 	if s.roll(4) == 0 {
-		var twins sync.WaitGroup
+		var duplicates sync.WaitGroup
 		for range 2 {
-			twins.Go(func() { _ = s.reserve(ctx, b) })
+			duplicates.Go(func() { _ = s.reserve(ctx, b) })
 		}
-		twins.Wait()
+		duplicates.Wait()
 		return
 	}
 	err := s.reserve(ctx, b)
-	if refused(err) {
-		s.nothing(b.HoldID, b.UserID, err)
+	if isRefusal(err) {
+		s.checkRefused(b.HoldID, b.UserID, err)
 	}
-	for err != nil && !refused(err) && s.roll(2) == 0 {
+	for err != nil && !isRefusal(err) && s.roll(2) == 0 {
 		err = s.reserve(ctx, b)
 	}
 }
 
-func refused(err error) bool {
+func isRefusal(err error) bool {
 	return err != nil && !apperr.From(err).Failure() && apperr.From(err).Code != apperr.Unavailable
 }
 
-// nothing checks that a hold whose only client was refused counts nowhere.
-func (s *stress) nothing(id, user string, refusal error) {
+// checkRefused checks that a hold counts nowhere after its only client was refused.
+func (s *stress) checkRefused(id, user string, refusal error) {
 	c := s.store.Contents()
-	h, there := c.Events["gala"].Seats.Marks[id]
-	if !there {
+	h, isMarked := c.Events["gala"].Seats.Marks[id]
+	if !isMarked {
 		h = c.Holds[id]
 	}
 	if h.State == event.Held || h.State == event.Sold {
-		s.Errorf("%s was refused (%v) and is %s", id, refusal, h.State)
+		s.Errorf("hold %s was refused (%v): got state %s, want released or none", id, refusal, h.State)
 	}
 	if q := c.Limits[event.LimitKey{EventID: "gala", UserID: user}].By[id]; q != 0 {
-		s.Errorf("%s was refused (%v) and %d stand in the limit", id, refusal, q)
+		s.Errorf("hold %s was refused (%v): got a limit entry of %d, want none", id, refusal, q)
 	}
 }
 
-// act does one thing out of all that happens.
+// act does one random thing.
 func (s *stress) act() {
 	ctx := s.Context()
 	if s.roll(10) == 0 {
@@ -242,11 +240,11 @@ func (s *stress) act() {
 	case n < 50:
 		s.create(ctx)
 	case n < 70:
-		if b := s.known(); b != nil {
+		if b := s.recentBooking(); b != nil {
 			_ = s.release(ctx, b)
 		}
 	case n < 86:
-		if b := s.known(); b != nil {
+		if b := s.recentBooking(); b != nil {
 			_ = s.sell(ctx, b)
 		}
 	case n < 91:
@@ -261,23 +259,23 @@ func (s *stress) act() {
 		s.mu.Unlock()
 		_ = svc.Sweep(ctx)
 	}
-	s.always()
+	s.checkInvariants()
 }
 
-// always checks what holds at every instant.
-func (s *stress) always() {
+// checkInvariants checks what must be true at every instant.
+func (s *stress) checkInvariants() {
 	c := s.store.Contents()
 	seats := c.Events["gala"].Seats
 	if seats.Available < 0 || seats.Held < 0 || seats.Sold < 0 || seats.Capacity != seats.Available+seats.Held+seats.Sold {
-		s.Errorf("capacity %d, available %d, held %d, sold %d", seats.Capacity, seats.Available, seats.Held, seats.Sold)
+		s.Errorf("inconsistent counters: capacity %d, available %d, held %d, sold %d", seats.Capacity, seats.Available, seats.Held, seats.Sold)
 	}
 	if len(seats.Marks) > 200 {
-		s.Errorf("%d marks", len(seats.Marks))
+		s.Errorf("got %d marks, want at most 200", len(seats.Marks))
 	}
 	if s.limit == 0 {
 		return
 	}
-	// The holds as their marks say they are.
+	// The marks are newer than the documents of the holds.
 	maps.Copy(c.Holds, seats.Marks)
 	used := map[string]int64{}
 	for _, h := range c.Holds {
@@ -287,13 +285,14 @@ func (s *stress) always() {
 	}
 	for user, n := range used {
 		if n > s.limit {
-			s.Errorf("%s has %d, over the limit of %d", user, n, s.limit)
+			s.Errorf("user %s has %d tickets, want at most %d", user, n, s.limit)
 		}
 	}
 }
 
-// rest lets the store work again and everybody try until nothing is left to do.
-func (s *stress) rest() {
+// quiesce ends the faults, repeats the last request of every booking, and sweeps until
+// nothing is left to do.
+func (s *stress) quiesce() {
 	s.mu.Lock()
 	s.faults = false
 	s.mu.Unlock()
@@ -306,7 +305,7 @@ func (s *stress) rest() {
 			err = s.sell(s.Context(), b)
 		}
 		if err != nil {
-			s.Errorf("%s at rest: %v", id, err)
+			s.Errorf("hold %s without faults: %v", id, err)
 		}
 	}
 	for range 100 {
@@ -314,24 +313,25 @@ func (s *stress) rest() {
 		s.now = s.now.Add(2 * settleAfter)
 		for _, svc := range s.svcs {
 			if err := svc.Sweep(s.Context()); err != nil {
-				s.Errorf("sweep at rest: %v", err)
+				s.Errorf("sweep without faults: %v", err)
 			}
 		}
-		// Holds that live are asked about for ever, which writes when to ask next.
+		// Every sweep asks about live holds again, and writes when to ask next.
 		live := 0
 		for _, h := range s.store.Contents().Holds {
 			if h.State == event.Held {
 				live++
 			}
 		}
-		if s.store.Writes()-writes <= int64(live) && s.quiet() {
+		if s.store.Writes()-writes <= int64(live) && s.isSettled() {
 			return
 		}
 	}
-	s.Error("sweeps never come to rest")
+	s.Error("100 sweeps did not finish the work")
 }
 
-func (s *stress) quiet() bool {
+// isSettled reports whether no stamps and no marks are left.
+func (s *stress) isSettled() bool {
 	c := s.store.Contents()
 	for _, l := range c.Limits {
 		if !l.ClaimedAt.IsZero() {
@@ -341,8 +341,8 @@ func (s *stress) quiet() bool {
 	return len(c.Events["gala"].Seats.Marks) == 0
 }
 
-// settled checks what holds at rest.
-func (s *stress) settled() {
+// checkFinal checks that all documents match the bookings once the work is finished.
+func (s *stress) checkFinal() {
 	c := s.store.Contents()
 	seats := c.Events["gala"].Seats
 	var held, sold int64
@@ -360,7 +360,7 @@ func (s *stress) settled() {
 			want = event.Released
 		}
 		if h.State != want && (b.live || b.dead || h.State != "") {
-			s.Errorf("hold %s is %q, want %q: %+v", id, h.State, want, *b)
+			s.Errorf("hold %s: got state %q, want %q: %+v", id, h.State, want, *b)
 		}
 		if b.live && h.Limited {
 			if limits[b.UserID] == nil {
@@ -370,7 +370,7 @@ func (s *stress) settled() {
 		}
 	}
 	if seats.Held != held || seats.Sold != sold || seats.Available != seats.Capacity-held-sold {
-		s.Errorf("available %d, held %d, sold %d of %d, want %d held and %d sold", seats.Available, seats.Held, seats.Sold, seats.Capacity, held, sold)
+		s.Errorf("got available %d, held %d, sold %d of %d, want %d held and %d sold", seats.Available, seats.Held, seats.Sold, seats.Capacity, held, sold)
 	}
 	for key, l := range c.Limits {
 		var sum int64
@@ -378,23 +378,22 @@ func (s *stress) settled() {
 			sum += q
 		}
 		if l.Used != sum || !maps.Equal(l.By, limits[key.UserID]) && len(l.By)+len(limits[key.UserID]) > 0 {
-			s.Errorf("limit of %s: %d used, by %v, want %v", key.UserID, l.Used, l.By, limits[key.UserID])
+			s.Errorf("limit of %s: got %d used by %v, want %v", key.UserID, l.Used, l.By, limits[key.UserID])
 		}
 		delete(limits, key.UserID)
 	}
 	for _, user := range slices.Sorted(maps.Keys(limits)) {
-		s.Errorf("no limit of %s, want %v", user, limits[user])
+		s.Errorf("limit of %s: got none, want %v", user, limits[user])
 	}
 	for _, batches := range s.batches {
 		if n := batches.Queued("gala"); n != 0 {
-			s.Errorf("%d wait at rest", n)
+			s.Errorf("got %d queued calls in the end, want 0", n)
 		}
 	}
 }
 
-// Whatever comes together, is cut off, fails or is done twice: at every instant no
-// seat is counted twice, and at rest all is counted that is booked, and nothing
-// else.
+// Requests run concurrently, are cancelled, fail and are repeated. At every instant no
+// seat is counted twice. In the end the seats of all bookings are counted, and no others.
 func TestStress(t *testing.T) {
 	for seed := *stressSeed; seed < *stressSeed+*stressRuns; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -408,8 +407,8 @@ func TestStress(t *testing.T) {
 				})
 			}
 			clients.Wait()
-			s.rest()
-			s.settled()
+			s.quiesce()
+			s.checkFinal()
 			if testing.Verbose() {
 				c := s.store.Contents()
 				n := map[event.HoldState]int{}

@@ -8,32 +8,33 @@ import (
 	"boxoffice/apps/event/internal/event"
 )
 
-// paused is a store whose moves and reads of holds wait at a point of a test's.
-type paused struct {
+// pausingStore is a store that calls hooks of a test before it moves a hold and after it
+// has read holds.
+type pausingStore struct {
 	*eventtest.Store
 	beforeMove, afterRead func()
 }
 
-func (p *paused) MoveHold(ctx context.Context, h event.Hold) error {
+func (p *pausingStore) MoveHold(ctx context.Context, h event.Hold) error {
 	p.beforeMove()
 	return p.Store.MoveHold(ctx, h)
 }
 
-func (p *paused) GetHolds(ctx context.Context, ids []string) (map[string]event.Hold, error) {
+func (p *pausingStore) GetHolds(ctx context.Context, ids []string) (map[string]event.Hold, error) {
 	holds, err := p.Store.GetHolds(ctx, ids)
 	p.afterRead()
 	return holds, err
 }
 
-// A release that reads the hold just before another of the same process moves it,
-// and goes on just after, does not count the seats a second time.
-func TestTwinReleasesCountOnce(t *testing.T) {
+// A release that reads the hold just before a concurrent duplicate in the same process
+// moves it, and continues just afterwards, does not count the seats a second time.
+func TestDuplicateReleasesCountOnce(t *testing.T) {
 	f := newFixture(t)
 	f.open(nil)
 	f.reserve("a_1_x", "u1", 2)
 	f.reserve("b_1_x", "u2", 3)
 	none := func() {}
-	holds := &paused{Store: f.store, beforeMove: none, afterRead: none}
+	holds := &pausingStore{Store: f.store, beforeMove: none, afterRead: none}
 	svc := event.New(event.Config{
 		Events: f.store, Catalogue: f.store, Holds: holds, Limits: f.store, Bookings: f,
 		Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
@@ -44,16 +45,16 @@ func TestTwinReleasesCountOnce(t *testing.T) {
 	holds.beforeMove = func() {
 		holds.beforeMove = none
 		close(counted)
-		<-read // by the twin
+		<-read // by the duplicate
 	}
 	go func() { first <- release() }()
 	<-counted
 	holds.afterRead = func() {
 		holds.afterRead = none
 		close(read)
-		f.is("the first", <-first, nil)
+		f.wantErr("first release", <-first, nil)
 	}
-	f.is("the twin", release(), nil)
-	f.state("released", "a_1_x", event.Released)
-	f.seats("released", 7, 3, 0)
+	f.wantErr("duplicate release", release(), nil)
+	f.wantState("after both", "a_1_x", event.Released)
+	f.wantSeats("after both", 7, 3, 0)
 }
