@@ -6,18 +6,18 @@ import (
 	"boxoffice/shared/config"
 )
 
-// settings is what the event app reads from the environment, besides what all
-// programs do.
+// settings are the event app's own environment variables, in addition to those of every
+// app.
 type settings struct {
-	MongoURI config.Secret `env:"MONGO_URI,required"` // it may hold a password
+	MongoURI config.Secret `env:"MONGO_URI,required"` // may contain a password
 	Database string        `env:"MONGO_DATABASE" default:"event"`
 
-	// HoldSettleAfter is after how long a hold that nobody has heard of is asked
-	// about.
+	// HoldSettleAfter is how long a hold may wait to be linked to its booking before a
+	// sweep asks the booking app about it.
 	HoldSettleAfter time.Duration `env:"HOLD_SETTLE_AFTER" default:"1m" min:"1s"`
 }
 
-// Names of the components that this program uses.
+// The names of the Dapr components that only this app uses.
 const (
 	lockStore = "lock"
 	cleanup   = "cleanup"

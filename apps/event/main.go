@@ -1,5 +1,5 @@
-// Event is the app for events and their seats: it makes and lists events, and
-// counts the seats that the booking app reserves and releases.
+// Command event runs the event app. It creates and lists events, and counts the seats
+// that the booking app reserves and releases.
 package main
 
 import (
@@ -9,7 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	_ "time/tzdata" // the zones of events must not depend on the machine
+	_ "time/tzdata" // the time zones of events must not depend on the host
 
 	dapr "github.com/dapr/go-sdk/client"
 
@@ -59,7 +59,8 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	sidecar := dapr.NewClientWithConnection(conn)
 	bus := daprpub.Connect(a, sidecar, store.Outbox(), eventapi.Topic)
 
-	// The booking app is not among the checks: it needs this one.
+	// The booking app is no readiness check: it depends on this app, and the two would wait
+	// for each other.
 	svc := event.New(event.Config{
 		Events:          enqueuingStore{store, bus.Relay},
 		Catalogue:       store,
@@ -84,24 +85,25 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	return nil
 }
 
-// enqueuingStore tells the relay of each write that has a fact.
+// enqueuingStore enqueues a document with the relay after each write that adds facts to
+// its outbox.
 type enqueuingStore struct {
 	event.Events
 	relay *outbox.Relay
 }
 
-func (f enqueuingStore) InsertEvent(ctx context.Context, e event.Event, fact event.Fact) error {
-	err := f.Events.InsertEvent(ctx, e, fact)
+func (s enqueuingStore) InsertEvent(ctx context.Context, e event.Event, fact event.Fact) error {
+	err := s.Events.InsertEvent(ctx, e, fact)
 	if err == nil {
-		f.relay.EnqueueNew(ctx, outbox.NewBox(ctx, e.ID, []event.Fact{fact}))
+		s.relay.EnqueueNew(ctx, outbox.NewBox(ctx, e.ID, []event.Fact{fact}))
 	}
 	return err
 }
 
-func (f enqueuingStore) WriteDefinition(ctx context.Context, e event.Event, version int64, facts ...event.Fact) error {
-	err := f.Events.WriteDefinition(ctx, e, version, facts...)
+func (s enqueuingStore) WriteDefinition(ctx context.Context, e event.Event, version int64, facts ...event.Fact) error {
+	err := s.Events.WriteDefinition(ctx, e, version, facts...)
 	if err == nil && len(facts) > 0 {
-		f.relay.Enqueue(ctx, e.ID)
+		s.relay.Enqueue(ctx, e.ID)
 	}
 	return err
 }

@@ -24,16 +24,16 @@ import (
 )
 
 const (
-	apiToken = "asked for by the sidecar"
-	appToken = "shown to the app by the sidecar"
-	patience = 20 * time.Second
+	apiToken    = "token that the sidecar requires"
+	appToken    = "token that the app requires"
+	waitTimeout = 20 * time.Second
 )
 
-// program is the event app as it runs, with its sidecar and its database.
+// program is the running event app with its sidecar and its database.
 type program struct {
 	*rpc.Client
-	sidecar servers.Sidecar
-	drop    func() // ends Redis
+	sidecar   servers.Sidecar
+	stopRedis func()
 }
 
 func startProgram(t *testing.T) program {
@@ -65,10 +65,10 @@ func startProgram(t *testing.T) program {
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
-			t.Errorf("event ended with: %v", err)
+			t.Errorf("run returned %v", err)
 		}
 	})
-	eventually(t, "it is ready", func() bool {
+	eventually(t, "the app is ready", func() bool {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+env["APP_PORT"]+"/readyz", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -82,20 +82,20 @@ func startProgram(t *testing.T) program {
 	})
 	p := program{
 		Client:  rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar.URL(), Token: apiToken, Tracing: noop.NewTracerProvider()}),
-		sidecar: sidecar, drop: redisServer.Close,
+		sidecar: sidecar, stopRedis: redisServer.Close,
 	}
 	t.Cleanup(p.Close)
 	return p
 }
 
-// eventually waits until a thing is so.
-func eventually(t *testing.T, what string, so func() bool) {
+// eventually waits until isTrue returns true.
+func eventually(t *testing.T, what string, isTrue func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(patience); !so(); <-tick.C {
+	for end := time.Now().Add(waitTimeout); !isTrue(); <-tick.C {
 		if time.Now().After(end) {
-			t.Fatalf("not so: %s", what)
+			t.Fatalf("%s: not true after %s", what, waitTimeout)
 		}
 	}
 }
@@ -109,12 +109,12 @@ func call[Req, Res any](t *testing.T, p program, op rpc.Op[Req, Res], req Req) R
 	return res
 }
 
-func evening(name string, capacity int64) eventapi.Definition {
+func twoDaysAhead(name string, capacity int64) eventapi.Definition {
 	start := time.Now().Add(48 * time.Hour)
 	return eventapi.Definition{Name: name, StartsAt: contract.At(start), EndsAt: contract.At(start.Add(time.Hour)), Capacity: capacity}
 }
 
-// publish puts a fact of the booking app on the bus, as its sidecar would.
+// publish publishes a fact of the booking app, as that app would.
 func (p program) publish(t *testing.T, kind string, b bookingapi.Resource) {
 	t.Helper()
 	data, err := json.Marshal(bookingapi.Fact{MessageID: "m", Timestamp: contract.At(time.Now()), Version: 1, Resource: b})
@@ -138,39 +138,39 @@ func (p program) publish(t *testing.T, kind string, b bookingapi.Resource) {
 	}
 }
 
-// The whole program through its sidecar: what the gateway, the booking app, the
-// bus and the clock see of it.
+// The program serves the operations, consumes the facts and runs the scheduled jobs
+// through its sidecar.
 func TestProgram(t *testing.T) {
 	p := startProgram(t)
-	t.Run("an event is made once", func(t *testing.T) { madeOnce(t, p) })
-	t.Run("a booking's life", func(t *testing.T) { bookingsLife(t, p) })
-	t.Run("many for the last seats", func(t *testing.T) { lastSeats(t, p) })
-	t.Run("what ended unsold is cleaned up", func(t *testing.T) { cleanedUp(t, p) })
-	t.Run("without Redis", func(t *testing.T) {
-		p.drop()
-		call(t, p, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "unlocked", OrganizerID: "boss", Event: evening("Unlocked", 1)})
+	t.Run("a repeated create returns the event", func(t *testing.T) { testRepeatedCreate(t, p) })
+	t.Run("facts of a booking move its seats", func(t *testing.T) { testBookingFacts(t, p) })
+	t.Run("concurrent reserves of the last seats", func(t *testing.T) { testLastSeats(t, p) })
+	t.Run("an unsold event is deleted after its end", func(t *testing.T) { testCleanup(t, p) })
+	t.Run("create without locks while Redis is unreachable", func(t *testing.T) {
+		p.stopRedis()
+		call(t, p, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "unlocked", OrganizerID: "boss", Event: twoDaysAhead("Unlocked", 1)})
 	})
 }
 
-func madeOnce(t *testing.T, p program) {
-	req := eventapi.CreateRequest{EventID: "gala", OrganizerID: "boss", Event: evening("Gala", 10)}
-	made := call(t, p, eventapi.CreateEvent, req)
-	if again := call(t, p, eventapi.CreateEvent, req); again != made {
-		t.Errorf("again: got %+v, want %+v", again, made)
+func testRepeatedCreate(t *testing.T, p program) {
+	req := eventapi.CreateRequest{EventID: "gala", OrganizerID: "boss", Event: twoDaysAhead("Gala", 10)}
+	created := call(t, p, eventapi.CreateEvent, req)
+	if again := call(t, p, eventapi.CreateEvent, req); again != created {
+		t.Errorf("repeated create: got %+v, want %+v", again, created)
 	}
-	req.EventID = "twin"
+	req.EventID = "duplicate"
 	_, err := rpc.Call(t.Context(), p.Client, eventapi.CreateEvent, req)
 	if apperr.From(err).Reason != eventapi.ReasonDuplicate {
-		t.Errorf("a twin: got %v", err)
+		t.Errorf("same name and start: got %v, want %s", err, eventapi.ReasonDuplicate)
 	}
 	list := call(t, p, eventapi.ListEvents, eventapi.ListRequest{})
-	if len(list.Items) != 1 || list.Items[0] != made.Event {
-		t.Errorf("listed: got %+v, want %+v", list.Items, made.Event)
+	if len(list.Items) != 1 || list.Items[0] != created.Event {
+		t.Errorf("list: got %+v, want %+v", list.Items, created.Event)
 	}
 }
 
-func bookingsLife(t *testing.T, p program) {
-	call(t, p, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "life", OrganizerID: "boss", Event: evening("Life", 10)})
+func testBookingFacts(t *testing.T, p program) {
+	call(t, p, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "life", OrganizerID: "boss", Event: twoDaysAhead("Life", 10)})
 	hold := bookingapi.Resource{HoldID: "b1_1_x", Booking: bookingapi.Booking{
 		ID: "b1", EventID: "life", UserID: "u1", Quantity: 2, ExpiresAt: contract.At(time.Now().Add(time.Hour)),
 	}}
@@ -184,18 +184,20 @@ func bookingsLife(t *testing.T, p program) {
 		}
 	}
 	eventually(t, "the seats are held", seats(8, 2, 0))
-	// Facts come again, and the broker in memory loses those that nobody takes yet.
+	// The in-memory broker loses facts that are published before the subscription. The test
+	// repeats them, which also delivers duplicates.
 	eventually(t, "the seats are sold", func() bool {
 		p.publish(t, bookingapi.FactCreated, hold)
 		p.publish(t, bookingapi.FactConfirmed, hold)
 		return seats(8, 0, 2)()
 	})
-	p.publish(t, "booking.unheard-of", hold)
+	p.publish(t, "booking.unknown", hold)
 	p.publish(t, bookingapi.FactCancelled, hold)
 	eventually(t, "the seats are back", seats(10, 0, 0))
 }
 
-// reserve asks for holds in one request, and counts what became of them.
+// reserve reserves holds in one request. It returns the number of results by their
+// reasons, "none" for a success.
 func reserve(t *testing.T, p program, reqs ...eventapi.ReserveRequest) (reasons map[string]int) {
 	t.Helper()
 	results, err := rpc.CallEach(t.Context(), p.Client, eventapi.ReserveSeats, reqs)
@@ -213,8 +215,8 @@ func reserve(t *testing.T, p program, reqs ...eventapi.ReserveRequest) (reasons 
 	return reasons
 }
 
-func lastSeats(t *testing.T, p program) {
-	call(t, p, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "last", OrganizerID: "boss", Event: evening("Last", 10)})
+func testLastSeats(t *testing.T, p program) {
+	call(t, p, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "last", OrganizerID: "boss", Event: twoDaysAhead("Last", 10)})
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	reasons := map[string]int{}
@@ -237,23 +239,23 @@ func lastSeats(t *testing.T, p program) {
 	}
 	wg.Wait()
 	if reasons["none"] != 10 || reasons[eventapi.ReasonSoldOut] != 50 {
-		t.Errorf("got %v, want 10 and 50 sold out", reasons)
+		t.Errorf("got %v, want 10 successes and 50 sold out", reasons)
 	}
 }
 
-func cleanedUp(t *testing.T, p program) {
+func testCleanup(t *testing.T, p program) {
 	draft := eventapi.StatusDraft
-	past := evening("Past", 1)
+	past := twoDaysAhead("Past", 1)
 	past.StartsAt, past.EndsAt, past.Status = contract.At(time.Now().Add(-2*time.Hour)), contract.At(time.Now().Add(-time.Hour)), &draft
 	call(t, p, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "past", OrganizerID: "boss", Event: past})
-	eventually(t, "it is gone", func() bool {
+	eventually(t, "the event is deleted", func() bool {
 		_, err := rpc.Call(t.Context(), p.Client, eventapi.GetEvent, eventapi.GetRequest{EventID: "past", ByAdmin: true})
 		return apperr.From(err).Reason == eventapi.ReasonNotFound
 	})
 }
 
-func TestRefusesToStart(t *testing.T) {
+func TestRunRequiresItsSettings(t *testing.T) {
 	if err := run(t.Context(), func(string) string { return "" }, t.Output()); err == nil {
-		t.Fatal("started with nothing")
+		t.Fatal("run started without settings")
 	}
 }

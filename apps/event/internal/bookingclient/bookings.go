@@ -1,4 +1,4 @@
-// Package bookingclient is what the event app asks other apps through its sidecar.
+// Package bookingclient calls the booking app's operations for the event app.
 package bookingclient
 
 import (
@@ -9,15 +9,15 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// Bookings is an event.Bookings that asks the booking app.
-type Bookings struct{ calls *rpc.Client }
+// Bookings is an event.Bookings that asks the booking app through the sidecar.
+type Bookings struct{ client *rpc.Client }
 
 var _ event.Bookings = (*Bookings)(nil)
 
-// NewBookings returns the booking app as these calls reach it.
-func NewBookings(calls *rpc.Client) *Bookings { return &Bookings{calls: calls} }
+// NewBookings returns Bookings that send their requests with client.
+func NewBookings(client *rpc.Client) *Bookings { return &Bookings{client: client} }
 
 // SettleHold implements event.Bookings.
 func (b *Bookings) SettleHold(ctx context.Context, holdID string) (bookingapi.Settlement, error) {
-	return rpc.Call(ctx, b.calls, bookingapi.SettleHold, bookingapi.SettleRequest{HoldID: holdID})
+	return rpc.Call(ctx, b.client, bookingapi.SettleHold, bookingapi.SettleRequest{HoldID: holdID})
 }

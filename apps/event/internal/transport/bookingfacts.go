@@ -9,29 +9,30 @@ import (
 	"boxoffice/shared/daprsub"
 )
 
-// FactsPath is where dapr/subscriptions/event-to-booking-facts.yaml sends the booking app's facts.
+// FactsPath is the path to which the sidecar delivers the booking app's facts. It must
+// match dapr/subscriptions/event-to-booking-facts.yaml.
 const FactsPath = "/facts/bookings"
 
-// Subscribe takes the booking app's facts. Types that it does not know are
-// others'.
+// Subscribe handles the booking app's facts with the service. It ignores facts of
+// unknown types.
 func Subscribe(in daprsub.Routes, svc *event.Service) {
 	daprsub.HandleFacts(in, FactsPath, func(ctx context.Context, e daprsub.Event[bookingapi.Fact]) error {
-		var do func(context.Context, bookingapi.Fact) error
+		var handle func(context.Context, bookingapi.Fact) error
 		switch e.Type {
 		case bookingapi.FactCreated:
-			do = svc.OnBookingCreated
+			handle = svc.OnBookingCreated
 		case bookingapi.FactConfirmed:
-			do = svc.OnBookingConfirmed
+			handle = svc.OnBookingConfirmed
 		case bookingapi.FactCancelled:
-			do = svc.OnBookingCancelled
+			handle = svc.OnBookingCancelled
 		case bookingapi.FactExpired:
-			do = svc.OnBookingExpired
+			handle = svc.OnBookingExpired
 		default:
 			return nil
 		}
 		if b := e.Data.Resource; b.HoldID == "" || b.EventID == "" || b.UserID == "" || b.Quantity <= 0 {
-			return apperr.New(apperr.Invalid, "", "The fact names no hold.")
+			return apperr.New(apperr.Invalid, "", "A booking's fact must contain its holdId, eventId, userId and a positive quantity.")
 		}
-		return do(ctx, e.Data)
+		return handle(ctx, e.Data)
 	})
 }

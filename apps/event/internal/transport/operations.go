@@ -1,4 +1,5 @@
-// Package transport binds the event app's operations to its use cases.
+// Package transport connects the event app's operations and subscriptions to its use
+// cases.
 package transport
 
 import (
@@ -7,8 +8,8 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// Bind serves the event app's operations with the service, whose use cases speak
-// the contract themselves.
+// Bind serves the event app's operations with the service. The types of the contract are
+// also those of the use cases, so nothing is converted.
 func Bind(srv *rpc.Server, svc *event.Service) {
 	rpc.Handle(srv, eventapi.CreateEvent, svc.CreateEvent)
 	rpc.Handle(srv, eventapi.GetEvent, svc.GetEvent)
