@@ -13,7 +13,7 @@ import (
 	"boxoffice/shared/contract"
 )
 
-// Ports is a whole store.
+// Ports is everything that a store implements.
 type Ports interface {
 	event.Events
 	event.Catalogue
@@ -24,51 +24,50 @@ type Ports interface {
 // Subject is an empty store under test.
 type Subject struct {
 	Ports
-	// Facts returns what is in the outboxes, by event and then in the order of
-	// writing.
+	// Facts returns the facts in all outboxes, ordered by event and then by time of writing.
 	Facts func(t *testing.T) []event.Fact
-	// Publish says of all facts that they were published.
+	// Publish records that all facts have been published.
 	Publish func(t *testing.T)
 }
 
-// Conform holds a store against what the ports promise. open returns an empty one
-// for each part.
+// Conform checks that a store keeps the contracts of the ports. It calls open for an empty
+// store in each subtest.
 func Conform(t *testing.T, open func(t *testing.T) Subject) {
 	for _, part := range []struct {
 		name string
 		test func(t *testing.T, s Subject)
 	}{
-		{"events come back as they were stored", testRoundTrip},
-		{"ids and identities are taken once", testIdentity},
-		{"seats are compared by version", testWriteSeats},
-		{"definitions are compared by both versions", testWriteDefinition},
-		{"facts of a type are dropped", testDropFacts},
-		{"racing writes of seats: one wins each version", testSeatsRace},
-		{"lists are filtered, sorted and cut", testList},
-		{"sweeps find what they look for", testCatalogue},
-		{"holds go only forward", testHolds},
-		{"holds are found when due", testHoldsToSettle},
+		{"GetEvent returns what InsertEvent stored", testRoundTrip},
+		{"ids and identities are unique", testIdentity},
+		{"WriteSeats compares seats.version", testWriteSeats},
+		{"WriteDefinition compares both versions", testWriteDefinition},
+		{"DropFacts removes the facts of one type", testDropFacts},
+		{"one of several concurrent WriteSeats wins each version", testSeatsRace},
+		{"ListEvents filters, sorts and limits", testList},
+		{"the queries of sweeps find their events", testCatalogue},
+		{"holds only move forward", testHolds},
+		{"HoldsToSettle returns due holds", testHoldsToSettle},
 		{"limits are claimed and given back", testLimits},
-		{"racing claims stay under the limit", testClaimRace},
-		{"racing reserves for the last seats", testLastSeats},
+		{"concurrent claims do not exceed the limit", testClaimRace},
+		{"concurrent reserves do not oversell", testLastSeats},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, open(t)) })
 	}
 }
 
-// day0 is when the events of the suite are made.
+// day0 is when the events of the suite are created.
 var day0 = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
-// Full is an event with every field set, of capacity 10.
+// Full returns an event of capacity 10 with every field set.
 func Full(id string) event.Event {
-	most := int64(4)
+	maxPerUser := int64(4)
 	from, to := day0.Add(time.Hour), day0.Add(48*time.Hour)
 	return event.Event{
 		ID: id, OrganizerID: "organizer-" + id,
 		Definition: event.Definition{
 			Name: "Évening 🎭 " + id, Description: "A description", Category: "theatre", Venue: "Old Hall",
 			StartsAt: day0.Add(72 * time.Hour), EndsAt: day0.Add(75*time.Hour + 123*time.Millisecond), Timezone: "Europe/Berlin",
-			Price: contract.Money{Amount: 2500, Currency: "EUR"}, MaxPerUser: &most,
+			Price: contract.Money{Amount: 2500, Currency: "EUR"}, MaxPerUser: &maxPerUser,
 			SalesStartAt: &from, SalesEndAt: &to, CancellationCutoffHours: 24,
 		},
 		Status: event.Published, Version: 1, CreatedAt: day0, UpdatedAt: day0.Add(time.Millisecond),
@@ -76,7 +75,7 @@ func Full(id string) event.Event {
 	}
 }
 
-// Taken is a held hold of an event.
+// Taken returns a hold in state Held with every field set.
 func Taken(id, eventID string, quantity int64) event.Hold {
 	return event.Hold{
 		ID: id, EventID: eventID, UserID: "user", Quantity: quantity, State: event.Held, Limited: true,
@@ -85,13 +84,14 @@ func Taken(id, eventID string, quantity int64) event.Hold {
 	}
 }
 
-func created(id, eventID string) event.Fact {
+// newFact returns a fact that the event was created.
+func newFact(id, eventID string) event.Fact {
 	return event.Fact{ID: id, Type: "event.created", Subject: eventID, At: day0, Data: []byte(`{"messageId":"` + id + `"}`)}
 }
 
 func insert(t *testing.T, s Subject, e event.Event) {
 	t.Helper()
-	if err := s.InsertEvent(t.Context(), e, created("fact-of-"+e.ID, e.ID)); err != nil {
+	if err := s.InsertEvent(t.Context(), e, newFact("fact-of-"+e.ID, e.ID)); err != nil {
 		t.Fatalf("insert event %s: %v", e.ID, err)
 	}
 }
@@ -105,8 +105,8 @@ func read(t *testing.T, s Subject, id string) event.Event {
 	return e
 }
 
-// same compares events; a store may answer an empty map for none.
-func same(t *testing.T, got, want event.Event) {
+// wantEvent compares events. An empty map of marks equals none.
+func wantEvent(t *testing.T, got, want event.Event) {
 	t.Helper()
 	for _, e := range []*event.Event{&got, &want} {
 		if len(e.Seats.Marks) == 0 {
@@ -118,7 +118,7 @@ func same(t *testing.T, got, want event.Event) {
 	}
 }
 
-func is(t *testing.T, what string, got, want error) {
+func wantErr(t *testing.T, what string, got, want error) {
 	t.Helper()
 	if !errors.Is(got, want) {
 		t.Errorf("%s: got %v, want %v", what, got, want)
@@ -140,12 +140,12 @@ func testRoundTrip(t *testing.T, s Subject) {
 	}
 	for _, want := range []event.Event{full, bare} {
 		insert(t, s, want)
-		same(t, read(t, s, want.ID), want)
+		wantEvent(t, read(t, s, want.ID), want)
 	}
-	_, err := s.GetEvent(t.Context(), "nobody")
-	is(t, "unknown event", err, event.ErrNoEvent)
+	_, err := s.GetEvent(t.Context(), "unknown")
+	wantErr(t, "unknown event", err, event.ErrNoEvent)
 	facts := s.Facts(t)
-	want := []event.Fact{created("fact-of-bare", "bare"), created("fact-of-full", "full")}
+	want := []event.Fact{newFact("fact-of-bare", "bare"), newFact("fact-of-full", "full")}
 	if !reflect.DeepEqual(facts, want) {
 		t.Errorf("outbox: got %v, want %v", facts, want)
 	}
@@ -156,24 +156,24 @@ func testIdentity(t *testing.T, s Subject) {
 	a, b := Full("a"), Full("b")
 	insert(t, s, a)
 	insert(t, s, b)
-	is(t, "same id", s.InsertEvent(ctx, func() event.Event { e := Full("a"); e.Name = "Other"; return e }(), created("f", "a")), event.ErrExists)
-	twin := Full("twin")
-	twin.OrganizerID, twin.Name = a.OrganizerID, a.Name
-	is(t, "same identity", s.InsertEvent(ctx, twin, created("f", "twin")), event.ErrNameTaken)
+	wantErr(t, "same id", s.InsertEvent(ctx, func() event.Event { e := Full("a"); e.Name = "Other"; return e }(), newFact("f", "a")), event.ErrExists)
+	duplicate := Full("duplicate")
+	duplicate.OrganizerID, duplicate.Name = a.OrganizerID, a.Name
+	wantErr(t, "same identity", s.InsertEvent(ctx, duplicate, newFact("f", "duplicate")), event.ErrNameTaken)
 
 	renamed := read(t, s, "b")
 	renamed.OrganizerID, renamed.Name = a.OrganizerID, a.Name
 	renamed.Version++
-	is(t, "renamed onto another", s.WriteDefinition(ctx, renamed, 1, created("f", "b")), event.ErrNameTaken)
-	same(t, read(t, s, "b"), b)
+	wantErr(t, "renamed to the identity of another", s.WriteDefinition(ctx, renamed, 1, newFact("f", "b")), event.ErrNameTaken)
+	wantEvent(t, read(t, s, "b"), b)
 
 	a.Status, a.Version = event.Cancelled, 2
-	is(t, "cancel", s.WriteDefinition(ctx, a, 1), nil)
-	is(t, "cancelled ones count", s.InsertEvent(ctx, twin, created("f", "twin")), event.ErrNameTaken)
+	wantErr(t, "cancel", s.WriteDefinition(ctx, a, 1), nil)
+	wantErr(t, "identity of a cancelled event", s.InsertEvent(ctx, duplicate, newFact("f", "duplicate")), event.ErrNameTaken)
 	a = read(t, s, "a")
 	a.Status, a.Version = event.Deleted, 3
-	is(t, "delete", s.WriteDefinition(ctx, a, 2), nil)
-	is(t, "deleted ones do not", s.InsertEvent(ctx, twin, created("f", "twin")), nil)
+	wantErr(t, "delete", s.WriteDefinition(ctx, a, 2), nil)
+	wantErr(t, "identity of a deleted event", s.InsertEvent(ctx, duplicate, newFact("f", "duplicate")), nil)
 }
 
 // seatsWrite returns a write of the event's seats that carries moves and removes marks.
@@ -194,33 +194,33 @@ func testWriteSeats(t *testing.T, s Subject) {
 	insert(t, s, e)
 	h := Taken("b_1_x", "e", 3)
 	w, err := seatsWrite(e, []event.Move{{To: h}}, nil)
-	is(t, "compute", err, nil)
-	is(t, "write", s.WriteSeats(ctx, w), nil)
+	wantErr(t, "compute", err, nil)
+	wantErr(t, "write", s.WriteSeats(ctx, w), nil)
 	want := e
 	want.Seats = event.Seats{Capacity: 10, Available: 7, Held: 3, Version: 2, Marks: map[string]event.Hold{h.ID: h}}
-	same(t, read(t, s, "e"), want)
+	wantEvent(t, read(t, s, "e"), want)
 
-	is(t, "the same again", s.WriteSeats(ctx, w), event.ErrStale)
-	w.EventID = "nobody"
-	is(t, "no event", s.WriteSeats(ctx, w), event.ErrStale)
-	same(t, read(t, s, "e"), want)
+	wantErr(t, "repeated write", s.WriteSeats(ctx, w), event.ErrStale)
+	w.EventID = "unknown"
+	wantErr(t, "no event", s.WriteSeats(ctx, w), event.ErrStale)
+	wantEvent(t, read(t, s, "e"), want)
 
-	// Many moves in one write, and marks that go with it.
-	sold, tomb := h, event.Hold{ID: "c_1_x", EventID: "e", UserID: "user", Quantity: 1, State: event.Released, MovedAt: day0}
+	// A write may carry many moves and remove marks.
+	sold, tombstone := h, event.Hold{ID: "c_1_x", EventID: "e", UserID: "user", Quantity: 1, State: event.Released, MovedAt: day0}
 	sold.State, sold.SettleAt = event.Sold, time.Time{}
 	second := Taken("d_1_x", "e", 2)
-	w, err = seatsWrite(want, []event.Move{{From: event.Held, To: sold}, {To: tomb}, {To: second}}, []string{h.ID})
-	is(t, "compute", err, nil)
-	is(t, "write", s.WriteSeats(ctx, w), nil)
+	w, err = seatsWrite(want, []event.Move{{From: event.Held, To: sold}, {To: tombstone}, {To: second}}, []string{h.ID})
+	wantErr(t, "compute", err, nil)
+	wantErr(t, "write", s.WriteSeats(ctx, w), nil)
 	want.Seats = event.Seats{
 		Capacity: 10, Available: 5, Held: 2, Sold: 3, Version: 3, EverSold: true,
-		Marks: map[string]event.Hold{sold.ID: sold, tomb.ID: tomb, second.ID: second},
+		Marks: map[string]event.Hold{sold.ID: sold, tombstone.ID: tombstone, second.ID: second},
 	}
-	same(t, read(t, s, "e"), want)
-	w, _ = seatsWrite(want, nil, []string{sold.ID, tomb.ID, "unknown"})
-	is(t, "clear", s.WriteSeats(ctx, w), nil)
+	wantEvent(t, read(t, s, "e"), want)
+	w, _ = seatsWrite(want, nil, []string{sold.ID, tombstone.ID, "unknown"})
+	wantErr(t, "clear", s.WriteSeats(ctx, w), nil)
 	want.Seats.Version, want.Seats.Marks = 4, map[string]event.Hold{second.ID: second}
-	same(t, read(t, s, "e"), want)
+	wantEvent(t, read(t, s, "e"), want)
 }
 
 func testWriteDefinition(t *testing.T, s Subject) {
@@ -229,21 +229,21 @@ func testWriteDefinition(t *testing.T, s Subject) {
 	insert(t, s, e)
 	h := Taken("b_1_x", "e", 1)
 	w, _ := seatsWrite(e, []event.Move{{To: h}}, nil)
-	is(t, "reserve", s.WriteSeats(ctx, w), nil)
+	wantErr(t, "reserve", s.WriteSeats(ctx, w), nil)
 
 	stale := e
 	stale.Name, stale.Version = "Changed", 2
-	is(t, "another version of the seats", s.WriteDefinition(ctx, stale, 1, created("no", "e")), event.ErrStale)
+	wantErr(t, "another seats.version", s.WriteDefinition(ctx, stale, 1, newFact("no", "e")), event.ErrStale)
 	e = read(t, s, "e")
 	next := e
 	next.Name, next.Version, next.MaxPerUser, next.SalesEndAt = "Changed", 2, nil, nil
-	next.Seats.Marks = nil // they are not the caller's to change
+	next.Seats.Marks = nil // WriteDefinition must ignore them
 	next.Seats, _ = next.Seats.Resized(20)
-	is(t, "another version", s.WriteDefinition(ctx, next, 5, created("no", "e")), event.ErrStale)
-	is(t, "the right one", s.WriteDefinition(ctx, next, 1, created("x", "e"), created("y", "e")), nil)
-	is(t, "again", s.WriteDefinition(ctx, next, 1, created("no", "e")), event.ErrStale)
+	wantErr(t, "another version", s.WriteDefinition(ctx, next, 5, newFact("no", "e")), event.ErrStale)
+	wantErr(t, "both versions match", s.WriteDefinition(ctx, next, 1, newFact("x", "e"), newFact("y", "e")), nil)
+	wantErr(t, "repeated write", s.WriteDefinition(ctx, next, 1, newFact("no", "e")), event.ErrStale)
 	next.Seats.Version, next.Seats.Marks = 3, map[string]event.Hold{h.ID: h}
-	same(t, read(t, s, "e"), next)
+	wantEvent(t, read(t, s, "e"), next)
 	var ids []string
 	for _, f := range s.Facts(t) {
 		ids = append(ids, f.ID)
@@ -252,26 +252,26 @@ func testWriteDefinition(t *testing.T, s Subject) {
 		t.Errorf("outbox: got %v, want %v", ids, want)
 	}
 	gone := Full("gone")
-	is(t, "no event", s.WriteDefinition(ctx, gone, 1), event.ErrStale)
+	wantErr(t, "no event", s.WriteDefinition(ctx, gone, 1), event.ErrStale)
 }
 
 func testDropFacts(t *testing.T, s Subject) {
 	ctx := t.Context()
 	insert(t, s, Full("e"))
 	insert(t, s, Full("other"))
-	for _, id := range []string{"said", "waits"} {
+	for _, id := range []string{"published", "waiting"} {
 		e := read(t, s, "e")
-		fact := created(id, "e")
+		fact := newFact(id, "e")
 		fact.Type = "event.cancelled"
-		is(t, "write", s.WriteDefinition(ctx, e, e.Version, fact), nil)
-		if id == "said" {
+		wantErr(t, "write", s.WriteDefinition(ctx, e, e.Version, fact), nil)
+		if id == "published" {
 			s.Publish(t)
 		}
 	}
 	before := read(t, s, "e")
 	for range 2 {
-		is(t, "drop", s.DropFacts(ctx, "e", "event.cancelled"), nil)
-		same(t, read(t, s, "e"), before)
+		wantErr(t, "drop", s.DropFacts(ctx, "e", "event.cancelled"), nil)
+		wantEvent(t, read(t, s, "e"), before)
 		var ids []string
 		for _, f := range s.Facts(t) {
 			ids = append(ids, f.ID)
@@ -280,12 +280,12 @@ func testDropFacts(t *testing.T, s Subject) {
 			t.Errorf("outboxes: got %v, want %v", ids, want)
 		}
 	}
-	is(t, "drop another type", s.DropFacts(ctx, "e", "event.updated"), nil)
-	is(t, "no event", s.DropFacts(ctx, "none", "event.cancelled"), event.ErrNoEvent)
+	wantErr(t, "drop another type", s.DropFacts(ctx, "e", "event.updated"), nil)
+	wantErr(t, "no event", s.DropFacts(ctx, "none", "event.cancelled"), event.ErrNoEvent)
 }
 
-// together runs fn in so many goroutines at once.
-func together(n int, fn func(i int)) {
+// concurrently calls fn in n goroutines and waits for all of them.
+func concurrently(n int, fn func(i int)) {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() { fn(i) })
@@ -298,7 +298,7 @@ func testSeatsRace(t *testing.T, s Subject) {
 	e.Seats = event.Seats{Capacity: 1000, Available: 1000, Version: 1}
 	insert(t, s, e)
 	const workers, each = 8, 20
-	together(workers, func(i int) {
+	concurrently(workers, func(i int) {
 		for range each {
 			for {
 				e, err := s.GetEvent(t.Context(), "e")
@@ -325,6 +325,6 @@ func testSeatsRace(t *testing.T, s Subject) {
 	})
 	got := read(t, s, "e").Seats
 	if got.Held != workers*each || got.Available != 1000-workers*each || got.Version != 1+workers*each {
-		t.Errorf("after %d moves: %+v", workers*each, got)
+		t.Errorf("after %d moves: got %+v", workers*each, got)
 	}
 }

@@ -35,50 +35,50 @@ func testLimits(t *testing.T, s Subject) {
 			t.Errorf("%s: got %v, %v, want %v", name, got, err, want)
 		}
 	}
-	expect("none yet", 0, 0, time.Time{}, nil)
-	claim("more than anybody may", "big_1_x", 5, 4, 0, event.ClaimRefused)
-	expect("refused", 0, 0, time.Time{}, nil)
-	claim("the first", "a_1_x", 3, 4, 0, event.ClaimGranted)
-	expect("one", 3, 1, day0, map[string]int64{"a_1_x": 3})
-	claim("too many", "b_1_x", 2, 4, time.Second, event.ClaimRefused)
-	claim("a second", "b_1_x", 1, 4, time.Second, event.ClaimGranted)
-	expect("the older stamp stays", 4, 2, day0, map[string]int64{"a_1_x": 3, "b_1_x": 1})
-	claim("the first again", "a_1_x", 3, 4, time.Second, event.ClaimPresent)
-	claim("under a lower limit", "a_1_x", 3, 3, time.Second, event.ClaimOverLimit)
-	claim("another under a lower limit", "c_1_x", 1, 3, time.Second, event.ClaimRefused)
-	expect("nothing changed", 4, 2, day0, map[string]int64{"a_1_x": 3, "b_1_x": 1})
+	expect("no limit yet", 0, 0, time.Time{}, nil)
+	claim("more than the limit", "big_1_x", 5, 4, 0, event.ClaimRefused)
+	expect("after the refusal", 0, 0, time.Time{}, nil)
+	claim("first hold", "a_1_x", 3, 4, 0, event.ClaimGranted)
+	expect("one entry", 3, 1, day0, map[string]int64{"a_1_x": 3})
+	claim("second hold, too many", "b_1_x", 2, 4, time.Second, event.ClaimRefused)
+	claim("second hold", "b_1_x", 1, 4, time.Second, event.ClaimGranted)
+	expect("the older stamp is kept", 4, 2, day0, map[string]int64{"a_1_x": 3, "b_1_x": 1})
+	claim("first hold again", "a_1_x", 3, 4, time.Second, event.ClaimPresent)
+	claim("first hold after the limit was lowered", "a_1_x", 3, 3, time.Second, event.ClaimOverLimit)
+	claim("third hold after the limit was lowered", "c_1_x", 1, 3, time.Second, event.ClaimRefused)
+	expect("no change", 4, 2, day0, map[string]int64{"a_1_x": 3, "b_1_x": 1})
 
 	found, err := s.StampedLimits(ctx, day0, 10)
 	if err != nil || len(found) != 0 {
-		t.Errorf("stamped before its time: got %v, %v", found, err)
+		t.Errorf("limits stamped before the claim: got %v, %v, want none", found, err)
 	}
 	found, err = s.StampedLimits(ctx, day0.Add(time.Second), 10)
 	if err != nil || len(found) != 1 {
-		t.Fatalf("stamped: got %v, %v, want one", found, err)
+		t.Fatalf("stamped limits: got %v, %v, want one", found, err)
 	}
-	is(t, "give back", s.GiveBack(ctx, key, "b_1_x", 1), nil)
-	expect("given back", 3, 3, day0, map[string]int64{"a_1_x": 3})
-	is(t, "give back again", s.GiveBack(ctx, key, "b_1_x", 1), nil)
-	is(t, "give back what was never claimed", s.GiveBack(ctx, key, "z_1_x", 1), nil)
-	is(t, "give back another quantity", s.GiveBack(ctx, key, "a_1_x", 1), nil)
-	is(t, "give back to nobody", s.GiveBack(ctx, event.LimitKey{EventID: "e", UserID: "x"}, "a_1_x", 3), nil)
-	expect("given back once", 3, 3, day0, map[string]int64{"a_1_x": 3})
+	wantErr(t, "give back", s.GiveBack(ctx, key, "b_1_x", 1), nil)
+	expect("after giving back", 3, 3, day0, map[string]int64{"a_1_x": 3})
+	wantErr(t, "give back again", s.GiveBack(ctx, key, "b_1_x", 1), nil)
+	wantErr(t, "give back without an entry", s.GiveBack(ctx, key, "z_1_x", 1), nil)
+	wantErr(t, "give back another quantity", s.GiveBack(ctx, key, "a_1_x", 1), nil)
+	wantErr(t, "give back without a limit", s.GiveBack(ctx, event.LimitKey{EventID: "e", UserID: "x"}, "a_1_x", 3), nil)
+	expect("after giving back once", 3, 3, day0, map[string]int64{"a_1_x": 3})
 
-	is(t, "unstamp what changed since", s.ClearStamp(ctx, found[0]), event.ErrStale)
+	wantErr(t, "clear the stamp of a changed limit", s.ClearStamp(ctx, found[0]), event.ErrStale)
 	l, err := s.GetLimit(ctx, key)
-	is(t, "read", err, nil)
-	is(t, "unstamp", s.ClearStamp(ctx, l), nil)
+	wantErr(t, "read", err, nil)
+	wantErr(t, "clear the stamp", s.ClearStamp(ctx, l), nil)
 	expect("no stamp", 3, 3, time.Time{}, map[string]int64{"a_1_x": 3})
-	claim("a new stamp", "d_1_x", 1, 4, time.Minute, event.ClaimGranted)
+	claim("after the stamp was cleared", "d_1_x", 1, 4, time.Minute, event.ClaimGranted)
 	expect("a new stamp", 4, 4, day0.Add(time.Minute), map[string]int64{"a_1_x": 3, "d_1_x": 1})
 }
 
 func testClaimRace(t *testing.T, s Subject) {
 	key := event.LimitKey{EventID: "e", UserID: "u"}
-	const workers, most = 16, 5
+	const workers, limit = 16, 5
 	var granted atomic.Int64
-	together(workers, func(i int) {
-		got, err := s.Claim(t.Context(), event.Claim{LimitKey: key, HoldID: fmt.Sprintf("h%d_1_x", i), Quantity: 1, Max: most, At: day0})
+	concurrently(workers, func(i int) {
+		got, err := s.Claim(t.Context(), event.Claim{LimitKey: key, HoldID: fmt.Sprintf("h%d_1_x", i), Quantity: 1, Max: limit, At: day0})
 		if err != nil {
 			t.Errorf("claim: %v", err)
 		}
@@ -87,18 +87,18 @@ func testClaimRace(t *testing.T, s Subject) {
 		}
 	})
 	l, err := s.GetLimit(t.Context(), key)
-	if err != nil || granted.Load() != most || l.Used != most || len(l.By) != most {
-		t.Errorf("granted %d of %d, used %d, entries %d, %v", granted.Load(), most, l.Used, len(l.By), err)
+	if err != nil || granted.Load() != limit || l.Used != limit || len(l.By) != limit {
+		t.Errorf("got %d granted, used %d, %d entries, %v, want %d of each", granted.Load(), l.Used, len(l.By), err, limit)
 	}
 }
 
-// fixed is a clock that stands.
-type fixed struct{}
+// fixedClock always returns the same time.
+type fixedClock struct{}
 
-func (fixed) Now() time.Time { return day0.Add(2 * time.Hour) }
+func (fixedClock) Now() time.Time { return day0.Add(2 * time.Hour) }
 
-// testLastSeats lets many take the last seats through the use cases, half of them
-// twice at once.
+// testLastSeats reserves the last seats for many clients concurrently through the use
+// cases. Half of the clients send a concurrent duplicate.
 func testLastSeats(t *testing.T, s Subject) {
 	e := Full("e")
 	e.MaxPerUser = nil
@@ -106,30 +106,30 @@ func testLastSeats(t *testing.T, s Subject) {
 	insert(t, s, e)
 	svc := event.New(event.Config{
 		Events: s, Catalogue: s, Holds: s, Limits: s, Locks: Unlocked{},
-		Batches: NewBatches(), Clock: fixed{}, HoldSettleAfter: time.Minute,
+		Batches: NewBatches(), Clock: fixedClock{}, HoldSettleAfter: time.Minute,
 	})
 	const clients = 40
-	var won, lost atomic.Int64
-	together(clients, func(i int) {
+	var reserved, refused atomic.Int64
+	concurrently(clients, func(i int) {
 		req := eventapi.ReserveRequest{
 			HoldID: fmt.Sprintf("b%d_1_x", i), EventID: "e", UserID: fmt.Sprintf("u%d", i), Quantity: 1,
 			ExpiresAt: contract.At(day0.Add(3 * time.Hour)),
 		}
-		together(1+i%2, func(n int) {
+		concurrently(1+i%2, func(n int) {
 			_, err := Reserve(t.Context(), svc, req)
 			switch {
 			case n > 0 && (err == nil || errors.Is(err, event.ErrSoldOut)):
 			case err == nil:
-				won.Add(1)
+				reserved.Add(1)
 			case errors.Is(err, event.ErrSoldOut):
-				lost.Add(1)
+				refused.Add(1)
 			default:
 				t.Errorf("reserve: %v", apperr.From(err))
 			}
 		})
 	})
-	if won.Load() != 10 || lost.Load() != clients-10 {
-		t.Errorf("%d won, %d were refused, want 10 and %d", won.Load(), lost.Load(), clients-10)
+	if reserved.Load() != 10 || refused.Load() != clients-10 {
+		t.Errorf("got %d reserved and %d refused, want 10 and %d", reserved.Load(), refused.Load(), clients-10)
 	}
 	got := read(t, s, "e").Seats
 	if got.Held != 10 || got.Available != 0 {

@@ -1,5 +1,5 @@
-// Package eventtest is what tests of events stand on: a store in memory, and the
-// suite that every store must pass.
+// Package eventtest provides a store in memory for tests, and the conformance suite that
+// every store must pass.
 package eventtest
 
 import (
@@ -14,13 +14,13 @@ import (
 	"boxoffice/apps/event/internal/event"
 )
 
-// Gate is asked before each operation of a store, by its name. An error before
-// keeps the operation from happening, one after is answered although it happened:
-// a reply that was lost. A gate may also wait, for as long as it likes.
+// Gate is called before each operation of a store, with the operation's name. If it returns
+// a before error, the operation fails without having happened. If it returns an after
+// error, the operation happens but fails, as if the reply had been lost. A gate may block.
 type Gate func(op string) (before, after error)
 
-// Store keeps events, holds and limits in memory. It does nothing that a document
-// database could not do with one conditional operation on one document.
+// Store stores events, holds and limits in memory. Each of its operations is one that a
+// document database could run as a conditional operation on one document.
 type Store struct {
 	gate Gate
 
@@ -58,14 +58,14 @@ func NewStore() *Store {
 	}
 }
 
-// Through returns the same store behind a gate.
+// Through returns a view of the store whose operations go through a gate.
 func (s *Store) Through(gate Gate) *Store {
 	gated := *s
 	gated.gate = gate
 	return &gated
 }
 
-// do runs fn as one operation.
+// do runs fn as one atomic operation.
 func (s *Store) do(ctx context.Context, op string, fn func() error) error {
 	before, after := s.gate(op)
 	if before != nil {
@@ -120,11 +120,11 @@ func (s *Store) GetEvent(ctx context.Context, id string) (event.Event, error) {
 		e = d.Event
 		return nil
 	})
-	return copied(e), err
+	return clone(e), err
 }
 
-// copied shares no map with what is stored.
-func copied(e event.Event) event.Event {
+// clone returns the event with its own map of marks.
+func clone(e event.Event) event.Event {
 	e.Seats.Marks = maps.Clone(e.Seats.Marks)
 	return e
 }
@@ -185,7 +185,7 @@ func (s *Store) ListEvents(ctx context.Context, q event.Query) ([]event.Event, e
 	err := s.do(ctx, "events.list", func() error {
 		for _, d := range s.events {
 			if matches(q, d.Event) && (q.After == nil || compare(q.Sort, q.Sort.At(d.Event), *q.After) > 0) {
-				found = append(found, copied(d.Event))
+				found = append(found, clone(d.Event))
 			}
 		}
 		return nil
@@ -257,11 +257,10 @@ func (s *Store) ids(ctx context.Context, op string, limit int, match func(docume
 	return ids, err
 }
 
-// Facts returns what is in the outboxes, by event and then in the order of
-// writing.
+// Facts returns the facts in all outboxes, ordered by event and then by time of writing.
 func (s *Store) Facts() []event.Fact { return s.facts(func(Record) bool { return true }) }
 
-// Unsent returns those that no relay has published.
+// Unsent returns the facts that have not been published.
 func (s *Store) Unsent() []event.Fact { return s.facts(func(r Record) bool { return !r.Sent }) }
 
 func (s *Store) facts(match func(Record) bool) []event.Fact {
@@ -278,7 +277,7 @@ func (s *Store) facts(match func(Record) bool) []event.Fact {
 	return facts
 }
 
-// MarkSent says that a fact was published.
+// MarkSent records that a fact has been published.
 func (s *Store) MarkSent(eventID, factID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -292,21 +291,21 @@ func (s *Store) MarkSent(eventID, factID string) {
 	s.events[eventID] = d
 }
 
-// Writes is how often the contents have changed.
+// Writes returns the number of writes that changed the contents.
 func (s *Store) Writes() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return *s.writes
 }
 
-// Contents is all that is stored.
+// Contents is a snapshot of a store.
 type Contents struct {
 	Events map[string]event.Event
 	Holds  map[string]event.Hold
 	Limits map[event.LimitKey]event.Limit
 }
 
-// Contents returns what is stored, for checks. Nothing in it may be changed.
+// Contents returns a snapshot of the store. The caller must not modify it.
 func (s *Store) Contents() Contents {
 	s.mu.Lock()
 	defer s.mu.Unlock()
