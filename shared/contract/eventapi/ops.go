@@ -1,5 +1,5 @@
-// Package eventapi is what the event app offers to the other programs: its
-// operations, the messages that they take and answer, and its facts on the bus.
+// Package eventapi is the contract of the event app: its operations, their requests and
+// responses, and its facts on the bus.
 package eventapi
 
 import (
@@ -9,45 +9,43 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// App is the event app's name among the apps.
+// App is the event app's Dapr app id.
 const App = "event"
 
-// The operations. Wrong requests are refused with the code invalid, and fields
-// says what is wrong.
+// The operations of the event app. An invalid request is refused with the code invalid,
+// and the fields of the refusal tell what is wrong.
 var (
-	// CreateEvent makes an event. Repeated with the same EventID it is the same event.
+	// CreateEvent creates an event. It is idempotent: EventID is the idempotency key.
 	// Refusal: event.duplicate.
 	CreateEvent = rpc.Op[CreateRequest, Versioned]{App: App, Method: "event.create", Timeout: 10 * time.Second}
 
-	// GetEvent returns one event. Refusal: event.not_found, for drafts too unless an
-	// admin asks.
+	// GetEvent returns one event. Only admins see drafts. Refusal: event.not_found.
 	GetEvent = rpc.Op[GetRequest, Versioned]{App: App, Method: "event.get", Timeout: 10 * time.Second}
 
-	// ListEvents returns a page of the events that match, drafts only to admins.
+	// ListEvents returns a page of the events that match. Only admins see drafts.
 	ListEvents = rpc.Op[ListRequest, contract.Page[Event]]{App: App, Method: "event.list", Timeout: 10 * time.Second}
 
-	// GetAvailability returns how many seats there are. Refusal:
-	// event.not_found.
+	// GetAvailability returns the seat counters of an event. Refusal: event.not_found.
 	GetAvailability = rpc.Op[GetRequest, Availability]{App: App, Method: "event.availability", Timeout: 10 * time.Second}
 
-	// ReserveSeats counts the seats of holds of one event, for the booking app: of one, or
-	// of as many as came together, MaxReserves at most and each once. The answers are
-	// in their order, and each is its own. Repeated with the same hold it is the same
-	// answer. Refusals of a hold, the first that applies: event.not_found,
-	// event.cancelled, event.started, event.not_on_sale, booking.limit_exceeded,
-	// booking.sold_out; and hold.dead when the hold was released already, or never
-	// may be taken.
+	// ReserveSeats reserves the seats of 1 to MaxReserves distinct holds of one event, for
+	// the booking app. The answers are in the order of the requests and independent of
+	// each other. It is idempotent: the hold's id is the idempotency key. A hold is refused
+	// with the first of these reasons that applies: event.not_found, event.cancelled,
+	// event.started, event.not_on_sale, booking.limit_exceeded, booking.sold_out. A hold
+	// that was released, or that has a tombstone, is refused with hold.dead.
 	ReserveSeats = rpc.Op[[]ReserveRequest, []rpc.Answer[Reservation]]{App: App, Method: "event.capacity.reserve", Timeout: 10 * time.Second}
 
-	// ReleaseSeats gives the seats of a hold back, for the booking app. An unknown hold
-	// can never be reserved afterwards. It refuses nothing.
+	// ReleaseSeats gives the seats of a hold back, for the booking app. If the hold is
+	// unknown, it writes a tombstone, and the hold can never be reserved. It has no
+	// refusals.
 	ReleaseSeats = rpc.Op[ReleaseRequest, rpc.Nothing]{App: App, Method: "event.capacity.release", Timeout: 10 * time.Second}
 )
 
-// MaxReserves is how many reserves one request may carry.
+// MaxReserves is the maximum number of holds in one ReserveSeats request.
 const MaxReserves = 32
 
-// Reasons of refusals.
+// The reasons of refusals.
 const (
 	ReasonNotFound          = "event.not_found"
 	ReasonDuplicate         = "event.duplicate"

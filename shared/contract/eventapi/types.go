@@ -6,14 +6,14 @@ import (
 	"boxoffice/shared/contract"
 )
 
-// Statuses of an event.
+// The statuses of an event.
 const (
 	StatusDraft     = "draft"
 	StatusPublished = "published"
 	StatusCancelled = "cancelled"
 )
 
-// Orders of a list.
+// The orders of a list of events. The minus sign means descending.
 const (
 	SortStartsAt     = "startsAt"
 	SortStartsAtDesc = "-startsAt"
@@ -40,22 +40,21 @@ type Event struct {
 	CancellationCutoffHours int64          `json:"cancellationCutoffHours"`
 	Status                  string         `json:"status"`
 	OrganizerID             string         `json:"organizerId"`
-	Version                 int64          `json:"version"` // counts changes of the definition, not sales
+	Version                 int64          `json:"version"` // raised by changes of the definition or status, not by moves of seats
 	CreatedAt               contract.Time  `json:"createdAt"`
 	UpdatedAt               contract.Time  `json:"updatedAt"`
 }
 
-// Versioned is an event with all that changes when it does.
+// Versioned is an event with both of its versions.
 type Versioned struct {
 	Event        Event `json:"event"`
-	SeatsVersion int64 `json:"seatsVersion"` // counts moves of seats, and never goes back
+	SeatsVersion int64 `json:"seatsVersion"` // raised by every write of the event; it never decreases
 }
 
-// ETag is the event's, in quotes.
+// ETag returns the event's entity tag, in quotes (RFC 9110, section 8.8.3).
 func (v Versioned) ETag() string { return fmt.Sprintf(`"%d-%d"`, v.Event.Version, v.SeatsVersion) }
 
-// Definition is what an admin says about a new event. What is absent gets its
-// default.
+// Definition is the definition of a new event. Absent fields get their defaults.
 type Definition struct {
 	Name                    string          `json:"name"`
 	Description             *string         `json:"description,omitempty"`
@@ -63,26 +62,26 @@ type Definition struct {
 	Venue                   *string         `json:"venue,omitempty"`
 	StartsAt                contract.Time   `json:"startsAt"`
 	EndsAt                  contract.Time   `json:"endsAt"`
-	Timezone                *string         `json:"timezone,omitempty"` // UTC
+	Timezone                *string         `json:"timezone,omitempty"` // default: UTC
 	Capacity                int64           `json:"capacity"`
-	Price                   *contract.Money `json:"price,omitempty"` // nothing, EUR
+	Price                   *contract.Money `json:"price,omitempty"` // default: 0 EUR
 	MaxPerUser              *int64          `json:"maxPerUser,omitempty"`
 	SalesStartAt            *contract.Time  `json:"salesStartAt,omitempty"`
 	SalesEndAt              *contract.Time  `json:"salesEndAt,omitempty"`
-	CancellationCutoffHours *int64          `json:"cancellationCutoffHours,omitempty"` // 0
-	Status                  *string         `json:"status,omitempty"`                  // published
+	CancellationCutoffHours *int64          `json:"cancellationCutoffHours,omitempty"` // default: 0
+	Status                  *string         `json:"status,omitempty"`                  // default: published
 }
 
-// CreateRequest asks for an event.
+// CreateRequest is the request of CreateEvent.
 type CreateRequest struct {
-	// EventID is chosen by the caller, anew for each event, and the same when the
-	// request is repeated.
+	// EventID is chosen by the caller. It must be new for each event, and the same in
+	// every retry.
 	EventID     string     `json:"eventId"`
-	OrganizerID string     `json:"organizerId"` // the admin who asks
+	OrganizerID string     `json:"organizerId"` // the admin who creates the event
 	Event       Definition `json:"event"`
 }
 
-// Changes are what an admin changes of an event's definition.
+// Changes are the fields of an event that an update changes. Absent fields stay as they are.
 type Changes struct {
 	Name                    contract.Optional[string]         `json:"name,omitzero"`
 	Description             contract.Optional[string]         `json:"description,omitzero"`
@@ -100,33 +99,33 @@ type Changes struct {
 	Status                  contract.Optional[string]         `json:"status,omitzero"`
 }
 
-// UpdateRequest changes an event.
+// UpdateRequest is a request to change an event.
 type UpdateRequest struct {
 	EventID string `json:"eventId"`
-	// Version is the one that the change was made for; any when it is 0.
+	// Version is the event's version that the change is based on. Zero means any version.
 	Version int64   `json:"version,omitempty"`
 	Changes Changes `json:"changes"`
 }
 
-// GetRequest asks for an event.
+// GetRequest identifies an event.
 type GetRequest struct {
 	EventID string `json:"eventId"`
-	ByAdmin bool   `json:"byAdmin,omitempty"` // who may see drafts
+	ByAdmin bool   `json:"byAdmin,omitempty"` // whether the caller may see drafts
 }
 
-// ListRequest asks for events. What is empty does not narrow the list.
+// ListRequest is the request of ListEvents. Empty fields do not restrict the list.
 type ListRequest struct {
 	contract.PageRequest
 	ByAdmin     bool           `json:"byAdmin,omitempty"`
 	OrganizerID string         `json:"organizerId,omitempty"`
 	Category    string         `json:"category,omitempty"`
 	Status      string         `json:"status,omitempty"`
-	From        *contract.Time `json:"from,omitempty"` // startsAt, inclusive
-	To          *contract.Time `json:"to,omitempty"`   // startsAt, exclusive
-	Sort        string         `json:"sort,omitempty"` // SortStartsAt
+	From        *contract.Time `json:"from,omitempty"` // lower bound of startsAt, inclusive
+	To          *contract.Time `json:"to,omitempty"`   // upper bound of startsAt, exclusive
+	Sort        string         `json:"sort,omitempty"` // default: SortStartsAt
 }
 
-// Availability is how many seats an event has. Its version never goes back.
+// Availability is the seat counters of an event. Version never decreases.
 type Availability struct {
 	EventID   string `json:"eventId"`
 	Capacity  int64  `json:"capacity"`
@@ -136,22 +135,22 @@ type Availability struct {
 	Version   int64  `json:"version"`
 }
 
-// ReserveRequest asks for seats.
+// ReserveRequest is the request of ReserveSeats for one hold.
 type ReserveRequest struct {
 	HoldID    string        `json:"holdId"`
 	EventID   string        `json:"eventId"`
 	UserID    string        `json:"userId"`
 	Quantity  int64         `json:"quantity"`
-	ExpiresAt contract.Time `json:"expiresAt"` // when the booking lapses unless it is confirmed
+	ExpiresAt contract.Time `json:"expiresAt"` // when the booking expires unless it is confirmed
 }
 
-// Reservation says that the seats are counted, and what one costs: what it cost
-// when the hold was taken.
+// Reservation is the answer to a successful ReserveRequest. UnitPrice is the price of a
+// ticket when the hold was first reserved.
 type Reservation struct {
 	UnitPrice contract.Money `json:"unitPrice"`
 }
 
-// ReleaseRequest gives seats back.
+// ReleaseRequest is the request of ReleaseSeats.
 type ReleaseRequest struct {
 	HoldID   string `json:"holdId"`
 	EventID  string `json:"eventId"`

@@ -1,16 +1,16 @@
-// Package streams is what tools/streams tells the apps about the streams that
-// facts go to. Another broker than JetStream needs no streams made and says
-// nothing of the kind.
+// Package streams is the contract between tools/streams, which creates the JetStream
+// streams of the topics, and the apps. Other brokers need no streams, and nothing is
+// published then.
 package streams
 
 import "boxoffice/shared/contract"
 
-// FactMade is the type of the CloudEvent that says which streams there are. It is
-// put on every topic whenever one was made, so that who publishes to one learns of
-// it on the topic that he listens to: what he sent to the stream before is lost.
+// FactMade is the type of the CloudEvent that lists the streams. It is published to every
+// topic whenever a stream was created. An app that publishes facts thereby learns, on the
+// topic that it subscribes to, that the facts it published before are lost.
 const FactMade = "streams.made"
 
-// Made is its data.
+// Made is the data of a FactMade event.
 type Made struct {
-	Streams map[string]contract.Time `json:"streams"` // when each was made, by topic
+	Streams map[string]contract.Time `json:"streams"` // creation times, by topic
 }

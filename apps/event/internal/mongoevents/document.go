@@ -8,12 +8,12 @@ import (
 	"boxoffice/shared/mongodb"
 )
 
-// eventDocument is an event with its seats and its outbox. An update of the
-// definition sets what definitionDocument holds, one of the seats single fields.
+// eventDocument is an event with its seats and its outbox. WriteDefinition sets the fields
+// of definitionDocument; WriteSeats sets single fields of the seats.
 type eventDocument struct {
 	ID          string             `bson:"_id"`
 	OrganizerID string             `bson:"organizerId"`
-	Identity    string             `bson:"identity,omitempty"` // unique where it is there
+	Identity    string             `bson:"identity,omitempty"` // unique; absent in deleted events
 	Definition  definitionDocument `bson:",inline"`
 	CreatedAt   time.Time          `bson:"createdAt"`
 	Seats       seatsDocument      `bson:"seats"`
@@ -21,7 +21,7 @@ type eventDocument struct {
 	Outbox mongodb.OutboxFields `bson:",inline"`
 }
 
-// definitionDocument is what only a change of the definition writes.
+// definitionDocument is the fields that only a change of the definition writes.
 type definitionDocument struct {
 	Name         string        `bson:"name"`
 	Description  string        `bson:"description"`
@@ -45,8 +45,7 @@ type moneyDocument struct {
 	Currency string `bson:"currency"`
 }
 
-// seatsDocument is event.Seats. Committed is held and sold together, which an
-// index asks for.
+// seatsDocument is an event.Seats. Committed is the sum of held and sold, for an index.
 type seatsDocument struct {
 	Capacity  int64                   `bson:"capacity"`
 	Available int64                   `bson:"available"`
@@ -58,7 +57,7 @@ type seatsDocument struct {
 	Marks     map[string]holdDocument `bson:"marks"` // never null
 }
 
-// holdDocument is a hold, by itself or as a mark in its event.
+// holdDocument is a hold: a document of its own, or a mark in its event.
 type holdDocument struct {
 	ID        string        `bson:"_id"`
 	EventID   string        `bson:"eventId"`
@@ -70,10 +69,10 @@ type holdDocument struct {
 	ExpiresAt *time.Time    `bson:"expiresAt,omitempty"`
 	MovedAt   time.Time     `bson:"movedAt"`
 	SettleAt  *time.Time    `bson:"settleAt,omitempty"`
-	PurgeAt   *time.Time    `bson:"purgeAt,omitempty"` // the database drops it then
+	PurgeAt   *time.Time    `bson:"purgeAt,omitempty"` // of the TTL index
 }
 
-// limitDocument is what one user holds of one event.
+// limitDocument is an event.Limit.
 type limitDocument struct {
 	ID        string           `bson:"_id"`
 	EventID   string           `bson:"eventId"`

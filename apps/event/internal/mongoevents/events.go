@@ -23,7 +23,7 @@ func (s *Store) InsertEvent(ctx context.Context, e event.Event, fact event.Fact)
 	case !mongo.IsDuplicateKeyError(err):
 		return mongodb.WrapError("insert event", err)
 	}
-	// Which of the two it is only the server's text would tell.
+	// Only the text of the server's error would tell which of the two is taken.
 	switch _, err := s.GetEvent(ctx, e.ID); {
 	case err == nil:
 		return event.ErrExists
@@ -69,10 +69,10 @@ func (s *Store) WriteSeats(ctx context.Context, w event.SeatsWrite) error {
 		update = append(update, bson.E{Key: "$unset", Value: unset})
 	}
 	res, err := s.events.UpdateOne(ctx, bson.D{{Key: "_id", Value: w.EventID}, {Key: "seats.version", Value: w.Version}}, update)
-	return stale(res, "write seats", err)
+	return staleUnlessMatched(res, "write seats", err)
 }
 
-// markPath is where a hold's mark is: ids hold no dot and no dollar.
+// markPath returns the path of a hold's mark. Ids contain neither dots nor dollars.
 func markPath(holdID string) string { return "seats.marks." + holdID }
 
 // WriteDefinition implements event.Events.
@@ -106,7 +106,7 @@ func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int6
 	if mongo.IsDuplicateKeyError(err) {
 		return event.ErrNameTaken
 	}
-	return stale(res, "write event", err)
+	return staleUnlessMatched(res, "write event", err)
 }
 
 // DropFacts implements event.Events.
@@ -124,7 +124,7 @@ func (s *Store) DropFacts(ctx context.Context, id, kind string) error {
 	if len(box.Records) == before {
 		return nil
 	}
-	// It stays due as it was: a look too many finds nothing to do.
+	// The due time may be earlier than necessary now. The relay then finds nothing to do.
 	err = boxes.SaveBox(ctx, box, box.Due)
 	if errors.Is(err, outbox.ErrStale) {
 		return event.ErrStale
@@ -132,7 +132,7 @@ func (s *Store) DropFacts(ctx context.Context, id, kind string) error {
 	return err
 }
 
-// fields are a document's, to be set one by one.
+// fields returns the fields of a document, to be set one by one.
 func fields(document any) (bson.D, error) {
 	data, err := bson.Marshal(document)
 	if err != nil {
@@ -142,8 +142,8 @@ func fields(document any) (bson.D, error) {
 	return d, bson.Unmarshal(data, &d)
 }
 
-// stale turns an update that met no document into event.ErrStale.
-func stale(res *mongo.UpdateResult, what string, err error) error {
+// staleUnlessMatched returns event.ErrStale if an update matched no document.
+func staleUnlessMatched(res *mongo.UpdateResult, what string, err error) error {
 	switch {
 	case err != nil:
 		return mongodb.WrapError(what, err)

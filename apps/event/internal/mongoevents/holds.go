@@ -49,16 +49,16 @@ func (s *Store) InsertHolds(ctx context.Context, holds []event.Hold) error {
 	for i, h := range holds {
 		documents[i] = toHold(h)
 	}
-	// Unordered: a taken id keeps none of the others out.
+	// An unordered insert continues after an id that is taken.
 	_, err := s.holds.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
-	if err != nil && !onlyTaken(err) {
+	if err != nil && !isOnlyTakenIDs(err) {
 		return mongodb.WrapError("insert holds", err)
 	}
 	return nil
 }
 
-// onlyTaken reports whether ids that are taken are all that a write failed by.
-func onlyTaken(err error) bool {
+// isOnlyTakenIDs reports whether a bulk insert failed only because some ids are taken.
+func isOnlyTakenIDs(err error) bool {
 	failed, ok := errors.AsType[mongo.BulkWriteException](err)
 	if !ok || failed.WriteConcernError != nil || len(failed.WriteErrors) == 0 {
 		return false
@@ -76,7 +76,7 @@ func (s *Store) MoveHold(ctx context.Context, to event.Hold) error {
 		set = append(set, bson.E{Key: "purgeAt", Value: *d.PurgeAt})
 	}
 	res, err := s.holds.UpdateOne(ctx,
-		bson.D{{Key: "_id", Value: to.ID}, {Key: "state", Value: bson.D{{Key: "$in", Value: behind(to.State)}}}},
+		bson.D{{Key: "_id", Value: to.ID}, {Key: "state", Value: bson.D{{Key: "$in", Value: statesBefore(to.State)}}}},
 		bson.D{{Key: "$set", Value: set}, {Key: "$unset", Value: bson.D{{Key: "settleAt", Value: ""}}}})
 	switch {
 	case err != nil:
@@ -84,15 +84,16 @@ func (s *Store) MoveHold(ctx context.Context, to event.Hold) error {
 	case res.MatchedCount == 1:
 		return nil
 	}
-	there, err := s.GetHolds(ctx, []string{to.ID}) // there or beyond already, or unknown
-	if err == nil && len(there) == 0 {
+	// The hold has reached the state already, or it does not exist.
+	found, err := s.GetHolds(ctx, []string{to.ID})
+	if err == nil && len(found) == 0 {
 		return event.ErrNoHold
 	}
 	return err
 }
 
-// behind are the states from which a hold goes on to another.
-func behind(state event.HoldState) bson.A {
+// statesBefore returns the states from which a hold moves to the given one.
+func statesBefore(state event.HoldState) bson.A {
 	switch state {
 	case event.Sold:
 		return bson.A{string(event.Held)}
@@ -115,7 +116,7 @@ func (s *Store) PostponeSettle(ctx context.Context, at map[string]time.Time) err
 			SetUpdate(bson.D{{Key: "$set", Value: bson.D{{Key: "settleAt", Value: at}}}}))
 	}
 	if _, err := s.holds.BulkWrite(ctx, writes, options.BulkWrite().SetOrdered(false)); err != nil {
-		return mongodb.WrapError("ask about hold later", err)
+		return mongodb.WrapError("postpone settling of holds", err)
 	}
 	return nil
 }

@@ -12,8 +12,8 @@ import (
 	"boxoffice/shared/mongodb"
 )
 
-// Prepare makes the indexes that are not there. An index of the same name with
-// other options is an error that names it.
+// Prepare creates the missing indexes. It returns an error if an index with the same name
+// but other options exists.
 func (s *Store) Prepare(ctx context.Context) error {
 	for _, c := range []struct {
 		collection *mongo.Collection
@@ -29,7 +29,7 @@ func (s *Store) Prepare(ctx context.Context) error {
 		}},
 	} {
 		if _, err := c.collection.Indexes().CreateMany(ctx, c.indexes); err != nil {
-			return fmt.Errorf("indexes of %s: %w", c.collection.Name(), err)
+			return fmt.Errorf("create indexes of %s: %w", c.collection.Name(), err)
 		}
 	}
 	return nil
@@ -39,24 +39,24 @@ func index(name string, keys bson.D, o *options.IndexOptionsBuilder) mongo.Index
 	return mongo.IndexModel{Keys: keys, Options: o.SetName(name)}
 }
 
-// eventIndexes has one index for each order of a list, of all events, of a
-// category and of an organizer, and one for each sweep, which holds only what the
-// sweep is after.
+// eventIndexes returns the indexes of the events. There is one for each order of a list,
+// each for all events, for a category and for an organizer. There is a partial one for
+// each sweep, which contains only the events that the sweep looks for.
 func eventIndexes() []mongo.IndexModel {
 	indexes := []mongo.IndexModel{
 		index("identity", bson.D{{Key: "identity", Value: 1}}, options.Index().SetUnique(true).SetSparse(true)),
-		// By what never changes: moves of seats do not touch it.
+		// Its key never changes, so moves of seats do not have to update the index.
 		index("marked", bson.D{{Key: "createdAt", Value: 1}}, options.Index().SetPartialFilterExpression(bson.D{marked()})),
 		index("cancelled", bson.D{{Key: "seats.version", Value: 1}, {Key: "seats.committed", Value: 1}},
 			options.Index().SetPartialFilterExpression(unfinished())),
 		mongodb.OutboxIndex(),
 		index("ended", bson.D{{Key: "endsAt", Value: 1}}, options.Index().SetPartialFilterExpression(unsold())),
 	}
-	for _, narrowed := range []string{"", "category", "organizerId"} {
+	for _, prefix := range []string{"", "category", "organizerId"} {
 		for _, field := range []string{"startsAt", "name", "createdAt"} {
 			name, keys := "by_"+field, bson.D{{Key: field, Value: 1}, {Key: "_id", Value: 1}}
-			if narrowed != "" {
-				name, keys = narrowed+"_"+name, append(bson.D{{Key: narrowed, Value: 1}}, keys...)
+			if prefix != "" {
+				name, keys = prefix+"_"+name, append(bson.D{{Key: prefix, Value: 1}}, keys...)
 			}
 			indexes = append(indexes, index(name, keys, options.Index()))
 		}
@@ -64,12 +64,13 @@ func eventIndexes() []mongo.IndexModel {
 	return indexes
 }
 
-// What the sweeps' indexes hold, and their filters begin with.
-
+// marked matches events that have marks. It is the filter of the index "marked" and, like
+// unfinished and unsold for theirs, must be part of every query that is to use the index.
 func marked() bson.E {
 	return bson.E{Key: "seats.marks", Value: bson.D{{Key: "$gt", Value: bson.D{}}}}
 }
 
+// unfinished matches cancelled events with committed seats, as the index "cancelled" does.
 func unfinished() bson.D {
 	return bson.D{
 		{Key: "status", Value: string(event.Cancelled)},
@@ -77,4 +78,5 @@ func unfinished() bson.D {
 	}
 }
 
+// unsold matches events that never sold a ticket, as the index "ended" does.
 func unsold() bson.D { return bson.D{{Key: "seats.everSold", Value: false}} }

@@ -10,13 +10,13 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"boxoffice/apps/event/internal/event"
-	"boxoffice/shared/apperr"
+	"boxoffice/shared/cas"
 	"boxoffice/shared/mongodb"
 )
 
-// maxTries bounds how often a claim looks again. Each time another claim of the
-// same user went through.
-const maxTries = 64
+// errClaimRace is returned by an attempt to claim that lost a race: the update matched no
+// limit, but the limit that was read afterwards would grant the claim.
+var errClaimRace = errors.New("the limit has changed")
 
 // GetLimit implements event.Limits.
 func (s *Store) GetLimit(ctx context.Context, key event.LimitKey) (event.Limit, error) {
@@ -33,31 +33,42 @@ func (s *Store) GetLimit(ctx context.Context, key event.LimitKey) (event.Limit, 
 
 // Claim implements event.Limits.
 func (s *Store) Claim(ctx context.Context, c event.Claim) (event.ClaimResult, error) {
-	for range maxTries {
-		if c.Quantity <= c.Max { // else the update would make a document
-			granted, err := s.claim(ctx, c)
-			if err != nil {
-				return event.ClaimRefused, err
-			}
-			if granted {
-				return event.ClaimGranted, nil
-			}
-		}
-		l, err := s.GetLimit(ctx, c.LimitKey)
-		if err != nil {
-			return event.ClaimRefused, err
-		}
-		if _, result := l.WithClaim(c); result != event.ClaimGranted {
-			return result, nil
-		}
-	}
-	return event.ClaimRefused, apperr.Unreachable(errors.New("mongodb: claim: the limit keeps changing"))
+	var result event.ClaimResult
+	err := cas.Retry(ctx, func(ctx context.Context) error {
+		var err error
+		result, err = s.tryClaim(ctx, c)
+		return err
+	}, errClaimRace)
+	return result, err
 }
 
-// claim adds the entry where it may be added, to a new document too. It reports
-// false when there is a document and the entry may not be added to it, or when
-// another claim has made it just now.
-func (s *Store) claim(ctx context.Context, c event.Claim) (granted bool, err error) {
+// tryClaim makes one attempt to claim an entry. It returns errClaimRace if a concurrent
+// claim made the attempt fail and the limit would grant the entry now.
+func (s *Store) tryClaim(ctx context.Context, c event.Claim) (event.ClaimResult, error) {
+	if c.Quantity <= c.Max { // otherwise the upsert would insert a document
+		granted, err := s.addEntry(ctx, c)
+		switch {
+		case err != nil:
+			return event.ClaimRefused, err
+		case granted:
+			return event.ClaimGranted, nil
+		}
+	}
+	l, err := s.GetLimit(ctx, c.LimitKey)
+	if err != nil {
+		return event.ClaimRefused, err
+	}
+	_, result := l.WithClaim(c)
+	if result == event.ClaimGranted {
+		return event.ClaimRefused, errClaimRace
+	}
+	return result, nil
+}
+
+// addEntry adds the entry of a claim if the limit permits it, and inserts the document if
+// there is none. It reports false if a document exists and the entry must not be added to
+// it, or if a concurrent claim inserted the document.
+func (s *Store) addEntry(ctx context.Context, c event.Claim) (granted bool, err error) {
 	entry := entryPath(c.HoldID)
 	_, err = s.limits.UpdateOne(ctx,
 		bson.D{
@@ -68,7 +79,7 @@ func (s *Store) claim(ctx context.Context, c event.Claim) (granted bool, err err
 		bson.D{
 			{Key: "$inc", Value: bson.D{{Key: "used", Value: c.Quantity}, {Key: "version", Value: int64(1)}}},
 			{Key: "$set", Value: bson.D{{Key: entry, Value: c.Quantity}}},
-			// The older stamp stays.
+			// $min keeps the older stamp.
 			{Key: "$min", Value: bson.D{{Key: "claimedAt", Value: c.At}}},
 			{Key: "$setOnInsert", Value: bson.D{{Key: "eventId", Value: c.EventID}, {Key: "userId", Value: c.UserID}}},
 		},
@@ -82,7 +93,7 @@ func (s *Store) claim(ctx context.Context, c event.Claim) (granted bool, err err
 	return true, nil
 }
 
-// entryPath is where a hold's entry is: ids hold no dot and no dollar.
+// entryPath returns the path of a hold's entry. Ids contain neither dots nor dollars.
 func entryPath(holdID string) string { return "by." + holdID }
 
 // GiveBack implements event.Limits.
@@ -105,7 +116,7 @@ func (s *Store) ClearStamp(ctx context.Context, l event.Limit) error {
 	res, err := s.limits.UpdateOne(ctx,
 		bson.D{{Key: "_id", Value: l.String()}, {Key: "version", Value: l.Version}},
 		bson.D{{Key: "$unset", Value: bson.D{{Key: "claimedAt", Value: ""}}}})
-	return stale(res, "unstamp", err)
+	return staleUnlessMatched(res, "clear stamp", err)
 }
 
 // StampedLimits implements event.Limits.

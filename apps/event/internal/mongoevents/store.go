@@ -1,13 +1,13 @@
-// Package mongoevents keeps events, holds and limits in MongoDB.
+// Package mongoevents stores events, holds and limits in MongoDB.
 //
-// Three collections, and every write is one conditional operation on one document:
+// It uses three collections. Every write is one conditional operation on one document:
 //
 //	events  {_id, identity, <definition>, status, version, seats: {..., version, marks}, outbox}
 //	holds   {_id: <hold>, state, settleAt, purgeAt, ...}
 //	limits  {_id: <event>:<user>, used, by: {<hold>: quantity}, version, claimedAt}
 //
-// The identity (organizer, start and name) is what no two events share; a deleted
-// one has none. A released hold is dropped by the database at its purgeAt.
+// The identity (organizer, start and name) is unique; a deleted event has none. A TTL
+// index makes the database drop a released hold at its purgeAt.
 package mongoevents
 
 import (
@@ -17,7 +17,7 @@ import (
 	"boxoffice/shared/mongodb"
 )
 
-// Store is all stores of the event app, in MongoDB. It is safe for concurrent use.
+// Store implements all storage ports of the event app. It is safe for concurrent use.
 type Store struct {
 	*mongodb.Client
 	events *mongo.Collection
@@ -32,10 +32,11 @@ var (
 	_ event.Limits    = (*Store)(nil)
 )
 
-// Config is what Open needs.
+// Config holds the parameters of Open.
 type Config = mongodb.Config
 
-// Open returns a store that connects when it is first used. Prepare it before.
+// Open returns a store that connects when it is first used. Prepare must be called before
+// any other method.
 func Open(cfg Config) (*Store, error) {
 	client, err := mongodb.Connect(cfg, "event")
 	if err != nil {
@@ -47,5 +48,5 @@ func Open(cfg Config) (*Store, error) {
 	}, nil
 }
 
-// Outbox is where the facts about events wait.
+// Outbox returns the outboxes of the events.
 func (s *Store) Outbox() *mongodb.Outbox { return mongodb.NewOutbox(s.events) }

@@ -22,11 +22,12 @@ import (
 	"boxoffice/test/servers"
 )
 
-// open returns a prepared store and its database, whose commands are watched.
+// open returns a prepared store and its database. It checks the commands that the store
+// sends.
 func open(t *testing.T, uri string, n *atomic.Int64) (*mongoevents.Store, *mongo.Database) {
 	t.Helper()
 	name := fmt.Sprintf("test_event_%s_%d", rand.Text()[:8], n.Add(1))
-	store, err := mongoevents.Open(mongoevents.Config{URI: uri, Database: name, Monitor: watch(t)})
+	store, err := mongoevents.Open(mongoevents.Config{URI: uri, Database: name, Monitor: checkCommands(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +42,7 @@ func open(t *testing.T, uri string, n *atomic.Int64) (*mongoevents.Store, *mongo
 			t.Error(err)
 		}
 	})
-	for range 2 { // every start does it
+	for range 2 { // every start of the app calls it
 		if err := store.Prepare(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -49,16 +50,16 @@ func open(t *testing.T, uri string, n *atomic.Int64) (*mongoevents.Store, *mongo
 	return store, client.Database(name)
 }
 
-// watch fails the test when the store uses a command that docs/mongodb.md does not
+// checkCommands fails the test if the store sends a command that docs/mongodb.md does not
 // list.
-func watch(t *testing.T) *mongoevent.CommandMonitor {
+func checkCommands(t *testing.T) *mongoevent.CommandMonitor {
 	known := map[string]bool{
 		"insert": true, "find": true, "getMore": true, "update": true, "createIndexes": true,
 		"ping": true, "endSessions": true, "killCursors": true,
 	}
 	return &mongoevent.CommandMonitor{Started: func(_ context.Context, e *mongoevent.CommandStartedEvent) {
 		if !known[e.CommandName] {
-			t.Errorf("the store sent %s", e.CommandName)
+			t.Errorf("the store sent the command %s, which docs/mongodb.md does not list", e.CommandName)
 		}
 	}}
 }
@@ -71,7 +72,7 @@ func TestStoreConforms(t *testing.T) {
 		events := db.Collection("events")
 		return eventtest.Subject{
 			Ports: store,
-			Facts: func(t *testing.T) []event.Fact { return outbox(t, events) },
+			Facts: func(t *testing.T) []event.Fact { return readFacts(t, events) },
 			Publish: func(t *testing.T) {
 				t.Helper()
 				_, err := events.UpdateMany(t.Context(), bson.D{}, bson.D{{Key: "$set", Value: bson.D{{Key: "outbox.$[].sentAt", Value: time.Now()}}}})
@@ -84,15 +85,15 @@ func TestStoreConforms(t *testing.T) {
 	t.Run("outboxes", func(t *testing.T) {
 		outboxtest.Conform(t, func(t *testing.T) outboxtest.Subject {
 			store, _ := open(t, m.URI, &n)
-			return outboxtest.Subject{Store: store.Outbox(), Add: func(t *testing.T, document, id string, at time.Time) { add(t, store, document, id, at) }}
+			return outboxtest.Subject{Store: store.Outbox(), Add: func(t *testing.T, document, id string, at time.Time) { addFact(t, store, document, id, at) }}
 		})
 	})
-	t.Run("every list and sweep has its index", func(t *testing.T) { indexed(t, m.URI, &n) })
-	t.Run("an index with other options", func(t *testing.T) { otherIndex(t, m.URI, &n) })
+	t.Run("every list and sweep uses an index", func(t *testing.T) { testIndexes(t, m.URI, &n) })
+	t.Run("Prepare refuses an index with other options", func(t *testing.T) { testOtherIndex(t, m.URI, &n) })
 }
 
-// outbox returns the facts of all events, by event.
-func outbox(t *testing.T, events *mongo.Collection) []event.Fact {
+// readFacts returns the facts in all outboxes, ordered by event.
+func readFacts(t *testing.T, events *mongo.Collection) []event.Fact {
 	t.Helper()
 	cursor, err := events.Find(t.Context(), bson.D{}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}))
 	if err != nil {
@@ -117,8 +118,8 @@ func outbox(t *testing.T, events *mongo.Collection) []event.Fact {
 	return facts
 }
 
-// add writes an event with a fact, or adds a fact to it.
-func add(t *testing.T, store *mongoevents.Store, id, factID string, at time.Time) {
+// addFact adds a fact to an event, and inserts the event if there is none.
+func addFact(t *testing.T, store *mongoevents.Store, id, factID string, at time.Time) {
 	t.Helper()
 	f := event.Fact{ID: factID, Type: "event.created", Subject: id, At: at, Data: []byte(`{}`)}
 	err := store.InsertEvent(t.Context(), eventtest.Full(id), f)
@@ -133,14 +134,14 @@ func add(t *testing.T, store *mongoevents.Store, id, factID string, at time.Time
 	}
 }
 
-// indexed asks the server how it answers what the store asks.
-func indexed(t *testing.T, uri string, n *atomic.Int64) {
+// testIndexes records the queries of the store and checks the server's plans for them.
+func testIndexes(t *testing.T, uri string, n *atomic.Int64) {
 	_, db := open(t, uri, n)
-	var asked []bson.Raw
+	var queries []bson.Raw
 	spy, err := mongoevents.Open(mongoevents.Config{URI: uri, Database: db.Name(), Monitor: &mongoevent.CommandMonitor{
 		Started: func(_ context.Context, e *mongoevent.CommandStartedEvent) {
 			if e.CommandName == "find" {
-				asked = append(asked, append(bson.Raw(nil), e.Command...))
+				queries = append(queries, append(bson.Raw(nil), e.Command...))
 			}
 		},
 	}})
@@ -148,31 +149,31 @@ func indexed(t *testing.T, uri string, n *atomic.Int64) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = spy.Close(context.WithoutCancel(t.Context())) })
-	ask := func(_ any, err error) {
+	run := func(_ any, err error) {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	ctx, now := t.Context(), time.Now()
 	for _, sort := range []event.Sort{event.ByStart, event.ByStartDesc, event.ByName, event.ByCreation} {
-		queries := []event.Query{{}, {Category: "c"}, {OrganizerID: "o"}}
+		listed := []event.Query{{}, {Category: "c"}, {OrganizerID: "o"}}
 		if sort == event.ByStart || sort == event.ByStartDesc {
-			queries = append(queries, event.Query{From: now, To: now.Add(time.Hour)})
-		} // in another order the server may rather sort what lies in between
-		for _, q := range queries {
+			listed = append(listed, event.Query{From: now, To: now.Add(time.Hour)})
+		} // in another order the server may prefer to sort the events of the period
+		for _, q := range listed {
 			q.Statuses, q.Sort, q.Limit = []event.Status{event.Published}, sort, 20
-			ask(spy.ListEvents(ctx, q))
+			run(spy.ListEvents(ctx, q))
 			q.After = &event.Position{ID: "x", Time: now, Name: "n"}
-			ask(spy.ListEvents(ctx, q))
+			run(spy.ListEvents(ctx, q))
 		}
 	}
-	ask(spy.MarkedEvents(ctx, now, 1))
-	ask(spy.UnfinishedCancellations(ctx, 1))
-	ask(spy.EndedUnsold(ctx, now, 1))
-	ask(spy.HoldsToSettle(ctx, now, 1))
-	ask(spy.Outbox().DueBoxes(ctx, now, now.Add(time.Hour), 1))
-	ask(spy.StampedLimits(ctx, now, 1))
-	for _, find := range asked {
+	run(spy.MarkedEvents(ctx, now, 1))
+	run(spy.UnfinishedCancellations(ctx, 1))
+	run(spy.EndedUnsold(ctx, now, 1))
+	run(spy.HoldsToSettle(ctx, now, 1))
+	run(spy.Outbox().DueBoxes(ctx, now, now.Add(time.Hour), 1))
+	run(spy.StampedLimits(ctx, now, 1))
+	for _, find := range queries {
 		command := bson.D{}
 		for _, key := range []string{"find", "filter", "sort", "limit", "projection"} {
 			if v, err := find.LookupErr(key); err == nil {
@@ -189,12 +190,12 @@ func indexed(t *testing.T, uri string, n *atomic.Int64) {
 		}
 		stages := stagesOf(plan.QueryPlanner.WinningPlan)
 		if stages["COLLSCAN"] || stages["SORT"] || !stages["IXSCAN"] {
-			t.Errorf("%s\nis answered by %s", find, plan.QueryPlanner.WinningPlan)
+			t.Errorf("query %s\nhas the plan %s", find, plan.QueryPlanner.WinningPlan)
 		}
 	}
 }
 
-// stagesOf returns the stages anywhere in a plan.
+// stagesOf returns the stages at all levels of a plan.
 func stagesOf(plan bson.Raw) map[string]bool {
 	found := map[string]bool{}
 	elements, _ := plan.Elements()
@@ -211,7 +212,7 @@ func stagesOf(plan bson.Raw) map[string]bool {
 	return found
 }
 
-func otherIndex(t *testing.T, uri string, n *atomic.Int64) {
+func testOtherIndex(t *testing.T, uri string, n *atomic.Int64) {
 	store, db := open(t, uri, n)
 	holds := db.Collection("holds")
 	if err := holds.Drop(t.Context()); err != nil {
@@ -224,11 +225,11 @@ func otherIndex(t *testing.T, uri string, n *atomic.Int64) {
 		t.Fatal(err)
 	}
 	if err := store.Prepare(t.Context()); err == nil {
-		t.Error("it starts with an index that does something else")
+		t.Error("Prepare accepted an index with other keys")
 	}
 }
 
-func TestGone(t *testing.T) {
+func TestUnreachableServerIsNotErrNoEvent(t *testing.T) {
 	store, err := mongoevents.Open(mongoevents.Config{URI: "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50", Database: "event"})
 	if err != nil {
 		t.Fatal(err)
@@ -236,12 +237,12 @@ func TestGone(t *testing.T) {
 	t.Cleanup(func() { _ = store.Close(context.WithoutCancel(t.Context())) })
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	go cancel() // rather than wait for the driver to give up
+	go cancel() // does not wait for the driver to give up
 	_, err = store.GetEvent(ctx, "e")
 	if err == nil || errors.Is(err, event.ErrNoEvent) {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want a failure", err)
 	}
 	if code := apperr.From(err).Code; code != apperr.Internal && code != apperr.Unavailable {
-		t.Errorf("code %s", code)
+		t.Errorf("got code %s, want internal or unavailable", code)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"boxoffice/shared/mongodb"
 )
 
-// ListEvents implements event.Catalogue. The events come without marks, which are
-// the sellers' alone.
+// ListEvents implements event.Catalogue. The events have no marks, which only moves of
+// seats need.
 func (s *Store) ListEvents(ctx context.Context, q event.Query) ([]event.Event, error) {
 	field, direction := order(q.Sort)
 	cursor, err := s.events.Find(ctx, filter(q), options.Find().
@@ -33,7 +33,7 @@ func (s *Store) ListEvents(ctx context.Context, q event.Query) ([]event.Event, e
 	return events, nil
 }
 
-// order is the field of an order, and its direction.
+// order returns the field that an order sorts by, and its direction.
 func order(sort event.Sort) (field string, direction int) {
 	switch sort {
 	case event.ByName:
@@ -47,8 +47,8 @@ func order(sort event.Sort) (field string, direction int) {
 	return "startsAt", 1
 }
 
-// filter is what matches a query. Conditions on the field of the order come first
-// and bound the index.
+// filter returns the filter of a query. It starts with the conditions that bound the scan
+// of the order's index.
 func filter(q event.Query) bson.D {
 	var all bson.A
 	add := func(key string, value any) { all = append(all, bson.D{{Key: key, Value: value}}) }
@@ -77,8 +77,9 @@ func filter(q event.Query) bson.D {
 	return bson.D{{Key: "$and", Value: all}}
 }
 
-// after is what lies behind a position: not before it in the order, and if at the
-// same place there, of a later id.
+// after returns conditions that match the events behind a position. The first one lets the
+// server start its index scan at the position. The second one excludes the events at the
+// same value whose ids are not behind it.
 func after(sort event.Sort, at event.Position) bson.A {
 	field, direction := order(sort)
 	var value any = at.Time
@@ -100,7 +101,8 @@ func after(sort event.Sort, at event.Position) bson.A {
 
 // MarkedEvents implements event.Catalogue.
 func (s *Store) MarkedEvents(ctx context.Context, before time.Time, limit int) ([]string, error) {
-	// The oldest of the marks, whose names nobody knows beforehand.
+	// The keys of the marks are the ids of holds, so the time of the oldest mark must be
+	// computed.
 	oldest := bson.D{{Key: "$min", Value: bson.D{{Key: "$map", Value: bson.D{
 		{Key: "input", Value: bson.D{{Key: "$objectToArray", Value: "$seats.marks"}}},
 		{Key: "as", Value: "mark"},
@@ -127,7 +129,7 @@ func (s *Store) EndedUnsold(ctx context.Context, before time.Time, limit int) ([
 	), bson.D{{Key: "endsAt", Value: 1}}, limit)
 }
 
-// ids returns the ids of events that match, in an order.
+// ids returns the ids of up to limit events that match, in the given order.
 func (s *Store) ids(ctx context.Context, what string, filter, sort bson.D, limit int) ([]string, error) {
 	cursor, err := s.events.Find(ctx, filter, options.Find().
 		SetSort(sort).SetLimit(int64(limit)).SetProjection(bson.D{{Key: "_id", Value: 1}}))
