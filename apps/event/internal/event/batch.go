@@ -54,7 +54,7 @@ func keepHold() outcome          { return outcome{kind: unchanged} }
 func moveTo(next Hold) outcome   { return outcome{kind: moved, next: next} }
 func failWith(err error) outcome { return outcome{kind: failed, err: err} }
 
-// claimState is how far the claim of a member has come in one attempt of its batch.
+// claimState is the state of a member's claim in one attempt of its batch.
 type claimState int
 
 const (

@@ -37,7 +37,7 @@ func (s *Service) CancelEvent(ctx context.Context, req eventapi.GetRequest) (eve
 		if e.Status == Cancelled {
 			return false, nil
 		}
-		return true, e.transition(Cancelled)
+		return true, e.setStatus(Cancelled)
 	})
 	return e.versioned(), err
 }
@@ -46,7 +46,7 @@ func (s *Service) CancelEvent(ctx context.Context, req eventapi.GetRequest) (eve
 // event.has_bookings.
 func (s *Service) DeleteEvent(ctx context.Context, req eventapi.GetRequest) (rpc.Nothing, error) {
 	_, err := s.change(ctx, req.EventID, eventapi.FactDeleted, func(e *Event, _ time.Time) (bool, error) {
-		if err := e.transition(Deleted); err != nil {
+		if err := e.setStatus(Deleted); err != nil {
 			return false, err
 		}
 		if len(e.Seats.Marks) == 0 {
@@ -63,9 +63,8 @@ var errMarked = errors.New("the event has marks")
 
 // change is the only way in which definition and status change. It reads the event,
 // calls edit, and writes the result by compare-and-set on the event's version and on
-// seats.version. A change that concerns selling is therefore never concurrent with a
-// reserve. It returns the event as it is afterwards; edit reports whether there is
-// anything to write.
+// seats.version. A change and a reserve that started from the same snapshot therefore
+// never both succeed. It returns the event as it is afterwards.
 func (s *Service) change(ctx context.Context, id, kind string, edit editFunc) (Event, error) {
 	var e Event
 	err := cas.Retry(ctx, func(ctx context.Context) error {
@@ -151,7 +150,7 @@ func (e *Event) apply(c eventapi.Changes, now time.Time) error {
 		return err
 	}
 	if status != e.Status {
-		if err := e.transition(status); err != nil {
+		if err := e.setStatus(status); err != nil {
 			return err
 		}
 	}

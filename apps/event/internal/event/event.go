@@ -81,9 +81,9 @@ type Event struct {
 	UpdatedAt time.Time
 }
 
-// transition changes the status. It returns ErrCancelled if the event is cancelled and
+// setStatus changes the status. It returns ErrCancelled if the event is cancelled and
 // stays so, and ErrHasBookings if the change requires an event without committed seats.
-func (e *Event) transition(to Status) error {
+func (e *Event) setStatus(to Status) error {
 	table := transitions()
 	i := slices.IndexFunc(table, func(t transition) bool { return t.from == e.Status && t.to == to })
 	switch {
@@ -104,7 +104,7 @@ func (e *Event) raiseVersion(now time.Time) {
 	e.UpdatedAt = now
 }
 
-// Visible reports whether an admin, or any other client, may see the event.
+// Visible reports whether a client may see the event. Only admins see drafts.
 func (e Event) Visible(byAdmin bool) bool {
 	switch e.Status {
 	case Published, Cancelled:

@@ -64,8 +64,8 @@ func eventIndexes() []mongo.IndexModel {
 	return indexes
 }
 
-// marked matches events that have marks. It is the filter of the index "marked" and, like
-// unfinished and unsold for theirs, must be part of every query that is to use the index.
+// marked matches events that have marks. It is the filter of the index "marked", and a
+// query uses the index only if it contains this filter.
 func marked() bson.E {
 	return bson.E{Key: "seats.marks", Value: bson.D{{Key: "$gt", Value: bson.D{}}}}
 }
