@@ -5,130 +5,16 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"boxoffice/apps/event/eventtest"
 	"boxoffice/apps/event/internal/event"
 	"boxoffice/shared/apperr"
-	"boxoffice/shared/coalesce"
 	"boxoffice/shared/contract/eventapi"
 )
 
 var errLost = errors.New("the connection was lost")
-
-// batchFixture is a service whose moves are batched. Its first batch stops before the
-// write of the seats. The moves that a test enqueues meanwhile form the second batch.
-type batchFixture struct {
-	*fixture
-	svc       *event.Service
-	batches   *coalesce.Group[*event.Member]
-	followers atomic.Int64
-	wg        sync.WaitGroup
-
-	mu         sync.Mutex
-	isStopped  bool          // the first batch has reached its write
-	firstWrite chan struct{} // closed to let the first batch write
-	onOp       func(op string) error
-}
-
-func newBatchFixture(t *testing.T, change func(*eventapi.Definition)) *batchFixture {
-	b := &batchFixture{fixture: newFixture(t), firstWrite: make(chan struct{})}
-	b.open(change)
-	gated := b.store.Through(func(op string) (before, after error) {
-		b.mu.Lock()
-		b.ops = append(b.ops, op)
-		isFirst := op == "events.seats" && !b.isStopped
-		b.isStopped = b.isStopped || isFirst
-		isLater, onOp := b.isStopped && !isFirst, b.onOp
-		b.mu.Unlock()
-		if isFirst {
-			<-b.firstWrite
-		}
-		if isLater && onOp != nil {
-			return onOp(op), nil
-		}
-		return nil, nil
-	})
-	b.batches = event.NewBatches(func(_, _ context.Context) func() {
-		b.followers.Add(1)
-		return nil
-	})
-	b.svc = event.New(event.Config{
-		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: b, Batches: b.batches,
-		Locks: eventtest.Unlocked{}, Clock: b, IDs: b, HoldSettleAfter: settleAfter,
-	})
-	return b
-}
-
-// enqueue starts a move behind those that are queued. It returns when the move is queued
-// too; result waits for its end.
-func (b *batchFixture) enqueue(move func() error) (result func() error) {
-	b.t.Helper()
-	queued := b.batches.Queued("gala")
-	done := make(chan struct{})
-	var err error
-	b.wg.Go(func() {
-		defer close(done)
-		err = move()
-	})
-	b.waitQueued(queued + 1)
-	return func() error {
-		<-done
-		return err
-	}
-}
-
-// waitQueued waits until n calls are queued.
-func (b *batchFixture) waitQueued(n int) {
-	b.t.Helper()
-	for end := time.Now().Add(10 * time.Second); b.batches.Queued("gala") != n; {
-		if time.Now().After(end) {
-			b.t.Fatalf("got %d queued calls, want %d", b.batches.Queued("gala"), n)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
-// startFirst starts the first batch, which reserves one seat. It returns when the batch
-// has stopped before its write.
-func (b *batchFixture) startFirst(id string) {
-	b.t.Helper()
-	b.wg.Go(func() { b.wantErr(id, b.reserving(id, "first", 1)(), nil) })
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		b.mu.Lock()
-		isStopped := b.isStopped
-		b.mu.Unlock()
-		if isStopped {
-			return
-		}
-		if time.Now().After(end) {
-			b.t.Fatal("the first batch does not reach its write")
-		}
-	}
-}
-
-// finish lets the first batch write, and waits until all moves have ended.
-func (b *batchFixture) finish() {
-	close(b.firstWrite)
-	b.wg.Wait()
-}
-
-func (b *batchFixture) reserving(id, user string, quantity int64) func() error {
-	return func() error {
-		_, err := eventtest.Reserve(b.t.Context(), b.svc, b.hold(id, user, quantity))
-		return err
-	}
-}
-
-func (b *batchFixture) releasing(id, user string, quantity int64) func() error {
-	return func() error {
-		_, err := b.svc.ReleaseSeats(b.t.Context(), eventapi.ReleaseRequest{HoldID: id, EventID: "gala", UserID: user, Quantity: quantity})
-		return err
-	}
-}
 
 func TestConcurrentMovesShareAWrite(t *testing.T) {
 	b := newBatchFixture(t, nil)
@@ -464,52 +350,4 @@ func TestPanicsInABatchAreContained(t *testing.T) {
 	if _, exists := b.store.Contents().Holds["d_1_x"]; follower() == nil && !exists {
 		t.Error("the follower succeeded without a hold")
 	}
-}
-
-// hookedStore is a store that calls hooks of a test before its operations. All hooks
-// but claims may be nil.
-type hookedStore struct {
-	*eventtest.Store
-	once    sync.Once
-	first   func() // called before the first write of seats
-	claims  func(ctx context.Context, user string) error
-	limits  func(ctx context.Context, user string) error
-	inserts func(holds []event.Hold)
-}
-
-func (s *hookedStore) service(f *fixture, batches event.Batcher) *event.Service {
-	return event.New(event.Config{
-		Events: s, Catalogue: s, Holds: s, Limits: s, Bookings: f, Batches: batches,
-		Locks: eventtest.Unlocked{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
-	})
-}
-
-func (s *hookedStore) GetLimit(ctx context.Context, key event.LimitKey) (event.Limit, error) {
-	if s.limits != nil {
-		if err := s.limits(ctx, key.UserID); err != nil {
-			return event.Limit{}, err
-		}
-	}
-	return s.Store.GetLimit(ctx, key)
-}
-
-func (s *hookedStore) WriteSeats(ctx context.Context, w event.SeatsWrite) error {
-	if s.first != nil {
-		s.once.Do(s.first)
-	}
-	return s.Store.WriteSeats(ctx, w)
-}
-
-func (s *hookedStore) Claim(ctx context.Context, c event.Claim) (event.ClaimResult, error) {
-	if err := s.claims(ctx, c.UserID); err != nil {
-		return event.ClaimRefused, err
-	}
-	return s.Store.Claim(ctx, c)
-}
-
-func (s *hookedStore) InsertHolds(ctx context.Context, holds []event.Hold) error {
-	if s.inserts != nil {
-		s.inserts(holds)
-	}
-	return s.Store.InsertHolds(ctx, holds)
 }
