@@ -9,12 +9,15 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// Aliases for tests of several apps, which cannot import packages that are internal to
-// one of them.
+// Tests of several apps cannot import packages that are internal to one of them. These
+// aliases give them the types of package event.
 type (
+	// Service is event.Service, the use cases.
 	Service = event.Service
-	Hold    = event.Hold
-	Event   = event.Event
+	// Hold is event.Hold.
+	Hold = event.Hold
+	// Event is event.Event.
+	Event = event.Event
 )
 
 // Env holds the dependencies of a Service under test.

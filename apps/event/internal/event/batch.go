@@ -182,7 +182,7 @@ func (b *batch) count(ctx context.Context) error {
 	if err := b.readHolds(ctx); err != nil {
 		return err
 	}
-	w := b.decideAndClaim() //nolint:contextcheck // each claim runs in the context of its own request
+	w := b.decideAndClaim()
 	if len(w.Set) == 0 {
 		return nil
 	}
