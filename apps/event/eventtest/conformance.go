@@ -58,8 +58,8 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 // day0 is when the events of the suite are created.
 var day0 = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
-// Full returns an event of capacity 10 with every field set.
-func Full(id string) event.Event {
+// NewEvent returns an event of capacity 10 with every field set.
+func NewEvent(id string) event.Event {
 	maxPerUser := int64(4)
 	from, to := day0.Add(time.Hour), day0.Add(48*time.Hour)
 	return event.Event{
@@ -75,8 +75,8 @@ func Full(id string) event.Event {
 	}
 }
 
-// Taken returns a hold in state Held with every field set.
-func Taken(id, eventID string, quantity int64) event.Hold {
+// NewHold returns a hold in state Held with every field set.
+func NewHold(id, eventID string, quantity int64) event.Hold {
 	return event.Hold{
 		ID: id, EventID: eventID, UserID: "user", Quantity: quantity, State: event.Held, Limited: true,
 		UnitPrice: contract.Money{Amount: 2500, Currency: "EUR"},
@@ -126,10 +126,10 @@ func wantErr(t *testing.T, what string, got, want error) {
 }
 
 func testRoundTrip(t *testing.T, s Subject) {
-	full := Full("full")
+	full := NewEvent("full")
 	full.Seats = event.Seats{
 		Capacity: 10, Available: 3, Held: 2, Sold: 5, Version: 7, EverSold: true,
-		Marks: map[string]event.Hold{"b_1_x": Taken("b_1_x", "full", 2)},
+		Marks: map[string]event.Hold{"b_1_x": NewHold("b_1_x", "full", 2)},
 	}
 	bare := event.Event{
 		ID: "bare", OrganizerID: "o", Status: event.Draft, Version: 1, CreatedAt: day0, UpdatedAt: day0,
@@ -153,11 +153,11 @@ func testRoundTrip(t *testing.T, s Subject) {
 
 func testIdentity(t *testing.T, s Subject) {
 	ctx := t.Context()
-	a, b := Full("a"), Full("b")
+	a, b := NewEvent("a"), NewEvent("b")
 	insert(t, s, a)
 	insert(t, s, b)
-	wantErr(t, "same id", s.InsertEvent(ctx, func() event.Event { e := Full("a"); e.Name = "Other"; return e }(), newFact("f", "a")), event.ErrExists)
-	duplicate := Full("duplicate")
+	wantErr(t, "same id", s.InsertEvent(ctx, func() event.Event { e := NewEvent("a"); e.Name = "Other"; return e }(), newFact("f", "a")), event.ErrExists)
+	duplicate := NewEvent("duplicate")
 	duplicate.OrganizerID, duplicate.Name = a.OrganizerID, a.Name
 	wantErr(t, "same identity", s.InsertEvent(ctx, duplicate, newFact("f", "duplicate")), event.ErrNameTaken)
 
@@ -190,9 +190,9 @@ func seatsWrite(e event.Event, moves []event.Move, finished []string) (event.Sea
 
 func testWriteSeats(t *testing.T, s Subject) {
 	ctx := t.Context()
-	e := Full("e")
+	e := NewEvent("e")
 	insert(t, s, e)
-	h := Taken("b_1_x", "e", 3)
+	h := NewHold("b_1_x", "e", 3)
 	w, err := seatsWrite(e, []event.Move{{To: h}}, nil)
 	wantErr(t, "compute", err, nil)
 	wantErr(t, "write", s.WriteSeats(ctx, w), nil)
@@ -208,7 +208,7 @@ func testWriteSeats(t *testing.T, s Subject) {
 	// A write may carry many moves and remove marks.
 	sold, tombstone := h, event.Hold{ID: "c_1_x", EventID: "e", UserID: "user", Quantity: 1, State: event.Released, MovedAt: day0}
 	sold.State, sold.SettleAt = event.Sold, time.Time{}
-	second := Taken("d_1_x", "e", 2)
+	second := NewHold("d_1_x", "e", 2)
 	w, err = seatsWrite(want, []event.Move{{From: event.Held, To: sold}, {To: tombstone}, {To: second}}, []string{h.ID})
 	wantErr(t, "compute", err, nil)
 	wantErr(t, "write", s.WriteSeats(ctx, w), nil)
@@ -225,9 +225,9 @@ func testWriteSeats(t *testing.T, s Subject) {
 
 func testWriteDefinition(t *testing.T, s Subject) {
 	ctx := t.Context()
-	e := Full("e")
+	e := NewEvent("e")
 	insert(t, s, e)
-	h := Taken("b_1_x", "e", 1)
+	h := NewHold("b_1_x", "e", 1)
 	w, _ := seatsWrite(e, []event.Move{{To: h}}, nil)
 	wantErr(t, "reserve", s.WriteSeats(ctx, w), nil)
 
@@ -251,14 +251,14 @@ func testWriteDefinition(t *testing.T, s Subject) {
 	if want := []string{"fact-of-e", "x", "y"}; !slices.Equal(ids, want) {
 		t.Errorf("outbox: got %v, want %v", ids, want)
 	}
-	gone := Full("gone")
+	gone := NewEvent("gone")
 	wantErr(t, "no event", s.WriteDefinition(ctx, gone, 1), event.ErrStale)
 }
 
 func testDropFacts(t *testing.T, s Subject) {
 	ctx := t.Context()
-	insert(t, s, Full("e"))
-	insert(t, s, Full("other"))
+	insert(t, s, NewEvent("e"))
+	insert(t, s, NewEvent("other"))
 	for _, id := range []string{"published", "waiting"} {
 		e := read(t, s, "e")
 		fact := newFact(id, "e")
@@ -294,7 +294,7 @@ func concurrently(n int, fn func(i int)) {
 }
 
 func testSeatsRace(t *testing.T, s Subject) {
-	e := Full("e")
+	e := NewEvent("e")
 	e.Seats = event.Seats{Capacity: 1000, Available: 1000, Version: 1}
 	insert(t, s, e)
 	const workers, each = 8, 20
@@ -306,7 +306,7 @@ func testSeatsRace(t *testing.T, s Subject) {
 					t.Errorf("read: %v", err)
 					return
 				}
-				h := Taken(strconv.Itoa(i)+"_1_x", "e", 1)
+				h := NewHold(strconv.Itoa(i)+"_1_x", "e", 1)
 				w, err := seatsWrite(e, []event.Move{{To: h}}, nil)
 				if err != nil {
 					t.Errorf("compute: %v", err)

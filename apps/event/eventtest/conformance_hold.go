@@ -10,15 +10,15 @@ import (
 
 func testHolds(t *testing.T, s Subject) {
 	ctx := t.Context()
-	h := Taken("b_1_x", "e", 2)
+	h := NewHold("b_1_x", "e", 2)
 	if got, err := s.GetHolds(ctx, []string{h.ID}); err != nil || len(got) > 0 {
 		t.Errorf("unknown hold: got %v, %v, want none", got, err)
 	}
 	wantErr(t, "move an unknown hold", s.MoveHold(ctx, h), event.ErrNoHold)
 	wantErr(t, "postpone an unknown hold", s.PostponeSettle(ctx, map[string]time.Time{h.ID: day0}), nil)
 	wantErr(t, "insert", s.InsertHolds(ctx, []event.Hold{h}), nil)
-	second := Taken("b_2_x", "e", 3)
-	wantErr(t, "insert a taken id and a new one", s.InsertHolds(ctx, []event.Hold{Taken(h.ID, "other", 9), second}), nil)
+	second := NewHold("b_2_x", "e", 3)
+	wantErr(t, "insert a taken id and a new one", s.InsertHolds(ctx, []event.Hold{NewHold(h.ID, "other", 9), second}), nil)
 	if got, err := s.GetHolds(ctx, []string{second.ID, "unknown", h.ID}); err != nil || len(got) != 2 || got[h.ID] != h || got[second.ID] != second {
 		t.Errorf("two holds: got %+v, %v", got, err)
 	}
@@ -64,7 +64,7 @@ func testHolds(t *testing.T, s Subject) {
 func testHoldsToSettle(t *testing.T, s Subject) {
 	ctx := t.Context()
 	add := func(id string, state event.HoldState, at time.Duration) {
-		h := Taken(id, "e", 1)
+		h := NewHold(id, "e", 1)
 		h.State, h.SettleAt = state, day0.Add(at)
 		if state != event.Held {
 			h.SettleAt = time.Time{}

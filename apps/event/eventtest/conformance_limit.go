@@ -100,7 +100,7 @@ func (fixedClock) Now() time.Time { return day0.Add(2 * time.Hour) }
 // testLastSeats reserves the last seats for many clients concurrently through the use
 // cases. Half of the clients send a concurrent duplicate.
 func testLastSeats(t *testing.T, s Subject) {
-	e := Full("e")
+	e := NewEvent("e")
 	e.MaxPerUser = nil
 	e.Seats = event.Seats{Capacity: 10, Available: 10, Version: 1}
 	insert(t, s, e)

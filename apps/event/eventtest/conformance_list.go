@@ -10,7 +10,7 @@ import (
 
 func testList(t *testing.T, s Subject) {
 	add := func(id, name, category, organizer string, status event.Status, start, created time.Duration) {
-		e := Full(id)
+		e := NewEvent(id)
 		e.Name, e.Category, e.OrganizerID, e.Status = name, category, organizer, status
 		e.StartsAt, e.EndsAt, e.CreatedAt = day0.Add(start), day0.Add(start+time.Hour), day0.Add(created)
 		insert(t, s, e)
@@ -65,12 +65,12 @@ func testList(t *testing.T, s Subject) {
 
 func testCatalogue(t *testing.T, s Subject) {
 	add := func(id string, change func(*event.Event)) {
-		e := Full(id)
+		e := NewEvent(id)
 		change(&e)
 		insert(t, s, e)
 	}
 	mark := func(at time.Duration) map[string]event.Hold {
-		h := Taken("b_1_x", "", 1)
+		h := NewHold("b_1_x", "", 1)
 		h.MovedAt = day0.Add(at)
 		return map[string]event.Hold{h.ID: h}
 	}

@@ -122,7 +122,7 @@ func readFacts(t *testing.T, events *mongo.Collection) []event.Fact {
 func addFact(t *testing.T, store *mongoevents.Store, id, factID string, at time.Time) {
 	t.Helper()
 	f := event.Fact{ID: factID, Type: "event.created", Subject: id, At: at, Data: []byte(`{}`)}
-	err := store.InsertEvent(t.Context(), eventtest.Full(id), f)
+	err := store.InsertEvent(t.Context(), eventtest.NewEvent(id), f)
 	if errors.Is(err, event.ErrExists) {
 		var e event.Event
 		if e, err = store.GetEvent(t.Context(), id); err == nil {
