@@ -33,7 +33,7 @@ var errGone = errors.New("the event is gone")
 // reads, and again after claims of the batch were denied.
 type decision func(e Event, h *Hold, now time.Time) outcome
 
-// outcomeKind tells what becomes of a member's hold.
+// outcomeKind is the kind of a member's outcome.
 type outcomeKind int
 
 const (
