@@ -10,47 +10,49 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-// history is what happened so far, as far as the checks need it.
+// history is what the checks remember of a schedule so far.
 type history struct {
-	names   []string
-	known   []string          // bookings that clients know of or could
-	owner   map[string]string // of those
-	answers map[string]bookingapi.Booking
-	// When the latest create began that was refused for good, and the latest
-	// confirm: none that began before may succeed any more.
+	bookings []string          // ids of bookings that were ever visible, in order of appearance
+	owner    map[string]string // of those bookings
+	replies  map[string]bookingapi.Booking
+	// refused and expired hold, for each booking, the start of the latest create or
+	// confirm that was refused definitely. No create or confirm that started before it
+	// may succeed afterwards.
 	refused, expired map[string]int
-	records          map[string]bookingtest.Booking
-	event            eventtest.Event
-	before           map[string]bool // holds that were counted when the limit was set
-	broken           error
-	actor            *proc // who did the last step
-	writes           int64 // of the stores, at the last check
-	checked          int   // answers at the last check
+	records          map[string]bookingtest.Booking // at the last check
+	event            eventtest.Event                // at the last check
+	beforeLimit      map[string]bool                // holds that counted when the limit was last changed
+	broken           error                          // the first contradiction between replies
+	lastActor        *actor                         // the actor that took the last step, or nil
+	writes           int64                          // of both stores, at the last check
+	checkedReplies   int                            // at the last check
 }
 
 func (h *history) init() {
 	h.owner = map[string]string{}
-	h.answers = map[string]bookingapi.Booking{}
+	h.replies = map[string]bookingapi.Booking{}
 	h.refused, h.expired = map[string]int{}, map[string]int{}
 	h.records = map[string]bookingtest.Booking{}
-	h.before = map[string]bool{}
+	h.beforeLimit = map[string]bool{}
 }
 
-// answered notes a 201. All of one booking are the same.
-func (h *history) answered(id string, b bookingapi.Booking) {
-	first, ok := h.answers[id]
+// recordReply records a successful reply to a create. All of one booking must be
+// equal.
+func (h *history) recordReply(id string, b bookingapi.Booking) {
+	first, ok := h.replies[id]
 	if !ok {
-		h.answers[id] = b
+		h.replies[id] = b
 		return
 	}
 	if first != b && h.broken == nil {
-		h.broken = fmt.Errorf("I4: booking %s was answered as %+v and as %+v", id, first, b)
+		h.broken = fmt.Errorf("I4: booking %s: got replies %+v and %+v, want equal ones", id, first, b)
 	}
 }
 
-// counted returns the holds as the event counts them: a mark is what its hold is
-// about to become. Nobody reads the marks of a deleted event.
-func counted(e eventtest.Event, holds map[string]eventtest.Hold) map[string]eventtest.Hold {
+// countedHolds returns the holds that the event's counters include. A mark
+// overrides its hold, for it is what the hold is about to become. The marks of a
+// deleted event are ignored, because nothing reads them any more.
+func countedHolds(e eventtest.Event, holds map[string]eventtest.Hold) map[string]eventtest.Hold {
 	all := maps.Clone(holds)
 	if e.Status != "deleted" {
 		maps.Copy(all, e.Seats.Marks)
@@ -59,25 +61,49 @@ func counted(e eventtest.Event, holds map[string]eventtest.Hold) map[string]even
 	return all
 }
 
-// check is what must hold at every instant.
+// check returns the first violation of what must hold after every step, or nil. It
+// does nothing if neither a store nor the replies have changed since the last call.
 func (w *world) check() error {
 	if w.seen.broken != nil {
 		return w.seen.broken
 	}
 	writes := w.eventStore.Writes() + w.bookingStore.Writes()
-	if writes == w.seen.writes && len(w.seen.answers) == w.seen.checked {
+	if writes == w.seen.writes && len(w.seen.replies) == w.seen.checkedReplies {
 		return nil
 	}
-	w.seen.writes, w.seen.checked = writes, len(w.seen.answers)
+	w.seen.writes, w.seen.checkedReplies = writes, len(w.seen.replies)
 	c := w.eventStore.Contents()
 	e := c.Events[eventID]
+	counted := countedHolds(e, c.Holds)
+	if err := checkSeats(e, counted); err != nil {
+		return err
+	}
+	records := w.bookingStore.Contents()
+	for _, id := range slices.Sorted(maps.Keys(records)) {
+		if err := w.checkBooking(records[id], counted); err != nil {
+			return err
+		}
+	}
+	for id := range w.seen.replies {
+		if b, ok := records[id]; !ok || b.State == "refused" {
+			return fmt.Errorf("I3: a client was told of booking %s, which does not exist", id)
+		}
+	}
+	if err := w.checkLimits(e, counted, c); err != nil {
+		return err
+	}
+	w.seen.event, w.seen.records = e, records
+	return nil
+}
+
+// checkSeats checks the event's counters, by themselves and against the holds.
+func checkSeats(e eventtest.Event, counted map[string]eventtest.Hold) error {
 	s := e.Seats
 	if s.Held < 0 || s.Sold < 0 || s.Available < 0 || s.Held+s.Sold > s.Capacity || s.Available+s.Held+s.Sold != s.Capacity {
-		return fmt.Errorf("I1: %+v", s)
+		return fmt.Errorf("I1: the counters do not add up: %+v", s)
 	}
-	live := counted(e, c.Holds)
 	held, sold := int64(0), int64(0)
-	for _, h := range live {
+	for _, h := range counted {
 		if h.State == "held" {
 			held += h.Quantity
 		} else {
@@ -85,30 +111,17 @@ func (w *world) check() error {
 		}
 	}
 	if held != s.Held || sold != s.Sold {
-		return fmt.Errorf("I2: the holds make held %d, sold %d, the event has %d, %d", held, sold, s.Held, s.Sold)
+		return fmt.Errorf("I2: the event counts held %d, sold %d, its holds add up to %d, %d", s.Held, s.Sold, held, sold)
 	}
-	records := w.bookingStore.Contents()
-	for _, id := range slices.Sorted(maps.Keys(records)) {
-		if err := w.checkBooking(records[id], live); err != nil {
-			return err
-		}
-	}
-	for id := range w.seen.answers {
-		if b, ok := records[id]; !ok || b.State == "refused" {
-			return fmt.Errorf("I3: booking %s was answered and is gone", id)
-		}
-	}
-	if err := w.checkLimits(e, live, c); err != nil {
-		return err
-	}
-	w.seen.event, w.seen.records = e, records
 	return nil
 }
 
-func (w *world) checkBooking(b bookingtest.Booking, live map[string]eventtest.Hold) error {
-	was, known := w.seen.records[b.ID]
+// checkBooking checks a booking against its hold, against the replies to clients,
+// and against its own earlier state.
+func (w *world) checkBooking(b bookingtest.Booking, counted map[string]eventtest.Hold) error {
+	was, existed := w.seen.records[b.ID]
 	if b.IsLive() {
-		h, ok := live[b.HoldID]
+		h, ok := counted[b.HoldID]
 		if !ok || h.Quantity != b.Quantity || h.UserID != b.UserID {
 			return fmt.Errorf("I2: booking %s is %s without its hold %s (%+v)", b.ID, b.State, b.HoldID, h)
 		}
@@ -116,38 +129,41 @@ func (w *world) checkBooking(b bookingtest.Booking, live map[string]eventtest.Ho
 	if b.State == "refused" {
 		return nil
 	}
-	if !known || was.State == "refused" {
-		w.seen.known = append(w.seen.known, b.ID)
+	if !existed || was.State == "refused" {
+		w.seen.bookings = append(w.seen.bookings, b.ID)
 		w.seen.owner[b.ID] = b.UserID
-		if p := w.seen.actor; p != nil && w.seen.refused[b.ID] > p.started {
-			return fmt.Errorf("I3: booking %s appears by p%d, which began at %d, and one that began at %d was refused", b.ID, p.id, p.started, w.seen.refused[b.ID])
+		if a := w.seen.lastActor; a != nil && w.seen.refused[b.ID] > a.started {
+			return fmt.Errorf("I3: booking %s was created by a%d, which started at step %d, although the create that started at step %d was refused",
+				b.ID, a.id, a.started, w.seen.refused[b.ID])
 		}
 	}
-	if p := w.seen.actor; known && was.State == "expired" && b.State == "confirmed" && p != nil && w.seen.expired[b.ID] > p.started {
-		return fmt.Errorf("I3: booking %s is confirmed by p%d after it was said to be expired", b.ID, p.id)
+	if a := w.seen.lastActor; existed && was.State == "expired" && b.State == "confirmed" && a != nil && w.seen.expired[b.ID] > a.started {
+		return fmt.Errorf("I3: booking %s was confirmed by a%d after a client was told that it had expired", b.ID, a.id)
 	}
-	if known && (was.State == "cancelled" && b.State != "cancelled" || b.HoldNumber < was.HoldNumber || b.Revision < was.Revision) {
-		return fmt.Errorf("booking %s went from %s %d to %s %d", b.ID, was.State, was.HoldNumber, b.State, b.HoldNumber)
+	if existed && (was.State == "cancelled" && b.State != "cancelled" || b.HoldNumber < was.HoldNumber || b.Revision < was.Revision) {
+		return fmt.Errorf("booking %s went back from %s %d to %s %d", b.ID, was.State, was.HoldNumber, b.State, b.HoldNumber)
 	}
 	return nil
 }
 
-func (w *world) checkLimits(e eventtest.Event, live map[string]eventtest.Hold, c eventtest.Contents) error {
-	limit := func(e eventtest.Event) int64 {
+// checkLimits checks that no user has more seats than the limit allows, not counting
+// holds from before its last change, and that the limit documents match the holds.
+func (w *world) checkLimits(e eventtest.Event, counted map[string]eventtest.Hold, c eventtest.Contents) error {
+	limitOf := func(e eventtest.Event) int64 {
 		if e.MaxPerUser == nil {
 			return 0
 		}
 		return *e.MaxPerUser
 	}
-	if limit(e) != limit(w.seen.event) {
-		w.seen.before = map[string]bool{}
-		for id := range live {
-			w.seen.before[id] = true
+	if limitOf(e) != limitOf(w.seen.event) {
+		w.seen.beforeLimit = map[string]bool{}
+		for id := range counted {
+			w.seen.beforeLimit[id] = true
 		}
 	}
-	since := map[string]int64{}
-	for id, h := range live {
-		if !w.seen.before[id] {
+	since := map[string]int64{} // seats by user
+	for id, h := range counted {
+		if !w.seen.beforeLimit[id] {
 			since[h.UserID] += h.Quantity
 		}
 		entry := int64(0)
@@ -157,12 +173,12 @@ func (w *world) checkLimits(e eventtest.Event, live map[string]eventtest.Hold, c
 			}
 		}
 		if h.Limited && entry != h.Quantity {
-			return fmt.Errorf("I8: hold %s of %d seats counts %d in its limit", id, h.Quantity, entry)
+			return fmt.Errorf("I8: the limit entry of hold %s counts %d seats, want %d", id, entry, h.Quantity)
 		}
 	}
 	for user, n := range since {
-		if most := limit(e); most > 0 && n > most {
-			return fmt.Errorf("I8: %s has %d of at most %d", user, n, most)
+		if limit := limitOf(e); limit > 0 && n > limit {
+			return fmt.Errorf("I8: %s has %d seats, more than the limit of %d", user, n, limit)
 		}
 	}
 	for key, l := range c.Limits {
@@ -171,19 +187,20 @@ func (w *world) checkLimits(e eventtest.Event, live map[string]eventtest.Hold, c
 			sum += n
 		}
 		if sum != l.Used {
-			return fmt.Errorf("I8: limit %s: used %d, entries %d", key, l.Used, sum)
+			return fmt.Errorf("I8: limit %s counts %d seats as used, its entries add up to %d", key, l.Used, sum)
 		}
 	}
 	return nil
 }
 
-// checkAtRest is what must hold when nothing is under way and recovery is over.
+// checkAtRest returns the first violation of what must hold after a recovery, or
+// nil.
 func (w *world) checkAtRest() error {
 	c := w.eventStore.Contents()
 	e := c.Events[eventID]
 	records := w.bookingStore.Contents()
 	held, sold := int64(0), int64(0)
-	holds := map[string]bool{}
+	holds := map[string]bool{} // of live bookings
 	for id, b := range records {
 		switch b.State {
 		case "pending":
@@ -202,14 +219,14 @@ func (w *world) checkAtRest() error {
 		}
 	}
 	if e.Seats.Held != held || e.Seats.Sold != sold {
-		return fmt.Errorf("I2 at rest: held %d, sold %d, bookings make %d, %d", e.Seats.Held, e.Seats.Sold, held, sold)
+		return fmt.Errorf("I2 at rest: the event counts held %d, sold %d, its bookings add up to %d, %d", e.Seats.Held, e.Seats.Sold, held, sold)
 	}
 	for id, h := range c.Holds {
 		if h.State != "released" && !holds[id] {
-			return fmt.Errorf("I6: hold %s is %s and has no booking", id, h.State)
+			return fmt.Errorf("I6: hold %s is %s and has no live booking", id, h.State)
 		}
 		if mark, ok := e.Seats.Marks[id]; ok && mark.State != h.State {
-			return fmt.Errorf("hold %s is %s, its mark says %s", id, h.State, mark.State)
+			return fmt.Errorf("hold %s is %s, but its mark says %s", id, h.State, mark.State)
 		}
 	}
 	for id := range e.Seats.Marks {
@@ -225,7 +242,7 @@ func (w *world) checkAtRest() error {
 		}
 	}
 	if n := len(w.bookingStore.Unsent()) + len(w.eventStore.Unsent()); n > 0 {
-		return fmt.Errorf("I7: %d facts are unsent", n)
+		return fmt.Errorf("I7: %d facts are not published", n)
 	}
 	return nil
 }

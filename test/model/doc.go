@@ -1,19 +1,73 @@
-// Package model proves what must hold of seats and bookings, however processes
-// are stopped: it runs the real use cases of the event and booking apps over
-// stores in memory, under a scheduler that stops a process before any operation
-// of a store, for as long as it likes or for ever, and before the answer to a read
-// of seats: two that work in one process share what that remembers.
+// Package model checks the seat and booking protocol by explicit-state model
+// checking of the real code. It has no separate specification: it runs the use
+// cases of the event and booking apps over stores in memory, lets a scheduler
+// decide what happens next, and checks the invariants after every step.
 //
-// A schedule is drawn from a seed and is the same each time. The scheduler also
-// loses replies, delivers facts any number of times in any order, runs sweeps at
-// any moment, changes capacity and limit, cancels and deletes the event. After
-// every step it checks what must hold at every instant, and when all is at rest,
-// what must hold then:
+// # Actors, steps and schedules
 //
-//	go test ./test/model -run Schedules -args -seed 4711 -runs 1
+// An actor is one piece of work inside an instance of an app: a client's request,
+// a sweep, or the delivery of a fact. Each actor is a coroutine. Only one actor
+// runs at a time, and only when the scheduler resumes it.
 //
-// Besides, for a dozen small scenarios it tries every schedule there is with a
-// bounded number of interruptions:
+// A step is one store operation, together with the code that follows it until the
+// actor stops before its next store operation. The reply to a read of an event or
+// of holds may be a step of its own. Actors of one instance share its memory, so
+// another actor may change what the instance remembers while a reply is on its
+// way.
+//
+// A schedule is the sequence of the scheduler's decisions. It determines
+// everything that happens, so a schedule that breaks an invariant can be replayed.
+// The scheduler may
+//
+//   - let any actor take the next step, so two actors interleave in any order;
+//   - leave an actor suspended for as long as it likes, or end it, as a stalled or
+//     killed process would;
+//   - replace an instance by one without memory;
+//   - fail a store operation before it takes effect, or lose the reply afterwards;
+//   - delay, repeat or lose calls between the apps, and lose their replies;
+//   - deliver a fact any number of times, in any order;
+//   - advance the clock, run a sweep, change an event's capacity or limit, and
+//     cancel or delete the event.
+//
+// # Invariants
+//
+// After every step, the counters must add up, every live booking must have its
+// hold, no limit may be exceeded, and no booking may contradict a reply that a
+// client has received. A schedule ends with a recovery without faults: time passes,
+// sweeps run, and facts arrive. Nothing may be left over then: no pending booking
+// past its expiry, no hold without a booking, no fact unpublished. The checks use
+// the invariants' names I1 to I8, as package invariant does.
+//
+// # Two searches
+//
+// The random search draws each schedule from a seed. A failure prints the seed and
+// the schedule, and the seed replays it:
+//
+//	go test ./test/model -run RandomSchedules -args -seed 4711 -runs 1
+//
+// The exhaustive search takes a dozen scenarios of a few actors and tries every
+// schedule with a bounded number of interruptions. An interruption switches to
+// another actor while the running one could go on, or ends the running one. Few
+// bugs need more than two. The search keeps no set of visited states, as in
+// VeriSoft (Godefroid, "Model checking for programming languages using VeriSoft",
+// POPL 1997), and bounds the interruptions as CHESS does (Musuvathi and Qadeer,
+// "Iterative context bounding for systematic testing of multithreaded programs",
+// PLDI 2007):
 //
 //	go test ./test/model -run EverySchedule -v -args -interruptions 2
+//
+// # Example
+//
+// The random search found this bug in the booking app:
+//
+//  1. A confirm reads a booking as pending, and is suspended.
+//  2. The booking passes its expiry. Another confirm expires it, finds no seats,
+//     raises its hold number, and replies that the booking has expired.
+//  3. Another user cancels, so seats become available.
+//  4. The first confirm continues, finds the booking expired, and takes new seats
+//     under the raised number.
+//
+// The booking became confirmed although the client had received a definite refusal.
+// A confirm now gives up if the booking has expired and its hold number is not the
+// one that the confirm started from.
 package model

@@ -2,8 +2,8 @@
 
 package model_test
 
-// The model goes on one process at a time, so that the race detector has little to
-// find and makes it seven times as slow: with it a few schedules are enough.
+// The scheduler runs one actor at a time, so the race detector finds little here
+// and makes the search seven times as slow. A few schedules are enough with it.
 const (
 	defaultRuns          = 200
 	defaultInterruptions = 0

@@ -2,12 +2,8 @@ package model_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"iter"
-	"math"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,66 +18,44 @@ const (
 	ttl         = 15 * time.Minute
 
 	eventID = "gala"
-	// replicas is how many instances of each app there are.
+	// replicas is the number of instances of each app.
 	replicas = 2
 )
 
-var (
-	errCrashed = errors.New("the process is no more")
-	errNoReply = errors.New("the reply was lost")
-)
-
-// world is two apps, their stores, what is on its way between them, and the
-// scheduler.
+// world is the whole system: the instances of both apps, their stores, the facts
+// on the bus, and the scheduler with its actors.
 type world struct {
 	rng  *rand.Rand
 	now  time.Time
 	step int
-	ids  int
+	ids  int // ids made by NewID
 
 	eventStore   *eventtest.Store
 	bookingStore *bookingtest.Store
 	events       [replicas]*eventtest.Service
 	bookings     [replicas]*bookingtest.Service
 
-	procs   []*proc
-	current *proc // who runs
-	calm    bool  // no faults: recovery
-	every   bool  // every schedule is tried
-	bus     []*message
-	mood    mood
-	tells   bool // keeps the trace
-	trace   []string
+	actors     []*actor // those that have not ended
+	spawned    int      // actors ever started
+	current    *actor   // the actor that runs, or nil
+	faultless  bool     // no fault is injected, as during recovery
+	exhaustive bool     // every schedule is tried, so nothing but the scheduler chooses
+	bus        []*message
+	workload   workload
+	keepsTrace bool
+	trace      []string
 
 	seen history
 }
 
-// message is a fact as a broker keeps it, read already.
+// message is a fact on the bus.
 type message struct {
 	kind    string
 	event   eventapi.Fact
 	booking bookingapi.Fact
-	// acknowledged says that somebody took it in; until then it comes again.
+	// acknowledged reports whether a subscriber has processed the fact. The broker
+	// delivers it again until then.
 	acknowledged bool
-}
-
-// proc is a process at work on one thing: it runs only when it is resumed, until
-// just before its next operation.
-type proc struct {
-	id   int
-	name string
-	// started is the step of its first operation. A request that is still on its
-	// way before that is, to all others, one that comes later.
-	started int
-	frozen  bool
-	crashed bool
-	pending string // the operation that it stopped before
-
-	next  func() (string, bool)
-	stop  func()
-	yield func(string) bool
-
-	failBefore, failAfter bool
 }
 
 func newWorld(seed uint64) *world {
@@ -95,165 +69,72 @@ func newWorld(seed uint64) *world {
 		w.startEventApp(i)
 		w.startBookingApp(i)
 	}
-	all := moods()
-	w.mood = all[w.rng.IntN(len(all))]
+	all := workloads()
+	w.workload = all[w.rng.IntN(len(all))]
 	w.seen.init()
 	return w
 }
 
+// startEventApp starts instance i of the event app, or replaces it by one without
+// memory.
 func (w *world) startEventApp(i int) {
 	w.events[i] = eventtest.NewService(eventtest.Env{
-		Store: answering{w.eventStore.Through(w.gate), w}, Bookings: settler{w}, Clock: w, IDs: w, HoldSettleAfter: settleAfter,
+		Store: delayedReads{w.eventStore.Through(w.gate), w}, Bookings: bookingClient{w}, Clock: w, IDs: w, HoldSettleAfter: settleAfter,
 	})
 }
 
-// answering is a store whose answers about seats are on their way for a while.
-// Another that works in the same process may go on meanwhile, and what the process
-// remembers is then newer than the answer.
-type answering struct {
-	*eventtest.Store
-	w *world
-}
-
-func (a answering) GetEvent(ctx context.Context, id string) (eventtest.Event, error) {
-	e, err := a.Store.GetEvent(ctx, id)
-	return e, a.w.answer("events.read", err)
-}
-
-func (a answering) GetHolds(ctx context.Context, ids []string) (map[string]eventtest.Hold, error) {
-	holds, err := a.Store.GetHolds(ctx, ids)
-	return holds, a.w.answer("holds.read", err)
-}
-
-// answer stops whoever runs before an answer comes in: always when every schedule
-// is tried, else at times, so that schedules reach as far as before.
-func (w *world) answer(op string, err error) error {
-	p := w.current
-	if p == nil || p.crashed || !w.every && !w.chance(4) {
-		return err
-	}
-	if !p.yield("the answer of " + op) {
-		p.crashed = true
-		return errCrashed
-	}
-	return err
-}
-
+// startBookingApp starts instance i of the booking app, or replaces it by one
+// without memory.
 func (w *world) startBookingApp(i int) {
 	w.bookings[i] = bookingtest.NewService(bookingtest.Env{
-		Store: w.bookingStore.WithGate(w.gate), Seats: seats{w}, Events: seats{w}, Clock: w, IDs: w,
+		Store: w.bookingStore.WithGate(w.gate), Seats: eventClient{w}, Events: eventClient{w}, Clock: w, IDs: w,
 		TTL: ttl, MaxPerBooking: 10,
 	})
 }
 
-// Now is the clock of all processes.
+// delayedReads is a store whose replies to reads of seats may be delayed. Another
+// actor of the same instance may run meanwhile, so the instance may then remember
+// something newer than the reply.
+type delayedReads struct {
+	*eventtest.Store
+	w *world
+}
+
+func (d delayedReads) GetEvent(ctx context.Context, id string) (eventtest.Event, error) {
+	e, err := d.Store.GetEvent(ctx, id)
+	return e, d.w.delayReply("events.read", err)
+}
+
+func (d delayedReads) GetHolds(ctx context.Context, ids []string) (map[string]eventtest.Hold, error) {
+	holds, err := d.Store.GetHolds(ctx, ids)
+	return holds, d.w.delayReply("holds.read", err)
+}
+
+// Now returns the time of the one clock that all instances share.
 func (w *world) Now() time.Time { return w.now }
 
-// NewID makes ids that repeat with the seed.
+// NewID returns the next id. A schedule makes the same ids each time.
 func (w *world) NewID() string {
 	w.ids++
 	return fmt.Sprintf("id-%d", w.ids)
 }
 
-func (w *world) event() *eventtest.Service     { return w.events[w.rng.IntN(replicas)] }
+// event returns a random instance of the event app.
+func (w *world) event() *eventtest.Service { return w.events[w.rng.IntN(replicas)] }
+
+// booking returns a random instance of the booking app.
 func (w *world) booking() *bookingtest.Service { return w.bookings[w.rng.IntN(replicas)] }
 
-// chance is true once in n times.
-func (w *world) chance(n int) bool { return w.rng.IntN(n) == 0 }
+// oneIn returns true once in n times.
+func (w *world) oneIn(n int) bool { return w.rng.IntN(n) == 0 }
 
+// logf adds a line to the trace of the schedule.
 func (w *world) logf(format string, args ...any) {
-	if !w.tells {
+	if !w.keepsTrace {
 		return
 	}
 	w.trace = append(w.trace, fmt.Sprintf("%4d %s", w.step, fmt.Sprintf(format, args...)))
 }
 
-// gate stops whoever runs before each operation.
-func (w *world) gate(op string) (before, after error) {
-	p := w.current
-	if p == nil {
-		return nil, nil // the test itself
-	}
-	if p.crashed || !p.yield(op) {
-		p.crashed = true
-		return errCrashed, nil
-	}
-	if p.failBefore {
-		before = errNoReply
-	}
-	if p.failAfter {
-		after = errNoReply
-	}
-	p.failBefore, p.failAfter = false, false
-	return before, after
-}
-
-// spawn starts a process, which has not done anything yet.
-func (w *world) spawn(name string, run func(p *proc)) *proc {
-	p := &proc{id: len(w.seen.names), name: name, started: math.MaxInt}
-	w.seen.names = append(w.seen.names, name)
-	p.next, p.stop = iter.Pull(iter.Seq[string](func(yield func(string) bool) {
-		p.yield = yield
-		run(p)
-	}))
-	p.pending = "start"
-	w.procs = append(w.procs, p)
-	w.logf("p%d starts: %s", p.id, name)
-	return p
-}
-
-// resume lets a process do its next operation and go on until before the one
-// after that. It returns false when the process is done.
-func (w *world) resume(p *proc) bool {
-	w.step++
-	was := p.pending
-	if was == "start" {
-		p.started = math.MaxInt
-	} else if p.started == math.MaxInt {
-		p.started = w.step
-	}
-	outer := w.current
-	w.current = p
-	op, ok := p.next()
-	w.current = outer
-	if was != "start" {
-		w.logf("p%d does %s", p.id, was)
-	}
-	p.pending = op
-	if !ok {
-		w.remove(p)
-	}
-	return ok
-}
-
-// crash ends a process where it stands.
-func (w *world) crash(p *proc) {
-	w.step++
-	w.logf("p%d crashes before %s", p.id, p.pending)
-	outer := w.current
-	w.current = p
-	p.crashed = true
-	p.stop()
-	w.current = outer
-	w.remove(p)
-}
-
-func (w *world) remove(p *proc) {
-	w.procs = slices.DeleteFunc(w.procs, func(q *proc) bool { return p == q })
-}
-
-// finish runs a process to its end, with checks after each step.
-func (w *world) finish(p *proc) error {
-	for range 20_000 {
-		if err := w.check(); err != nil {
-			return err
-		}
-		w.seen.actor = p
-		if !w.resume(p) {
-			return w.check()
-		}
-	}
-	return fmt.Errorf("p%d (%s) does not end", p.id, p.name)
-}
-
-func (w *world) story() string { return strings.Join(w.trace, "\n") }
+// traceText returns the trace of the schedule so far.
+func (w *world) traceText() string { return strings.Join(w.trace, "\n") }

@@ -1,0 +1,148 @@
+package model_test
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+)
+
+var (
+	errCrashed = errors.New("the process has crashed")
+	errNoReply = errors.New("the reply was lost")
+)
+
+// pendingStart is the pending operation of an actor that has not run yet.
+const pendingStart = "start"
+
+// actor is one request, sweep or delivery. It runs only while it is resumed, and
+// stops just before its next store operation.
+type actor struct {
+	id   int
+	name string
+	// started is the step of the first store operation. Until then nobody can tell
+	// the actor from one that is spawned later, so its value is math.MaxInt.
+	started int
+	frozen  bool   // not to be resumed for now
+	crashed bool   // never resumed again; every operation fails
+	pending string // the operation that it stopped before
+
+	next  func() (string, bool)
+	stop  func()
+	yield func(string) bool
+
+	// The next operation fails before it takes effect, or loses its reply.
+	failBefore, failAfter bool
+}
+
+// spawn adds an actor, which has not taken a step yet.
+func (w *world) spawn(name string, run func(a *actor)) *actor {
+	a := &actor{id: w.spawned, name: name, started: math.MaxInt}
+	w.spawned++
+	a.next, a.stop = iter.Pull(iter.Seq[string](func(yield func(string) bool) {
+		a.yield = yield
+		run(a)
+	}))
+	a.pending = pendingStart
+	w.actors = append(w.actors, a)
+	w.logf("a%d starts: %s", a.id, name)
+	return a
+}
+
+// gate stops the running actor before each store operation. It returns the errors
+// with which the operation fails before or after it takes effect.
+func (w *world) gate(op string) (before, after error) {
+	a := w.current
+	if a == nil {
+		return nil, nil // the test itself uses the store
+	}
+	if a.crashed || !a.yield(op) {
+		a.crashed = true
+		return errCrashed, nil
+	}
+	if a.failBefore {
+		before = errNoReply
+	}
+	if a.failAfter {
+		after = errNoReply
+	}
+	a.failBefore, a.failAfter = false, false
+	return before, after
+}
+
+// delayReply stops the running actor before it receives the reply to op. The
+// exhaustive search always does; the random one does now and then, so that its
+// schedules still reach far. The result is err, unless the actor has crashed.
+func (w *world) delayReply(op string, err error) error {
+	a := w.current
+	if a == nil || a.crashed || !w.exhaustive && !w.oneIn(4) {
+		return err
+	}
+	if !a.yield("the reply to " + op) {
+		a.crashed = true
+		return errCrashed
+	}
+	return err
+}
+
+// resume lets an actor take one step: it does its pending operation, and continues
+// until just before the next one. It returns false if the actor has ended.
+func (w *world) resume(a *actor) bool {
+	w.step++
+	was := a.pending
+	if was == pendingStart {
+		a.started = math.MaxInt
+	} else if a.started == math.MaxInt {
+		a.started = w.step
+	}
+	outer := w.current
+	w.current = a
+	op, ok := a.next()
+	w.current = outer
+	if was != pendingStart {
+		w.logf("a%d does %s", a.id, was)
+	}
+	a.pending = op
+	if !ok {
+		w.remove(a)
+	}
+	return ok
+}
+
+// crash ends an actor before its pending operation.
+func (w *world) crash(a *actor) {
+	w.step++
+	w.logf("a%d crashes before %s", a.id, a.pending)
+	outer := w.current
+	w.current = a
+	a.crashed = true
+	a.stop()
+	w.current = outer
+	w.remove(a)
+}
+
+// crashAll ends every actor.
+func (w *world) crashAll() {
+	for len(w.actors) > 0 {
+		w.crash(w.actors[0])
+	}
+}
+
+func (w *world) remove(a *actor) {
+	w.actors = slices.DeleteFunc(w.actors, func(b *actor) bool { return a == b })
+}
+
+// finish lets an actor run to its end, and checks the invariants after each step.
+func (w *world) finish(a *actor) error {
+	for range 20_000 {
+		if err := w.check(); err != nil {
+			return err
+		}
+		w.seen.lastActor = a
+		if !w.resume(a) {
+			return w.check()
+		}
+	}
+	return fmt.Errorf("a%d (%s) does not end", a.id, a.name)
+}
