@@ -33,7 +33,7 @@ func sidecarFrozen(t *testing.T, o *outages) {
 		if res.StatusCode != 503 && res.StatusCode != 504 {
 			t.Errorf("got %d %s, want 503 or 504", res.StatusCode, res.Text)
 		}
-		ledger.Booked(invariant.Attempt{
+		ledger.RecordAttempt(invariant.Attempt{
 			UserID: o.members[i].User.ID, EventID: eventID, Key: keys[clients[i].Token], Quantity: 1, Status: res.StatusCode,
 		})
 	}
@@ -60,7 +60,7 @@ func sidecarFrozen(t *testing.T, o *outages) {
 			}
 			return json.Unmarshal([]byte(res.Text), &b)
 		})
-		ledger.Booked(invariant.Attempt{UserID: o.members[i].User.ID, EventID: eventID, Key: key, Quantity: 1, Status: 201, BookingID: b.ID})
+		ledger.RecordAttempt(invariant.Attempt{UserID: o.members[i].User.ID, EventID: eventID, Key: key, Quantity: 1, Status: 201, BookingID: b.ID})
 	}
 	settled(t, o.Stack, []string{eventID}, ledger)
 }

@@ -118,13 +118,13 @@ func settled(t *testing.T, s *stack.Stack, events []string, ledger *invariant.Le
 		if err != nil {
 			return err
 		}
-		if err := state.ReadEdge(t.Context(), boss, events); err != nil {
+		if err := state.ReadGateway(t.Context(), boss, events); err != nil {
 			return err
 		}
 		if state.Facts, err = invariant.ReadFacts(t.Context(), s.Env["NATS_URL"], events); err != nil {
 			return err
 		}
-		if n := state.Lapsing(); n > 0 {
+		if n := state.Expiring(); n > 0 {
 			return fmt.Errorf("%d bookings are about to lapse", n)
 		}
 		broken := invariant.Check(state, ledger)

@@ -92,7 +92,7 @@ func (c *crowd) visit(ctx context.Context, who *customer) {
 				a.BookingID, id = b.ID, b.ID
 			}
 		}
-		c.ledger.Booked(a)
+		c.ledger.RecordAttempt(a)
 		return a.Status
 	})
 	if id == "" {
@@ -105,7 +105,7 @@ func (c *crowd) visit(ctx context.Context, who *customer) {
 			if res, err := c.as(who).Try(ctx, "POST", "/api/bookings/"+id+step, nil); err == nil {
 				change.Status = res.StatusCode
 			}
-			c.ledger.Changed(change)
+			c.ledger.RecordChange(change)
 			return change.Status
 		})
 	}

@@ -116,7 +116,7 @@ func natsFrozen(t *testing.T, o *outages) {
 		}
 		ids = append(ids, res.TraceID(t))
 		who := o.members[i/times]
-		ledger.Booked(invariant.Attempt{UserID: who.User.ID, EventID: eventID, Quantity: 1, Status: 201, BookingID: b.ID})
+		ledger.RecordAttempt(invariant.Attempt{UserID: who.User.ID, EventID: eventID, Quantity: 1, Status: 201, BookingID: b.ID})
 		if i%2 == 0 {
 			o.change(t, ledger, who, b.ID, "confirm")
 		}

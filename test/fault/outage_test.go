@@ -81,7 +81,7 @@ func (o *outages) book(t *testing.T, ledger *invariant.Ledger, who member, event
 	var b bookingapi.Booking
 	res := who.Book(t, eventID, 1, "")
 	res.Want(t, 201, &b)
-	ledger.Booked(invariant.Attempt{UserID: who.User.ID, EventID: eventID, Quantity: 1, Status: 201, BookingID: b.ID})
+	ledger.RecordAttempt(invariant.Attempt{UserID: who.User.ID, EventID: eventID, Quantity: 1, Status: 201, BookingID: b.ID})
 	return b, res
 }
 
@@ -90,7 +90,7 @@ func (o *outages) change(t *testing.T, ledger *invariant.Ledger, who member, boo
 	t.Helper()
 	res := who.Do(t, "POST", "/api/bookings/"+bookingID+"/"+step, nil)
 	res.Want(t, 200, nil)
-	ledger.Changed(invariant.Change{BookingID: bookingID, Cancel: step == "cancel", Status: 200})
+	ledger.RecordChange(invariant.Change{BookingID: bookingID, Cancel: step == "cancel", Status: 200})
 	return res
 }
 

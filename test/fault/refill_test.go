@@ -75,11 +75,11 @@ func untaken(t *testing.T, s *stack.Stack, ledger *invariant.Ledger, eventID str
 		who, account := s.Register(t)
 		var b bookingapi.Booking
 		who.Book(t, eventID, 1, "").Want(t, 201, &b)
-		ledger.Booked(invariant.Attempt{UserID: account.User.ID, EventID: eventID, Quantity: 1, Status: 201, BookingID: b.ID})
+		ledger.RecordAttempt(invariant.Attempt{UserID: account.User.ID, EventID: eventID, Quantity: 1, Status: 201, BookingID: b.ID})
 		if i < confirmed {
 			confirm = append(confirm, func() {
 				who.Do(t, "POST", "/api/bookings/"+b.ID+"/confirm", nil).Want(t, 200, nil)
-				ledger.Changed(invariant.Change{BookingID: b.ID, Status: 200})
+				ledger.RecordChange(invariant.Change{BookingID: b.ID, Status: 200})
 			})
 		}
 	}

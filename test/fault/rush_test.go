@@ -88,7 +88,7 @@ func oneKey(t *testing.T, s *stack.Stack) {
 		default:
 			t.Errorf("Idempotency-Replayed: %q", replayed)
 		}
-		ledger.Booked(invariant.Attempt{UserID: account.User.ID, EventID: eventID, Key: key, Quantity: 2, Status: 201, BookingID: b.ID})
+		ledger.RecordAttempt(invariant.Attempt{UserID: account.User.ID, EventID: eventID, Key: key, Quantity: 2, Status: 201, BookingID: b.ID})
 	}
 	if first != 1 {
 		t.Errorf("%d answers are no replay, want 1", first)

@@ -8,13 +8,14 @@ import (
 	"strings"
 )
 
-// Violation is something that must not be.
+// Violation is one broken invariant.
 type Violation struct {
 	Invariant string // I1 to I8
-	What      string
+	Detail    string
 }
 
-func (v Violation) String() string { return v.Invariant + ": " + v.What }
+// String returns the invariant and the detail, for failure messages.
+func (v Violation) String() string { return v.Invariant + ": " + v.Detail }
 
 // report collects violations.
 type report []Violation
@@ -23,8 +24,9 @@ func (r *report) add(invariant, format string, args ...any) {
 	*r = append(*r, Violation{invariant, fmt.Sprintf(format, args...)})
 }
 
-// Check returns every violation that the state and the ledger show, by name. The
-// ledger must have all that was asked about the state's events; it may be nil.
+// Check returns every violation that s and l show, in the order of the invariants'
+// names. l must hold all requests about the events of s. If l is nil, replies are
+// not checked.
 func Check(s State, l *Ledger) []Violation {
 	var r report
 	for _, id := range slices.Sorted(maps.Keys(s.Events)) {
@@ -45,7 +47,8 @@ func Check(s State, l *Ledger) []Violation {
 	return r
 }
 
-// checkSeats holds an event's counters against its holds and its bookings.
+// checkSeats compares the counters of an event with its holds, its bookings, and
+// the availability that the gateway reports.
 func (s State) checkSeats(r *report, e Event) {
 	n := e.Seats
 	if n.Available < 0 || n.Held < 0 || n.Sold < 0 || n.Held+n.Sold > n.Capacity {
@@ -64,21 +67,21 @@ func (s State) checkSeats(r *report, e Event) {
 		}
 	}
 	if byHolds[held] != n.Held || byHolds[sold] != n.Sold {
-		r.add("I2", "event %s: held %d, sold %d, its holds make %d, %d", e.ID, n.Held, n.Sold, byHolds[held], byHolds[sold])
+		r.add("I2", "event %s counts held %d, sold %d, its holds add up to %d, %d", e.ID, n.Held, n.Sold, byHolds[held], byHolds[sold])
 	}
 	if byBookings[pending] != n.Held || byBookings[confirmed] != n.Sold {
-		r.add("I2", "event %s: held %d, sold %d, its bookings make %d, %d", e.ID, n.Held, n.Sold, byBookings[pending], byBookings[confirmed])
+		r.add("I2", "event %s counts held %d, sold %d, its bookings add up to %d, %d", e.ID, n.Held, n.Sold, byBookings[pending], byBookings[confirmed])
 	}
 	if s.Seats == nil {
 		return
 	}
 	if a := s.Seats[e.ID]; a.Capacity != n.Capacity || a.Available != n.Available || a.Held != n.Held || a.Sold != n.Sold {
-		r.add("I2", "event %s: the edge says %+v, the store %+v", e.ID, a, n)
+		r.add("I2", "event %s: the gateway reports %+v, the store has %+v", e.ID, a, n)
 	}
 }
 
-// counted are the holds that an event counts: a mark is what its hold is about to
-// become.
+// counted returns the holds that an event's counters include. A mark overrides its
+// hold, for it is what the hold is about to become.
 func (s State) counted(e Event) map[string]Hold {
 	all := map[string]Hold{}
 	for id, h := range s.Holds {
@@ -91,26 +94,27 @@ func (s State) counted(e Event) map[string]Hold {
 	return all
 }
 
-// checkHolds holds bookings against holds, both ways.
+// checkHolds checks that every counted hold belongs to a live booking, and that
+// every live booking has exactly one hold that matches it.
 func (s State) checkHolds(r *report) {
 	counted := map[string]Hold{}
 	for _, e := range s.Events {
 		maps.Copy(counted, s.counted(e))
 	}
-	of := map[string][]string{} // counted holds, by booking
+	byBooking := map[string][]string{} // ids of counted holds
 	for _, id := range slices.Sorted(maps.Keys(counted)) {
 		h := counted[id]
 		bookingID, _, _ := strings.Cut(id, "_")
-		of[bookingID] = append(of[bookingID], id)
+		byBooking[bookingID] = append(byBooking[bookingID], id)
 		b, ok := s.Bookings[bookingID]
 		if !ok || !b.live() || b.HoldID != id {
-			r.add("I6", "hold %s of %d seats is %s, its booking %q", id, h.Quantity, h.State, b.State)
+			r.add("I6", "hold %s of %d seats is %s, but its booking is %q", id, h.Quantity, h.State, b.State)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Bookings)) {
 		b := s.Bookings[id]
-		if n := len(of[id]); n > 1 {
-			r.add("I4", "booking %s has %d holds: %v", id, n, of[id])
+		if n := len(byBooking[id]); n > 1 {
+			r.add("I4", "booking %s has %d holds: %v", id, n, byBooking[id])
 		}
 		if !b.live() {
 			continue
@@ -121,22 +125,25 @@ func (s State) checkHolds(r *report) {
 		}
 		h, ok := counted[b.HoldID]
 		if !ok || h.State != want || h.Quantity != b.Quantity || h.UserID != b.UserID || h.EventID != b.EventID {
-			r.add("I2", "booking %s of %d seats is %s, its hold %+v", id, b.Quantity, b.State, h)
+			r.add("I2", "booking %s of %d seats is %s, but its hold is %+v", id, b.Quantity, b.State, h)
 		}
 	}
 }
 
+// checkExpiry checks that no booking is pending past its expiry.
 func (s State) checkExpiry(r *report) {
 	for _, id := range slices.Sorted(maps.Keys(s.Bookings)) {
 		b := s.Bookings[id]
 		if b.State == pending && (b.ExpiresAt == nil || s.At.After(*b.ExpiresAt)) {
-			r.add("I6", "booking %s is pending at %s and expired at %v", id, s.At.UTC(), b.ExpiresAt)
+			r.add("I6", "booking %s is pending at %s, but expired at %v", id, s.At.UTC(), b.ExpiresAt)
 		}
 	}
 }
 
+// checkLimits checks that the limit documents match the holds, and that no user has
+// more seats of an event than its limit allows.
 func (s State) checkLimits(r *report) {
-	entries := map[string]int64{} // by hold
+	entries := map[string]int64{} // seats by hold
 	for _, l := range s.Limits {
 		sum := int64(0)
 		for _, id := range slices.Sorted(maps.Keys(l.By)) {
@@ -147,30 +154,30 @@ func (s State) checkLimits(r *report) {
 			}
 		}
 		if sum != l.Used {
-			r.add("I8", "limit %s: used %d, its entries make %d", l.ID, l.Used, sum)
+			r.add("I8", "limit %s counts %d seats as used, its entries add up to %d", l.ID, l.Used, sum)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Holds)) {
 		if h := s.Holds[id]; h.State != released && h.Limited && entries[id] != h.Quantity {
-			r.add("I8", "hold %s of %d seats counts %d in its limit", id, h.Quantity, entries[id])
+			r.add("I8", "the limit entry of hold %s counts %d seats, want %d", id, entries[id], h.Quantity)
 		}
 	}
-	type user struct{ id, eventID string }
-	has := map[user]int64{}
+	type buyer struct{ userID, eventID string }
+	seats := map[buyer]int64{}
 	for _, b := range s.Bookings {
 		if b.live() {
-			has[user{b.UserID, b.EventID}] += b.Quantity
+			seats[buyer{b.UserID, b.EventID}] += b.Quantity
 		}
 	}
-	for who, n := range has {
-		if most := s.Events[who.eventID].MaxPerUser; most != nil && n > *most {
-			r.add("I8", "user %s has %d seats of event %s, which allows %d", who.id, n, who.eventID, *most)
+	for by, n := range seats {
+		if limit := s.Events[by.eventID].MaxPerUser; limit != nil && n > *limit {
+			r.add("I8", "user %s has %d seats of event %s, more than the limit of %d", by.userID, n, by.eventID, *limit)
 		}
 	}
 }
 
-// records are those of all outboxes, by the id of the document.
-func (s State) records() map[string][]Record {
+// outboxes returns all outboxes by the id of their document.
+func (s State) outboxes() map[string][]Record {
 	all := map[string][]Record{}
 	for id, e := range s.Events {
 		all[id] = e.Outbox
@@ -181,10 +188,11 @@ func (s State) records() map[string][]Record {
 	return all
 }
 
+// checkOutboxes checks that every fact was published.
 func (s State) checkOutboxes(r *report) {
-	records := s.records()
-	for _, id := range slices.Sorted(maps.Keys(records)) {
-		for _, rec := range records[id] {
+	outboxes := s.outboxes()
+	for _, id := range slices.Sorted(maps.Keys(outboxes)) {
+		for _, rec := range outboxes[id] {
 			if rec.SentAt == nil {
 				r.add("I7", "%s %s of %s was not published", rec.Type, rec.ID, id)
 			}
@@ -192,46 +200,46 @@ func (s State) checkOutboxes(r *report) {
 	}
 }
 
-// checkFacts holds the stream against the outboxes, which keep what they sent for
-// a day.
+// checkFacts compares the streams with the outboxes, which keep their published
+// facts for a day.
 func (s State) checkFacts(r *report) {
 	if s.Facts == nil {
 		return
 	}
-	times := map[string]int{}
+	times := map[string]int{} // by the fact's id
 	for _, f := range s.Facts {
 		times[f.ID]++
 	}
-	records := s.records()
-	for _, id := range slices.Sorted(maps.Keys(records)) {
-		for _, rec := range records[id] {
+	outboxes := s.outboxes()
+	for _, id := range slices.Sorted(maps.Keys(outboxes)) {
+		for _, rec := range outboxes[id] {
 			if n := times[rec.ID]; n != 1 {
-				r.add("I5", "%s %s of %s is in the stream %d times", rec.Type, rec.ID, id, n)
+				r.add("I5", "%s %s of %s is in the stream %d times, want once", rec.Type, rec.ID, id, n)
 			}
 			delete(times, rec.ID)
 		}
 	}
 	for _, f := range s.Facts {
 		if _, unknown := times[f.ID]; unknown {
-			r.add("I5", "%s %s of %s is in the stream and in no outbox", f.Type, f.ID, f.Subject)
+			r.add("I5", "%s %s of %s is in the stream, but in no outbox", f.Type, f.ID, f.Subject)
 		}
 	}
 }
 
-// checkList holds what an admin sees against the store.
+// checkList compares the bookings that the gateway lists with the store.
 func (s State) checkList(r *report) {
 	if s.Listed == nil {
 		return
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Bookings)) {
 		b := s.Bookings[id]
-		if seen, ok := s.Listed[id]; !ok || seen.Status != b.State || seen.Quantity != b.Quantity || seen.UserID != b.UserID {
-			r.add("I3", "booking %s is %s in the store, and %q in the list", id, b.State, seen.Status)
+		if listed, ok := s.Listed[id]; !ok || listed.Status != b.State || listed.Quantity != b.Quantity || listed.UserID != b.UserID {
+			r.add("I3", "booking %s is %s in the store, but %q in the list", id, b.State, listed.Status)
 		}
 	}
 	for id := range s.Listed {
 		if _, ok := s.Bookings[id]; !ok {
-			r.add("I3", "booking %s is in the list, and not in the store", id)
+			r.add("I3", "booking %s is in the list, but not in the store", id)
 		}
 	}
 }

@@ -14,20 +14,22 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// goneAfter is how long the server keeps a reader that has left. Who polls would
-// reach its limit of readers with the usual five minutes.
-const goneAfter = 2 * time.Second
+// inactiveThreshold is how long the server keeps a consumer after its reader has
+// stopped. With the default of five minutes, a test that polls would reach the
+// server's limit of consumers.
+const inactiveThreshold = 2 * time.Second
 
-// Fact is a fact as it is in a stream.
+// Fact is one message of a stream.
 type Fact struct {
 	ID, Type, Subject string
-	EventID           string // what it is about, itself or by its booking
+	EventID           string // the event, or the event of the booking, that the fact is about
 
 	Topic string
-	Data  string // the CloudEvent
+	Data  string // the whole CloudEvent, in JSON
 }
 
-// ReadFacts returns what the streams of the NATS server have of these events.
+// ReadFacts reads the streams of the NATS server at url, and returns the facts about
+// these events.
 func ReadFacts(ctx context.Context, url string, eventIDs []string) ([]Fact, error) {
 	conn, err := nats.Connect(url)
 	if err != nil {
@@ -54,7 +56,8 @@ func ReadFacts(ctx context.Context, url string, eventIDs []string) ([]Fact, erro
 	return facts, nil
 }
 
-func eachMessage(ctx context.Context, broker jetstream.JetStream, topic string, take func([]byte) error) error {
+// eachMessage calls fn with each message of a topic, and stops at its first error.
+func eachMessage(ctx context.Context, broker jetstream.JetStream, topic string, fn func([]byte) error) error {
 	stream, err := broker.Stream(ctx, topic)
 	if err != nil {
 		return err
@@ -68,7 +71,7 @@ func eachMessage(ctx context.Context, broker jetstream.JetStream, topic string, 
 	}
 	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
 		FilterSubjects:    []string{topic},
-		InactiveThreshold: goneAfter,
+		InactiveThreshold: inactiveThreshold,
 	})
 	if err != nil {
 		return err
@@ -83,7 +86,7 @@ func eachMessage(ctx context.Context, broker jetstream.JetStream, topic string, 
 		if err != nil {
 			return err
 		}
-		if err := take(msg.Data()); err != nil {
+		if err := fn(msg.Data()); err != nil {
 			return err
 		}
 		meta, err := msg.Metadata()
@@ -96,7 +99,7 @@ func eachMessage(ctx context.Context, broker jetstream.JetStream, topic string, 
 	}
 }
 
-// parse reads a CloudEvent.
+// parse decodes a CloudEvent.
 func parse(topic string, data []byte) (Fact, error) {
 	var e struct {
 		ID, Type, Subject string

@@ -10,8 +10,9 @@ import (
 	"boxoffice/test/stack"
 )
 
-// ReadEdge adds what an admin is told over HTTP.
-func (s *State) ReadEdge(ctx context.Context, admin stack.Client, eventIDs []string) error {
+// ReadGateway adds the availability and the bookings of these events, as the gateway
+// reports them to an admin.
+func (s *State) ReadGateway(ctx context.Context, admin stack.Client, eventIDs []string) error {
 	s.Seats, s.Listed = map[string]eventapi.Availability{}, map[string]bookingapi.Booking{}
 	for _, id := range eventIDs {
 		var seats eventapi.Availability
@@ -39,6 +40,7 @@ func (s *State) ReadEdge(ctx context.Context, admin stack.Client, eventIDs []str
 	return nil
 }
 
+// fetch decodes the reply to a GET into v.
 func fetch(ctx context.Context, c stack.Client, path string, v any) error {
 	res, err := c.Try(ctx, "GET", path, nil)
 	switch {

@@ -16,12 +16,13 @@ import (
 	"boxoffice/test/servers"
 )
 
-// keyed is what the key "k" of user "u" makes: the first half of SHA-256.
-const keyed = "1b09740edf59566cefba200b35830f79"
+// keyedID is the id of the booking of user "u" under the key "k": the first half of
+// a SHA-256 sum.
+const keyedID = "1b09740edf59566cefba200b35830f79"
 
-// world is a store with one event, in which all is right, and what goes with it:
-// a confirmed booking of two seats and a pending one of three under a limit, and
-// one that was cancelled.
+// world is a system with one event, in which every invariant holds. The event has a
+// confirmed booking of two seats, a pending one of three and a cancelled one of one
+// seat, under a limit of five.
 type world struct {
 	t      *testing.T
 	dbs    invariant.Databases
@@ -31,6 +32,7 @@ type world struct {
 	listed map[string]bookingapi.Booking
 }
 
+// connect starts a MongoDB server and connects to it.
 func connect(t *testing.T) *mongo.Client {
 	t.Helper()
 	client, err := mongo.Connect(options.Client().ApplyURI(servers.StartMongo(t).URI))
@@ -64,14 +66,15 @@ func newWorld(t *testing.T, client *mongo.Client) *world {
 		})
 		w.fact("f"+b.id, "booking.created", b.id)
 		w.listed[b.id] = bookingapi.Booking{ID: b.id, UserID: "u", EventID: "e", Quantity: b.quantity, Status: b.state}
-		w.ledger.Booked(invariant.Attempt{UserID: "u", EventID: "e", Quantity: b.quantity, Status: 201, BookingID: b.id})
+		w.ledger.RecordAttempt(invariant.Attempt{UserID: "u", EventID: "e", Quantity: b.quantity, Status: 201, BookingID: b.id})
 	}
-	w.ledger.Changed(invariant.Change{BookingID: "b1", Status: 200})
-	w.ledger.Changed(invariant.Change{BookingID: "b3", Cancel: true, Status: 200})
+	w.ledger.RecordChange(invariant.Change{BookingID: "b1", Status: 200})
+	w.ledger.RecordChange(invariant.Change{BookingID: "b3", Cancel: true, Status: 200})
 	w.seats = eventapi.Availability{EventID: "e", Capacity: 10, Available: 5, Held: 3, Sold: 2}
 	return w
 }
 
+// record returns an outbox record.
 func record(id, kind string, sentAt any) bson.M {
 	return bson.M{"id": id, "type": kind, "sentAt": sentAt}
 }
@@ -102,6 +105,7 @@ func (w *world) fact(id, kind, subject string) {
 	w.facts = append(w.facts, invariant.Fact{ID: id, Type: kind, Subject: subject, EventID: "e"})
 }
 
+// check reads the stores, and checks them with the rest of the world.
 func (w *world) check() []invariant.Violation {
 	w.t.Helper()
 	s, err := invariant.Read(w.t.Context(), w.dbs, []string{"e"})
@@ -112,117 +116,117 @@ func (w *world) check() []invariant.Violation {
 	return invariant.Check(s, w.ledger)
 }
 
-func asked(status int, key, bookingID string) invariant.Attempt {
+// attempt returns an attempt of user "u" to book one seat.
+func attempt(status int, key, bookingID string) invariant.Attempt {
 	return invariant.Attempt{UserID: "u", EventID: "e", Key: key, Quantity: 1, Status: status, BookingID: bookingID}
 }
 
-// seeds are violations, by what is wrong, with the invariants that must be named.
-func seeds() map[string]struct {
-	seed func(w *world)
-	want []string
-} {
-	return map[string]struct {
-		seed func(w *world)
-		want []string
-	}{
-		"nothing": {func(*world) {}, nil},
-		"more taken than there is": {func(w *world) {
+// defect damages a world, and lists the invariants that Check must report.
+type defect struct {
+	inject func(w *world)
+	want   []string
+}
+
+func defects() map[string]defect {
+	return map[string]defect{
+		"no defect": {func(*world) {}, nil},
+		"more seats taken than the capacity": {func(w *world) {
 			w.set("events", "e", "seats.capacity", 4)
 			w.set("events", "e", "seats.available", -1)
 			w.seats.Capacity, w.seats.Available = 4, -1
 		}, []string{"I1"}},
-		"a seat that is nowhere": {func(w *world) {
+		"a seat is lost": {func(w *world) {
 			w.set("events", "e", "seats.available", 4)
 			w.seats.Available = 4
 		}, []string{"I2"}},
-		"a counter beside its holds": {func(w *world) {
+		"a counter differs from the holds": {func(w *world) {
 			w.set("events", "e", "seats.held", 2)
 			w.set("events", "e", "seats.available", 6)
 			w.seats.Held, w.seats.Available = 2, 6
 		}, []string{"I2"}},
-		"another answer at the edge":  {func(w *world) { w.seats.Available = 6 }, []string{"I2"}},
-		"a hold that lags":            {func(w *world) { w.set("holds", "b1_1_x", "state", "held") }, []string{"I2"}},
-		"a hold of another size":      {func(w *world) { w.set("bookings", "b2", "holdId", "b2_2_x") }, []string{"I2", "I6"}},
-		"a hold that nobody has":      {func(w *world) { w.set("holds", "b3_1_x", "state", "held") }, []string{"I2", "I6", "I8"}},
-		"a booking answered and gone": {func(w *world) { w.ledger.Booked(asked(201, "", "b9")) }, []string{"I3"}},
-		"a booking that is refused": {func(w *world) {
+		"the gateway reports other counters":         {func(w *world) { w.seats.Available = 6 }, []string{"I2"}},
+		"a hold lags behind its booking":             {func(w *world) { w.set("holds", "b1_1_x", "state", "held") }, []string{"I2"}},
+		"a booking names a hold that does not exist": {func(w *world) { w.set("bookings", "b2", "holdId", "b2_2_x") }, []string{"I2", "I6"}},
+		"a hold has no live booking":                 {func(w *world) { w.set("holds", "b3_1_x", "state", "held") }, []string{"I2", "I6", "I8"}},
+		"a reported booking is missing":              {func(w *world) { w.ledger.RecordAttempt(attempt(201, "", "b9")) }, []string{"I3"}},
+		"a reported booking is refused": {func(w *world) {
 			w.set("bookings", "b3", "state", "refused")
 			delete(w.listed, "b3")
 			w.facts = slices.DeleteFunc(w.facts, func(f invariant.Fact) bool { return f.ID == "fb3" })
 		}, []string{"I3"}},
-		"a booking missing from the list": {func(w *world) { delete(w.listed, "b3") }, []string{"I3"}},
-		"a booking after a refusal": {func(w *world) {
-			w.ledger.Booked(asked(409, "k", ""))
-			w.add(keyed)
+		"a booking is missing from the list": {func(w *world) { delete(w.listed, "b3") }, []string{"I3"}},
+		"a refused key has a booking": {func(w *world) {
+			w.ledger.RecordAttempt(attempt(409, "k", ""))
+			w.addCancelled(keyedID)
 		}, []string{"I3"}},
-		"a booking nobody asked for": {func(w *world) { w.add("b4") }, []string{"I3"}},
-		"a booking of unknown fate": {func(w *world) {
-			w.ledger.Booked(asked(0, "", ""))
-			w.add("b4")
+		"a booking was never requested": {func(w *world) { w.addCancelled("b4") }, []string{"I3"}},
+		"a booking whose outcome is unknown to the client": {func(w *world) {
+			w.ledger.RecordAttempt(attempt(0, "", ""))
+			w.addCancelled("b4")
 		}, nil},
-		"a cancellation forgotten": {func(w *world) { w.ledger.Changed(invariant.Change{BookingID: "b2", Cancel: true, Status: 200}) }, []string{"I3"}},
-		"a confirmation forgotten": {func(w *world) { w.ledger.Changed(invariant.Change{BookingID: "b2", Status: 200}) }, []string{"I3"}},
-		"two bookings of one key": {func(w *world) {
-			w.add(keyed)
-			w.add("b4")
-			w.ledger.Booked(asked(503, "k", ""))
-			w.ledger.Booked(asked(201, "k", keyed))
-			w.ledger.Booked(asked(201, "k", "b4"))
+		"an acknowledged cancel is lost":  {func(w *world) { w.ledger.RecordChange(invariant.Change{BookingID: "b2", Cancel: true, Status: 200}) }, []string{"I3"}},
+		"an acknowledged confirm is lost": {func(w *world) { w.ledger.RecordChange(invariant.Change{BookingID: "b2", Status: 200}) }, []string{"I3"}},
+		"one key has two bookings": {func(w *world) {
+			w.addCancelled(keyedID)
+			w.addCancelled("b4")
+			w.ledger.RecordAttempt(attempt(503, "k", ""))
+			w.ledger.RecordAttempt(attempt(201, "k", keyedID))
+			w.ledger.RecordAttempt(attempt(201, "k", "b4"))
 		}, []string{"I3", "I4"}},
-		"a key refused after its booking": {func(w *world) {
-			w.add(keyed)
-			w.ledger.Booked(asked(201, "k", keyed))
-			w.ledger.Booked(asked(409, "k", ""))
+		"a key is refused after its booking": {func(w *world) {
+			w.addCancelled(keyedID)
+			w.ledger.RecordAttempt(attempt(201, "k", keyedID))
+			w.ledger.RecordAttempt(attempt(409, "k", ""))
 		}, []string{"I4"}},
-		"an unknown outcome settled": {func(w *world) {
-			w.add(keyed)
-			w.ledger.Booked(asked(0, "k", ""))
-			w.ledger.Booked(asked(201, "k", keyed))
-			w.ledger.Booked(asked(201, "k", keyed))
+		"a retry reports the booking of an unknown outcome": {func(w *world) {
+			w.addCancelled(keyedID)
+			w.ledger.RecordAttempt(attempt(0, "k", ""))
+			w.ledger.RecordAttempt(attempt(201, "k", keyedID))
+			w.ledger.RecordAttempt(attempt(201, "k", keyedID))
 		}, nil},
-		"two holds of one booking": {func(w *world) {
+		"one booking has two holds": {func(w *world) {
 			w.insert("holds", bson.M{"_id": "b2_2_x", "eventId": "e", "userId": "u", "quantity": 3, "state": "held"})
 			w.set("events", "e", "seats.held", 6)
 			w.set("events", "e", "seats.available", 2)
 			w.seats.Held, w.seats.Available = 6, 2
 		}, []string{"I2", "I4", "I6"}},
-		"a fact twice":               {func(w *world) { w.fact("fb1", "booking.created", "b1") }, []string{"I5"}},
-		"a fact that never came":     {func(w *world) { w.facts = w.facts[1:] }, []string{"I5"}},
-		"a fact that nobody wrote":   {func(w *world) { w.fact("f9", "booking.created", "b9") }, []string{"I5"}},
-		"pending past its expiry":    {func(w *world) { w.set("bookings", "b2", "expiresAt", time.Now().Add(-time.Second)) }, []string{"I6"}},
-		"a booking's outbox is full": {func(w *world) { w.set("bookings", "b1", "outbox.0.sentAt", nil) }, []string{"I7"}},
-		"an event's outbox is full":  {func(w *world) { w.set("events", "e", "outbox.0.sentAt", nil) }, []string{"I7"}},
-		"more than the limit":        {func(w *world) { w.set("events", "e", "maxPerUser", 4) }, []string{"I8"}},
-		"a limit that lost an entry": {func(w *world) { w.set("limits", "e:u", "by", bson.M{"b1_1_x": 2}) }, []string{"I8"}},
-		"a limit that lost its user": {func(w *world) { w.drop("limits", "e:u") }, []string{"I8"}},
-		"a limit that keeps an entry": {func(w *world) {
+		"a fact is in the stream twice":        {func(w *world) { w.fact("fb1", "booking.created", "b1") }, []string{"I5"}},
+		"a fact is missing from the stream":    {func(w *world) { w.facts = w.facts[1:] }, []string{"I5"}},
+		"a fact is in no outbox":               {func(w *world) { w.fact("f9", "booking.created", "b9") }, []string{"I5"}},
+		"a booking is pending past its expiry": {func(w *world) { w.set("bookings", "b2", "expiresAt", time.Now().Add(-time.Second)) }, []string{"I6"}},
+		"a fact of a booking is not published": {func(w *world) { w.set("bookings", "b1", "outbox.0.sentAt", nil) }, []string{"I7"}},
+		"a fact of an event is not published":  {func(w *world) { w.set("events", "e", "outbox.0.sentAt", nil) }, []string{"I7"}},
+		"a user exceeds the limit":             {func(w *world) { w.set("events", "e", "maxPerUser", 4) }, []string{"I8"}},
+		"a limit has lost an entry":            {func(w *world) { w.set("limits", "e:u", "by", bson.M{"b1_1_x": 2}) }, []string{"I8"}},
+		"a limit document is missing":          {func(w *world) { w.drop("limits", "e:u") }, []string{"I8"}},
+		"a limit counts a released hold": {func(w *world) {
 			w.set("limits", "e:u", "by.b3_1_x", 1)
 			w.set("limits", "e:u", "used", 6)
 		}, []string{"I8"}},
 	}
 }
 
-// add makes a cancelled booking of one seat, which moves no counter.
-func (w *world) add(id string) {
+// addCancelled adds a cancelled booking of one seat, which changes no counter.
+func (w *world) addCancelled(id string) {
 	w.insert("bookings", bson.M{"_id": id, "state": "cancelled", "eventId": "e", "userId": "u", "quantity": 1, "outbox": bson.A{}})
 	w.listed[id] = bookingapi.Booking{ID: id, UserID: "u", EventID: "e", Quantity: 1, Status: "cancelled"}
 }
 
-// Whatever is wrong in the store, the stream, at the edge or in an answer is
-// found and named, and nothing else is.
-func TestViolationsAreNamed(t *testing.T) {
+// Check must report every defect of the stores, the stream, the gateway and the
+// replies under the right invariants, and nothing else.
+func TestCheckReportsTheInvariantsThatADefectBreaks(t *testing.T) {
 	client := connect(t)
-	for name, c := range seeds() {
+	for name, d := range defects() {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, client)
-			c.seed(w)
+			d.inject(w)
 			found := w.check()
 			var got []string
 			for _, v := range found {
 				got = append(got, v.Invariant)
 			}
-			if got = slices.Compact(got); !slices.Equal(got, c.want) {
-				t.Errorf("got %v, want %v: %v", got, c.want, found)
+			if got = slices.Compact(got); !slices.Equal(got, d.want) {
+				t.Errorf("got %v, want %v: %v", got, d.want, found)
 			}
 		})
 	}

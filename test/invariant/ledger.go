@@ -7,8 +7,9 @@ import (
 	"sync"
 )
 
-// Ledger is what clients asked and were answered. It is safe for concurrent use;
-// attempts under one key are noted in the order in which they were made.
+// Ledger records the requests of clients and the replies that they received. It is
+// safe for concurrent use. Attempts under one key must be recorded in the order in
+// which they were made.
 type Ledger struct {
 	mu       sync.Mutex
 	attempts []Attempt
@@ -18,34 +19,34 @@ type Ledger struct {
 // Attempt is one request for a booking.
 type Attempt struct {
 	UserID, EventID string
-	Key             string // empty for none
+	Key             string // the idempotency key; empty if there was none
 	Quantity        int64
-	Status          int    // of the answer; 0 for none
-	BookingID       string // of a 201
+	Status          int    // of the reply; 0 if there was none
+	BookingID       string // in a reply with status 201
 }
 
 // Change is one request to confirm or cancel a booking.
 type Change struct {
 	BookingID string
-	Cancel    bool // else a confirm
-	Status    int  // of the answer; 0 for none
+	Cancel    bool // false for a confirm
+	Status    int  // of the reply; 0 if there was none
 }
 
-// Booked notes an attempt after its answer, or after there was none.
-func (l *Ledger) Booked(a Attempt) {
+// RecordAttempt records an attempt after its reply, or after its failure.
+func (l *Ledger) RecordAttempt(a Attempt) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.attempts = append(l.attempts, a)
 }
 
-// Changed notes a change after its answer, or after there was none.
-func (l *Ledger) Changed(c Change) {
+// RecordChange records a change after its reply, or after its failure.
+func (l *Ledger) RecordChange(c Change) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.changes = append(l.changes, c)
 }
 
-// Counts are how many attempts were answered with which status.
+// Counts returns the number of attempts by status.
 func (l *Ledger) Counts() map[int]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,12 +63,12 @@ func (l *Ledger) entries() ([]Attempt, []Change) {
 	return slices.Clone(l.attempts), slices.Clone(l.changes)
 }
 
-// definite reports whether a status says that nothing was done. No answer, and a
-// status of 500 or more, leaves it open.
-func definite(status int) bool { return status >= 400 && status < 500 }
+// isDefinite reports whether a status means that nothing was done. A missing reply
+// (0) and a status of 500 or more leave the outcome open.
+func isDefinite(status int) bool { return status >= 400 && status < 500 }
 
-// keyedID is the id of the booking that a user makes under a key, as the booking
-// app computes it.
+// keyedID returns the id of the booking that a user makes under an idempotency key.
+// It repeats the computation of the booking app.
 func keyedID(userID, key string) string {
 	sum := sha256.Sum256([]byte(userID + "\n" + key))
 	return hex.EncodeToString(sum[:16])

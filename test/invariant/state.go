@@ -1,19 +1,3 @@
-// Package invariant holds a running system against what must be true of seats and
-// bookings, from outside: it reads the stores, the stream of facts and the edge,
-// and compares them with one another and with a ledger of what clients were
-// answered. What it finds is named as in the booking protocol:
-//
-//	I1  no event has more seats taken than it has
-//	I2  counters, holds and live bookings make the same sums
-//	I3  what was answered 201 is there, what was refused is not
-//	I4  one key is one booking with one hold, however often it was sent
-//	I5  each fact is in the stream once
-//	I6  nothing is pending past its expiry, no hold outlives its booking
-//	I7  every outbox is drained
-//	I8  no user has more of an event than its limit
-//
-// I1 holds at every instant, the others when nothing is under way and the sweeps
-// have had their time.
 package invariant
 
 import (
@@ -28,21 +12,22 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// State is what the stores, the stream and the edge say of some events.
+// State is everything that the stores, the streams and the gateway have about some
+// events.
 type State struct {
-	At       time.Time // not after the reading began
+	At       time.Time // taken before the stores are read
 	Events   map[string]Event
 	Holds    map[string]Hold
 	Limits   []Limit
-	Bookings map[string]Booking // refused records are none
+	Bookings map[string]Booking // without records in the state refused
 
-	// What is nil was not read, and is not compared.
-	Facts  []Fact                           // of the streams, each as often as it is there
-	Seats  map[string]eventapi.Availability // as the edge says, by event
-	Listed map[string]bookingapi.Booking    // as the edge lists them for an admin
+	// Check skips those of the following fields that are nil.
+	Facts  []Fact                           // in the streams, duplicates included
+	Seats  map[string]eventapi.Availability // reported by the gateway, by event
+	Listed map[string]bookingapi.Booking    // listed by the gateway for an admin
 }
 
-// Event is an event's document, as far as it matters here.
+// Event holds the fields of an event's document that Check uses.
 type Event struct {
 	ID         string `bson:"_id"`
 	MaxPerUser *int64 `bson:"maxPerUser"`
@@ -57,7 +42,7 @@ type Event struct {
 	Outbox []Record `bson:"outbox"`
 }
 
-// Hold is the document of a hold.
+// Hold holds the fields of a hold's document that Check uses.
 type Hold struct {
 	ID        string     `bson:"_id"`
 	EventID   string     `bson:"eventId"`
@@ -66,19 +51,19 @@ type Hold struct {
 	State     string     `bson:"state"`
 	Limited   bool       `bson:"limited"`
 	ExpiresAt *time.Time `bson:"expiresAt"`
-	SettleAt  *time.Time `bson:"settleAt"` // when its booking is asked about
+	SettleAt  *time.Time `bson:"settleAt"` // when the event app asks about its booking
 }
 
-// Limit is the document of what a user has of an event.
+// Limit is the document that counts the seats of one user at one event.
 type Limit struct {
 	ID      string           `bson:"_id"`
 	EventID string           `bson:"eventId"`
 	UserID  string           `bson:"userId"`
 	Used    int64            `bson:"used"`
-	By      map[string]int64 `bson:"by"`
+	By      map[string]int64 `bson:"by"` // seats by hold
 }
 
-// Booking is a booking's document.
+// Booking holds the fields of a booking's document that Check uses.
 type Booking struct {
 	ID        string     `bson:"_id"`
 	State     string     `bson:"state"`
@@ -90,11 +75,11 @@ type Booking struct {
 	Outbox    []Record   `bson:"outbox"`
 }
 
-// Record is a fact in an outbox.
+// Record is one fact in an outbox.
 type Record struct {
 	ID     string     `bson:"id"`
 	Type   string     `bson:"type"`
-	SentAt *time.Time `bson:"sentAt"`
+	SentAt *time.Time `bson:"sentAt"` // nil until it is published
 }
 
 // States of the documents.
@@ -108,20 +93,20 @@ const (
 	refused   = "refused"
 )
 
-// live reports whether seats stand behind the booking.
+// live reports whether the booking has seats.
 func (b Booking) live() bool { return b.State == pending || b.State == confirmed }
 
-// Databases are where the apps keep their documents.
+// Databases are the databases of the event and booking apps.
 type Databases struct {
 	Event   *mongo.Database
 	Booking *mongo.Database
 }
 
-// Read returns what the stores have of these events. It is no snapshot: it says
-// something when nothing is under way.
+// Read reads what the stores have about these events. The result is not a snapshot,
+// so Check may report violations while work is in progress.
 func Read(ctx context.Context, dbs Databases, eventIDs []string) (State, error) {
 	s := State{At: time.Now(), Events: map[string]Event{}, Holds: map[string]Hold{}, Bookings: map[string]Booking{}}
-	of := func(field string) bson.D {
+	in := func(field string) bson.D {
 		return bson.D{{Key: field, Value: bson.D{{Key: "$in", Value: eventIDs}}}}
 	}
 	var events []Event
@@ -132,10 +117,10 @@ func Read(ctx context.Context, dbs Databases, eventIDs []string) (State, error) 
 		filter bson.D
 		into   any
 	}{
-		{dbs.Booking.Collection("bookings"), of("eventId"), &bookings},
-		{dbs.Event.Collection("holds"), of("eventId"), &holds},
-		{dbs.Event.Collection("limits"), of("eventId"), &s.Limits},
-		{dbs.Event.Collection("events"), of("_id"), &events},
+		{dbs.Booking.Collection("bookings"), in("eventId"), &bookings},
+		{dbs.Event.Collection("holds"), in("eventId"), &holds},
+		{dbs.Event.Collection("limits"), in("eventId"), &s.Limits},
+		{dbs.Event.Collection("events"), in("_id"), &events},
 	} {
 		cursor, err := read.from.Find(ctx, read.filter)
 		if err != nil {
@@ -159,8 +144,9 @@ func Read(ctx context.Context, dbs Databases, eventIDs []string) (State, error) 
 	return s, nil
 }
 
-// Lapsing is how many bookings are pending and lapse within a minute.
-func (s State) Lapsing() (n int) {
+// Expiring returns the number of pending bookings that expire within a minute, or
+// have expired already.
+func (s State) Expiring() (n int) {
 	for _, b := range s.Bookings {
 		if b.State == pending && b.ExpiresAt != nil && b.ExpiresAt.Before(s.At.Add(time.Minute)) {
 			n++
