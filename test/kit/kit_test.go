@@ -1,0 +1,106 @@
+package kit_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"boxoffice/shared/apperr"
+	"boxoffice/test/kit"
+)
+
+func TestEventuallyReturnsOnceTheConditionHolds(t *testing.T) {
+	checks := 0
+	kit.Eventually(t, time.Minute, "three checks", func() bool { checks++; return checks == 3 })
+	if checks != 3 {
+		t.Errorf("got %d checks of a bool, want 3", checks)
+	}
+	checks = 0
+	kit.Eventually(t, time.Minute, "three checks", func() error {
+		if checks++; checks < 3 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	if checks != 3 {
+		t.Errorf("got %d checks of an error, want 3", checks)
+	}
+}
+
+func TestEventuallyFailsTheTestWithTheLastError(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		wait func(t testing.TB)
+		want string
+	}{
+		{
+			"bool", func(t testing.TB) { kit.Eventually(t, 10*time.Millisecond, "seats", func() bool { return false }) },
+			"seats: not within 10ms",
+		},
+		{
+			"error", func(t testing.TB) {
+				kit.Eventually(t, 10*time.Millisecond, "seats", func() error { return errors.New("3 are left") })
+			},
+			"seats: not within 10ms: 3 are left",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := failure(t, tt.wait); got != tt.want {
+				t.Errorf("got failure %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// fatalRecorder records the message of the call to Fatalf that ends a test.
+type fatalRecorder struct {
+	testing.TB
+	message string
+}
+
+func (r *fatalRecorder) Fatalf(format string, args ...any) {
+	r.message = fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+// failure returns the message with which fn fails its test, or "" if it does not.
+func failure(t *testing.T, fn func(t testing.TB)) string {
+	t.Helper()
+	r := &fatalRecorder{TB: t}
+	var wg sync.WaitGroup
+	wg.Go(func() { fn(r) })
+	wg.Wait()
+	return r.message
+}
+
+func TestConcurrentlyRunsAllCallsAtTheSameTime(t *testing.T) {
+	const n = 10
+	var arrived sync.WaitGroup
+	arrived.Add(n)
+	var sum atomic.Int64
+	kit.Concurrently(n, func(i int) {
+		arrived.Done()
+		arrived.Wait() // returns only if all calls run at once
+		sum.Add(int64(i))
+	})
+	if got := sum.Load(); got != 45 {
+		t.Errorf("sum of the arguments: got %d, want 45", got)
+	}
+}
+
+func TestOutcomesCountsTheReasonsOfErrors(t *testing.T) {
+	got := kit.Outcomes(5, func(i int) error {
+		if i < 3 {
+			return apperr.New(apperr.Conflict, "sold_out", "")
+		}
+		return nil
+	})
+	if want := map[string]int{"sold_out": 3, "none": 2}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
