@@ -1,6 +1,6 @@
-// Package daprcli_test runs dapr/dapr.yaml under the real Dapr CLI, as somebody does
-// who has "make infra" in one terminal and "dapr run -f" in another. The ports are
-// the usual ones, which the file names.
+// Package daprcli_test runs dapr/dapr.yaml under the real Dapr CLI: it runs "make
+// infra" and "dapr run -f" side by side, as a developer would in two terminals. It
+// needs the ports that the file names.
 package daprcli_test
 
 import (
@@ -22,16 +22,17 @@ import (
 	"testing"
 	"time"
 
+	"boxoffice/test/kit"
 	"boxoffice/test/process"
 	"boxoffice/test/stack"
 )
 
 const (
-	readyWithin = 15 * time.Minute // the first one builds everything
+	readyWithin = 15 * time.Minute // the first start builds everything
 	stopWithin  = time.Minute
 )
 
-// ports are those of the file, of the stores and of Jaeger.
+// ports returns the ports of dapr.yaml, of the stores and of Jaeger.
 func ports() []int {
 	all := []int{8080, 8081, 8082, 8083, 14222, 16379, 17017, 4317, 16686}
 	for app := range 4 {
@@ -40,8 +41,8 @@ func ports() []int {
 	return all
 }
 
-// free answers which port is in use, if one is.
-func free(ctx context.Context) error {
+// checkPortsFree returns an error that names the first port in use, or nil.
+func checkPortsFree(ctx context.Context) error {
 	for _, port := range ports() {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))
 		if err != nil {
@@ -52,7 +53,7 @@ func free(ctx context.Context) error {
 	return nil
 }
 
-// program is a command that runs until it is told to end.
+// program is a command that runs until the test ends it. It records its output.
 type program struct {
 	cmd   *exec.Cmd
 	ended <-chan error
@@ -73,12 +74,14 @@ func (p *program) String() string {
 	return p.text.String()
 }
 
+// start starts a program, and kills what is left of its process group when the test
+// ends.
 func start(t *testing.T, dir string, env []string, name string, args ...string) *program {
 	t.Helper()
 	p := &program{cmd: exec.CommandContext(context.WithoutCancel(t.Context()), name, args...)}
 	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
-	p.cmd.WaitDelay = stopWithin // for those that hold its output open
+	p.cmd.WaitDelay = stopWithin // for children that keep its output open
 	var err error
 	if p.ended, err = process.Start(p.cmd, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -87,28 +90,28 @@ func start(t *testing.T, dir string, env []string, name string, args ...string) 
 		if t.Failed() {
 			t.Log(p.String())
 		}
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // nobody, when the test went well
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // the group is empty unless the test has failed
 	})
 	return p
 }
 
-// awaitReady waits until the devstack says that it is.
+// awaitReady waits until the devstack prints that it is ready.
 func (p *program) awaitReady(t *testing.T) {
 	t.Helper()
-	late := time.After(readyWithin)
+	timeout := time.After(readyWithin)
 	for !strings.Contains(p.String(), "\nready in ") {
 		select {
 		case err := <-p.ended:
 			t.Fatalf("%s ended: %v", p.cmd.Args, err)
-		case <-late:
+		case <-timeout:
 			t.Fatalf("%s was not ready within %s", p.cmd.Args, readyWithin)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
 
-// end asks a program to end, as Ctrl-C does, and waits.
-func (p *program) end(t *testing.T) {
+// interrupt ends a program as Ctrl-C does, and waits for it.
+func (p *program) interrupt(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
@@ -123,8 +126,8 @@ func (p *program) end(t *testing.T) {
 	}
 }
 
-// processes are all that were told of the directory, by an argument or in the
-// environment, whoever started them.
+// processes returns all processes with the directory in their arguments or their
+// environment.
 func processes(t *testing.T, dir string) []string {
 	t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*")
@@ -133,7 +136,7 @@ func processes(t *testing.T, dir string) []string {
 	}
 	var found []string
 	for _, p := range paths {
-		cmdline, _ := os.ReadFile(filepath.Join(p, "cmdline")) // one that has ended meanwhile is none
+		cmdline, _ := os.ReadFile(filepath.Join(p, "cmdline")) // empty if the process has ended
 		environ, _ := os.ReadFile(filepath.Join(p, "environ"))
 		if bytes.Contains(slices.Concat(cmdline, environ), []byte(dir)) {
 			found = append(found, filepath.Base(p)+" "+string(bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '})))
@@ -142,7 +145,7 @@ func processes(t *testing.T, dir string) []string {
 	return found
 }
 
-// files are those in folders.
+// files returns the paths of all files in the folders.
 func files(t *testing.T, folders ...string) []string {
 	t.Helper()
 	var all []string
@@ -160,33 +163,36 @@ func files(t *testing.T, folders ...string) []string {
 	return all
 }
 
-func TestDaprRun(t *testing.T) {
+// TestStackRunsUnderTheDaprCLI runs the demo against a stack that the Dapr CLI has
+// started. Afterwards no process may be left, no port in use, and no file written
+// outside the data directory.
+func TestStackRunsUnderTheDaprCLI(t *testing.T) {
 	cli := os.Getenv("DAPR_CLI")
 	if cli == "" {
 		t.Skip("no Dapr CLI: set $DAPR_CLI, as make test-cli does")
 	}
-	if err := free(t.Context()); err != nil {
-		t.Fatalf("dapr.yaml names this port: %v", err)
+	if err := checkPortsFree(t.Context()); err != nil {
+		t.Fatalf("a port of dapr.yaml is in use: %v", err)
 	}
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Those that programs run in, and those that they read.
+	// The directories that the programs run in, and those that they read.
 	folders := []string{filepath.Join(root, "apps"), filepath.Join(root, "gateway"), filepath.Join(root, "components"), filepath.Join(root, "dapr")}
 	before := files(t, folders...)
 	data, home := t.TempDir(), t.TempDir()
 	infra := start(t, root, nil, filepath.Join(root, "bin", "devstack"), "infra", "--data", data)
 	infra.awaitReady(t)
-	// A home without anything: "dapr init" is not needed.
+	// The home directory is empty, because "dapr init" must not be necessary.
 	env := []string{
 		"HOME=" + home, "DAPR_CLI=" + cli, "DAPR_ENV=" + filepath.Join(data, "dapr.env"),
 		"RATE_LIMIT_BROWSE=100000/1m", "RATE_LIMIT_WRITE=100000/1m", "RATE_LIMIT_LOGIN=100000/1m",
 	}
 	run := start(t, root, env, "bash", "-c", `. "$DAPR_ENV" && exec "$DAPR_CLI" run -f dapr/dapr.yaml`)
-	stack.Await(t, "the gateway", func() error { return ready(t.Context()) })
+	kit.Eventually(t, stack.WaitTimeout, "the gateway is ready", func() error { return checkReady(t.Context()) })
 
-	// The demo checks every status, and the trace.
+	// The demo checks the status of every response, and the trace.
 	demo := exec.CommandContext(t.Context(), "go", "run", "./tools/demo")
 	demo.Dir, demo.Env = root, append(os.Environ(), "DATA_DIR="+data, "GOWORK=off", "GOFLAGS=-buildvcs=false")
 	if out, err := demo.CombinedOutput(); err != nil {
@@ -194,28 +200,29 @@ func TestDaprRun(t *testing.T) {
 	}
 	// Apps, sidecars, stores, the CLI and the devstack; Jaeger may be off.
 	if n := len(processes(t, data)); runtime.GOOS == "linux" && n < 13 {
-		t.Errorf("%d processes run, want 13: the list is not what it should be", n)
+		t.Errorf("got %d processes, want at least 13: processes does not find all of them", n)
 	}
-	run.end(t)
-	infra.end(t)
-	stack.Await(t, "the end of all processes", func() error {
+	run.interrupt(t)
+	infra.interrupt(t)
+	kit.Eventually(t, stack.WaitTimeout, "all processes have ended", func() error {
 		if left := processes(t, data); len(left) > 0 {
-			return fmt.Errorf("%q are left", left)
+			return fmt.Errorf("%q still run", left)
 		}
 		return nil
 	})
-	stack.Await(t, "free ports", func() error { return free(t.Context()) })
+	kit.Eventually(t, stack.WaitTimeout, "all ports are free", func() error { return checkPortsFree(t.Context()) })
 	if left := files(t, home); len(left) > 0 {
-		t.Errorf("written into the home directory: %q", left)
+		t.Errorf("files were written into the home directory: %q", left)
 	}
 	for _, file := range files(t, folders...) {
 		if !slices.Contains(before, file) {
-			t.Errorf("written into the tree: %s", file)
+			t.Errorf("a file was written into the repository: %s", file)
 		}
 	}
 }
 
-func ready(ctx context.Context) error {
+// checkReady returns an error unless the gateway is ready.
+func checkReady(ctx context.Context) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:8080/readyz", nil)
 	if err != nil {
 		return err
@@ -226,7 +233,7 @@ func ready(ctx context.Context) error {
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("/readyz answers %d", res.StatusCode)
+		return fmt.Errorf("/readyz: got status %d", res.StatusCode)
 	}
 	return nil
 }

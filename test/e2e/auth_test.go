@@ -24,7 +24,7 @@ type login struct {
 	Tokens tokens
 }
 
-// register makes an account and returns it with its first session.
+// register makes an account, and returns it with its first session.
 func register(t *testing.T) login {
 	t.Helper()
 	var l login
@@ -33,22 +33,22 @@ func register(t *testing.T) login {
 	return l
 }
 
-func TestAuthJourney(t *testing.T) {
+func TestSessionLivesFromRegistrationToLogOut(t *testing.T) {
 	registered := register(t)
 	if u := registered.User; u.ID == "" || u.Name != "Ada" || u.Role != "user" || !u.IsActive {
-		t.Errorf("registered: got %+v", u)
+		t.Errorf("registered user: got %+v", u)
 	}
 
 	var in login
 	guest := running.Guest()
 	guest.Do(t, "POST", "/api/auth/login", map[string]string{"email": registered.User.Email, "password": stack.Password}).Want(t, 200, &in)
 	if in.User != registered.User || in.Tokens.TokenType != "Bearer" || in.Tokens.ExpiresIn <= 0 {
-		t.Errorf("logged in: got %+v", in)
+		t.Errorf("log-in: got %+v", in)
 	}
 
 	var me user
 	ada := running.As(in.Tokens.AccessToken)
-	for range 2 { // asked of auth, then of the cache
+	for range 2 { // answered by auth, then by the cache
 		ada.Do(t, "GET", "/api/auth/me", nil).Want(t, 200, &me)
 		if me != registered.User {
 			t.Errorf("me: got %+v, want %+v", me, registered.User)
@@ -67,11 +67,11 @@ func TestAuthJourney(t *testing.T) {
 	guest.Do(t, "POST", "/api/auth/logout", out).Refused(t, 400, "auth.session_not_found")
 	guest.Do(t, "POST", "/api/auth/refresh", out).Refused(t, 401, "auth.refresh_invalid")
 
-	// The other log-in, that of the registration, is a session of its own.
+	// The session of the registration is another one, and stays valid.
 	running.As(registered.Tokens.AccessToken).Do(t, "GET", "/api/auth/me", nil).Want(t, 200, nil)
 }
 
-func TestAuthRefusals(t *testing.T) {
+func TestAuthRefusesInvalidRequests(t *testing.T) {
 	ada := register(t)
 	guest := running.Guest()
 	body := map[string]string{"email": ada.User.Email, "password": "another password", "name": "Eve"}
@@ -85,27 +85,27 @@ func TestAuthRefusals(t *testing.T) {
 	} {
 		detail := running.As(token).Do(t, "GET", "/api/auth/me", nil).Refused(t, 401, want[0])
 		if detail != want[1] {
-			t.Errorf("got %q, want %q", detail, want[1])
+			t.Errorf("token %q: got detail %q, want %q", token, detail, want[1])
 		}
 	}
 }
 
-func TestOnlyAnAdminMakesAdmins(t *testing.T) {
+func TestOnlyAdminsRegisterAdmins(t *testing.T) {
 	ada := register(t)
 	body := map[string]string{"email": stack.Address(), "password": stack.Password, "name": "Root", "role": "admin"}
 	running.Guest().Do(t, "POST", "/api/auth/register", body).Refused(t, 403, "auth.admin_required")
 	running.As(ada.Tokens.AccessToken).Do(t, "POST", "/api/auth/register", body).Refused(t, 403, "auth.admin_required")
 
-	var in, made login
+	var admin, created login
 	first := map[string]string{"email": running.AdminEmail, "password": running.AdminPassword}
-	running.Guest().Do(t, "POST", "/api/auth/login", first).Want(t, 200, &in)
-	running.As(in.Tokens.AccessToken).Do(t, "POST", "/api/auth/register", body).Want(t, 201, &made)
-	if made.User.Role != "admin" {
-		t.Errorf("got %+v, want an admin", made.User)
+	running.Guest().Do(t, "POST", "/api/auth/login", first).Want(t, 200, &admin)
+	running.As(admin.Tokens.AccessToken).Do(t, "POST", "/api/auth/register", body).Want(t, 201, &created)
+	if created.User.Role != "admin" {
+		t.Errorf("got %+v, want the role admin", created.User)
 	}
 }
 
-// The diagram of a log-in, read out of its trace.
+// The trace of a log-in must show the spans of the sequence diagram.
 func TestLogInIsOneTrace(t *testing.T) {
 	ada := register(t)
 	res := running.Guest().Do(t, "POST", "/api/auth/login", map[string]string{"email": ada.User.Email, "password": stack.Password})
@@ -139,13 +139,13 @@ func TestLogInIsOneTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	if root.Name != "POST /api/auth/login" || root.Service != "gateway" {
-		t.Errorf("the root is %s of %s", root.Name, root.Service)
+		t.Errorf("root: got span %s of %s, want POST /api/auth/login of gateway", root.Name, root.Service)
 	}
 }
 
-// An authenticated request that the cache knows costs one round trip to Redis and
-// no call at all.
-func TestKnownSessionCostsOneRoundTrip(t *testing.T) {
+// A request whose session is cached costs one round trip to Redis, and no call to
+// another app.
+func TestCachedSessionCostsOneRoundTrip(t *testing.T) {
 	ada := running.As(register(t).Tokens.AccessToken)
 	ada.Do(t, "GET", "/api/auth/me", nil).Want(t, 200, nil) // fills the cache
 	res := ada.Do(t, "GET", "/api/auth/me", nil)
@@ -158,21 +158,21 @@ func TestKnownSessionCostsOneRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(root.Children) != 1 {
-		t.Errorf("got\n%swant one span beneath the root", root)
+		t.Errorf("got\n%swant one span below the root", root)
 	}
 }
 
-func TestNothingSecretIsLogged(t *testing.T) {
+func TestSecretsAreNotLogged(t *testing.T) {
 	ada := register(t)
 	res := running.Guest().Do(t, "POST", "/api/auth/login", map[string]string{"email": ada.User.Email, "password": "wrong " + stack.Password})
 	res.Refused(t, http.StatusUnauthorized, "auth.invalid_credentials")
 	lines := slices.Collect(strings.Lines(running.Log()))
-	for what, text := range map[string]string{
+	for name, secret := range map[string]string{
 		"a password": stack.Password, "an e-mail address": ada.User.Email, "an access token": ada.Tokens.AccessToken,
 		"a refresh token": ada.Tokens.RefreshToken, "the API token": running.APIToken, "the app token": running.AppToken,
 	} {
-		if i := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, text) }); i >= 0 {
-			t.Errorf("%s is in the log: %s", what, lines[i])
+		if i := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, secret) }); i >= 0 {
+			t.Errorf("the log contains %s: %s", name, lines[i])
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"boxoffice/test/kit"
 	"boxoffice/tools/traces"
 )
 
@@ -32,14 +33,14 @@ type bookings struct {
 
 func (b bookings) ids() []string {
 	var ids []string
-	for _, one := range b.Data {
-		ids = append(ids, one.ID)
+	for _, item := range b.Data {
+		ids = append(ids, item.ID)
 	}
 	return ids
 }
 
-func TestBookingJourney(t *testing.T) {
-	eventID := running.OnSale(t, 10)
+func TestBookingIsConfirmedCancelledAndListed(t *testing.T) {
+	eventID := running.CreateEvent(t, 10)
 	account := register(t)
 	ada := running.As(account.Tokens.AccessToken)
 	bob := running.As(register(t).Tokens.AccessToken)
@@ -49,14 +50,14 @@ func TestBookingJourney(t *testing.T) {
 	res.Want(t, 201, &first)
 	if b := first; b.ID == "" || b.Code == "" || b.EventID != eventID || b.UserID != account.User.ID || b.Status != "pending" || b.Quantity != 2 ||
 		b.TotalPrice.Amount != 5000 || b.TotalPrice.Currency != "EUR" || !b.ExpiresAt.After(b.CreatedAt) || b.ConfirmedAt != nil {
-		t.Errorf("booked: got %+v", b)
+		t.Errorf("created: got %+v", b)
 	}
 	path := "/api/bookings/" + first.ID
 	if got := res.Header.Get("Location"); got != path {
 		t.Errorf("Location: got %q, want %q", got, path)
 	}
 	if n := running.Seats(t, eventID).Available; n != 8 {
-		t.Errorf("%d seats are left, want 8", n)
+		t.Errorf("available seats: got %d, want 8", n)
 	}
 
 	var read booking
@@ -68,7 +69,7 @@ func TestBookingJourney(t *testing.T) {
 	bob.Do(t, "POST", path+"/cancel", nil).Refused(t, 404, "booking.not_found")
 	running.Guest().Do(t, "GET", path, nil).Refused(t, 401, "auth.token_missing")
 
-	for range 2 { // repeated, it is confirmed all the same
+	for range 2 { // a repeated confirm has the same result
 		var confirmed booking
 		ada.Do(t, "POST", path+"/confirm", map[string]string{"paymentReference": "p-1"}).Want(t, 200, &confirmed)
 		if confirmed.ID != first.ID || confirmed.Status != "confirmed" || confirmed.ConfirmedAt == nil {
@@ -77,7 +78,7 @@ func TestBookingJourney(t *testing.T) {
 	}
 
 	ada.Book(t, eventID, 3, "").Want(t, 201, &second)
-	for range 2 { // seats come back once
+	for range 2 { // a repeated cancel returns no more seats
 		var cancelled booking
 		ada.Do(t, "POST", "/api/bookings/"+second.ID+"/cancel", nil).Want(t, 200, &cancelled)
 		if cancelled.Status != "cancelled" || cancelled.CancelReason != "user" || cancelled.CancelledAt == nil {
@@ -85,106 +86,108 @@ func TestBookingJourney(t *testing.T) {
 		}
 	}
 	if n := running.Seats(t, eventID).Available; n != 8 {
-		t.Errorf("%d seats are left after the cancellation, want 8", n)
+		t.Errorf("available seats after the cancellation: got %d, want 8", n)
 	}
 	ada.Do(t, "POST", "/api/bookings/"+second.ID+"/confirm", nil).Refused(t, 409, "booking.not_pending")
 
 	var own bookings
 	ada.Do(t, "GET", "/api/bookings/me", nil).Want(t, 200, &own)
 	if got, want := own.ids(), []string{second.ID, first.ID}; !slices.Equal(got, want) || own.Page.Limit != 20 || own.Page.Total != nil {
-		t.Errorf("own: got %v of %+v, want %v", got, own.Page, want)
+		t.Errorf("own bookings: got %v of %+v, want %v", got, own.Page, want)
 	}
 	ada.Do(t, "GET", "/api/bookings/me?limit=1", nil).Want(t, 200, &own)
 	if len(own.Data) != 1 || own.Page.NextCursor == nil {
-		t.Fatalf("the first page: got %+v", own)
+		t.Fatalf("first page: got %+v", own)
 	}
 	ada.Do(t, "GET", "/api/bookings/me?limit=1&cursor="+*own.Page.NextCursor, nil).Want(t, 200, &own)
 	if got := own.ids(); !slices.Equal(got, []string{first.ID}) || own.Page.NextCursor != nil {
-		t.Errorf("the last page: got %v, %+v", got, own.Page)
+		t.Errorf("last page: got %v, %+v", got, own.Page)
 	}
 	bob.Do(t, "GET", "/api/bookings/me", nil).Want(t, 200, &own)
 	if own.Data == nil || len(own.Data) != 0 {
-		t.Errorf("another's list: got %+v", own.Data)
+		t.Errorf("list of a user without bookings: got %+v, want an empty array", own.Data)
 	}
 }
 
-func TestAdminsSeeAllBookings(t *testing.T) {
-	boss, _ := running.Admin(t)
-	eventID := running.OnSale(t, 10)
+func TestAdminsListAndCancelAllBookings(t *testing.T) {
+	admin, _ := running.Admin(t)
+	eventID := running.CreateEvent(t, 10)
 	ada := running.As(register(t).Tokens.AccessToken)
-	var made booking
-	ada.Book(t, eventID, 1, "").Want(t, 201, &made)
+	var created booking
+	ada.Book(t, eventID, 1, "").Want(t, 201, &created)
 	ada.Book(t, eventID, 1, "").Want(t, 201, nil)
 	ada.Do(t, "GET", "/api/bookings", nil).Refused(t, 403, "auth.admin_required")
 
 	var all bookings
-	boss.Do(t, "GET", "/api/bookings?limit=1&eventId="+eventID, nil).Want(t, 200, &all)
+	admin.Do(t, "GET", "/api/bookings?limit=1&eventId="+eventID, nil).Want(t, 200, &all)
 	if len(all.Data) != 1 || all.Page.Total == nil || *all.Page.Total != 2 || all.Page.NextCursor == nil {
 		t.Errorf("got %+v", all)
 	}
 	var got booking
-	boss.Do(t, "POST", "/api/bookings/"+made.ID+"/cancel", nil).Want(t, 200, &got)
+	admin.Do(t, "POST", "/api/bookings/"+created.ID+"/cancel", nil).Want(t, 200, &got)
 	if got.Status != "cancelled" || got.CancelReason != "admin" {
-		t.Errorf("cancelled by an admin: got %+v", got)
+		t.Errorf("cancelled by an admin: got %+v, want the reason admin", got)
 	}
-	boss.Do(t, "GET", "/api/bookings?status=cancelled&eventId="+eventID, nil).Want(t, 200, &all)
-	if ids := all.ids(); !slices.Equal(ids, []string{made.ID}) || *all.Page.Total != 1 {
-		t.Errorf("cancelled ones: got %v", ids)
+	admin.Do(t, "GET", "/api/bookings?status=cancelled&eventId="+eventID, nil).Want(t, 200, &all)
+	if ids := all.ids(); !slices.Equal(ids, []string{created.ID}) || *all.Page.Total != 1 {
+		t.Errorf("cancelled bookings: got %v, want [%s]", ids, created.ID)
 	}
-	boss.Do(t, "GET", "/api/bookings?status=refused", nil).Refused(t, 400, "invalid")
+	admin.Do(t, "GET", "/api/bookings?status=refused", nil).Refused(t, 400, "invalid")
 }
 
-func TestSameKeyIsTheSameBooking(t *testing.T) {
-	eventID := running.OnSale(t, 100)
+func TestRequestsWithOneKeyMakeOneBooking(t *testing.T) {
+	eventID := running.CreateEvent(t, 100)
 	ada := running.As(register(t).Tokens.AccessToken)
 	key := rand.Text()
-	var made, again booking
+	var created, replayed booking
 	if res := ada.Book(t, eventID, 2, key); res.Header.Get("Idempotency-Replayed") != "" {
-		t.Error("the first is said to be replayed")
+		t.Error("the first request has the header Idempotency-Replayed")
 	} else {
-		res.Want(t, 201, &made)
+		res.Want(t, 201, &created)
 	}
-	ada.Do(t, "POST", "/api/bookings/"+made.ID+"/confirm", nil).Want(t, 200, nil)
+	ada.Do(t, "POST", "/api/bookings/"+created.ID+"/confirm", nil).Want(t, 200, nil)
 	res := ada.Book(t, eventID, 2, key)
-	res.Want(t, 201, &again)
-	if again != made || res.Header.Get("Idempotency-Replayed") != "true" || res.Header.Get("Location") != "/api/bookings/"+made.ID {
-		t.Errorf("again: got %+v, %q, want %+v", again, res.Header, made)
+	res.Want(t, 201, &replayed)
+	if replayed != created || res.Header.Get("Idempotency-Replayed") != "true" || res.Header.Get("Location") != "/api/bookings/"+created.ID {
+		t.Errorf("replay: got %+v, %q, want %+v", replayed, res.Header, created)
 	}
 	ada.Book(t, eventID, 3, key).Refused(t, 422, "idempotency.mismatch")
-	// Another's key is another key.
+	// Keys belong to users: the same key of another user is another key.
 	bob := running.As(register(t).Tokens.AccessToken)
 	var other booking
 	bob.Book(t, eventID, 2, key).Want(t, 201, &other)
-	if other.ID == made.ID {
-		t.Error("two users share a booking")
+	if other.ID == created.ID {
+		t.Error("two users got the same booking")
 	}
 
-	twins := rand.Text()
-	ids := make(chan string)
-	const n = 20
-	for range n {
-		go func() {
-			var b booking
-			if err := json.Unmarshal([]byte(ada.Book(t, eventID, 1, twins).Text), &b); err != nil {
-				t.Error(err)
-			}
-			ids <- b.ID
-		}()
-	}
+	shared := rand.Text()
+	var ids [20]string
+	kit.Concurrently(len(ids), func(i int) {
+		res, err := ada.TryBook(t.Context(), eventID, 1, shared)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		var b booking
+		if err := json.Unmarshal([]byte(res.Text), &b); err != nil {
+			t.Error(err)
+		}
+		ids[i] = b.ID
+	})
 	seen := map[string]bool{}
-	for range n {
-		seen[<-ids] = true
+	for _, id := range ids {
+		seen[id] = true
 	}
 	if len(seen) != 1 || seen[""] {
-		t.Errorf("twins in flight got %v", seen)
+		t.Errorf("concurrent duplicates: got bookings %v, want one", seen)
 	}
 	if left := running.Seats(t, eventID).Available; left != 95 {
-		t.Errorf("%d seats are left, want 95", left)
+		t.Errorf("available seats: got %d, want 95", left)
 	}
 }
 
-func TestBookingRefusals(t *testing.T) {
-	eventID := running.OnSale(t, 3)
+func TestBookingRefusesInvalidRequests(t *testing.T) {
+	eventID := running.CreateEvent(t, 3)
 	ada := running.As(register(t).Tokens.AccessToken)
 	ada.Book(t, "unknown", 1, "").Refused(t, 404, "event.not_found")
 	ada.Book(t, eventID, 4, "").Refused(t, 409, "booking.sold_out")
@@ -192,35 +195,41 @@ func TestBookingRefusals(t *testing.T) {
 	ada.Book(t, eventID, 11, "").Refused(t, 400, "invalid")
 	ada.Do(t, "GET", "/api/bookings/unknown", nil).Refused(t, 404, "booking.not_found")
 	if n := running.Seats(t, eventID).Available; n != 3 {
-		t.Errorf("%d seats are left, want 3", n)
+		t.Errorf("available seats: got %d, want 3", n)
 	}
 }
 
-// Many want the last seats: as many get one as there are.
-func TestLastSeats(t *testing.T) {
+// TestLastSeatsAreSoldOnce has many clients book the last seats concurrently. As many
+// must succeed as there are seats.
+func TestLastSeatsAreSoldOnce(t *testing.T) {
 	const seats, clients = 10, 60
-	eventID := running.OnSale(t, seats)
+	eventID := running.CreateEvent(t, seats)
 	ada := running.As(register(t).Tokens.AccessToken)
-	statuses := make(chan int)
-	for range clients {
-		go func() { statuses <- ada.Book(t, eventID, 1, "").StatusCode }()
-	}
+	var statuses [clients]int
+	kit.Concurrently(clients, func(i int) {
+		res, err := ada.TryBook(t.Context(), eventID, 1, "")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		statuses[i] = res.StatusCode
+	})
 	got := map[int]int{}
-	for range clients {
-		got[<-statuses]++
+	for _, status := range statuses {
+		got[status]++
 	}
 	if got[201] != seats || got[409] != clients-seats {
-		t.Errorf("got %v, want %d times 201 and else 409", got, seats)
+		t.Errorf("got replies by status %v, want %d times 201, and otherwise 409", got, seats)
 	}
 	if n := running.Seats(t, eventID).Available; n != 0 {
-		t.Errorf("%d seats are left", n)
+		t.Errorf("available seats: got %d, want 0", n)
 	}
 }
 
-// The diagram of a booking, read out of its trace: one root, no parent missing,
-// from the client to both databases and over the bus.
+// The trace of a booking must show the spans of the sequence diagram: one root, no
+// missing parent, from the client to both databases and over the bus.
 func TestBookingIsOneTrace(t *testing.T) {
-	eventID := running.OnSale(t, 5)
+	eventID := running.CreateEvent(t, 5)
 	ada := running.As(register(t).Tokens.AccessToken)
 	res := ada.Book(t, eventID, 1, "")
 	res.Want(t, 201, nil)

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// The demo fills the stack once, plays its people each time, and shows a trace.
+// The first run of the demo creates its events. Each run books seats and shows a
+// trace.
 func TestDemoRunsTwice(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -45,7 +46,7 @@ func TestDemoRunsTwice(t *testing.T) {
 			}
 		}
 		if strings.ContainsAny(string(out), "\r\x1b") {
-			t.Errorf("a bar is drawn where nobody sees it: %q", out)
+			t.Errorf("the output is not a terminal, but contains a progress bar: %q", out)
 		}
 	}
 }

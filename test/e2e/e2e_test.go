@@ -1,5 +1,4 @@
-// Package e2e_test uses Boxoffice as its clients do, over HTTP, with all parts
-// real.
+// Package e2e_test uses a complete Boxoffice over HTTP, as clients do.
 package e2e_test
 
 import (
@@ -10,9 +9,9 @@ import (
 	"boxoffice/test/stack"
 )
 
-// running is the one stack of this package's tests: they share it as clients
-// share a service. Set once, before any test.
-var running *stack.Stack //nolint:gochecknoglobals // TestMain has no other way to hand it on
+// running is the stack that all tests of this package share, as clients share a
+// service. TestMain sets it before any test runs.
+var running *stack.Stack //nolint:gochecknoglobals // TestMain has no other way to pass it on
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -24,7 +23,7 @@ func run(m *testing.M) (status int) {
 	}
 	defer os.RemoveAll(data)
 	running, err = stack.Start(stack.Options{Data: data, Env: []string{
-		// In the path, and out of the tests' way.
+		// Rate limiting stays enabled, with limits that the tests do not reach.
 		"RATE_LIMIT_BROWSE=100000/1m", "RATE_LIMIT_WRITE=100000/1m", "RATE_LIMIT_LOGIN=100000/1m",
 	}})
 	if err != nil {

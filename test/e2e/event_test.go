@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"boxoffice/test/kit"
 	"boxoffice/test/stack"
 )
 
@@ -26,44 +27,44 @@ type events struct {
 	}
 }
 
-func TestEventJourney(t *testing.T) {
-	boss, who := running.Admin(t)
+func TestPublishedEventIsListedAndRead(t *testing.T) {
+	admin, account := running.Admin(t)
 	guest := running.Guest()
 	category := stack.Unique("opera")
 
-	var made event
-	body := stack.Evening("Tosca", category)
-	res := boss.Do(t, "POST", "/api/events", body)
-	res.Want(t, 201, &made)
-	if made.ID == "" || made.Status != "published" || made.OrganizerID != who.User.ID || made.Available != 100 || made.Version != 1 {
-		t.Errorf("made: got %+v", made)
+	var created event
+	body := stack.EventBody("Tosca", category)
+	res := admin.Do(t, "POST", "/api/events", body)
+	res.Want(t, 201, &created)
+	if created.ID == "" || created.Status != "published" || created.OrganizerID != account.User.ID || created.Available != 100 || created.Version != 1 {
+		t.Errorf("created: got %+v", created)
 	}
-	path := "/api/events/" + made.ID
+	path := "/api/events/" + created.ID
 	if got := res.Header.Get("Location"); got != path {
 		t.Errorf("Location: got %q, want %q", got, path)
 	}
 
 	var list events
 	guest.Do(t, "GET", "/api/events?category="+url.QueryEscape(category), nil).Want(t, 200, &list)
-	if len(list.Data) != 1 || list.Data[0].ID != made.ID || list.Page.Limit != 20 || list.Page.NextCursor != nil {
+	if len(list.Data) != 1 || list.Data[0].ID != created.ID || list.Page.Limit != 20 || list.Page.NextCursor != nil {
 		t.Errorf("listed: got %+v", list)
 	}
 
 	read := guest.Do(t, "GET", path, nil)
 	var got event
 	read.Want(t, 200, &got)
-	if got.ID != made.ID || got.Name != "Tosca" || *got.Category != category {
+	if got.ID != created.ID || got.Name != "Tosca" || *got.Category != category {
 		t.Errorf("read: got %+v", got)
 	}
 	tag := read.Header.Get("ETag")
 	if tag != `"1-1"` || tag != res.Header.Get("ETag") {
-		t.Errorf("ETag: got %q when read, %q when made", tag, res.Header.Get("ETag"))
+		t.Errorf("ETag: got %q when read, %q when created, want \"1-1\" in both", tag, res.Header.Get("ETag"))
 	}
 	if got := read.Header.Get("Cache-Control"); got != "public, max-age=1" || read.Header.Get("Vary") != "Authorization" {
-		t.Errorf("Cache-Control %q, Vary %q", got, read.Header.Get("Vary"))
+		t.Errorf("got Cache-Control %q, Vary %q", got, read.Header.Get("Vary"))
 	}
 	if res := guest.Do(t, "GET", path, nil, "If-None-Match", tag); res.StatusCode != http.StatusNotModified || res.Text != "" || res.Header.Get("ETag") != tag {
-		t.Errorf("If-None-Match: got %d %q, ETag %q", res.StatusCode, res.Text, res.Header.Get("ETag"))
+		t.Errorf("If-None-Match: got %d %q, ETag %q, want 304 without a body", res.StatusCode, res.Text, res.Header.Get("ETag"))
 	}
 
 	var seats struct {
@@ -71,22 +72,22 @@ func TestEventJourney(t *testing.T) {
 		Capacity, Available, Held, Sold, Version int64
 	}
 	guest.Do(t, "GET", path+"/availability", nil).Want(t, 200, &seats)
-	if seats.EventID != made.ID || seats.Capacity != 100 || seats.Available != 100 || seats.Held != 0 || seats.Sold != 0 || seats.Version != 1 {
+	if seats.EventID != created.ID || seats.Capacity != 100 || seats.Available != 100 || seats.Held != 0 || seats.Sold != 0 || seats.Version != 1 {
 		t.Errorf("availability: got %+v", seats)
 	}
 }
 
-func TestEventsAreListedPageByPage(t *testing.T) {
-	boss, _ := running.Admin(t)
+func TestEventListHasPagesAndHidesDrafts(t *testing.T) {
+	admin, _ := running.Admin(t)
 	guest := running.Guest()
 	category := stack.Unique("jazz")
 	for _, name := range []string{"c", "a", "b"} {
-		boss.Do(t, "POST", "/api/events", stack.Evening(name, category)).Want(t, 201, nil)
+		admin.Do(t, "POST", "/api/events", stack.EventBody(name, category)).Want(t, 201, nil)
 	}
-	draft := stack.Evening("d", category)
+	draft := stack.EventBody("d", category)
 	draft["status"] = "draft"
 	var hidden event
-	boss.Do(t, "POST", "/api/events", draft).Want(t, 201, &hidden)
+	admin.Do(t, "POST", "/api/events", draft).Want(t, 201, &hidden)
 	guest.Do(t, "GET", "/api/events/"+hidden.ID, nil).Refused(t, 404, "event.not_found")
 
 	names := func(c stack.Client) (names []string) {
@@ -104,20 +105,20 @@ func TestEventsAreListedPageByPage(t *testing.T) {
 		}
 	}
 	if got, want := names(guest), []string{"a", "b", "c"}; !slices.Equal(got, want) {
-		t.Errorf("anyone: got %v, want %v", got, want)
+		t.Errorf("list for anyone: got %v, want %v", got, want)
 	}
-	if got, want := names(boss), []string{"a", "b", "c", "d"}; !slices.Equal(got, want) {
-		t.Errorf("an admin: got %v, want %v", got, want)
+	if got, want := names(admin), []string{"a", "b", "c", "d"}; !slices.Equal(got, want) {
+		t.Errorf("list for an admin: got %v, want %v", got, want)
 	}
 }
 
-func TestEventRefusals(t *testing.T) {
-	boss, _ := running.Admin(t)
+func TestEventRefusesInvalidRequests(t *testing.T) {
+	admin, _ := running.Admin(t)
 	guest := running.Guest()
 	ada := running.As(register(t).Tokens.AccessToken)
-	body := stack.Evening(stack.Unique("Faust"), "opera")
-	boss.Do(t, "POST", "/api/events", body).Want(t, 201, nil)
-	boss.Do(t, "POST", "/api/events", body).Refused(t, 409, "event.duplicate")
+	body := stack.EventBody(stack.Unique("Faust"), "opera")
+	admin.Do(t, "POST", "/api/events", body).Want(t, 201, nil)
+	admin.Do(t, "POST", "/api/events", body).Refused(t, 409, "event.duplicate")
 	ada.Do(t, "POST", "/api/events", body).Refused(t, 403, "auth.admin_required")
 	guest.Do(t, "POST", "/api/events", body).Refused(t, 401, "auth.token_missing")
 	running.As("nonsense").Do(t, "GET", "/api/events", nil).Refused(t, 401, "auth.token_invalid")
@@ -130,18 +131,18 @@ func TestEventRefusals(t *testing.T) {
 		body       any
 		want       []string
 	}{
-		{"a body", "/api/events", map[string]any{
+		{"body of an event", "/api/events", map[string]any{
 			"name": "", "startsAt": start, "endsAt": start, "capacity": 0, "timezone": "Mars/Olympus",
 			"price": map[string]any{"amount": -1, "currency": "eur"}, "maxPerUser": 0,
 		}, []string{"capacity", "endsAt", "maxPerUser", "name", "price.amount", "price.currency", "timezone"}},
-		{"a list", "/api/events?limit=0&from=today&to=2026", nil, []string{"from", "limit", "to"}},
-		{"a list's order and status", "/api/events?sort=price&status=sold", nil, []string{"sort", "status"}},
-		{"a forged cursor", "/api/events?cursor=abc", nil, []string{"cursor"}},
-		{"an id", "/api/events/a.b", nil, []string{"eventId"}},
+		{"query of a list", "/api/events?limit=0&from=today&to=2026", nil, []string{"from", "limit", "to"}},
+		{"order and status of a list", "/api/events?sort=price&status=sold", nil, []string{"sort", "status"}},
+		{"forged cursor", "/api/events?cursor=abc", nil, []string{"cursor"}},
+		{"event id", "/api/events/a.b", nil, []string{"eventId"}},
 	} {
 		method, c := "GET", guest
 		if tt.body != nil {
-			method, c = "POST", boss
+			method, c = "POST", admin
 		}
 		res := c.Do(t, method, tt.path, tt.body)
 		res.Refused(t, 400, "invalid")
@@ -155,33 +156,38 @@ func TestEventRefusals(t *testing.T) {
 		}
 		slices.Sort(fields)
 		if !slices.Equal(fields, tt.want) {
-			t.Errorf("%s: got %v, want %v", tt.name, fields, tt.want)
+			t.Errorf("%s: got problems with fields %v, want %v", tt.name, fields, tt.want)
 		}
 	}
 }
 
-// Of many who make the same event at once, one does.
-func TestOneOfManyTwinsIsMade(t *testing.T) {
-	boss, _ := running.Admin(t)
-	body := stack.Evening(stack.Unique("Aida"), "opera")
-	statuses := make(chan int)
-	const twins = 20
-	for range twins {
-		go func() { statuses <- boss.Do(t, "POST", "/api/events", body).StatusCode }()
-	}
+// Of many concurrent requests for the same event, exactly one succeeds.
+func TestConcurrentDuplicatesCreateOneEvent(t *testing.T) {
+	admin, _ := running.Admin(t)
+	body := stack.EventBody(stack.Unique("Aida"), "opera")
+	const duplicates = 20
+	var statuses [duplicates]int
+	kit.Concurrently(duplicates, func(i int) {
+		res, err := admin.Try(t.Context(), "POST", "/api/events", body)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		statuses[i] = res.StatusCode
+	})
 	got := map[int]int{}
-	for range twins {
-		got[<-statuses]++
+	for _, status := range statuses {
+		got[status]++
 	}
-	if got[201] != 1 || got[409] != twins-1 {
-		t.Errorf("got %v, want one 201 and else 409", got)
+	if got[201] != 1 || got[409] != duplicates-1 {
+		t.Errorf("got replies by status %v, want 201 once, and otherwise 409", got)
 	}
 }
 
-// The diagram of a new event, read out of its trace.
+// The trace of a new event must show the spans of the sequence diagram.
 func TestCreateEventIsOneTrace(t *testing.T) {
-	boss, _ := running.Admin(t)
-	res := boss.Do(t, "POST", "/api/events", stack.Evening(stack.Unique("Carmen"), "opera"))
+	admin, _ := running.Admin(t)
+	res := admin.Do(t, "POST", "/api/events", stack.EventBody(stack.Unique("Carmen"), "opera"))
 	res.Want(t, 201, nil)
 	root, err := running.Trace(t.Context(), res.TraceID(t), func(root *stack.Span) error {
 		operation, err := root.Find(
@@ -209,6 +215,6 @@ func TestCreateEventIsOneTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, want := fmt.Sprint(root.Service, " ", root.Name), "gateway POST /api/events"; got != want {
-		t.Errorf("the root is %s, want %s", got, want)
+		t.Errorf("root: got %s, want %s", got, want)
 	}
 }

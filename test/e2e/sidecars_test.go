@@ -18,20 +18,20 @@ import (
 	"boxoffice/test/stack"
 )
 
-func TestReady(t *testing.T) {
+func TestGatewayIsReady(t *testing.T) {
 	var got struct {
 		Status string
 		Checks map[string]string
 	}
 	running.Guest().Do(t, "GET", "/readyz", nil).Want(t, 200, &got)
 	if got.Status != "ready" || got.Checks["auth"] != "ok" || got.Checks["sidecar"] != "ok" {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want every check ok", got)
 	}
 }
 
-// Each sidecar has the components and subscriptions that the YAML gives to its
-// app, and no other.
-func TestSidecarsLoadWhatTheyShould(t *testing.T) {
+// Each sidecar must have exactly the components and subscriptions whose YAML names
+// its app as a scope.
+func TestSidecarsLoadOnlyTheResourcesOfTheirApp(t *testing.T) {
 	for _, i := range running.Instances {
 		want := loaded{Components: []component{}, Subscriptions: []subscription{}}
 		for _, r := range resourcesOf(t, i.App) {
@@ -43,7 +43,7 @@ func TestSidecarsLoadWhatTheyShould(t *testing.T) {
 			}
 		}
 		got := loaded{Components: []component{}, Subscriptions: []subscription{}}
-		ask(t, i, "/v1.0/metadata").Want(t, 200, &got)
+		getFromSidecar(t, i, "/v1.0/metadata").Want(t, 200, &got)
 		for _, pair := range [][2][]string{
 			{lines(got.Components), lines(want.Components)},
 			{lines(got.Subscriptions), lines(want.Subscriptions)},
@@ -55,18 +55,18 @@ func TestSidecarsLoadWhatTheyShould(t *testing.T) {
 	}
 }
 
-// ask sends a GET to a sidecar, with its token.
-func ask(t *testing.T, i stack.Instance, path string) stack.Response {
+// getFromSidecar sends a GET to a sidecar, with its token.
+func getFromSidecar(t *testing.T, i stack.Instance, path string) stack.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", i.HTTPPort, path), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("dapr-api-token", running.APIToken)
-	return stack.Ask(t, r)
+	return stack.Send(t, r)
 }
 
-// loaded is what a sidecar tells of itself.
+// loaded holds the resources that a sidecar reports in its metadata.
 type loaded struct {
 	Components    []component
 	Subscriptions []subscription
@@ -81,14 +81,14 @@ type subscription struct {
 
 type rule struct{ Match, Path string }
 
-// resource is a component or a subscription as a file declares it.
+// resource is a component or a subscription in a YAML file.
 type resource struct {
 	Kind     string
 	Metadata struct{ Name string }
-	Scopes   []string // none: every app
+	Scopes   []string // empty for every app
 	Spec     struct {
-		Type, Version     string // a component's
-		PubsubName, Topic string // a subscription's, as the rest
+		Type, Version     string // of a component
+		PubsubName, Topic string // of a subscription, as are the following fields
 		DeadLetterTopic   string `yaml:"deadLetterTopic"`
 		Routes            struct {
 			Rules   []rule
@@ -97,8 +97,8 @@ type resource struct {
 	}
 }
 
-// subscription is the resource as its sidecar tells it: the default is a rule
-// without a match, after the others.
+// subscription returns the resource as its sidecar reports it. The default route is
+// the last rule, without a match.
 func (r resource) subscription() subscription {
 	s := subscription{
 		PubsubName: r.Spec.PubsubName, Topic: r.Spec.Topic, DeadLetterTopic: r.Spec.DeadLetterTopic,
@@ -110,8 +110,7 @@ func (r resource) subscription() subscription {
 	return s
 }
 
-// resourcesOf are those of the folders that the run file names which are for an
-// app.
+// resourcesOf returns the resources for an app in the folders that dapr.yaml names.
 func resourcesOf(t *testing.T, app string) []resource {
 	t.Helper()
 	const dir = "../../dapr"
@@ -137,7 +136,7 @@ func resourcesOf(t *testing.T, app string) []resource {
 	return found
 }
 
-// documents reads all that stands in a file of YAML.
+// documents decodes all documents of a YAML file.
 func documents[T any](t *testing.T, path string) []T {
 	t.Helper()
 	f, err := os.Open(path)
@@ -159,44 +158,44 @@ func documents[T any](t *testing.T, path string) []T {
 	}
 }
 
-// lines are things in an order that does not depend on where they come from.
-func lines[T any](things []T) []string {
+// lines returns the items as text, sorted.
+func lines[T any](items []T) []string {
 	var all []string
-	for _, thing := range things {
-		all = append(all, fmt.Sprintf("%+v", thing))
+	for _, item := range items {
+		all = append(all, fmt.Sprintf("%+v", item))
 	}
 	slices.Sort(all)
 	return all
 }
 
-// A program is told where its own sidecar is and where the stores are, and of no
-// other program and no other sidecar.
-func TestProgramsKnowNoAddressOfOneAnother(t *testing.T) {
+// The arguments and the environment of a program must contain the ports of its own
+// sidecar, and no port of another program or its sidecar.
+func TestProgramsHaveNoAddressOfOneAnother(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs /proc")
 	}
 	for _, i := range running.Instances {
-		told := words(t, i.Name)
-		if !told[strconv.Itoa(i.HTTPPort)] {
-			t.Errorf("%s is not told where its sidecar is", i.Name)
+		configured := words(t, i.Name)
+		if !configured[strconv.Itoa(i.HTTPPort)] {
+			t.Errorf("%s does not have the port of its sidecar", i.Name)
 		}
 		for _, other := range running.Instances {
 			if other.Name == i.Name {
 				continue
 			}
-			for what, port := range map[string]int{
+			for name, port := range map[string]int{
 				"the port": other.Port, "the sidecar's HTTP port": other.HTTPPort,
 				"the sidecar's gRPC port": other.GRPCPort, "the sidecar's metrics port": other.MetricsPort,
 			} {
-				if told[strconv.Itoa(port)] {
-					t.Errorf("%s is told %s of %s, %d", i.Name, what, other.Name, port)
+				if configured[strconv.Itoa(port)] {
+					t.Errorf("%s has %s of %s, %d", i.Name, name, other.Name, port)
 				}
 			}
 		}
 	}
 }
 
-// words are those of a process's arguments and environment.
+// words returns the words in a process's arguments and environment.
 func words(t *testing.T, process string) map[string]bool {
 	t.Helper()
 	pid, err := running.PID(process)

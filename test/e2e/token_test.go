@@ -16,11 +16,11 @@ import (
 	"boxoffice/test/stack"
 )
 
-// wrong are what is shown instead of a token.
-func wrong(right string) []string { return []string{"", "guessed", right + "x"} }
+// wrongTokens returns tokens that must not be accepted in place of valid.
+func wrongTokens(valid string) []string { return []string{"", "guessed", valid + "x"} }
 
-// The gateway is not asked: its clients have no token of Dapr's.
-func TestAppsAskForTheirToken(t *testing.T) {
+// The gateway is left out, because its clients have no Dapr token.
+func TestAppsRequireTheirToken(t *testing.T) {
 	for _, i := range running.Instances {
 		if i.App == "gateway" {
 			continue
@@ -37,15 +37,15 @@ func TestAppsAskForTheirToken(t *testing.T) {
 			}
 		}
 		for _, path := range paths {
-			asksForToken(t, fmt.Sprintf("http://127.0.0.1:%d/%s", i.Port, path), running.AppToken)
+			requiresToken(t, fmt.Sprintf("http://127.0.0.1:%d/%s", i.Port, path), running.AppToken)
 		}
 	}
 }
 
-func TestSidecarsAskForTheirToken(t *testing.T) {
-	t.Setenv("DAPR_API_TOKEN", "") // the SDK would show it
+func TestSidecarsRequireTheirToken(t *testing.T) {
+	t.Setenv("DAPR_API_TOKEN", "") // the SDK would send it
 	for _, i := range running.Instances {
-		asksForToken(t, fmt.Sprintf("http://127.0.0.1:%d/v1.0/invoke/auth/method/auth.jwks", i.HTTPPort), running.APIToken)
+		requiresToken(t, fmt.Sprintf("http://127.0.0.1:%d/v1.0/invoke/auth/method/auth.jwks", i.HTTPPort), running.APIToken)
 
 		conn, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", i.GRPCPort), grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
@@ -61,19 +61,20 @@ func TestSidecarsAskForTheirToken(t *testing.T) {
 			_, err := sidecar.UnlockAlpha1(ctx, "lock", &client.UnlockRequest{ResourceID: "nothing", LockOwner: "nobody"})
 			return status.Code(err)
 		}
-		for _, token := range wrong(running.APIToken) {
+		for _, token := range wrongTokens(running.APIToken) {
 			if got := unlock(token); got != codes.Unauthenticated {
-				t.Errorf("%s by gRPC with token %q: got %s", i.Name, token, got)
+				t.Errorf("%s over gRPC with token %q: got %s, want Unauthenticated", i.Name, token, got)
 			}
 		}
 		if got := unlock(running.APIToken); got == codes.Unauthenticated || got == codes.Unavailable {
-			t.Errorf("%s by gRPC with its token: got %s", i.Name, got)
+			t.Errorf("%s over gRPC with its token: got %s", i.Name, got)
 		}
 	}
 }
 
-// asksForToken checks that a POST is refused for its token and for nothing else.
-func asksForToken(t *testing.T, url, right string) {
+// requiresToken checks that a POST to url is unauthorized without the valid token,
+// and only then.
+func requiresToken(t *testing.T, url, valid string) {
 	t.Helper()
 	post := func(token string) stack.Response {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(`{"messageId":"1","data":{}}`))
@@ -83,14 +84,14 @@ func asksForToken(t *testing.T, url, right string) {
 		if token != "" {
 			r.Header.Set("dapr-api-token", token)
 		}
-		return stack.Ask(t, r)
+		return stack.Send(t, r)
 	}
-	for _, token := range wrong(right) {
+	for _, token := range wrongTokens(valid) {
 		if res := post(token); res.StatusCode != http.StatusUnauthorized {
-			t.Errorf("%s with token %q: got %d %s", url, token, res.StatusCode, res.Text)
+			t.Errorf("%s with token %q: got %d %s, want 401", url, token, res.StatusCode, res.Text)
 		}
 	}
-	if res := post(right); res.StatusCode == http.StatusUnauthorized {
+	if res := post(valid); res.StatusCode == http.StatusUnauthorized {
 		t.Errorf("%s with its token: got %d %s", url, res.StatusCode, res.Text)
 	}
 }

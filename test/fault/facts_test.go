@@ -9,55 +9,56 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/test/invariant"
+	"boxoffice/test/kit"
 	"boxoffice/test/stack"
 )
 
-// subscriptions are the topics with the apps that take their facts.
+// subscriptions returns, for each topic, the app that subscribes to it.
 func subscriptions() map[string]string {
 	return map[string]string{bookingapi.Topic: "event", eventapi.Topic: "booking"}
 }
 
-// mongoAway is longer than the probes that find the app without its database
-// away, and shorter than one delivery is tried.
-const mongoAway = 18 * time.Second
+// mongoOutage is longer than the probes take to mark an app without its database as
+// unhealthy, and shorter than the sidecar's attempts at one delivery.
+const mongoOutage = 18 * time.Second
 
-// mongoFrozen: facts that come while the database stands still wait for it. taken
-// waits until all were taken, which the broker delivers again only after half a
-// minute.
-func mongoFrozen(t *testing.T, o *outages) (taken func(t *testing.T)) {
+// mongoFrozen checks that facts which are delivered while the database is frozen
+// take effect afterwards. The broker redelivers them only after half a minute, so
+// the caller checks that later: awaitDelivered waits for their effect.
+func mongoFrozen(t *testing.T, o *outages) (awaitDelivered func(t *testing.T)) {
 	t.Helper()
-	eventID, other, ledger := o.OnSale(t, 100), o.OnSale(t, 100), &invariant.Ledger{}
-	dead := o.deadLetters(t)
+	eventID, other, ledger := o.CreateEvent(t, 100), o.CreateEvent(t, 100), &invariant.Ledger{}
+	deadBefore := o.deadLetters(t)
 	var bookings []bookingapi.Booking
-	for _, who := range o.members {
-		b, _ := o.book(t, ledger, who, eventID)
+	for _, m := range o.members {
+		b, _ := o.book(t, ledger, m, eventID)
 		bookings = append(bookings, b)
 	}
-	awaitTaken(t, o)
+	awaitAcknowledged(t, o)
 	o.Freeze(t, "event-daprd")
-	for i, who := range o.members {
-		o.change(t, ledger, who, bookings[i].ID, "confirm")
+	for i, m := range o.members {
+		o.change(t, ledger, m, bookings[i].ID, "confirm")
 	}
 	awaitFacts(t, o, eventID, bookingapi.FactConfirmed, len(bookings))
 	o.Freeze(t, "mongo")
 	o.Thaw(t, "event-daprd")
-	time.Sleep(mongoAway)
+	time.Sleep(mongoOutage)
 	o.Thaw(t, "mongo")
-	stack.Await(t, "the journey after MongoDB is back", func() error { return journey(t, o.Stack, other) })
+	kit.Eventually(t, stack.WaitTimeout, "the journey passes with MongoDB back", func() error { return journey(t, o.Stack, other) })
 	return func(t *testing.T) {
 		t.Helper()
 		o.awaitSold(t, eventID, int64(len(bookings)))
-		settled(t, o.Stack, []string{eventID}, ledger)
-		if n := o.deadLetters(t); n != dead {
-			t.Errorf("%d facts were given up", n-dead)
+		awaitInvariants(t, o.Stack, []string{eventID}, ledger)
+		if n := o.deadLetters(t); n != deadBefore {
+			t.Errorf("got %d dead letters, want none", n-deadBefore)
 		}
 	}
 }
 
-// awaitFacts waits until the stream has so many facts of a type.
+// awaitFacts waits until the stream has n facts of a type about an event.
 func awaitFacts(t *testing.T, o *outages, eventID, kind string, n int) {
 	t.Helper()
-	stack.Await(t, kind, func() error {
+	kit.Eventually(t, stack.WaitTimeout, kind+" is in the stream", func() error {
 		facts, err := invariant.ReadFacts(t.Context(), "nats://"+o.nats.Addr, []string{eventID})
 		if err != nil {
 			return err
@@ -69,16 +70,17 @@ func awaitFacts(t *testing.T, o *outages, eventID, kind string, n int) {
 			}
 		}
 		if got != n {
-			return fmt.Errorf("%d of %d", got, n)
+			return fmt.Errorf("got %d, want %d", got, n)
 		}
 		return nil
 	})
 }
 
-// malformedFacts go to the dead letters, and hold up nobody behind them.
+// malformedFacts checks that malformed facts become dead letters, and do not block
+// the facts behind them.
 func malformedFacts(t *testing.T, o *outages) {
-	eventID, ledger := o.OnSale(t, 100), &invariant.Ledger{}
-	dead, broker := o.deadLetters(t), o.broker(t)
+	eventID, ledger := o.CreateEvent(t, 100), &invariant.Ledger{}
+	deadBefore, broker := o.deadLetters(t), o.broker(t)
 	malformed := []string{
 		`{`,
 		`{"specversion":"1.0","id":"m1","source":"test","type":"booking.confirmed","datacontenttype":"application/json","data":{"resource":{}}}`,
@@ -93,15 +95,15 @@ func malformedFacts(t *testing.T, o *outages) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Later tests read the stream.
+		// Later subtests read the stream.
 		t.Cleanup(func() { _ = stream.DeleteMsg(context.WithoutCancel(t.Context()), ack.Sequence) })
 	}
-	who := o.members[0]
-	b, _ := o.book(t, ledger, who, eventID)
-	o.change(t, ledger, who, b.ID, "confirm")
+	m := o.members[0]
+	b, _ := o.book(t, ledger, m, eventID)
+	o.change(t, ledger, m, b.ID, "confirm")
 	o.awaitSold(t, eventID, 1)
-	awaitTaken(t, o)
-	if n := o.deadLetters(t) - dead; n != uint64(len(malformed)) {
-		t.Errorf("%d dead letters, want %d", n, len(malformed))
+	awaitAcknowledged(t, o)
+	if n := o.deadLetters(t) - deadBefore; n != uint64(len(malformed)) {
+		t.Errorf("got %d dead letters, want %d", n, len(malformed))
 	}
 }

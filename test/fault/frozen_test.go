@@ -9,13 +9,15 @@ import (
 
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/test/invariant"
+	"boxoffice/test/kit"
 	"boxoffice/test/stack"
 )
 
-// sidecarFrozen: while booking's sidecar stands still, who books is told in time
-// that it is not known, and nothing is written. Afterwards the same key tells.
+// sidecarFrozen checks that requests for bookings get 503 or 504 before their
+// timeout while booking's sidecar is frozen, and that nothing is written. Afterwards
+// a retry with the same key succeeds.
 func sidecarFrozen(t *testing.T, o *outages) {
-	eventID, ledger := o.OnSale(t, 100), &invariant.Ledger{}
+	eventID, ledger := o.CreateEvent(t, 100), &invariant.Ledger{}
 	o.Freeze(t, "booking-daprd")
 	keys := make(map[string]string) // by token
 	var clients []stack.Client
@@ -26,10 +28,10 @@ func sidecarFrozen(t *testing.T, o *outages) {
 		clients = append(clients, m.Client)
 	}
 	began := time.Now()
-	answers := atOnce(t, clients, func(c stack.Client) (stack.Response, error) {
+	responses := sendConcurrently(t, clients, func(c stack.Client) (stack.Response, error) {
 		return c.TryBook(t.Context(), eventID, 1, keys[c.Token])
 	})
-	for i, res := range answers {
+	for i, res := range responses {
 		if res.StatusCode != 503 && res.StatusCode != 504 {
 			t.Errorf("got %d %s, want 503 or 504", res.StatusCode, res.Text)
 		}
@@ -37,8 +39,8 @@ func sidecarFrozen(t *testing.T, o *outages) {
 			UserID: o.members[i].User.ID, EventID: eventID, Key: keys[clients[i].Token], Quantity: 1, Status: res.StatusCode,
 		})
 	}
-	t.Logf("answered %d within %s", answers[0].StatusCode, time.Since(began).Round(10*time.Millisecond))
-	state := o.state(t, eventID)
+	t.Logf("got %d within %s", responses[0].StatusCode, time.Since(began).Round(10*time.Millisecond))
+	state := readState(t, o.Stack, eventID)
 	if seats := state.Events[eventID].Seats; len(state.Bookings) != 0 || len(state.Holds) != 0 || seats.Available != 100 || seats.Held != 0 {
 		t.Errorf("got bookings %+v, holds %+v, seats %+v, want none", state.Bookings, state.Holds, seats)
 	}
@@ -47,20 +49,20 @@ func sidecarFrozen(t *testing.T, o *outages) {
 	for i, c := range clients {
 		key := keys[c.Token]
 		if key == "" {
-			continue // never asks again
+			continue // this client does not retry
 		}
 		var b bookingapi.Booking
-		stack.Await(t, "a booking", func() error {
+		kit.Eventually(t, stack.WaitTimeout, "a retry with the same key succeeds", func() error {
 			res, err := c.TryBook(t.Context(), eventID, 1, key)
 			switch {
 			case err != nil:
 				return err
 			case res.StatusCode != 201:
-				return fmt.Errorf("%d %s", res.StatusCode, res.Text)
+				return fmt.Errorf("got %d %s", res.StatusCode, res.Text)
 			}
 			return json.Unmarshal([]byte(res.Text), &b)
 		})
 		ledger.RecordAttempt(invariant.Attempt{UserID: o.members[i].User.ID, EventID: eventID, Key: key, Quantity: 1, Status: 201, BookingID: b.ID})
 	}
-	settled(t, o.Stack, []string{eventID}, ledger)
+	awaitInvariants(t, o.Stack, []string{eventID}, ledger)
 }

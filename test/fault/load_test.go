@@ -13,25 +13,28 @@ import (
 
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/test/invariant"
+	"boxoffice/test/kit"
 	"boxoffice/test/stack"
 )
 
-// customer is somebody who books now and then, and notes every answer.
+// customer books seats now and then.
 type customer struct {
-	userID   string
-	token    string
-	persists bool // asks again, with the same key, until he knows; else never
-	draw     *mathrand.Rand
+	userID  string
+	token   string
+	retries bool // repeats each request, with the same key, until its outcome is known
+	rng     *mathrand.Rand
 }
 
-// crowd is all customers at the events of one stack.
+// crowd is a number of customers who book seats of some events concurrently. It
+// records every request in a ledger.
 type crowd struct {
 	customers []customer
 	events    []string
 	ledger    *invariant.Ledger
-	gateway   atomic.Value // where they book; another one when all was started anew
+	gateway   atomic.Value // the base URL, which changes when the stack is restarted
 }
 
+// newCrowd registers n customers. Every other one retries.
 func newCrowd(t *testing.T, s *stack.Stack, n int, events []string) *crowd {
 	t.Helper()
 	c := &crowd{events: events, ledger: &invariant.Ledger{}}
@@ -39,16 +42,16 @@ func newCrowd(t *testing.T, s *stack.Stack, n int, events []string) *crowd {
 	for i := range n {
 		_, account := s.Register(t)
 		c.customers = append(c.customers, customer{
-			userID: account.User.ID, token: account.Tokens.AccessToken, persists: i%2 == 0,
-			draw: mathrand.New(mathrand.NewPCG(uint64(i), 1)),
+			userID: account.User.ID, token: account.Tokens.AccessToken, retries: i%2 == 0,
+			rng: mathrand.New(mathrand.NewPCG(uint64(i), 1)),
 		})
 	}
 	return c
 }
 
-// book lets all customers book until stop is called, which waits
-// until each knows his last answer.
-func (c *crowd) book(t *testing.T) (stop func()) {
+// startBooking lets all customers book until the caller calls stop, which waits for
+// their last requests.
+func (c *crowd) startBooking(t *testing.T) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -71,21 +74,21 @@ func (c *crowd) book(t *testing.T) (stop func()) {
 	}
 }
 
-// visit is a booking and what its owner does with it: keep it, cancel it, let it
-// lapse.
-func (c *crowd) visit(ctx context.Context, who *customer) {
-	eventID, quantity := c.events[0], int64(1+who.draw.IntN(2)) // half of all want the first
-	if who.draw.IntN(2) == 0 {
-		eventID = c.events[who.draw.IntN(len(c.events))]
+// visit books seats for a customer, and then confirms the booking, cancels it, does
+// both, or lets it expire.
+func (c *crowd) visit(ctx context.Context, by *customer) {
+	eventID, quantity := c.events[0], int64(1+by.rng.IntN(2)) // half of the bookings are for the first event
+	if by.rng.IntN(2) == 0 {
+		eventID = c.events[by.rng.IntN(len(c.events))]
 	}
 	key := ""
-	if who.persists || who.draw.IntN(2) == 0 {
+	if by.retries || by.rng.IntN(2) == 0 {
 		key = rand.Text()
 	}
 	id := ""
-	c.until(ctx, who, func() int {
-		a := invariant.Attempt{UserID: who.userID, EventID: eventID, Key: key, Quantity: quantity}
-		if res, err := c.as(who).TryBook(ctx, eventID, int(quantity), key); err == nil {
+	c.retry(ctx, by, func() int {
+		a := invariant.Attempt{UserID: by.userID, EventID: eventID, Key: key, Quantity: quantity}
+		if res, err := c.clientOf(by).TryBook(ctx, eventID, int(quantity), key); err == nil {
 			var b bookingapi.Booking
 			a.Status = res.StatusCode
 			if a.Status == 201 && json.Unmarshal([]byte(res.Text), &b) == nil {
@@ -100,16 +103,16 @@ func (c *crowd) visit(ctx context.Context, who *customer) {
 	}
 	change := func(cancel bool) {
 		step := map[bool]string{true: "/cancel", false: "/confirm"}[cancel]
-		c.until(ctx, who, func() int {
+		c.retry(ctx, by, func() int {
 			change := invariant.Change{BookingID: id, Cancel: cancel}
-			if res, err := c.as(who).Try(ctx, "POST", "/api/bookings/"+id+step, nil); err == nil {
+			if res, err := c.clientOf(by).Try(ctx, "POST", "/api/bookings/"+id+step, nil); err == nil {
 				change.Status = res.StatusCode
 			}
 			c.ledger.RecordChange(change)
 			return change.Status
 		})
 	}
-	switch who.draw.IntN(5) {
+	switch by.rng.IntN(5) {
 	case 0, 1:
 		change(false)
 	case 2:
@@ -120,28 +123,29 @@ func (c *crowd) visit(ctx context.Context, who *customer) {
 	}
 }
 
-func (c *crowd) as(who *customer) stack.Client {
-	return stack.Client{Gateway: c.gateway.Load().(string), Token: who.token}
+// clientOf returns the client of a customer.
+func (c *crowd) clientOf(by *customer) stack.Client {
+	return stack.Client{Gateway: c.gateway.Load().(string), Token: by.token}
 }
 
-// awaitMore waits until so many more requests were answered 201.
-func (c *crowd) awaitMore(t *testing.T, n int) {
+// awaitBookings waits until n more requests have received 201.
+func (c *crowd) awaitBookings(t *testing.T, n int) {
 	t.Helper()
 	before := c.ledger.Counts()[201]
-	stack.Await(t, "bookings", func() error {
+	kit.Eventually(t, stack.WaitTimeout, "the crowd books", func() error {
 		if more := c.ledger.Counts()[201] - before; more < n {
-			return fmt.Errorf("%d of %d", more, n)
+			return fmt.Errorf("got %d bookings, want %d", more, n)
 		}
 		return nil
 	})
 }
 
-// until asks once, or, if the customer persists, until the outcome is known.
-func (c *crowd) until(ctx context.Context, who *customer, ask func() (status int)) {
+// retry calls send once, or until its outcome is known if the customer retries.
+func (c *crowd) retry(ctx context.Context, by *customer, send func() (status int)) {
 	pause := time.NewTicker(100 * time.Millisecond)
 	defer pause.Stop()
 	for {
-		if status := ask(); !who.persists || status > 0 && status < 500 {
+		if status := send(); !by.retries || status > 0 && status < 500 {
 			return
 		}
 		select {

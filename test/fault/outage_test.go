@@ -1,27 +1,25 @@
 package fault_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"boxoffice/shared/contract/authapi"
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/test/invariant"
+	"boxoffice/test/kit"
 	"boxoffice/test/stack"
 )
 
-// outages is a stack whose NATS and Redis come and go as a test wants.
+// outages is a stack with a NATS and a Redis server that the test controls.
 type outages struct {
 	*stack.Stack
 	nats, redis *stack.Server
-	members     []member // who have accounts, made while all was up
+	members     []member // registered before the first outage
 }
 
 // member is a client with an account.
@@ -30,12 +28,12 @@ type member struct {
 	authapi.Login
 }
 
-// TestOutages takes away one part after the other for a while.
-func TestOutages(t *testing.T) {
+// TestOutageLosesNothing stops or freezes one part after the other for a while.
+func TestOutageLosesNothing(t *testing.T) {
 	o := &outages{nats: stack.StartNATS(t), redis: stack.StartRedis(t)}
-	options := stack.Options{Data: t.TempDir(), Env: append(patient(),
+	options := stack.Options{Data: t.TempDir(), Env: append(slowExpiryEnv(),
 		"NATS_URL=nats://"+o.nats.Addr, "REDIS_ADDR="+o.redis.Addr,
-		"JAEGER=", "OTEL_BSP_SCHEDULE_DELAY=200", // spans of sidecars are sent soon
+		"JAEGER=", "OTEL_BSP_SCHEDULE_DELAY=200", // sidecars export their spans soon
 	)}
 	o.Stack = start(t, options)
 	t.Cleanup(func() { stop(t, o.Stack) })
@@ -43,31 +41,31 @@ func TestOutages(t *testing.T) {
 		client, account := o.Register(t)
 		o.members = append(o.members, member{client, account})
 	}
-	taken := func(*testing.T) {}
+	awaitDelivered := func(*testing.T) {}
 	for _, part := range []struct {
 		name string
 		test func(t *testing.T)
 	}{
-		{"MongoDB frozen", func(t *testing.T) { taken = mongoFrozen(t, o) }},
-		{"sidecar frozen", func(t *testing.T) { sidecarFrozen(t, o) }},
-		{"log-in locked", func(t *testing.T) { logInLocked(t, o) }},
-		{"Redis stopped", func(t *testing.T) { redisStopped(t, o) }},
-		{"MongoDB back", func(t *testing.T) { taken(t) }},
-		{"NATS stopped", func(t *testing.T) { natsStopped(t, o) }},
-		{"NATS frozen", func(t *testing.T) { natsFrozen(t, o) }},
-		{"malformed facts", func(t *testing.T) { malformedFacts(t, o) }},
+		{"facts wait for a frozen MongoDB", func(t *testing.T) { awaitDelivered = mongoFrozen(t, o) }},
+		{"a frozen sidecar fails requests in time", func(t *testing.T) { sidecarFrozen(t, o) }},
+		{"a log-in tries for its lock", func(t *testing.T) { logInLocked(t, o) }},
+		{"log-ins and sessions work without Redis", func(t *testing.T) { redisStopped(t, o) }},
+		{"facts are delivered after MongoDB is back", func(t *testing.T) { awaitDelivered(t) }},
+		{"a stopped NATS delays facts and loses none", func(t *testing.T) { natsStopped(t, o) }},
+		{"a frozen NATS delays facts and loses none", func(t *testing.T) { natsFrozen(t, o) }},
+		{"malformed facts become dead letters", func(t *testing.T) { malformedFacts(t, o) }},
 	} {
 		t.Run(part.name, func(t *testing.T) {
-			o.nats.Start(t) // one that failed may have left them away
+			o.nats.Start(t) // a subtest that failed may have left them stopped
 			o.redis.Start(t)
 			part.test(t)
 		})
 	}
-	failed := t // its log is that of all tests on one stack
-	t.Run("Redis flushed", func(t *testing.T) {
+	outer := t // its failure prints the log of the stack, which all subtests share
+	t.Run("sessions survive a flushed Redis", func(t *testing.T) {
 		o.redis.Start(t)
 		redisFlushed(t, o, func() {
-			stop(failed, o.Stack)
+			stop(outer, o.Stack)
 			o.redis.Stop(t)
 			o.redis.Start(t)
 			o.Stack = start(t, options)
@@ -75,45 +73,30 @@ func TestOutages(t *testing.T) {
 	})
 }
 
-// book makes a booking of one seat and notes it.
-func (o *outages) book(t *testing.T, ledger *invariant.Ledger, who member, eventID string) (bookingapi.Booking, stack.Response) {
+// book books one seat, and records it in the ledger.
+func (o *outages) book(t *testing.T, ledger *invariant.Ledger, by member, eventID string) (bookingapi.Booking, stack.Response) {
 	t.Helper()
 	var b bookingapi.Booking
-	res := who.Book(t, eventID, 1, "")
+	res := by.Book(t, eventID, 1, "")
 	res.Want(t, 201, &b)
-	ledger.RecordAttempt(invariant.Attempt{UserID: who.User.ID, EventID: eventID, Quantity: 1, Status: 201, BookingID: b.ID})
+	ledger.RecordAttempt(invariant.Attempt{UserID: by.User.ID, EventID: eventID, Quantity: 1, Status: 201, BookingID: b.ID})
 	return b, res
 }
 
-// change confirms or cancels a booking and notes it.
-func (o *outages) change(t *testing.T, ledger *invariant.Ledger, who member, bookingID, step string) stack.Response {
+// change confirms or cancels a booking, and records it in the ledger. step is
+// "confirm" or "cancel".
+func (o *outages) change(t *testing.T, ledger *invariant.Ledger, by member, bookingID, step string) stack.Response {
 	t.Helper()
-	res := who.Do(t, "POST", "/api/bookings/"+bookingID+"/"+step, nil)
+	res := by.Do(t, "POST", "/api/bookings/"+bookingID+"/"+step, nil)
 	res.Want(t, 200, nil)
 	ledger.RecordChange(invariant.Change{BookingID: bookingID, Cancel: step == "cancel", Status: 200})
 	return res
 }
 
-// state is what the stores have of an event.
-func (o *outages) state(t *testing.T, eventID string) invariant.State {
-	t.Helper()
-	client, err := mongo.Connect(options.Client().ApplyURI(o.Env["MONGO_URI"]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = client.Disconnect(context.WithoutCancel(t.Context())) }()
-	dbs := invariant.Databases{Event: client.Database("event"), Booking: client.Database("booking")}
-	s, err := invariant.Read(t.Context(), dbs, []string{eventID})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// awaitSold waits until so many seats of an event are sold.
+// awaitSold waits until n seats of an event are sold.
 func (o *outages) awaitSold(t *testing.T, eventID string, n int64) {
 	t.Helper()
-	stack.Await(t, "sold seats", func() error {
+	kit.Eventually(t, stack.WaitTimeout, "the seats are sold", func() error {
 		if seats := o.Seats(t, eventID); seats.Sold != n {
 			return fmt.Errorf("got %+v, want %d sold", seats, n)
 		}
@@ -121,7 +104,7 @@ func (o *outages) awaitSold(t *testing.T, eventID string, n int64) {
 	})
 }
 
-// broker is JetStream, for as long as the test runs.
+// broker connects to JetStream until the test ends.
 func (o *outages) broker(t *testing.T) jetstream.JetStream {
 	t.Helper()
 	conn, err := nats.Connect("nats://" + o.nats.Addr)
@@ -136,7 +119,7 @@ func (o *outages) broker(t *testing.T) jetstream.JetStream {
 	return js
 }
 
-// deadLetters is how many facts were given up.
+// deadLetters returns the number of dead letters of all topics.
 func (o *outages) deadLetters(t *testing.T) uint64 {
 	t.Helper()
 	broker, sum := o.broker(t), uint64(0)

@@ -12,35 +12,35 @@ import (
 	"boxoffice/test/stack"
 )
 
-// logInLocked: while somebody else has the lock of an address, log-ins there try
-// for it before they go on without.
+// logInLocked checks that log-ins try for the lock of their address several times
+// while another owner has it, and then go on without it.
 func logInLocked(t *testing.T, o *outages) {
-	who := o.members[0]
-	name := "login:" + who.User.Email
+	m := o.members[0]
+	name := "login:" + m.User.Email
 	if !lockAPI(t, o, "lock", name) {
-		t.Fatal("the lock is taken")
+		t.Fatal("got no lock before the log-ins")
 	}
-	answers := atOnce(t, []stack.Client{o.Guest(), o.Guest()}, func(c stack.Client) (stack.Response, error) {
-		return c.Try(t.Context(), "POST", "/api/auth/login", credentials(who))
+	responses := sendConcurrently(t, []stack.Client{o.Guest(), o.Guest()}, func(c stack.Client) (stack.Response, error) {
+		return c.Try(t.Context(), "POST", "/api/auth/login", credentials(m))
 	})
-	for _, res := range answers {
+	for _, res := range responses {
 		res.Want(t, 200, nil)
 		if tries, unlocks := lockCalls(t, o, res); tries < 2 || unlocks != 0 {
-			t.Errorf("locked: tried %d times for the lock and gave it back %d times, want some and none", tries, unlocks)
+			t.Errorf("locked: got %d tries for the lock and %d unlocks, want at least 2 and 0", tries, unlocks)
 		}
 	}
 	if !lockAPI(t, o, "unlock", name) {
-		t.Error("the lock was lost")
+		t.Error("lost the lock during the log-ins")
 	}
-	res := o.Guest().Do(t, "POST", "/api/auth/login", credentials(who))
+	res := o.Guest().Do(t, "POST", "/api/auth/login", credentials(m))
 	res.Want(t, 200, nil)
 	if tries, unlocks := lockCalls(t, o, res); tries != 1 || unlocks != 1 {
-		t.Errorf("free: tried %d times for the lock and gave it back %d times, want 1 and 1", tries, unlocks)
+		t.Errorf("free: got %d tries for the lock and %d unlocks, want 1 and 1", tries, unlocks)
 	}
 }
 
-// lockAPI locks or unlocks over the API of auth's sidecar, and reports whether it
-// did.
+// lockAPI locks or unlocks a resource through auth's sidecar, and reports whether
+// that succeeded. step is "lock" or "unlock".
 func lockAPI(t *testing.T, o *outages, step, name string) bool {
 	t.Helper()
 	auth, err := o.Instance("auth")
@@ -57,17 +57,17 @@ func lockAPI(t *testing.T, o *outages, step, name string) bool {
 	r.Header.Set("dapr-api-token", o.APIToken)
 	var got struct {
 		Success bool
-		Status  *int // of an unlock; 0 for done
+		Status  *int // of an unlock; 0 is success
 	}
-	stack.Ask(t, r).Want(t, 200, &got)
+	stack.Send(t, r).Want(t, 200, &got)
 	if step == "unlock" {
 		return got.Status != nil && *got.Status == 0
 	}
 	return got.Success
 }
 
-// lockCalls counts in the trace of a log-in how often it tried for its lock, all
-// before it looked for the account, and how often it gave it back.
+// lockCalls returns how often a log-in tried for its lock, and how often it released
+// it, according to its trace. All tries must precede the read of the account.
 func lockCalls(t *testing.T, o *outages, res stack.Response) (tries, unlocks int) {
 	t.Helper()
 	_, err := o.Trace(t.Context(), res.TraceID(t), func(root *stack.Span) error {
@@ -81,18 +81,18 @@ func lockCalls(t *testing.T, o *outages, res stack.Response) (tries, unlocks int
 			return err
 		}
 		tries, unlocks = 0, 0
-		looked := false
+		hasReadAccount := false
 		for _, c := range logIn.Children {
 			switch c.Label() {
 			case "auth dapr.proto.runtime.v1.Dapr/TryLockAlpha1":
 				tries++
-				if looked {
-					t.Error("the account was looked for before the lock")
+				if hasReadAccount {
+					t.Error("the account was read before the lock was tried")
 				}
 			case "auth dapr.proto.runtime.v1.Dapr/UnlockAlpha1":
 				unlocks++
 			case "auth find users":
-				looked = true
+				hasReadAccount = true
 			}
 		}
 		return nil
@@ -103,27 +103,29 @@ func lockCalls(t *testing.T, o *outages, res stack.Response) (tries, unlocks int
 	return tries, unlocks
 }
 
-// redisStopped: without Redis there are log-ins and sessions.
+// redisStopped checks that log-ins and sessions work without Redis, and after Redis
+// is back.
 func redisStopped(t *testing.T, o *outages) {
-	who := o.members[1]
-	wrong := credentials(who)
+	m := o.members[1]
+	wrong := credentials(m)
 	wrong["password"] += "!"
-	for _, redis := range []string{"gone", "back"} {
+	for _, redis := range []string{"stopped", "started"} {
 		switch redis {
-		case "gone":
+		case "stopped":
 			o.redis.Stop(t)
-		case "back":
+		case "started":
 			o.redis.Start(t)
 		}
 		var in authapi.Login
-		o.Guest().Do(t, "POST", "/api/auth/login", credentials(who)).Want(t, 200, &in)
+		o.Guest().Do(t, "POST", "/api/auth/login", credentials(m)).Want(t, 200, &in)
 		o.Guest().Do(t, "POST", "/api/auth/login", wrong).Refused(t, 401, "auth.invalid_credentials")
 		o.As(in.Tokens.AccessToken).Do(t, "GET", "/api/auth/me", nil).Want(t, 200, nil)
-		who.Do(t, "GET", "/api/auth/me", nil).Want(t, 200, nil)
+		m.Do(t, "GET", "/api/auth/me", nil).Want(t, 200, nil)
 	}
 }
 
-// redisFlushed: which tokens are good does not depend on what Redis knows.
+// redisFlushed checks that the validity of a session does not depend on the contents
+// of Redis. restart restarts the whole stack.
 func redisFlushed(t *testing.T, o *outages, restart func()) {
 	live, ended := o.members[2], o.members[3]
 	live.Do(t, "GET", "/api/auth/me", nil).Want(t, 200, nil)
@@ -143,9 +145,10 @@ func redisFlushed(t *testing.T, o *outages, restart func()) {
 	}
 	check("flushed")
 	restart()
-	check("flushed, and all started anew")
+	check("flushed and restarted")
 }
 
-func credentials(who member) map[string]string {
-	return map[string]string{"email": who.User.Email, "password": stack.Password}
+// credentials returns the body of a member's log-in.
+func credentials(m member) map[string]string {
+	return map[string]string{"email": m.User.Email, "password": stack.Password}
 }

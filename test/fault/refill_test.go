@@ -1,34 +1,31 @@
 package fault_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
-
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/test/invariant"
+	"boxoffice/test/kit"
 	"boxoffice/test/stack"
 )
 
-// patient is the environment in which nothing but facts counts seats as sold:
-// holds are not asked about, and nothing lapses.
-func patient() []string {
-	return append(hasty(), "BOOKING_TTL=15m", "HOLD_SETTLE_AFTER="+settleAfter.String())
+// slowExpiryEnv returns an environment in which bookings do not expire during a test,
+// and the event app does not ask about holds. So only facts can mark seats as sold.
+func slowExpiryEnv() []string {
+	return append(fastExpiryEnv(), "BOOKING_TTL=15m", "HOLD_SETTLE_AFTER="+settleAfter.String())
 }
 
 const settleAfter = 15 * time.Minute
 
-// TestRefill loses all streams when facts were sent and nobody had taken them.
-// They are sent again, each once.
-func TestRefill(t *testing.T) {
+// TestLostStreamsAreRepublished loses all streams after facts were published and
+// before they were delivered. Each fact must be published again exactly once.
+func TestLostStreamsAreRepublished(t *testing.T) {
 	data := t.TempDir()
-	s := start(t, stack.Options{Data: data, Env: patient()})
+	s := start(t, stack.Options{Data: data, Env: slowExpiryEnv()})
 	t.Cleanup(func() { stop(t, s) })
 	var events []string
 	ledger := &invariant.Ledger{}
@@ -36,80 +33,77 @@ func TestRefill(t *testing.T) {
 		name string
 		lose func(t *testing.T)
 	}{
-		{"NATS comes back empty", func(t *testing.T) {
+		{"NATS restarts without its streams", func(t *testing.T) {
 			if err := os.Rename(filepath.Join(data, "nats"), filepath.Join(data, "lost")); err != nil {
 				t.Fatal(err)
 			}
 			s.Kill(t, "nats")
-			s.Kill(t, "event-daprd") // which has some that it could not deliver
+			s.Kill(t, "event-daprd") // it has facts that it could not deliver
 			s.Thaw(t, "event")
 		}},
-		{"all comes back without the streams", func(t *testing.T) {
+		{"the whole stack restarts without its streams", func(t *testing.T) {
 			s.KillAll(t)
 			if err := os.RemoveAll(filepath.Join(data, "nats")); err != nil {
 				t.Fatal(err)
 			}
-			s = start(t, stack.Options{Data: data, Env: patient()})
+			s = start(t, stack.Options{Data: data, Env: slowExpiryEnv()})
 		}},
 	} {
 		t.Run(part.name, func(t *testing.T) {
-			eventID := s.OnSale(t, 100)
+			eventID := s.CreateEvent(t, 100)
 			events = append(events, eventID)
 			const booked, confirmed = 8, 5
-			untaken(t, s, ledger, eventID, booked, confirmed)
+			publishWithoutDelivery(t, s, ledger, eventID, booked, confirmed)
 			part.lose(t)
-			settled(t, s, events, ledger)
+			awaitInvariants(t, s, events, ledger)
 			if seats := s.Seats(t, eventID); seats.Sold != confirmed || seats.Held != booked-confirmed {
-				t.Errorf("got %+v", seats)
+				t.Errorf("got seats %+v, want %d sold and %d held", seats, confirmed, booked-confirmed)
 			}
 		})
 	}
 }
 
-// untaken makes bookings of one seat and confirms some while the event app stands
-// still, so that the facts which say so are sent and not taken.
-func untaken(t *testing.T, s *stack.Stack, ledger *invariant.Ledger, eventID string, booked, confirmed int) {
+// publishWithoutDelivery makes bookings of one seat, and confirms some of them while
+// the event app is frozen. The facts of the confirms are then published, but not
+// delivered.
+func publishWithoutDelivery(t *testing.T, s *stack.Stack, ledger *invariant.Ledger, eventID string, booked, confirmed int) {
 	t.Helper()
-	var confirm []func()
+	var confirms []func()
 	for i := range booked {
-		who, account := s.Register(t)
+		client, account := s.Register(t)
 		var b bookingapi.Booking
-		who.Book(t, eventID, 1, "").Want(t, 201, &b)
+		client.Book(t, eventID, 1, "").Want(t, 201, &b)
 		ledger.RecordAttempt(invariant.Attempt{UserID: account.User.ID, EventID: eventID, Quantity: 1, Status: 201, BookingID: b.ID})
 		if i < confirmed {
-			confirm = append(confirm, func() {
-				who.Do(t, "POST", "/api/bookings/"+b.ID+"/confirm", nil).Want(t, 200, nil)
+			confirms = append(confirms, func() {
+				client.Do(t, "POST", "/api/bookings/"+b.ID+"/confirm", nil).Want(t, 200, nil)
 				ledger.RecordChange(invariant.Change{BookingID: b.ID, Status: 200})
 			})
 		}
 	}
 	s.Freeze(t, "event")
-	for _, do := range confirm {
-		do()
+	for _, confirm := range confirms {
+		confirm()
 	}
-	if seats := awaitSent(t, s, eventID).Events[eventID].Seats; seats.Sold != 0 {
-		t.Fatalf("got %+v, want none sold", seats)
+	if seats := awaitPublished(t, s, eventID).Events[eventID].Seats; seats.Sold != 0 {
+		t.Fatalf("got seats %+v, want none sold", seats)
 	}
 }
 
-// awaitSent waits until all facts of an event were sent, and returns what is
-// stored then.
-func awaitSent(t *testing.T, s *stack.Stack, eventID string) (state invariant.State) {
+// awaitPublished waits until all facts about the bookings of an event are published,
+// and returns what is stored then.
+func awaitPublished(t *testing.T, s *stack.Stack, eventID string) (state invariant.State) {
 	t.Helper()
-	client, err := mongo.Connect(options.Client().ApplyURI(s.Env["MONGO_URI"]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = client.Disconnect(context.WithoutCancel(t.Context())) }()
-	dbs := invariant.Databases{Event: client.Database("event"), Booking: client.Database("booking")}
-	stack.Await(t, "the facts", func() error {
+	dbs, disconnect := openDatabases(t, s)
+	defer disconnect()
+	kit.Eventually(t, stack.WaitTimeout, "the facts are published", func() (err error) {
 		if state, err = invariant.Read(t.Context(), dbs, []string{eventID}); err != nil {
 			return err
 		}
 		for id, b := range state.Bookings {
 			for _, rec := range b.Outbox {
 				if rec.SentAt == nil {
-					return fmt.Errorf("%s of booking %s was not sent", rec.Type, id)
+					return fmt.Errorf("%s of booking %s is not published", rec.Type, id)
 				}
 			}
 		}

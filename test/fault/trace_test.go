@@ -6,17 +6,18 @@ import (
 	"testing"
 	"time"
 
+	"boxoffice/test/kit"
 	"boxoffice/test/stack"
 	"boxoffice/tools/traces"
 )
 
-// underWay is how many publishes the booking app has under way at most when it is
-// killed: those of the relay's eight workers and one of the sweep. Their spans die
-// with it, and what the sidecar tells of them has no parent.
-const underWay = 9
+// maxPublishing is the largest number of facts that the booking app can be publishing
+// when it is killed: one for each of the relay's eight workers, and one in the sweep.
+// Their spans are lost with the app, so the sidecar's spans have no parent.
+const maxPublishing = 9
 
-// operation is the path to a booking's operation in its trace.
-func operation() []string {
+// operationPath returns the path to the create operation in the trace of a booking.
+func operationPath() []string {
 	return []string{
 		"gateway call booking/method/booking.create",
 		"daprd gateway CallLocal/booking/booking.create",
@@ -25,9 +26,9 @@ func operation() []string {
 	}
 }
 
-// delivery is the path from there to who takes the fact.
-func delivery() []string {
-	return append(operation(),
+// deliveryPath returns the path to the delivery of the fact in the trace of a booking.
+func deliveryPath() []string {
+	return append(operationPath(),
 		"booking dapr.proto.runtime.v1.Dapr/PublishEvent",
 		"daprd booking /dapr.proto.runtime.v1.Dapr/PublishEvent",
 		"daprd event pubsub/booking-events",
@@ -35,12 +36,12 @@ func delivery() []string {
 	)
 }
 
-// awaitRecorded waits until Jaeger has what the apps told of these bookings.
+// awaitRecorded waits until Jaeger has the create operations of these traces.
 func awaitRecorded(t *testing.T, o *outages, ids []string) {
 	t.Helper()
 	for _, id := range ids {
 		if _, err := o.Trace(t.Context(), id, func(root *stack.Span) error {
-			_, err := root.Find(operation()...)
+			_, err := root.Find(operationPath()...)
 			return err
 		}); err != nil {
 			t.Fatal(err)
@@ -48,36 +49,37 @@ func awaitRecorded(t *testing.T, o *outages, ids []string) {
 	}
 }
 
-// awaitInTrace waits until the traces of these bookings have the publishing and the
-// delivery of their facts, and no parent is missing: except of those that were
-// under way when booking was killed.
-func awaitInTrace(t *testing.T, o *outages, ids []string) {
+// awaitDeliveries waits until these traces contain the publishing and the delivery of
+// their facts, without a missing parent. Facts that the booking app was publishing
+// when it was killed are exempt.
+func awaitDeliveries(t *testing.T, o *outages, ids []string) {
 	t.Helper()
 	missing := map[string]error{}
 	for _, id := range ids {
 		missing[id] = nil
 	}
-	stack.Await(t, "the traces", func() error {
+	kit.Eventually(t, stack.WaitTimeout, "the traces have their facts", func() error {
 		for id := range missing {
-			if missing[id] = delivered(t.Context(), o, id); missing[id] == nil {
+			if missing[id] = findDelivery(t.Context(), o, id); missing[id] == nil {
 				delete(missing, id)
 			}
 		}
-		if len(missing) > underWay {
-			return fmt.Errorf("%d of %d: %v", len(missing), len(ids), missing)
+		if len(missing) > maxPublishing {
+			return fmt.Errorf("%d of %d are incomplete: %v", len(missing), len(ids), missing)
 		}
 		return nil
 	})
 	t.Logf("%d of %d traces have their facts", len(ids)-len(missing), len(ids))
 }
 
-func delivered(ctx context.Context, o *outages, id string) error {
+// findDelivery returns an error unless the trace contains the delivery of its fact.
+func findDelivery(ctx context.Context, o *outages, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	root, err := traces.Jaeger(o.Jaeger).Fetch(ctx, id)
 	if err != nil {
 		return err
 	}
-	_, err = root.Find(delivery()...)
+	_, err = root.Find(deliveryPath()...)
 	return err
 }

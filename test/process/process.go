@@ -1,4 +1,4 @@
-// Package process starts programs beside a test.
+// Package process starts programs that end with the test that started them.
 package process
 
 import (
@@ -7,15 +7,16 @@ import (
 	"syscall"
 )
 
-// Start starts a program in a group of its own, so that Ctrl-C in the terminal
-// reaches the test alone, and returns a channel that tells once how it ended. On
-// Linux it gets the signal when the test's process dies without having ended it.
+// Start starts a program in a process group of its own, so that Ctrl-C in the
+// terminal reaches only the test. The channel receives the result of cmd.Wait once
+// the program has ended. On Linux the program receives whenTestDies if the test's
+// process ends first.
 func Start(cmd *exec.Cmd, whenTestDies syscall.Signal) (ended <-chan error, err error) {
 	cmd.SysProcAttr = attributes(whenTestDies)
 	started, end := make(chan error), make(chan error, 1)
 	go func() {
-		// The signal comes with the end of the thread that started it, so that one
-		// is kept.
+		// The kernel sends the signal when the thread that started the program ends.
+		// The lock keeps that thread alive.
 		runtime.LockOSThread()
 		err := cmd.Start()
 		started <- err

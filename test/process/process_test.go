@@ -14,17 +14,19 @@ import (
 	"boxoffice/test/process"
 )
 
-const asTest = "PROCESS_AS_TEST"
+// leaveRunning is the environment variable that turns the test binary into a test
+// that starts a program and does not end it.
+const leaveRunning = "PROCESS_AS_TEST"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asTest) != "" {
-		beTest()
+	if os.Getenv(leaveRunning) != "" {
+		startAndWait()
 	}
 	os.Exit(m.Run())
 }
 
-// beTest is a test that starts a program and does not end it.
-func beTest() {
+// startAndWait starts a program, and waits until this process is killed.
+func startAndWait() {
 	cmd := exec.Command("sleep", "600")
 	cmd.Stdout = os.Stdout
 	ended, err := process.Start(cmd, syscall.SIGTERM)
@@ -38,9 +40,9 @@ func beTest() {
 	os.Exit(1)
 }
 
-func TestProgramEndsWithATestThatIsKilled(t *testing.T) {
+func TestProgramEndsWhenItsTestIsKilled(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux ends it at once")
+		t.Skip("only Linux ends a program with its parent")
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -48,7 +50,7 @@ func TestProgramEndsWithATestThatIsKilled(t *testing.T) {
 	}
 	defer r.Close()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), asTest+"=1")
+	cmd.Env = append(os.Environ(), leaveRunning+"=1")
 	cmd.Stdout = w
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -59,14 +61,14 @@ func TestProgramEndsWithATestThatIsKilled(t *testing.T) {
 	}
 	out := bufio.NewReader(r)
 	if line, err := out.ReadString('\n'); line != "started\n" {
-		t.Errorf("got %q, %v", line, err)
+		t.Errorf("first line: got %q, %v, want \"started\"", line, err)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // killed
-	// The pipe is at its end when nobody holds it.
+	_ = cmd.Wait() // its error is the kill
+	// The pipe is at its end when no process has it open any more.
 	if rest, err := io.ReadAll(out); err != nil || len(rest) > 0 {
-		t.Errorf("it runs on: %q, %v", rest, err)
+		t.Errorf("the program still runs: got %q, %v, want the end of the pipe", rest, err)
 	}
 }

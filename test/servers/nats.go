@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// StartNATS returns the URL of a NATS server with JetStream that is empty and the
-// test's own.
+// StartNATS starts an empty NATS server with JetStream, and returns its URL.
 func StartNATS(t *testing.T) string {
 	t.Helper()
 	port := FreePort(t)

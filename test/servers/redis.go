@@ -10,8 +10,8 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 )
 
-// StartRedis is a stand-in that Dapr's components take for a primary. Its time
-// stands still.
+// StartRedis starts an empty miniredis that Dapr's components accept as a primary.
+// Its clock advances only when the test advances it.
 func StartRedis(t *testing.T) *miniredis.Miniredis {
 	t.Helper()
 	m := miniredis.RunT(t)
@@ -25,8 +25,8 @@ func StartRedis(t *testing.T) *miniredis.Miniredis {
 	return m
 }
 
-// EachRedis runs fn as a subtest on every kind of Redis there is, each empty and
-// fn's own: the stand-in always, a real one when redis-server is on the PATH.
+// EachRedis runs fn in a subtest for each kind of Redis, with the address of an
+// empty server: for miniredis, and for redis-server if it is on the PATH.
 func EachRedis(t *testing.T, fn func(t *testing.T, addr string)) {
 	t.Helper()
 	t.Run("miniredis", func(t *testing.T) { fn(t, miniredis.RunT(t).Addr()) })
@@ -42,7 +42,7 @@ func EachRedis(t *testing.T, fn func(t *testing.T, addr string)) {
 func startRedisServer(t *testing.T, path string) string {
 	t.Helper()
 	port := FreePort(t)
-	//nolint:gosec,noctx // what the PATH says; ended by its cleanup
+	//nolint:gosec,noctx // found on the PATH; ended by its cleanup
 	cmd := exec.Command(path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
 	start(t, cmd)
 	return listening(t, port)

@@ -1,5 +1,5 @@
-// Package servers starts for a test what is no Go package here: a MongoDB and a
-// Dapr sidecar, each on a free port of 127.0.0.1, and ends them with the test.
+// Package servers starts the servers that tests need: MongoDB, NATS, Redis and Dapr
+// sidecars. Each listens on a free port of 127.0.0.1 and ends with its test.
 package servers
 
 import (
@@ -24,6 +24,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"boxoffice/test/kit"
 	"boxoffice/test/process"
 )
 
@@ -32,14 +33,14 @@ const (
 	stopWithin  = 5 * time.Second
 )
 
-// Mongo is a database that is empty and the test's own.
+// Mongo is an empty MongoDB database.
 type Mongo struct {
 	URI      string
 	Database string
 }
 
-// StartMongo returns a database on the server that $MONGO_URI names, else on a
-// mongolite of the test's own.
+// StartMongo returns an empty database on the server that $MONGO_URI names. Without
+// that variable it starts a mongolite.
 func StartMongo(t *testing.T) Mongo {
 	t.Helper()
 	m := Mongo{URI: os.Getenv("MONGO_URI"), Database: "test_" + strings.ToLower(rand.Text()[:10])}
@@ -48,7 +49,7 @@ func StartMongo(t *testing.T) Mongo {
 		return m
 	}
 	t.Cleanup(func() {
-		// The test's own context is done by now.
+		// t.Context is already cancelled.
 		ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
 		defer cancel()
 		client, err := mongo.Connect(options.Client().ApplyURI(m.URI))
@@ -64,7 +65,8 @@ func StartMongo(t *testing.T) Mongo {
 	return m
 }
 
-// startMongolite returns the URI that the server prints when it listens.
+// startMongolite starts a mongolite, and returns the URI that it prints once it
+// listens.
 func startMongolite(t *testing.T) string {
 	t.Helper()
 	cmd := exec.Command(build(t, "mongolite"), "--listen", "127.0.0.1:0", "--data", t.TempDir()) //nolint:gosec,noctx // ended by its cleanup
@@ -80,18 +82,18 @@ func startMongolite(t *testing.T) string {
 	}
 	_, uri, ok := strings.Cut(strings.TrimSpace(line), "ready on ")
 	if !ok {
-		t.Fatalf("mongolite says %q", line)
+		t.Fatalf("mongolite: got line %q, want its URI", line)
 	}
 	return uri
 }
 
-// SidecarConfig says which sidecar to start.
+// SidecarConfig configures a sidecar.
 type SidecarConfig struct {
 	AppID      string
-	AppPort    int      // 0: the app does not listen
-	Components []string // each the text of a YAML file
-	APIToken   string   // asked for by the sidecar; may be empty
-	AppToken   string   // shown to the app; may be empty
+	AppPort    int      // 0 if the app does not listen
+	Components []string // the texts of YAML files
+	APIToken   string   // required by the sidecar, unless it is empty
+	AppToken   string   // sent to the app, unless it is empty
 }
 
 // Sidecar is a running daprd.
@@ -100,16 +102,16 @@ type Sidecar struct {
 	GRPCPort int
 }
 
-// GRPCAddr is where its gRPC API listens.
+// GRPCAddr returns the address of the gRPC API.
 func (s Sidecar) GRPCAddr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.GRPCPort)) }
 
-// URL is where its HTTP API listens.
+// URL returns the base URL of the HTTP API.
 func (s Sidecar) URL() string {
 	return "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(s.HTTPPort))
 }
 
-// StartSidecar runs a daprd and waits until its own API answers. It waits for no
-// app.
+// StartSidecar starts a daprd, and waits until its API responds. It does not wait for
+// the app.
 func StartSidecar(t *testing.T, cfg SidecarConfig) Sidecar {
 	t.Helper()
 	dir := t.TempDir()
@@ -133,11 +135,11 @@ func StartSidecar(t *testing.T, cfg SidecarConfig) Sidecar {
 	cmd.Env = append(os.Environ(), "DAPR_HOST_IP=127.0.0.1", "DAPR_API_TOKEN="+cfg.APIToken, "APP_API_TOKEN="+cfg.AppToken)
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
 	start(t, cmd)
-	await(t, s.URL()+"/v1.0/healthz/outbound")
+	awaitHealthy(t, s.URL()+"/v1.0/healthz/outbound")
 	return s
 }
 
-// Component is the YAML of a component with these pairs of metadata.
+// Component returns the YAML of a component. metadata alternates names and values.
 func Component(name, kind string, metadata ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: %s}\nspec:\n  type: %s\n  version: v1\n  metadata:\n", name, kind)
@@ -147,7 +149,8 @@ func Component(name, kind string, metadata ...string) string {
 	return b.String()
 }
 
-// daprd is the sidecar that $DAPRD names, else the one of tools/daprd.
+// daprd returns the path of the sidecar that $DAPRD names. Without that variable it
+// builds tools/daprd.
 func daprd(t *testing.T) string {
 	t.Helper()
 	if path := os.Getenv("DAPRD"); path != "" {
@@ -156,7 +159,8 @@ func daprd(t *testing.T) string {
 	return build(t, "daprd")
 }
 
-// start runs a program until the test ends, or the test's process does.
+// start starts a program. The program ends with the test, and on Linux also with the
+// test's process.
 func start(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	cmd.WaitDelay = stopWithin
@@ -172,30 +176,26 @@ func start(t *testing.T, cmd *exec.Cmd) {
 	})
 }
 
-func await(t *testing.T, url string) {
+// awaitHealthy waits until a GET of url is answered with a status of 2xx.
+func awaitHealthy(t *testing.T, url string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), readyWithin)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	kit.Eventually(t, readyWithin, url+" is healthy", func() error {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		res, err := http.DefaultClient.Do(r)
-		if err == nil {
-			_ = res.Body.Close()
-			if res.StatusCode/100 == 2 {
-				return
-			}
+		if err != nil {
+			return err
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%s is not ready: %v", url, err)
+		_ = res.Body.Close()
+		if res.StatusCode/100 != 2 {
+			return fmt.Errorf("got status %d", res.StatusCode)
 		}
-	}
+		return nil
+	})
 }
 
 // listening waits until a server accepts connections at a port, and returns its
@@ -205,24 +205,18 @@ func listening(t *testing.T, port int) string {
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	ctx, cancel := context.WithTimeout(t.Context(), readyWithin)
 	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	kit.Eventually(t, readyWithin, "a server listens at "+addr, func() error {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-		if err == nil {
-			_ = conn.Close()
-			return addr
+		if err != nil {
+			return err
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("nothing listens at %s: %v", addr, err)
-		}
-	}
+		return conn.Close()
+	})
+	return addr
 }
 
-// build makes the program of tools/<name> in bin/, and does nothing when it is
-// there and current. Tests of several packages take turns.
+// build builds the program of tools/<name> unless it is up to date, and returns its
+// path in bin/. With a file lock the tests of several packages build in turn.
 func build(t *testing.T, name string) string {
 	t.Helper()
 	root := repository(t)
@@ -230,17 +224,17 @@ func build(t *testing.T, name string) string {
 	if err := os.MkdirAll(bin, 0o750); err != nil {
 		t.Fatal(err)
 	}
-	lock, err := os.OpenFile(filepath.Join(bin, name+"-for-tests.lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // ours
+	lock, err := os.OpenFile(filepath.Join(bin, name+"-for-tests.lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // a path in the repository
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = lock.Close() }() // which unlocks
+	defer func() { _ = lock.Close() }() // closing it unlocks it
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(bin, name+"-for-tests")
 	dir := filepath.Join(root, "tools", name)
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", ldflags(t, dir), "-o", path, ".") //nolint:gosec // ours
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", ldflags(t, dir), "-o", path, ".") //nolint:gosec // a path in the repository
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -249,10 +243,11 @@ func build(t *testing.T, name string) string {
 	return path
 }
 
-// ldflags are those that the program's file of this name holds, if it has one.
+// ldflags returns the linker flags in the file ldflags of a program's directory, or
+// the default ones if there is no such file.
 func ldflags(t *testing.T, dir string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, "ldflags")) //nolint:gosec // ours
+	text, err := os.ReadFile(filepath.Join(dir, "ldflags")) //nolint:gosec // a path in the repository
 	if errors.Is(err, fs.ErrNotExist) {
 		return "-s -w"
 	}
@@ -262,16 +257,17 @@ func ldflags(t *testing.T, dir string) string {
 	return strings.TrimSpace(string(text))
 }
 
+// repository returns the root of the repository.
 func repository(t *testing.T) string {
 	t.Helper()
 	_, file, _, ok := runtime.Caller(0)
 	if !ok || !filepath.IsAbs(file) {
-		t.Fatal("the sources are not where they were built; test without -trimpath")
+		t.Fatal("the path of the sources is unknown; run the test without -trimpath")
 	}
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
 }
 
-// FreePort is a port that nobody listens on.
+// FreePort returns a port that no server listens on.
 func FreePort(t *testing.T) int {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -11,29 +11,29 @@ import (
 	"time"
 )
 
-// answerWithin is longer than any deadline of the gateway's.
-const answerWithin = 40 * time.Second
+// replyTimeout is longer than any deadline of the gateway.
+const replyTimeout = 40 * time.Second
 
-// Client is somebody who talks to the gateway.
+// Client sends requests to the gateway.
 type Client struct {
 	Gateway string // base URL
-	Token   string // sent when there is one
+	Token   string // access token; not sent if empty
 }
 
-// Response is an answer that was read whole.
+// Response is a response whose body has been read.
 type Response struct {
 	*http.Response
-	Text string // its body
+	Text string // the body
 }
 
-// Guest is a client without an account.
+// Guest returns a client without an account.
 func (s *Stack) Guest() Client { return Client{Gateway: s.Gateway} }
 
-// As is the client who has that access token.
+// As returns a client with that access token.
 func (s *Stack) As(token string) Client { return Client{Gateway: s.Gateway, Token: token} }
 
-// Do sends a request, and fails the test when there is no answer. body may be nil;
-// headers are names and values in turn.
+// Do sends a request, and fails the test if there is no response. body is sent as
+// JSON unless it is nil. headers alternate names and values.
 func (c Client) Do(t *testing.T, method, path string, body any, headers ...string) Response {
 	t.Helper()
 	res, err := c.Try(t.Context(), method, path, body, headers...)
@@ -43,8 +43,8 @@ func (c Client) Do(t *testing.T, method, path string, body any, headers ...strin
 	return res
 }
 
-// Try is Do for requests that may get no answer, and for goroutines that must not
-// end the test.
+// Try sends a request as Do does, but returns an error instead of failing the test.
+// It is for requests that may get no response, and for goroutines.
 func (c Client) Try(ctx context.Context, method, path string, body any, headers ...string) (Response, error) {
 	var data io.Reader
 	if body != nil {
@@ -67,23 +67,23 @@ func (c Client) Try(ctx context.Context, method, path string, body any, headers 
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	return send(r)
+	return roundTrip(r)
 }
 
-// Ask sends any request, to whomever, and fails the test when there is no answer.
-func Ask(t *testing.T, r *http.Request) Response {
+// Send sends any request to any server, and fails the test if there is no response.
+func Send(t *testing.T, r *http.Request) Response {
 	t.Helper()
-	res, err := send(r)
+	res, err := roundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return res
 }
 
-func send(r *http.Request) (Response, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
+func roundTrip(r *http.Request) (Response, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), replyTimeout)
 	defer cancel()
-	res, err := http.DefaultClient.Do(r.WithContext(ctx)) //nolint:gosec // to what the test has started
+	res, err := http.DefaultClient.Do(r.WithContext(ctx)) //nolint:gosec // the test has started the server
 	if err != nil {
 		return Response{}, err
 	}
@@ -95,7 +95,8 @@ func send(r *http.Request) (Response, error) {
 	return Response{res, string(text)}, nil
 }
 
-// Want decodes a body of that status into v, which may be nil.
+// Want fails the test unless the response has that status. It decodes the body into
+// v, which may be nil.
 func (r Response) Want(t *testing.T, status int, v any) {
 	t.Helper()
 	if r.StatusCode != status {
@@ -109,7 +110,8 @@ func (r Response) Want(t *testing.T, status int, v any) {
 	}
 }
 
-// Refused checks a problem's status and code, and returns its detail.
+// Refused checks that the response is a problem with that status and code, and
+// returns its detail.
 func (r Response) Refused(t *testing.T, status int, code string) string {
 	t.Helper()
 	var p struct{ Code, Detail string }
@@ -120,7 +122,7 @@ func (r Response) Refused(t *testing.T, status int, code string) string {
 	return p.Detail
 }
 
-// TraceID is the trace that an answer names.
+// TraceID returns the id of the trace that the response names.
 func (r Response) TraceID(t *testing.T) string {
 	t.Helper()
 	parts := strings.Split(r.Header.Get("Traceparent"), "-")

@@ -11,16 +11,16 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// Password is that of every account that a test makes.
+// Password is the password of every account that a test makes.
 const Password = "correct horse battery staple"
 
-// Address returns an e-mail address that nobody has.
+// Address returns an e-mail address that no account has.
 func Address() string { return Unique("ada") + "@example.org" }
 
-// Unique returns a name that nothing has.
+// Unique returns name with a random suffix.
 func Unique(name string) string { return name + "-" + strings.ToLower(rand.Text()[:12]) }
 
-// Register makes an account with its first session.
+// Register makes an account, and returns a client with its first session.
 func (s *Stack) Register(t *testing.T) (Client, authapi.Login) {
 	t.Helper()
 	var l authapi.Login
@@ -29,7 +29,7 @@ func (s *Stack) Register(t *testing.T) (Client, authapi.Login) {
 	return s.As(l.Tokens.AccessToken), l
 }
 
-// Admin logs the first admin in.
+// Admin logs the first admin in, and returns a client with the session.
 func (s *Stack) Admin(t *testing.T) (Client, authapi.Login) {
 	t.Helper()
 	var l authapi.Login
@@ -38,8 +38,9 @@ func (s *Stack) Admin(t *testing.T) (Client, authapi.Login) {
 	return s.As(l.Tokens.AccessToken), l
 }
 
-// Evening is the body of a new event, which may be changed before it is sent.
-func Evening(name, category string) map[string]any {
+// EventBody returns the body of a request for a new event of 100 seats. The caller
+// may change it before sending it.
+func EventBody(name, category string) map[string]any {
 	start := time.Now().Add(48 * time.Hour).UTC().Truncate(time.Second)
 	return map[string]any{
 		"name": name, "category": category, "startsAt": start, "endsAt": start.Add(3 * time.Hour), "capacity": 100,
@@ -47,18 +48,18 @@ func Evening(name, category string) map[string]any {
 	}
 }
 
-// OnSale makes an event of so many seats and returns its id.
-func (s *Stack) OnSale(t *testing.T, capacity int) string {
+// CreateEvent publishes an event with that capacity, and returns its id.
+func (s *Stack) CreateEvent(t *testing.T, capacity int) string {
 	t.Helper()
-	boss, _ := s.Admin(t)
-	body := Evening(Unique("Norma"), "opera")
+	admin, _ := s.Admin(t)
+	body := EventBody(Unique("Norma"), "opera")
 	body["capacity"] = capacity
 	var made eventapi.Event
-	boss.Do(t, "POST", "/api/events", body).Want(t, 201, &made)
+	admin.Do(t, "POST", "/api/events", body).Want(t, 201, &made)
 	return made.ID
 }
 
-// Seats are the counters of an event, as anyone may see them.
+// Seats returns the public counters of an event.
 func (s *Stack) Seats(t *testing.T, eventID string) eventapi.Availability {
 	t.Helper()
 	var seats eventapi.Availability
@@ -66,7 +67,8 @@ func (s *Stack) Seats(t *testing.T, eventID string) eventapi.Availability {
 	return seats
 }
 
-// Book asks for seats; key may be empty.
+// Book requests a booking, and fails the test if there is no response. key is the
+// idempotency key; it is not sent if empty.
 func (c Client) Book(t *testing.T, eventID string, quantity int, key string) Response {
 	t.Helper()
 	res, err := c.TryBook(t.Context(), eventID, quantity, key)
@@ -76,8 +78,8 @@ func (c Client) Book(t *testing.T, eventID string, quantity int, key string) Res
 	return res
 }
 
-// TryBook is Book for requests that may get no answer, and for goroutines that
-// must not end the test.
+// TryBook requests a booking as Book does, but returns an error instead of failing
+// the test. It is for requests that may get no response, and for goroutines.
 func (c Client) TryBook(ctx context.Context, eventID string, quantity int, key string) (Response, error) {
 	var headers []string
 	if key != "" {

@@ -8,11 +8,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"boxoffice/test/kit"
 )
 
-// KillAll ends the devstack itself at once, and waits until everything that it
-// started is gone: on Linux at once, elsewhere with the next start. Start another
-// on the same data directory afterwards.
+// KillAll kills the devstack, and waits until every process that it started has
+// ended. On Linux they end with it. Elsewhere they end when another devstack starts
+// with the same data directory.
 func (s *Stack) KillAll(t *testing.T) {
 	t.Helper()
 	pids, err := s.pids()
@@ -24,22 +26,22 @@ func (s *Stack) KillAll(t *testing.T) {
 	}
 	<-s.exited
 	for name, pid := range pids {
-		Await(t, "the end of "+name, func() error {
-			if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) && !defunct(pid) {
-				return fmt.Errorf("process %d is there", pid)
+		kit.Eventually(t, WaitTimeout, name+" has ended", func() error {
+			if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) && !isZombie(pid) {
+				return fmt.Errorf("process %d still exists", pid)
 			}
 			return nil
 		})
 	}
 }
 
-// defunct reports whether a process has ended and nobody has collected it.
-func defunct(pid int) bool {
+// isZombie reports whether a process has ended, but has not been waited for.
+func isZombie(pid int) bool {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return false
 	}
-	// The name, in parentheses, may hold anything.
+	// The state follows the name in parentheses, which may itself contain parentheses.
 	_, rest, _ := strings.Cut(string(text[strings.LastIndexByte(string(text), ')'):]), " ")
 	return strings.HasPrefix(rest, "Z")
 }

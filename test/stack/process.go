@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,10 +9,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"boxoffice/test/kit"
 )
 
-// Freeze stops a process where it is, until Thaw or the test's end. The devstack
-// leaves one that is stopped alone.
+// WaitTimeout limits how long a test waits for the stack to reach a state.
+const WaitTimeout = time.Minute
+
+// Freeze stops a process with SIGSTOP until Thaw or the end of the test. The
+// devstack does not restart a stopped process.
 func (s *Stack) Freeze(t *testing.T, name string) {
 	t.Helper()
 	s.signal(t, name, syscall.SIGSTOP)
@@ -22,26 +26,26 @@ func (s *Stack) Freeze(t *testing.T, name string) {
 	}
 	t.Cleanup(func() {
 		if pid, err := s.PID(name); err == nil {
-			_ = syscall.Kill(pid, syscall.SIGCONT) // it may have ended
+			_ = syscall.Kill(pid, syscall.SIGCONT) // the process may have ended
 		}
 	})
 }
 
-// awaitStopped waits until no thread of a process runs: each stops when it is next
-// given a processor, and on a busy machine it does other things before.
+// awaitStopped waits until no thread of a process runs. A thread stops only when it
+// is scheduled next, which may take a while on a busy machine.
 func awaitStopped(t *testing.T, name string, pid int) {
 	t.Helper()
-	Await(t, name+" stands still", func() error {
-		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // none where there is no /proc
+	kit.Eventually(t, WaitTimeout, name+" has stopped", func() error {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // empty without /proc
 		if err != nil {
 			return err
 		}
 		for _, thread := range threads {
-			stat, err := os.ReadFile(thread) //nolint:gosec // of the kernel's
+			stat, err := os.ReadFile(thread) //nolint:gosec // a file of /proc
 			if err != nil {
-				continue // it has ended
+				continue // the thread has ended
 			}
-			// The state follows the name, which is in brackets and may have some in it.
+			// The state follows the name in parentheses, which may itself contain parentheses.
 			if at := strings.LastIndex(string(stat), ") "); stat[at+2] != 'T' {
 				return fmt.Errorf("a thread is in state %c", stat[at+2])
 			}
@@ -50,13 +54,13 @@ func awaitStopped(t *testing.T, name string, pid int) {
 	})
 }
 
-// Thaw lets a frozen process go on.
+// Thaw lets a frozen process continue.
 func (s *Stack) Thaw(t *testing.T, name string) {
 	t.Helper()
 	s.signal(t, name, syscall.SIGCONT)
 }
 
-// Kill ends a process at once. The devstack starts it again.
+// Kill ends a process with SIGKILL. The devstack restarts it.
 func (s *Stack) Kill(t *testing.T, name string) {
 	t.Helper()
 	s.signal(t, name, syscall.SIGKILL)
@@ -73,8 +77,8 @@ func (s *Stack) signal(t *testing.T, name string, sig syscall.Signal) {
 	}
 }
 
-// PID is the process of that name: an instance, its sidecar (its name and
-// "-daprd"), or nats, redis, mongo, jaeger.
+// PID returns the id of a process. name is an instance, a sidecar (the instance
+// followed by "-daprd"), or one of nats, redis, mongo and jaeger.
 func (s *Stack) PID(name string) (int, error) {
 	all, err := s.pids()
 	if err != nil {
@@ -83,10 +87,10 @@ func (s *Stack) PID(name string) (int, error) {
 	if pid, ok := all[name]; ok {
 		return pid, nil
 	}
-	return 0, fmt.Errorf("no process %q runs", name)
+	return 0, fmt.Errorf("no process is called %q", name)
 }
 
-// pids are the processes that the devstack has started, by name.
+// pids returns the ids of the processes that the devstack has started, by name.
 func (s *Stack) pids() (map[string]int, error) {
 	text, err := os.ReadFile(filepath.Join(s.Data, "pids"))
 	if err != nil {
@@ -103,25 +107,4 @@ func (s *Stack) pids() (map[string]int, error) {
 		}
 	}
 	return all, nil
-}
-
-// Await waits until ok returns nil, and fails the test when it does not within a
-// minute. what says what is waited for.
-func Await(t *testing.T, what string, ok func() error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := ok()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: %v", what, err)
-		}
-	}
 }

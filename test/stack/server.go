@@ -11,30 +11,31 @@ import (
 	"testing"
 	"time"
 
+	"boxoffice/test/kit"
 	"boxoffice/test/process"
 	"boxoffice/test/servers"
 )
 
-// Server is a NATS or a Redis of the test's own, for a stack that is told its
-// address. It stays away for as long as the test wants: the devstack would start
-// its own again.
+// Server is a NATS or Redis server that a test controls. A stack uses it when its
+// environment names the address. Unlike a server of the devstack, it is not
+// restarted before the test says so.
 type Server struct {
 	Addr string // host and port, the same after each start
 
 	name  string
 	args  []string
-	cmd   *exec.Cmd // nil while it is away
+	cmd   *exec.Cmd // nil while the server is stopped
 	ended <-chan error
 }
 
-// StartNATS starts one whose streams survive Stop. It ends with the test.
+// StartNATS starts a NATS server whose streams survive Stop. It ends with the test.
 func StartNATS(t *testing.T) *Server {
 	t.Helper()
 	return startServer(t, "nats", "--data", t.TempDir())
 }
 
-// StartRedis starts one that is empty after each start: redis-server when it is on
-// the PATH, else the stand-in. It ends with the test.
+// StartRedis starts a Redis server that is empty after each start: redis-server if
+// it is on the PATH, and otherwise miniredis. It ends with the test.
 func StartRedis(t *testing.T) *Server {
 	t.Helper()
 	return startServer(t, "redis")
@@ -49,8 +50,8 @@ func startServer(t *testing.T, name string, args ...string) *Server {
 	return s
 }
 
-// Start starts it where it was, and returns when it listens. It does nothing while
-// it runs.
+// Start starts the server at its address, and returns when it listens. It does
+// nothing if the server runs.
 func (s *Server) Start(t *testing.T) {
 	t.Helper()
 	if s.cmd != nil {
@@ -70,7 +71,7 @@ func (s *Server) Start(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.cmd = cmd
-	Await(t, s.name+" at "+s.Addr, func() error {
+	kit.Eventually(t, WaitTimeout, s.name+" listens at "+s.Addr, func() error {
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addr)
 		if err != nil {
 			return err
@@ -79,7 +80,7 @@ func (s *Server) Start(t *testing.T) {
 	})
 }
 
-// Stop ends it. It does nothing while it is away.
+// Stop ends the server. It does nothing if the server is stopped.
 func (s *Server) Stop(t *testing.T) {
 	t.Helper()
 	if s.cmd == nil {
@@ -88,12 +89,13 @@ func (s *Server) Stop(t *testing.T) {
 	kill := time.AfterFunc(stopWithin, func() { s.signal(t, syscall.SIGKILL) })
 	defer kill.Stop()
 	s.signal(t, syscall.SIGTERM)
-	s.signal(t, syscall.SIGCONT) // one that is frozen would not hear of it
+	s.signal(t, syscall.SIGCONT) // a frozen process does not handle SIGTERM
 	<-s.ended
 	s.cmd = nil
 }
 
-// Freeze stops it where it is: connections stay and nothing is answered.
+// Freeze stops the server with SIGSTOP until Thaw or the end of the test. Its
+// connections stay open, but it does not respond.
 func (s *Server) Freeze(t *testing.T) {
 	t.Helper()
 	s.signal(t, syscall.SIGSTOP)
@@ -105,7 +107,7 @@ func (s *Server) Freeze(t *testing.T) {
 	})
 }
 
-// Thaw lets it go on.
+// Thaw lets the frozen server continue.
 func (s *Server) Thaw(t *testing.T) {
 	t.Helper()
 	s.signal(t, syscall.SIGCONT)

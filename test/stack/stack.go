@@ -1,5 +1,5 @@
-// Package stack starts all of Boxoffice for black-box tests: the devstack on free
-// ports, with a data directory of its own.
+// Package stack starts the whole of Boxoffice for black-box tests: a devstack on
+// free ports, with a data directory that the test chooses.
 package stack
 
 import (
@@ -21,47 +21,48 @@ import (
 )
 
 const (
-	readyWithin = 15 * time.Minute // the first one builds everything
+	readyWithin = 15 * time.Minute // the first start builds everything
 	stopWithin  = 20 * time.Second
 )
 
-// Stack is Boxoffice, running.
+// Stack is a running Boxoffice.
 type Stack struct {
-	Data          string            // its data directory
-	Env           map[string]string // where the stores are, by the names that the apps know
+	Data          string            // the data directory
+	Env           map[string]string // the addresses of the stores, by environment variable of the apps
 	Gateway       string            // base URL
 	Jaeger        string            // base URL; empty with JAEGER=off
 	Instances     []Instance
 	AdminEmail    string
 	AdminPassword string
-	APIToken      string // what sidecars ask for
-	AppToken      string // what apps ask for
+	APIToken      string // the token that sidecars require
+	AppToken      string // the token that apps require
 
 	cmd    *exec.Cmd
 	exited <-chan error
 	log    *output
 }
 
-// Instance is an app with its sidecar.
+// Instance is an instance of an app, with its sidecar.
 type Instance struct {
 	Name        string `json:"name"`
 	App         string `json:"app"`
 	Port        int    `json:"port"`
 	HTTPPort    int    `json:"daprHTTPPort"`
 	GRPCPort    int    `json:"daprGRPCPort"`
-	MetricsPort int    `json:"metricsPort"` // the sidecar's
+	MetricsPort int    `json:"metricsPort"` // of the sidecar
 }
 
-// Options say what is not as usual.
+// Options configure a start.
 type Options struct {
-	Data string   // the data directory; it may be one from an earlier start
-	Env  []string // added to the environment: limits and the like
-	Args []string // for devstack: --replicas
-	// GiveUp ends a start when it is closed. It may be nil.
+	Data string   // the data directory, possibly from an earlier start
+	Env  []string // added to the environment, such as rate limits
+	Args []string // further arguments of the devstack, such as --replicas
+	// GiveUp cancels a start when it is closed. It may be nil.
 	GiveUp <-chan struct{}
 }
 
-// Start returns when all is up. Stop it, also after a failed test.
+// Start starts a stack, and returns when all of it is ready. The caller must stop it,
+// even after a failed test.
 func Start(o Options) (*Stack, error) {
 	root, err := repository()
 	if err != nil {
@@ -85,9 +86,9 @@ func Start(o Options) (*Stack, error) {
 	select {
 	case <-s.log.ready:
 	case err := <-s.exited:
-		return nil, fmt.Errorf("the devstack ended: %w\n%s", err, s.Log())
+		return nil, fmt.Errorf("devstack ended: %w\n%s", err, s.Log())
 	case <-o.GiveUp:
-		return nil, errors.Join(errors.New("the start was given up"), s.Stop())
+		return nil, errors.Join(errors.New("start cancelled"), s.Stop())
 	case <-time.After(readyWithin):
 		return nil, errors.Join(fmt.Errorf("not ready within %s:\n%s", readyWithin, s.Log()), s.Stop())
 	}
@@ -97,7 +98,8 @@ func Start(o Options) (*Stack, error) {
 	return s, nil
 }
 
-// Stop takes everything down.
+// Stop ends all processes of the stack. It returns an error if the devstack failed,
+// or did not stop in time.
 func (s *Stack) Stop() error {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
@@ -105,16 +107,16 @@ func (s *Stack) Stop() error {
 	select {
 	case err := <-s.exited:
 		if err != nil {
-			return fmt.Errorf("the devstack failed: %w\n%s", err, s.Log())
+			return fmt.Errorf("devstack failed: %w\n%s", err, s.Log())
 		}
 		return nil
 	case <-time.After(stopWithin):
 		_ = s.cmd.Process.Kill()
-		return fmt.Errorf("the devstack did not stop within %s", stopWithin)
+		return fmt.Errorf("devstack did not stop within %s", stopWithin)
 	}
 }
 
-// Log is what the devstack and all its processes have printed.
+// Log returns the output of the devstack and all its processes.
 func (s *Stack) Log() string { return s.log.String() }
 
 // Instance returns the first instance of an app.
@@ -127,7 +129,8 @@ func (s *Stack) Instance(app string) (Instance, error) {
 	return Instance{}, fmt.Errorf("no instance of %s", app)
 }
 
-// describe reads what the devstack says of itself in its data directory.
+// describe reads the description of the stack that the devstack has written into its
+// data directory.
 func (s *Stack) describe() error {
 	dir := s.Data
 	var d struct {
@@ -140,7 +143,7 @@ func (s *Stack) describe() error {
 		return err
 	}
 	if len(d.Gateway) == 0 {
-		return errors.New("no gateway runs")
+		return errors.New("the stack has no gateway")
 	}
 	s.Gateway, s.Jaeger, s.Env, s.Instances = d.Gateway[0], d.Jaeger, d.Env, d.Instances
 	var secrets map[string]string
@@ -148,7 +151,7 @@ func (s *Stack) describe() error {
 		return err
 	}
 	s.APIToken, s.AppToken = secrets["dapr-api-token"], secrets["app-api-token"]
-	text, err := os.ReadFile(filepath.Join(dir, "admin.env")) //nolint:gosec // the test's own
+	text, err := os.ReadFile(filepath.Join(dir, "admin.env")) //nolint:gosec // a file of the test's stack
 	if err != nil {
 		return err
 	}
@@ -165,17 +168,18 @@ func (s *Stack) describe() error {
 }
 
 func readJSON(path string, v any) error {
-	data, err := os.ReadFile(path) //nolint:gosec // the test's own
+	data, err := os.ReadFile(path) //nolint:gosec // a file of the test's stack
 	if err != nil {
 		return err
 	}
 	return json.Unmarshal(data, v)
 }
 
+// build builds the devstack, unless it is up to date.
 func build(root, program string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, ".") //nolint:gosec // ours
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, ".") //nolint:gosec // a path in the repository
 	cmd.Dir = filepath.Join(root, "tools", "devstack")
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -184,8 +188,8 @@ func build(root, program string) error {
 	return nil
 }
 
-// repository is the top of the tree, found by its go.mod: tests run in their
-// package's directory.
+// repository returns the root of the repository, which contains the working
+// directory.
 func repository() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -197,15 +201,15 @@ func repository() (string, error) {
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", errors.New("not within the tree")
+			return "", errors.New("the working directory is outside the repository")
 		}
 		dir = parent
 	}
 }
 
-// output keeps what is written, and tells when the line came that says ready.
+// output records what is written to it.
 type output struct {
-	ready chan struct{}
+	ready chan struct{} // closed by the line "ready in ..."
 	pipe  *io.PipeWriter
 
 	mu   sync.Mutex
@@ -217,14 +221,14 @@ func newOutput() *output {
 	o := &output{ready: make(chan struct{}), pipe: w}
 	go func() {
 		lines := bufio.NewReader(r)
-		said := false
+		isReady := false
 		for {
 			line, err := lines.ReadString('\n')
 			o.mu.Lock()
 			o.text.WriteString(line)
 			o.mu.Unlock()
-			if !said && strings.HasPrefix(line, "ready in ") {
-				said = true
+			if !isReady && strings.HasPrefix(line, "ready in ") {
+				isReady = true
 				close(o.ready)
 			}
 			if err != nil {

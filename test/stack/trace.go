@@ -2,7 +2,6 @@ package stack
 
 import (
 	"context"
-	"time"
 
 	"boxoffice/tools/traces"
 )
@@ -10,10 +9,10 @@ import (
 // Span is one span of a trace.
 type Span = traces.Span
 
-// Trace waits, for a minute, until Jaeger has the trace whole and with everything
-// that complete asks for.
+// Trace waits until Jaeger has the whole trace and complete returns nil for its
+// root. It gives up after WaitTimeout.
 func (s *Stack) Trace(ctx context.Context, id string, complete func(root *Span) error) (*Span, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, WaitTimeout)
 	defer cancel()
 	return traces.Jaeger(s.Jaeger).Wait(ctx, id, complete)
 }

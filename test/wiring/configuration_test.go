@@ -41,7 +41,7 @@ func TestConfigurationPageMatchesTheEnvTags(t *testing.T) {
 	}
 	for _, s := range onPage {
 		if !slices.Contains(notTagged, s.name) && !slices.Contains(inCode, s) {
-			t.Errorf("docs/configuration.md lists %s with the default %q under %q, and no env tag says so", s.name, s.fallback, s.section)
+			t.Errorf("docs/configuration.md lists %s with the default %q under %q, but no env tag declares that", s.name, s.fallback, s.section)
 		}
 	}
 	if len(inCode) < 25 {

@@ -1,5 +1,6 @@
-// Package wiring_test holds the YAML of components/ and dapr/ against itself:
-// what Dapr passes over in silence is an error here.
+// Package wiring_test checks the configuration of the repository for mistakes that
+// Dapr ignores silently. It checks the YAML of components/ and dapr/, and that
+// docs/configuration.md matches the code.
 package wiring_test
 
 import (
@@ -37,7 +38,7 @@ type resiliency struct {
 			}
 			CircuitBreakers map[string]struct {
 				Trip    string
-				Timeout time.Duration // how long it stays open
+				Timeout time.Duration // how long the breaker stays open
 			} `yaml:"circuitBreakers"`
 		}
 		Targets struct {
@@ -47,6 +48,7 @@ type resiliency struct {
 	}
 }
 
+// read decodes a YAML file.
 func read[T any](t *testing.T, path string) T {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -68,16 +70,19 @@ type app struct {
 	ProbeThreshold int    `yaml:"appHealthThreshold"`
 }
 
+// apps returns the apps of dapr.yaml.
 func apps(t *testing.T) []app {
 	t.Helper()
 	return read[struct{ Apps []app }](t, "../../dapr/dapr.yaml").Apps
 }
 
+// policies returns the resiliency policies.
 func policies(t *testing.T) resiliency {
 	t.Helper()
 	return read[resiliency](t, "../../dapr/resiliency.yaml")
 }
 
+// components returns all components by the path of their file.
 func components(t *testing.T) map[string]component {
 	t.Helper()
 	files, err := filepath.Glob("../../components/*/*.yaml")
@@ -97,18 +102,18 @@ func TestEveryComponentHasScopesAndPolicies(t *testing.T) {
 	for file, c := range components(t) {
 		names[c.Metadata.Name] = true
 		if c.Kind != "Component" || c.Spec.Type == "" {
-			t.Errorf("%s is no component", file)
+			t.Errorf("%s: got kind %q and type %q, want a Component with a type", file, c.Kind, c.Spec.Type)
 		}
 		if len(c.Scopes) == 0 {
-			t.Errorf("%s may be loaded by any app", file)
+			t.Errorf("%s has no scopes, so every app loads it", file)
 		}
 		if _, ok := targets[c.Metadata.Name]; !ok {
-			t.Errorf("%s: the policies do not name %s, so Dapr retries without a bound", file, c.Metadata.Name)
+			t.Errorf("%s: %s has no policies, so Dapr retries without a limit", file, c.Metadata.Name)
 		}
 	}
 	for name := range targets {
 		if !names[name] {
-			t.Errorf("the policies name %s, which is no component", name)
+			t.Errorf("the policies name %s, which is not a component", name)
 		}
 	}
 }
@@ -124,9 +129,9 @@ func TestEveryAppHasPolicies(t *testing.T) {
 	}
 }
 
-func TestPoliciesThatAreNamedExistAndAreBounded(t *testing.T) {
+func TestPoliciesExistAndLimitRetries(t *testing.T) {
 	spec := policies(t).Spec
-	check := func(who string, names map[string]string) {
+	check := func(target string, names map[string]string) {
 		for kind, name := range names {
 			var ok bool
 			switch kind {
@@ -138,7 +143,7 @@ func TestPoliciesThatAreNamedExistAndAreBounded(t *testing.T) {
 				_, ok = spec.Policies.CircuitBreakers[name]
 			}
 			if !ok {
-				t.Errorf("%s: there is no %s %q", who, kind, name)
+				t.Errorf("%s: there is no %s policy %q", target, kind, name)
 			}
 		}
 	}
@@ -151,39 +156,39 @@ func TestPoliciesThatAreNamedExistAndAreBounded(t *testing.T) {
 	}
 	for name, r := range spec.Policies.Retries {
 		if r.MaxRetries == nil || *r.MaxRetries < 0 || *r.MaxRetries > 4 {
-			t.Errorf("retry %s has no bound", name)
+			t.Errorf("retry policy %s: want maxRetries between 0 and 4", name)
 		}
 	}
 	outgoing := maps.Clone(spec.Targets.Apps)
 	for name, c := range spec.Targets.Components {
 		outgoing[name] = c.Outbound
 	}
-	for who, names := range outgoing {
+	for target, names := range outgoing {
 		if r, ok := spec.Policies.Retries[names["retry"]]; ok && (r.MaxRetries == nil || *r.MaxRetries > 2) {
-			t.Errorf("a call of %s is tried too often", who)
+			t.Errorf("calls of %s: want at most 2 retries", target)
 		}
 	}
 	for name, b := range spec.Policies.CircuitBreakers {
 		if b.Trip == "" {
-			t.Errorf("circuit breaker %s trips after a run of failures", name)
+			t.Errorf("circuit breaker %s has no trip expression, so a few consecutive failures open it", name)
 		}
 	}
 }
 
-// A client that comes again when the gateway tells it to, after a second, is not
-// turned away by a breaker that waits longer.
-func TestBreakersOfAppsOpenNoLongerThanClientsWait(t *testing.T) {
+// The gateway tells clients to retry after a second. A circuit breaker that stays
+// open for longer would reject the retry.
+func TestBreakersOfAppsCloseBeforeClientsRetry(t *testing.T) {
 	const retryAfter = time.Second
 	spec := policies(t).Spec
 	for app, names := range spec.Targets.Apps {
 		if open := spec.Policies.CircuitBreakers[names["circuitBreaker"]].Timeout; open <= 0 || open > retryAfter {
-			t.Errorf("the breaker of %s stays open for %s, clients wait %s", app, open, retryAfter)
+			t.Errorf("the breaker of %s stays open for %s, but clients retry after %s", app, open, retryAfter)
 		}
 	}
 }
 
-// A caller gives up before its sidecar does, else the breaker counts the call as
-// one that was cancelled.
+// A caller must give up before its sidecar does. Otherwise the circuit breaker counts
+// the call as cancelled.
 func TestSidecarsWaitLongerThanCallers(t *testing.T) {
 	spec := policies(t).Spec
 	for app, deadlines := range map[string][]time.Duration{
@@ -191,48 +196,50 @@ func TestSidecarsWaitLongerThanCallers(t *testing.T) {
 		"event":     {eventapi.CreateEvent.Timeout, eventapi.GetEvent.Timeout, eventapi.ListEvents.Timeout, eventapi.ReserveSeats.Timeout, eventapi.ReleaseSeats.Timeout},
 		"booking":   {bookingapi.CreateBooking.Timeout, bookingapi.ConfirmBooking.Timeout, bookingapi.CancelBooking.Timeout, bookingapi.SettleHold.Timeout},
 	} {
-		patience, err := time.ParseDuration(spec.Policies.Timeouts[spec.Targets.Apps[app]["timeout"]])
+		timeout, err := time.ParseDuration(spec.Policies.Timeouts[spec.Targets.Apps[app]["timeout"]])
 		if err != nil {
 			t.Fatalf("%s: %v", app, err)
 		}
-		if longest := slices.Max(deadlines); longest <= 0 || patience <= longest {
-			t.Errorf("%s: the sidecar waits %s, its callers %s", app, patience, longest)
+		if longest := slices.Max(deadlines); longest <= 0 || timeout <= longest {
+			t.Errorf("%s: the sidecar waits %s, want longer than its callers, which wait %s", app, timeout, longest)
 		}
 	}
 }
 
-// All tries of a delivery end before the broker delivers again, and outlast the
-// probes after which the facts of an app that is away wait for it.
-func TestDeliveriesEndBetweenTheProbesAndTheBroker(t *testing.T) {
+// All attempts at a delivery must end before the broker redelivers the fact. They must
+// also outlast the health probes, after which the sidecar stops the subscriptions of
+// an unhealthy app, and its facts wait.
+func TestDeliveryAttemptsOutlastProbesAndEndBeforeRedelivery(t *testing.T) {
 	spec := policies(t).Spec
 	inbound := spec.Targets.Components["pubsub"].Inbound
 	retry := spec.Policies.Retries[inbound["retry"]]
-	tries, pauses := time.Duration(*retry.MaxRetries+1), time.Duration(*retry.MaxRetries)
+	attempts, pauses := time.Duration(*retry.MaxRetries+1), time.Duration(*retry.MaxRetries)
 	timeout := duration(t, spec.Policies.Timeouts[inbound["timeout"]])
 	ackWait := duration(t, metadata(t, components(t)["../../components/pubsub-jetstream/pubsub.yaml"], "ackWait"))
-	if longest := tries*timeout + pauses*retry.Duration; longest >= ackWait {
-		t.Errorf("deliveries end after %s, the broker waits %s", longest, ackWait)
+	if longest := attempts*timeout + pauses*retry.Duration; longest >= ackWait {
+		t.Errorf("deliveries end after up to %s, want less than the %s after which the broker redelivers", longest, ackWait)
 	}
 	for _, a := range apps(t) {
 		probes := time.Duration(a.ProbeThreshold*a.ProbeInterval)*time.Second + time.Duration(a.ProbeTimeout)*time.Millisecond
 		if shortest := pauses * retry.Duration; a.Probed && shortest <= probes {
-			t.Errorf("%s: deliveries may end after %s, it is known to be away after %s", a.ID, shortest, probes)
+			t.Errorf("%s: deliveries may end after %s, want longer than the %s of the health probes", a.ID, shortest, probes)
 		}
 	}
 }
 
-// A fact whose deliveries are counted is lost after the last: without the sidecar,
-// or with no one to take its dead letters, none of them says so.
+// A broker that limits the deliveries of a fact drops it silently after the last one,
+// even if the sidecar never stored it as a dead letter.
 func TestDeliveriesAreNotLimited(t *testing.T) {
 	for file, c := range components(t) {
 		for _, m := range c.Spec.Metadata {
 			if m.Name == "maxDeliver" {
-				t.Errorf("%s: the broker gives up after %s deliveries", file, m.Value)
+				t.Errorf("%s: the broker drops a fact after %s deliveries, want no limit", file, m.Value)
 			}
 		}
 	}
 }
 
+// metadata returns the value of a component's metadata.
 func metadata(t *testing.T, c component, name string) string {
 	t.Helper()
 	for _, m := range c.Spec.Metadata {
@@ -240,10 +247,11 @@ func metadata(t *testing.T, c component, name string) string {
 			return m.Value
 		}
 	}
-	t.Fatalf("%s has no %s", c.Metadata.Name, name)
+	t.Fatalf("component %s has no metadata %s", c.Metadata.Name, name)
 	return ""
 }
 
+// duration parses a duration.
 func duration(t *testing.T, text string) time.Duration {
 	t.Helper()
 	d, err := time.ParseDuration(text)
