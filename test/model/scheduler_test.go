@@ -21,8 +21,8 @@ const pendingStart = "start"
 type actor struct {
 	id   int
 	name string
-	// started is the step of the first store operation. Until then nobody can tell
-	// the actor from one that is spawned later, so its value is math.MaxInt.
+	// started is the step of the first store operation. Until then the actor cannot be
+	// told from one that is spawned later, so the value is math.MaxInt.
 	started int
 	frozen  bool   // not to be resumed for now
 	crashed bool   // never resumed again; every operation fails

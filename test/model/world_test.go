@@ -92,8 +92,8 @@ func (w *world) startBookingApp(i int) {
 	})
 }
 
-// delayedReads is a store whose replies to reads of seats may be delayed. Another
-// actor of the same instance may run meanwhile, so the instance may then remember
+// delayedReads is a store that may delay its replies to reads of seats. Another actor
+// of the same instance may run during the delay, so the instance may then remember
 // something newer than the reply.
 type delayedReads struct {
 	*eventtest.Store

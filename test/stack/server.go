@@ -17,8 +17,8 @@ import (
 )
 
 // Server is a NATS or Redis server that a test controls. A stack uses it when its
-// environment names the address. Unlike a server of the devstack, it is not
-// restarted before the test says so.
+// environment names the address. Unlike a server of the devstack, it is restarted
+// only by the test.
 type Server struct {
 	Addr string // host and port, the same after each start
 
