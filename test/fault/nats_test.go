@@ -154,23 +154,3 @@ func awaitLinked(t *testing.T, o *outages, eventID string) {
 		return nil
 	})
 }
-
-// kill kills a process. The caller must call awaitRestart, which waits until the
-// devstack has replaced the process.
-func kill(t *testing.T, s *stack.Stack, name string) (awaitRestart func()) {
-	t.Helper()
-	before, err := s.PID(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Kill(t, name)
-	return func() {
-		t.Helper()
-		kit.Eventually(t, stack.WaitTimeout, name+" runs again", func() error {
-			if pid, err := s.PID(name); err != nil || pid == before {
-				return fmt.Errorf("process %d, %v", pid, err)
-			}
-			return nil
-		})
-	}
-}

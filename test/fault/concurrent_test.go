@@ -127,21 +127,3 @@ func accounts(t *testing.T, s *stack.Stack, n int) []stack.Client {
 	}
 	return clients
 }
-
-// sendConcurrently calls send for every client at the same moment, and returns the
-// responses. It fails the test if one of them is missing.
-func sendConcurrently(t *testing.T, clients []stack.Client, send func(stack.Client) (stack.Response, error)) []stack.Response {
-	t.Helper()
-	responses := make([]stack.Response, len(clients))
-	kit.Concurrently(len(clients), func(i int) {
-		res, err := send(clients[i])
-		if err != nil {
-			t.Error(err)
-		}
-		responses[i] = res
-	})
-	if t.Failed() {
-		t.FailNow()
-	}
-	return responses
-}

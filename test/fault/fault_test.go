@@ -1,0 +1,195 @@
+// Package fault_test kills, freezes and disconnects parts of a running Boxoffice,
+// and checks that it recovers and keeps its invariants. Each test has a stack of its
+// own.
+package fault_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/test/invariant"
+	"boxoffice/test/kit"
+	"boxoffice/test/stack"
+)
+
+// fastExpiryEnv returns an environment in which bookings expire soon and sweeps run
+// often. Rate limiting stays enabled, with limits that the tests do not reach.
+func fastExpiryEnv() []string {
+	return []string{
+		"RATE_LIMIT_BROWSE=100000/1m", "RATE_LIMIT_WRITE=100000/1m", "RATE_LIMIT_LOGIN=100000/1m",
+		"BOOKING_TTL=3s", "HOLD_SETTLE_AFTER=3s", "SWEEP_INTERVAL=1s", "JAEGER=off",
+	}
+}
+
+// start starts a stack, which the caller must stop.
+func start(t *testing.T, o stack.Options) *stack.Stack {
+	t.Helper()
+	s, err := stack.Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// stop stops a stack, and prints its log if the test has failed.
+func stop(t *testing.T, s *stack.Stack) {
+	t.Helper()
+	if t.Failed() {
+		t.Log(s.Log())
+	}
+	if err := s.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// programs returns the names of all apps and their sidecars.
+func programs() []string {
+	return []string{"auth", "event", "booking", "gateway", "auth-daprd", "event-daprd", "booking-daprd", "gateway-daprd"}
+}
+
+// kill kills a process. The caller must call awaitRestart, which waits until the
+// devstack has replaced the process.
+func kill(t *testing.T, s *stack.Stack, name string) (awaitRestart func()) {
+	t.Helper()
+	before, err := s.PID(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Kill(t, name)
+	return func() {
+		t.Helper()
+		kit.Eventually(t, stack.WaitTimeout, name+" runs again", func() error {
+			if pid, err := s.PID(name); err != nil || pid == before {
+				return fmt.Errorf("process %d, %v", pid, err)
+			}
+			return nil
+		})
+	}
+}
+
+// killAndRecover kills a process. It returns the time until the process runs again
+// and the journey passes.
+func killAndRecover(t *testing.T, s *stack.Stack, name string) time.Duration {
+	t.Helper()
+	eventID := s.CreateEvent(t, 100)
+	began := time.Now()
+	kill(t, s, name)()
+	kit.Eventually(t, stack.WaitTimeout, "the journey passes after "+name+" was killed", func() error { return journey(t, s, eventID) })
+	return time.Since(began).Round(10 * time.Millisecond)
+}
+
+// journey registers an account, books a seat and confirms the booking. It returns an
+// error if a request fails.
+func journey(t *testing.T, s *stack.Stack, eventID string) error {
+	t.Helper()
+	ctx := t.Context()
+	check := func(res stack.Response, err error, status int, v any) error {
+		switch {
+		case err != nil:
+			return err
+		case res.StatusCode != status:
+			return fmt.Errorf("%s: got %d %s", res.Request.URL.Path, res.StatusCode, res.Text)
+		}
+		res.Want(t, status, v)
+		return nil
+	}
+	res, err := s.Guest().Try(ctx, "GET", "/readyz", nil)
+	if err := check(res, err, 200, nil); err != nil {
+		return err
+	}
+	var account struct{ Tokens struct{ AccessToken string } }
+	res, err = s.Guest().Try(ctx, "POST", "/api/auth/register", map[string]string{
+		"email": stack.Address(), "password": stack.Password, "name": "Ada",
+	})
+	if err := check(res, err, 201, &account); err != nil {
+		return err
+	}
+	client := s.As(account.Tokens.AccessToken)
+	var created bookingapi.Booking
+	res, err = client.TryBook(ctx, eventID, 1, "")
+	if err := check(res, err, 201, &created); err != nil {
+		return err
+	}
+	res, err = client.Try(ctx, "POST", "/api/bookings/"+created.ID+"/confirm", nil)
+	return check(res, err, 200, nil)
+}
+
+// sendConcurrently calls send for every client at the same moment, and returns the
+// responses. It fails the test if one of them is missing.
+func sendConcurrently(t *testing.T, clients []stack.Client, send func(stack.Client) (stack.Response, error)) []stack.Response {
+	t.Helper()
+	responses := make([]stack.Response, len(clients))
+	kit.Concurrently(len(clients), func(i int) {
+		res, err := send(clients[i])
+		if err != nil {
+			t.Error(err)
+		}
+		responses[i] = res
+	})
+	if t.Failed() {
+		t.FailNow()
+	}
+	return responses
+}
+
+// openDatabases connects to the databases of a stack. The caller must call
+// disconnect.
+func openDatabases(t *testing.T, s *stack.Stack) (dbs invariant.Databases, disconnect func()) {
+	t.Helper()
+	client, err := mongo.Connect(options.Client().ApplyURI(s.Env["MONGO_URI"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dbs = invariant.Databases{Event: client.Database("event"), Booking: client.Database("booking")}
+	return dbs, func() { _ = client.Disconnect(context.WithoutCancel(t.Context())) }
+}
+
+// readState reads what the stores have about an event.
+func readState(t *testing.T, s *stack.Stack, eventID string) invariant.State {
+	t.Helper()
+	dbs, disconnect := openDatabases(t, s)
+	defer disconnect()
+	state, err := invariant.Read(t.Context(), dbs, []string{eventID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+// awaitInvariants waits until every invariant holds. Bookings that are not confirmed
+// must have expired by then, which takes the settling time and a sweep. A violation
+// that does not go away fails the test.
+func awaitInvariants(t *testing.T, s *stack.Stack, events []string, ledger *invariant.Ledger) {
+	t.Helper()
+	dbs, disconnect := openDatabases(t, s)
+	defer disconnect()
+	admin, _ := s.Admin(t)
+	began := time.Now()
+	kit.Eventually(t, stack.WaitTimeout, "the invariants hold", func() error {
+		state, err := invariant.Read(t.Context(), dbs, events)
+		if err != nil {
+			return err
+		}
+		if err := state.ReadGateway(t.Context(), admin, events); err != nil {
+			return err
+		}
+		if state.Facts, err = invariant.ReadFacts(t.Context(), s.Env["NATS_URL"], events); err != nil {
+			return err
+		}
+		if n := state.Expiring(); n > 0 {
+			return fmt.Errorf("%d bookings are about to expire", n)
+		}
+		broken := invariant.Check(state, ledger)
+		if len(broken) == 0 {
+			t.Logf("%d bookings, every invariant holds %s after the last request", len(state.Bookings), time.Since(began).Round(10*time.Millisecond))
+			return nil
+		}
+		return fmt.Errorf("%d violations: %v", len(broken), broken[:min(len(broken), 10)])
+	})
+}
