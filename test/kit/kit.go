@@ -23,10 +23,9 @@ type Condition interface {
 	func() bool | func() error
 }
 
-// Eventually checks condition until it holds. It fails the test if the condition
-// still does not hold after within. what names the condition in the failure
-// message, which includes the last error. Eventually must run in the test's own
-// goroutine.
+// Eventually checks condition until it holds. If it still does not hold after within,
+// Eventually fails the test with a message that consists of what, the limit, and the
+// condition's last error. It must run in the test's own goroutine.
 func Eventually[C Condition](t testing.TB, within time.Duration, what string, condition C) {
 	t.Helper()
 	holds, lastErr := evaluate(condition)
