@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"boxoffice/test/kit"
+	"boxoffice/test/stack"
 	"boxoffice/tools/traces"
 )
 
@@ -205,19 +206,7 @@ func TestLastSeatsAreSoldOnce(t *testing.T) {
 	const seats, clients = 10, 60
 	eventID := running.CreateEvent(t, seats)
 	ada := running.As(register(t).Tokens.AccessToken)
-	var statuses [clients]int
-	kit.Concurrently(clients, func(i int) {
-		res, err := ada.TryBook(t.Context(), eventID, 1, "")
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		statuses[i] = res.StatusCode
-	})
-	got := map[int]int{}
-	for _, status := range statuses {
-		got[status]++
-	}
+	got := countStatuses(t, clients, func() (stack.Response, error) { return ada.TryBook(t.Context(), eventID, 1, "") })
 	if got[201] != seats || got[409] != clients-seats {
 		t.Errorf("got replies by status %v, want %d times 201, and otherwise 409", got, seats)
 	}

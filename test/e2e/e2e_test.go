@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"boxoffice/test/kit"
 	"boxoffice/test/stack"
 )
 
@@ -36,4 +37,24 @@ func run(m *testing.M) (status int) {
 		return 1
 	}
 	return status
+}
+
+// countStatuses calls send n times concurrently, and returns how many responses have
+// each status. It reports an error for each response that is missing.
+func countStatuses(t *testing.T, n int, send func() (stack.Response, error)) map[int]int {
+	t.Helper()
+	statuses := make([]int, n)
+	kit.Concurrently(n, func(i int) {
+		res, err := send()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		statuses[i] = res.StatusCode
+	})
+	counts := map[int]int{}
+	for _, status := range statuses {
+		counts[status]++
+	}
+	return counts
 }

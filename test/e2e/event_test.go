@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"boxoffice/test/kit"
 	"boxoffice/test/stack"
 )
 
@@ -166,19 +165,7 @@ func TestConcurrentDuplicatesCreateOneEvent(t *testing.T) {
 	admin, _ := running.Admin(t)
 	body := stack.EventBody(stack.Unique("Aida"), "opera")
 	const duplicates = 20
-	var statuses [duplicates]int
-	kit.Concurrently(duplicates, func(i int) {
-		res, err := admin.Try(t.Context(), "POST", "/api/events", body)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		statuses[i] = res.StatusCode
-	})
-	got := map[int]int{}
-	for _, status := range statuses {
-		got[status]++
-	}
+	got := countStatuses(t, duplicates, func() (stack.Response, error) { return admin.Try(t.Context(), "POST", "/api/events", body) })
 	if got[201] != 1 || got[409] != duplicates-1 {
 		t.Errorf("got replies by status %v, want 201 once, and otherwise 409", got)
 	}
