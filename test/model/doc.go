@@ -48,17 +48,17 @@
 // The exhaustive search takes a dozen scenarios of a few actors and tries every
 // schedule with a bounded number of interruptions. An interruption switches to
 // another actor while the running one could go on, or ends the running one. Few
-// bugs need more than two. The search keeps no set of visited states, as in
-// VeriSoft (Godefroid, "Model checking for programming languages using VeriSoft",
-// POPL 1997), and bounds the interruptions as CHESS does (Musuvathi and Qadeer,
-// "Iterative context bounding for systematic testing of multithreaded programs",
-// PLDI 2007):
+// bugs need more than two. No other faults are injected. The search keeps no set of
+// visited states, as in VeriSoft (Godefroid, "Model checking for programming
+// languages using VeriSoft", POPL 1997), and bounds the interruptions as CHESS does
+// (Musuvathi and Qadeer, "Iterative context bounding for systematic testing of
+// multithreaded programs", PLDI 2007):
 //
 //	go test ./test/model -run EverySchedule -v -args -interruptions 2
 //
 // # Example
 //
-// The random search found this bug in the booking app:
+// The model checker found this bug in the booking app:
 //
 //  1. A confirm reads a booking as pending, and is suspended.
 //  2. The booking passes its expiry. Another confirm expires it, finds no seats,
