@@ -123,7 +123,7 @@ func TestOutAndMerge(t *testing.T) {
 		{agg(`[{"$merge": {"into": "m", "whenMatched": "fail"}}]`), `{"ok": 0, "code": 11000}`},
 		{agg(`[{"$merge": {"into": "n", "whenNotMatched": "fail"}}]`), `{"ok": 0, "code": 13113}`},
 		{`{"find": "m", "filter": {"b": 1}}`, `{"cursor": {"firstBatch": [{"_id": 3}, {"_id": 13}]}}`},
-		{agg(`[{"$merge": {"into": "m", "on": "a"}}]`), `{"ok": 0, "code": 238, "errmsg": "mongolite does not support $merge on other fields than _id"}`},
+		{agg(`[{"$merge": {"into": "m", "on": "a"}}]`), `{"ok": 0, "code": 238, "errmsg": "mongolite does not support $merge on fields other than _id"}`},
 		{agg(`[{"$merge": {"into": "m", "whenMatched": [{"$set": {"x": 1}}]}}]`), `{"ok": 0, "code": 238}`},
 	}...)
 }

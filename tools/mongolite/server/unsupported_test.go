@@ -44,9 +44,9 @@ func probes(names, cmd string) (list []probe) {
 	return list
 }
 
-// The names in the manual of MongoDB 7.0, whether supported here or not. The test
-// fails for a name that the server treats as unknown. mongoCommands only has the
-// commands that are not supported.
+// The names in the manual of MongoDB 7.0, whether this server supports them or not.
+// The test fails for a name that the server treats as unknown. mongoCommands is an
+// exception: it contains only commands that the server does not support.
 const (
 	// https://www.mongodb.com/docs/manual/reference/command/
 	mongoCommands = `abortReshardCollection addShard addShardToZone analyzeShardKey appendOplogNote authenticate autoCompact
@@ -99,7 +99,7 @@ const (
 )
 
 // featureGroups returns all probes. It takes the names from the server's tables where
-// there is one.
+// possible.
 func featureGroups() []featureGroup {
 	fields := featureGroup{title: "Fields of commands", about: "A value that requests nothing is accepted: false, null, an empty document, or the collation `simple`."}
 	unsupported := server.UnsupportedCommandFields()
@@ -161,7 +161,7 @@ func featureGroups() []featureGroup {
 		{"$out and $merge", "", []probe{
 			{"the option timeseries of $out", fmt.Sprintf(agg, `{"$out": {"db": "d", "coll": "x", "timeseries": {}}}`)},
 			{"the option let of $merge", fmt.Sprintf(agg, `{"$merge": {"into": "x", "let": {"y": 1}}}`)},
-			{"$merge on other fields than _id", fmt.Sprintf(agg, `{"$merge": {"into": "x", "on": "y"}}`)},
+			{"$merge on fields other than _id", fmt.Sprintf(agg, `{"$merge": {"into": "x", "on": "y"}}`)},
 			{"the option whenMatched of $merge as a pipeline", fmt.Sprintf(agg, `{"$merge": {"into": "x", "whenMatched": []}}`)},
 		}},
 		{"Query operators", "", append(probes(mongoTopLevel, `{"find": "c", "filter": {"NAME": 1}}`), probes(mongoQuery, `{"find": "c", "filter": {"x": {"NAME": 1}}}`)...)},

@@ -78,7 +78,7 @@ func compileMerge(spec any) (*Out, error) {
 		return nil, err
 	}
 	if on, ok := args["on"]; ok && on != "_id" && !slices.Equal(asList(on), bson.A{"_id"}) {
-		return nil, mongoerr.Unsupported("$merge on other fields than _id")
+		return nil, mongoerr.Unsupported("$merge on fields other than _id")
 	}
 	if out.WhenMatched, err = mergeOption(args, "whenMatched", "merge replace keepExisting fail"); err != nil {
 		return nil, err
