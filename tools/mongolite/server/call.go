@@ -90,8 +90,9 @@ func marshalReply(reply bson.D) []byte {
 	return raw
 }
 
-// execute parses the request, applies fail points and runs the command. A write
-// or a majority read returns only after everything it saw is on disk.
+// execute parses the request, applies fail points and runs the command. Unless
+// the client expects no reply, a write or a majority read returns only after
+// everything it saw is on disk.
 func (c *call) execute(req *wire.Request) (bson.D, error) {
 	if err := wire.Validate(req); err != nil {
 		return nil, invalidBSON(err)

@@ -29,7 +29,7 @@ type source interface {
 // cursors is the set of open cursors.
 // https://www.mongodb.com/docs/manual/core/cursors/
 type cursors struct {
-	mu   sync.Mutex // guards open and the inUse and lastUsed of each cursor
+	mu   sync.Mutex // guards open, and the fields inUse and lastUsed of every cursor
 	open map[int64]*cursor
 }
 
@@ -42,7 +42,7 @@ type cursor struct {
 	interrupter *interrupter
 	pending     bson.Raw // a document that was read but did not fit the last batch
 	noTimeout   bool     // noCursorTimeout was set
-	inUse       bool     // a getMore reads the cursor, and closes it if it is killed
+	inUse       bool     // a getMore is reading the cursor
 	lastUsed    time.Time
 }
 
@@ -156,7 +156,7 @@ func (cs *cursors) closeIdle(now time.Time) {
 func (cs *cursors) closeAll() { cs.kill(func(*cursor) bool { return true }) }
 
 // kill removes the cursors that match and returns their ids. It closes them at
-// once, except those in use: their reader closes them when it notices.
+// once, except a cursor in use: the getMore that reads it closes it in release.
 func (cs *cursors) kill(match func(*cursor) bool) (ids []int64) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

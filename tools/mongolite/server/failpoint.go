@@ -10,8 +10,8 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// failPoints holds the state of the fail points, MongoDB's switches with which
-// tests inject faults.
+// failPoints holds the state of the fail points. Fail points are MongoDB's
+// switches for injecting faults in tests.
 // https://github.com/mongodb/mongo/wiki/The-%22failCommand%22-fail-point
 // https://github.com/mongodb/specifications/blob/master/source/transactions/tests/legacy-test-format.md
 type failPoints struct {
@@ -22,8 +22,9 @@ type failPoints struct {
 	write       writeFault
 }
 
-// failPointMode decides when a fail point triggers: always, or for the next times
-// commands, or always after the next skip commands. The zero value is off.
+// failPointMode decides which commands trigger a fail point: all of them if always
+// is set, the next times commands if times is not 0, or, if skip is not 0, all
+// commands after the next skip ones. The zero value is off.
 type failPointMode struct {
 	always      bool
 	times, skip int64
@@ -182,8 +183,9 @@ func parseFailCommand(data bson.D) (f commandFault, err error) {
 	return f, nil
 }
 
-// applyFailCommand applies the fail point failCommand to the command: it blocks if
-// the fail point says so, and returns the error with which the command must fail.
+// applyFailCommand applies the fail point failCommand to the command. It blocks
+// for as long as the fail point demands and returns the error with which the
+// command must fail, if any.
 func (c *call) applyFailCommand() error {
 	fp := &c.s.failPoints
 	fp.mu.Lock()
@@ -240,7 +242,8 @@ func (c *call) beforeCommit() error {
 // https://github.com/mongodb/specifications/blob/master/source/retryable-writes/retryable-writes.md#determining-retryable-errors
 var retryableCodes = []int32{6, 7, 89, 91, 134, 189, 262, 317, 358, 384, 9001, 10107, 11600, 11602, 13435, 13436}
 
-// labels returns the error labels of a reply that carries code.
+// labels returns the error labels of a reply that carries code. The call may be
+// nil; it then has no labels.
 func (c *call) labels(code int32) bson.A {
 	switch {
 	case c == nil || c.cmd == nil:

@@ -53,7 +53,7 @@ func TestFailCommandModes(t *testing.T) {
 	p.expect(`{"isMaster": 1}`, works)
 }
 
-func TestFailCommandLabels(t *testing.T) {
+func TestFailCommandErrorLabels(t *testing.T) {
 	p := dial(t, startServer(t))
 	insert := `{"insert": "c", "documents": [{"_id": 1}]}`
 	retryableError := `{"ok": 0, "errorLabels": ["RetryableWriteError"]}`
@@ -87,7 +87,7 @@ func TestFailCommandClosesConnection(t *testing.T) {
 	p.expect(`{"insert": "c", "documents": [{"_id": 1}]}`, `{"code": 91}`)
 }
 
-func TestFailCommandByAppName(t *testing.T) {
+func TestFailCommandAppliesToAppName(t *testing.T) {
 	s := startServer(t)
 	p, other := dial(t, s), dial(t, s)
 	p.expect(`{"hello": 1, "client": {"application": {"name": "mine"}}}`, `{"ok": 1}`)

@@ -37,12 +37,14 @@ func (c *call) array(name string) (bson.A, error) {
 	return field[bson.A](c.name, c.body, name)
 }
 
-// boolean calls flag for a field of the command.
+// boolean returns a field of the command that must be a boolean or a number. It
+// returns def if the field is absent or null; see flag.
 func (c *call) boolean(name string, def bool) (bool, error) {
 	return flag(c.name, c.body, name, def)
 }
 
-// integer calls the function integer for a field of the command.
+// integer returns a field of the command that must be a whole number. It returns
+// def if the field is absent or null; see the function integer.
 func (c *call) integer(name string, def int64) (int64, error) {
 	return integer(c.name, c.body, name, def)
 }

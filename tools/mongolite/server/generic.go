@@ -19,8 +19,8 @@ const genericFields = "$db lsid txnNumber readConcern writeConcern maxTimeMS com
 // genericUnsupported lists the fields that every command rejects.
 const genericUnsupported = "startTransaction autocommit apiStrict"
 
-// parseGenericFields checks the names of all fields. It parses the fields that every
-// command accepts, except maxTimeMS, and the field let.
+// parseGenericFields checks the names of all fields. It then parses the field let
+// and, except for maxTimeMS, the fields that every command accepts.
 func (c *call) parseGenericFields() error {
 	if err := c.checkFieldNames(); err != nil {
 		return err

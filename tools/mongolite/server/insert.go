@@ -43,7 +43,7 @@ func insert(c *call) (bson.D, error) {
 					break
 				}
 			}
-			if tx.Empty() { // every document was rejected or inserted before
+			if tx.Empty() { // every document was rejected, or inserted by an earlier attempt
 				return nil
 			}
 			return c.beforeCommit()
@@ -55,7 +55,9 @@ func insert(c *call) (bson.D, error) {
 	return c.writeReply(outcomes)
 }
 
-// insertOne inserts the document of statement i, unless an earlier call did.
+// insertOne inserts the document of statement i and returns the statement's
+// result. If an earlier attempt has inserted the document, insertOne only returns
+// the result stored by that attempt.
 func (c *call) insertOne(tx *storage.Tx, i int, doc bson.D) (bson.D, error) {
 	if result, err := c.storedResult(i); result != nil || err != nil {
 		return result, err

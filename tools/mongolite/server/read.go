@@ -28,7 +28,7 @@ func find(c *call) (bson.D, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	if limit < 0 { // older drivers mean the absolute value, in a single batch
+	if limit < 0 { // older drivers send -n to request n documents in a single batch
 		limit, single = -limit, true
 	}
 	if limit > 0 && limit <= batch { // the first batch reads to the end, so that no cursor stays open
@@ -142,7 +142,8 @@ func distinct(c *call) (bson.D, error) {
 }
 
 // forEach calls fn for each document of the command's collection that matches
-// filter, until fn returns false. If err is not nil, it only returns err.
+// filter, until fn returns false. If err is not nil, forEach does nothing and
+// returns err.
 func (c *call) forEach(filter bson.D, err error, fn func(*matchScan) (bool, error)) error {
 	if err != nil {
 		return err

@@ -4,9 +4,9 @@
 // It is meant for development, tests and demonstrations on one machine; use
 // MongoDB in production. The server presents itself as the primary of a replica
 // set with one member, so that drivers use sessions and retryable writes.
-// Requests for a feature that it does not implement fail with MongoDB's error
-// code and the name of the feature. The server does not ignore the unsupported
-// part of a request and carry out the rest.
+// A request for a feature that it does not implement fails as a whole, with
+// MongoDB's error code and the name of the feature. The server never ignores the
+// unsupported part and carries out the rest.
 //
 // A connection runs its commands one after another. The server finds each
 // command in a table, checks the fields of the request against the table, runs the
@@ -148,7 +148,7 @@ func (s *Server) accept() {
 				return
 			}
 			s.log.Warn("cannot accept a connection", "error", err)
-			select { // the cause may pass, as when file descriptors run out
+			select { // the cause may be temporary, such as a lack of file descriptors
 			case <-s.ctx.Done():
 				return
 			case <-time.After(50 * time.Millisecond):
@@ -244,7 +244,7 @@ func (c *conn) serve() {
 }
 
 // handle runs a request. If the request panics, handle logs the panic and returns
-// an InternalError reply, so that the server and the connection go on.
+// an InternalError reply, so that the connection stays open.
 func (c *conn) handle(req *wire.Request) (reply []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -217,8 +217,8 @@ func refreshSessions(c *call) (bson.D, error) {
 	return nil, nil
 }
 
-// killSessions closes the cursors of the sessions. It does not interrupt running
-// statements.
+// killSessions closes the cursors of the given sessions, or of all sessions if the
+// list is empty. It does not interrupt running statements.
 // https://www.mongodb.com/docs/manual/reference/command/killSessions/
 func killSessions(c *call) (bson.D, error) {
 	ids, err := c.sessionIDs()
