@@ -73,8 +73,8 @@ func (s *Store) putCatalog(b *pebble.Batch, c *Collection, st *state) error {
 }
 
 // allocateID returns a new ID for a collection or index and records it as used
-// in b. The caller must hold s.mu. An ID is never reused, so entries that
-// remain of a dropped collection can never appear in another one.
+// in b. The caller must hold s.mu. An ID is never reused, so leftover entries of
+// a dropped collection can never appear in another one.
 func (s *Store) allocateID(b *pebble.Batch) (uint32, error) {
 	id := s.nextID
 	s.nextID++
@@ -206,9 +206,9 @@ func (c *Collection) CreateIndexes(specs []IndexSpec, check func() error) (befor
 
 // newIndexes returns an index for each of specs that is not in existing.
 //
-// It writes the allocated IDs to the store at once, in a batch of its own. If
-// it left them to the batch that builds the indexes, that batch could overwrite
-// a higher next ID, which another allocation wrote during the build.
+// It writes the next free ID to the store at once, in a separate batch. If the
+// batch that builds the indexes wrote it, that batch could overwrite a higher
+// value, which another allocation wrote during the build.
 func (s *Store) newIndexes(existing []*Index, specs []IndexSpec) (added []*Index, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

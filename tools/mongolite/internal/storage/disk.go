@@ -15,23 +15,23 @@ import (
 // log and manifest, because Pebble would respond by ending the process or by
 // keeping its locks held forever.
 //
-// Instead, the first such failure freezes the data folder, as if the power had
+// Instead, the first such failure freezes the data directory, as if the power had
 // failed at that moment. The store fails and acknowledges no more writes.
 // Anything that Pebble writes from then on goes to a file system in memory.
 // The store can therefore still be read and closed, and the next start finds
-// the folder in the state that a crash would have left.
+// the directory in the state that a crash would have left.
 //
-// A failure to write a table does not freeze the folder. Pebble keeps the data
+// A failure to write a table does not freeze the directory. Pebble keeps the data
 // in memory and retries. The store rejects writes in the meantime, so that the
 // data in memory does not grow without limit.
 type disk struct {
 	vfs.FS
 	fail func(error)
-	// err returns the error that froze the folder. It is not called until the
+	// err returns the error that froze the directory. It is not called until the
 	// store is open; before that, Pebble receives all errors itself.
 	err     func() error
 	opened  atomic.Bool
-	overlay *vfs.MemFS // holds everything written after the folder froze
+	overlay *vfs.MemFS // holds everything written after the directory froze
 
 	lastTableFailure atomic.Pointer[tableFailure]
 }
@@ -82,7 +82,7 @@ func (d *disk) handleError(name string, err error) error {
 	return nil
 }
 
-// openForWrite opens a file with open. Once the folder is frozen, it creates
+// openForWrite opens a file with open. Once the directory is frozen, it creates
 // the file in memory instead.
 func (d *disk) openForWrite(name string, open func() (vfs.File, error)) (vfs.File, error) {
 	if !d.isFrozen() {
@@ -141,7 +141,7 @@ func (d *disk) OpenDir(name string) (vfs.File, error) {
 
 func (d *disk) Remove(name string) error {
 	if d.isFrozen() {
-		// Most files exist only in the frozen folder, where they stay.
+		// Most files exist only in the frozen directory, where they stay.
 		_ = d.overlay.Remove(name)
 		return nil
 	}
@@ -172,14 +172,14 @@ func (d *disk) Link(from, to string) error {
 // Unwrap implements vfs.FS.
 func (d *disk) Unwrap() vfs.FS { return d.FS }
 
-// diskFile is a file or folder of the real file system.
+// diskFile is a file or directory of the real file system.
 type diskFile struct {
 	vfs.File
 	d    *disk
 	name string
 }
 
-// do runs an operation that writes to the file. Once the folder is frozen, do
+// do runs an operation that writes to the file. Once the directory is frozen, do
 // ignores the operation and reports success, except for a table: Pebble then
 // receives an error and writes the table again, in memory.
 func (f *diskFile) do(op func() error) error {
@@ -218,7 +218,7 @@ func (f *diskFile) SyncTo(length int64) (full bool, err error) {
 	return full, err
 }
 
-// Preallocate is only an optimization. Its errors do not freeze the folder,
+// Preallocate is only an optimization. Its errors do not freeze the directory,
 // because a write that lacks space reports an error anyway.
 func (f *diskFile) Preallocate(offset, length int64) error {
 	if f.d.isFrozen() {

@@ -16,7 +16,7 @@ import (
 // retry finds both or neither.
 // https://github.com/mongodb/specifications/blob/master/source/retryable-writes/retryable-writes.md
 type StatementResult struct {
-	Session   string    `bson:"-"` // the bytes of the lsid
+	Session   string    `bson:"-"` // the 16 bytes of lsid.id
 	Statement int       `bson:"-"` // the index of the statement in its command
 	Txn       int64     `bson:"n"` // the txnNumber
 	At        time.Time `bson:"t"`

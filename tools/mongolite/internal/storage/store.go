@@ -57,7 +57,7 @@ const (
 
 // Options configures a Store.
 type Options struct {
-	// Dir is the data folder.
+	// Dir is the data directory.
 	Dir string
 	// CacheBytes is the size of the block cache. Zero means 256 MiB.
 	CacheBytes int64
@@ -74,7 +74,7 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Store is an open data folder. Its methods may be called concurrently.
+// Store is an open data directory. Its methods may be called concurrently.
 type Store struct {
 	db      *pebble.DB
 	disk    *disk
@@ -92,11 +92,11 @@ type Store struct {
 	nextID uint32
 }
 
-// ErrLocked is returned by Open if the data folder is already open.
-var ErrLocked = errors.New("the data folder is in use by another process")
+// ErrLocked is returned by Open if the data directory is already open.
+var ErrLocked = errors.New("the data directory is in use by another process")
 
-// Open opens the data folder and loads the catalog. It creates the folder if it
-// does not exist. Open returns ErrLocked if the folder is already open.
+// Open opens the data directory and loads the catalog. It creates the directory
+// if it does not exist. Open returns ErrLocked if the directory is already open.
 func Open(o Options) (*Store, error) {
 	if o.FS == nil {
 		o.FS = vfs.Default
@@ -145,8 +145,8 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// isLocked reports whether err, returned by pebble.Open, means that the folder
-// is locked. If another process holds the lock, err is the plain error of
+// isLocked reports whether err, the error of pebble.Open, means that the
+// directory is locked. If another process holds the lock, err is the plain error of
 // fcntl, without a path. If this process holds it, only the error text says so.
 func isLocked(err error) bool {
 	var path *fs.PathError
@@ -154,7 +154,8 @@ func isLocked(err error) bool {
 	return held && !errors.As(err, &path) || err != nil && strings.Contains(err.Error(), "lock held by current process")
 }
 
-// Close closes the data folder. It must not run concurrently with other methods.
+// Close closes the data directory. It must not run concurrently with other
+// methods.
 func (s *Store) Close() error { return s.db.Close() }
 
 // Sync waits until all writes applied before the call are durable.
@@ -163,7 +164,7 @@ func (s *Store) Sync() (err error) {
 	if err := s.db.LogData(nil, pebble.Sync); err != nil {
 		return err
 	}
-	if err := s.Err(); err != nil { // the type disk hides failures from Pebble
+	if err := s.Err(); err != nil { // Pebble reports success after a failure; see the type disk
 		return diskError(err)
 	}
 	return nil
@@ -199,7 +200,7 @@ func (s *Store) checkWritable() error {
 	usage, err := s.disk.GetDiskUsage(s.dir)
 	if err == nil && usage.AvailBytes < s.minFree {
 		return mongoerr.New(mongoerr.OutOfDiskSpace,
-			"only %d MiB are free on the disk of the data folder, writes need %d MiB", usage.AvailBytes>>20, s.minFree>>20)
+			"only %d MiB are free on the disk of the data directory; writes need %d MiB", usage.AvailBytes>>20, s.minFree>>20)
 	}
 	s.spaceCheckedUntil.Store(now + 100)
 	return nil
@@ -217,7 +218,7 @@ func (s *Store) apply(b *pebble.Batch) (err error) {
 	if n := uint64(b.Len()); n > largeBatch {
 		usage, err := s.disk.GetDiskUsage(s.dir)
 		if err == nil && usage.AvailBytes < s.minFree+n {
-			return mongoerr.New(mongoerr.OutOfDiskSpace, "the statement writes %d MiB but only %d MiB are free on the disk of the data folder", n>>20, usage.AvailBytes>>20)
+			return mongoerr.New(mongoerr.OutOfDiskSpace, "the statement writes %d MiB but only %d MiB are free on the disk of the data directory", n>>20, usage.AvailBytes>>20)
 		}
 	}
 	return s.db.Apply(b, pebble.NoSync)
@@ -283,8 +284,8 @@ func (l pebbleLogger) Fatalf(format string, args ...any) {
 	panic(storeFailure{err})
 }
 
-// keyPrefix returns the prefix of all keys with the given tag and ID. The slice
-// has capacity for extra more bytes.
+// keyPrefix returns the prefix of all keys with the given tag and ID. The caller
+// can append extra bytes to the slice without reallocation.
 func keyPrefix(tag byte, id uint32, extra int) []byte {
 	return binary.BigEndian.AppendUint32(append(make([]byte, 0, 5+extra), tag), id)
 }

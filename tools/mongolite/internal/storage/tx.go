@@ -169,8 +169,8 @@ type indexChanges struct {
 // indexChanges returns the changes that replace the index entries of old with
 // those of doc. Either document may be nil.
 //
-// It checks unique indexes but writes nothing. The batch of a statement can
-// therefore go on after one of its documents was rejected.
+// It checks unique indexes but writes nothing. If it rejects one document, the
+// statement can therefore continue with the others in the same batch.
 func (tx *Tx) indexChanges(indexes []*Index, key []byte, old, doc bson.D) (ch indexChanges, err error) {
 	ch.key = key
 	for _, ix := range indexes {
