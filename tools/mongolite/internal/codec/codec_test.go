@@ -145,8 +145,8 @@ func TestCodecMatchesDriver(t *testing.T) {
 }
 
 func TestCodecMatchesDriverOnTruncatedOrCorruptedInput(t *testing.T) {
-	// A document with a single type matters here: in the document of all types
-	// the rare types send everything to the driver.
+	// The documents with a single type matter here. The driver handles the whole
+	// document of all types, because that contains rare types.
 	for _, doc := range documents(t) {
 		raw, err := bson.Marshal(doc)
 		if err != nil {

@@ -15,7 +15,8 @@ import (
 // Code is a MongoDB error code.
 type Code int32
 
-// Codes that this server returns.
+// MongoDB's error codes. Some of them appear only in replies that a fail point
+// requests.
 const (
 	InternalError              Code = 1
 	BadValue                   Code = 2
@@ -67,6 +68,7 @@ const (
 	PathCollision              Code = 31249
 )
 
+// names holds the names of codes. It includes codes without a constant above.
 var names = map[Code]string{
 	Overflow: "Overflow", ConversionFailure: "ConversionFailure",
 	NotSingleValueField: "NotSingleValueField",
@@ -90,17 +92,17 @@ var names = map[Code]string{
 	NoSuchTransaction:        "NoSuchTransaction",
 	CursorKilled:             "CursorKilled", CursorInUse: "CursorInUse", 22: "InvalidBSON", 53: "InvalidIdField",
 	13297: "DatabaseDifferCase", 352: "UnsupportedOpQueryCommand", 322: "APIVersionError",
+	OperationNotSupportedInTxn: "OperationNotSupportedInTransaction",
+	InvalidIndexSpecification:  "InvalidIndexSpecificationOption",
 	// Only fail points return the codes below.
 	6: "HostUnreachable", 7: "HostNotFound", 8: "UnknownError", 64: "WriteConcernFailed",
 	89: "NetworkTimeout", 91: "ShutdownInProgress", 112: "WriteConflict", 189: "PrimarySteppedDown",
 	262: "ExceededTimeLimit", 9001: "SocketException", 10107: "NotWritablePrimary",
 	11602: "InterruptedDueToReplStateChange", 13435: "NotPrimaryNoSecondaryOk", 13436: "NotPrimaryOrSecondary",
-	OperationNotSupportedInTxn: "OperationNotSupportedInTransaction",
-	InvalidIndexSpecification:  "InvalidIndexSpecificationOption",
 }
 
-// Name returns the code's name. As in MongoDB, the name of a code without one
-// is "Location<code>".
+// Name returns the code's name. If the code has no name, it returns
+// "Location<code>", as MongoDB does.
 func (c Code) Name() string {
 	if n, ok := names[c]; ok {
 		return n

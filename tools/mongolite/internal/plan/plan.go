@@ -78,6 +78,8 @@ func Choose(indexes []*storage.Index, filter bson.D, sort *query.Sort, hint any)
 	return best, nil
 }
 
+// planForHint returns the plan that uses the hinted index, or the scan of the
+// whole collection that $natural requests.
 func planForHint(indexes []*storage.Index, conds conditions, sort []bsonkit.Column, hint any) (*Plan, error) {
 	pattern, _ := hint.(bson.D)
 	if len(pattern) == 1 && pattern[0].Key == "$natural" {

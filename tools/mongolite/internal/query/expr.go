@@ -102,7 +102,7 @@ func compileExpr(v any, vars *Vars) (expr, error) {
 	return (&exprCompiler{vars: vars}).compile(v)
 }
 
-// with returns a compiler that has the variables names in scope as well.
+// with returns a copy of the compiler that also has the named variables in scope.
 func (c *exprCompiler) with(names ...string) *exprCompiler {
 	return &exprCompiler{vars: c.vars, locals: append(slices.Clip(c.locals), names...)}
 }

@@ -15,7 +15,7 @@ import (
 func eval(t testing.TB, expression, on string) (bson.D, error) {
 	t.Helper()
 	p, err := query.CompilePipeline(bson.A{bson.D{{Key: "$project", Value: bson.D{
-		{Key: "_id", Value: 0 == 1}, {Key: "v", Value: value(t, expression)}}}}}, vars(t))
+		{Key: "_id", Value: false}, {Key: "v", Value: value(t, expression)}}}}}, vars(t))
 	if err != nil {
 		return nil, err
 	}

@@ -167,7 +167,7 @@ func TestCheckValueRejectsDeepOrUnsupportedValues(t *testing.T) {
 	}
 }
 
-func TestUpsertBaseHasFieldsTheFilterEquals(t *testing.T) {
+func TestUpsertBaseContainsFieldsComparedForEquality(t *testing.T) {
 	tests := []struct{ filter, want string }{
 		{"{'a': 1, '_id': 5}", "{'_id': 5, 'a': 1}"},
 		{"{'a.b': 1, 'c': {'$gt': 1, '$eq': 3}, 'd': {'$in': [4]}}", "{'a': {'b': 1}, 'c': 3, 'd': 4}"},

@@ -134,17 +134,17 @@ func (g *groupSpec) gather(in Iterator) ([]bson.D, error) {
 			return err
 		}
 		k := hashKey(id)
-		in, ok := byKey[k]
+		current, ok := byKey[k]
 		if !ok {
-			in = g.newGroup(id)
-			byKey[k] = in
-			groups = append(groups, in)
+			current = g.newGroup(id)
+			byKey[k] = current
+			groups = append(groups, current)
 			used += 2*len(k) + 64*(1+len(g.fields))
 		}
 		for i, f := range g.fields {
 			v, err := f.value(at)
 			if err == nil {
-				err = in.accs[i].add(v)
+				err = current.accs[i].add(v)
 			}
 			if err != nil {
 				return err
@@ -177,10 +177,10 @@ func (g *groupSpec) newGroup(id any) *group {
 
 func (g *groupSpec) output(groups []*group) []bson.D {
 	docs := make([]bson.D, len(groups))
-	for i, in := range groups {
-		docs[i] = bson.D{{Key: "_id", Value: in.id}}
+	for i, group := range groups {
+		docs[i] = bson.D{{Key: "_id", Value: group.id}}
 		for j, f := range g.fields {
-			docs[i] = append(docs[i], bson.E{Key: f.name, Value: in.accs[j].result()})
+			docs[i] = append(docs[i], bson.E{Key: f.name, Value: group.accs[j].result()})
 		}
 	}
 	return docs

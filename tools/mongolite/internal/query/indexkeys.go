@@ -23,7 +23,7 @@ import (
 // different arrays.
 func IndexKeys(doc bson.D, paths [][]string) (rows [][]any, multikey bool, err error) {
 	columns := make([]keyColumn, len(paths))
-	multi := -1 // the column with a number in its path and several values, or -1
+	multi := -1 // index of the column whose path contains a number and has several values, or -1
 	var values []any
 	for i, path := range paths {
 		columns[i] = keyColumn{path: path, rest: path, v: doc}

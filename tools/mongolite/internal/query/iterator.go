@@ -37,7 +37,8 @@ type stream struct {
 func (s *stream) Next() (bson.D, error) { return s.next() }
 func (s *stream) Close()                { s.close() }
 
-// mapDocs returns an iterator over the results of each for the documents of in.
+// mapDocs returns an iterator that calls each for every document of in and yields
+// the results.
 func mapDocs(in Iterator, each func(bson.D) (bson.D, error)) Iterator {
 	return &stream{close: in.Close, next: func() (bson.D, error) {
 		doc, err := in.Next()

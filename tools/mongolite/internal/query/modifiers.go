@@ -14,8 +14,8 @@ import (
 	"boxoffice/tools/mongolite/internal/mongoerr"
 )
 
-// modifier returns the new value of a field for its old one. Missing means that
-// the field does not exist. A modifier does not modify the old value.
+// modifier computes the new value of a field from the old one. Missing means that
+// the field does not exist. A modifier must not change the old value in place.
 type modifier func(old any) (any, error)
 
 // modifierCompiler compiles an update operator with its argument for one field.

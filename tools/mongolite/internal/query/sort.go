@@ -171,7 +171,8 @@ func (s *sorter) Next() (bson.D, error) {
 	return doc, nil
 }
 
-// fill reads all documents of in and keeps them, or the first limit of them.
+// fill reads all documents of in. It keeps all of them or, if there is a limit,
+// the limit documents that sort first.
 func (s *sorter) fill() error {
 	used := 0
 	for seq := 0; ; seq++ {

@@ -184,7 +184,7 @@ func TestInvalidUpdatesReturnErrors(t *testing.T) {
 	}
 }
 
-func TestUpdateKindFollowsFromForm(t *testing.T) {
+func TestUpdateKindDependsOnForm(t *testing.T) {
 	for text, want := range map[string]query.UpdateKind{
 		"{'$set': {'a': 1}}": query.OperatorUpdate, "{'a': 1}": query.ReplacementUpdate, "{}": query.ReplacementUpdate, "[]": query.PipelineUpdate,
 	} {
