@@ -50,8 +50,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags.StringVar(&cfg.uri, "uri", "mongodb://127.0.0.1:17017", "connection string of the server")
 	clients := flags.String("clients", "1,32", "comma-separated `list` of numbers of concurrent clients")
 	docs := flags.String("docs", "1000,1000000", "comma-separated `list` of numbers of documents")
-	flags.IntVar(&cfg.rounds, "rounds", 5, "how often each measurement is repeated; repetitions are interleaved")
-	flags.DurationVar(&cfg.length, "length", 2*time.Second, "duration of one repetition")
+	flags.IntVar(&cfg.rounds, "rounds", 5, "`number` of times that each measurement runs; the runs are interleaved")
+	flags.DurationVar(&cfg.length, "length", 2*time.Second, "duration of one run")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ type measurement struct {
 	name          string
 	docs, clients int
 	op            func(ctx context.Context, c *mongo.Collection, r *rand.Rand, docs int) error
-	rates         []float64 // operations per second, one for each round
+	rates         []float64 // operations per second, one for each run
 	latencies     []time.Duration
 }
 
@@ -121,7 +121,7 @@ func measure(ctx context.Context, db *mongo.Database, cfg config, stdout io.Writ
 // collectionName returns the name of the collection with docs documents.
 func collectionName(docs int) string { return fmt.Sprintf("docs_%d", docs) }
 
-// fill replaces the content of the collection by docs documents.
+// fill replaces the contents of the collection with docs documents.
 func fill(ctx context.Context, c *mongo.Collection, docs int) error {
 	if err := c.Drop(ctx); err != nil {
 		return err
