@@ -30,8 +30,8 @@ func daprdPath(t *testing.T) string {
 		return path
 	}
 	path := filepath.Join(t.TempDir(), "daprd")
-	// The flags are those of the README of tools/daprd, so that both builds share
-	// their entries in the build cache.
+	// Only the linker flags differ from those in the README of tools/daprd, so that
+	// both builds share the compiled packages in the build cache.
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, ".")
 	cmd.Dir = filepath.Join("..", "..", "daprd")
 	cmd.Env = append(cmd.Environ(), "GOWORK=off", "CGO_ENABLED=0")

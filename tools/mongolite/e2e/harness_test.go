@@ -98,8 +98,7 @@ func (l *lockedBuffer) String() string {
 }
 
 // launch starts the command without waiting for it, and returns its standard
-// output. If the command still runs when the test ends, launch's cleanup kills
-// it.
+// output. If the command still runs when the test ends, it is killed.
 func launch(t *testing.T, cmd *exec.Cmd) (*process, io.Reader) {
 	t.Helper()
 	p := &process{cmd: cmd, stderr: &lockedBuffer{}, exited: make(chan struct{})}
@@ -317,8 +316,8 @@ func codeOf(err error) int {
 	return 0
 }
 
-// rawConn sends OP_MSG messages without a driver. A test thereby controls the
-// lsid and the txnNumber of a command, and when the command is sent again.
+// rawConn sends OP_MSG messages without a driver. The test thus controls the lsid
+// and the txnNumber of a command, and when the command is sent again.
 type rawConn struct{ net.Conn }
 
 // dial opens a rawConn that fails all reads and writes after waitLimit.

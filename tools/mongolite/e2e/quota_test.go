@@ -10,9 +10,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// quotaFS is an in-memory file system with limited space. It can report another
-// amount of free space than there is, and it can refuse chosen operations with
-// ENOSPC as a full disk does.
+// quotaFS is an in-memory file system with limited space. It can report a false
+// amount of free space, and it can refuse chosen operations with ENOSPC as a full
+// disk does.
 type quotaFS struct {
 	vfs.FS
 
@@ -155,7 +155,7 @@ func (f *quotaFile) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// sync calls do, which syncs the file, unless the fault refuses to sync.
+// sync calls do, which syncs the file, unless the fault refuses the operation.
 func (f *quotaFile) sync(do func() error) error {
 	if _, err := f.q.reserve("sync", f.name, 0); err != nil {
 		return err

@@ -20,9 +20,9 @@ import (
 	"boxoffice/tools/mongolite/server"
 )
 
-// TestCommandThatCannotStartSaysWhy starts the command in situations in which it
-// cannot serve. It must print one line with the reason and exit with status 1.
-func TestCommandThatCannotStartSaysWhy(t *testing.T) {
+// TestCommandThatCannotStartPrintsReason starts the command in situations in which
+// it cannot serve. It must print one line with the reason and exit with status 1.
+func TestCommandThatCannotStartPrintsReason(t *testing.T) {
 	used := t.TempDir()
 	running := start(t, "", used)
 	file := filepath.Join(t.TempDir(), "file")
@@ -83,8 +83,8 @@ func runAsNobody(t *testing.T, cmd *exec.Cmd, dir string) {
 	}
 }
 
-// damaged returns a data directory whose files matching pattern were replaced by
-// the result of change. If change is nil, they were removed.
+// damaged returns a data directory in which the files that match pattern were
+// replaced by the result of change, or removed if change is nil.
 func damaged(t *testing.T, pattern string, change func([]byte) []byte) string {
 	dir := t.TempDir()
 	for range 2 { // the second start writes the log of the first one to a table

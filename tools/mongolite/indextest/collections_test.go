@@ -86,10 +86,11 @@ func (ix *index) describe() string {
 	return extJSON(append(bson.D{{Key: "key", Value: ix.key}}, ix.options...))
 }
 
-// justified checks the server's error for a statement that would change the
-// contents of the indexed collection to docs. The error is got, which is nil if
-// the server accepted the statement. If the error is correct, justified returns
-// true and got. Otherwise it returns false and an error that says what is wrong.
+// justified checks the server's reply to a statement that would change the
+// contents of the indexed collection to docs. The error in the reply is got, which
+// is nil if the server accepted the statement. If the reply is correct, justified
+// returns true and got. Otherwise it returns false and an error that says what is
+// wrong.
 func (cs *collections) justified(got error, indexes []*index, docs []bson.D, multi bool) (ok bool, err error) {
 	codes, err := refusals(indexes, docs)
 	if err != nil {
@@ -100,7 +101,7 @@ func (cs *collections) justified(got error, indexes []*index, docs []bson.D, mul
 	case got == nil && len(codes) == 0:
 		return true, nil
 	case got == nil:
-		return false, fmt.Errorf("the server accepts it, want one of the codes %v", codes)
+		return false, fmt.Errorf("got no error, want one of the codes %v", codes)
 	case !errors.As(got, &refused):
 		return false, got
 	case slices.Contains(codes, refused.Code), multi && refused.Code == 11000: // an intermediate state may contain a duplicate
@@ -108,7 +109,7 @@ func (cs *collections) justified(got error, indexes []*index, docs []bson.D, mul
 	case refused.Code == 171 && slices.ContainsFunc(indexes, (*index).hasPosition):
 		return true, got
 	}
-	return false, fmt.Errorf("the server refuses it without a reason: %w", got)
+	return false, fmt.Errorf("got an error, want none: %w", got)
 }
 
 // run runs a statement on both collections and the model. It returns an error if
@@ -242,9 +243,9 @@ func (cs *collections) find(s statement) error {
 	return nil
 }
 
-// equivalent compares got, the result of a find, with want, the result of the
-// model. The documents that match the filter are matches. The sort is order, nil
-// if there is none.
+// equivalent returns an error if got, the result of a find, is not equivalent to
+// want, the model's result. The argument matches holds all documents that match
+// the filter, and order is the sort, or nil if there is none.
 func (cs *collections) equivalent(got, want, matches []bson.D, order *query.Sort) error {
 	if len(got) != len(want) {
 		return fmt.Errorf("got %d documents %v, want %d %v", len(got), ids(got), len(want), ids(want))

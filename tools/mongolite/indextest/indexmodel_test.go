@@ -45,8 +45,9 @@ type column struct {
 // element is a column's value even if it is an array itself.
 const atElement = "done"
 
-// keys returns the distinct keys of doc in the index, sorted. If two columns lead
-// through different arrays, the index cannot hold doc; then parallel is true. See
+// keys returns the distinct keys of doc in the index, sorted. It reports parallel
+// if two columns lead through different arrays, because an index cannot hold such a
+// document. See
 // https://www.mongodb.com/docs/manual/core/indexes/index-types/index-multikey/
 func (ix *index) keys(doc bson.D) (keys []string, parallel bool, err error) {
 	if ix.partial != nil {

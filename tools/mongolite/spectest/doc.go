@@ -1,4 +1,4 @@
-// Package spectest runs tests that others wrote for MongoDB against mongolite:
+// Package spectest runs third-party tests for MongoDB against mongolite:
 //
 //   - MongoDB's CRUD and retryable writes specification tests, with the runners of
 //     the official Go drivers; and
