@@ -103,7 +103,7 @@ type subscription struct {
 	created time.Time // when the broker created the consumer; zero before the first check
 }
 
-// newBroker returns a JetStream component that is watched as w says.
+// newBroker returns a JetStream component with a watch that w configures.
 func newBroker(log logger.Logger, w watchConfig) *broker {
 	return &broker{
 		PubSub:        jetstream.NewJetStream(log),
@@ -114,8 +114,8 @@ func newBroker(log logger.Logger, w watchConfig) *broker {
 }
 
 // Init initializes the component and starts the watch. It returns the component's
-// error. If the reason of the error is that the broker is unreachable, the watch
-// runs nevertheless and makes the sidecar exit when the broker is reachable.
+// error. If the component failed because the broker is unreachable, the watch still
+// runs and makes the sidecar exit when the broker is reachable.
 func (b *broker) Init(ctx context.Context, md pubsub.Metadata) error {
 	failed := b.PubSub.Init(ctx, md)
 	// A restart cannot fix any other error than an unreachable broker.
@@ -160,7 +160,7 @@ func (b *broker) Subscribe(ctx context.Context, req pubsub.SubscribeRequest, han
 
 // run checks the broker at regular intervals, over a separate connection that
 // reconnects forever. It returns when it has stopped the runtime or when ctx is
-// done. The argument mustRestart says that the component failed to connect.
+// done. The argument mustRestart reports whether the component failed to connect.
 func (b *broker) run(ctx context.Context, mustRestart bool) {
 	conn, js, err := b.connect()
 	if err != nil {
@@ -233,7 +233,8 @@ type connState struct {
 	reconnects  uint64    // the connection's number of reconnects
 }
 
-// check returns the reason why the sidecar must exit now, or nil if it must not.
+// check returns the reason for which the sidecar must exit now, or nil if it can
+// continue.
 func (b *broker) check(ctx context.Context, conn *nats.Conn, js nats.JetStreamContext, state *connState) error {
 	if !conn.IsConnected() {
 		if state.lostAt.IsZero() {
@@ -270,9 +271,10 @@ func (b *broker) current() []*subscription {
 	return slices.Collect(maps.Keys(b.subscriptions))
 }
 
-// check returns why a subscription no longer receives messages, or nil if it does.
-// It also returns nil if the broker does not answer; the next check asks again.
-// The argument wasLost says that the broker was unreachable since the last check.
+// check returns an error that says why a subscription no longer receives messages,
+// or nil if the subscription is intact. It also returns nil if the broker does not
+// answer, because the next check asks again. The argument wasLost reports whether
+// the broker was unreachable since the last check.
 func (c brokerConfig) check(ctx context.Context, js nats.JetStreamContext, s *subscription, wasLost bool) error {
 	created, err := c.consumer(ctx, js, s.topic)
 	switch {

@@ -249,8 +249,8 @@ func (n *natsServer) start(t *testing.T) {
 	})
 }
 
-// awaitAttempts listens in place of the server until there were that many attempts
-// to connect.
+// awaitAttempts listens in place of the server until it has accepted the given
+// number of connections.
 func (n *natsServer) awaitAttempts(t *testing.T, times int) {
 	t.Helper()
 	l, err := net.Listen("tcp", n.addr)
