@@ -195,8 +195,8 @@ func (r row) count() counts {
 	return c
 }
 
-// skipReasons returns the distinct reasons of the skipped tests. If there are
-// several, each one follows the number of its tests.
+// skipReasons returns the distinct reasons why tests were skipped. If there are
+// several, each one is followed by the number of tests in parentheses.
 func (r row) skipReasons() string {
 	numberOf := map[string]int{}
 	var reasons []string
@@ -215,7 +215,7 @@ func (r row) skipReasons() string {
 	}
 	slices.Sort(reasons)
 	for i, reason := range reasons {
-		reasons[i] = fmt.Sprintf("%d %s", numberOf[reason], reason)
+		reasons[i] = fmt.Sprintf("%s (%d)", reason, numberOf[reason])
 	}
 	return strings.Join(reasons, "; ")
 }
