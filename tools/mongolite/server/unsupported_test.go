@@ -20,9 +20,9 @@ import (
 	"boxoffice/tools/mongolite/server"
 )
 
-var update = flag.Bool("update", false, "write docs/refused.md")
+var update = flag.Bool("update", false, "write docs/unsupported.md")
 
-const unsupportedDoc = "../docs/refused.md"
+const unsupportedDoc = "../docs/unsupported.md"
 
 // probe is a feature of MongoDB and a command that requests it.
 type probe struct {
@@ -114,7 +114,7 @@ func featureGroups() []featureGroup {
 	for _, f := range server.UnsupportedStatementFields["delete.deletes"] {
 		fields.probes = append(fields.probes, probe{"delete.deletes." + f, fmt.Sprintf(`{"delete": "c", "deletes": [{"q": {}, "limit": 1, %q: {"x": 1}}]}`, f)})
 	}
-	generic := featureGroup{title: "Fields of any command", about: "The first two start and continue a multi-document transaction."}
+	generic := featureGroup{title: "Fields of any command", about: "The first two belong to multi-document transactions."}
 	for _, f := range server.UnsupportedGenericFields() {
 		v := true
 		if f == "autocommit" {
@@ -212,10 +212,10 @@ func TestUnsupportedFeatures(t *testing.T) {
 	var page strings.Builder
 	page.WriteString(`# Unsupported features
 
-The features of MongoDB 7.0 that mongolite does not support, with the error that
-a client gets. Nothing is silently ignored: features that are not listed here are
-supported, and names that MongoDB does not have get MongoDB's error for an unknown
-name.
+This page lists the features of MongoDB 7.0 that mongolite does not support, and
+the errors that clients get for them. Nothing is silently ignored: mongolite
+supports all features that are not listed, and for a name that MongoDB does not
+have it returns MongoDB's error for unknown names.
 
 This page is generated from the tables in the code and from the replies of a
 running server:
