@@ -1,10 +1,10 @@
 // Package cas retries compare-and-set operations that lost a race.
 //
-// A compare-and-set reads a record, decides, and writes only if the record is still as
-// it was read. A write that finds another version is stale; the operation then starts
-// again from a new read. The losers of a race back off with full jitter (Brooker,
-// "Exponential Backoff And Jitter", AWS Architecture Blog, 2015), so that they do not
-// collide again.
+// A compare-and-set operation reads a record, decides, and writes only if the record
+// has not changed since it was read. If it has changed, the write is stale, and the
+// operation starts again with a new read. The losers of a race back off with full
+// jitter (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015), so
+// that they do not collide again.
 package cas
 
 import (
@@ -22,13 +22,13 @@ const (
 	// means that another operation on the same record succeeded.
 	MaxAttempts = 64
 
-	// immediate is the number of attempts that start without a pause: most races
-	// have one winner and one loser.
+	// immediate is the number of attempts that start without a pause. The second one
+	// needs none, because most races have one winner and one loser.
 	immediate  = 2
 	minBackoff = time.Millisecond
 	maxBackoff = 50 * time.Millisecond
 
-	// retryAfter is the time that a client should wait once Retry gives up.
+	// retryAfter is how long a client should wait after Retry has given up.
 	retryAfter = time.Second
 )
 

@@ -70,7 +70,7 @@ func TestRetryEndsWithItsContext(t *testing.T) {
 }
 
 // Concurrent increments by compare-and-set must neither be lost nor starve.
-func TestRetryLetsEveryWriterThrough(t *testing.T) {
+func TestRetryCompletesEveryConcurrentWrite(t *testing.T) {
 	var counter atomic.Int64
 	const writers = 32
 	errs := make(chan error, writers)

@@ -47,13 +47,14 @@ type Config[T any] struct {
 type Group[T any] struct {
 	cfg    Config[T]
 	mu     sync.Mutex
-	queues map[string]*queue[T] // by subject; a subject without a running batch has none
+	queues map[string]*queue[T] // by subject; only subjects with a running batch have one
 }
 
 // queue is the state of a subject for which a batch runs.
 type queue[T any] struct {
-	// latest is the running batch that started last. Its end starts the next batch;
-	// the end of an earlier batch, which a waiting call took over from, does not.
+	// latest is the batch that started last. The next batch starts when latest ends.
+	// An older batch may still run after a call has taken over from it; its end starts
+	// nothing.
 	latest  *batch[T]
 	waiting []*call[T] // in order of arrival
 }
@@ -91,8 +92,9 @@ func New[T any](cfg Config[T]) *Group[T] {
 // call ran work, or another call about the same subject ran its own work with these
 // items, so all calls about a subject must pass equivalent functions.
 //
-// Do returns ctx.Err() if ctx ends before the call joins a batch; nothing was done
-// then. It returns ErrLeaderFailed if the leader of its batch panicked.
+// Do returns ctx.Err() if ctx ends before the call joins a batch. In that case its
+// items were not processed. Do returns ErrLeaderFailed if the leader of its batch
+// panicked.
 func (g *Group[T]) Do(ctx context.Context, subject string, work Work[T], items ...T) error {
 	c := &call[T]{ctx: ctx, items: items, err: ErrLeaderFailed, wake: make(chan *batch[T], 1)}
 	if b := g.join(subject, c); b != nil {
@@ -115,7 +117,7 @@ func (g *Group[T]) Queued(subject string) int {
 // was processed as part of another call's batch, or if c's context ended first; c.err
 // then holds the outcome.
 func (g *Group[T]) join(subject string, c *call[T]) *batch[T] {
-	if b := g.startAlone(subject, c); b != nil {
+	if b := g.startOrQueue(subject, c); b != nil {
 		return b
 	}
 	var tooLong <-chan time.Time
@@ -141,9 +143,9 @@ func (g *Group[T]) join(subject string, c *call[T]) *batch[T] {
 	return <-c.wake
 }
 
-// startAlone returns a batch of c alone if no batch runs for subject. Otherwise it
-// queues c and returns nil.
-func (g *Group[T]) startAlone(subject string, c *call[T]) *batch[T] {
+// startOrQueue starts a batch of c alone and returns it, if no batch runs for subject.
+// Otherwise it queues c and returns nil.
+func (g *Group[T]) startOrQueue(subject string, c *call[T]) *batch[T] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if q := g.queues[subject]; q != nil {
@@ -174,9 +176,9 @@ func (q *queue[T]) remove(c *call[T]) bool {
 	return true
 }
 
-// takeOver starts a batch led by c beside the one that runs for too long, and returns
-// it. The calls that remain in the queue then wait for this batch. takeOver returns
-// nil if c was not queued, because a batch includes it.
+// takeOver starts a batch led by c beside the running one, which takes too long, and
+// returns it. The calls that remain in the queue then wait for the new batch. takeOver
+// returns nil if c was not queued, because a batch includes it.
 func (g *Group[T]) takeOver(subject string, c *call[T]) *batch[T] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -188,8 +190,8 @@ func (g *Group[T]) takeOver(subject string, c *call[T]) *batch[T] {
 	return g.startBatch(q)
 }
 
-// startNext starts the next batch for subject, or forgets subject if no call waits.
-// It does nothing if another batch has taken over from ended.
+// startNext starts the next batch for subject after ended, or forgets subject if no
+// call waits. It does nothing if another batch has taken over from ended.
 func (g *Group[T]) startNext(subject string, ended *batch[T]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -247,7 +249,7 @@ func (g *Group[T]) add(b *batch[T], c *call[T]) {
 }
 
 // run processes b in the leader's goroutine and then wakes the followers. If work
-// panics, the followers return ErrLeaderFailed and the panic goes on.
+// panics, the followers return ErrLeaderFailed and the panic propagates.
 func (g *Group[T]) run(subject string, b *batch[T], work Work[T]) {
 	release := sync.OnceFunc(func() { g.startNext(subject, b) })
 	ctx, followers := b.calls[0].ctx, b.calls[1:]

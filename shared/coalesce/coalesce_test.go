@@ -23,9 +23,9 @@ type harness struct {
 	proceed chan struct{} // one value ends one batch
 
 	mu      sync.Mutex
-	follows []string   // the calls of Follow and of its end functions
-	batches [][]string // the items of each batch, in the order of their starts
-	ctxErrs []error    // the error of each batch's context when the batch ended
+	follows []string   // the calls of Follow and of the end functions that it returned
+	batches [][]string // the items of each batch, in the order in which the batches started
+	ctxErrs []error    // for each batch, the error of its context when it ended
 }
 
 func newHarness(t *testing.T, configure func(*coalesce.Config[string])) *harness {
@@ -148,7 +148,7 @@ func TestBatchesAreLimitedBySizeAndKey(t *testing.T) {
 
 // A queued call whose context ends joins no batch. A leader whose context ends keeps
 // working for its followers, until the batch's timeout.
-func TestCancelledCallsLeaveOtherCallsUnharmed(t *testing.T) {
+func TestCancelledCallsDoNotAffectOtherCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHarness(t, nil)
 		first := h.start(t.Context(), "a")
@@ -229,8 +229,9 @@ func TestQueuedCallTakesOverAfterMaxWait(t *testing.T) {
 	})
 }
 
-// However calls arrive, are cancelled and take over, a call that succeeds is processed
-// exactly once, one that fails never, and none is left in the queue.
+// Many calls arrive, are cancelled and take over at the same time. A call that succeeds
+// must be processed exactly once, and a call that fails not at all. No call may remain
+// in the queue.
 func TestEveryCallIsProcessedOnceOrCancelled(t *testing.T) {
 	group := coalesce.New(coalesce.Config[int]{
 		MaxItems: 5, Timeout: time.Minute, MaxWait: 50 * time.Microsecond,
