@@ -44,12 +44,12 @@ func (r *Relay) relayDue(ctx context.Context, document string) error {
 	case err != nil:
 		return fmt.Errorf("claim outbox of %s: %w", document, err)
 	}
-	box.Version++ // by the claim
+	box.Version++ // the claim increased it
 	return r.deliver(ctx, delivery{box: *box, claimed: true})
 }
 
-// readBox returns the box of a document. It returns nil if there is no such document, or if
-// it returns an error.
+// readBox returns the box of a document, or nil without an error if there is no such
+// document.
 func (r *Relay) readBox(ctx context.Context, document string) (*Box, error) {
 	box, err := r.store.Box(ctx, document)
 	switch {
@@ -68,14 +68,13 @@ type delivery struct {
 	sentAt  map[string]time.Time // when this delivery published records, by record id
 }
 
-// deliver publishes the records of a box and saves when it did so. Records that a
-// writer adds meanwhile make the save stale; deliver then reads the box again and
+// deliver publishes the records of a box and saves the times at which it did so. Records
+// that a writer adds meanwhile make the save stale; deliver then reads the box again and
 // publishes only the new ones.
 //
-// This is not a case for cas.Retry. A stale save does not mean that work was lost and
-// must be repeated after a back-off: each attempt publishes what was added since the
-// one before, and delaying that would delay the facts. Nor does a client wait for the
-// outcome. After maxAttempts the box is still due, so the sweep continues.
+// deliver does not use cas.Retry. A stale save loses no work: the next attempt publishes
+// only the records that were added since, and a back-off would delay them. No client
+// waits for the outcome. After maxAttempts the box is still due, so a sweep continues.
 func (r *Relay) deliver(ctx context.Context, d delivery) error {
 	document := d.box.Document
 	d.sentAt = map[string]time.Time{}
@@ -109,9 +108,9 @@ func (r *Relay) deliver(ctx context.Context, d delivery) error {
 }
 
 // publishRecords publishes the records of d.box that were not published since the
-// watermark, up to the first failure. It returns the records to save: without those
-// whose retention has ended, and with the times of publishing in d.sentAt, which it
-// updates.
+// watermark, in order and up to the first failure. It adds the times of publishing to
+// d.sentAt. It returns the records to save: those whose retention has not ended, with
+// the times in d.sentAt.
 func (r *Relay) publishRecords(ctx context.Context, d delivery, watermark time.Time) (records []Record, failure error) {
 	for _, rec := range d.box.Records {
 		if isExpired(rec, r.now()) {
@@ -119,10 +118,10 @@ func (r *Relay) publishRecords(ctx context.Context, d delivery, watermark time.T
 		}
 		rec.SentAt = latest(rec.SentAt, d.sentAt[rec.ID])
 		if failure == nil && needsPublishing(rec, watermark) {
-			// The clock is read before publishing: if the topic is recreated during the
-			// call, the record counts as published before that. A topic that is known
-			// to have been recreated receives the record whatever the clock says, so
-			// the time is never before the watermark.
+			// The clock is read before publishing, so that the record counts as lost
+			// if the topic is recreated during the call. The time is never before the
+			// watermark: the topic that the watermark stands for exists already, so it
+			// receives the record even if this clock is behind.
 			now := latest(r.now().UTC().Truncate(time.Millisecond), watermark)
 			if failure = r.publishOne(ctx, rec); failure == nil {
 				rec.SentAt, d.sentAt[rec.ID] = now, now
@@ -143,7 +142,7 @@ func (r *Relay) publishOne(ctx context.Context, rec Record) error {
 }
 
 // needsPublishing reports whether a record was never published, or only before the
-// watermark. The watermark is always after the zero time.
+// watermark. It relies on Relay.watermark, which is always after the zero time.
 func needsPublishing(rec Record, watermark time.Time) bool { return rec.SentAt.Before(watermark) }
 
 // isExpired reports whether the retention of a published record has ended.
@@ -166,8 +165,8 @@ func isUnchanged(read, next []Record) bool {
 }
 
 // dueTime returns the time at which a sweep must handle a box with these records: now
-// if one is unpublished, else the end of the oldest one's retention, or zero if there
-// are none.
+// if one of them needs publishing, otherwise the time when the first retention ends, or
+// the zero time if there are no records.
 func dueTime(records []Record, watermark, now time.Time) time.Time {
 	var due time.Time
 	for _, rec := range records {

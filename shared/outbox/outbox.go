@@ -5,20 +5,22 @@
 // A store writes a fact into the document that it is about, in the same write as the
 // change. Either both exist or neither does. A Relay publishes the fact afterwards: at
 // once if the writer enqueues the document, otherwise when a sweep finds the fact,
-// for example after a crash. Facts are published at least once, and those of one
-// document in the order of writing, apart from repetitions.
+// for example after a crash. Every fact is published at least once. Apart from
+// repetitions, the facts of one document are published in the order of writing.
 //
 // # Boxes
 //
 // The outbox of one document is its box: a list of records, a version, and a due time.
 // Every change of the list increases the version, so a relay saves a box by
 // compare-and-set. The due time is the earliest time at which a sweep must handle the
-// box. A single index on it serves every sweep, because it depends on the state:
+// box. It depends on the state of the box, so a single index on the due time serves
+// every sweep:
 //
 //   - A box with an unpublished record is due at once.
 //   - A box that a sweep has claimed is due when the claim expires.
-//   - A box whose records are all published is due when the retention of the oldest
-//     record ends, one day after it was published. The sweep then removes the record.
+//   - A box whose records are all published is due when the retention of its oldest
+//     record ends, one day after the record was published. A sweep then removes the
+//     record.
 //   - An empty box is never due.
 //
 // # Publishing again
@@ -49,8 +51,8 @@ type Fact struct {
 	Data    []byte // JSON
 }
 
-// AnyFact is satisfied by the types that the domains declare for their facts. They
-// have the fields of Fact, so that the domains need not import this package.
+// AnyFact is satisfied by every type with the fields of Fact. Each domain declares such
+// a type for its facts, so that it need not import this package.
 type AnyFact interface {
 	~struct {
 		ID      string
@@ -97,8 +99,9 @@ func NewBox[F AnyFact](ctx context.Context, document string, facts []F) Box {
 	return b
 }
 
-// Store keeps boxes. It adds records in its own writes, which also increase the version
-// of the box and make it due at once.
+// Store keeps boxes. No method of this interface adds records. The app's store adds them
+// in the writes that change its documents. Such a write also increases the version of
+// the box and makes it due at once.
 type Store interface {
 	// Box returns the box of a document. It returns ErrNoBox if there is no such
 	// document.
@@ -114,13 +117,13 @@ type Store interface {
 	// If the stored box already is as this call would leave it, SaveBox may return nil.
 	// Therefore several callers that save the same records may all succeed.
 	SaveBox(ctx context.Context, b Box, due time.Time) error
-	// DueBoxes returns the documents whose boxes have from <= due time < to, the
-	// earliest first. It returns at most limit of them.
+	// DueBoxes returns the documents whose boxes have from <= due time < to, ordered
+	// by due time. It returns at most limit of them.
 	DueBoxes(ctx context.Context, from, to time.Time, limit int) ([]string, error)
-	// RaiseWatermark sets the watermark to t, unless it is later already.
+	// RaiseWatermark sets the watermark to t, unless it is already later.
 	RaiseWatermark(ctx context.Context, t time.Time) error
-	// Watermark returns the time before which everything that was published is lost.
-	// The zero time means that nothing is.
+	// Watermark returns the watermark. Everything that was published before it counts
+	// as lost. The zero time means that nothing is lost.
 	Watermark(ctx context.Context) (time.Time, error)
 }
 
@@ -130,15 +133,15 @@ var (
 	ErrStale = errors.New("the outbox changed since it was read")
 )
 
-// Publisher publishes a record on the bus. The trace of ctx is the record's.
+// Publisher publishes records on the bus. The ctx of a call carries the record's trace.
 type Publisher interface {
 	Publish(ctx context.Context, r Record) error
 }
 
 const traceParent = "traceparent"
 
-// TraceParent returns the W3C traceparent of ctx, which a store keeps in the records
-// that it writes. It is empty if ctx has no trace.
+// TraceParent returns the W3C traceparent of ctx, or "" if ctx has no trace. A store
+// keeps it in the records that it writes.
 func TraceParent(ctx context.Context) string {
 	carrier := propagation.MapCarrier{}
 	telemetry.Propagator().Inject(ctx, carrier)

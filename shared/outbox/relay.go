@@ -15,14 +15,14 @@ import (
 
 const (
 	workers = 8
-	// queueSize is the capacity of each worker's queue. The sweep publishes documents
-	// that do not fit.
+	// queueSize is the capacity of each worker's queue. Documents that do not fit are
+	// left to the sweep.
 	queueSize = 1024
-	// drainTimeout limits how long Run goes on publishing after its context has ended.
+	// drainTimeout limits how long Run keeps publishing after its context has ended.
 	drainTimeout   = 2 * time.Second
 	publishTimeout = 5 * time.Second
 	// failurePause is how long the relay discards enqueued documents after a failure.
-	// The sweep publishes them.
+	// They are left to the sweep.
 	failurePause = time.Second
 )
 
@@ -62,14 +62,14 @@ func New(cfg Config) *Relay {
 	return r
 }
 
-// Enqueue asks the relay to publish the records of a document soon. It never blocks; if
-// the queue is full, the sweep publishes them.
+// Enqueue asks the relay to publish the records of a document soon. It never blocks. If
+// the queue is full, the records are left to the sweep.
 func (r *Relay) Enqueue(ctx context.Context, document string) {
 	r.enqueue(ctx, queueItem{document: document})
 }
 
-// EnqueueNew is like Enqueue for a document that was just inserted with box. It saves
-// reading the box.
+// EnqueueNew is like Enqueue for a document that was just inserted with box. The relay
+// then need not read the box.
 func (r *Relay) EnqueueNew(ctx context.Context, box Box) {
 	r.enqueue(ctx, queueItem{document: box.Document, box: &box})
 }
@@ -88,7 +88,7 @@ func (r *Relay) enqueue(ctx context.Context, item queueItem) {
 // Run handles enqueued documents until ctx ends. It then handles those that are still
 // queued, for at most two seconds, and returns ctx.Err().
 func (r *Relay) Run(ctx context.Context) error {
-	// Publishing that has begun when ctx ends is finished, not interrupted.
+	// The workers do not use ctx, so that its end does not interrupt a publish.
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	release := context.AfterFunc(ctx, func() { time.AfterFunc(drainTimeout, stop) })

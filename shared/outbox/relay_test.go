@@ -23,7 +23,7 @@ var (
 	errUnreachable = errors.New("the bus is unreachable")
 )
 
-// harness is a relay with a clock that the test sets. The harness is the bus, too.
+// harness is a relay whose clock the test sets. The harness is also its bus.
 type harness struct {
 	*outbox.Relay
 	t     *testing.T
@@ -212,8 +212,8 @@ func TestRecordsAddedDuringADeliveryArePublishedToo(t *testing.T) {
 	h.wantSweep("with the added record", "1", "2")
 }
 
-// A relay that dies between publishing a record and saving that it did so leaves it
-// unpublished for the next sweep.
+// A relay dies after it has published a record and before it has saved that. The next
+// sweep publishes the record again.
 func TestCrashAfterPublishingRepeatsTheRecord(t *testing.T) {
 	h := newHarness(t)
 	h.add("d", "1")
@@ -310,8 +310,8 @@ func (s *readCounter) Box(ctx context.Context, document string) (outbox.Box, err
 	return s.Store.Box(ctx, document)
 }
 
-// A new box is published as it was inserted. The relay reads it only if another write
-// has changed it since.
+// The relay publishes a new box as it was inserted. It reads the box only if another
+// write has changed it since.
 func TestEnqueueNewSavesReadingTheBox(t *testing.T) {
 	h := newHarness(t)
 	store := &readCounter{Store: h.store}
@@ -361,7 +361,7 @@ func TestFailureLeavesEnqueuedDocumentsToTheSweep(t *testing.T) {
 }
 
 // Records that were published before the topic was recreated are published again, by
-// whichever relay sweeps first; later ones are not.
+// whichever relay sweeps first. Records that were published afterwards are not.
 func TestRewindPublishesLostRecordsOnceMore(t *testing.T) {
 	h := newHarness(t)
 	h.add("d", "1")
@@ -392,9 +392,9 @@ func TestRewindPublishesLostRecordsOnceMore(t *testing.T) {
 	}
 }
 
-// Clocks differ, so a record that was sent a moment after the topic was recreated may
-// have been sent before that. It is published again, once, although less than the
-// assumed clock skew has passed since.
+// Clocks differ, so a record that seems to have been sent a moment after the topic was
+// recreated may have been sent before. It is published again, but only once, even if
+// more sweeps follow within the assumed clock skew.
 func TestRewindAllowsForClockSkew(t *testing.T) {
 	h := newHarness(t)
 	h.add("d", "1")
@@ -414,8 +414,7 @@ func TestRewindAllowsForClockSkew(t *testing.T) {
 	h.wantSweep("after a new record", "1", "1", "2")
 }
 
-// A record that is being published while the topic is recreated counts as lost.
-func TestRewindDuringAPublish(t *testing.T) {
+func TestRecordPublishedWhileTheTopicIsRecreatedCountsAsLost(t *testing.T) {
 	h := newHarness(t)
 	h.add("d", "1")
 	h.advance(10 * time.Second)
@@ -432,8 +431,8 @@ func TestRewindDuringAPublish(t *testing.T) {
 	h.wantSweep("to the new topic", "1", "1")
 }
 
-// Boxes that cannot be published again, more of them than end a sweep, do not keep
-// later sweeps from the other boxes.
+// Some boxes cannot be published again, and they are enough to end a sweep early. Later
+// sweeps still reach the other boxes.
 func TestRewindContinuesPastFailures(t *testing.T) {
 	h := newHarness(t)
 	for i := range 10 {
@@ -466,9 +465,9 @@ func TestRewindContinuesPastFailures(t *testing.T) {
 	}
 }
 
-// A box that one sweep is publishing again is left alone by another one, even if its
-// clock is behind.
-func TestRewindIsClaimed(t *testing.T) {
+// While one sweep publishes a box again, another sweep leaves the box alone, even if the
+// other relay's clock is behind.
+func TestBoxThatIsPublishedAgainIsClaimed(t *testing.T) {
 	h := newHarness(t)
 	h.add("d", "1")
 	h.advance(10 * time.Second)

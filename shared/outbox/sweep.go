@@ -8,19 +8,20 @@ import (
 )
 
 const (
-	// sweepDelay is how old an unpublished record is when the sweep publishes it. Until
-	// then the relay of its writer probably does.
+	// sweepDelay is the age from which a sweep publishes an unpublished record. A
+	// younger one will probably be published by the relay of its writer.
 	sweepDelay = 5 * time.Second
 	// claimLease is how long a claim keeps other sweeps away from a box.
 	claimLease = 30 * time.Second
 	// maxClockSkew is the largest assumed difference between the clocks of the broker
-	// and of an app. Synchronised clocks differ by far less. A record that was sent
-	// less than this after its topic was recreated is published again, which is
-	// harmless.
+	// and of an app. Synchronised clocks differ by far less. A record that was
+	// published less than this after its topic was recreated is published again, which
+	// is harmless.
 	maxClockSkew = time.Minute
 
 	pageSize = 100
-	// maxFailures ends a sweep: the bus is probably unreachable.
+	// maxFailures limits the failures in one window of a sweep. After so many the bus is
+	// probably unreachable.
 	maxFailures = 3
 )
 
@@ -55,13 +56,14 @@ func (w window) contains(due time.Time) bool {
 // record, an expired claim or a record whose retention has ended.
 func (r *Relay) overdueWindow() window { return window{to: r.now().Add(-sweepDelay)} }
 
-// rewoundWindow contains the boxes at rest that have a record published before the
-// watermark. A box at rest is due one retention after its oldest record was published,
-// hence before watermark + retention.
+// rewoundWindow contains the boxes that have a record published before the watermark,
+// and neither an unpublished record nor a claim. Such a box is due one retention after
+// its oldest record was published, hence before watermark + retention.
 //
-// Boxes with unpublished records and claimed boxes are excluded: they are due by now, or
-// when their claims expire, which is at most claimLease from now. The window starts at twice that,
-// because the relay with the claim may have another clock.
+// The start of the window excludes boxes with unpublished records, which are due by now,
+// and claimed boxes, which are due when their claims expire: at most claimLease from now.
+// The window starts at twice claimLease, because the clock of the relay that made the
+// claim may be ahead.
 func (r *Relay) rewoundWindow() window {
 	return window{from: r.now().Add(2 * claimLease), to: r.watermark().Add(retention)}
 }
@@ -72,7 +74,7 @@ func (r *Relay) isDue(due time.Time) bool {
 }
 
 // sweep publishes the boxes in a window, page by page. A box leaves the window when it
-// is claimed, so every page is the first one.
+// is claimed, so sweep always asks for the first page.
 func (r *Relay) sweep(ctx context.Context, current func() window) error {
 	var failures []error
 	for {
@@ -98,10 +100,10 @@ func (r *Relay) sweep(ctx context.Context, current func() window) error {
 	}
 }
 
-// Rewind declares that the topic was recreated at the given time and has lost every
-// fact that was published before. The sweeps of all processes then publish those
-// again whose retention has not ended. Rewind returns nil once the watermark is stored.
-// It is idempotent.
+// Rewind declares that the topic was recreated at the given time, and that it lost every
+// fact that was published before. The sweeps of all processes then publish the lost
+// facts again, except those whose retention has ended. Rewind returns nil once the
+// watermark is stored. It is idempotent.
 func (r *Relay) Rewind(ctx context.Context, recreated time.Time) error {
 	watermark := recreated.Add(maxClockSkew).UTC().Truncate(time.Millisecond)
 	if err := r.store.RaiseWatermark(ctx, watermark); err != nil {
@@ -111,8 +113,8 @@ func (r *Relay) Rewind(ctx context.Context, recreated time.Time) error {
 	return nil
 }
 
-// raiseWatermark sets the relay's copy of the watermark to t, unless it is later
-// already.
+// raiseWatermark sets the relay's copy of the watermark to t, unless it is already
+// later.
 func (r *Relay) raiseWatermark(t time.Time) {
 	next := t.UnixMilli()
 	for {

@@ -18,8 +18,8 @@ import (
 // Subject is an empty store under test.
 type Subject struct {
 	outbox.Store
-	// Add adds one record to the box of a document by the store's own write, and
-	// creates the document if necessary.
+	// Add adds one record to the box of a document, in the same way as the writes of
+	// the store under test, and creates the document if necessary.
 	Add func(t *testing.T, document, recordID string, at time.Time)
 }
 
@@ -36,7 +36,7 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 		{"concurrent saves each get their own result", testConcurrentSaves},
 		{"a stale save keeps added records", testStaleSave},
 		{"the watermark only rises", testWatermark},
-		{"racing relays publish again exactly once", testRacingRelays},
+		{"racing relays publish lost records again exactly once", testRacingRelays},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, open(t)) })
 	}
@@ -269,7 +269,7 @@ func testRacingRelays(t *testing.T, s Subject) {
 	wantError(t, "rewind", newRelay().Rewind(t.Context(), recreated), nil)
 	now = recreated.Add(time.Hour)
 	var adding sync.WaitGroup
-	adding.Go(func() { add("new", recreated.Add(2*time.Hour)) }) // not due for the following sweeps
+	adding.Go(func() { add("new", recreated.Add(2*time.Hour)) }) // not yet due in the next sweeps
 	sweep()
 	adding.Wait()
 	sweep()

@@ -1,5 +1,5 @@
-// Package outboxtest helps to test outboxes: it contains a store in memory, and the
-// conformance suite that every store must pass.
+// Package outboxtest provides an outbox store in memory, and the conformance suite that
+// every outbox store must pass.
 package outboxtest
 
 import (
@@ -24,8 +24,8 @@ var _ outbox.Store = (*Store)(nil)
 // NewStore returns an empty store.
 func NewStore() *Store { return &Store{boxes: map[string]outbox.Box{}} }
 
-// Add appends records to the box of a document, which it creates if necessary. The box
-// becomes due at the given time, unless it is due earlier already.
+// Add appends records to the box of a document, and creates the document if necessary.
+// The box becomes due at the given time, unless it is already due earlier.
 func (s *Store) Add(document string, due time.Time, records ...outbox.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
