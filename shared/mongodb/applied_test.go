@@ -8,7 +8,9 @@ import (
 	"boxoffice/shared/outbox"
 )
 
-// A relay read version 4 with the unpublished record f1, and saves it as sent at noon.
+// In most cases a relay has read version 4 with the unpublished record f1, and saves f1
+// as sent at noon. In the others it saves a box without records. The name of a case lists
+// the writes that the stored box results from.
 func TestIsAppliedRecognisesTheSavedRecords(t *testing.T) {
 	noon := time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 	due := noon.Add(24 * time.Hour)
@@ -32,7 +34,7 @@ func TestIsAppliedRecognisesTheSavedRecords(t *testing.T) {
 		"a new record first":                     {saved, box(5, noon, unsent("f1"), unsent("f2")), false},
 		"a claim first":                          {saved, box(5, noon.Add(time.Minute), unsent("f1")), false},
 		"another relay's save first":             {saved, box(5, due, sent("f1", noon.Add(time.Second))), false},
-		"another relay's save with another due":  {saved, box(5, due.Add(time.Second), sent("f1", noon)), false},
+		"another relay's save, due later":        {saved, box(5, due.Add(time.Second), sent("f1", noon)), false},
 		"the removal of the record first":        {saved, box(5, due), false},
 		"no records saved, other writes after":   {empty, box(6, noon, unsent("f2")), false},
 		"no records saved, a new record instead": {empty, box(5, noon, unsent("f2")), false},

@@ -16,9 +16,8 @@ const (
 	maxBatchWait = time.Second
 )
 
-// newBatches returns a group whose batches each send one command to a collection. A
-// request whose command is sent by another one records a span with the command's name
-// nonetheless.
+// newBatches returns a group whose batches each send one command to a collection. The
+// traces of all members of a batch contain a span with the name of the command.
 func newBatches[T any](command string, collection *mongo.Collection) *coalesce.Group[T] {
 	return coalesce.New(coalesce.Config[T]{
 		MaxItems: maxBatch, Timeout: requestTimeout, MaxWait: maxBatchWait,

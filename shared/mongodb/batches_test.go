@@ -16,7 +16,7 @@ import (
 	"boxoffice/test/servers"
 )
 
-// numbered is a document whose number tells which insert stored it.
+// numbered is a document whose number identifies the insert that stored it.
 type numbered struct {
 	ID string `bson:"_id"`
 	N  int    `bson:"n"`
@@ -61,7 +61,7 @@ func TestConcurrentInsertsAndFindsShareCommandsButNotResults(t *testing.T) {
 		}
 	}
 
-	// A document that cannot be decoded, and ids without a document, do not disturb the
+	// Finds of a document that cannot be decoded, or of a missing one, do not affect the
 	// finds that share a command with them.
 	if _, err := c.InsertOne(t.Context(), bson.D{{Key: "_id", Value: "malformed"}, {Key: "n", Value: "one"}}); err != nil {
 		t.Fatal(err)

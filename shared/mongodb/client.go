@@ -1,5 +1,5 @@
 // Package mongodb contains what the apps' MongoDB stores share: the connection, the
-// conversion of the driver's errors, reads and writes that are batched into commands,
+// conversion of the driver's errors, commands that batch concurrent reads and writes,
 // and the outbox inside documents.
 package mongodb
 
@@ -59,9 +59,10 @@ func (c *Client) Ping(ctx context.Context) error { return c.client.Ping(ctx, nil
 // Close closes the connections.
 func (c *Client) Close(ctx context.Context) error { return c.client.Disconnect(ctx) }
 
-// WrapError converts an error of the driver, which must not be nil. It returns an
-// apperr.Unreachable that wraps err, or, if the caller's context ended, err with the
-// operation added.
+// WrapError converts an error of the driver, which must not be nil, and adds the name of
+// the operation. It returns an apperr.Unreachable that wraps err. If err wraps a context
+// error, because the caller's context ended or the operation timed out, WrapError keeps
+// it, so that apperr.From can classify it.
 //
 // Do not pass duplicate key errors: their texts contain values of the documents.
 func WrapError(operation string, err error) error {

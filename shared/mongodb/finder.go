@@ -25,13 +25,13 @@ type find[D any] struct {
 }
 
 // NewFinder returns a Finder for a collection whose ids are strings. It reads the fields
-// that projection leaves.
+// that projection includes.
 func NewFinder[D any](collection *mongo.Collection, projection bson.D) *Finder[D] {
 	return &Finder[D]{collection, projection, newBatches[*find[D]]("find", collection)}
 }
 
 // Find returns the document with the given id, as it was at some time during the call.
-// It returns mongo.ErrNoDocuments if there is none, or the driver's error.
+// It returns mongo.ErrNoDocuments if there is no such document.
 func (f *Finder[D]) Find(ctx context.Context, id string) (D, error) {
 	one := &find[D]{id: id, err: mongo.ErrNoDocuments}
 	if err := f.batches.Do(ctx, "", f.find, one); err != nil {

@@ -31,11 +31,11 @@ func NewInserter(collection *mongo.Collection) *Inserter {
 	return &Inserter{collection, newBatches[*insert]("insert", collection)}
 }
 
-// Insert stores a document. Only inserts about the same subject share commands, so a
-// busy subject does not delay the others.
+// Insert stores a document. Only inserts with the same subject share commands, so a busy
+// subject does not delay the others.
 //
-// It returns ErrTaken if the document conflicts with a stored one. After any other
-// error, which is the driver's, it is unknown whether the document was stored.
+// It returns ErrTaken if the document conflicts with a stored one. After any other error
+// it is unknown whether the document was stored.
 func (i *Inserter) Insert(ctx context.Context, subject string, document any) error {
 	in := &insert{document: document}
 	if err := i.batches.Do(ctx, subject, i.insert, in); err != nil {

@@ -126,8 +126,8 @@ func (o *Outbox) checkApplied(ctx context.Context, s *save) error {
 }
 
 // isApplied reports whether SaveBox(saved, due) took effect, given the box that is stored
-// some time afterwards. It relies on how others change a box: a writer only appends records, and
-// a relay that publishes a record stores a time of its own.
+// some time afterwards. It relies on how others change a box: a writer only appends
+// records, and every relay stores the time at which it published a record itself.
 //
 // For example, a relay reads version 4 with the unpublished record f1, publishes it
 // and saves f1 as sent at 12:00:01.
@@ -138,13 +138,13 @@ func (o *Outbox) checkApplied(ctx context.Context, s *save) error {
 //   - The writer is first: version 5 is [f1 unsent, f2], and the save matches nothing.
 //     The stored box does not begin with the saved records, so the save was stale.
 //
-// In two cases the answer is not exact, and harmless:
+// In two cases the answer may be wrong, which is harmless:
 //
 //   - If the save leaves no records and other writes followed it, isApplied reports
 //     false. The relay then reads the box again and continues from what is stored.
 //   - If another relay saved the very same times, or if the save changes no records,
-//     isApplied may report true for a stale save. The records that it was to store are
-//     stored nonetheless.
+//     isApplied may report true for a stale save. The records that the save contained
+//     are stored all the same.
 func isApplied(saved outbox.Box, due time.Time, stored outbox.Box) bool {
 	n := len(saved.Records)
 	if stored.Version <= saved.Version || len(stored.Records) < n {
@@ -195,7 +195,7 @@ func (o *Outbox) DueBoxes(ctx context.Context, from, to time.Time, limit int) ([
 // RaiseWatermark implements outbox.Store.
 func (o *Outbox) RaiseWatermark(ctx context.Context, t time.Time) error {
 	var err error
-	for range 2 { // of two concurrent first upserts, one fails because the document exists
+	for range 2 { // if two upserts create the document at once, one of them fails
 		_, err = o.watermarks.UpdateOne(ctx, bson.D{{Key: "_id", Value: o.documents.Name()}},
 			bson.D{{Key: "$max", Value: bson.D{{Key: "since", Value: t}}}}, options.UpdateOne().SetUpsert(true))
 		if !mongo.IsDuplicateKeyError(err) {

@@ -16,7 +16,7 @@ import (
 type OutboxFields struct {
 	Records []record   `bson:"outbox"` // never null
 	Version int64      `bson:"outboxVersion"`
-	Due     *time.Time `bson:"outboxDue,omitempty"` // absent if never due, so that the sparse index stays small
+	Due     *time.Time `bson:"outboxDue,omitempty"` // absent if the box is never due, so that the sparse index stays small
 }
 
 // record is an outbox.Record as it is stored. Its subject is the document's id.
@@ -24,20 +24,20 @@ type record struct {
 	ID          string     `bson:"id"`
 	Type        string     `bson:"type"`
 	At          time.Time  `bson:"at"`
-	Data        string     `bson:"data"` // JSON text, which people can read in a shell
+	Data        string     `bson:"data"` // JSON as text, so that it is readable in mongosh
 	TraceParent string     `bson:"traceparent"`
 	SentAt      *time.Time `bson:"sentAt"`
 }
 
-// NewOutboxFields returns the outbox of a document that is inserted together with
+// NewOutboxFields returns the outbox fields of a document that is inserted together with
 // facts. The records carry the trace of ctx.
 func NewOutboxFields[F outbox.AnyFact](ctx context.Context, facts []F) OutboxFields {
 	b := outbox.NewBox(ctx, "", facts)
 	return OutboxFields{Records: storedRecords(b), Version: b.Version, Due: NullTime(b.Due)}
 }
 
-// PushFacts returns the operators that add facts to the outbox of a document in an
-// update of it. It returns nil if there are no facts.
+// PushFacts returns the update operators that add facts to the outbox of a document, or
+// nil if there are no facts. The records carry the trace of ctx.
 func PushFacts[F outbox.AnyFact](ctx context.Context, facts []F) bson.D {
 	b := outbox.NewBox(ctx, "", facts)
 	if len(b.Records) == 0 {
@@ -50,7 +50,7 @@ func PushFacts[F outbox.AnyFact](ctx context.Context, facts []F) bson.D {
 	}
 }
 
-// OutboxIndex returns the index that the relay's sweep needs. It has a single key
+// OutboxIndex returns the index that the relay's sweep needs. It has a single key,
 // because a sparse index with two keys contains every document that has either.
 func OutboxIndex() mongo.IndexModel {
 	return mongo.IndexModel{
