@@ -1,7 +1,7 @@
-// Package apperr defines the errors that cross process boundaries. Each has a code of a
-// closed set, a stable reason for programs such as booking.sold_out, and a message for
-// people. Apps return them, package rpc transports them, and only the gateway converts
-// them to HTTP problems.
+// Package apperr defines the errors that cross process boundaries. Each error has a code
+// of a closed set, a stable reason such as booking.sold_out, which programs compare, and
+// a message, which people read. Apps return these errors, package rpc transports them,
+// and only the gateway converts them to HTTP problems.
 //
 // The cause of an error is available to errors.Unwrap and to the log, and is never sent
 // to another process.
@@ -19,17 +19,17 @@ import (
 type Error struct {
 	// Code classifies the error.
 	Code Code
-	// Reason is a stable name for programs, lower-case with dots, such as
-	// booking.sold_out. Errors without a specific reason have the name of their code.
+	// Reason is a stable name that programs compare, in lower case with dots, such as
+	// booking.sold_out. An error without a specific reason has the name of its code.
 	Reason string
-	// Message is for people. It may be shown to anyone.
+	// Message is a text for people. It may be shown to anyone.
 	Message string
 	// Fields lists the invalid fields of a request.
 	Fields []Field
 	// RetryAfter is how long to wait before a retry; zero if unknown.
 	RetryAfter time.Duration
 
-	overloaded bool // whether Overloaded made it
+	overloaded bool // set by Overloaded
 	cause      error
 }
 
@@ -65,7 +65,7 @@ func TooManyRequests(reason, message string, retryAfter time.Duration) *Error {
 
 // Overloaded returns an Unavailable error for a request that was refused because a
 // bounded resource, such as a queue, is exhausted. Unlike Unreachable it comes from a
-// healthy app, so it is not a Failure and never opens a circuit breaker. Its caller in
+// healthy app, so it is not a Failure and never opens a circuit breaker. A caller in
 // another process receives it as a plain Unavailable error, which is a Failure there.
 func Overloaded(retryAfter time.Duration) *Error {
 	e := New(Unavailable, "", "The service is busy. Send the request again after the time in Retry-After.")
@@ -74,14 +74,14 @@ func Overloaded(retryAfter time.Duration) *Error {
 	return e
 }
 
-// Unreachable returns an Unavailable error: a dependency does not answer. The operation
-// may or may not have taken place.
+// Unreachable returns an Unavailable error for a dependency that does not answer. The
+// operation may or may not have taken place.
 func Unreachable(cause error) *Error {
 	return New(Unavailable, "", "The service is temporarily unavailable. "+sendAgain).WithCause(cause)
 }
 
-// TimedOut returns a Timeout error: there was no answer in time. The operation may or
-// may not have taken place.
+// TimedOut returns a Timeout error for an answer that did not arrive in time. The
+// operation may or may not have taken place.
 func TimedOut(cause error) *Error {
 	return New(Timeout, "", "The service did not answer in time. "+sendAgain).WithCause(cause)
 }
@@ -89,12 +89,12 @@ func TimedOut(cause error) *Error {
 // sendAgain advises clients whose request may have been processed.
 const sendAgain = "Send the request again later, with the same Idempotency-Key if it had one."
 
-// Fault returns an Internal error: the program itself failed.
+// Fault returns an Internal error for a defect of the program itself.
 func Fault(cause error) *Error {
 	return New(Internal, "", "The service failed to process the request. If this persists, report the traceId.").WithCause(cause)
 }
 
-// WithCause returns a copy of e with a cause, which is logged and never sent.
+// WithCause returns a copy of e with a cause. Causes are logged but never sent.
 func (e *Error) WithCause(cause error) *Error {
 	next := *e
 	next.cause = cause
@@ -125,8 +125,8 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Code == e.Code && t.Reason == e.Reason
 }
 
-// Failure reports whether the app failed, as opposed to refusing the request. Only
-// failures count for circuit breakers.
+// Failure reports whether the app failed, as opposed to refusing the request. Circuit
+// breakers count only failures.
 func (e *Error) Failure() bool {
 	switch e.Code {
 	case Internal, Timeout:
@@ -139,8 +139,8 @@ func (e *Error) Failure() bool {
 	return true
 }
 
-// From returns the Error that err is or wraps. Otherwise it returns a new Error with the
-// cause err: TimedOut if a deadline expired, else Fault.
+// From returns the Error that err is or wraps. If there is none, it returns a new Error
+// with err as its cause: TimedOut if a deadline expired, otherwise Fault.
 func From(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

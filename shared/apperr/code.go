@@ -2,8 +2,8 @@ package apperr
 
 import "fmt"
 
-// Code classifies an error. The set is closed, so a caller can decide how to react
-// without knowing the operation.
+// Code classifies an error. The set of codes is closed, so a caller can decide how to
+// react without knowing the operation.
 type Code string
 
 // The codes, with the HTTP status that the gateway sends for each.
@@ -12,8 +12,8 @@ const (
 	Unauthenticated    Code = "unauthenticated"     // 401: the caller is not identified
 	Forbidden          Code = "forbidden"           // 403: the caller may not do this
 	NotFound           Code = "not_found"           // 404: there is no such resource, or the caller may not see it
-	Conflict           Code = "conflict"            // 409: the state of the resource does not allow it
-	PreconditionFailed Code = "precondition_failed" // 412: the resource changed since the caller read it
+	Conflict           Code = "conflict"            // 409: the state of the resource does not allow the operation
+	PreconditionFailed Code = "precondition_failed" // 412: the resource has changed since the caller read it
 	Unprocessable      Code = "unprocessable"       // 422: the request is well formed but contradicts an earlier one
 	RateLimited        Code = "rate_limited"        // 429: too many requests
 	Internal           Code = "internal"            // 500: the app has a defect
@@ -29,7 +29,7 @@ func Codes() []Code {
 	}
 }
 
-// ParseCode returns the code with the given name, or an error if there is none.
+// ParseCode returns the code with the given name. It returns an error if there is none.
 func ParseCode(s string) (Code, error) {
 	for _, c := range Codes() {
 		if string(c) == s {

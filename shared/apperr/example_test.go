@@ -23,7 +23,7 @@ func ExampleError() {
 	// No seats are left. Choose another event.
 }
 
-// A caller decides by the verdict whether it may repeat or abandon an operation.
+// A caller uses the verdict to decide whether to retry an operation or to give up.
 func ExampleVerdictOf() {
 	react := func(err error) string {
 		switch apperr.VerdictOf(err) {

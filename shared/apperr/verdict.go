@@ -1,11 +1,11 @@
 package apperr
 
-// Verdict is the meaning of an error for the operation that returned it.
+// Verdict is what an error says about the operation that returned it.
 type Verdict int
 
 // The verdicts.
 const (
-	// Refused means that the operation did not take place, and that this is definite.
+	// Refused means that the operation definitely did not take place.
 	Refused Verdict = iota + 1
 	// Retryable means that the operation did not take place because of load. The same
 	// request may succeed later.
@@ -29,7 +29,7 @@ func VerdictOf(err error) Verdict {
 }
 
 // Unanswered reports whether err means that an app was unreachable or did not answer in
-// time. Another request to it would probably wait until its deadline, too.
+// time. Another request to the app would probably also wait until its deadline.
 func Unanswered(err error) bool {
 	e := From(err)
 	return e.Failure() && (e.Code == Unavailable || e.Code == Timeout)
