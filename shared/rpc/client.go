@@ -57,8 +57,9 @@ func NewClient(cfg ClientConfig) *Client {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Call calls op and returns its result. Every error is an *apperr.Error: the one that the
-// app returned, or Unavailable or Timeout if no reply arrived. In the latter case it is
-// unknown whether the operation took place.
+// app returned, or Unavailable or Timeout if no reply of the app arrived, or Internal if
+// the call cannot succeed, for example because the operation is unknown. After
+// Unavailable and Timeout it is unknown whether the operation took place.
 func Call[Req, Res any](ctx context.Context, c *Client, op Op[Req, Res], req Req) (Res, error) {
 	var none Res
 	messageID := rand.Text()
@@ -80,7 +81,7 @@ func Call[Req, Res any](ctx context.Context, c *Client, op Op[Req, Res], req Req
 
 const invokePrefix = "/v1.0/invoke/"
 
-// CallName returns the name of the spans of calls of op.
+// CallName returns the name of the client spans of op.
 func CallName[Req, Res any](op Op[Req, Res]) string { return callName(pathOf(op.App, op.Method)) }
 
 func callName(path string) string { return "call " + path[len(invokePrefix):] }

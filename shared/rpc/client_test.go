@@ -17,8 +17,8 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// cannedSidecar starts a sidecar that sends the same reply to every request, and returns
-// a client of it.
+// cannedSidecar starts a sidecar that sends the same reply to every request. It returns a
+// client of that sidecar.
 func cannedSidecar(t *testing.T, status int, body string) *rpc.Client {
 	t.Helper()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -61,8 +61,8 @@ func TestForeignRepliesAreClassified(t *testing.T) {
 	}
 }
 
-// A malformed reply of an app may contain secrets; one with an error status is from the
-// sidecar.
+// A malformed reply of an app may contain secrets. A reply without an envelope that has an
+// error status is from the sidecar.
 func TestMalformedRepliesOfAppsAreNotQuoted(t *testing.T) {
 	const secret = "a-refresh-token"
 	for status, wantQuoted := range map[int]bool{200: false, 202: false, 502: true} {
@@ -205,7 +205,7 @@ func TestRepliesMayHaveUnknownFields(t *testing.T) {
 	}
 }
 
-func TestHandlePanicsOnAWrongBinding(t *testing.T) {
+func TestHandlePanicsOnADuplicateOrForeignOperation(t *testing.T) {
 	for name, op := range map[string]rpc.Op[greeting, greeted]{
 		"operation served twice":  greet,
 		"another app's operation": {App: "shout", Method: "shout.greet", Timeout: time.Second},

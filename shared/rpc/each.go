@@ -41,8 +41,9 @@ func (a Answer[T]) result() (r Result[T], ok bool) {
 }
 
 // HandleEach serves an operation that carries several requests. fn returns a result for
-// each, in their order, or an error for all of them. If every request fails, as opposed
-// to being refused, the whole operation fails, so that circuit breakers count it.
+// each request, in the same order, or one error for all of them. If every request fails,
+// as opposed to being refused, the whole operation fails, so that circuit breakers count
+// it.
 func HandleEach[Req, Res any](srv *Server, op Op[[]Req, []Answer[Res]], fn func(context.Context, []Req) ([]Result[Res], error)) {
 	Handle(srv, op, func(ctx context.Context, reqs []Req) ([]Answer[Res], error) {
 		results, err := fn(ctx, reqs)

@@ -21,7 +21,7 @@ const (
 type request[T any] struct {
 	MessageID string        `json:"messageId"`
 	Timestamp contract.Time `json:"timestamp"`
-	Data      *T            `json:"data"` // nil if absent, which is not the same as empty
+	Data      *T            `json:"data"` // nil if absent; {} is a valid request
 }
 
 type reply[T any] struct {
@@ -105,8 +105,8 @@ func toWire(err *apperr.Error) *wireError {
 	}
 }
 
-// fromWire returns the error that the app sent. It has no cause, because the app does
-// not send it but logs it.
+// fromWire returns the error that the app sent. It has no cause, because the app logs
+// causes and does not send them.
 func fromWire(w *wireError) error {
 	code, err := apperr.ParseCode(w.Code)
 	if err != nil {

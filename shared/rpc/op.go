@@ -20,8 +20,8 @@
 // One request may carry several independent requests. Its data is then a list, and so is
 // the data of the reply, with {"data": {...}} or {"error": {...}} for each; see CallEach.
 //
-// Requests are decoded strictly and replies tolerantly. An app may thus add fields to its
-// replies before its callers know them, so the app is deployed before its callers.
+// Requests are decoded strictly and replies tolerantly. An app may therefore add fields
+// to its replies before its callers read them, and is deployed before its callers.
 package rpc
 
 import "time"

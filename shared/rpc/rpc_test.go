@@ -32,8 +32,9 @@ const (
 	apiToken = "the token of the sidecar"
 )
 
-// sidecar starts the part of a sidecar that handles invocations: it checks the sidecar's
-// token, replaces it by the app's and forwards the call to app. It returns a client of it.
+// sidecar starts a server that handles invocations as a sidecar does: it checks the
+// sidecar's token, replaces it with the app's, and forwards the call to app. It returns a
+// client of that server.
 func sidecar(t *testing.T, app http.Handler) *rpc.Client {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -80,7 +81,7 @@ func TestCallReturnsTheResult(t *testing.T) {
 	}
 }
 
-func TestErrorsOfEveryCodeCrossWithoutTheirCauses(t *testing.T) {
+func TestErrorsOfEveryCodeAreSentWithoutTheirCauses(t *testing.T) {
 	for _, code := range apperr.Codes() {
 		t.Run(string(code), func(t *testing.T) {
 			sent := apperr.New(code, "echo.reason", "The message.")
@@ -104,7 +105,7 @@ func TestErrorsOfEveryCodeCrossWithoutTheirCauses(t *testing.T) {
 				t.Errorf("the cause was sent: %v", err)
 			}
 			if logged := strings.Count(log.String(), "the secret cause"); sent.Failure() != (logged == 1) {
-				t.Errorf("the cause was logged %d times, failure: %v, want once for failures only", logged, sent.Failure())
+				t.Errorf("the cause was logged %d times with Failure() = %v, want once for failures only", logged, sent.Failure())
 			}
 		})
 	}

@@ -53,9 +53,9 @@ func NewServer(cfg ServerConfig) *Server {
 }
 
 // RequireToken returns a handler that passes requests with the app's token to next and
-// answers all others with 401. Only the app's sidecar has the token. Topics and bindings
-// need this check as well as operations, because Dapr's SDK checks only operations. If
-// token is empty, every request is refused.
+// answers all others with 401. Only the app's sidecar has the token. The handlers of
+// topics and bindings need this check as much as those of operations. If token is empty,
+// every request is refused.
 func RequireToken(token string, next http.Handler) http.Handler {
 	// The hashes have equal lengths, so the comparison does not reveal the token's length.
 	want := sha256.Sum256([]byte(token))
@@ -70,12 +70,12 @@ func RequireToken(token string, next http.Handler) http.Handler {
 }
 
 // Handle serves op with fn. To refuse a request, fn returns an *apperr.Error; any other
-// error is logged and sent as Internal. The context of fn ends after the operation's
-// timeout. It does not end when the caller disconnects, so that an operation is not
-// abandoned halfway.
+// error is logged and sent as apperr.From classifies it. The context of fn ends after the
+// operation's timeout. It does not end when the caller disconnects, so that an operation
+// is not abandoned halfway.
 //
-// Like http.ServeMux, Handle panics if op is served already or belongs to another app.
-// Both are defects of the program.
+// Like http.ServeMux, Handle panics if it is misused: if op already has a handler or
+// belongs to another app.
 func Handle[Req, Res any](srv *Server, op Op[Req, Res], fn func(context.Context, Req) (Res, error)) {
 	if op.App != srv.app {
 		panic(fmt.Sprintf("rpc: %s is an operation of %s, not of %s", op.Method, op.App, srv.app))
@@ -99,8 +99,8 @@ func Handle[Req, Res any](srv *Server, op Op[Req, Res], fn func(context.Context,
 	})
 }
 
-// serve decodes a request and calls fn. It returns a panic of fn as an error. messageID is
-// empty if the request has none.
+// serve decodes a request and calls fn. It converts a panic of fn to an error. messageID
+// is empty if the request has none.
 func serve[Req, Res any](ctx context.Context, body io.Reader, fn func(context.Context, Req) (Res, error)) (messageID string, res Res, err error) {
 	data, err := io.ReadAll(io.LimitReader(body, maxRequest+1))
 	if err != nil {
@@ -124,7 +124,7 @@ func serve[Req, Res any](ctx context.Context, body io.Reader, fn func(context.Co
 }
 
 // logFailure logs err if it is a failure of this app. A failure without a cause came from
-// another app, which logged it. sent is the error that the caller receives.
+// another app, which has logged it. sent is the error that the caller receives.
 func (s *Server) logFailure(ctx context.Context, method string, sent *apperr.Error, err error) {
 	if sent.Failure() && errors.Unwrap(sent) != nil {
 		s.log.ErrorContext(ctx, "operation failed",
