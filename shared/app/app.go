@@ -14,8 +14,8 @@
 //	}
 //
 // A program starts the parts added by Use in order, listens, waits for its sidecar, starts
-// the parts added by Background, and is ready. To stop, it becomes unready, drains, stops
-// its parts in reverse order and flushes its traces.
+// the parts added by Background, and becomes ready. To stop, it becomes unready, drains,
+// stops its parts in reverse order, and flushes its traces.
 package app
 
 import (
@@ -32,8 +32,8 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// App is a program. It offers what the wire function needs, and collects the parts that it
-// adds.
+// App is a program. It provides what the wire function needs, and collects the parts that
+// this function adds.
 type App struct {
 	Config
 	Name    string
@@ -98,8 +98,8 @@ func open(ctx context.Context, cfg Config, name string, stdout io.Writer) (*App,
 	return a, nil
 }
 
-// Use adds a part that requests need, such as a store. It starts before the program listens
-// and stops after the last request.
+// Use adds a part that requests need, such as a store. The part starts before the program
+// listens and stops after the last request.
 func (a *App) Use(p lifecycle.Part) { a.used = append(a.used, p) }
 
 // Database is a store that a program depends on.
@@ -109,14 +109,15 @@ type Database interface {
 	Close(ctx context.Context) error
 }
 
-// UseDatabase adds a database as a part. The program is unready while it does not answer.
+// UseDatabase adds a database as a part. The program is unready while the database does
+// not answer.
 func (a *App) UseDatabase(name string, db Database) {
 	a.Use(lifecycle.Part{Name: name, Start: db.Prepare, Stop: db.Close})
 	a.Check(name, db.Ping)
 }
 
-// Background adds a part that needs the sidecar. It starts when the sidecar is ready and
-// stops before the program stops accepting requests.
+// Background adds a part that needs the sidecar. The part starts when the sidecar is ready
+// and stops before the program stops accepting requests.
 func (a *App) Background(p lifecycle.Part) { a.background = append(a.background, p) }
 
 // Check adds a dependency. The program is unready while probe returns an error.
@@ -124,8 +125,8 @@ func (a *App) Check(name string, probe func(context.Context) error) {
 	a.checks = append(a.checks, lifecycle.Check{Name: name, Probe: probe})
 }
 
-// Listen replaces the HTTP server of operations by another one, such as the gateway's. That
-// server must serve Readiness itself.
+// Listen replaces the HTTP server of operations with another one, such as the gateway's.
+// That server must serve Readiness itself.
 func (a *App) Listen(p lifecycle.Part) { a.listener = &p }
 
 // Addr returns the address on which the program listens.
@@ -144,8 +145,8 @@ const checkTimeout = time.Second
 
 // run starts the parts, waits until ctx ends or a part fails, and stops them.
 func (a *App) run(ctx context.Context) error {
-	// The first part to start is the last one to stop, so that the traces of stopping
-	// parts are flushed.
+	// Telemetry starts first and therefore stops last, so that it also flushes the spans
+	// of the parts that stop before it.
 	parts := []lifecycle.Part{{
 		Name: "telemetry",
 		Stop: func(ctx context.Context) error {
@@ -162,7 +163,7 @@ func (a *App) run(ctx context.Context) error {
 	}
 	parts = append(parts, a.used...)
 	if a.listener == nil {
-		p := a.serve()
+		p := a.httpServer()
 		a.listener = &p
 	}
 	parts = append(parts, *a.listener, a.sidecar())

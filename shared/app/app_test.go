@@ -65,7 +65,7 @@ func TestRunStartsServesAndStopsInOrder(t *testing.T) {
 	var d diary
 	port := freePort(t)
 	base := "http://127.0.0.1:" + port
-	// Like a real sidecar, this one becomes ready only after the app listens.
+	// Like a real sidecar, this one becomes ready only after the app has started to listen.
 	probes := 0
 	sidecar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		probes++
@@ -146,8 +146,7 @@ func TestRunStartsServesAndStopsInOrder(t *testing.T) {
 	}
 }
 
-// The spans of parts that stop last are exported, too. A relay, for example, still publishes
-// while it stops.
+// A relay, for example, still publishes while it stops. Its spans must be exported too.
 func TestTracesAreFlushedAfterTheLastPartHasStopped(t *testing.T) {
 	sidecar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	t.Cleanup(sidecar.Close)
@@ -175,7 +174,7 @@ func TestTracesAreFlushedAfterTheLastPartHasStopped(t *testing.T) {
 		t.Error(err)
 	}
 	if ended := spans.Ended(); len(ended) != 1 || ended[0].Name() != "publish" {
-		t.Errorf("spans: got %v, want the one of the stopping part", ended)
+		t.Errorf("spans: got %v, want only the span of the stopping part", ended)
 	}
 }
 

@@ -20,12 +20,13 @@ type Config struct {
 
 	// Host is the address to listen on. Only the sidecar, on the same host, calls an app.
 	Host string `env:"LISTEN_HOST" default:"127.0.0.1"`
-	// StartTimeout limits the duration of the start, including that of the sidecar.
+	// StartTimeout limits how long the program takes to start, including the wait for its
+	// sidecar.
 	StartTimeout time.Duration `env:"START_WITHIN" default:"60s" min:"1s"`
 	// DrainDelay is how long the program is unready before it stops accepting requests. It
 	// should be as long as a load balancer needs to notice.
 	DrainDelay time.Duration `env:"DRAIN_FOR" default:"0s"`
-	// StopTimeout limits the duration of the stop, including DrainDelay.
+	// StopTimeout limits how long the program takes to stop, including DrainDelay.
 	StopTimeout time.Duration `env:"STOP_WITHIN" default:"8s" min:"1s"`
 
 	// ProfileDir is the directory to which the program writes a CPU profile of its whole
@@ -37,8 +38,8 @@ type Config struct {
 
 func (c Config) listenAddr() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
 
-// sidecarURL returns the base URL of the sidecar, which always shares the network of its
-// app.
+// sidecarURL returns the base URL of the sidecar, which is always reachable on the loopback
+// address.
 func (c Config) sidecarURL() string {
 	return "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(c.DaprHTTPPort))
 }

@@ -14,9 +14,9 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// DaprConn returns a connection to the gRPC API of the program's sidecar, from which an
-// adapter makes a client of the Dapr SDK (client.NewClientWithConnection). It connects when
-// it is first used, and is closed when the program stops.
+// DaprConn returns a connection to the gRPC API of the program's sidecar. Pass it to
+// client.NewClientWithConnection of the Dapr SDK. It connects when it is first used, and is
+// closed when the program stops.
 func (a *App) DaprConn() (*grpc.ClientConn, error) {
 	conn, err := dialSidecar(a.sidecarGRPC(), a.DaprToken.Reveal(), a.Tracing)
 	if err != nil {
@@ -26,8 +26,9 @@ func (a *App) DaprConn() (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// dialSidecar returns a connection like those of the Dapr SDK, except for two things: the
-// SDK shares one client per process, and it discards the metadata that carries the trace.
+// dialSidecar returns a connection that sends the token and the trace with every call. The
+// Dapr SDK cannot dial it: the SDK shares one client per process, and discards the metadata
+// that carries the trace.
 func dialSidecar(addr, token string, tracing trace.TracerProvider) (*grpc.ClientConn, error) {
 	withToken := func(ctx context.Context) context.Context {
 		return metadata.AppendToOutgoingContext(ctx, "dapr-api-token", token)

@@ -12,8 +12,8 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// HTTP returns a part that serves HTTP. It listens when it starts, so an occupied port makes
-// the start fail, and it waits for running requests when it stops.
+// HTTP returns a part that serves HTTP. The part listens when it starts, so an occupied port
+// makes the start fail. When it stops, it waits for running requests.
 func HTTP(name string, srv *http.Server) lifecycle.Part {
 	var listener net.Listener
 	return lifecycle.Part{
@@ -33,9 +33,9 @@ func HTTP(name string, srv *http.Server) lifecycle.Part {
 	}
 }
 
-// serve returns the HTTP server of an app. Its health endpoints are open to anyone; all
-// other paths require the app's token.
-func (a *App) serve() lifecycle.Part {
+// httpServer returns the part that serves the HTTP endpoints of an app. Its health endpoints
+// are open to anyone; all other paths require the app's token.
+func (a *App) httpServer() lifecycle.Part {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.Handle("GET /readyz", a.Readiness())
@@ -50,8 +50,8 @@ func (a *App) serve() lifecycle.Part {
 	})
 }
 
-// sidecarRequests serves the requests of the sidecar: operations by the Server, and topics
-// and bindings by the Mux.
+// sidecarRequests returns the handler of the sidecar's requests: a.Server handles
+// operations, and a.Mux handles topics and bindings.
 func (a *App) sidecarRequests() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if a.Server.Serves(r) {

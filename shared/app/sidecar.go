@@ -11,11 +11,12 @@ import (
 	"boxoffice/shared/lifecycle"
 )
 
-// sidecarHealth is the path of the sidecar's health apart from its app's.
+// sidecarHealth is the path of the sidecar's outbound health, which does not depend on the
+// health of its app.
 const sidecarHealth = "/v1.0/healthz/outbound"
 
 // sidecar returns a part that waits for the program's sidecar. It must start after the
-// program listens, because the sidecar is ready only when it has found the program's port.
+// program listens, because the sidecar waits for the program's port before it is ready.
 func (a *App) sidecar() lifecycle.Part {
 	return lifecycle.Part{Name: "sidecar", Start: func(ctx context.Context) error {
 		return waitFor(ctx, a.sidecarURL()+sidecarHealth)
@@ -24,7 +25,7 @@ func (a *App) sidecar() lifecycle.Part {
 
 var errNotReady = errors.New("not ready")
 
-// waitFor requests url until the status is a success or ctx ends.
+// waitFor requests url until the answer is a success or ctx ends.
 func waitFor(ctx context.Context, url string) error {
 	client := &http.Client{Timeout: 2 * time.Second}
 	defer client.CloseIdleConnections()
@@ -61,8 +62,8 @@ func probe(ctx context.Context, client *http.Client, url string) error {
 	return nil
 }
 
-// SidecarProbe returns a probe of the program's sidecar, for the Check of programs that need
-// it for every request.
+// SidecarProbe returns a probe of the program's sidecar. A program that needs its sidecar
+// for every request passes it to Check.
 func (a *App) SidecarProbe() func(context.Context) error {
 	client := &http.Client{Timeout: checkTimeout}
 	return func(ctx context.Context) error { return probe(ctx, client, a.sidecarURL()+sidecarHealth) }

@@ -30,8 +30,8 @@ type Config struct {
 }
 
 // Run starts the parts in order, waits until ctx ends or a part's Run returns, and stops
-// the started parts in reverse order. It returns nil if ctx ended and every part stopped
-// without an error.
+// the started parts in reverse order. It returns nil if ctx has ended and every part
+// stopped without an error.
 func Run(ctx context.Context, cfg Config, parts ...Part) error {
 	g := &group{ended: make(chan error, len(parts))}
 	err := g.start(ctx, cfg.StartTimeout, parts)
@@ -62,7 +62,8 @@ type startedPart struct {
 	done   chan struct{} // closed when Run has returned
 }
 
-// start starts the parts in order, until one fails or ends.
+// start starts the parts in order. It returns an error if a part fails to start, or if a
+// started part ends.
 func (g *group) start(ctx context.Context, timeout time.Duration, parts []Part) error {
 	starting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -94,7 +95,7 @@ func (g *group) runInBackground(ctx context.Context, p Part) startedPart {
 		defer close(s.done)
 		err := p.Run(ctx)
 		switch {
-		case ctx.Err() != nil: // it was asked to stop
+		case ctx.Err() != nil: // the part was asked to stop
 		case err == nil:
 			g.ended <- fmt.Errorf("%s ended unexpectedly", p.Name)
 		default:

@@ -15,8 +15,8 @@ type Check struct {
 	Probe func(ctx context.Context) error // returns an error if the dependency does not answer
 }
 
-// Readiness reports whether the program is ready for requests. It is ready from the time
-// when all parts have started until the first one stops, while its dependencies answer.
+// Readiness reports whether the program is ready for requests. The program is ready while
+// all of its parts run and all of its dependencies answer.
 type Readiness struct {
 	isRunning atomic.Bool
 	timeout   time.Duration
@@ -29,9 +29,9 @@ func NewReadiness(timeout time.Duration, checks ...Check) *Readiness {
 	return &Readiness{timeout: timeout, checks: checks}
 }
 
-// Part returns the part that must start last and stop first. When it stops, the program
-// is unready, and the part waits for drain, so that load balancers notice before any other
-// part stops.
+// Part returns the part that must start last and stop first. Its Stop makes the program
+// unready and then waits for the duration drain, so that load balancers notice before any
+// other part stops.
 func (r *Readiness) Part(drain time.Duration) Part {
 	return Part{
 		Name: "readiness",
@@ -56,8 +56,8 @@ type Report struct {
 	Checks map[string]string `json:"checks"` // ok or failed, by name
 }
 
-// Report runs all checks concurrently and returns whether the program is ready. The report
-// does not contain the reasons of failures, because it is public.
+// Report runs all checks concurrently. It returns their results and whether the program is
+// ready. The report does not contain the reasons for failures, because it is public.
 func (r *Readiness) Report(ctx context.Context) (Report, bool) {
 	report := Report{Status: "ready", Checks: map[string]string{}}
 	ready := r.isRunning.Load()
