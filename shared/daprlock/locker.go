@@ -13,7 +13,7 @@ import (
 const (
 	lockTimeout   = 100 * time.Millisecond
 	retryInterval = 10 * time.Millisecond
-	leaseSeconds  = 5 // after which the lock store releases the lock
+	leaseSeconds  = 5 // after this time the lock store releases the lock itself
 	unlockTimeout = 200 * time.Millisecond
 )
 
@@ -26,9 +26,9 @@ type Locker struct {
 // New returns a Locker for the lock store component with the given name.
 func New(dapr client.Client, store string) *Locker { return &Locker{dapr: dapr, store: store} }
 
-// Lock tries to take the lock with the given name for up to 100 ms, and returns whether
-// or not it succeeded. If the store returns an error, it gives up at once. The caller must
-// call unlock when its work is done.
+// Lock tries to take the lock with the given name. After 100 ms, or if the store returns
+// an error, it gives up and returns without the lock. The caller proceeds in either case,
+// and must call unlock when its work is done.
 func (l *Locker) Lock(ctx context.Context, name string) (unlock func()) {
 	owner := rand.Text()
 	if !l.tryLock(ctx, name, owner) {
@@ -38,7 +38,7 @@ func (l *Locker) Lock(ctx context.Context, name string) (unlock func()) {
 		// Unlock even if the request has ended, so that no other caller waits in vain.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
 		defer cancel()
-		// If this fails, the lease ends soon.
+		// If this fails, the lease ends within leaseSeconds.
 		_, _ = l.dapr.UnlockAlpha1(ctx, l.store, &client.UnlockRequest{ResourceID: name, LockOwner: owner})
 	}
 }

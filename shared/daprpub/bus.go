@@ -24,15 +24,15 @@ const (
 // StreamsPath is the path to which the subscriptions in dapr/ deliver facts about streams.
 const StreamsPath = "/facts/streams"
 
-// Bus connects an app to the bus. Its routes receive the facts of other apps and the
-// ticks; its relay publishes the app's own facts.
+// Bus connects an app to the bus. Its routes receive ticks and the facts of other apps.
+// Its relay publishes the app's own facts.
 type Bus struct {
 	daprsub.Routes
 	Relay *outbox.Relay
 }
 
-// Connect publishes the facts of an app's outboxes to its topic while the app runs. When
-// the topic's stream was recreated, it publishes the retained facts again.
+// Connect adds parts to an app that publish the facts in its outboxes to its topic. When
+// the topic's stream has been recreated, the retained facts are published again.
 func Connect(a *app.App, sidecar client.Client, boxes outbox.Store, topic string) *Bus {
 	b := &Bus{
 		Routes: daprsub.Routes{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing},
@@ -40,12 +40,13 @@ func Connect(a *app.App, sidecar client.Client, boxes outbox.Store, topic string
 			Store: boxes, Publisher: NewPublisher(sidecar, Component, topic), Now: app.Clock{}.Now, Log: a.Log,
 		}),
 	}
-	// The relay stops after the last request, so the facts of that request are published.
+	// Parts added by Use stop after the last request, so the relay still publishes the
+	// facts of that request.
 	a.Use(lifecycle.Part{Name: "relay", Run: b.Relay.Run})
 	daprsub.HandleFacts(b.Routes, StreamsPath, func(ctx context.Context, e daprsub.Event[streams.Made]) error {
-		made, isOurs := e.Data.Streams[topic]
+		made, isListed := e.Data.Streams[topic]
 		switch {
-		case !isOurs:
+		case !isListed:
 			return nil
 		case made.IsZero():
 			return apperr.New(apperr.Invalid, "", "The fact must contain the time at which the stream was made.")

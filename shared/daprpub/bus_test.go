@@ -17,7 +17,7 @@ import (
 	"boxoffice/shared/outbox/outboxtest"
 )
 
-// publisher is a bus that sends what is published to a channel.
+// publisher is an outbox.Publisher that sends the records to a channel.
 type publisher chan outbox.Record
 
 func (p publisher) Publish(_ context.Context, r outbox.Record) error {

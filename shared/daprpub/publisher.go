@@ -1,5 +1,5 @@
 // Package daprpub publishes the facts of an outbox to a topic through Dapr's pub/sub API,
-// and connects an app to the bus. Only the pub/sub component determines the broker.
+// and connects an app to the bus. The broker is chosen by the pub/sub component alone.
 package daprpub
 
 import (
@@ -25,8 +25,8 @@ func NewPublisher(dapr client.Client, component, topic string) *Publisher {
 	return &Publisher{dapr: dapr, component: component, topic: topic}
 }
 
-// Publish implements outbox.Publisher. The CloudEvent has the record's id, however often
-// it is published, and the trace of ctx.
+// Publish implements outbox.Publisher. The CloudEvent carries the trace of ctx. Its id is
+// that of the record, so it is the same however often the record is published.
 func (p *Publisher) Publish(ctx context.Context, r outbox.Record) error {
 	return p.dapr.PublishEvent(ctx, p.component, p.topic, r.Data,
 		client.PublishEventWithContentType("application/json"), // otherwise the data would be sent as a string

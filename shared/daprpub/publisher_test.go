@@ -23,7 +23,7 @@ type event struct {
 	Data                               struct{ N int }
 }
 
-// subscriber starts an app that sends the events that it receives to got.
+// subscriber starts an app that subscribes to facts and forwards their events to got.
 func subscriber(t *testing.T, got chan<- event) (port int) {
 	t.Helper()
 	mux := http.NewServeMux()

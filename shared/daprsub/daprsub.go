@@ -1,5 +1,5 @@
-// Package daprsub handles the requests that an app's sidecar sends besides operations:
-// facts from the bus and the ticks of cron components.
+// Package daprsub handles two kinds of requests from an app's sidecar: facts from the bus,
+// and the ticks of cron components. Package rpc handles the third kind, operations.
 package daprsub
 
 import (
@@ -41,9 +41,9 @@ type Event[T any] struct {
 
 // HandleFacts registers handle for the events that a subscription delivers to path.
 //
-// If handle fails, the sidecar delivers the event again. If handle refuses the event,
-// by an *apperr.Error that is not a Failure, or if the event cannot be decoded, the
-// sidecar moves the event to the dead letter topic.
+// If handle fails, the sidecar delivers the event again. The sidecar moves the event to
+// the dead letter topic if it cannot be decoded, or if handle refuses it by returning an
+// *apperr.Error that is not a Failure.
 func HandleFacts[T any](routes Routes, path string, handle func(ctx context.Context, e Event[T]) error) {
 	routes.Mux.Handle("POST "+path, routes.traced("facts "+path, func(w http.ResponseWriter, r *http.Request) {
 		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxEventSize))
@@ -63,7 +63,7 @@ func HandleFacts[T any](routes Routes, path string, handle func(ctx context.Cont
 			status = "DROP"
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"status":"`+status+`"}`) // if the sidecar does not receive it, it delivers again
+		_, _ = io.WriteString(w, `{"status":"`+status+`"}`) // if this fails, the sidecar delivers the event again
 	}))
 }
 

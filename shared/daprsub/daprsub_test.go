@@ -62,7 +62,7 @@ func TestFactsAreAcknowledgedRedeliveredOrDropped(t *testing.T) {
 	}
 }
 
-func TestTickRunsTheWorkUnlessItStillRuns(t *testing.T) {
+func TestTickIsIgnoredWhileTheWorkRuns(t *testing.T) {
 	routes := newRoutes()
 	runs := 0
 	started, end := make(chan bool), make(chan bool)
