@@ -18,7 +18,7 @@ func TestTimeIsEncodedInUTCWithMilliseconds(t *testing.T) {
 	}
 }
 
-// Every accepted time can be encoded again: its year has four digits in UTC too.
+// Every accepted time can be encoded again, because its year has four digits in UTC.
 func TestTimeRejectsYearsBeyondFourDigits(t *testing.T) {
 	for _, text := range []string{`"9999-12-31T23:59:59-01:00"`, `"0000-01-01T00:00:00+01:00"`} {
 		var at contract.Time

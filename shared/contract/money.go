@@ -1,7 +1,7 @@
 package contract
 
-// Money is an amount of money in the minor unit of its currency: cents for EUR, and
-// whole yen for JPY. Currency is an ISO 4217 currency code.
+// Money is an amount in the minor unit of its currency: cents for EUR, and whole yen
+// for JPY. Currency is an ISO 4217 currency code.
 type Money struct {
 	Amount   int64  `json:"amount"`
 	Currency string `json:"currency"`

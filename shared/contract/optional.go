@@ -16,10 +16,10 @@ type Optional[T any] struct {
 	Value   T    // the new value, if the field is present and not null
 }
 
-// Set returns an Optional that sets the field to v.
+// Set returns an Optional that sets its field to v.
 func Set[T any](v T) Optional[T] { return Optional[T]{Present: true, Value: v} }
 
-// Clear returns an Optional that is null and clears the field.
+// Clear returns an Optional that is null, and so clears its field.
 func Clear[T any]() Optional[T] { return Optional[T]{Present: true, Null: true} }
 
 // AcceptsNull marks the type for strictjson, which rejects null elsewhere.
@@ -37,8 +37,8 @@ func (o Optional[T]) MarshalJSON() ([]byte, error) {
 	return json.Marshal(o.Value)
 }
 
-// UnmarshalJSONFrom reads a value or null with the options of dec, so that the value
-// is decoded as strictly as the message that contains it.
+// UnmarshalJSONFrom reads a value or null with the options of dec. The value is
+// therefore decoded as strictly as the message that contains it.
 func (o *Optional[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	*o = Optional[T]{Present: true}
 	if dec.PeekKind() == 'n' {

@@ -1,5 +1,5 @@
-// Package contract contains the types that the messages of all apps share. The
-// operations, messages and facts of one app are in the subpackage named after it.
+// Package contract contains the types that the messages of all apps share. Each app's
+// operations, messages and facts are in the subpackage named after the app.
 package contract
 
 import (

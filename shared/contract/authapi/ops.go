@@ -9,12 +9,12 @@ import (
 	"boxoffice/shared/token"
 )
 
-// App is the name of the auth app.
+// App is the Dapr app id of the auth app.
 const App = "auth"
 
-// The operations of auth. Each refuses a request with invalid fields with the code
-// invalid and lists the fields. Operations that hash a password return unavailable
-// with retryAfter while the queue for hashing is full.
+// The operations of auth. Each refuses an invalid request with the code invalid and
+// lists the invalid fields. An operation that hashes a password returns unavailable
+// with retryAfter if the queue for hashing is full.
 var (
 	// Register creates an account and logs it in. Repeating a request with the same
 	// UserID and e-mail address logs the existing account in. Refusals:
@@ -27,8 +27,8 @@ var (
 	// retryAfter).
 	LogIn = rpc.Op[LogInRequest, Login]{App: App, Method: "auth.login", Timeout: 10 * time.Second}
 
-	// Refresh replaces a session by its successor. Repeating it with the same token
-	// within ten seconds returns the same tokens; a later use of the token ends the
+	// Refresh replaces a session with its successor. Repeating it with the same token
+	// within ten seconds returns the same tokens. A later use of the token ends the
 	// session family. Refusal: auth.refresh_invalid (unauthenticated).
 	Refresh = rpc.Op[RefreshRequest, Refreshed]{App: App, Method: "auth.refresh", Timeout: 10 * time.Second}
 
@@ -37,8 +37,9 @@ var (
 
 	// CheckSession returns a session and its user. The gateway calls it when its
 	// cache misses. Refusals, checked in this order: auth.session_invalid,
-	// auth.session_expired, auth.user_inactive (all unauthenticated). The last means
-	// that the user does not exist; an inactive user is returned.
+	// auth.session_expired, auth.user_inactive (all unauthenticated). Despite its
+	// name, auth.user_inactive means that the user does not exist; an inactive user is
+	// returned, and the gateway refuses it.
 	CheckSession = rpc.Op[CheckSessionRequest, CheckedSession]{App: App, Method: "auth.session.check", Timeout: 10 * time.Second}
 
 	// GetKeys returns the public keys that verify tokens, including keys that do not

@@ -23,15 +23,15 @@ type Tokens struct {
 	AccessToken  string `json:"accessToken"`
 	RefreshToken string `json:"refreshToken"`
 	TokenType    string `json:"tokenType"` // always Bearer
-	ExpiresIn    int64  `json:"expiresIn"` // life of the access token in seconds, from the start of its session
+	ExpiresIn    int64  `json:"expiresIn"` // lifetime of the access token in seconds, from the start of its session
 }
 
-// MaxUserAgent is the length in bytes to which the gateway and auth cut a user
-// agent. They cut it at the boundary of a code point.
+// MaxUserAgent is the maximum length of a user agent in bytes. The gateway and auth
+// truncate a longer one at the boundary of a code point.
 const MaxUserAgent = 256
 
 // Device is the origin of a request. Log-in attempts are counted by its address, and
-// lists of sessions show it.
+// auth stores it with the session family.
 type Device struct {
 	Address   string `json:"address"` // of the client, without a port
 	UserAgent string `json:"userAgent"`
@@ -39,8 +39,8 @@ type Device struct {
 
 // RegisterRequest is the request of Register.
 type RegisterRequest struct {
-	// UserID is chosen by the caller: a new one for each account, and the same one
-	// when the request is repeated.
+	// UserID is the id of the new user. The caller generates one for each account, and
+	// sends the same one in every retry.
 	UserID   string `json:"userId"`
 	Email    string `json:"email"`
 	Password string `json:"password"`
@@ -72,7 +72,7 @@ type RefreshRequest struct {
 	Email        *string `json:"email,omitempty"` // if present, it must be the e-mail address of the session's user
 }
 
-// Refreshed is the response of Refresh: the tokens of the successor.
+// Refreshed is the response of Refresh: the tokens of the successor session.
 type Refreshed struct {
 	Tokens Tokens `json:"tokens"`
 }
@@ -87,15 +87,15 @@ type LogOutRequest struct {
 type CheckSessionRequest struct {
 	UserID    string `json:"userId"`
 	SessionID string `json:"sessionId"`
-	// Lease is the lease of the cache miss. Auth fills the cache under it. It may be
-	// empty.
+	// Lease is the lease that the gateway got with its cache miss. Auth fills the cache
+	// under this lease. It may be empty.
 	Lease string `json:"lease,omitempty"`
 }
 
 // Session is a live session.
 type Session struct {
 	ID        string        `json:"id"`       // as in its tokens
-	FamilyID  string        `json:"familyId"` // stable across refreshes; lists of sessions call it id
+	FamilyID  string        `json:"familyId"` // stays the same across refreshes
 	UserID    string        `json:"userId"`
 	ExpiresAt contract.Time `json:"expiresAt"`
 }

@@ -13,13 +13,14 @@ const (
 	FactExpired   = "booking.expired"
 )
 
-// Resource is a booking and the hold that a fact is about. A booking that is
-// confirmed late gets a new hold, so facts about one booking can name different
-// holds.
+// Resource is a booking and the id of its hold at the time of a fact. A booking that
+// is confirmed after it expired gets a new hold, so facts about one booking can name
+// different holds.
 type Resource struct {
 	Booking
 	HoldID string `json:"holdId"`
 }
 
-// Fact is the data of all facts about bookings: the booking after the change.
+// Fact is the data of every fact about a booking. It contains the booking after the
+// change.
 type Fact = contract.Fact[Resource]

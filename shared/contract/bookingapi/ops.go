@@ -9,7 +9,7 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// App is the app id of the booking app.
+// App is the Dapr app id of the booking app.
 const App = "booking"
 
 // The operations of the booking app. Each refuses an invalid request with the code
@@ -41,8 +41,9 @@ var (
 	// It refuses with booking.not_found, booking.expired and booking.cutoff_passed.
 	CancelBooking = rpc.Op[CancelRequest, Booking]{App: App, Method: "booking.cancel", Timeout: 10 * time.Second}
 
-	// SettleHold tells the event app whether a live booking stands behind a hold. If it
-	// answers "not live", no booking can become live by this hold afterwards.
+	// SettleHold returns whether a live booking (pending or confirmed) uses a hold. The
+	// event app calls it for old holds. Once the answer is "not live", no booking can use
+	// the hold any more.
 	SettleHold = rpc.Op[SettleRequest, Settlement]{App: App, Method: "booking.settle", Timeout: 10 * time.Second}
 )
 

@@ -36,9 +36,9 @@ type Booking struct {
 
 // CreateRequest is the request of CreateBooking.
 type CreateRequest struct {
-	// BookingID is the id of the booking. The caller generates a new one for each
-	// client request and keeps it if the request is retried. It is ignored if there
-	// is an IdempotencyKey.
+	// BookingID is the id of the new booking. The caller generates one for each client
+	// request, and sends the same one in every retry. It is ignored if there is an
+	// IdempotencyKey.
 	BookingID string `json:"bookingId"`
 	// IdempotencyKey is the client's key, if it sent one. The booking's id is then
 	// derived from the key and the user.
@@ -65,7 +65,7 @@ type GetRequest struct {
 }
 
 // ListRequest is the request of ListBookings. An empty field does not restrict the
-// list. The gateway sets UserID to the calling user unless that is an admin.
+// list. Unless the calling user is an admin, the gateway sets UserID to that user.
 type ListRequest struct {
 	contract.PageRequest
 	UserID  string         `json:"userId,omitempty"`
@@ -94,6 +94,6 @@ type SettleRequest struct {
 
 // Settlement is the response of SettleHold.
 type Settlement struct {
-	Live      bool `json:"live"`                // a live booking stands behind the hold
+	Live      bool `json:"live"`                // a pending or confirmed booking uses the hold
 	Confirmed bool `json:"confirmed,omitempty"` // that booking is confirmed
 }
