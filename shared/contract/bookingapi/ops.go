@@ -42,8 +42,8 @@ var (
 	CancelBooking = rpc.Op[CancelRequest, Booking]{App: App, Method: "booking.cancel", Timeout: 10 * time.Second}
 
 	// SettleHold returns whether a live booking (pending or confirmed) uses a hold. The
-	// event app calls it for old holds. Once the answer is "not live", no booking can use
-	// the hold any more.
+	// event app calls it when a hold is due to be settled. Once the answer is "not live",
+	// no booking can use the hold any more.
 	SettleHold = rpc.Op[SettleRequest, Settlement]{App: App, Method: "booking.settle", Timeout: 10 * time.Second}
 )
 

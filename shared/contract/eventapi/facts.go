@@ -8,10 +8,10 @@ const Topic = "event-events"
 // The types of the event app's facts. Their subject is the event's id.
 const (
 	FactCreated   = "event.created"
-	FactUpdated   = "event.updated" // the definition changed; moves of seats publish no facts
+	FactUpdated   = "event.updated" // the definition changed; reservations and sales publish no facts
 	FactCancelled = "event.cancelled"
 	FactDeleted   = "event.deleted"
 )
 
-// Fact is the data of a fact of any type: the event as it was when the fact was written.
+// Fact is the data of every fact about an event. It contains the event after the change.
 type Fact = contract.Fact[Event]

@@ -12,8 +12,8 @@ import (
 // App is the event app's Dapr app id.
 const App = "event"
 
-// The operations of the event app. An invalid request is refused with the code invalid,
-// and the fields of the refusal tell what is wrong.
+// The operations of the event app. Each refuses an invalid request with the code
+// apperr.Invalid and lists the invalid fields.
 var (
 	// CreateEvent creates an event. It is idempotent: EventID is the idempotency key.
 	// Refusal: event.duplicate.
@@ -30,15 +30,17 @@ var (
 
 	// ReserveSeats reserves the seats of 1 to MaxReserves distinct holds of one event, for
 	// the booking app. The answers are in the order of the requests and independent of
-	// each other. It is idempotent: the hold's id is the idempotency key. A hold is refused
-	// with the first of these reasons that applies: event.not_found, event.cancelled,
-	// event.started, event.not_on_sale, booking.limit_exceeded, booking.sold_out. A hold
-	// that was released, or that has a tombstone, is refused with hold.dead.
+	// each other. The operation is idempotent: the hold's id is the idempotency key.
+	//
+	// A hold is refused with the first of these reasons that applies: event.not_found,
+	// event.cancelled, event.started, event.not_on_sale, booking.limit_exceeded,
+	// booking.sold_out. A hold that was released, or that has a tombstone, is refused with
+	// hold.dead.
 	ReserveSeats = rpc.Op[[]ReserveRequest, []rpc.Answer[Reservation]]{App: App, Method: "event.capacity.reserve", Timeout: 10 * time.Second}
 
 	// ReleaseSeats gives the seats of a hold back, for the booking app. If the hold is
-	// unknown, it writes a tombstone, and the hold can never be reserved. It has no
-	// refusals.
+	// unknown, the operation writes a tombstone, so that the hold can never be reserved.
+	// It has no refusals.
 	ReleaseSeats = rpc.Op[ReleaseRequest, rpc.Nothing]{App: App, Method: "event.capacity.release", Timeout: 10 * time.Second}
 )
 

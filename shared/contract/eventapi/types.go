@@ -40,12 +40,12 @@ type Event struct {
 	CancellationCutoffHours int64          `json:"cancellationCutoffHours"`
 	Status                  string         `json:"status"`
 	OrganizerID             string         `json:"organizerId"`
-	Version                 int64          `json:"version"` // raised by changes of the definition or status, not by moves of seats
+	Version                 int64          `json:"version"` // raised by changes of the definition or status, not by reservations and sales
 	CreatedAt               contract.Time  `json:"createdAt"`
 	UpdatedAt               contract.Time  `json:"updatedAt"`
 }
 
-// Versioned is an event with both of its versions.
+// Versioned is an event together with the version of its seats.
 type Versioned struct {
 	Event        Event `json:"event"`
 	SeatsVersion int64 `json:"seatsVersion"` // raised by every write of the event; it never decreases
@@ -74,14 +74,14 @@ type Definition struct {
 
 // CreateRequest is the request of CreateEvent.
 type CreateRequest struct {
-	// EventID is chosen by the caller. It must be new for each event, and the same in
-	// every retry.
+	// EventID is the id of the new event. The caller generates one for each event, and
+	// sends the same one in every retry.
 	EventID     string     `json:"eventId"`
 	OrganizerID string     `json:"organizerId"` // the admin who creates the event
 	Event       Definition `json:"event"`
 }
 
-// Changes are the fields of an event that an update changes. Absent fields stay as they are.
+// Changes are the fields of an event that an update changes. Absent fields stay unchanged.
 type Changes struct {
 	Name                    contract.Optional[string]         `json:"name,omitzero"`
 	Description             contract.Optional[string]         `json:"description,omitzero"`
@@ -125,14 +125,14 @@ type ListRequest struct {
 	Sort        string         `json:"sort,omitempty"` // default: SortStartsAt
 }
 
-// Availability is the seat counters of an event. Version never decreases.
+// Availability is the response of GetAvailability: the seat counters of an event.
 type Availability struct {
 	EventID   string `json:"eventId"`
 	Capacity  int64  `json:"capacity"`
 	Available int64  `json:"available"`
 	Held      int64  `json:"held"`
 	Sold      int64  `json:"sold"`
-	Version   int64  `json:"version"`
+	Version   int64  `json:"version"` // raised by every write of the event; it never decreases
 }
 
 // ReserveRequest is the request of ReserveSeats for one hold.

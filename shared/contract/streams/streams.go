@@ -1,13 +1,14 @@
-// Package streams is the contract between tools/streams, which creates the JetStream
-// streams of the topics, and the apps. Other brokers need no streams, and nothing is
-// published then.
+// Package streams is the contract between the apps and tools/streams, which creates the
+// JetStream streams of the topics. With brokers other than JetStream, no stream is
+// created and no such event is published.
 package streams
 
 import "boxoffice/shared/contract"
 
 // FactMade is the type of the CloudEvent that lists the streams. It is published to every
-// topic whenever a stream was created. An app that publishes facts thereby learns, on the
-// topic that it subscribes to, that the facts it published before are lost.
+// topic whenever a stream has been created. An app receives it from the topic that it
+// subscribes to. If the stream of the app's own topic was created again, the facts that
+// the app published before are lost.
 const FactMade = "streams.made"
 
 // Made is the data of a FactMade event.
