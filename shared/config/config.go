@@ -8,9 +8,9 @@
 //		Proxies  []netip.Prefix `env:"TRUSTED_PROXIES"` // comma-separated
 //	}
 //
-// The tag env names the variable of a field. A variable that is empty counts as
-// unset: Load then uses the tag default, and reports an error if there is none and
-// the variable is required.
+// The tag env names the variable of a field. An empty variable counts as unset. Load
+// then uses the tag default. If there is no default and the variable is required, Load
+// returns an error.
 //
 // A field is a string, an int, an int64, a float64, a bool, a time.Duration, an
 // encoding.TextUnmarshaler, or a slice of these. A field without the tag env is
@@ -62,8 +62,8 @@ func fill(v reflect.Value, getenv func(string) string) error {
 	return errors.Join(errs...)
 }
 
-// set sets one field from the text of its variable. Its errors follow the name of
-// the variable.
+// set sets one field from the text of its variable. The caller puts the name of the
+// variable in front of the returned error.
 func set(field reflect.StructField, value reflect.Value, text string, isRequired bool) error {
 	if text == "" {
 		text = field.Tag.Get("default")
@@ -141,7 +141,7 @@ func decodeList(v reflect.Value, text string) error {
 	return errors.Join(errs...)
 }
 
-// checkMin returns an error if v is below limit, the text of its tag min.
+// checkMin returns an error if v is below limit, which is the text of the tag min.
 func checkMin(v reflect.Value, limit string) error {
 	if v.Type() == reflect.TypeFor[time.Duration]() {
 		least, err := time.ParseDuration(limit)

@@ -52,7 +52,7 @@ func TestLoadFillsEveryKindOfField(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if got.Nested.Token.Reveal() != token {
-		t.Errorf("got token %q", got.Nested.Token.Reveal())
+		t.Errorf("token: got %q, want %q", got.Nested.Token.Reveal(), token)
 	}
 }
 
@@ -63,14 +63,14 @@ func TestLoadListsEveryInvalidVariable(t *testing.T) {
 	}
 	for _, name := range []string{"TOKEN", "PORT", "RATIO", "ON", "EVERY", "PROXIES"} {
 		if !strings.Contains(err.Error(), name+" ") {
-			t.Errorf("got %v, want it to name %s", err, name)
+			t.Errorf("got %v, want an error that names %s", err, name)
 		}
 	}
 	if strings.Contains(err.Error(), "short") {
 		t.Errorf("got %v, want an error without the secret", err)
 	}
 	if _, err = config.Load[settings](env()); err == nil || !strings.Contains(err.Error(), "TOKEN must be set") {
-		t.Errorf("got %v, want that TOKEN must be set", err)
+		t.Errorf("got %v, want an error that contains %q", err, "TOKEN must be set")
 	}
 }
 

@@ -8,7 +8,7 @@ const redacted = "[redacted]"
 // "[redacted]" instead, or nothing if the secret is empty.
 type Secret struct{ value string }
 
-// NewSecret returns a Secret with this value.
+// NewSecret returns a Secret with the given value.
 func NewSecret(value string) Secret { return Secret{value} }
 
 // Reveal returns the value. Call it only where the secret is used.
