@@ -9,7 +9,7 @@ import (
 )
 
 // Keys of log attributes. User ids may be logged. E-mail addresses, tokens and request
-// bodies must not be.
+// bodies must never be logged.
 const (
 	KeyService   = "service"
 	KeyInstance  = "instance"
@@ -29,9 +29,9 @@ const (
 	KeyError     = "error"
 )
 
-// NewLog returns a logger that writes JSON lines to w. Each line has the name of the
-// service and its instance. A line that is logged with the context of a span also
-// has the ids of its trace and span.
+// NewLog returns a logger that writes JSON lines to w. Each line has the names of the
+// service and of its instance. A line that is logged with the context of a span also
+// has the ids of the trace and of the span.
 func NewLog(w io.Writer, service, instance string) *slog.Logger {
 	handler := slog.NewJSONHandler(w, nil)
 	return slog.New(traceHandler{handler}).With(KeyService, service, KeyInstance, instance)

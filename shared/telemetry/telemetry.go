@@ -16,9 +16,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Config configures Open. The variables have OpenTelemetry's standard names; the
-// exporter itself reads further ones (OpenTelemetry Protocol Exporter
-// specification).
+// Config configures Open. The variables have OpenTelemetry's standard names. The
+// exporter itself reads further variables, which the OpenTelemetry Protocol Exporter
+// specification lists.
 type Config struct {
 	// Endpoint is the URL of the collector. If it is empty, no spans are exported.
 	Endpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT"`
@@ -76,10 +76,10 @@ func (t *Tracing) Flush(ctx context.Context) error {
 func Propagator() propagation.TextMapPropagator { return propagation.TraceContext{} }
 
 // FollowerSpan returns a function that makes batched work visible in the traces of all
-// members of the batch. The leader of a batch does the work in its own trace. For
-// each follower the function starts a span with this name in the follower's trace,
-// linked to the leader's span; calling end ends it. OpenTelemetry recommends links
-// for batches ("Links between spans", Tracing overview of the specification).
+// members of the batch. The leader of a batch does the work in its own trace. For each
+// follower, the function starts a span with the given name in the follower's trace. The
+// span is linked to the leader's span, and lasts until end is called. OpenTelemetry
+// recommends links for batches ("Links between spans" in the specification's overview).
 func FollowerSpan(name string) func(ctx, leader context.Context) (end func()) {
 	return func(ctx, leader context.Context) func() {
 		tracer := trace.SpanFromContext(ctx).TracerProvider().Tracer("boxoffice/shared/telemetry")

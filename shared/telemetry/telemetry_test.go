@@ -12,16 +12,17 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-func recording(t *testing.T) *telemetry.Tracing {
+// newTracing returns a Tracing that exports its spans to memory.
+func newTracing(t *testing.T) (*telemetry.Tracing, *tracetest.InMemoryExporter) {
 	t.Helper()
 	exporter := tracetest.NewInMemoryExporter()
 	tracing := telemetry.New("test", "test-1", 1, sdktrace.WithSyncer(exporter))
 	t.Cleanup(func() { _ = tracing.Flush(context.Background()) })
-	return tracing
+	return tracing, exporter
 }
 
 func TestLogLinesContainTheTraceAndSpanID(t *testing.T) {
-	tracing := recording(t)
+	tracing, _ := newTracing(t)
 	ctx, span := tracing.Tracer("test").Start(t.Context(), "work")
 	defer span.End()
 	var out bytes.Buffer
@@ -47,9 +48,7 @@ func TestLogLinesContainTheTraceAndSpanID(t *testing.T) {
 }
 
 func TestFollowerSpanIsInTheFollowersTraceAndLinksToTheLeader(t *testing.T) {
-	exporter := tracetest.NewInMemoryExporter()
-	tracing := telemetry.New("test", "test-1", 1, sdktrace.WithSyncer(exporter))
-	t.Cleanup(func() { _ = tracing.Flush(context.Background()) })
+	tracing, exporter := newTracing(t)
 	leader, leaderSpan := tracing.Tracer("test").Start(t.Context(), "leader")
 	ctx, span := tracing.Tracer("test").Start(t.Context(), "follower")
 	end := telemetry.FollowerSpan("insert bookings")(ctx, leader)

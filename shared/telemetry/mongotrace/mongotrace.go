@@ -18,10 +18,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Monitor returns a driver monitor that records each command as a client span. Names
-// and attributes follow OpenTelemetry's semantic conventions for MongoDB, for
-// example "find events". The content of commands is not recorded, because it
-// contains user input.
+// Monitor returns a monitor for the driver that records each command as a client span.
+// Names, such as "find events", and attributes follow OpenTelemetry's semantic
+// conventions for MongoDB. The content of commands is not recorded, because it contains
+// user input.
 func Monitor(tracing trace.TracerProvider) *event.CommandMonitor {
 	m := &monitor{tracer: tracing.Tracer("boxoffice/shared/telemetry/mongotrace")}
 	return &event.CommandMonitor{Started: m.started, Succeeded: m.succeeded, Failed: m.failed}
@@ -29,10 +29,10 @@ func Monitor(tracing trace.TracerProvider) *event.CommandMonitor {
 
 type monitor struct {
 	tracer trace.Tracer
-	spans  sync.Map // commandID: trace.Span
+	spans  sync.Map // of running commands, from commandID to trace.Span
 }
 
-// commandID identifies a running command. The driver assigns request ids, and a
+// commandID identifies a running command. The driver assigns the request ids. A
 // connection carries one command at a time.
 type commandID struct {
 	connection string
@@ -91,9 +91,9 @@ func (m *monitor) remove(e event.CommandFinishedEvent) trace.Span {
 	return span
 }
 
-// collectionOf returns the collection that a command applies to, or "". It is the
-// value of the first element, whose key is the command's name. In getMore it is the
-// value of the element "collection".
+// collectionOf returns the name of the collection that a command applies to, or "" if
+// there is none. It is the value of the element whose key is the command's name. In
+// getMore it is the value of the element "collection".
 func collectionOf(e *event.CommandStartedEvent) string {
 	key := e.CommandName
 	if key == "getMore" {
@@ -103,7 +103,7 @@ func collectionOf(e *event.CommandStartedEvent) string {
 	return name
 }
 
-// peer returns the attributes for the server's address. It parses the driver's
+// peer returns the attributes of the server's address. It parses the driver's
 // connection id, which has the form "127.0.0.1:27017[-12]".
 func peer(connectionID string) []attribute.KeyValue {
 	address, _, _ := strings.Cut(connectionID, "[")
