@@ -104,8 +104,8 @@ func (a *App) Use(p lifecycle.Part) { a.used = append(a.used, p) }
 
 // Database is a store that a program depends on.
 type Database interface {
-	Prepare(ctx context.Context) error
-	Ping(ctx context.Context) error
+	Prepare(ctx context.Context) error // creates what the store needs, such as indexes
+	Ping(ctx context.Context) error    // returns an error if the database does not answer
 	Close(ctx context.Context) error
 }
 

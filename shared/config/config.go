@@ -17,7 +17,8 @@
 // ignored, unless it is a struct with such fields.
 //
 // The tag min is the minimum value of a number or duration, the minimum length in
-// bytes of a string or Secret, and the minimum number of entries of a slice.
+// bytes of a string or Secret, and the minimum number of entries of a slice. It does
+// not apply if the variable is unset and has no default.
 package config
 
 import (

@@ -24,8 +24,8 @@ const (
 // StreamsPath is the path to which the subscriptions in dapr/ deliver facts about streams.
 const StreamsPath = "/facts/streams"
 
-// Bus connects an app to the bus. Its routes receive ticks and the facts of other apps.
-// Its relay publishes the app's own facts.
+// Bus is the connection of an app to the bus. Its routes receive ticks and the facts of
+// other apps. Its relay publishes the app's own facts.
 type Bus struct {
 	daprsub.Routes
 	Relay *outbox.Relay
