@@ -127,8 +127,8 @@ func (o *Outbox) checkApplied(ctx context.Context, s *save) error {
 
 // isApplied reports whether SaveBox(saved, due) took effect, given the box that is stored
 // some time afterwards. It relies on how others change a box: a writer only appends
-// records, and a relay stores the times at which it published records, which differ
-// from those of another relay.
+// records, and a relay stores the times at which it published records, which usually
+// differ from those of another relay.
 //
 // For example, a relay reads version 4 with the unpublished record f1, publishes it
 // and saves f1 as sent at 12:00:01.

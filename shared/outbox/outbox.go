@@ -114,9 +114,9 @@ type Store interface {
 	// increases its version by one, provided that the stored version is still
 	// b.Version. Otherwise it returns ErrStale.
 	//
-	// If the stored box already has the records and the due time of this call, SaveBox
-	// may return nil instead. Several callers that save the same records may therefore
-	// all succeed.
+	// If another call has already stored the same records, SaveBox may return nil
+	// instead of ErrStale. Several callers that save the same records may therefore all
+	// succeed.
 	SaveBox(ctx context.Context, b Box, due time.Time) error
 	// DueBoxes returns the documents whose boxes have from <= due time < to, ordered
 	// by due time. It returns at most limit of them.
