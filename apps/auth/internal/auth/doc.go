@@ -1,5 +1,5 @@
-// Package auth holds the rules of accounts, passwords and sessions. Stores, the
-// sidecar and the wire are adapters behind the ports of ports.go.
+// Package auth implements the rules for accounts, passwords and sessions. Stores, the
+// sidecar and the wire are adapters behind the ports in ports.go.
 //
 // # Accounts
 //
@@ -10,18 +10,18 @@
 // # Passwords
 //
 // Passwords are hashed with Argon2id (RFC 9106) and stored in PHC string format.
-// The parameters follow the OWASP Password Storage Cheat Sheet; a log-in with a
-// hash of older parameters replaces it. A bounded queue in front of the hasher
-// keeps log-ins from exhausting the machine: when it is full, requests are refused
-// with a Retry-After. Instead of composition rules there is a blocklist of common
-// passwords, as NIST SP 800-63B section 5.1.1.2 recommends.
+// The parameters follow the OWASP Password Storage Cheat Sheet. If a stored hash has
+// other parameters, the next log-in replaces it. A bounded queue in front of the
+// hasher keeps log-ins from exhausting the machine: when it is full, requests are
+// refused with a Retry-After. Instead of composition rules there is a blocklist of
+// common passwords, as NIST SP 800-63B section 5.1.1.2 recommends.
 //
 // # Session families
 //
 // A log-in creates a [Family]. Refreshing replaces the family's current [Session]
-// by a successor, and only the current session is live. All families of a user form
-// one record, [UserSessions], which is updated by compare-and-set only, so that
-// ending one session and starting the next is one atomic step.
+// with a successor, and only the current session is live. All families of a user
+// form one record, [UserSessions], which is updated only by compare-and-set. Ending
+// one session and starting the next is therefore one atomic step.
 //
 // Refresh tokens rotate, with reuse detection as in the OAuth 2.0 Security Best
 // Current Practice (RFC 9700 section 4.14.2). A refresh token that was replaced and
@@ -35,13 +35,14 @@
 //	t=4s   refresh(R1) -> R2   replay within the grace period
 //	t=15s  refresh(R1)         reuse: the family ends, and R2 is invalid from now on
 //
-// No token is stored. The record has the ids and times of the successor, from which
-// the same bytes are signed again: Ed25519 signatures are deterministic (RFC 8032).
+// No token is stored. A replay signs the successor's ids and times, which are in the
+// record, again. The result is the same bytes, because Ed25519 signatures are
+// deterministic (RFC 8032).
 //
 // A session ends SessionTTL after the log-in or the last refresh, and no family
-// outlives [MaxFamilyAge]. A family that was started with an older password is
-// invalid even if its record has not been updated yet, because every reader compares
-// the password versions.
+// outlives [MaxFamilyAge]. A password change ends all families. It takes effect even
+// before their record is updated, because every reader compares the record's password
+// version with the account's.
 //
 // # Lockout
 //

@@ -10,16 +10,16 @@ import (
 
 const (
 	maxEmail = 254 // code points
-	maxLocal = 64
-	maxLabel = 63
+	maxLocal = 64  // code points before the @
+	maxLabel = 63  // code points of a label of the domain
 )
 
 // NormalizeEmail returns the form of an e-mail address that identifies an account:
 // NFKC, lower case, without surrounding space. It is idempotent.
 func NormalizeEmail(s string) string {
 	s = strings.TrimSpace(fold(s))
-	// Lower-casing can break the normal form, and normalising can introduce upper
-	// case, so the two are repeated until the result is stable.
+	// Lower-casing can break the normal form, and normalising can introduce upper-case
+	// letters, so the two are repeated until the result is stable.
 	for range 3 {
 		next := strings.TrimSpace(fold(s))
 		if next == s {

@@ -30,7 +30,7 @@ var (
 	key       = ed25519.NewKeyFromSeed([]byte(strings.Repeat("k", ed25519.SeedSize)))
 )
 
-// fixture is a Service over fakes, and the fakes.
+// fixture is a Service together with the fakes that it uses.
 type fixture struct {
 	*auth.Service
 	t        *testing.T
@@ -119,7 +119,7 @@ func (f *fixture) claims(raw string) token.Claims {
 	return c
 }
 
-// check checks the session of an access token.
+// check calls CheckSession for the session of an access token.
 func (f *fixture) check(access string) (authapi.CheckedSession, error) {
 	f.t.Helper()
 	c := f.claims(access)
@@ -146,8 +146,8 @@ func (f *fixture) stored(id string) auth.User {
 	return u
 }
 
-// families returns how many families u1 has.
-func (f *fixture) families() int {
+// countFamilies returns how many families u1 has.
+func (f *fixture) countFamilies() int {
 	f.t.Helper()
 	us, _, err := f.sessions.Load(f.t.Context(), "u1")
 	if err != nil {

@@ -13,15 +13,15 @@ import (
 const hashRetryAfter = 2 * time.Second
 
 // Hasher hashes passwords. It limits how many hashes run at once, so that log-ins do
-// not starve the rest of the machine, and how many requests wait for one.
+// not starve the rest of the machine, and how many requests wait to be hashed.
 type Hasher struct {
 	params  HashParams
-	dummy   phc           // verified when an account does not exist, at the cost of a real hash
+	dummy   phc           // verified in place of the hash of an account that does not exist
 	queue   chan struct{} // one element for each request that waits or runs
 	running chan struct{} // one element for each hash that runs
 }
 
-// NewHasher returns a Hasher that runs at most workers hashes at once while at most
+// NewHasher returns a Hasher that runs at most workers hashes at once and lets at most
 // queue more requests wait.
 func NewHasher(params HashParams, workers, queue int) (*Hasher, error) {
 	dummy, err := parsePHC(hashPassword("", params))
@@ -43,9 +43,9 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 }
 
 // Matches reports whether hash, in PHC string format, is a hash of the password, and
-// whether it has other parameters than new hashes have. An empty hash matches no
-// password and takes as long as a real one. Matches returns apperr.Overloaded if the
-// queue is full; the password has not been verified then.
+// whether it is outdated: new hashes have other parameters. An empty hash matches no
+// password and takes as long as a real one. If the queue is full, Matches does not
+// verify the password and returns apperr.Overloaded.
 func (h *Hasher) Matches(ctx context.Context, hash, password string) (ok, outdated bool, err error) {
 	parsed, known := h.dummy, hash != ""
 	if known {
@@ -57,7 +57,9 @@ func (h *Hasher) Matches(ctx context.Context, hash, password string) (ok, outdat
 	return ok, parsed.HashParams != h.params || len(parsed.key) != keyLength, err
 }
 
-// run calls fn when fewer than the allowed number of hashes run.
+// run waits until another hash may run and then calls fn. It returns
+// apperr.Overloaded if the queue is full, and an error that wraps ctx.Err() if ctx ends
+// first.
 func (h *Hasher) run(ctx context.Context, fn func()) error {
 	select {
 	case h.queue <- struct{}{}:

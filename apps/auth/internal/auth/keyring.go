@@ -46,7 +46,7 @@ func ParseKeyring(text []byte) (*Keyring, error) {
 // NewKeyring returns a keyring of keys. The first key signs.
 func NewKeyring(keys ...ed25519.PrivateKey) (*Keyring, error) {
 	if len(keys) == 0 {
-		return nil, errors.New("signing keys: none")
+		return nil, errors.New("no signing keys")
 	}
 	public := make([]ed25519.PublicKey, 0, len(keys))
 	for _, k := range keys {

@@ -5,18 +5,19 @@ import "time"
 // Lockout rules, for implementations of Attempts.
 const (
 	// PairFailureTTL is how long the failures of an account from one address are
-	// remembered after the last failure or, if it caused a lock, after the lock.
+	// remembered. It starts at the last failure or, if that failure caused a lock, at
+	// the end of the lock.
 	PairFailureTTL = time.Hour
 	// AccountFailureTTL is the period over which the failures of an account from all
 	// addresses are counted. It starts with the first of them.
 	AccountFailureTTL = 15 * time.Minute
 
-	lockThreshold    = 5 // the failure of an account from one address that locks first
-	minLock          = time.Minute
-	maxLock          = 15 * time.Minute
-	maxLockDoublings = 5 // 1, 2, 4, 8, 15 minutes
+	lockThreshold = 5 // failures of an account from one address that cause the first lock
+	minLock       = time.Minute
+	maxLock       = 15 * time.Minute
+	lockSteps     = 5 // different lock durations: 1, 2, 4, 8 and 15 minutes
 
-	delayThreshold = 20 // failures of an account that cause no delay
+	delayThreshold = 20 // failures of an account up to which log-ins are not delayed
 	delayStep      = 100 * time.Millisecond
 	maxDelay       = 2 * time.Second
 )
@@ -28,13 +29,13 @@ func LockDuration(n int) time.Duration {
 	if n < lockThreshold {
 		return 0
 	}
-	return min(maxLock, minLock<<min(n-lockThreshold, maxLockDoublings))
+	return min(maxLock, minLock<<min(n-lockThreshold, lockSteps))
 }
 
-// LockDurations returns LockDuration of 1, 2, 3 and so on, up to the first that
-// equals the maximum. The last applies to all later failures too.
+// LockDurations returns LockDuration(1), LockDuration(2) and so on, up to the first
+// that equals the maximum. The last one applies to all later failures too.
 func LockDurations() []time.Duration {
-	locks := make([]time.Duration, lockThreshold+maxLockDoublings-1)
+	locks := make([]time.Duration, lockThreshold+lockSteps-1)
 	for i := range locks {
 		locks[i] = LockDuration(i + 1)
 	}

@@ -17,9 +17,9 @@ const unknownUserID = "-"
 
 // LogIn verifies a password and starts a session; see authapi.LogIn. It returns
 // ErrInvalidCredentials for an unknown address, a wrong password and an inactive
-// account alike, after about the same time. It returns the reason auth.locked while
-// the client's address is locked out of the account, and apperr.Overloaded if the
-// queue for hashing is full.
+// account alike, after about the same time. It returns an error with the reason
+// auth.locked while the client's address is locked out of the account, and
+// apperr.Overloaded if the queue for hashing is full.
 func (s *Service) LogIn(ctx context.Context, req authapi.LogInRequest) (authapi.Login, error) {
 	email, password, device := NormalizeEmail(req.Email), req.Password, clipped(req.Device)
 	var problems validation.Problems
@@ -43,7 +43,7 @@ func (s *Service) LogIn(ctx context.Context, req authapi.LogInRequest) (authapi.
 	}
 	u, lease, err := s.verifyPassword(ctx, email, password)
 	if err != nil {
-		// Only a verified password counts as an attempt.
+		// An attempt counts only if its password was verified.
 		if !errors.Is(err, ErrInvalidCredentials) {
 			err = s.withdrawAttempt(ctx, email, device.Address, err)
 		}
@@ -61,8 +61,8 @@ func (s *Service) LogIn(ctx context.Context, req authapi.LogInRequest) (authapi.
 }
 
 // beginAttempt counts an attempt, and delays it if the account has many recent
-// failures. It returns the reason auth.locked, without counting, if the address is
-// locked out.
+// failures. If the address is locked out, beginAttempt does not count the attempt and
+// returns an error with the reason auth.locked.
 func (s *Service) beginAttempt(ctx context.Context, email, address string) error {
 	decision, err := s.attempts.Begin(ctx, email, address)
 	if err != nil {
@@ -80,7 +80,8 @@ func (s *Service) beginAttempt(ctx context.Context, email, address string) error
 }
 
 // withdrawAttempt takes back an attempt that failed with err before its password
-// was verified, even if ctx has ended. It returns err, joined with its own error.
+// was verified, even if ctx has ended. It returns err, joined with the error of
+// Withdraw if there is one.
 func (s *Service) withdrawAttempt(ctx context.Context, email, address string, err error) error {
 	return errors.Join(err, s.attempts.Withdraw(context.WithoutCancel(ctx), email, address))
 }
@@ -116,7 +117,7 @@ func (s *Service) verifyPassword(ctx context.Context, email, password string) (u
 	return u, lease, nil
 }
 
-// rehash replaces a stored hash by one with the current parameters. A failure is
+// rehash replaces a stored hash with one that has the current parameters. A failure is
 // only logged: the next log-in tries again.
 func (s *Service) rehash(ctx context.Context, u User, password string) {
 	hash, err := s.hasher.Hash(ctx, password)

@@ -27,11 +27,11 @@ func TestLogInStartsASession(t *testing.T) {
 	if _, err := f.check(got.Tokens.AccessToken); err != nil {
 		t.Error(err)
 	}
-	if f.families() != 2 {
-		t.Errorf("got %d families, want 2", f.families())
+	if f.countFamilies() != 2 {
+		t.Errorf("got %d families, want 2", f.countFamilies())
 	}
 	if !slices.Contains(f.locker.Names, "login:"+email) || f.locker.Held != 0 {
-		t.Errorf("got locks %v of which %d held, want login:%s released", f.locker.Names, f.locker.Held, email)
+		t.Errorf("got locks %v, %d of them held, want login:%s released", f.locker.Names, f.locker.Held, email)
 	}
 	if !slices.Contains(f.cache.Filled, "lease-u1 - u1") {
 		t.Errorf("got cache fills %v, want user u1", f.cache.Filled)
@@ -86,7 +86,7 @@ func TestLogInRefusalsDoNotRevealTheAccount(t *testing.T) {
 		}
 	}
 	if slices.Sort(messages); messages[0] != messages[len(messages)-1] {
-		t.Errorf("got different messages %q, want one", messages)
+		t.Errorf("got messages %q, want the same for every refusal", messages)
 	}
 }
 
@@ -112,7 +112,7 @@ func TestFiveFailuresLockOneAddressOutOfTheAccount(t *testing.T) {
 		}
 		f.clock.Advance(time.Minute)
 		if err := guess(password, device); account == email && err != nil {
-			t.Errorf("after the lock: %v", err)
+			t.Errorf("after the lock: got %v, want no error", err)
 		}
 		// The correct password has cleared the failures.
 		for range 4 {
@@ -137,7 +137,7 @@ func TestManyFailuresDelayTheLogIn(t *testing.T) {
 	}
 }
 
-func TestConcurrentGuessesGainNothing(t *testing.T) {
+func TestConcurrentGuessesAreLockedOutAfterFive(t *testing.T) {
 	f := newFixture(t)
 	f.register()
 	var verified, locked atomic.Int64
@@ -187,8 +187,8 @@ func TestConcurrentLogInsAllSucceed(t *testing.T) {
 			t.Errorf("log-in %d: %v", i, err)
 		}
 	}
-	if f.families() != 10 {
-		t.Errorf("got %d families, want 10", f.families())
+	if f.countFamilies() != 10 {
+		t.Errorf("got %d families, want 10", f.countFamilies())
 	}
 }
 
@@ -217,15 +217,16 @@ func TestFamilyStoresAClippedDevice(t *testing.T) {
 	if _, err := f.Register(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
-	// 256 bytes would split a code point.
+	// A cut at 256 bytes would split a code point.
 	want := authapi.Device{Address: strings.Repeat("1", 64), UserAgent: "x" + strings.Repeat("ü", 127)}
 	if got := f.family().Device; got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
-// The password changes between the verification and the update of the sessions.
-func TestLogInWithAPasswordThatChangedMeanwhileFails(t *testing.T) {
+// The test simulates a password change between the verification of the password and the
+// update of the sessions.
+func TestLogInFailsIfThePasswordChangesMidway(t *testing.T) {
 	f := newFixture(t)
 	f.register()
 	us, version, err := f.sessions.Load(t.Context(), "u1")
@@ -240,7 +241,7 @@ func TestLogInWithAPasswordThatChangedMeanwhileFails(t *testing.T) {
 	wantRefusal(t, "log in", err, apperr.Unauthenticated, "auth.invalid_credentials")
 }
 
-// A change of password crashes before it updates the sessions.
+// The test simulates a password change that crashed before it updated the sessions.
 func TestSessionsOfAnOlderPasswordAreInvalid(t *testing.T) {
 	f := newFixture(t)
 	old := f.register()
@@ -250,8 +251,8 @@ func TestSessionsOfAnOlderPasswordAreInvalid(t *testing.T) {
 	_, err = f.Refresh(t.Context(), authapi.RefreshRequest{RefreshToken: old.Tokens.RefreshToken})
 	wantRefusal(t, "refresh", err, apperr.Unauthenticated, "auth.refresh_invalid")
 	f.logIn()
-	if f.families() != 1 {
-		t.Errorf("got %d families, want 1", f.families())
+	if f.countFamilies() != 1 {
+		t.Errorf("got %d families, want 1", f.countFamilies())
 	}
 }
 
@@ -289,7 +290,7 @@ func TestOverloadedHasherRefusesWithoutCountingAFailure(t *testing.T) {
 	}
 	for range 10 {
 		_, err := busy.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: device})
-		wantRefusal(t, "busy", err, apperr.Unavailable, "unavailable")
+		wantRefusal(t, "log in", err, apperr.Unavailable, "unavailable")
 		if e := apperr.From(err); e.RetryAfter == 0 || e.Failure() {
 			t.Errorf("got %+v, want a refusal with a Retry-After", e)
 		}
@@ -321,7 +322,7 @@ func TestAttemptCancelledDuringItsDelayIsTakenBack(t *testing.T) {
 			t.Fatalf("got %v, want context.Canceled", err)
 		}
 	}
-	f.logIn() // would be locked if the attempts had counted
+	f.logIn() // would be refused if the attempts had counted
 }
 
 // cancellingClock is a clock whose Sleep cancels the caller's context.
@@ -346,7 +347,7 @@ func TestFailingPortsMakeOperationsUnavailable(t *testing.T) {
 		login := f.register()
 		fail(f)
 		ctx := t.Context()
-		for range 6 { // more than five; none counts as a failure
+		for range 6 { // would lock if these attempts counted as failures
 			_, err := f.LogIn(ctx, authapi.LogInRequest{Email: email, Password: password, Device: device})
 			wantRefusal(t, name+": log in", err, apperr.Unavailable, "unavailable")
 		}

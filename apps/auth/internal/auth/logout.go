@@ -11,8 +11,8 @@ import (
 )
 
 // LogOut ends the family that a refresh token belongs to; see authapi.LogOut. Any
-// token of the family ends it, including replaced and expired ones. LogOut returns
-// ErrSessionNotFound if the token is malformed or its family has ended.
+// refresh token of the family ends it, including replaced and expired ones. LogOut
+// returns ErrSessionNotFound if the token is malformed or its family has ended.
 func (s *Service) LogOut(ctx context.Context, req authapi.LogOutRequest) (rpc.Nothing, error) {
 	now := instant(s.clock.Now())
 	claims, err := s.refreshClaims(req.RefreshToken, now)
@@ -28,8 +28,8 @@ func (s *Service) LogOut(ctx context.Context, req authapi.LogOutRequest) (rpc.No
 	err = s.updateSessions(ctx, claims.Subject, func(us *UserSessions) (bool, error) {
 		sessions, live := us.EndFamily(claims.FamilyID, now)
 		if len(sessions) == 0 && len(ended) > 0 {
-			// The family was there in an earlier attempt of this call. The write that
-			// removed it may have been this call's own.
+			// An earlier attempt of this call found the family. The write that removed
+			// it may have been this call's own.
 			return false, nil
 		}
 		ended = sessions

@@ -23,7 +23,7 @@ func TestHasherMatchesOnlyTheRightPassword(t *testing.T) {
 	}
 	two, err := h.Hash(ctx, password)
 	if err != nil || one == two {
-		t.Errorf("got the same hash twice, %v, want another salt", err)
+		t.Errorf("got hash %q after %q, %v, want another salt", two, one, err)
 	}
 	tests := []struct {
 		name, hash, password string
@@ -44,7 +44,7 @@ func TestHasherMatchesOnlyTheRightPassword(t *testing.T) {
 	}
 }
 
-func TestDamagedHashesAreErrors(t *testing.T) {
+func TestMatchesReturnsAnErrorForDamagedHashes(t *testing.T) {
 	h := newHasher(t, cheapHash)
 	for _, hash := range []string{
 		"x", "$argon2id$", "$argon2i$v=19$m=64,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5Q",
@@ -63,7 +63,7 @@ func TestDamagedHashesAreErrors(t *testing.T) {
 	}
 }
 
-func TestFullQueueIsRefused(t *testing.T) {
+func TestHashRefusesRequestsWhenTheQueueIsFull(t *testing.T) {
 	h, err := auth.NewHasher(cheapHash, 0, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -77,10 +77,10 @@ func TestFullQueueIsRefused(t *testing.T) {
 			results <- err
 		}()
 	}
-	wantRefusal(t, "the second", <-results, apperr.Unavailable, "unavailable")
+	wantRefusal(t, "the call without a place in the queue", <-results, apperr.Unavailable, "unavailable")
 	cancel()
 	if err := <-results; !errors.Is(err, context.Canceled) {
-		t.Errorf("the first: got %v, want context.Canceled", err)
+		t.Errorf("the call in the queue: got %v, want context.Canceled", err)
 	}
 }
 
@@ -110,7 +110,7 @@ func TestRegisterAcceptsOnlyPlausibleEmailAddresses(t *testing.T) {
 		r := registration()
 		r.UserID, r.Email = fmt.Sprintf("%x", sha256.Sum224([]byte(email))), email
 		if _, err := f.Register(t.Context(), r); (err == nil) != want {
-			t.Errorf("%q: got %v, want accepted %t", email, err, want)
+			t.Errorf("%q: got error %v, want accepted: %t", email, err, want)
 		}
 	}
 	for _, email := range valid {
@@ -121,8 +121,8 @@ func TestRegisterAcceptsOnlyPlausibleEmailAddresses(t *testing.T) {
 	}
 }
 
-// The property of the fuzz target, for random strings of code points whose case
-// mapping or normalisation is unusual.
+// The test checks the property of FuzzNormalizeEmail with random strings of code points
+// whose case mapping or normalisation is unusual.
 func TestNormalizeEmailIsIdempotent(t *testing.T) {
 	parts := []rune("aAİıſK\u212aﬁǅß\u0345\u0308\u0301\u00a0\u3000 \t@.ａ\u1e9b\u0323\ufdfa\u03a3\u1fbc\u200d\ufffd")
 	random := rand.New(rand.NewPCG(1, 2))
@@ -135,6 +135,8 @@ func TestNormalizeEmailIsIdempotent(t *testing.T) {
 	}
 }
 
+// requireStable checks that NormalizeEmail returns a string in NFKC that it does not
+// change again.
 func requireStable(t *testing.T, s string) {
 	t.Helper()
 	once := auth.NormalizeEmail(s)

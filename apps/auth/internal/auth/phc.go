@@ -18,16 +18,16 @@ type HashParams struct {
 	Threads uint8
 }
 
-// DefaultHashParams returns the first parameters that the OWASP Password Storage
-// Cheat Sheet recommends for Argon2id.
+// DefaultHashParams returns the first set of parameters that the OWASP Password
+// Storage Cheat Sheet recommends for Argon2id.
 func DefaultHashParams() HashParams { return HashParams{Memory: 46 << 10, Passes: 1, Threads: 1} }
 
 const (
 	saltLength = 16 // bytes
 	keyLength  = 32 // bytes
 
-	// maxMemory and maxPasses limit the cost that a stored hash may ask for, so that
-	// a damaged one cannot exhaust the machine.
+	// maxMemory and maxPasses limit the cost parameters of a stored hash, so that a
+	// damaged one cannot exhaust the machine.
 	maxMemory = 1 << 20 // KiB
 	maxPasses = 64
 )

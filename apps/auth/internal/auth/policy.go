@@ -38,7 +38,8 @@ func NewPolicy() *Policy {
 }
 
 // IsWeak reports whether a normalised password is on the blocklist, repeats one
-// character, or has no letters besides words of the e-mail address and the product.
+// character, or contains words of the e-mail address or the product and no letters
+// besides them.
 func (p *Policy) IsWeak(password, email string) bool {
 	password = strings.ToLower(password)
 	if _, ok := p.common[password]; ok {
@@ -54,8 +55,8 @@ func (p *Policy) IsWeak(password, email string) bool {
 	return rest != password && strings.IndexFunc(rest, unicode.IsLetter) < 0
 }
 
-// emailWords returns the address and its parts, compound ones before their own
-// parts.
+// emailWords returns the address and its parts. Each part comes before the parts that
+// it contains. Parts shorter than minWord are omitted.
 func emailWords(email string) []string {
 	local, domain, _ := cutLast(email, '@')
 	words := []string{email, local, domain}
@@ -71,6 +72,7 @@ func emailWords(email string) []string {
 	return long
 }
 
-// normalPassword returns the NFKC form of a password, which is measured and hashed.
-// The same password typed on another keyboard may have other code points.
+// normalPassword returns the NFKC form of a password. Lengths and hashes are those of
+// this form, because the same password typed on another keyboard may have other code
+// points.
 func normalPassword(s string) string { return norm.NFKC.String(s) }

@@ -37,7 +37,7 @@ type Sessions interface {
 	Save(ctx context.Context, userID string, us UserSessions, version string) error
 }
 
-// AttemptDecision tells how to proceed with a log-in attempt.
+// AttemptDecision says how to proceed with a log-in attempt.
 type AttemptDecision struct {
 	Locked     bool          // refuse the attempt
 	RetryAfter time.Duration // until the lock ends, if Locked
@@ -60,8 +60,8 @@ type Attempts interface {
 // called after the records have changed. Its methods return no errors: a fill that
 // fails costs a later look-up, and an invalidation that fails is retried.
 type Cache interface {
-	// LeaseUser returns a lease to fill in a user whose record is read next. The
-	// lease is empty if no fill is needed.
+	// LeaseUser returns a lease for FillUser. Callers take it before they read the
+	// user's record. The lease is empty if no fill is needed.
 	LeaseUser(ctx context.Context, userID string) (lease string)
 	// FillUser stores a user that was read after the lease was taken.
 	FillUser(ctx context.Context, lease string, u User)
@@ -75,11 +75,11 @@ type Cache interface {
 	DropUser(ctx context.Context, userID string)
 }
 
-// Locker serialises work that should not run twice at once. It is an optimisation:
+// Locker serialises work that should not run concurrently. It is an optimisation:
 // correctness must not depend on it.
 type Locker interface {
 	// Lock waits a short time for the lock and returns with or without it. The
-	// caller calls unlock in either case.
+	// caller must call unlock in either case.
 	Lock(ctx context.Context, name string) (unlock func())
 }
 

@@ -10,12 +10,12 @@ import (
 	"boxoffice/shared/token"
 )
 
-// Refresh replaces the session of a refresh token by a successor and returns its
-// tokens; see authapi.Refresh. Within the grace period, a repeated call returns the
-// same bytes. A token that was replaced earlier ends its family; see reuse detection
-// in the package comment. ErrRefreshInvalid covers every refusal: a malformed,
-// expired or reused token, a family that has ended, an inactive account, and an
-// e-mail address in the request that is not the account's.
+// Refresh replaces the session of a refresh token with a successor and returns the
+// successor's tokens; see authapi.Refresh. Within the grace period, a repeated call
+// returns the same bytes. A token that was replaced earlier ends its family; see reuse
+// detection in the package comment. Refresh returns ErrRefreshInvalid for every
+// refusal: a malformed, expired or reused token, a family that has ended, an inactive
+// account, and an e-mail address in the request that is not the account's.
 func (s *Service) Refresh(ctx context.Context, req authapi.RefreshRequest) (authapi.Refreshed, error) {
 	now := instant(s.clock.Now())
 	claims, err := s.refreshClaims(req.RefreshToken, now)

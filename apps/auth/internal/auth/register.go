@@ -14,11 +14,11 @@ import (
 
 const maxName = 100 // code points
 
-// Register creates an account and logs it in; see authapi.Register. It refuses, in
-// this order: invalid fields (all of them at once), ErrAdminRequired,
-// ErrWeakPassword, apperr.Overloaded and ErrEmailTaken. A refusal writes nothing. A
-// request that is repeated with the same user id and e-mail address logs the
-// existing account in.
+// Register creates an account and logs it in; see authapi.Register. It returns the
+// first of these errors that applies: one error for all invalid fields,
+// ErrAdminRequired, ErrWeakPassword, apperr.Overloaded, ErrEmailTaken. A refusal
+// writes nothing. A request that is repeated with the same user id and e-mail address
+// logs the existing account in.
 func (s *Service) Register(ctx context.Context, req authapi.RegisterRequest) (authapi.Login, error) {
 	u, err := s.newUser(req)
 	if err != nil {
@@ -38,9 +38,9 @@ func (s *Service) Register(ctx context.Context, req authapi.RegisterRequest) (au
 	return authapi.Login{User: u.Public(), Tokens: tokens}, nil
 }
 
-// EnsureAdmin creates the first admin unless the e-mail address already has an
-// account, whose password it leaves unchanged. The password must satisfy the same
-// rules as any other.
+// EnsureAdmin creates the first admin. If the e-mail address already has an account,
+// EnsureAdmin does not change it. In either case the password must satisfy the rules
+// for new passwords.
 func (s *Service) EnsureAdmin(ctx context.Context, email, password string) error {
 	u, err := s.newUser(authapi.RegisterRequest{
 		UserID: s.ids.NewID(), Email: email, Password: password, Name: "Administrator", Role: string(RoleAdmin),
@@ -67,7 +67,8 @@ func (s *Service) EnsureAdmin(ctx context.Context, email, password string) error
 	return nil
 }
 
-// addUser hashes the password and stores the account.
+// addUser hashes the password and stores the account. It returns ErrWeakPassword if
+// the policy rejects the password.
 func (s *Service) addUser(ctx context.Context, u User, password string) (User, error) {
 	if s.policy.IsWeak(normalPassword(password), u.Email) {
 		return User{}, ErrWeakPassword
@@ -80,7 +81,7 @@ func (s *Service) addUser(ctx context.Context, u User, password string) (User, e
 	return s.users.Add(ctx, u)
 }
 
-// newUser validates a registration and returns its account, without a hash.
+// newUser validates a registration and returns its account, without a password hash.
 func (s *Service) newUser(req authapi.RegisterRequest) (User, error) {
 	now := instant(s.clock.Now())
 	u := User{

@@ -60,27 +60,27 @@ func TestRegisterRefusesInvalidRequests(t *testing.T) {
 		change func(*authapi.RegisterRequest)
 		code   apperr.Code
 		reason string
-		fields string // "field code" of each, in order
+		fields string // "field code" for each invalid field, in order
 	}{
 		{"every field is invalid", func(r *authapi.RegisterRequest) { *r = authapi.RegisterRequest{Role: "root"} }, apperr.Invalid, "invalid",
 			"email required, password required, name required, userId required, role unknown"},
 		{"e-mail address without a domain", func(r *authapi.RegisterRequest) { r.Email = "ann" }, apperr.Invalid, "invalid", "email invalid"},
 		{"long e-mail address", func(r *authapi.RegisterRequest) { r.Email = "a@" + long(253) }, apperr.Invalid, "invalid", "email too_long"},
 		{"short password", func(r *authapi.RegisterRequest) { r.Password = "1234567" }, apperr.Invalid, "invalid", "password too_short"},
-		{"short after NFKC", func(r *authapi.RegisterRequest) { r.Password = "u\u0308o\u0308a\u0308e\u0308" }, apperr.Invalid, "invalid", "password too_short"},
+		{"password short after NFKC", func(r *authapi.RegisterRequest) { r.Password = "u\u0308o\u0308a\u0308e\u0308" }, apperr.Invalid, "invalid", "password too_short"},
 		{"long password", func(r *authapi.RegisterRequest) { r.Password = long(129) }, apperr.Invalid, "invalid", "password too_long"},
 		{"password is not UTF-8", func(r *authapi.RegisterRequest) { r.Password = "\xff23456789" }, apperr.Invalid, "invalid", "password invalid"},
 		{"blank name", func(r *authapi.RegisterRequest) { r.Name = "  " }, apperr.Invalid, "invalid", "name required"},
 		{"long name", func(r *authapi.RegisterRequest) { r.Name = long(101) }, apperr.Invalid, "invalid", "name too_long"},
 		{"name with a control character", func(r *authapi.RegisterRequest) { r.Name = "A\nn" }, apperr.Invalid, "invalid", "name invalid"},
-		{"id with other characters", func(r *authapi.RegisterRequest) { r.UserID = "a.$b" }, apperr.Invalid, "invalid", "userId invalid"},
+		{"id with characters that are not allowed", func(r *authapi.RegisterRequest) { r.UserID = "a.$b" }, apperr.Invalid, "invalid", "userId invalid"},
 		{"long id", func(r *authapi.RegisterRequest) { r.UserID = strings.Repeat("a", 65) }, apperr.Invalid, "invalid", "userId invalid"},
 		{"common password", func(r *authapi.RegisterRequest) { r.Password = "Password123" }, apperr.Invalid, "auth.weak_password", ""},
 		{"password from the e-mail address", func(r *authapi.RegisterRequest) { r.Password = "ann-example-2026" }, apperr.Invalid, "auth.weak_password", ""},
 		{"password from product words", func(r *authapi.RegisterRequest) { r.Password = "BoxOffice2026!" }, apperr.Invalid, "auth.weak_password", ""},
-		{"one repeated character", func(r *authapi.RegisterRequest) { r.Password = "üüüüüüüü" }, apperr.Invalid, "auth.weak_password", ""},
+		{"password of one repeated character", func(r *authapi.RegisterRequest) { r.Password = "üüüüüüüü" }, apperr.Invalid, "auth.weak_password", ""},
 		{"common password in full-width form", func(r *authapi.RegisterRequest) { r.Password = "ｐａｓｓｗｏｒｄ" }, apperr.Invalid, "auth.weak_password", ""},
-		{"admin role without an admin", func(r *authapi.RegisterRequest) { r.Role = "admin" }, apperr.Forbidden, "auth.admin_required", ""},
+		{"admin role, not requested by an admin", func(r *authapi.RegisterRequest) { r.Role = "admin" }, apperr.Forbidden, "auth.admin_required", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -103,15 +103,15 @@ func TestRegisterRefusesInvalidRequests(t *testing.T) {
 	}
 }
 
-func TestRegisterAcceptsTheLimits(t *testing.T) {
+func TestRegisterAcceptsValuesAtTheLimits(t *testing.T) {
 	for name, change := range map[string]func(*authapi.RegisterRequest){
-		"password of 8 code points":         func(r *authapi.RegisterRequest) { r.Password = "üöä€xyzq" },
-		"password of 128 code points":       func(r *authapi.RegisterRequest) { r.Password = strings.Repeat("üé", 64) },
-		"e-mail address of 254 code points": func(r *authapi.RegisterRequest) { r.Email = "a@" + strings.Repeat("b.", 125) + "bb" },
-		"name of 100 code points":           func(r *authapi.RegisterRequest) { r.Name = strings.Repeat("ü", 100) },
-		"product word and other letters":    func(r *authapi.RegisterRequest) { r.Password = "boxoffice-qx-83" },
+		"password of 8 code points":                      func(r *authapi.RegisterRequest) { r.Password = "üöä€xyzq" },
+		"password of 128 code points":                    func(r *authapi.RegisterRequest) { r.Password = strings.Repeat("üé", 64) },
+		"e-mail address of 254 code points":              func(r *authapi.RegisterRequest) { r.Email = "a@" + strings.Repeat("b.", 125) + "bb" },
+		"name of 100 code points":                        func(r *authapi.RegisterRequest) { r.Name = strings.Repeat("ü", 100) },
+		"password with a product word and other letters": func(r *authapi.RegisterRequest) { r.Password = "boxoffice-qx-83" },
 		"role user":                         func(r *authapi.RegisterRequest) { r.Role = "user" },
-		"admin by an admin":                 func(r *authapi.RegisterRequest) { r.Role, r.ByAdmin = "admin", true },
+		"admin role, requested by an admin": func(r *authapi.RegisterRequest) { r.Role, r.ByAdmin = "admin", true },
 	} {
 		r := registration()
 		change(&r)
@@ -121,14 +121,14 @@ func TestRegisterAcceptsTheLimits(t *testing.T) {
 	}
 }
 
-func TestRegisterRefusesATakenAddressAndReplaysARepeatedRequest(t *testing.T) {
+func TestRegisterRefusesATakenAddressAndAcceptsARepeatedRequest(t *testing.T) {
 	f := newFixture(t)
 	first := f.register()
 	r := registration()
 	r.UserID, r.Email = "u2", "ANN@example.com"
 	_, err := f.Register(t.Context(), r)
 	wantRefusal(t, "another user", err, apperr.Invalid, "auth.email_taken")
-	if f.users.Len() != 1 || f.families() != 1 {
+	if f.users.Len() != 1 || f.countFamilies() != 1 {
 		t.Error("the refused request was stored")
 	}
 	repeated, err := f.Register(t.Context(), registration())
@@ -155,7 +155,7 @@ func TestConcurrentRegistrationsOfAnAddressHaveOneWinner(t *testing.T) {
 	}
 	wg.Wait()
 	if won.Load() != 1 || f.users.Len() != 1 {
-		t.Errorf("got %d winners and %d users, want one each", won.Load(), f.users.Len())
+		t.Errorf("got %d winners and %d users, want one of each", won.Load(), f.users.Len())
 	}
 }
 
@@ -170,7 +170,7 @@ func TestEnsureAdminCreatesTheAdminOnce(t *testing.T) {
 	if err != nil || got.User.Role != authapi.RoleAdmin || f.users.Len() != 1 {
 		t.Errorf("got %+v, %v, want one admin", got.User, err)
 	}
-	// Another password in the configuration does not change the account.
+	// A changed password in the configuration does not change the account.
 	if err := f.EnsureAdmin(ctx, "boss@example.com", "another good one"); err != nil {
 		t.Error(err)
 	}

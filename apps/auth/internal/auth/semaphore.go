@@ -8,8 +8,8 @@ import (
 
 // maxConcurrentLogIns limits the log-ins of one account from one address that run
 // at the same time in this process. An attempt counts as a failure until its
-// password has been verified, so that more attempts than this, all with the correct
-// password, could lock the pair.
+// password has been verified. Without this limit, concurrent log-ins with the correct
+// password could lock the pair.
 const maxConcurrentLogIns = 2
 
 // keyedSemaphore is a counting semaphore for each key. It keeps no memory for keys

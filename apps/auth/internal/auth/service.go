@@ -26,8 +26,8 @@ type Config struct {
 	Policy   *Policy
 	Log      *slog.Logger
 
-	AccessTTL  time.Duration // life of an access token; at most MaxAccessTTL
-	SessionTTL time.Duration // life of a session from the log-in or the last refresh; at most MaxFamilyAge
+	AccessTTL  time.Duration // lifetime of an access token; at most MaxAccessTTL
+	SessionTTL time.Duration // lifetime of a session from the log-in or the last refresh; at most MaxFamilyAge
 }
 
 // Service implements the use cases. It is safe for concurrent use.
@@ -52,10 +52,10 @@ type Service struct {
 // range.
 func New(cfg Config) (*Service, error) {
 	if cfg.AccessTTL < time.Second || cfg.AccessTTL > MaxAccessTTL {
-		return nil, fmt.Errorf("auth: the life of access tokens must be from 1s to %s, not %s", MaxAccessTTL, cfg.AccessTTL)
+		return nil, fmt.Errorf("auth: the lifetime of access tokens must be between 1s and %s, not %s", MaxAccessTTL, cfg.AccessTTL)
 	}
 	if cfg.SessionTTL < time.Second || cfg.SessionTTL > MaxFamilyAge {
-		return nil, fmt.Errorf("auth: the life of sessions must be from 1s to %s, not %s", MaxFamilyAge, cfg.SessionTTL)
+		return nil, fmt.Errorf("auth: the lifetime of sessions must be between 1s and %s, not %s", MaxFamilyAge, cfg.SessionTTL)
 	}
 	return &Service{
 		users: cfg.Users, sessions: cfg.Sessions, attempts: cfg.Attempts, cache: cfg.Cache,
@@ -67,10 +67,10 @@ func New(cfg Config) (*Service, error) {
 }
 
 // updateSessions applies fn to a user's sessions and stores the result by
-// compare-and-set. If another update comes first, fn runs again on the sessions as
-// that update left them. fn reports whether there is something to store. Its error
-// is returned, after the sessions have been stored if it also reports true. After
-// too many lost races updateSessions returns apperr.Overloaded.
+// compare-and-set. If another update is stored first, fn runs again on the sessions
+// that it left. fn reports whether to store the sessions. updateSessions returns the
+// error of fn; if fn also reported true, the sessions have been stored. After too many
+// lost races updateSessions returns apperr.Overloaded.
 func (s *Service) updateSessions(ctx context.Context, userID string, fn func(*UserSessions) (store bool, err error)) error {
 	return cas.Retry(ctx, func(ctx context.Context) error {
 		us, version, err := s.sessions.Load(ctx, userID)

@@ -11,16 +11,17 @@ import (
 )
 
 const (
-	// MaxFamilyAge is the longest life of a family, however often it is refreshed.
+	// MaxFamilyAge is the longest lifetime of a family, however often it is refreshed.
 	MaxFamilyAge = 30 * 24 * time.Hour
-	// UserSessionsTTL is how long a record is kept after its last update: longer than
-	// any family and any access token in it is valid.
+	// UserSessionsTTL is how long a record is kept after its last update. No family or
+	// access token of the record is valid for longer.
 	UserSessionsTTL = MaxFamilyAge + MaxAccessTTL
-	// MaxAccessTTL is the longest life of an access token that may be configured.
+	// MaxAccessTTL is the longest lifetime of an access token that may be configured.
 	MaxAccessTTL = 24 * time.Hour
 
 	maxFamilies = 10 // of one user
-	// rotationGrace is how long a replaced refresh token returns the successor again.
+	// rotationGrace is how long after a rotation the replaced refresh token returns the
+	// successor again.
 	rotationGrace = 10 * time.Second
 
 	maxAddress = 64 // bytes of a client's address
@@ -42,15 +43,16 @@ type Family struct {
 	Previous  string // id of the session that Current replaced; empty before the first refresh
 }
 
-// Session is what one pair of tokens represents.
+// Session is the state behind one pair of an access token and a refresh token. Each
+// refresh starts a new one.
 type Session struct {
 	ID        string
 	StartedAt time.Time
 	ExpiresAt time.Time
 }
 
-// clipped returns d with its fields cut to the lengths that are stored. Clients
-// control both.
+// clipped returns d with its fields cut to the lengths that are stored. Clients can
+// send longer values.
 func clipped(d authapi.Device) authapi.Device {
 	return authapi.Device{Address: clip(d.Address, maxAddress), UserAgent: clip(d.UserAgent, authapi.MaxUserAgent)}
 }
@@ -78,11 +80,12 @@ const (
 	ReuseDetected                 // the session was replaced earlier; the family has ended
 )
 
-// AddFamily adds a family whose password was verified at passwordVersion. It
-// removes families of an older password, families that expired long ago and, to stay
-// within the limit, expired families before live ones and older families before
-// newer ones. It returns the ids of the removed families' sessions. It returns
-// ErrInvalidCredentials if the password has been changed since it was verified.
+// AddFamily adds a family for a log-in whose password was verified when its version
+// was passwordVersion. It first removes the families of older passwords, and those
+// that expired at least MaxAccessTTL ago. If there are still too many, it removes
+// expired families before live ones, and older families before newer ones. It returns
+// the ids of the removed families' sessions. It returns ErrInvalidCredentials if the
+// password has been changed since it was verified.
 func (us *UserSessions) AddFamily(f Family, passwordVersion int64, now time.Time) (ended []string, err error) {
 	if passwordVersion < us.PasswordVersion {
 		return nil, ErrInvalidCredentials
@@ -91,8 +94,8 @@ func (us *UserSessions) AddFamily(f Family, passwordVersion int64, now time.Time
 		ended = us.remove(func(Family) bool { return true })
 		us.PasswordVersion = passwordVersion
 	}
-	// An expired family is kept while an access token of it can still be presented,
-	// so that its client is told that the session expired.
+	// An expired family is kept while one of its access tokens may still be valid, so
+	// that CheckSession can report the expiry to the client.
 	ended = append(ended, us.remove(func(f Family) bool { return !now.Before(f.Current.ExpiresAt.Add(MaxAccessTTL)) })...)
 	for len(us.Families) >= maxFamilies {
 		evicted := slices.MinFunc(us.Families, func(a, b Family) int {
@@ -107,7 +110,7 @@ func (us *UserSessions) AddFamily(f Family, passwordVersion int64, now time.Time
 	return ended, nil
 }
 
-// Rotate replaces session sessionID of a family by successor. It returns the family
+// Rotate replaces session sessionID of a family with successor. It returns the family
 // after the rotation or, if reuse was detected, as it was before it was removed.
 // ended has the ids of the sessions that are no longer live.
 func (us *UserSessions) Rotate(familyID, sessionID string, successor Session, now time.Time) (f Family, r Rotation, ended []string) {
@@ -176,8 +179,8 @@ func (f Family) Public(userID string) authapi.Session {
 
 func (f Family) isExpired(now time.Time) bool { return !now.Before(f.Current.ExpiresAt) }
 
-// compareTrueFirst is the comparison of a with its negation in an order that puts
-// true first.
+// compareTrueFirst compares a with !a in an order that puts true first: it returns -1
+// if a is true and 1 if it is false.
 func compareTrueFirst(a bool) int {
 	if a {
 		return -1

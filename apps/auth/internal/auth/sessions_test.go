@@ -36,8 +36,8 @@ func TestRefreshReplacesTheSession(t *testing.T) {
 	if !slices.Contains(f.cache.Ended, before.SessionID) {
 		t.Error("the cache was not invalidated")
 	}
-	if f.families() != 1 {
-		t.Errorf("got %d families, want 1", f.families())
+	if f.countFamilies() != 1 {
+		t.Errorf("got %d families, want 1", f.countFamilies())
 	}
 }
 
@@ -73,7 +73,7 @@ func TestReplayAfterTheGracePeriodEndsTheFamily(t *testing.T) {
 		t.Error("the cache was not invalidated")
 	}
 	if _, err := f.check(other.Tokens.AccessToken); err != nil {
-		t.Errorf("another family: got %v, want it live", err)
+		t.Errorf("another family: got %v, want it to be live", err)
 	}
 	if !strings.Contains(f.log.String(), "used again") || strings.Contains(f.log.String(), old.Tokens.RefreshToken) {
 		t.Errorf("got log %q, want a warning without the token", f.log)
@@ -88,8 +88,8 @@ func TestReuseOfAnOlderTokenEndsTheFamilyAtOnce(t *testing.T) {
 	f.refresh(second.RefreshToken)
 	_, err := f.Refresh(t.Context(), authapi.RefreshRequest{RefreshToken: first.Tokens.RefreshToken})
 	wantRefusal(t, "the first", err, apperr.Unauthenticated, "auth.refresh_invalid")
-	if f.families() != 0 {
-		t.Error("the family is still there")
+	if f.countFamilies() != 0 {
+		t.Error("the family still exists")
 	}
 }
 
@@ -200,7 +200,7 @@ func TestCheckSessionReturnsSessionAndUser(t *testing.T) {
 		t.Errorf("got cache fills %v, want %q", f.cache.Filled, want)
 	}
 	_, err = f.CheckSession(t.Context(), authapi.CheckSessionRequest{UserID: "u2", SessionID: c.SessionID})
-	wantRefusal(t, "another's session", err, apperr.Unauthenticated, "auth.session_invalid")
+	wantRefusal(t, "another user's session", err, apperr.Unauthenticated, "auth.session_invalid")
 	_, err = f.CheckSession(t.Context(), authapi.CheckSessionRequest{UserID: "u1", SessionID: "unknown"})
 	wantRefusal(t, "unknown session", err, apperr.Unauthenticated, "auth.session_invalid")
 
@@ -233,14 +233,14 @@ func TestExpiryIsReportedOnce(t *testing.T) {
 	if expired.Load() != 1 || invalid.Load() != 19 {
 		t.Errorf("got %d expired and %d invalid, want 1 and 19", expired.Load(), invalid.Load())
 	}
-	if f.families() != 0 {
-		t.Error("the expired family is still there")
+	if f.countFamilies() != 0 {
+		t.Error("the expired family still exists")
 	}
 }
 
-// A log-in removes expired families only if there are too many, or if no access token
-// of them can be presented any more.
-func TestExpiredFamilyIsKeptWhileItsAccessTokensMayBePresented(t *testing.T) {
+// A log-in removes expired families only if there are too many families, or if the
+// expired ones can no longer have a valid access token.
+func TestExpiredFamilyIsKeptWhileItsAccessTokensMayBeValid(t *testing.T) {
 	f := newFixture(t, func(c *auth.Config) { c.SessionTTL = time.Second })
 	login := f.register()
 	f.clock.Advance(time.Minute)
@@ -251,24 +251,24 @@ func TestExpiredFamilyIsKeptWhileItsAccessTokensMayBePresented(t *testing.T) {
 		f.clock.Advance(time.Minute)
 		f.logIn()
 	}
-	if f.families() != 10 {
-		t.Errorf("got %d families, want 10", f.families())
+	if f.countFamilies() != 10 {
+		t.Errorf("got %d families, want 10", f.countFamilies())
 	}
 	f.clock.Advance(auth.MaxAccessTTL + time.Second)
 	f.logIn()
-	if f.families() != 1 {
-		t.Errorf("after a day: got %d families, want 1", f.families())
+	if f.countFamilies() != 1 {
+		t.Errorf("after a day: got %d families, want 1", f.countFamilies())
 	}
 }
 
-func TestLogOutEndsTheFamilyByAnyOfItsTokens(t *testing.T) {
+func TestAnyRefreshTokenOfAFamilyLogsItOut(t *testing.T) {
 	f := newFixture(t)
 	first := f.register()
 	other := f.logIn()
 	second := f.refresh(first.Tokens.RefreshToken)
 	f.clock.Advance(time.Minute)
 	third := f.refresh(second.RefreshToken)
-	f.clock.Advance(sessionTTL - time.Second) // the first token has expired, the family is live
+	f.clock.Advance(sessionTTL - time.Second) // the first token has expired, but the family is live
 	if _, err := f.LogOut(t.Context(), authapi.LogOutRequest{RefreshToken: first.Tokens.RefreshToken}); err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func TestLogOutEndsTheFamilyByAnyOfItsTokens(t *testing.T) {
 		t.Error("the cache was not invalidated")
 	}
 	for name, raw := range map[string]string{
-		"repeated": first.Tokens.RefreshToken, "current token": third.RefreshToken, "no token": "", "malformed token": "a.b.c",
+		"the same token again": first.Tokens.RefreshToken, "current token": third.RefreshToken, "no token": "", "malformed token": "a.b.c",
 		"access token": other.Tokens.AccessToken,
 	} {
 		_, err := f.LogOut(t.Context(), authapi.LogOutRequest{RefreshToken: raw})
@@ -290,8 +290,7 @@ func TestLogOutEndsTheFamilyByAnyOfItsTokens(t *testing.T) {
 	wantRefusal(t, "expired family", err, apperr.Invalid, "auth.session_not_found")
 }
 
-// Only a live session reveals that its user does not exist.
-func TestCheckSessionOfAMissingUser(t *testing.T) {
+func TestCheckSessionReportsAMissingUserOnlyForALiveSession(t *testing.T) {
 	f := newFixture(t)
 	if err := f.sessions.Save(t.Context(), "u9", authtest.NewUserSessions("f1"), ""); err != nil {
 		t.Fatal(err)
@@ -303,7 +302,7 @@ func TestCheckSessionOfAMissingUser(t *testing.T) {
 }
 
 // A store may report ErrStale for a write that it made; see auth.Sessions.
-func TestWriteReportedAsStaleButStoredTakesEffectOnce(t *testing.T) {
+func TestStoredWriteThatIsReportedAsStaleTakesEffectOnce(t *testing.T) {
 	f := newFixture(t)
 	registered := f.register()
 	f.config.Sessions = &staleOnce{Sessions: f.sessions}
@@ -313,8 +312,8 @@ func TestWriteReportedAsStaleButStoredTakesEffectOnce(t *testing.T) {
 	}
 	ctx := t.Context()
 	login, err := service.LogIn(ctx, authapi.LogInRequest{Email: email, Password: password, Device: device})
-	if err != nil || f.families() != 2 {
-		t.Errorf("log in: got %v and %d families, want 2", err, f.families())
+	if err != nil || f.countFamilies() != 2 {
+		t.Errorf("log in: got error %v and %d families, want 2", err, f.countFamilies())
 	}
 	refreshed, err := service.Refresh(ctx, authapi.RefreshRequest{RefreshToken: registered.Tokens.RefreshToken})
 	if err != nil {
@@ -326,8 +325,8 @@ func TestWriteReportedAsStaleButStoredTakesEffectOnce(t *testing.T) {
 	if !slices.Contains(f.cache.Ended, f.claims(registered.Tokens.AccessToken).SessionID) {
 		t.Error("refresh: the replaced session has no tombstone")
 	}
-	if _, err := service.LogOut(ctx, authapi.LogOutRequest{RefreshToken: login.Tokens.RefreshToken}); err != nil || f.families() != 1 {
-		t.Errorf("log out: got %v and %d families, want 1", err, f.families())
+	if _, err := service.LogOut(ctx, authapi.LogOutRequest{RefreshToken: login.Tokens.RefreshToken}); err != nil || f.countFamilies() != 1 {
+		t.Errorf("log out: got error %v and %d families, want 1", err, f.countFamilies())
 	}
 }
 
