@@ -11,19 +11,19 @@ import (
 
 // AttemptsSuite is the conformance suite of auth.Attempts.
 type AttemptsSuite struct {
-	// Open returns an empty counter, and a function that advances its clock. It is
-	// called for each subtest.
+	// Open returns an empty counter and a function that advances the counter's clock.
+	// It is called once for each subtest.
 	Open func(t *testing.T) (attempts auth.Attempts, advance func(time.Duration))
 }
 
 // Conform runs the suite.
 func (s AttemptsSuite) Conform(t *testing.T) {
-	t.Run("five failures lock and each further one doubles the lock", s.locks)
+	t.Run("the fifth failure locks and each further one doubles the lock", s.locks)
 	t.Run("a correct password clears the failures", s.clear)
-	t.Run("an attempt without verification is taken back", s.withdraw)
+	t.Run("a withdrawn attempt does not count", s.withdraw)
 	t.Run("failures are forgotten after an hour", s.forgets)
 	t.Run("failures from many addresses delay but do not lock", s.delays)
-	t.Run("200 concurrent guesses count as 200 attempts", s.concurrentGuesses)
+	t.Run("five of 200 concurrent guesses are admitted", s.concurrentGuesses)
 }
 
 // allowed is the decision for an attempt that may proceed at once.
@@ -47,7 +47,7 @@ func (s AttemptsSuite) locks(t *testing.T) {
 	}
 	for _, lock := range []time.Duration{1, 2, 4, 8, 15, 15} {
 		lock *= time.Minute
-		for range 3 { // an attempt during the lock does not extend it
+		for range 3 { // attempts during the lock do not extend it
 			if got := begin(t, a, "ann", "a"); !got.Locked || !isAbout(got.RetryAfter, lock) {
 				t.Fatalf("got %+v, want locked for %s", got, lock)
 			}
@@ -98,7 +98,7 @@ func (s AttemptsSuite) withdraw(t *testing.T) {
 			t.Errorf("attempt %d: got %+v, want it allowed", i+1, got)
 		}
 	}
-	must(t, a.Withdraw(t.Context(), "ann", "a")) // the attempt that locked
+	must(t, a.Withdraw(t.Context(), "ann", "a")) // the attempt that caused the lock
 	if got := begin(t, a, "ann", "a"); got != allowed {
 		t.Errorf("after the fifth was taken back: got %+v, want it allowed", got)
 	}

@@ -10,7 +10,7 @@ import (
 	"boxoffice/shared/contract/authapi"
 )
 
-// Epoch is a time that stores keep without loss: it has whole milliseconds.
+// Epoch is a time that stores keep without loss, because it is in whole milliseconds.
 var Epoch = time.Date(2026, 3, 1, 12, 0, 0, 123_000_000, time.UTC)
 
 // NewUser returns a user in which every field is set.
@@ -57,8 +57,8 @@ func requireAllFieldsSet(t *testing.T, v any) {
 	walk(reflect.TypeOf(v).Name(), reflect.ValueOf(v))
 }
 
-// isAbout reports whether got is at most want, and less than ten seconds below it:
-// the clock of a server goes on during the test.
+// isAbout reports whether got is at most want and less than ten seconds below it. The
+// clock of a server keeps running during the test.
 func isAbout(got, want time.Duration) bool { return got <= want && got > want-10*time.Second }
 
 func must(t *testing.T, err error) {
@@ -68,7 +68,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// runConcurrently calls fn(0) to fn(n-1) at the same time and waits for all.
+// runConcurrently calls fn(0) to fn(n-1) at the same time and waits for all calls to
+// return.
 func runConcurrently(n int, fn func(i int)) {
 	start := make(chan struct{})
 	var wg sync.WaitGroup

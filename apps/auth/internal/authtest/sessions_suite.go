@@ -12,7 +12,7 @@ import (
 // SessionsSuite is the conformance suite of auth.Sessions.
 type SessionsSuite struct {
 	Sessions auth.Sessions
-	// NewUserID returns the id of a user without a record, another one at each call.
+	// NewUserID returns the id of a user without a record. Every call returns another id.
 	NewUserID func() string
 }
 

@@ -12,7 +12,7 @@ import (
 
 // UsersSuite is the conformance suite of auth.Users.
 type UsersSuite struct {
-	// Open returns an empty store. It is called for each subtest.
+	// Open returns an empty store. It is called once for each subtest.
 	Open func(t *testing.T) auth.Users
 }
 
@@ -20,11 +20,11 @@ type UsersSuite struct {
 func (s UsersSuite) Conform(t *testing.T) {
 	t.Run("a stored user is returned unchanged", s.storesEveryField)
 	t.Run("unknown users are not found", s.unknownUsers)
-	t.Run("query operators in ids are plain text", s.queryOperators)
+	t.Run("query operators in ids are treated as text", s.queryOperators)
 	t.Run("adding the same user again returns the first", s.addAgain)
 	t.Run("an address belongs to one user", s.emailTaken)
 	t.Run("rehash replaces only the expected hash", s.rehash)
-	t.Run("concurrent users compete for one address", s.concurrentAdds)
+	t.Run("concurrent registrations of an address have one winner", s.concurrentAdds)
 }
 
 func (s UsersSuite) storesEveryField(t *testing.T) {
