@@ -58,7 +58,7 @@ func connect(t *testing.T, addr string) client.Client {
 	return client.NewClientWithConnection(conn)
 }
 
-func TestPortsOverASidecar(t *testing.T) {
+func TestPortsWorkThroughASidecar(t *testing.T) {
 	m, r := servers.StartMongo(t), servers.StartRedis(t)
 	sidecar := servers.StartSidecar(t, servers.SidecarConfig{AppID: "auth", Components: []string{
 		servers.Component("statestore", "state.mongodb",
@@ -130,7 +130,7 @@ func testConcurrentRefreshes(t *testing.T, sessions auth.Sessions) {
 			want = got
 		}
 		if got != want {
-			t.Errorf("got successors %s and %s, want one", want, got)
+			t.Errorf("got successors %s and %s, want the same", want, got)
 		}
 	}
 }
@@ -152,7 +152,7 @@ func testLocks(t *testing.T, dapr client.Client) {
 	}
 	unlock := locker.Lock(t.Context(), "login:ann")
 	if !held() {
-		t.Error("after Lock: got no lock, want one")
+		t.Error("after Lock: got it unlocked, want it locked")
 	}
 	unlockWithoutLock := locker.Lock(t.Context(), "login:ann") // returns without the lock
 	unlockWithoutLock()
@@ -164,7 +164,7 @@ func testLocks(t *testing.T, dapr client.Client) {
 	locker.Lock(ctx, "login:ann")()
 	unlock()
 	if held() {
-		t.Error("after unlock: still locked")
+		t.Error("after unlock: got it locked, want it unlocked")
 	}
 	// A lock is released even if its context has ended.
 	ctx, cancel = context.WithCancel(t.Context())
@@ -172,7 +172,7 @@ func testLocks(t *testing.T, dapr client.Client) {
 	cancel()
 	unlock()
 	if held() {
-		t.Error("after unlock with an ended context: still locked")
+		t.Error("after unlock with an ended context: got it locked, want it unlocked")
 	}
 	daprlock.New(dapr, "absent").Lock(t.Context(), "login:ann")()
 }

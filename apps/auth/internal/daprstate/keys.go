@@ -22,8 +22,8 @@ type Keys struct {
 
 var _ auth.Keys = (*Keys)(nil)
 
-// NewKeys returns the keys in a secret, which must be in the format that
-// auth.ParseKeyring reads.
+// NewKeys returns the keys in a secret of the named secret store. The secret must be in
+// the format that auth.ParseKeyring reads.
 func NewKeys(dapr client.Client, store, secret string) *Keys {
 	return &Keys{dapr: dapr, store: store, secret: secret}
 }
@@ -42,7 +42,7 @@ func (k *Keys) Load(ctx context.Context) error {
 	return nil
 }
 
-// Keyring implements auth.Keys. It returns apperr.Unreachable before Load.
+// Keyring implements auth.Keys. It returns apperr.Unreachable until Load succeeds.
 func (k *Keys) Keyring() (*auth.Keyring, error) {
 	if ring := k.ring.Load(); ring != nil {
 		return ring, nil

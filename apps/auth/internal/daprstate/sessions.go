@@ -30,7 +30,7 @@ type Sessions struct {
 
 var _ auth.Sessions = (*Sessions)(nil)
 
-// NewSessions returns the sessions in the state store component of that name.
+// NewSessions returns the sessions in the named state store component.
 func NewSessions(dapr client.Client, store string) *Sessions {
 	return &Sessions{dapr: dapr, store: store}
 }
@@ -74,14 +74,16 @@ func (s *Sessions) Save(ctx context.Context, userID string, us auth.UserSessions
 	return nil
 }
 
-// isStale reports whether err means that another write came first. On MongoDB, a
-// first write that loses the race fails with the duplicate key of its own upsert
-// (E11000), which runtimes before 1.18 return unchanged.
+// isStale reports whether err means that another write came first. On MongoDB, the
+// sidecar writes with an upsert. If no document has the given ETag, the upsert tries to
+// insert a second one with the same id and fails with a duplicate key (E11000). Dapr
+// runtimes before 1.18 return that error unchanged.
 func isStale(err error) bool {
 	return err != nil && (status.Code(rootStatus(err)) == codes.Aborted || strings.Contains(err.Error(), "E11000"))
 }
 
-// rootStatus returns the gRPC status error that the SDK wrapped.
+// rootStatus returns the gRPC status error that the SDK wrapped, or err if there is
+// none.
 func rootStatus(err error) error {
 	var s interface{ GRPCStatus() *status.Status }
 	if errors.As(err, &s) {
@@ -90,7 +92,7 @@ func rootStatus(err error) error {
 	return err
 }
 
-// wrapError converts an error of the sidecar to the error that the use cases return.
+// wrapError converts an error of the sidecar to one that the use cases may return.
 func wrapError(operation string, err error) error {
 	err = fmt.Errorf("dapr: %s: %w", operation, err)
 	switch status.Code(rootStatus(err)) {
