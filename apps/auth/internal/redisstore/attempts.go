@@ -16,8 +16,8 @@ import (
 	"boxoffice/apps/auth/internal/auth"
 )
 
-// Attempts is an auth.Attempts in Redis, where all replicas count together. While
-// Redis is unreachable it uses a local counter, so that guesses remain limited and
+// Attempts is an auth.Attempts in Redis, which all replicas share. While Redis is
+// unreachable, Attempts uses a local counter, so that guesses remain limited and
 // log-ins remain possible.
 type Attempts struct {
 	redis redis.Scripter
@@ -27,7 +27,7 @@ type Attempts struct {
 
 var _ auth.Attempts = (*Attempts)(nil)
 
-// NewAttempts returns attempts in Redis, with local as the fallback.
+// NewAttempts returns an Attempts in Redis with local as its fallback.
 func NewAttempts(client redis.Scripter, local auth.Attempts) *Attempts {
 	a := &Attempts{redis: client, local: local}
 	for _, lock := range auth.LockDurations() {
@@ -39,7 +39,7 @@ func NewAttempts(client redis.Scripter, local auth.Attempts) *Attempts {
 // beginScript counts an attempt, unless the pair is locked.
 //
 //	KEYS[1]  pair: a hash of n, the number of failures, and until, the end of the lock
-//	         by the clock of Redis in milliseconds
+//	         in milliseconds by the clock of Redis
 //	KEYS[2]  account: the number of failures
 //	ARGV[1]  TTL of the pair's failures in milliseconds
 //	ARGV[2]  TTL of the account's failures in milliseconds
@@ -67,8 +67,8 @@ end
 return {0, failures - 1}
 `)
 
-// takeBackScript takes an attempt back. KEYS are those of beginScript. ARGV[1] is 1
-// if the password was correct, which also forgets the failures of the pair.
+// takeBackScript takes an attempt back. It has the KEYS of beginScript. ARGV[1] is 1 if
+// the password was correct; the script then also forgets the failures of the pair.
 var takeBackScript = redis.NewScript(`
 if ARGV[1] == '1' then
   redis.call('DEL', KEYS[1])
@@ -113,15 +113,15 @@ func (a *Attempts) Clear(ctx context.Context, account, address string) error {
 	return a.local.Clear(ctx, account, address)
 }
 
-// takeBack reports whether Redis took the attempt back. If not, the failure is
-// forgotten when its TTL ends.
+// takeBack runs takeBackScript and reports whether Redis took the attempt back. If not,
+// the attempt counts as a failure until its TTL ends.
 func (a *Attempts) takeBack(ctx context.Context, account, address string, correct int) bool {
 	err := takeBackScript.Run(ctx, a.redis, keys(account, address), correct).Err()
 	return err == nil || errors.Is(err, redis.Nil)
 }
 
-// keys returns the keys of the pair and of the account. They have a hash of the
-// e-mail address instead of the address, which need not be stored in Redis.
+// keys returns the keys of the pair and of the account. They contain a hash of the
+// e-mail address, so that Redis does not store the address itself.
 func keys(account, address string) []string {
 	sum := sha256.Sum256([]byte(account))
 	id := base64.RawURLEncoding.EncodeToString(sum[:18])

@@ -15,8 +15,7 @@ import (
 const retryInterval = time.Second
 
 // Cache is an auth.Cache over the session cache that the gateway reads. Run retries
-// invalidations that failed, for as long as Redis could still return the value from
-// before the change.
+// failed invalidations for as long as Redis could still return the outdated value.
 type Cache struct {
 	cache *sessioncache.Cache
 	clock auth.Clock
@@ -105,8 +104,8 @@ func (c *Cache) RetryPending(ctx context.Context) int {
 			break // the others would fail too
 		}
 		c.mu.Lock()
-		// The same invalidation may have failed again in the meantime. It is then
-		// kept until it is obsolete.
+		// The same invalidation may have failed again in the meantime. It then stays
+		// pending for the next retry.
 		if c.pending[inv].Equal(obsolete) {
 			delete(c.pending, inv)
 		}

@@ -130,7 +130,6 @@ func TestCacheFillsAndInvalidates(t *testing.T) {
 	}
 }
 
-// Invalidations that Redis did not receive are retried.
 func TestFailedInvalidationsAreRetriedUntilObsolete(t *testing.T) {
 	m := miniredis.RunT(t)
 	shared := sessioncache.New(connect(t, m.Addr()), rand.Text)
