@@ -1,7 +1,7 @@
 // Package memattempts counts log-in attempts in the memory of one process. It is
-// the fallback while Redis is unreachable. Every process then counts for itself, so
-// that n processes together admit up to n times as many guesses, but never an
-// unlimited number.
+// the fallback while Redis is unreachable. Every process then counts for itself: n
+// processes together admit up to n times as many guesses, but never an unlimited
+// number.
 package memattempts
 
 import (
@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// maxEntries limits the pairs and the accounts that are remembered, and with them
-	// the memory: a few tens of MiB.
+	// maxEntries limits the number of pairs and of accounts that are remembered, and so
+	// the memory to a few tens of MiB.
 	maxEntries = 100_000
-	// evictionSample is the number of entries among which evict chooses.
+	// evictionSample is the number of entries that evict chooses from.
 	evictionSample = 8
 )
 
@@ -104,7 +104,7 @@ func entry[K comparable](m map[K]*failures, key K, now time.Time, ttl time.Durat
 	return f
 }
 
-// evict removes the entry that expires first among a few. The sample is random
+// evict removes the entry that expires first in a random sample. The sample is random
 // because every range over a map starts at a random position.
 func evict[K comparable](m map[K]*failures) {
 	var victim K

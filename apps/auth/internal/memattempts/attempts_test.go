@@ -17,7 +17,7 @@ func TestCounterConforms(t *testing.T) {
 	}}.Conform(t)
 }
 
-// A pair that is being counted must not be evicted by older ones.
+// A pair whose failures are being counted must not be evicted while there are older ones.
 func TestCounterEvictsOlderPairsFirst(t *testing.T) {
 	clock := authtest.NewClock(authtest.Epoch)
 	c := memattempts.NewCounter(clock)
