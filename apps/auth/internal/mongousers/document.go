@@ -12,7 +12,7 @@ type addressDocument struct {
 	UserID string `bson:"userId"`
 }
 
-// userDocument is a user or, if Tombstone is set, the record that no user of this id
+// userDocument is a user or, if Tombstone is set, the record that no user with this id
 // will ever exist.
 type userDocument struct {
 	ID              string    `bson:"_id"`
@@ -28,7 +28,7 @@ type userDocument struct {
 	UpdatedAt       time.Time `bson:"updatedAt"`
 }
 
-// tombstoneDocument is a userDocument with no fields but the tombstone.
+// tombstoneDocument is the stored form of a tombstone. It has none of a user's fields.
 type tombstoneDocument struct {
 	ID        string `bson:"_id"`
 	Tombstone bool   `bson:"void"`

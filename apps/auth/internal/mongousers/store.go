@@ -1,7 +1,7 @@
 // Package mongousers stores accounts in MongoDB.
 //
 // There are two collections: users, and addresses with documents {_id: <e-mail>,
-// userId}. The _id makes an address unique. Creating an account inserts the address
+// userId}. The _id makes each address unique. Creating an account inserts the address
 // first and the user second, without a transaction. If the creator crashes between
 // the two, the address is reserved for a user that does not exist. The next creator
 // that asks for the address takes it over in two steps:
@@ -36,7 +36,7 @@ var _ auth.Users = (*Store)(nil)
 // Config has the settings of Open.
 type Config = mongodb.Config
 
-// Open returns a store. It connects to MongoDB at the first operation.
+// Open returns a store. The store connects to MongoDB at its first operation.
 func Open(cfg Config) (*Store, error) {
 	client, err := mongodb.Connect(cfg, "auth")
 	if err != nil {
@@ -107,7 +107,7 @@ func (s *Store) claim(ctx context.Context, email, userID string) error {
 	return nil
 }
 
-// insertTombstone ensures that no user of that id exists or will ever be inserted.
+// insertTombstone ensures that no user with that id exists or will ever be inserted.
 // It returns auth.ErrEmailTaken if the user exists.
 func (s *Store) insertTombstone(ctx context.Context, id string) error {
 	_, err := s.User(ctx, id)
@@ -166,7 +166,7 @@ func (s *Store) Rehash(ctx context.Context, id, from, to string) error {
 		bson.D{{Key: "_id", Value: id}, {Key: "passwordHash", Value: from}},
 		bson.D{{Key: "$set", Value: bson.D{{Key: "passwordHash", Value: to}}}})
 	if err != nil {
-		return mongodb.WrapError("rehash", err)
+		return mongodb.WrapError("rehash password", err)
 	}
 	return nil
 }

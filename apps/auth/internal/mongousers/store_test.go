@@ -45,12 +45,13 @@ func open(t *testing.T, uri string, n *atomic.Int64) (*mongousers.Store, *mongo.
 	return store, client.Database(name)
 }
 
-// rejectOtherCommands fails the test if the store sends a command that is not listed.
+// rejectOtherCommands returns a monitor that fails the test if the store sends a command
+// that it should not need.
 func rejectOtherCommands(t *testing.T) *event.CommandMonitor {
 	expected := map[string]bool{"insert": true, "find": true, "update": true, "ping": true, "endSessions": true, "killCursors": true}
 	return &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
 		if !expected[e.CommandName] {
-			t.Errorf("got command %s, want only the listed ones", e.CommandName)
+			t.Errorf("got command %s, want only commands that the store needs", e.CommandName)
 		}
 	}}
 }
@@ -65,7 +66,7 @@ func TestStoreConforms(t *testing.T) {
 	t.Run("an address without a user is taken over", func(t *testing.T) { testTakeOver(t, m.URI, &n) })
 	t.Run("concurrent take-overs of an address have one winner", func(t *testing.T) { testConcurrentTakeOvers(t, m.URI, &n) })
 	t.Run("the first creator completes its own account", func(t *testing.T) { testCreatorReturns(t, m.URI, &n) })
-	t.Run("a take-over that crashed is completed by the next", func(t *testing.T) { testTakeOverCrashed(t, m.URI, &n) })
+	t.Run("a crashed take-over is completed by the next creator", func(t *testing.T) { testTakeOverCrashed(t, m.URI, &n) })
 }
 
 const email = "ann@example.com"
@@ -96,7 +97,7 @@ func testTakeOver(t *testing.T, uri string, n *atomic.Int64) {
 	if got := owner(t, store); got != "u1" {
 		t.Errorf("got owner %s, want u1", got)
 	}
-	// If the first creator was only slow, it would insert its user now.
+	// A first creator that was only slow would insert its user now.
 	if _, err := store.Add(t.Context(), authtest.NewUser("dead", "other@example.com")); !errors.Is(err, auth.ErrEmailTaken) {
 		t.Errorf("the first creator: got %v, want ErrEmailTaken", err)
 	}
@@ -129,7 +130,8 @@ func testConcurrentTakeOvers(t *testing.T, uri string, n *atomic.Int64) {
 	}
 }
 
-// A creator that repeats its request before any other keeps the address.
+// A creator that repeats its request before any other creator asks for the address keeps
+// it.
 func testCreatorReturns(t *testing.T, uri string, n *atomic.Int64) {
 	store, db := open(t, uri, n)
 	reserve(t, db, "u1")
