@@ -7,8 +7,8 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// Bind serves auth's operations with the service, whose use cases take and return
-// the contract's types.
+// Bind registers the use cases of svc as the handlers of auth's operations. They take
+// and return the contract's types, so nothing is converted.
 func Bind(srv *rpc.Server, svc *auth.Service) {
 	rpc.Handle(srv, authapi.Register, svc.Register)
 	rpc.Handle(srv, authapi.LogIn, svc.LogIn)

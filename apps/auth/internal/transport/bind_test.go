@@ -33,7 +33,8 @@ const (
 
 var device = authapi.Device{Address: "192.0.2.7", UserAgent: "curl/8"}
 
-// fixture is auth with fakes for its ports, called over HTTP as a sidecar calls it.
+// fixture is auth with fakes for its ports. The client calls it over HTTP as a sidecar
+// does.
 type fixture struct {
 	client *rpc.Client
 	users  *authtest.Users
@@ -86,7 +87,7 @@ func registration() authapi.RegisterRequest {
 	return authapi.RegisterRequest{UserID: "u1", Email: email, Password: password, Name: "Ann", Device: device}
 }
 
-func TestASessionFromRegistrationToLogOut(t *testing.T) {
+func TestOperationsServeASessionFromRegistrationToLogOut(t *testing.T) {
 	f := newFixture(t)
 	registered := call(t, f, authapi.Register, registration())
 	want := authapi.User{ID: "u1", Email: email, Name: "Ann", Role: "user", IsActive: true, CreatedAt: contract.At(authtest.Epoch)}
@@ -186,7 +187,7 @@ func TestRefusalsKeepTheirCodeAndReasonOnTheWire(t *testing.T) {
 }
 
 // A client must not be able to find out which e-mail addresses are registered.
-func TestUnknownAddressAndWrongPasswordGetTheSameBytes(t *testing.T) {
+func TestUnknownAddressAndWrongPasswordGetTheSameRefusal(t *testing.T) {
 	f := newFixture(t)
 	call(t, f, authapi.Register, registration())
 	_, wrong := rpc.Call(t.Context(), f.client, authapi.LogIn, authapi.LogInRequest{Email: email, Password: "wrong password"})
