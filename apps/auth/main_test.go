@@ -36,8 +36,8 @@ const (
 	waitTimeout   = 20 * time.Second
 )
 
-// program is a running auth with its sidecar, a MongoDB and a Redis. Its Client calls
-// auth through the sidecar.
+// program is a running auth app with its sidecar, a MongoDB and a Redis. Its Client
+// calls auth through the sidecar.
 type program struct {
 	*rpc.Client
 	keys      token.Ring
@@ -128,7 +128,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	defer tick.Stop()
 	for end := time.Now().Add(waitTimeout); !condition(); <-tick.C {
 		if time.Now().After(end) {
-			t.Fatalf("after %s: not true that %s", waitTimeout, what)
+			t.Fatalf("after %s, this is still not true: %s", waitTimeout, what)
 		}
 	}
 }
@@ -174,7 +174,7 @@ func (p program) claims(t *testing.T, raw string) token.Claims {
 	return c
 }
 
-func (p program) look(t *testing.T, c token.Claims) sessioncache.Entry {
+func (p program) lookup(t *testing.T, c token.Claims) sessioncache.Entry {
 	t.Helper()
 	_, entry, err := p.cache.Lookup(t.Context(), sessioncache.Request{SessionID: c.SessionID, UserID: c.Subject})
 	if err != nil {
@@ -185,7 +185,7 @@ func (p program) look(t *testing.T, c token.Claims) sessioncache.Entry {
 
 // The test calls auth through its sidecar and reads the session cache as the gateway
 // does.
-func TestProgramThroughItsSidecar(t *testing.T) {
+func TestProgramWorksThroughItsSidecar(t *testing.T) {
 	p := startProgram(t)
 	device := authapi.Device{Address: "192.0.2.7", UserAgent: "curl/8"}
 	t.Run("a session from registration to log-out", func(t *testing.T) {
@@ -200,15 +200,15 @@ func TestProgramThroughItsSidecar(t *testing.T) {
 		var checked authapi.CheckedSession
 		// A fill is best effort: on a busy machine it may time out.
 		eventually(t, "the session and its user are cached", func() bool {
-			known := p.look(t, c)
-			checked = call(t, p, authapi.CheckSession, authapi.CheckSessionRequest{UserID: c.Subject, SessionID: c.SessionID, Lease: known.Lease})
-			return known.Session != nil && *known.Session == checked.Session && known.User != nil && *known.User == login.User
+			entry := p.lookup(t, c)
+			checked = call(t, p, authapi.CheckSession, authapi.CheckSessionRequest{UserID: c.Subject, SessionID: c.SessionID, Lease: entry.Lease})
+			return entry.Session != nil && *entry.Session == checked.Session && entry.User != nil && *entry.User == login.User
 		})
 		refreshed := refreshConcurrently(t, p, login.Tokens.RefreshToken)
-		eventually(t, "the replaced session has a tombstone", func() bool { return p.look(t, c).Ended })
+		eventually(t, "the replaced session has a tombstone", func() bool { return p.lookup(t, c).Ended })
 		call(t, p, authapi.LogOut, authapi.LogOutRequest{RefreshToken: refreshed.RefreshToken})
 		next := p.claims(t, refreshed.AccessToken)
-		eventually(t, "the ended session has a tombstone", func() bool { return p.look(t, next).Ended })
+		eventually(t, "the ended session has a tombstone", func() bool { return p.lookup(t, next).Ended })
 		_, err := rpc.Call(t.Context(), p.Client, authapi.CheckSession, authapi.CheckSessionRequest{UserID: next.Subject, SessionID: next.SessionID})
 		if apperr.From(err).Reason != authapi.ReasonSessionInvalid {
 			t.Errorf("got %v, want %s", err, authapi.ReasonSessionInvalid)
@@ -232,8 +232,8 @@ func TestProgramThroughItsSidecar(t *testing.T) {
 			})
 			return err
 		})
-		// On a busy machine a command to Redis may time out, which pauses Redis for a
-		// second. The process then admits another five guesses by its own counter.
+		// On a busy machine a command to Redis may time out. For the next second, auth
+		// then uses its own counter, which admits another five guesses.
 		verified := reasons[authapi.ReasonInvalidCredentials]
 		if verified < 5 || verified > 10 || verified+reasons[authapi.ReasonLocked] != 60 {
 			t.Errorf("got %v, want 5 to 10 verified and the others locked", reasons)
@@ -270,7 +270,7 @@ func TestProgramThroughItsSidecar(t *testing.T) {
 		for range 5 {
 			_, err := rpc.Call(t.Context(), p.Client, authapi.LogIn, authapi.LogInRequest{Email: adminEmail, Password: "wrong password", Device: device})
 			if apperr.From(err).Reason != authapi.ReasonInvalidCredentials {
-				t.Fatal(err)
+				t.Fatalf("got %v, want %s", err, authapi.ReasonInvalidCredentials)
 			}
 		}
 		_, err := rpc.Call(t.Context(), p.Client, authapi.LogIn, authapi.LogInRequest{Email: adminEmail, Password: adminPassword, Device: device})
@@ -302,7 +302,7 @@ func runConcurrently(n int, fn func(i int) error) map[string]int {
 }
 
 // refreshConcurrently sends fifty refreshes of one token at the same time, checks that
-// all get the same tokens, and returns them.
+// all responses have the same tokens, and returns those tokens.
 func refreshConcurrently(t *testing.T, p program, refreshToken string) authapi.Tokens {
 	t.Helper()
 	answers := make([]authapi.Tokens, 50)
@@ -318,7 +318,7 @@ func refreshConcurrently(t *testing.T, p program, refreshToken string) authapi.T
 	}
 	wg.Wait()
 	if distinct := slices.Compact(slices.Clone(answers)); len(distinct) != 1 {
-		t.Fatalf("got %d different answers, want 1", len(distinct))
+		t.Fatalf("got %d different responses, want 1", len(distinct))
 	}
 	return answers[0]
 }
