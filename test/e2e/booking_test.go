@@ -222,7 +222,7 @@ func TestBookingIsOneTrace(t *testing.T) {
 	ada := running.As(register(t).Tokens.AccessToken)
 	res := ada.Book(t, eventID, 1, "")
 	res.Want(t, 201, nil)
-	if _, err := running.Trace(t.Context(), res.TraceID(t), traces.Booking); err != nil {
+	if _, err := running.Trace(t.Context(), res.TraceID(t), traces.CheckBooking); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -22,7 +22,7 @@ func (d *demo) printTrace(ctx context.Context, last *lastBooking) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, traceTimeout)
 	defer cancel()
-	root, err := traces.Jaeger(d.stack.jaeger).Wait(ctx, last.traceID, traces.Booking)
+	root, err := traces.Jaeger(d.stack.jaeger).Wait(ctx, last.traceID, traces.CheckBooking)
 	if err != nil {
 		return fmt.Errorf("the trace of booking %s is incomplete: %w", last.booking.Code, err)
 	}

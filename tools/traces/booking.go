@@ -11,8 +11,8 @@ type Part struct {
 	Path []string // labels from a child of the root down; see Span.Find
 }
 
-// BookingParts returns the parts of the trace of a booking, from the gateway to both
-// databases and over the bus.
+// BookingParts returns the parts of the trace of a booking. They lead from the gateway to
+// both databases and across the bus.
 func BookingParts() []Part {
 	toBooking := []string{"gateway call booking/method/booking.create"}
 	outOfGateway := below(toBooking, "daprd gateway CallLocal/booking/booking.create")
@@ -26,12 +26,12 @@ func BookingParts() []Part {
 	delivery := below(publish, "daprd event pubsub/booking-events")
 	return []Part{
 		{"the gateway's script in Redis", []string{"gateway evalsha"}},
-		{"the gateway's call of booking", toBooking},
+		{"the gateway's call to booking", toBooking},
 		{"the gateway's sidecar", outOfGateway},
 		{"booking's sidecar, inbound", intoBooking},
 		{"booking", booking},
 		{"booking's lock, through its sidecar", below(booking, "booking dapr.proto.runtime.v1.Dapr/TryLockAlpha1", "daprd booking /dapr.proto.runtime.v1.Dapr/TryLockAlpha1")},
-		{"booking's call of event", toEvent},
+		{"booking's call to event", toEvent},
 		{"booking's sidecar, outbound", outOfBooking},
 		{"event's sidecar", intoEvent},
 		{"event", event},
@@ -47,9 +47,9 @@ func BookingParts() []Part {
 // below returns path followed by steps.
 func below(path []string, steps ...string) []string { return slices.Concat(path, steps) }
 
-// Booking returns an error that names the first part that is missing in the trace of a
-// booking. It is a completeness check for Wait.
-func Booking(root *Span) error {
+// CheckBooking returns nil if the trace of a booking has all BookingParts. Otherwise the
+// error names the first missing part. CheckBooking is a completeness check for Wait.
+func CheckBooking(root *Span) error {
 	if got, want := root.Label(), "gateway POST /api/bookings"; got != want {
 		return fmt.Errorf("root: got %q, want %q", got, want)
 	}

@@ -7,7 +7,7 @@ import (
 	"boxoffice/tools/traces"
 )
 
-// traceOf returns a trace with parts and nothing else.
+// traceOf returns a trace that has exactly the given parts.
 func traceOf(parts []traces.Part) *traces.Span {
 	root := &traces.Span{Service: "gateway", Name: "POST /api/bookings"}
 	for _, p := range parts {
@@ -28,7 +28,7 @@ func traceOf(parts []traces.Part) *traces.Span {
 
 func TestErrorNamesTheMissingPart(t *testing.T) {
 	all := traces.BookingParts()
-	if err := traces.Booking(traceOf(all)); err != nil {
+	if err := traces.CheckBooking(traceOf(all)); err != nil {
 		t.Fatal(err)
 	}
 	for _, missing := range all {
@@ -38,11 +38,11 @@ func TestErrorNamesTheMissingPart(t *testing.T) {
 				rest = append(rest, p)
 			}
 		}
-		if err := traces.Booking(traceOf(rest)); err == nil || !strings.Contains(err.Error(), missing.Name+" is missing") {
+		if err := traces.CheckBooking(traceOf(rest)); err == nil || !strings.Contains(err.Error(), missing.Name+" is missing") {
 			t.Errorf("without %s: got %v, want an error that names it", missing.Name, err)
 		}
 	}
-	if err := traces.Booking(&traces.Span{Service: "gateway", Name: "GET /api/events"}); err == nil {
+	if err := traces.CheckBooking(&traces.Span{Service: "gateway", Name: "GET /api/events"}); err == nil {
 		t.Error("another trace: got no error, want one")
 	}
 }

@@ -11,17 +11,17 @@ import (
 const width = 100
 
 // String renders the tree in lines of 100 columns. A line has the service, the name of
-// the span and the duration. Equal siblings without children share a line, which has
-// their number and their total duration.
+// the span and the duration. Consecutive siblings that have the same label and no
+// children share a line, which has their number and their total duration.
 func (s *Span) String() string {
 	var b strings.Builder
 	s.draw(&b, "", "", 1, s.Duration)
 	return b.String()
 }
 
-// draw writes the line of the span after the prefix first, and its descendants after
-// the prefix rest. The line stands for times equal siblings of the given total
-// duration.
+// draw writes the line of the span with the prefix first, and the lines of its
+// descendants with the prefix rest. times is the number of siblings that share the line,
+// and total is the sum of their durations.
 func (s *Span) draw(b *strings.Builder, first, rest string, times int, total time.Duration) {
 	text := s.title()
 	if times > 1 {
@@ -59,7 +59,8 @@ func (s *Span) repetitions(i int) int {
 	return n
 }
 
-// title returns a shorter form of the label, without the package of the Dapr API.
+// title returns the label in the form that String prints, without the package name of the
+// Dapr API.
 func (s *Span) title() string {
 	name := strings.TrimPrefix(strings.TrimPrefix(s.Name, "/"), "dapr.proto.runtime.v1.")
 	if s.Sidecar {

@@ -12,7 +12,7 @@ import (
 // fetchTimeout limits one request to Jaeger.
 const fetchTimeout = 10 * time.Second
 
-// Jaeger is the base URL of the query API of a Jaeger.
+// Jaeger is a client of Jaeger's query API. Its value is the base URL of the API.
 type Jaeger string
 
 // response is the part of the API's response that this package reads.
@@ -44,8 +44,8 @@ type tag struct {
 	Key string `json:"key"`
 }
 
-// Fetch returns the root of a trace as far as Jaeger has it. It returns an error if the
-// trace does not have exactly one root or if a parent is missing.
+// Fetch returns the root of a trace with the spans that Jaeger has received so far. It
+// returns an error if there is not exactly one root or if a parent is missing.
 func (j Jaeger) Fetch(ctx context.Context, id string) (*Span, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
@@ -60,7 +60,7 @@ func (j Jaeger) Fetch(ctx context.Context, id string) (*Span, error) {
 	defer res.Body.Close()
 	var a response
 	if err := json.NewDecoder(res.Body).Decode(&a); err != nil {
-		return nil, fmt.Errorf("response of Jaeger (%s): %w", res.Status, err)
+		return nil, fmt.Errorf("decode the response of Jaeger (%s): %w", res.Status, err)
 	}
 	if len(a.Data) != 1 {
 		return nil, fmt.Errorf("got %d traces with this id, want 1", len(a.Data))
@@ -72,7 +72,8 @@ func (j Jaeger) Fetch(ctx context.Context, id string) (*Span, error) {
 	return tree(spans)
 }
 
-// convert returns the span without parent and children. p is its process.
+// convert returns the span with the id of its parent and without its children. p is its
+// process.
 func (in span) convert(p process) *Span {
 	s := &Span{
 		Name: in.Name, Service: p.Service, Duration: time.Duration(in.Duration) * time.Microsecond,

@@ -22,8 +22,8 @@ type Span struct {
 	startTime  int64 // microseconds
 }
 
-// Label returns "service name", with the prefix "daprd " for spans of a sidecar. Find
-// identifies spans by their labels.
+// Label returns the service and the name, separated by a space, with the prefix "daprd "
+// for spans of a sidecar. Find identifies spans by their labels.
 func (s *Span) Label() string {
 	if s.Sidecar {
 		return "daprd " + s.Service + " " + s.Name
@@ -31,8 +31,8 @@ func (s *Span) Label() string {
 	return s.Service + " " + s.Name
 }
 
-// Find returns the descendant at the end of a path, each step of which is the label of
-// a child. It backtracks if several children have the same label.
+// Find returns the descendant at the end of a path. Each element of the path is the label
+// of a child. Find backtracks if several children have the same label.
 func (s *Span) Find(path ...string) (*Span, error) {
 	if len(path) == 0 {
 		return s, nil
@@ -51,10 +51,10 @@ func (s *Span) Find(path ...string) (*Span, error) {
 	return nil, missing
 }
 
-// Wait polls a trace until it is complete and returns its root. A trace is complete if
-// it has one root, no parent is missing, and complete returns nil. It becomes complete
-// over time because every process exports its spans on its own schedule. If ctx ends
-// first, Wait returns an error that says what was missing last.
+// Wait polls Jaeger until it has a complete trace, and returns the root. A trace is
+// complete if it has one root, no parent is missing, and complete returns nil. This takes
+// time because every process exports its spans on its own schedule. If ctx ends first,
+// the error says what was still missing.
 func (j Jaeger) Wait(ctx context.Context, id string, complete func(root *Span) error) (*Span, error) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()

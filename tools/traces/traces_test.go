@@ -31,7 +31,7 @@ func jaeger(t *testing.T, responses ...[]string) traces.Jaeger {
 	next <- 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/api/traces/abc" {
-			t.Errorf("got a request for %s", r.URL.Path)
+			t.Errorf("got a request for %s, want /api/traces/abc", r.URL.Path)
 		}
 		n := <-next
 		next <- min(n+1, len(responses)-1)
