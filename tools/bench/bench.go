@@ -18,7 +18,7 @@ import (
 	"boxoffice/test/stack"
 )
 
-// bench is one run.
+// bench is one run of the command.
 type bench struct {
 	settings
 	out io.Writer
@@ -26,8 +26,8 @@ type bench struct {
 	stack    *stack.Stack
 	fixtures *fixtures
 	gateway  *server
-	auth     *server // the app, without its sidecar
-	sidecar  *server // of the gateway
+	auth     *server // the auth app, called without its sidecar
+	sidecar  *server // the gateway's
 	peer     *server
 	nats     *nats.Conn
 	meter    *meter
@@ -95,7 +95,8 @@ func (b *bench) start(ctx context.Context) error {
 	return nil
 }
 
-// startOthers starts what is not part of the stack: the peer and the meter.
+// startOthers starts the peer, the connection to NATS and the meter, which are not part
+// of the stack.
 func (b *bench) startOthers() error {
 	c := &caller{}
 	if err := operation(b.auth, "/auth.jwks", b.stack.AppToken, response{status: http.StatusOK})(c); err != nil {
@@ -130,12 +131,12 @@ func (b *bench) close() error {
 	return errors.Join(errs...)
 }
 
-// printf prints progress and results. It ignores errors: the bench goes on without a
-// reader.
+// printf prints progress and results. It ignores errors: the bench goes on even if its
+// output cannot be written.
 func (b *bench) printf(format string, args ...any) { _, _ = fmt.Fprintf(b.out, format, args...) }
 
-// block measures a rung once, including the facts that its requests publish.
-func (b *bench) block(ctx context.Context, r rung, callers []*caller, l limit) (block, error) {
+// measureBlock measures a rung once, including the facts that its requests publish.
+func (b *bench) measureBlock(ctx context.Context, r rung, callers []*caller, l limit) (block, error) {
 	before, err := b.meter.read(ctx)
 	if err != nil {
 		return block{}, err
@@ -156,8 +157,9 @@ func (b *bench) block(ctx context.Context, r rung, callers []*caller, l limit) (
 	return done, err
 }
 
-// idle measures the usage of the stack in one second without requests.
-func (b *bench) idle(ctx context.Context) (usage, error) {
+// measureIdle returns the usage per second of the stack without requests. It measures for
+// the duration of a block.
+func (b *bench) measureIdle(ctx context.Context) (usage, error) {
 	wait := rung{name: "idle", send: func(*caller) error {
 		select {
 		case <-time.After(b.settings.block):
@@ -165,9 +167,9 @@ func (b *bench) idle(ctx context.Context) (usage, error) {
 		}
 		return nil
 	}}
-	done, err := b.block(ctx, wait, newCallers(1), limit{requests: 1})
+	done, err := b.measureBlock(ctx, wait, newCallers(1), limit{requests: 1})
 	if err != nil {
 		return nil, err
 	}
-	return done.spent.over(done.took.Seconds()), nil
+	return done.spent.dividedBy(done.took.Seconds()), nil
 }

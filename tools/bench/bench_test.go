@@ -31,7 +31,7 @@ func TestSpreadIsMedianLowestAndHighest(t *testing.T) {
 			t.Errorf("%v: got %v, want %v", tt.values, got, tt.want)
 		}
 		if !slices.Equal(values, tt.values) {
-			t.Errorf("the argument was sorted in place: %v", values)
+			t.Errorf("got the argument sorted in place: %v, want it unchanged", values)
 		}
 	}
 	if none := spreadOf(nil); !math.IsNaN(none.median) {
@@ -39,8 +39,9 @@ func TestSpreadIsMedianLowestAndHighest(t *testing.T) {
 	}
 }
 
-// A round in which the machine was slow must be compared with the same round.
-func TestRatiosAreOfTheSameRound(t *testing.T) {
+// A round in which the machine was slow must be compared with the same round of the other
+// rung.
+func TestRatiosCompareTheSameRound(t *testing.T) {
 	if got, want := ratios([]float64{10, 5, 20}, []float64{100, 50, 100}), []float64{0.1, 0.1, 0.2}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -60,7 +61,7 @@ func TestPercentileUsesTheNearestRank(t *testing.T) {
 		{hundred[:3], 50, 2}, {hundred[:1], 99, 1}, {nil, 50, 0},
 	} {
 		if got := percentile(tt.times, tt.percent); got != tt.want {
-			t.Errorf("%g %% of %d: got %d, want %d", tt.percent, len(tt.times), got, tt.want)
+			t.Errorf("percentile %g of %d values: got %d, want %d", tt.percent, len(tt.times), got, tt.want)
 		}
 	}
 }
@@ -82,7 +83,7 @@ func created(w http.ResponseWriter) {
 	_, _ = w.Write([]byte(`{"status":"pending"}`))
 }
 
-// The error has the rung, the status and the body.
+// The error names the rung, the status and the body.
 func TestMeasureEndsAtTheFirstUnexpectedResponse(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -94,7 +95,7 @@ func TestMeasureEndsAtTheFirstUnexpectedResponse(t *testing.T) {
 			_, _ = w.Write([]byte(`{"code":"unavailable"}`))
 		}, []string{`rung "booking"`, "POST /api/bookings", "got 503, want 201", `{"code":"unavailable"}`}},
 		{"another success", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"status":"pending"}`)) }, []string{"got 200, want 201"}},
-		{"the status with another body", func(w http.ResponseWriter, _ *http.Request) {
+		{"the expected status with another body", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusCreated)
 			_, _ = w.Write([]byte(`{"status":"refused"}`))
 		}, []string{"got 201", `{"status":"refused"}`}},
@@ -125,7 +126,7 @@ func TestMeasureEndsAtTheFirstUnexpectedResponse(t *testing.T) {
 	}
 }
 
-func TestMeasureSendsTheRequestedNumber(t *testing.T) {
+func TestMeasureSendsTheRequestedNumberOfRequests(t *testing.T) {
 	var n atomic.Int64
 	r := startRung(t, func(w http.ResponseWriter, _ *http.Request) { n.Add(1); created(w) })
 	callers := newCallers(4)
@@ -183,12 +184,12 @@ dapr_http_client_completed_count{app_id="auth",method="POST",path="",status="200
 		t.Errorf("got %v, want %v", u, want)
 	}
 	if err := u.addMetrics(strings.NewReader(`dapr_runtime_service_invocation_req_sent_total{} many`)); err == nil {
-		t.Error("value that is not a number: got no error, want one")
+		t.Error("a value that is not a number: got no error, want one")
 	}
 }
 
-// The work of sweeps and heartbeats during a block, including its settling, is not part
-// of the cost of a request.
+// The work of sweeps and heartbeats during a block and while its facts are settled is not
+// part of the cost of a request.
 func TestCostExcludesTheIdleStack(t *testing.T) {
 	idle := usage{mongoCommands: 10, cpu("mongo"): 4, redisTrips: 100}
 	r := result{blocks: []block{

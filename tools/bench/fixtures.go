@@ -22,9 +22,9 @@ const (
 // fixtures are the accounts and events that the rungs use.
 type fixtures struct {
 	tokens  []string // access tokens, one for each caller
-	logIns  [][]byte // bodies of log-ins, one for each caller, of accounts without other use
-	spread  []string // ids of many events
-	hot     string   // id of one event
+	logIns  [][]byte // bodies of log-in requests, one for each caller; no other rung uses their accounts
+	spread  []string // ids of manyEvents events
+	hot     string   // id of the event of the rung hotRung
 	soldOut string   // id of an event without available seats
 }
 
@@ -38,11 +38,11 @@ func createFixtures(ctx context.Context, s *stack.Stack, gateway *server, caller
 			return nil, err
 		}
 		f.tokens = append(f.tokens, login.Tokens.AccessToken)
-		idle := account()
-		if err := gateway.post(ctx, c, "/api/auth/register", "", idle, http.StatusCreated, nil); err != nil {
+		forLogIns := account()
+		if err := gateway.post(ctx, c, "/api/auth/register", "", forLogIns, http.StatusCreated, nil); err != nil {
 			return nil, err
 		}
-		body, err := json.Marshal(map[string]string{"email": idle["email"], "password": idle["password"]})
+		body, err := json.Marshal(map[string]string{"email": forLogIns["email"], "password": forLogIns["password"]})
 		if err != nil {
 			return nil, fmt.Errorf("account %d: %w", i, err)
 		}
@@ -81,7 +81,7 @@ func logIn(ctx context.Context, s *stack.Stack, gateway *server, c *caller) (tok
 	return login.Tokens.AccessToken, err
 }
 
-// account returns the registration of a new account.
+// account returns a registration request for a new account.
 func account() map[string]string {
 	return map[string]string{"email": stack.Address(), "password": stack.Password, "name": "Ada"}
 }
@@ -94,7 +94,7 @@ func eventDefinition(capacity int64) eventapi.Definition {
 	}
 }
 
-// order returns the request for one seat of an event.
+// order returns a request to book one seat of an event.
 func order(event string) map[string]any { return map[string]any{"eventId": event, "quantity": 1} }
 
 // post sends a request that is not measured and decodes the response into v, which may

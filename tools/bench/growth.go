@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// growthBlock is the number of bookings before the first sample, and of bookings in
-	// each block of a sample.
+	// growthBlock is the number of bookings before the first sample. It is also the
+	// number of bookings in each block of a sample.
 	growthBlock = 200
 	// fillChunk is the number of bookings that are created at a time between the
 	// samples. It is smaller than the relay's queue, so that no fact waits for a sweep.
@@ -29,14 +29,14 @@ func (b *bench) measureGrowth(ctx context.Context) error {
 		}
 	}
 	callers := newCallers(b.clients)
-	idle, err := b.idle(ctx)
+	idle, err := b.measureIdle(ctx)
 	if err != nil {
 		return err
 	}
 	created := 0
 	fill := func(total int) error {
 		for created < total {
-			done, err := b.block(ctx, hot, callers, limit{requests: min(fillChunk, total-created)})
+			done, err := b.measureBlock(ctx, hot, callers, limit{requests: min(fillChunk, total-created)})
 			if err != nil {
 				return err
 			}
@@ -48,11 +48,11 @@ func (b *bench) measureGrowth(ctx context.Context) error {
 	sample := func() (bookings, hops *result, err error) {
 		bookings, hops = &result{rung: hot}, &result{rung: hop}
 		for range b.rounds {
-			reference, err := b.block(ctx, hop, callers, limit{time: b.settings.block / 2})
+			reference, err := b.measureBlock(ctx, hop, callers, limit{time: b.settings.block / 2})
 			if err != nil {
 				return nil, nil, err
 			}
-			done, err := b.block(ctx, hot, callers, limit{requests: growthBlock})
+			done, err := b.measureBlock(ctx, hot, callers, limit{requests: growthBlock})
 			if err != nil {
 				return nil, nil, err
 			}

@@ -22,13 +22,13 @@ func (b *bench) measureLadder(ctx context.Context) error {
 	callers := newCallers(b.clients)
 	var idle []usage
 	for round := range b.rounds {
-		sample, err := b.idle(ctx)
+		sample, err := b.measureIdle(ctx)
 		if err != nil {
 			return err
 		}
 		idle = append(idle, sample)
 		for _, r := range results {
-			done, err := b.block(ctx, r.rung, callers, limit{time: b.settings.block})
+			done, err := b.measureBlock(ctx, r.rung, callers, limit{time: b.settings.block})
 			if err != nil {
 				return err
 			}
@@ -63,14 +63,14 @@ func (r *result) rates() []float64 {
 	return all
 }
 
-// cost returns the usage of one request: that of all rounds, without the usage of an
-// idle stack over the same time, divided by the number of requests.
+// cost returns the usage of one request: the usage of all rounds, without that of an idle
+// stack over the same time, divided by the number of requests.
 func (r *result) cost(idle usage) usage {
 	total := usage{}
 	requests := 0
 	for _, b := range r.blocks {
-		total.add(b.spent.less(idle, (b.took + b.settled).Seconds()))
+		total.add(b.spent.withoutIdle(idle, (b.took + b.settled).Seconds()))
 		requests += b.requests
 	}
-	return total.over(float64(requests))
+	return total.dividedBy(float64(requests))
 }

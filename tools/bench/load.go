@@ -27,8 +27,8 @@ type rung struct {
 	send func(c *caller) error
 }
 
-// caller is a client with one request at a time. It sends the next request when it has
-// the response to the last.
+// caller is a client that sends one request at a time. It sends the next request when it
+// has the response to the previous one.
 type caller struct {
 	n    int // index among the callers
 	sent int // requests of all blocks so far
@@ -61,8 +61,8 @@ type limit struct {
 	requests int
 }
 
-// measure lets all callers send requests until the limit is reached. The first
-// unexpected response ends it with an error.
+// measure lets all callers send requests until the limit is reached. It returns an error
+// at the first unexpected response.
 func measure(ctx context.Context, r rung, callers []*caller, l limit) (block, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -112,7 +112,7 @@ func (m *meter) readSidecars(ctx context.Context, u usage) error {
 	return nil
 }
 
-// addMetrics adds the counters in a text in the Prometheus exposition format.
+// addMetrics adds the counters in text, which is in the Prometheus exposition format.
 func (u usage) addMetrics(text io.Reader) error {
 	lines := bufio.NewScanner(text)
 	lines.Buffer(nil, 1<<20)
@@ -191,7 +191,8 @@ func (m *meter) settle(ctx context.Context) error {
 // acknowledged by all consumers of its stream.
 func (m *meter) hasPendingFacts(ctx context.Context) (bool, error) {
 	for database, collection := range map[string]string{"booking": "bookings", "event": "events"} {
-		// A published fact remains in the outbox for a day: its box is due then.
+		// The outbox keeps published facts for a day and is due when that day ends. A
+		// box that is due sooner has unpublished facts.
 		unpublished := bson.D{{Key: "outboxDue", Value: bson.D{{Key: "$lt", Value: time.Now().Add(time.Hour)}}}}
 		err := m.mongo.Database(database).Collection(collection).FindOne(ctx, unpublished,
 			options.FindOne().SetProjection(bson.D{{Key: "_id", Value: 1}})).Err()

@@ -23,9 +23,8 @@ const (
 	natsReply   = `"keys":`
 )
 
-// peer is a second process of this program. It is the server of the rungs that measure
-// something other than Boxoffice. Like all other servers it does not share a process
-// with the clients.
+// peer is a second process of this program. It is the server for the rungs that do not
+// measure Boxoffice. Like all other servers, it does not share a process with the clients.
 type peer struct {
 	url string
 	cmd *exec.Cmd

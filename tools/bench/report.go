@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// report prints the tables of the ladder.
+// report prints the tables of results. idle is the usage of an idle stack per second.
 func (b *bench) report(results []*result, idle usage) {
 	find := func(name string) *result {
 		for _, r := range results {
@@ -33,7 +33,7 @@ func (b *bench) report(results []*result, idle usage) {
 			if r.publishesFacts {
 				settled = r.median(func(b block) time.Duration { return b.settled })
 			}
-			row(r.name, whole(spreadOf(r.rates())), parts(spreadOf(ratios(r.rates(), hop.rates()))),
+			row(r.name, formatRates(spreadOf(r.rates())), formatRatios(spreadOf(ratios(r.rates(), hop.rates()))),
 				r.median(func(b block) time.Duration { return percentile(b.times, 50) }),
 				r.median(func(b block) time.Duration { return percentile(b.times, 99) }),
 				fmt.Sprintf("%.2f ms", r.cost(idle).cpu()), settled)
@@ -49,15 +49,15 @@ func (b *bench) report(results []*result, idle usage) {
 	})
 	b.printf("\nCPU per request and process in ms, without that of an idle stack\n\n")
 	b.table(func(row func(cells ...any)) {
-		row(names("rung", groups)...)
+		row(header("rung", groups)...)
 		for _, r := range results {
-			row(append([]any{r.name}, r.cost(idle).cells("%.3f", clocks())...)...)
+			row(append([]any{r.name}, r.cost(idle).cells("%.3f", cpuCounters())...)...)
 		}
-		row(append([]any{"idle, per second"}, idle.cells("%.1f", clocks())...)...)
+		row(append([]any{"idle, per second"}, idle.cells("%.1f", cpuCounters())...)...)
 	})
 	if hot, spread := find(hotRung), find(spreadRung); hot != nil && spread != nil {
 		b.printf("\nbookings of one hot event: %s of the Dapr hop, %s of bookings of %d events\n",
-			parts(spreadOf(ratios(hot.rates(), hop.rates()))), parts(spreadOf(ratios(hot.rates(), spread.rates()))), manyEvents)
+			formatRatios(spreadOf(ratios(hot.rates(), hop.rates()))), formatRatios(spreadOf(ratios(hot.rates(), spread.rates()))), manyEvents)
 	}
 }
 
@@ -72,7 +72,7 @@ func (b *bench) reportGrowth(few, fewHops, many, manyHops *result, idle usage) {
 			name           string
 			bookings, hops *result
 		}{{fmt.Sprint(growthBlock), few, fewHops}, {fmt.Sprint(b.after), many, manyHops}} {
-			row(l.name, whole(spreadOf(l.bookings.rates())), whole(spreadOf(l.hops.rates())), parts(inHops(l.bookings, l.hops)),
+			row(l.name, formatRates(spreadOf(l.bookings.rates())), formatRates(spreadOf(l.hops.rates())), formatRatios(inHops(l.bookings, l.hops)),
 				fmt.Sprintf("%.2f ms", l.bookings.cost(idle).cpu()), fmt.Sprintf("%.2f ms", l.hops.cost(idle).cpu()))
 		}
 	})
@@ -96,7 +96,7 @@ func (b *bench) table(fill func(row func(cells ...any))) {
 	_ = w.Flush() // errors are ignored, as in printf
 }
 
-// median returns the median of a duration over the rounds.
+// median returns the median of a duration over the rounds, formatted.
 func (r *result) median(of func(block) time.Duration) string {
 	var all []float64
 	for _, b := range r.blocks {
@@ -106,16 +106,19 @@ func (r *result) median(of func(block) time.Duration) string {
 	return d.Round(max(10*time.Microsecond, d/100).Truncate(10 * time.Microsecond)).String()
 }
 
-// whole formats a spread of large numbers.
-func whole(s spread) string { return fmt.Sprintf("%.0f (%.0f .. %.0f)", s.median, s.low, s.high) }
+// formatRates formats a spread of rates as whole numbers.
+func formatRates(s spread) string { return fmt.Sprintf("%.0f (%.0f .. %.0f)", s.median, s.low, s.high) }
 
-// parts formats a spread of ratios.
-func parts(s spread) string { return fmt.Sprintf("%.3f (%.3f .. %.3f)", s.median, s.low, s.high) }
+// formatRatios formats a spread of ratios.
+func formatRatios(s spread) string {
+	return fmt.Sprintf("%.3f (%.3f .. %.3f)", s.median, s.low, s.high)
+}
 
-// cells formats the counters of, with "-" for those that were not read.
-func (u usage) cells(format string, of []string) []any {
+// cells returns the formatted values of the named counters, with "-" for counters that
+// were not read.
+func (u usage) cells(format string, names []string) []any {
 	var all []any
-	for _, name := range of {
+	for _, name := range names {
 		cell := "-" // not available on this system
 		if n, ok := u[name]; ok {
 			cell = fmt.Sprintf(format, n)
@@ -133,8 +136,8 @@ func (u usage) cpu() (ms float64) {
 	return ms
 }
 
-// clocks returns the counters of processor time of all groups.
-func clocks() []string {
+// cpuCounters returns the names of the counters of processor time of all groups.
+func cpuCounters() []string {
 	var all []string
 	for _, g := range groups {
 		all = append(all, cpu(g))
@@ -142,8 +145,8 @@ func clocks() []string {
 	return all
 }
 
-// names returns first and rest as cells.
-func names(first string, rest []string) []any {
+// header returns the cells of a header row: first, then rest.
+func header(first string, rest []string) []any {
 	all := []any{first}
 	for _, n := range rest {
 		all = append(all, n)

@@ -11,7 +11,7 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// Names of rungs that the code refers to.
+// Names of the rungs that other parts of the bench refer to.
 const (
 	hopRung    = "Dapr hop"
 	hotRung    = "booking, one hot event"
@@ -48,7 +48,7 @@ func (b *bench) ladder() []rung {
 			send: b.getEvent(),
 		},
 		{
-			name: "authenticated GET", description: "GET /api/auth/me: rate limit, token and session, without a call of an app",
+			name: "authenticated GET", description: "GET /api/auth/me: rate limit, token and session, without a call to an app",
 			send: func(c *caller) error {
 				b.gateway.prepare(c, http.MethodGet, "/api/auth/me", b.fixtures.tokens[c.n], nil)
 				return b.gateway.send(c, response{http.StatusOK, []byte(`"email"`)})
@@ -91,7 +91,7 @@ func envelope() []byte {
 	return []byte(`{"messageId":"0123456789ABCDEFGHIJKLMNOP","timestamp":"` + at + `","data":{}}`)
 }
 
-// operation calls an operation without the gateway.
+// operation returns a function that calls an operation without the gateway.
 func operation(s *server, path, token string, want response) func(*caller) error {
 	body := envelope()
 	return func(c *caller) error {
@@ -101,7 +101,7 @@ func operation(s *server, path, token string, want response) func(*caller) error
 	}
 }
 
-// getEvent reads many events in turn.
+// getEvent returns a function that reads many events in turn.
 func (b *bench) getEvent() func(*caller) error {
 	var turn atomic.Int64
 	return func(c *caller) error {
@@ -111,8 +111,8 @@ func (b *bench) getEvent() func(*caller) error {
 	}
 }
 
-// book books one seat of each event in turn. With keyed set, each request has a new
-// Idempotency-Key.
+// book returns a function that books one seat of each event in turn. If keyed is true,
+// each request has a new Idempotency-Key.
 func (b *bench) book(events []string, keyed bool, want response) func(*caller) error {
 	var turn atomic.Int64
 	bodies := make([][]byte, len(events))

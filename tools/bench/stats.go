@@ -28,8 +28,8 @@ func median(sorted []float64) float64 {
 	return (sorted[half-1] + sorted[half]) / 2
 }
 
-// ratios divides the value of each round by the value of the same round of another
-// rung. A temporary slowdown of the machine affects both.
+// ratios divides the value of each round by another rung's value in the same round. A
+// temporary slowdown of the machine affects both.
 func ratios(of, to []float64) []float64 {
 	quotients := make([]float64, min(len(of), len(to)))
 	for i := range quotients {

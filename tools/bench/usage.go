@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// usage has the values of counters by name: since the start of the servers, between two
-// readings, or per request.
+// usage has the values of counters by name. They are totals since the start of the
+// servers, differences between two readings, or values per request or second.
 type usage map[string]float64
 
 // Counters of the servers.
@@ -34,7 +34,7 @@ func cpu(group string) string { return "cpu " + group }
 // groups are the groups of processes whose processor time is measured.
 var groups = []string{"bench", "peer", "gateway", "auth", "event", "booking", "sidecars", "mongo", "redis", "nats", "jaeger"}
 
-// since returns the difference to an earlier reading.
+// since returns the difference between u and an earlier reading.
 func (u usage) since(before usage) usage {
 	d := maps.Clone(u)
 	for name := range d {
@@ -43,9 +43,9 @@ func (u usage) since(before usage) usage {
 	return d
 }
 
-// less subtracts the usage of an idle stack over a number of seconds. idle is per
-// second. No counter becomes negative.
-func (u usage) less(idle usage, seconds float64) usage {
+// withoutIdle returns u minus the usage of an idle stack over a number of seconds. idle
+// is per second. No counter becomes negative.
+func (u usage) withoutIdle(idle usage, seconds float64) usage {
 	d := maps.Clone(u)
 	for name := range d {
 		d[name] = max(0, d[name]-idle[name]*seconds)
@@ -66,11 +66,11 @@ func average(all []usage) usage {
 	for _, u := range all {
 		sum.add(u)
 	}
-	return sum.over(float64(len(all)))
+	return sum.dividedBy(float64(len(all)))
 }
 
-// over returns the counters divided by n.
-func (u usage) over(n float64) usage {
+// dividedBy returns u with every counter divided by n.
+func (u usage) dividedBy(n float64) usage {
 	d := maps.Clone(u)
 	for name := range d {
 		d[name] /= n
@@ -98,12 +98,12 @@ func (u usage) readCPU(data string, peer int) error {
 	for line := range strings.Lines(string(text)) {
 		fields := strings.Split(strings.TrimSpace(line), "\t")
 		if len(fields) != 3 {
-			return fmt.Errorf("pids: %q", line)
+			return fmt.Errorf("pids: malformed line %q", line)
 		}
 		errs = append(errs, add(group(fields[2]), fields[0]))
 	}
 	err = errors.Join(errs...)
-	if errors.Is(err, fs.ErrNotExist) { // not Linux, or a process has ended
+	if errors.Is(err, fs.ErrNotExist) { // no /proc on this system, or a process has ended
 		return nil
 	}
 	return err
@@ -126,7 +126,7 @@ func ticksOf(pid string) (float64, error) {
 	// The second field, the name in parentheses, may contain spaces and parentheses.
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
 	if len(fields) < 13 {
-		return 0, fmt.Errorf("stat of process %s: %q", pid, text)
+		return 0, fmt.Errorf("stat of process %s: malformed line %q", pid, text)
 	}
 	user, err := strconv.ParseFloat(string(fields[11]), 64)
 	if err != nil {
