@@ -21,10 +21,10 @@ type client struct {
 	d       *demo
 	token   string            // access token; empty while logged out
 	budgets map[string]budget // by rate limit
-	last    responseInfo      // of the last response
+	last    responseInfo      // from the last response
 }
 
-// budget is what is left of a rate limit.
+// budget is the remaining part of a rate limit.
 type budget struct {
 	left int           // requests that may be sent at once
 	step time.Duration // time until the limit admits one more
@@ -37,7 +37,7 @@ type request struct {
 	want         int // expected status
 }
 
-// responseInfo is taken from the headers of a response.
+// responseInfo has the values of the headers that the demo uses.
 type responseInfo struct {
 	traceID string
 	limit   budget
@@ -89,7 +89,7 @@ func (c *client) call(ctx context.Context, r request, v any) error {
 	}
 }
 
-// pace waits until the rate limit of the request admits it.
+// pace waits until the rate limit that counts the request admits it.
 func (c *client) pace(ctx context.Context, r request) error {
 	b, ok := c.budgets[limitOf(r)]
 	if !ok || b.left > 0 {
@@ -142,7 +142,7 @@ func (c *client) send(ctx context.Context, r request, v any) error {
 	return nil
 }
 
-// build returns the HTTP request of r.
+// build converts r to an HTTP request with the client's token.
 func (c *client) build(ctx context.Context, r request) (*http.Request, error) {
 	var body io.Reader
 	if r.body != nil {
@@ -167,7 +167,7 @@ func (c *client) build(ctx context.Context, r request) (*http.Request, error) {
 
 func newStatusError(r request, res *http.Response, text []byte) error {
 	var p struct{ Code string }
-	_ = json.Unmarshal(text, &p) // a response without a problem code is reported too
+	_ = json.Unmarshal(text, &p) // the body may be something other than a problem
 	seconds, _ := strconv.Atoi(res.Header.Get("Retry-After"))
 	return &statusError{
 		request: r, status: res.StatusCode, code: p.Code,

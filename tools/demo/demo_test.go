@@ -45,7 +45,7 @@ func TestFindStackReadsItsDescription(t *testing.T) {
 	}
 }
 
-func TestErrorWithoutAStackSaysToStartOne(t *testing.T) {
+func TestErrorWithoutAStackMentionsMakeRun(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	for name, getenv := range map[string]func(string) string{
@@ -62,14 +62,14 @@ func TestErrorWithoutAStackSaysToStartOne(t *testing.T) {
 	}
 }
 
-// responder is a transport that returns its result as the response.
+// responder is a transport that calls itself for the response to each request.
 type responder func() *http.Response
 
 // RoundTrip implements http.RoundTripper.
 func (r responder) RoundTrip(*http.Request) (*http.Response, error) { return r(), nil }
 
 // The test runs on synthetic time, so that waits are exact and take no time.
-func TestClientKeepsToTheRateLimits(t *testing.T) {
+func TestClientStaysWithinTheRateLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sent []time.Time
 		var out strings.Builder
@@ -94,10 +94,10 @@ func TestClientKeepsToTheRateLimits(t *testing.T) {
 			t.Fatalf("got %d requests, want 3", len(sent))
 		}
 		if got, want := sent[1].Sub(sent[0]), 50*time.Millisecond; got != want {
-			t.Errorf("got the second request after %s, want it after %s by the limit", got, want)
+			t.Errorf("got the second request after %s, want it after %s, as the limit requires", got, want)
 		}
 		if got, want := sent[2].Sub(sent[1]), time.Second; got != want {
-			t.Errorf("got the retry after %s, want it after %s by Retry-After", got, want)
+			t.Errorf("got the retry after %s, want it after %s, as Retry-After requires", got, want)
 		}
 		if !strings.Contains(out.String(), "waiting 1s") {
 			t.Errorf("got output %q, want it to mention the wait", out.String())

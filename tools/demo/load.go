@@ -64,7 +64,7 @@ func (d *demo) loadSeason(ctx context.Context, admin *client, events []season.Ev
 		switch {
 		case err == nil:
 			created++
-		case !ok || r.code != eventapi.ReasonDuplicate: // another demo created it
+		case !ok || r.code != eventapi.ReasonDuplicate: // a duplicate was created by another demo
 			return err
 		}
 		if i == 0 {
@@ -77,8 +77,8 @@ func (d *demo) loadSeason(ctx context.Context, admin *client, events []season.Ev
 	return nil
 }
 
-// printEstimate prints how long n more requests take within a rate limit, unless it
-// is short.
+// printEstimate prints how long n more requests will take within a rate limit, if that is
+// more than a second.
 func (d *demo) printEstimate(limit budget, n int) {
 	if wait := time.Duration(max(0, n-limit.left)) * limit.step; wait > time.Second {
 		d.printf("this takes about %s because of the gateway's rate limit\n", wait.Round(time.Second))

@@ -1,10 +1,10 @@
 // Command demo loads a season of events into a running Boxoffice, simulates a few
-// people that book concurrently, and prints the trace of the last booking. It can be
+// people who book concurrently, and prints the trace of the last booking. It can be
 // run repeatedly: it keeps existing events and registers new people each time.
 //
-// It finds the stack by the files that "make run" leaves in $DATA_DIR (default
-// .data). ADMIN_EMAIL and ADMIN_PASSWORD override the admin in those files. Without
-// Jaeger the demo succeeds and prints that there is no trace.
+// It finds the stack through the files that "make run" writes to $DATA_DIR (default
+// .data). ADMIN_EMAIL and ADMIN_PASSWORD override the admin's credentials in those
+// files. Without Jaeger the demo succeeds and prints that there is no trace.
 package main
 
 import (
@@ -67,7 +67,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	return d.printTrace(ctx, last)
 }
 
-// demo is one run.
+// demo is one run of the command.
 type demo struct {
 	stack     stack
 	transport http.RoundTripper // nil means http.DefaultTransport
@@ -77,7 +77,8 @@ type demo struct {
 	out io.Writer // guarded by mu
 }
 
-// printf prints progress. It ignores errors: the demo goes on without a reader.
+// printf prints progress. It ignores errors: the demo goes on even if its output cannot
+// be written.
 func (d *demo) printf(format string, args ...any) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -17,11 +17,11 @@ import (
 	"boxoffice/tools/demo/season"
 )
 
-// minSeats is the number of seats that an event must have left to be chosen. Of each
-// event at most two people book three seats each; the rest is a reserve.
+// minSeats is the number of available seats that an event must have to be chosen. At most
+// two people book the same event, with three seats each. The rest is a reserve.
 const minSeats = 20
 
-// person simulates a customer that registers, books two times and logs out.
+// person simulates a customer who registers, books twice and logs out.
 type person struct {
 	name, category string
 
@@ -32,7 +32,8 @@ type person struct {
 	confirmed, cancelled bookingapi.Booking
 }
 
-// newPeople returns the people of the demo. Those of one category book the same event.
+// newPeople returns the people of the demo. People with the same category book the same
+// event.
 func newPeople(d *demo, events []season.Event) []*person {
 	keys := map[string]bool{}
 	for _, e := range events {
@@ -66,9 +67,9 @@ func (l *lastBooking) set(p *person, b bookingapi.Booking) {
 }
 
 // simulate lets all people but the last book concurrently, then the last one alone,
-// and then prints the admin's view of the bookings. The trace of a person that books
-// alone has all spans: concurrent bookings are batched, and some spans then belong to
-// the trace of the batch's leader.
+// and then prints the admin's view of the bookings. Concurrent bookings are batched, and
+// some spans of a batch are only in the trace of its leader. The trace of a booking that
+// is made alone has all spans.
 func (d *demo) simulate(ctx context.Context, admin *client, events []season.Event) (*lastBooking, error) {
 	people, last := newPeople(d, events), &lastBooking{}
 	crowd := len(people) - 1
@@ -149,7 +150,7 @@ func (p *person) logIn(ctx context.Context) error {
 }
 
 // chooseEvent chooses the first event of the season in the person's category that
-// sells enough seats. It ignores events that are not part of the season.
+// is on sale. It ignores events that are not part of the season.
 func (p *person) chooseEvent(ctx context.Context) error {
 	query := url.Values{"category": {p.category}, "status": {eventapi.StatusPublished}, "from": {time.Now().UTC().Format(time.RFC3339)}, "limit": {"100"}}
 	var events page[eventapi.Event]
@@ -173,10 +174,11 @@ func (p *person) chooseEvent(ctx context.Context) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("no event in %s has %d seats on sale", p.category, minSeats)
+	return fmt.Errorf("no event in the category %s has %d seats on sale", p.category, minSeats)
 }
 
-// isOnSale reports whether the person may book three seats of e now.
+// isOnSale reports whether a person may book three seats of e now, and whether e has
+// minSeats available.
 func isOnSale(e eventapi.Event, now time.Time) bool {
 	return e.Available >= minSeats && (e.MaxPerUser == nil || *e.MaxPerUser >= 3) &&
 		(e.SalesStartAt == nil || !now.Before(e.SalesStartAt.Time)) &&

@@ -13,12 +13,12 @@ import (
 
 // stack has the addresses of a running Boxoffice and the credentials of its admin.
 type stack struct {
-	gateway, jaeger string // base URLs; jaeger is empty without a Jaeger
+	gateway, jaeger string // base URLs; jaeger is empty if the stack has no Jaeger
 	email, password string // of the admin
 }
 
-// findStack reads the files in which the devstack describes itself. Without a
-// description it assumes the default ports.
+// findStack reads the files in which the devstack describes itself. If there is no
+// description, it assumes the default ports and the environment of the demo.
 func findStack(getenv func(string) string) (stack, error) {
 	dir := cmp.Or(getenv("DATA_DIR"), ".data")
 	s := stack{

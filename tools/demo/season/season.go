@@ -12,8 +12,8 @@ import (
 	"boxoffice/shared/strictjson"
 )
 
-// Event is an event in the file. It has the fields of the API, with dates relative to
-// the day of loading, so that the file never becomes outdated.
+// Event is an event in the file. It has the fields of the API, but its dates are relative
+// to the day of loading, so that the file never becomes outdated.
 type Event struct {
 	Name                    string         `json:"name"`
 	Description             string         `json:"description"`
@@ -57,7 +57,7 @@ func Read(path string) ([]Event, error) {
 	return events, nil
 }
 
-// Definition returns the event as a request to the API, with dates relative to now.
+// Definition returns the event as the API defines it. now determines its dates.
 func (e Event) Definition(now time.Time) (eventapi.Definition, error) {
 	zone, err := time.LoadLocation(e.Timezone)
 	if err != nil {

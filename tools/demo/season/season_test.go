@@ -50,10 +50,10 @@ func TestEventAppAcceptsTheSeasonOnAnyDay(t *testing.T) {
 				continue
 			}
 			if start, closes := created.Event.StartsAt, created.Event.SalesEndAt; closes != nil && !closes.Before(start.Time) {
-				t.Errorf("%s: got sales that end at %s, want before the start at %s", e.Name, closes, start)
+				t.Errorf("%s: got sales that end at %s, want an end before the start at %s", e.Name, closes, start)
 			}
 			if opens := created.Event.SalesStartAt; opens != nil && !opens.Before(created.Event.StartsAt.Time) {
-				t.Errorf("%s: got sales that start at %s, want before the event", e.Name, opens)
+				t.Errorf("%s: got sales that start at %s, want a start before the event", e.Name, opens)
 			}
 		}
 	}
