@@ -36,17 +36,18 @@ func main() {
 	}
 }
 
+// settings are the environment variables of the command.
 type settings struct {
-	URL    config.Secret `env:"NATS_URL,required"` // may contain a password
-	Within time.Duration `env:"STREAMS_WITHIN" default:"10s" min:"1s"`
+	URL    config.Secret `env:"NATS_URL,required"`                     // may contain a password
+	Within time.Duration `env:"STREAMS_WITHIN" default:"10s" min:"1s"` // limits the whole run
 }
 
 const (
 	// retention is how long a stream keeps facts. It is longer than an outbox keeps
-	// published ones, so that a subscriber can catch up after a long outage.
+	// published facts, so that a subscriber can catch up after a long outage.
 	retention = 72 * time.Hour
-	// dedupWindow is how long the broker drops messages with an id that it has
-	// seen. Consumers do not rely on it.
+	// dedupWindow is how long the broker remembers message ids and drops duplicates.
+	// Consumers do not rely on it.
 	dedupWindow = 2 * time.Minute
 	// deadSuffix is appended to a topic to name its dead-letter topic, as in the
 	// subscriptions in dapr/.

@@ -66,8 +66,8 @@ func (f *fixture) run() {
 func (f *fixture) announcements(topic string) []streams.Made {
 	f.t.Helper()
 	var all []streams.Made
-	// The server handles messages in order: when it responds to this request, it has
-	// delivered everything that the command published before.
+	// The server handles messages in order. When it responds to this request, it has
+	// delivered everything that the command had published.
 	if _, err := f.broker.AccountInfo(f.t.Context()); err != nil {
 		f.t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestExistingStreamKeepsItsMessagesAndMetadata(t *testing.T) {
 	if !info.Created.Equal(made) || info.State.Msgs != 2 || info.Config.Metadata["owner"] != "me" || len(info.Config.Subjects) != 2 {
 		t.Errorf("got %+v, want the old message, one announcement and the owner", info)
 	}
-	// The stream existed without an announcement, as after a run that crashed.
+	// The stream existed without an announcement, as it does after a run that crashed.
 	f.wantCurrentAnnouncements()
 	f.run()
 	if got := f.info(bookingapi.Topic); got.State.Msgs != 2 || got.Config.Metadata["owner"] != "me" {
@@ -222,7 +222,7 @@ func TestExistingStreamKeepsItsMessagesAndMetadata(t *testing.T) {
 	}
 }
 
-// The consumer must be updated and not created again, which would deliver all facts
+// The consumer must be updated, not recreated: a new consumer would receive all facts
 // again.
 func TestDeliveryLimitOfAnExistingConsumerIsRemoved(t *testing.T) {
 	f := newFixture(t)
@@ -249,7 +249,7 @@ func TestDeliveryLimitOfAnExistingConsumerIsRemoved(t *testing.T) {
 	}
 }
 
-// Several runs at once, as after a restart of all sidecars.
+// Several runs may be started at once, for example after a restart of all sidecars.
 func TestConcurrentRunsAnnounceOnce(t *testing.T) {
 	f := newFixture(t)
 	ended := make(chan error)

@@ -15,13 +15,13 @@ import (
 	"boxoffice/shared/contract/streams"
 )
 
-// announcedKey is the key in a stream's metadata of the id of the last announcement
-// on its topic. A stream that was created again has no such metadata, nor has one
-// whose creator crashed before the announcement.
+// announcedKey is the metadata key under which a stream keeps the id of the last
+// announcement on its topic. A stream that was recreated does not have the key. Neither
+// does one whose creator crashed before the announcement.
 const announcedKey = "boxoffice-told"
 
-// provision creates or updates the streams of topics and announces their creation
-// times on each topic, unless the same announcement was made there before.
+// provision creates or updates the streams of topics. It then announces their creation
+// times on each topic, unless the last announcement there had the same times.
 func provision(ctx context.Context, broker jetstream.JetStream, topics []string) error {
 	made := streams.Made{Streams: map[string]contract.Time{}}
 	var configs []jetstream.StreamConfig
@@ -70,9 +70,9 @@ func ensure(ctx context.Context, broker jetstream.JetStream, topic string) (*jet
 	return stream.CachedInfo(), removeDeliveryLimits(ctx, broker, stream)
 }
 
-// removeDeliveryLimits removes the limit to deliveries from the consumers of a stream.
-// Earlier releases created consumers with a limit, after which a fact is lost
-// silently. Sidecars do not update existing consumers.
+// removeDeliveryLimits removes the delivery limit from the consumers of a stream. Earlier
+// releases created consumers with a limit, and a fact that reaches it is lost silently.
+// Sidecars do not update existing consumers.
 func removeDeliveryLimits(ctx context.Context, broker jetstream.JetStream, stream jetstream.Stream) error {
 	consumers := stream.ListConsumers(ctx)
 	for info := range consumers.Info() {
@@ -88,8 +88,8 @@ func removeDeliveryLimits(ctx context.Context, broker jetstream.JetStream, strea
 	return consumers.Err()
 }
 
-// encode returns the announcement as a CloudEvent. Its id is a hash of its data, so
-// that the broker drops the duplicate if two runs announce the same streams at once.
+// encode returns the announcement as a CloudEvent. Its id is a hash of its data. If two
+// runs announce the same streams at once, the broker therefore drops the duplicate.
 func encode(made streams.Made) (id string, event []byte, err error) {
 	data, err := json.Marshal(made)
 	if err != nil {
@@ -104,8 +104,8 @@ func encode(made streams.Made) (id string, event []byte, err error) {
 	return id, event, err
 }
 
-// announce publishes an announcement on a topic and then notes its id in the stream's
-// metadata. If it crashes between the two, the next run announces again.
+// announce publishes an announcement on a topic and then records its id in the stream's
+// metadata. If the command crashes between the two steps, the next run announces again.
 func announce(ctx context.Context, broker jetstream.JetStream, cfg jetstream.StreamConfig, id string, event []byte) error {
 	if _, err := broker.Publish(ctx, cfg.Name, event, jetstream.WithMsgID(id), jetstream.WithExpectStream(cfg.Name)); err != nil {
 		return err
