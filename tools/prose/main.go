@@ -1,9 +1,9 @@
-// Command prose reports phrases that make readers stumble. It reads the comments of Go
-// and YAML files and the text of Markdown pages:
+// Command prose reports phrases that make readers stumble:
 //
 //	prose FILE...
 //
-// It prints one line per finding and exits with status 1 if there is any.
+// It checks the comments of Go files, the text of Markdown pages, and # comments in all
+// other files. It prints one line per finding and exits with status 1 if there is any.
 package main
 
 import (
@@ -115,7 +115,7 @@ func comments(src []byte) []line {
 func markdown(src []byte) []line {
 	var lines []line
 	isFenced := false
-	for i, l := range split(src) {
+	for i, l := range splitLines(src) {
 		switch {
 		case strings.HasPrefix(l, "```"):
 			isFenced = !isFenced
@@ -126,10 +126,10 @@ func markdown(src []byte) []line {
 	return lines
 }
 
-// hashComments returns the comments of a file in which # starts a comment.
+// hashComments returns the comments of a file in which # starts a comment, such as YAML.
 func hashComments(src []byte) []line {
 	var lines []line
-	for i, l := range split(src) {
+	for i, l := range splitLines(src) {
 		if _, comment, ok := strings.Cut(l, "# "); ok {
 			lines = append(lines, line{i + 1, strings.TrimSpace(comment)})
 		}
@@ -137,7 +137,8 @@ func hashComments(src []byte) []line {
 	return lines
 }
 
-func split(src []byte) []string {
+// splitLines returns the lines of src without their ends.
+func splitLines(src []byte) []string {
 	var lines []string
 	for s := bufio.NewScanner(strings.NewReader(string(src))); s.Scan(); {
 		lines = append(lines, s.Text())
