@@ -29,7 +29,8 @@ type Booking struct {
 	// The following fields are empty in a refused record, except UpdatedAt and
 	// Revision.
 
-	// HoldID is the hold of a live booking, and the last hold of any other booking.
+	// HoldID is the id of the booking's hold, or of its last hold if the booking is not
+	// live.
 	HoldID string
 	// Fingerprint is a hash of the request that created the booking.
 	Fingerprint      string
@@ -47,8 +48,8 @@ type Booking struct {
 	CancelReason     CancelReason
 }
 
-// refusedRetention is the minimum time that a refused record is kept. It must
-// exceed the time that any process can stall and then continue.
+// refusedRetention is the minimum time that a refused record is kept. It must be
+// longer than any process can stall and then continue.
 const refusedRetention = 24 * time.Hour
 
 // PurgeAt returns the time from which the store may delete the record. It returns
@@ -91,5 +92,5 @@ func optionalTime(t time.Time) *contract.Time {
 	return &at
 }
 
-// storedTime returns t with the precision that stores keep: UTC, milliseconds.
+// storedTime returns t in UTC, truncated to milliseconds, the precision of the stores.
 func storedTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

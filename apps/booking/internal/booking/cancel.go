@@ -34,8 +34,8 @@ func (s *Service) CancelBooking(ctx context.Context, req bookingapi.CancelReques
 	return b.Public(), nil
 }
 
-// checkCutoff returns ErrCutoffPassed if it is too late to cancel a confirmed
-// booking of the event.
+// checkCutoff returns ErrCutoffPassed if it is too late to cancel the confirmed
+// booking b.
 func (s *Service) checkCutoff(ctx context.Context, b Booking) error {
 	e, err := s.events.GetEvent(ctx, b.EventID)
 	switch {
@@ -73,9 +73,9 @@ func (s *Service) cancel(ctx context.Context, b Booking, reason CancelReason, se
 	return next, nil
 }
 
-// OnEventCancelled cancels the live bookings of a cancelled event. A failure does
-// not keep it from cancelling the rest. It may run any number of times, also
-// concurrently.
+// OnEventCancelled cancels the live bookings of a cancelled event. If a booking
+// cannot be cancelled, it continues with the others and returns the errors at the
+// end. It is idempotent and may run concurrently.
 func (s *Service) OnEventCancelled(ctx context.Context, fact eventapi.Fact) error {
 	var failed []error
 	seats, after := s.newReleaser(), ""

@@ -14,9 +14,9 @@ func TestCancelIsIdempotentAndHonoursTheCutoff(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		confirm bool
-		cutoff  int64
-		after   time.Duration // the event starts after 48 hours
-		status  string
+		cutoff  int64         // hours
+		after   time.Duration // from create to cancel; the event starts after 48 hours
+		status  string        // of the event; empty means published
 		want    error
 	}{
 		{"pending", false, 0, 0, "", nil},
@@ -95,6 +95,6 @@ func TestCancelledEventCancelsItsLiveBookings(t *testing.T) {
 		t.Errorf("got %d cancelled and %d released, want %d of each", cancelled, len(f.released), many+1)
 	}
 	if b := f.record(untouched); b.State != booking.Pending {
-		t.Errorf("got state %s of the other event's booking, want pending", b.State)
+		t.Errorf("booking of the other event: got state %s, want pending", b.State)
 	}
 }

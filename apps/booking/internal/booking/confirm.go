@@ -20,7 +20,8 @@ func (s *Service) ConfirmBooking(ctx context.Context, req bookingapi.ConfirmRequ
 	readNumber := b.HoldNumber
 	b, err = s.update(ctx, b, func(b Booking) (Booking, error) {
 		if b.State == Expired && b.HoldNumber != readNumber {
-			// A concurrent confirm was definitely refused after this one started.
+			// The next hold number was invalidated after this confirm started: a
+			// concurrent confirm was refused, or SettleHold was called.
 			return b, superseded()
 		}
 		return s.confirm(ctx, b, req.PaymentReference)
@@ -31,8 +32,8 @@ func (s *Service) ConfirmBooking(ctx context.Context, req bookingapi.ConfirmRequ
 	return b.Public(), nil
 }
 
-// confirm confirms b, which it expires first if it is due. It returns ErrStale if
-// the record changed since b was read.
+// confirm confirms b. If b is due, it first expires b and then reserves new seats. It
+// returns ErrStale if the record changed since b was read.
 func (s *Service) confirm(ctx context.Context, b Booking, reference *string) (Booking, error) {
 	now := s.now()
 	if b.State == Pending && b.isDue(now) {
@@ -79,11 +80,11 @@ func (s *Service) confirmLate(ctx context.Context, expired, next Booking) (Booki
 	if !errors.Is(err, ErrStale) {
 		return next, err
 	}
-	return expired, s.loseLateConfirm(ctx, next)
+	return expired, s.abandonLateConfirm(ctx, next)
 }
 
-// refuseLateConfirm returns the error of a late confirm that could not reserve
-// seats. It returns ErrStale if the booking changed state meanwhile.
+// refuseLateConfirm ends a late confirm that could not reserve seats, and returns its
+// error. It returns ErrStale if the booking is no longer expired.
 func (s *Service) refuseLateConfirm(ctx context.Context, expired Booking, number int64, refusal error) error {
 	if apperr.VerdictOf(refusal) != apperr.Refused {
 		return refusal
@@ -102,11 +103,11 @@ func (s *Service) refuseLateConfirm(ctx context.Context, expired Booking, number
 	return ErrExpired.WithCause(refusal)
 }
 
-// loseLateConfirm returns the error of a late confirm whose record changed after
-// the seats were reserved. It releases the seats unless the booking has become live
-// by this hold. It returns superseded if the hold number was invalidated, and
+// abandonLateConfirm ends a late confirm whose record changed after the seats were
+// reserved, and returns its error. It releases the seats unless the booking now uses
+// the same hold. The error is superseded if the hold number was invalidated, and
 // otherwise ErrStale.
-func (s *Service) loseLateConfirm(ctx context.Context, lost Booking) error {
+func (s *Service) abandonLateConfirm(ctx context.Context, lost Booking) error {
 	current, err := s.findRecord(ctx, lost.ID)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
+// confirm confirms a booking as its owner.
 func (f *fixture) confirm(id string) (bookingapi.Booking, error) {
 	return f.ConfirmBooking(f.t.Context(), bookingapi.ConfirmRequest{BookingID: id, UserID: "u1"})
 }
@@ -55,8 +56,9 @@ func TestLateConfirmReservesNewSeats(t *testing.T) {
 		// reserve is the result of reserving the second hold.
 		reserve func(f *fixture, hold string) error
 		want    error
-		state   booking.State
-		n       int64
+		// state and holdNumber are those of the record afterwards.
+		state      booking.State
+		holdNumber int64
 	}{
 		{"seats are available", nil, nil, booking.Confirmed, 2},
 		{"sold out", func(*fixture, string) error { return errSoldOut }, booking.ErrExpired, booking.Expired, 2},
@@ -78,7 +80,7 @@ func TestLateConfirmReservesNewSeats(t *testing.T) {
 			f.wantErr("concurrent confirm", err, nil)
 			return nil
 		}, nil, booking.Confirmed, 2},
-		{"concurrent confirm succeeded, this one is sold out", func(f *fixture, _ string) error {
+		{"concurrent confirm succeeded, this one was refused as sold out", func(f *fixture, _ string) error {
 			f.onReserve = nil
 			_, err := f.confirm("own-id")
 			f.wantErr("concurrent confirm", err, nil)
@@ -96,14 +98,14 @@ func TestLateConfirmReservesNewSeats(t *testing.T) {
 			_, err := f.confirm("own-id")
 			f.wantErr("confirm", err, tt.want)
 			b := f.record("own-id")
-			if b.State != tt.state || b.HoldNumber != tt.n {
-				t.Errorf("got %s %d, want %s %d", b.State, b.HoldNumber, tt.state, tt.n)
+			if b.State != tt.state || b.HoldNumber != tt.holdNumber {
+				t.Errorf("got state %s and hold number %d, want %s and %d", b.State, b.HoldNumber, tt.state, tt.holdNumber)
 			}
 			if (b.HoldID == first) != (tt.state == booking.Expired) {
-				t.Errorf("got hold %s in state %s, first hold %s", b.HoldID, b.State, first)
+				t.Errorf("got hold %s, want the first hold %s only if the booking is %s", b.HoldID, first, booking.Expired)
 			}
 			if !slices.Contains(f.released, first) || slices.Contains(f.released, b.HoldID) != (tt.state == booking.Expired) {
-				t.Errorf("got released holds %v, current hold %s", f.released, b.HoldID)
+				t.Errorf("got released holds %v, want %s, and the current hold %s only if the booking is %s", f.released, first, b.HoldID, booking.Expired)
 			}
 			// Once seats are available, a new confirm succeeds.
 			f.onReserve = nil
@@ -114,8 +116,8 @@ func TestLateConfirmReservesNewSeats(t *testing.T) {
 	}
 }
 
-// A confirm that stalls while a concurrent confirm is definitely refused must not take
-// seats afterwards: the client was told that there are none.
+// A confirm that stalls while a concurrent confirm is refused must not take seats
+// afterwards, because the client has already received the refusal.
 func TestStalledConfirmTakesNoSeatsAfterARefusal(t *testing.T) {
 	f := newFixture(t)
 	f.book(request("", 2))

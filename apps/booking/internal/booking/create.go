@@ -38,8 +38,8 @@ type attempt struct {
 	fingerprint string
 	req         bookingapi.CreateRequest
 	// holdNumber is the only hold number that the attempt may use. It was valid when
-	// the attempt started. If another request invalidates it, the client may already
-	// have been told that there is no booking, so the attempt must not create one.
+	// the attempt started. If another request has invalidated it since, the client may
+	// already have received a refusal, so the attempt must not create a booking.
 	holdNumber int64
 	// refused is the refused record that the attempt replaces. It is nil if there was
 	// no record.
@@ -84,7 +84,8 @@ func (s *Service) create(ctx context.Context, a *attempt) (bookingapi.Created, e
 
 // refuse ends an attempt that could not reserve seats. It returns a definite
 // refusal only after it has invalidated the attempt's hold number, so that neither
-// a concurrent duplicate nor an earlier attempt can create the booking afterwards.
+// a concurrent duplicate nor an earlier, stalled attempt can create the booking
+// afterwards.
 func (s *Service) refuse(ctx context.Context, a *attempt, refusal error) (bookingapi.Created, error) {
 	if apperr.VerdictOf(refusal) != apperr.Refused {
 		return bookingapi.Created{}, refusal
@@ -94,15 +95,15 @@ func (s *Service) refuse(ctx context.Context, a *attempt, refusal error) (bookin
 	case err != nil:
 		return bookingapi.Created{}, err
 	case current != nil || errors.Is(refusal, errHoldReleased):
-		// A released hold does not mean that the event is sold out. The next request
-		// uses the next number.
+		// That a hold was released does not mean that there are no seats: the client's
+		// next request can reserve them under the next hold number.
 		return a.answer(current)
 	}
 	return bookingapi.Created{}, refusal
 }
 
-// answer ends an attempt that lost against another write of the record. current is
-// the record as it is now, or nil if it was purged.
+// answer returns the result of an attempt that lost to another write of the record.
+// current is the record as it is now, or nil if there is no booking.
 func (a *attempt) answer(current *Booking) (bookingapi.Created, error) {
 	if current == nil || current.State == Refused {
 		return bookingapi.Created{}, superseded()
@@ -111,8 +112,9 @@ func (a *attempt) answer(current *Booking) (bookingapi.Created, error) {
 }
 
 // replay returns the existing booking as it was first returned, if it was created
-// by the same request. Only a client that sends a key can have sent a request
-// twice. Without a key the sidecar did, and the client has not seen an answer yet.
+// by the same request. It marks the result as replayed only if the request has a key.
+// A duplicate without a key comes from a sidecar that retried the call, and the client
+// has not received an answer yet.
 func (a *attempt) replay(current Booking) (bookingapi.Created, error) {
 	if current.Fingerprint != a.fingerprint {
 		return bookingapi.Created{}, ErrIdempotencyMismatch

@@ -117,18 +117,20 @@ func TestUnknownReserveOutcomeLeavesNoRecord(t *testing.T) {
 	}
 	f.onReserve = nil
 	if got := f.book(request("key", 2)); got.Replayed {
-		t.Error("the retry is marked as replayed, want a new booking")
+		t.Error("got a replayed booking for the retry, want a new one")
 	}
 }
 
-// A create must not make a booking if its hold number was invalidated while it
+// A create must not insert a booking if its hold number was invalidated while it
 // reserved its seats.
-func TestSupersededCreateMakesNoBooking(t *testing.T) {
+func TestSupersededCreateInsertsNoBooking(t *testing.T) {
 	for _, tt := range []struct {
-		name      string
+		name string
+		// meanwhile runs while the create reserves its seats. It returns the result of
+		// the reserve.
 		meanwhile func(f *fixture, holdID string) error
 		want      error
-		released  int
+		released  int // number of holds that the create releases
 		replayed  bool
 	}{
 		{"concurrent duplicate was refused", func(f *fixture, _ string) error {
@@ -149,7 +151,7 @@ func TestSupersededCreateMakesNoBooking(t *testing.T) {
 			f.book(request("key", 2))
 			return nil
 		}, nil, 0, true},
-		{"concurrent duplicate succeeded, this one is sold out", func(f *fixture, _ string) error {
+		{"concurrent duplicate succeeded, this one was refused as sold out", func(f *fixture, _ string) error {
 			f.onReserve = nil
 			f.book(request("key", 2))
 			return errSoldOut
@@ -198,10 +200,10 @@ func TestSoldOutCreateExpiresDueBookingsAndRetries(t *testing.T) {
 	}
 	f.book(request("new", 2))
 	if reserves != 2 || len(f.released) != 1 {
-		t.Errorf("got %d reserves and released holds %v, want 2 and one", reserves, f.released)
+		t.Errorf("got %d reserves and released holds %v, want two reserves and one released hold", reserves, f.released)
 	}
 	if b := f.record(bookingtest.KeyedID("u1", "old")); b.State != booking.Expired {
-		t.Errorf("got state %s of the due booking, want expired", b.State)
+		t.Errorf("due booking: got state %s, want expired", b.State)
 	}
 	// The scan for due bookings runs at most once a second.
 	f.onReserve = func(string) error { return errSoldOut }

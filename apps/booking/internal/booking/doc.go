@@ -6,8 +6,8 @@
 //
 // A booking is one record. The record alone decides whether the booking is live,
 // that is, whether it is pending or confirmed. The event app owns the seats and
-// keeps a hold for each booking, but a hold has no meaning of its own: the event
-// app asks SettleHold whether a live booking stands behind it.
+// keeps a hold for each booking, but a hold proves nothing by itself: the event app
+// calls SettleHold to find out whether the hold belongs to a live booking.
 //
 //	pending   -> confirmed, cancelled or expired
 //	confirmed -> cancelled
@@ -18,30 +18,33 @@
 //
 // # Hold numbers are fencing tokens
 //
-// A process can stall at any point, for any length of time, and then continue. A
-// create that stalls between its reserve and its insert must not make a booking
-// after the client was told that there is none. A booking therefore numbers its
-// holds: the first is 1, and each new attempt to take seats after a definite
-// refusal uses the next number. The number is a fencing token (Kleppmann, "How to do
-// distributed locking", 2016; the sequencers of Chubby, Burrows, OSDI 2006): an
-// attempt chooses its number from the record that it reads when it starts, uses no
-// other, and its compare-and-set fails once that number is invalid.
+// A process can stall at any point, for far longer than its timeouts, and then
+// continue. A create that stalls between its reserve and its insert must not create
+// a booking after the client has received a definite refusal. A booking therefore
+// numbers its holds. The first is 1. An attempt to take seats that follows a definite
+// refusal or an expiry uses the next number.
 //
-// A number is invalidated by a write to the record, so that the stalled attempt
-// fails at its own write:
+// The number is a fencing token (Kleppmann, "How to do distributed locking", 2016;
+// compare the sequencers of Chubby in Burrows, OSDI 2006). An attempt chooses its
+// number when it starts, from the record that it reads, and never changes it. Its
+// compare-and-set fails once that number is invalid.
+//
+// A number is invalidated by a write to the record, so a stalled attempt fails at its
+// own write:
 //
 //   - If there is no record, a record in state refused is inserted with the next
-//     number. A refused record is not a booking. Clients never see it; it only
+//     number. A refused record is not a booking, and clients never see it. It only
 //     stores the first number that is still valid. The store may delete it after a
-//     day.
+//     day, which is longer than any process is expected to stall.
 //   - If there is a refused or an expired record, its number is raised.
-//   - A pending, confirmed or cancelled record needs no change. A hold with a later
-//     number cannot exist before the booking has expired.
+//   - A pending, confirmed or cancelled record needs no change. An attempt that
+//     started before that record was written fails at its own write, and a later
+//     number is not used before the booking has expired.
 //
 // # Create
 //
 // CreateBooking reserves the hold first and then inserts the record as pending. The
-// insert makes the booking. A crash before the insert leaves a hold without a
+// insert creates the booking. A crash before the insert leaves a hold without a
 // booking, which the event app's sweep finds and settles.
 //
 // The booking's id is the hash of the user and the idempotency key. Without a key
@@ -52,10 +55,11 @@
 // the insert. The hold id, <booking>_<number>_<fingerprint>, contains the
 // fingerprint so that different requests under one key never share a hold.
 //
-// A definite refusal such as "sold out" is only returned after the number of this
-// attempt was invalidated. Without that, this interleaving would create a booking
-// behind the client's back. A and B are the same request with the same key; B is
-// the client's retry after A stalled:
+// CreateBooking returns a definite refusal such as "sold out" only after it has
+// invalidated the number of its attempt. Otherwise an earlier attempt that stalled
+// could still create the booking. In the following example, A and B are the same
+// request with the same key; B is the client's retry after A stalled, and C is the
+// client's next request:
 //
 //	A  read the record: none, so use number 1; stall
 //	B  read the record: none, so use number 1
@@ -69,34 +73,38 @@
 //	C  read the record: refused, so use number 2
 //	C  reserve hold 2, replace the refused record    the booking is pending
 //
-// A must not adopt number 2 and continue, because B's answer was already given. It
-// answers Unavailable; the client's next request, C, starts with number 2.
+// A must not adopt number 2 and continue, because the client already has the answer
+// to B.
 //
 // # Confirm, cancel and expire
 //
 // ConfirmBooking does not call the event app unless the booking is past its expiry.
-// In that case it expires the booking first, reserves the hold with the next
+// In that case it first expires the booking, then reserves the hold with the next
 // number, and then replaces the expired record with a confirmed one. Like a create,
 // it uses one number only and invalidates it before it refuses.
 //
-// CancelBooking and ExpireBookings are one compare-and-set each. They then release
-// the seats directly, as an optimisation: if the release fails, the event app
-// releases the seats when it receives the fact.
+// CancelBooking changes a booking with one compare-and-set, and so does
+// ExpireBookings for each due booking. Both then release the seats directly, as an
+// optimisation: if the release fails, the event app releases the seats when it
+// receives the fact.
 //
 // # Settle
 //
-// SettleHold answers the event app's question whether a live booking stands behind
-// a hold. It invalidates the hold's number before it answers "not live", so the
-// answer remains true: a create or a late confirm that stalled with this number
-// fails at its write.
+// SettleHold tells the event app whether a hold belongs to a live booking. It
+// invalidates the hold's number before it answers "not live", so the answer remains
+// true: a create or a late confirm that stalled with this number fails at its write.
 //
 // # Calls per operation
+//
+// These are the calls to the store and the event app if nothing else changes the
+// record:
 //
 //	create                       reserve, insert
 //	create with a key            read, reserve, insert
 //	create, replayed             read
-//	create, refused              reserve, insert of the refused record; one more
-//	                             read if a record exists
+//	create, refused              reserve, insert of the refused record; if sold out,
+//	                             at most once a second per event also a query for due
+//	                             bookings
 //	confirm                      read, replace
 //	cancel                       read, replace, release; for a confirmed booking
 //	                             also a read of the event, for its cut-off

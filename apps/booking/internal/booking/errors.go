@@ -17,8 +17,8 @@ var (
 	// ErrNotPending means that a cancelled booking cannot be confirmed.
 	ErrNotPending = apperr.New(apperr.Conflict, bookingapi.ReasonNotPending,
 		"This booking was cancelled and can no longer be confirmed. Create a new booking.")
-	// ErrExpired means that the booking expired, and for a confirm also that no seats
-	// could be reserved again.
+	// ErrExpired means that the booking has expired. ConfirmBooking returns it only if
+	// it could not reserve seats again.
 	ErrExpired = apperr.New(apperr.Conflict, bookingapi.ReasonExpired, "This booking has expired. Create a new booking.")
 	// ErrCutoffPassed means that the event's cancellation cut-off has passed.
 	ErrCutoffPassed = apperr.New(apperr.Conflict, bookingapi.ReasonCutoffPassed,
@@ -29,13 +29,13 @@ var (
 		"This Idempotency-Key was used for a different request. Use a new key.")
 )
 
-// Refusals of the event app that the use cases tell apart.
+// Refusals of the event app that the use cases handle in a special way.
 var (
 	errHoldReleased = apperr.New(apperr.Conflict, eventapi.ReasonHoldDead, "This hold was released.")
 	errSoldOut      = apperr.New(apperr.Conflict, eventapi.ReasonSoldOut, "Not enough tickets are left.")
 )
 
-// Results of the ports that are not failures.
+// Errors of a Store that describe the stored record. They are not failures.
 var (
 	// ErrNoBooking means that there is no record with this id.
 	ErrNoBooking = errors.New("no such booking")
@@ -49,9 +49,10 @@ var (
 // superseded.
 const supersededRetryAfter = time.Second
 
-// superseded returns the error of an attempt whose hold number was invalidated by
-// a concurrent request for the same booking. The attempt had no effect, but it
-// cannot tell whether the other request succeeds; a new request can.
+// superseded returns the error of an attempt whose hold number became invalid before
+// the attempt finished, for example because a concurrent request for the same booking
+// was refused. The attempt had no effect. The client's next request starts with a
+// valid number.
 func superseded() error {
 	e := apperr.New(apperr.Unavailable, "", "Another request changed this booking at the same time. Send your request again.")
 	e.RetryAfter = supersededRetryAfter

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// batchSize is the number of bookings that a sweep reads at a time.
+// batchSize is the maximum number of bookings that one query for due or live bookings
+// returns.
 const batchSize = 200
 
 // expire expires a pending booking and releases its seats. It returns ErrStale if
@@ -24,8 +25,8 @@ func (s *Service) expire(ctx context.Context, b Booking, seats *releaser) (Booki
 }
 
 // ExpireBookings is the sweep: it expires all due bookings and returns how many it
-// expired. Sweeps may run in any number of processes at once. A failure does not
-// keep a sweep from expiring the rest of a batch.
+// expired. Sweeps may run in any number of processes at once. If a booking cannot be
+// expired, the sweep finishes the current batch and then returns the error.
 func (s *Service) ExpireBookings(ctx context.Context) (int, error) {
 	defer s.locks.Lock(ctx, "sweep:bookings")()
 	total, seats := 0, s.newReleaser()

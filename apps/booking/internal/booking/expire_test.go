@@ -15,7 +15,7 @@ func TestSweepExpiresDueBookings(t *testing.T) {
 	f.now = f.now.Add(ttl - time.Second)
 	for i, want := range []int{1, 0} {
 		if n, err := f.ExpireBookings(t.Context()); err != nil || n != want {
-			t.Errorf("sweep %d: got %d, %v, want %d", i, n, err, want)
+			t.Errorf("sweep %d: got %d expired, %v, want %d", i, n, err, want)
 		}
 	}
 	if len(f.released) != 1 {
@@ -32,7 +32,7 @@ func TestSweepExpiresMoreThanOneBatch(t *testing.T) {
 	}
 	f.now = f.now.Add(ttl)
 	if n, err := f.ExpireBookings(t.Context()); err != nil || n != many {
-		t.Errorf("got %d, %v, want %d", n, err, many)
+		t.Errorf("got %d expired, %v, want %d", n, err, many)
 	}
 }
 

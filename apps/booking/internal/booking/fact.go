@@ -9,7 +9,8 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-// Fact is an outbox entry: an event about a booking that is to be published.
+// Fact is an outbox entry: a message about a change of a booking that is to be
+// published.
 type Fact struct {
 	ID      string // id of the CloudEvent
 	Type    string // one of bookingapi's fact types
@@ -18,9 +19,9 @@ type Fact struct {
 	Data    []byte // a bookingapi.Fact as JSON
 }
 
-// newFacts returns the facts about the transition from state from to b. It returns
-// none if the transition is not published, and an error if there is no such
-// transition.
+// newFacts returns the facts that announce that a record in state from has become b.
+// It returns none if this transition is not announced, and an error if it is not
+// permitted.
 func (s *Service) newFacts(from State, b Booking) ([]Fact, error) {
 	kind, err := factType(from, b.State)
 	if err != nil {

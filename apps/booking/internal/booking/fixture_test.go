@@ -38,7 +38,8 @@ type fixture struct {
 
 	// calls are the calls to the store and the event app since the last wantCalls.
 	calls []string
-	// onReserve returns the result of a reserve. If it is nil, every reserve succeeds.
+	// onReserve is called by every reserve and returns its result. If it is nil, every
+	// reserve succeeds.
 	onReserve func(holdID string) error
 	// onRelease is the result of every release.
 	onRelease error
@@ -89,6 +90,8 @@ func (f *fixture) GetEvent(context.Context, string) (eventapi.Event, error) {
 	return f.event, nil
 }
 
+// request returns a request to create a booking of the gala. Without a key the booking
+// gets the id "own-id".
 func request(key string, quantity int64) bookingapi.CreateRequest {
 	return bookingapi.CreateRequest{BookingID: "own-id", IdempotencyKey: key, UserID: "u1", EventID: "gala", Quantity: quantity}
 }
@@ -120,10 +123,11 @@ func (f *fixture) wantCalls(what string, want ...string) {
 	f.calls = nil
 }
 
-// record returns the record with this id, or a zero one.
+// record returns the record with this id, or the zero Booking if there is none.
 func (f *fixture) record(id string) booking.Booking { return f.store.Contents()[id] }
 
-// wantFacts checks the types of all facts in the outboxes.
+// wantFacts checks the types of all facts in the outboxes, without their prefix
+// "booking.".
 func (f *fixture) wantFacts(what string, want ...string) {
 	f.t.Helper()
 	var got []string
@@ -148,7 +152,8 @@ func invalidFields(err error) []string {
 	return fields
 }
 
-// getAsOwner returns a request by the owner of the fixture's bookings.
+// getAsOwner returns a request to get a booking, sent by the owner of the fixture's
+// bookings.
 func getAsOwner(id string) bookingapi.GetRequest {
 	return bookingapi.GetRequest{BookingID: id, UserID: "u1"}
 }

@@ -15,9 +15,9 @@ func (s *Service) GetBooking(ctx context.Context, req bookingapi.GetRequest) (bo
 	return b.Public(), nil
 }
 
-// visibleBooking returns the booking if the caller may see it: its owner and admins
-// may. Otherwise it returns ErrNotFound, so that other users cannot learn whether
-// the booking exists.
+// visibleBooking returns the booking if the caller is its owner or an admin.
+// Otherwise it returns ErrNotFound, so that other users cannot learn whether the
+// booking exists.
 func (s *Service) visibleBooking(ctx context.Context, req bookingapi.GetRequest) (Booking, error) {
 	b, err := s.findRecord(ctx, req.BookingID)
 	switch {

@@ -15,8 +15,8 @@ import (
 // key.
 func KeyedID(userID, key string) string { return digest(userID + "\n" + key) }
 
-// fingerprint returns a hash of the parts of a request that must be equal for two
-// requests with one id to be the same request.
+// fingerprint returns a hash of the fields that distinguish one request from another.
+// Two requests for the same booking id are duplicates if their fingerprints are equal.
 func fingerprint(req bookingapi.CreateRequest) string {
 	return digest(req.UserID + "\n" + req.EventID + "\n" + strconv.FormatInt(req.Quantity, 10))
 }

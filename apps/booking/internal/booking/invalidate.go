@@ -7,20 +7,20 @@ import (
 )
 
 // invalidate makes a hold number invalid. After it returns, no create and no late
-// confirm can make the booking live by this number; one that did so before is not
-// undone. current is the record as it was read, or nil if there was none.
-// invalidate returns the booking as it is now, or nil if there is only a refused
-// record.
+// confirm can use the number to make the booking live. A booking that is already live
+// with this number stays live. current is the record as it was read, or nil if there
+// was none. invalidate returns the booking as it is now, or nil if there is only a
+// refused record.
 func (s *Service) invalidate(ctx context.Context, id string, number int64, current *Booking) (*Booking, error) {
 	var result Booking
-	isStale := false
+	isRetry := false
 	err := cas.Retry(ctx, func(ctx context.Context) (err error) {
-		if isStale {
+		if isRetry {
 			if current, err = s.findRecord(ctx, id); err != nil {
 				return err
 			}
 		}
-		isStale = true
+		isRetry = true
 		result, err = s.tryInvalidate(ctx, id, number, current)
 		return err
 	}, ErrExists, ErrStale)
@@ -33,8 +33,8 @@ func (s *Service) invalidate(ctx context.Context, id string, number int64, curre
 	return &result, nil
 }
 
-// tryInvalidate makes a hold number invalid if the record is still current. It
-// returns the record by which the number is invalid, or ErrExists or ErrStale.
+// tryInvalidate makes a hold number invalid and returns the record as it is then. It
+// returns ErrExists or ErrStale if the record changed since current was read.
 func (s *Service) tryInvalidate(ctx context.Context, id string, number int64, current *Booking) (Booking, error) {
 	if current == nil {
 		b := Booking{ID: id, HoldNumber: number + 1, State: Refused, UpdatedAt: s.now(), Revision: 1}
@@ -47,7 +47,7 @@ func (s *Service) tryInvalidate(ctx context.Context, id string, number int64, cu
 	case b.State == Expired && b.HoldNumber < number:
 		b.HoldNumber = number // in an expired record: the last number used
 	default:
-		// The number is invalid already, or the booking is live by it.
+		// The number is already invalid, or the booking is live with it.
 		return b, nil
 	}
 	b.UpdatedAt = s.now()

@@ -12,7 +12,8 @@ import (
 	"boxoffice/shared/validation"
 )
 
-// Query selects bookings. A zero field selects all bookings.
+// Query selects bookings. A zero field does not restrict the selection, except Limit,
+// which must be set.
 type Query struct {
 	UserID   string
 	EventID  string

@@ -8,8 +8,8 @@ import (
 )
 
 // Store keeps booking records. A record and its outbox are one document, and every
-// method is a read or one conditional write of one document. The store may delete a
-// refused record after its Booking.PurgeAt.
+// method either reads one document or writes one document conditionally. The store may
+// delete a refused record after its Booking.PurgeAt.
 type Store interface {
 	// InsertBooking stores a new record with its facts. It returns ErrExists if a
 	// record with this id exists, in any state.
@@ -19,8 +19,8 @@ type Store interface {
 	// ErrNoBooking if there is none.
 	GetBooking(ctx context.Context, id string) (Booking, error)
 
-	// ReplaceBooking is the compare-and-set: it stores b and appends facts to the
-	// outbox if the record still has this state and hold number. Otherwise it changes
+	// ReplaceBooking is a compare-and-set: it stores b and appends facts to the outbox
+	// if the stored record still has this state and hold number. Otherwise it changes
 	// nothing and returns ErrStale.
 	ReplaceBooking(ctx context.Context, b Booking, state State, holdNumber int64, facts ...Fact) error
 }
@@ -39,16 +39,16 @@ type Finder interface {
 	// ascending order of ExpiresAt. An empty eventID means all events.
 	DueBookings(ctx context.Context, eventID string, now time.Time, limit int) ([]Booking, error)
 
-	// LiveBookings returns at most limit pending or confirmed bookings of the event,
-	// in ascending order of ID, starting after the id after.
+	// LiveBookings returns at most limit pending or confirmed bookings of the event
+	// with ID > after, in ascending order of ID.
 	LiveBookings(ctx context.Context, eventID, after string, limit int) ([]Booking, error)
 }
 
 // Seats reserves and releases seats in the event app. Both operations are
-// idempotent by hold id.
+// idempotent: repeating one for the same hold id has no further effect.
 type Seats interface {
-	// ReserveSeats calls eventapi.ReserveSeats. If apperr.VerdictOf its error is
-	// Refused, the hold was not taken. After any other error it may have been.
+	// ReserveSeats calls eventapi.ReserveSeats. If apperr.VerdictOf reports the error
+	// as Refused, no seats were reserved. After any other error they may have been.
 	ReserveSeats(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error)
 
 	// ReleaseSeats calls eventapi.ReleaseSeats. Implementations should give up after
@@ -59,7 +59,7 @@ type Seats interface {
 
 // Events reads events from the event app.
 type Events interface {
-	// GetEvent calls eventapi.GetEvent with an admin's rights.
+	// GetEvent calls eventapi.GetEvent as an admin.
 	GetEvent(ctx context.Context, eventID string) (eventapi.Event, error)
 }
 

@@ -27,8 +27,8 @@ func (s *Service) reserve(ctx context.Context, b Booking) (eventapi.Reservation,
 }
 
 // releaser releases seats on a best-effort basis, for the holds of one operation or
-// one sweep. It returns no errors, because the facts and the event app's sweep also
-// release the seats.
+// one sweep. It drops errors, because the event app also releases the seats when it
+// receives the fact, or in its sweep.
 type releaser struct {
 	seats     Seats
 	isStopped bool
@@ -36,9 +36,9 @@ type releaser struct {
 
 func (s *Service) newReleaser() *releaser { return &releaser{seats: s.seats} }
 
-// release releases the seats of b. Once a call was not answered it does nothing:
-// each further call would wait for its deadline, and a sweep of many bookings would
-// not finish.
+// release releases the seats of b. After a call that the event app did not answer, it
+// does nothing: each further call would wait for its deadline, and a sweep of many
+// bookings would not finish.
 func (r *releaser) release(ctx context.Context, b Booking) {
 	if r.isStopped {
 		return

@@ -20,7 +20,7 @@ type Config struct {
 	Clock         Clock
 	IDs           IDs
 	Cursors       page.Cursors  // encodes the cursors of lists
-	TTL           time.Duration // time that a pending booking can be confirmed in
+	TTL           time.Duration // time within which a booking must be confirmed
 	MaxPerBooking int64         // maximum number of tickets in one booking
 }
 
@@ -84,7 +84,7 @@ func (s *Service) findRecord(ctx context.Context, id string) (*Booking, error) {
 	b, err := s.store.GetBooking(ctx, id)
 	switch {
 	case errors.Is(err, ErrNoBooking):
-		return nil, nil // callers must tell a missing record from a failed read
+		return nil, nil // a missing record is not an error for the use cases
 	case err != nil:
 		return nil, fmt.Errorf("read booking %s: %w", id, err)
 	}

@@ -13,22 +13,25 @@ func TestSettleReportsLiveHoldsAndInvalidatesTheRest(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		before func(f *fixture) // creates the booking own-id
-		hold   func(f *fixture) string
-		want   bookingapi.Settlement
-		state  booking.State
-		n      int64
+		// hold returns the id of the hold to settle. If it is nil, that is the record's
+		// hold, or hold 1 if the record has none.
+		hold func(f *fixture) string
+		want bookingapi.Settlement
+		// state and holdNumber are those of the record afterwards.
+		state      booking.State
+		holdNumber int64
 	}{
 		{"unknown booking", nil, nil, notLive, booking.Refused, 2},
-		{"refused booking", func(f *fixture) {
+		{"refused record", func(f *fixture) {
 			f.onReserve = func(string) error { return errSoldOut }
 			_, _ = f.CreateBooking(f.t.Context(), request("", 2))
 		}, nil, notLive, booking.Refused, 2},
-		{"refused booking, next number", func(f *fixture) {
+		{"refused record, next number", func(f *fixture) {
 			f.onReserve = func(string) error { return errSoldOut }
 			_, _ = f.CreateBooking(f.t.Context(), request("", 2))
 		}, func(*fixture) string { return "own-id_2_f" }, notLive, booking.Refused, 3},
 		{"pending", func(f *fixture) { f.book(request("", 2)) }, nil, bookingapi.Settlement{Live: true}, booking.Pending, 1},
-		{"pending, hold of another body", func(f *fixture) { f.book(request("", 2)) },
+		{"pending, hold of another request", func(f *fixture) { f.book(request("", 2)) },
 			func(*fixture) string { return "own-id_1_f" }, notLive, booking.Pending, 1},
 		{"confirmed", func(f *fixture) {
 			f.book(request("", 2))
@@ -64,8 +67,9 @@ func TestSettleReportsLiveHoldsAndInvalidatesTheRest(t *testing.T) {
 			for range 2 {
 				got, err := f.SettleHold(t.Context(), bookingapi.SettleRequest{HoldID: hold})
 				b := f.record("own-id")
-				if err != nil || got != tt.want || b.State != tt.state || b.HoldNumber != tt.n {
-					t.Errorf("got %+v, %v, record %s %d, want %+v, record %s %d", got, err, b.State, b.HoldNumber, tt.want, tt.state, tt.n)
+				if err != nil || got != tt.want || b.State != tt.state || b.HoldNumber != tt.holdNumber {
+					t.Errorf("got %+v, %v, state %s and hold number %d; want %+v, state %s and hold number %d",
+						got, err, b.State, b.HoldNumber, tt.want, tt.state, tt.holdNumber)
 				}
 			}
 		})

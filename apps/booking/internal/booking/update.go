@@ -7,17 +7,17 @@ import (
 )
 
 // update applies change to b and returns its result. If change returns ErrStale,
-// update reads the booking again and retries. It returns ErrNotFound if there is no
-// booking any more, and cas.Retry's error if the record keeps changing.
+// update reads the booking again and retries. It returns ErrNotFound if the booking no
+// longer exists, and cas.Retry's error if the record keeps changing.
 func (s *Service) update(ctx context.Context, b Booking, change func(b Booking) (Booking, error)) (Booking, error) {
-	isStale := false
+	isRetry := false
 	err := cas.Retry(ctx, func(ctx context.Context) (err error) {
-		if isStale {
+		if isRetry {
 			if b, err = s.reread(ctx, b.ID); err != nil {
 				return err
 			}
 		}
-		isStale = true
+		isRetry = true
 		b, err = change(b)
 		return err
 	}, ErrStale)
