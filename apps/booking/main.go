@@ -39,6 +39,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	return app.Run(ctx, bookingapi.App, getenv, stdout, wire)
 }
 
+// wire connects the app's adapters to its use cases.
 func wire(_ context.Context, a *app.App, cfg settings) error {
 	a.RelaxGC()
 	store, err := mongobookings.Open(mongobookings.Config{
@@ -56,8 +57,8 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	sidecar := dapr.NewClientWithConnection(conn)
 	bus := daprpub.Connect(a, sidecar, store.Outbox(), bookingapi.Topic)
 
-	// Readiness does not depend on the event app, because the event app calls this app
-	// as well.
+	// Readiness does not depend on the event app, because the event app also depends on
+	// this one.
 	seats := eventclient.NewSeats(a.Client)
 	svc := booking.New(booking.Config{
 		Store:         enqueuingStore{store, bus.Relay},
@@ -80,8 +81,8 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	return nil
 }
 
-// enqueuingStore enqueues each written fact with the relay, so that it is published
-// at once.
+// enqueuingStore is a booking.Store that also asks the relay to publish the facts of
+// each write at once.
 type enqueuingStore struct {
 	booking.Store
 	relay *outbox.Relay

@@ -36,9 +36,9 @@ import (
 )
 
 const (
-	apiToken = "token that the sidecar asks for"
+	apiToken = "token that the sidecar requires"
 	appToken = "token that the sidecar sends to the app"
-	timeout  = 20 * time.Second // limit of eventually
+	timeout  = 20 * time.Second // how long eventually waits
 	capacity = 30               // seats of the event
 )
 
@@ -51,10 +51,11 @@ type eventApp struct {
 func (e *eventApp) heldSeats() int64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.sum()
+	return e.heldSeatsLocked()
 }
 
-func (e *eventApp) sum() int64 {
+// heldSeatsLocked is heldSeats for callers that hold e.mu.
+func (e *eventApp) heldSeatsLocked() int64 {
 	var n int64
 	for _, q := range e.holds {
 		n += q
@@ -79,7 +80,7 @@ func (e *eventApp) reserve(_ context.Context, r eventapi.ReserveRequest) (eventa
 		return eventapi.Reservation{}, apperr.New(apperr.NotFound, eventapi.ReasonNotFound, "There is no such event.")
 	case exists && quantity == 0:
 		return eventapi.Reservation{}, apperr.New(apperr.Conflict, eventapi.ReasonHoldDead, "This hold was released.")
-	case !exists && e.sum()+r.Quantity > capacity:
+	case !exists && e.heldSeatsLocked()+r.Quantity > capacity:
 		return eventapi.Reservation{}, apperr.New(apperr.Conflict, eventapi.ReasonSoldOut, "Not enough tickets are left.")
 	}
 	e.holds[r.HoldID] = r.Quantity
@@ -97,8 +98,8 @@ func (e *eventApp) getEvent(context.Context, eventapi.GetRequest) (eventapi.Vers
 	return eventapi.Versioned{Event: eventapi.Event{ID: "gala", StartsAt: contract.At(time.Now().Add(time.Hour)), Status: eventapi.StatusPublished}}, nil
 }
 
-// startProxy starts a proxy to the sidecar that answers invocations of the event app
-// itself. It returns the proxy's port.
+// startProxy starts a proxy in front of the sidecar and returns its port. The proxy
+// passes invocations of the event app to e and everything else to the sidecar.
 func (e *eventApp) startProxy(t *testing.T, sidecar string) (port string) {
 	t.Helper()
 	srv := rpc.NewServer(rpc.ServerConfig{
@@ -319,7 +320,8 @@ func (p program) bus(t *testing.T) *daprpub.Publisher {
 	return daprpub.NewPublisher(dapr.NewClientWithConnection(conn), daprpub.Component, eventapi.Topic)
 }
 
-// testStreamLost announces that the stream of the app's facts was recreated.
+// testStreamLost announces that the stream of the app's facts was recreated, and checks
+// that the app publishes again the facts that it sent before.
 func testStreamLost(t *testing.T, p program) {
 	recreated := contract.At(time.Now())
 	data, err := json.Marshal(streams.Made{Streams: map[string]contract.Time{
@@ -355,7 +357,8 @@ func testStreamLost(t *testing.T, p program) {
 	}
 }
 
-// testEventCancelled publishes the event app's fact that the event is cancelled.
+// testEventCancelled publishes the event app's fact that the event is cancelled, and
+// checks that the bookings are cancelled and their seats released.
 func testEventCancelled(t *testing.T, p program) {
 	if p.eventApp.heldSeats() == 0 {
 		t.Fatal("the event has no bookings to cancel")

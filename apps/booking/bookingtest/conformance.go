@@ -61,7 +61,7 @@ func FullBooking(id string) booking.Booking {
 	}
 }
 
-// PendingBooking returns a booking as it is after its creation.
+// PendingBooking returns a newly created booking.
 func PendingBooking(id string) booking.Booking {
 	b := FullBooking(id)
 	b.HoldNumber, b.State, b.HoldID, b.Revision = 1, booking.Pending, id+"_1_f", 1
@@ -130,7 +130,7 @@ func testReplace(t *testing.T, s Subject) {
 	wantErr(t, "replace with another hold number", s.ReplaceBooking(ctx, next, booking.Pending, 2, fact("no", "b")), booking.ErrStale)
 	wantErr(t, "replace an unknown booking", s.ReplaceBooking(ctx, PendingBooking("x"), booking.Pending, 1, fact("no", "x")), booking.ErrStale)
 	wantRecord(t, s, b)
-	wantErr(t, "replace with state and hold number", s.ReplaceBooking(ctx, next, booking.Pending, 1, fact("2", "b"), fact("3", "b")), nil)
+	wantErr(t, "replace with the stored state and hold number", s.ReplaceBooking(ctx, next, booking.Pending, 1, fact("2", "b"), fact("3", "b")), nil)
 	wantErr(t, "replace a second time", s.ReplaceBooking(ctx, next, booking.Pending, 1, fact("no", "b")), booking.ErrStale)
 	wantRecord(t, s, next)
 	raised := next
@@ -226,7 +226,7 @@ func testList(t *testing.T, s Subject) {
 			for range 10 {
 				found, err := s.ListBookings(t.Context(), q)
 				if err != nil || len(found) > limit {
-					t.Fatalf("%s: got %d bookings, %v", tt.name, len(found), err)
+					t.Fatalf("%s: got %d bookings, %v, want at most %d", tt.name, len(found), err, limit)
 				}
 				for _, b := range found {
 					got = append(got, b.ID)

@@ -16,12 +16,12 @@ import (
 
 // Gate is called before each operation of a store, with the operation's name. If
 // before is not nil, the operation fails with it and has no effect. If after is not
-// nil, the operation takes effect and then fails with after, as if its reply was
+// nil, the operation takes effect and then fails with after, as if its reply had been
 // lost. A gate may block.
 type Gate func(op string) (before, after error)
 
-// Store keeps bookings in memory. Each method does no more than a document database
-// can do with one conditional operation on one document.
+// Store keeps bookings in memory. Like a document database, it offers only queries
+// and conditional writes of one document.
 type Store struct {
 	gate Gate
 
@@ -60,7 +60,7 @@ func (s *Store) WithGate(gate Gate) *Store {
 	return &gated
 }
 
-// do runs fn as one atomic operation.
+// do calls the gate and then runs fn as one atomic operation.
 func (s *Store) do(ctx context.Context, op string, fn func() error) error {
 	before, after := s.gate(op)
 	if before != nil {

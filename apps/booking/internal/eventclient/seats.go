@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	// releaseTimeout limits how long a release delays its caller. The event app also
-	// releases the seats when it receives the fact, or in its sweep.
+	// releaseTimeout limits how long a release delays its caller. It can be short,
+	// because the event app also releases the seats when it receives the fact, or in
+	// its sweep.
 	releaseTimeout = 2 * time.Second
 
 	// maxBatchWait limits how long a reserve waits for the running batch. If the event
@@ -70,8 +71,8 @@ func (s *Seats) reserveBatch(ctx context.Context, batch []*reserve, _ func()) {
 	}
 	results, err := rpc.CallEach(ctx, s.client, eventapi.ReserveSeats, reqs)
 	if err != nil && !apperr.From(err).Failure() {
-		// A refusal of the whole batch, for example as malformed, is not an answer to
-		// any single reserve. No member may take it for a definite refusal.
+		// A refusal of the whole batch, for example as malformed, says nothing about any
+		// single reserve, so no member may treat it as a definite refusal.
 		err = apperr.Fault(err)
 	}
 	for i, r := range batch {

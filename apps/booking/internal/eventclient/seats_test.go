@@ -20,9 +20,9 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// eventApp is a fake event app. Each batch of reserves is sent to arrived and blocks
-// until resume is closed. The unit price of a reservation is its quantity. A
-// reserve of more than 99 seats is sold out.
+// eventApp is a fake event app. It sends each batch of reserves to arrived and then
+// waits until resume is closed. The unit price of a reservation is its quantity. A
+// reserve of more than 99 seats is refused as sold out.
 type eventApp struct {
 	arrived chan []eventapi.ReserveRequest
 	resume  chan struct{}
@@ -51,7 +51,7 @@ func (e *eventApp) reserve(_ context.Context, reqs []eventapi.ReserveRequest) ([
 	return results, nil
 }
 
-// newSeats returns a client of the fake.
+// newSeats returns a Seats that calls e.
 func (e *eventApp) newSeats(t *testing.T) *eventclient.Seats {
 	t.Helper()
 	srv := rpc.NewServer(rpc.ServerConfig{App: eventapi.App, Token: "app", Log: slog.New(slog.DiscardHandler), Tracing: noop.NewTracerProvider()})
@@ -69,6 +69,7 @@ func (e *eventApp) newSeats(t *testing.T) *eventclient.Seats {
 	return eventclient.NewSeats(client)
 }
 
+// hold returns a request to reserve a hold.
 func hold(id, event string, quantity int64) eventapi.ReserveRequest {
 	return eventapi.ReserveRequest{HoldID: id, EventID: event, UserID: "u", Quantity: quantity, ExpiresAt: contract.At(time.Now().Add(time.Hour))}
 }
@@ -140,7 +141,7 @@ func TestFailedBatchIsAFailureForEachMember(t *testing.T) {
 	}
 }
 
-// A reserve waits for the running batch no longer than a second.
+// A reserve waits for the running batch for at most a second.
 func TestReserveDoesNotWaitForAHangingBatch(t *testing.T) {
 	e := newEventApp()
 	seats := e.newSeats(t)

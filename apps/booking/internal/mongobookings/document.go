@@ -8,7 +8,8 @@ import (
 	"boxoffice/shared/mongodb"
 )
 
-// fields are the fields of a record that a replace sets. Zero times are stored as null.
+// fields holds the fields of a document that ReplaceBooking sets. Zero times are stored
+// as null.
 type fields struct {
 	HoldNumber       int64      `bson:"n"`
 	State            string     `bson:"state"`
@@ -26,7 +27,7 @@ type fields struct {
 	PaymentReference string     `bson:"paymentReference"`
 	CancelledAt      *time.Time `bson:"cancelledAt"`
 	CancelReason     string     `bson:"cancelReason"`
-	PurgeAt          *time.Time `bson:"purgeAt"` // MongoDB deletes the document at this time
+	PurgeAt          *time.Time `bson:"purgeAt"` // MongoDB may delete the document from then on
 }
 
 type money struct {

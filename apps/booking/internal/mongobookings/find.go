@@ -49,7 +49,7 @@ func listFilter(q booking.Query) bson.D {
 		created = append(created, bson.E{Key: "$lt", Value: q.To})
 	}
 	if q.After != nil {
-		created = append(created, bson.E{Key: "$lte", Value: q.After.CreatedAt}) // lets an index scan start at the position
+		created = append(created, bson.E{Key: "$lte", Value: q.After.CreatedAt}) // lets the index scan start at q.After
 	}
 	return append(filter, bson.E{Key: "createdAt", Value: created})
 }

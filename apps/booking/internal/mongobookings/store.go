@@ -49,7 +49,7 @@ func Open(cfg Config) (*Store, error) {
 func (s *Store) Outbox() *mongodb.Outbox { return mongodb.NewOutbox(s.bookings) }
 
 // Prepare creates the missing indexes. It returns an error if an index exists with
-// other options.
+// different options.
 func (s *Store) Prepare(ctx context.Context) error {
 	if _, err := s.bookings.Indexes().CreateMany(ctx, indexes()); err != nil {
 		return fmt.Errorf("create indexes of bookings: %w", err)
@@ -57,7 +57,8 @@ func (s *Store) Prepare(ctx context.Context) error {
 	return nil
 }
 
-// indexes returns one index for each filter of a list, and one for each sweep.
+// indexes returns the indexes for lists, for the queries of the sweeps, and for the
+// purge of refused records.
 func indexes() []mongo.IndexModel {
 	index := func(name string, opts *options.IndexOptionsBuilder, keys ...bson.E) mongo.IndexModel {
 		return mongo.IndexModel{Keys: bson.D(keys), Options: opts.SetName(name)}

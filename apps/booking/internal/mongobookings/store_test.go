@@ -28,8 +28,8 @@ type opener struct {
 	n   atomic.Int64
 }
 
-// open returns a store and its collection. The test fails if the store sends an
-// unexpected command.
+// open returns a store with a new database, and its collection. The test fails if the
+// store sends an unexpected command.
 func (o *opener) open(t *testing.T) (*mongobookings.Store, *mongo.Collection) {
 	t.Helper()
 	name := fmt.Sprintf("test_booking_%s_%d", rand.Text()[:8], o.n.Add(1))
@@ -57,7 +57,7 @@ func (o *opener) open(t *testing.T) (*mongobookings.Store, *mongo.Collection) {
 }
 
 // failOnUnexpectedCommand returns a monitor that fails the test if the store sends a
-// command that it does not need.
+// command that docs/mongodb.md does not list.
 func failOnUnexpectedCommand(t *testing.T) *event.CommandMonitor {
 	expected := map[string]bool{
 		"insert": true, "find": true, "update": true, "aggregate": true, "createIndexes": true, "getMore": true,
@@ -70,7 +70,7 @@ func failOnUnexpectedCommand(t *testing.T) *event.CommandMonitor {
 	}}
 }
 
-// facts reads the outboxes directly from the collection.
+// facts returns the facts in all outboxes. It reads them directly from the collection.
 func facts(t *testing.T, c *mongo.Collection) []booking.Fact {
 	t.Helper()
 	cursor, err := c.Find(t.Context(), bson.D{}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}))
@@ -114,7 +114,7 @@ func TestStoreConforms(t *testing.T) {
 	t.Run("only refused records are purged", func(t *testing.T) { testPurge(t, o) })
 }
 
-// add inserts a booking with a fact, or adds a fact to an existing booking.
+// add inserts a booking with a fact, or appends the fact to an existing booking.
 func add(t *testing.T, store *mongobookings.Store, id, factID string, at time.Time) {
 	t.Helper()
 	f := booking.Fact{ID: factID, Type: "booking.created", Subject: id, At: at, Data: []byte(`{}`)}
@@ -128,7 +128,8 @@ func add(t *testing.T, store *mongobookings.Store, id, factID string, at time.Ti
 	}
 }
 
-// testPurge checks purgeAt, the field of the index that deletes documents.
+// testPurge checks purgeAt, the time from which MongoDB may delete a document. Only
+// refused records have one.
 func testPurge(t *testing.T, o *opener) {
 	store, c := o.open(t)
 	refused := bookingtest.RefusedRecord("r")

@@ -13,8 +13,8 @@ import (
 // dapr/subscriptions/booking-to-event-facts.yaml.
 const FactsPath = "/facts/events"
 
-// Subscribe registers the handler of the event app's facts. It acknowledges all of
-// them and acts on event.cancelled only.
+// Subscribe registers the handler of the event app's facts. The handler acts on
+// event.cancelled and ignores all other facts.
 func Subscribe(routes daprsub.Routes, svc *booking.Service) {
 	daprsub.HandleFacts(routes, FactsPath, func(ctx context.Context, e daprsub.Event[eventapi.Fact]) error {
 		if e.Type != eventapi.FactCancelled {
