@@ -1,15 +1,16 @@
-# "make" without a target lists the targets with the comments behind them.
+# "make" without a target lists the targets and their comments.
 
 SHELL := /usr/bin/env bash -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# MODULES are the Go modules with tests. The tests of tools/daprd are in a package of
-# their own, so that Dapr is compiled once, without -race.
+# MODULES are the Go modules with tests, except tools/daprd: test-sidecar runs its tests
+# in a separate package, so that Dapr itself is not compiled again with -race.
 MODULES := . tools/mongolite tools/mongolite/spectest tools/devstack
 # LINTED are the Go modules with code.
 LINTED := $(MODULES) tools/daprd
 GOTEST := GOWORK=off go test -race -shuffle=on -count=1 -timeout 25m
-# Two of these run at a time, because each one waits a lot. The longest come first.
+# Two of these run at a time, because each one spends much of its time waiting. The
+# longest come first.
 TESTS := test-product test-mongolite test-specs test-devstack test-sidecar
 GOLANGCI := v2.15.0
 MISSPELL := v0.8.0
@@ -27,14 +28,14 @@ devstack:
 run: devstack ## start everything on this machine; Ctrl-C stops it
 	@exec bin/devstack up $(ARGS)
 
-infra: devstack ## start the stores only
+infra: devstack ## start the stores and Jaeger, for "dapr run -f"
 	@exec bin/devstack infra $(ARGS)
 
-demo: ## fill what "make run" started with a season, book, and show the trace
+demo: ## load a season of events, book, and show a trace; needs "make run"
 	@mkdir -p bin; GOWORK=off CGO_ENABLED=0 go build -trimpath -o bin/demo ./tools/demo
 	@exec bin/demo
 
-bench: ## measure a stack of its own, the ladder from a bare server up to bookings
+bench: ## start a separate stack and measure it, from a bare server up to bookings
 	@mkdir -p bin; GOWORK=off CGO_ENABLED=0 go build -trimpath -o bin/bench ./tools/bench
 	@exec bin/bench $(ARGS)
 
@@ -44,13 +45,13 @@ bin/daprd: $(wildcard tools/daprd/*.go) tools/daprd/go.mod tools/daprd/go.sum to
 	@cd tools/daprd && GOWORK=off CGO_ENABLED=0 go build -trimpath -ldflags "$$(cat ldflags)" -o ../../bin/daprd .
 
 # Everything that takes minutes to build is built before the first test needs it.
-test: bin/daprd devstack ## run every test there is
+test: bin/daprd devstack ## run every test
 	@data=$$(mktemp -d); trap 'rm -rf "$$data"' EXIT; \
 	DAPRD=$(CURDIR)/bin/daprd bin/devstack build --free-ports --data "$$data"
 	@DAPRD=$(CURDIR)/bin/daprd $(MAKE) --no-print-directory -j2 $(TESTS)
 
-# With the race detector, the model and the index cases are slow, and it finds little
-# there. With it they run a few cases; all cases run again without it.
+# The race detector makes test/model and indextest slow and finds little in them. They
+# therefore run only a few of their cases with it, and all of them without it.
 test-product:
 	@$(GOVET) ./... && $(GOTEST) ./test/fault ./... # the longest first
 	@GOWORK=off go test -count=1 ./test/model
@@ -104,5 +105,5 @@ lint: bin/golangci-lint bin/misspell ## check format, code, spelling and languag
 	@for m in $(LINTED); do (cd $$m && $(GOVET) ./... && GOWORK=off go mod tidy -diff); done
 	@for m in $(LINTED); do (cd $$m && GOWORK=off $(CURDIR)/bin/golangci-lint run -c $(CURDIR)/.golangci.yml ./...); done
 
-clean: ## remove what was built; the data directory stays
+clean: ## remove the built programs; the data directory stays
 	@rm -rf bin
