@@ -9,8 +9,8 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// logRequest writes the one log line of a request. The line contains no body, no
-// token and no address of a person.
+// logRequest writes the one log line of a request. The line contains no body, token,
+// e-mail address or client address.
 func (s *Server) logRequest(c *fiber.Ctx, route string, began time.Time, err error) {
 	attrs := []slog.Attr{
 		slog.String(telemetry.KeyRequestID, string(c.Response().Header.Peek(fiber.HeaderXRequestID))),
@@ -34,11 +34,11 @@ func (s *Server) logRequest(c *fiber.Ctx, route string, began time.Time, err err
 	s.log.LogAttrs(c.UserContext(), level, "request", attrs...)
 }
 
-// noRoute is the route of a request that no route matches.
+// noRoute is logged as the route of a request that no route matches.
 const noRoute = "none"
 
-// routeOf returns the pattern of the route that matched the request, or noRoute.
-// Fiber reports "/", the path of the middleware, if no other route matched.
+// routeOf returns the path pattern of the route that matched the request, or noRoute.
+// If only the middleware matched, Fiber reports its path, "/".
 func routeOf(c *fiber.Ctx) string {
 	if path := c.Route().Path; path != "/" {
 		return path
@@ -46,6 +46,6 @@ func routeOf(c *fiber.Ctx) string {
 	return noRoute
 }
 
-// isProbe reports whether path is that of a health probe. Probes are neither
-// traced nor logged.
+// isProbe reports whether path is that of a liveness or readiness probe. Probes are
+// neither traced nor logged.
 func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestAccessLogHasOneLineForEachRequestAndNoSecrets(t *testing.T) {
+func TestAccessLogHasOneLinePerRequestAndNoSecrets(t *testing.T) {
 	h := newHarness(t)
 	raw := h.token()
 	h.get("/api/auth/me?email=ada@example.org", "Authorization", "Bearer "+raw, "X-Request-Id", "r1")
@@ -31,7 +31,7 @@ func TestAccessLogHasOneLineForEachRequestAndNoSecrets(t *testing.T) {
 	}
 	for _, secret := range []string{raw, "correct horse", "ada@example.org"} {
 		if strings.Contains(h.log.String(), secret) {
-			t.Errorf("log contains %q", secret)
+			t.Errorf("got a log that contains %q, want no secrets", secret)
 		}
 	}
 }

@@ -26,8 +26,8 @@ const (
 	logIn     bucket = "login"
 )
 
-// SessionCache counts a request against its rate limits and looks up its session,
-// in one round trip to Redis.
+// SessionCache counts a request against its rate limits and looks up its session in
+// one round trip to Redis.
 type SessionCache interface {
 	Lookup(ctx context.Context, req sessioncache.Request) (ratelimit.Decision, sessioncache.Entry, error)
 }
@@ -35,12 +35,12 @@ type SessionCache interface {
 var _ SessionCache = (*sessioncache.Cache)(nil)
 
 // admit counts the request against the rate limit of its bucket and sets the
-// RateLimit headers. The subject is the user if the token is valid, and otherwise
-// the client address. admit returns what the cache holds about the token's
-// session, or an error if the request is refused.
+// RateLimit headers. If the token is valid, the limit is that of its user, and
+// otherwise that of the client address. admit returns the cache entry of the token's
+// session. If the limit is exceeded, it returns a RateLimited error.
 //
-// While Redis is unreachable, this process counts the request alone and the entry
-// is empty.
+// While Redis is unreachable, admit counts the request in this process only and
+// returns an empty entry.
 func (s *Server) admit(c *fiber.Ctx, kind bucket, cred credentials, address string) (sessioncache.Entry, error) {
 	subject := "address:" + address
 	req := sessioncache.Request{}
@@ -58,13 +58,12 @@ func (s *Server) admit(c *fiber.Ctx, kind bucket, cred credentials, address stri
 	}
 	decision, entry, err := s.cache.Lookup(c.UserContext(), req)
 	if err != nil {
-		// After each failure the Redis client returns ErrPaused for a second. One log
-		// line is enough.
+		// ErrPaused follows a failure that was already logged.
 		if !errors.Is(err, redisconn.ErrPaused) {
 			s.log.WarnContext(c.UserContext(), "redis is unreachable", telemetry.KeyError, err.Error())
 		}
 		if limited {
-			decision = s.local.Take(req.Limits[0])
+			decision = s.localLimits.Take(req.Limits[0])
 		}
 	}
 	if !limited {
@@ -73,11 +72,11 @@ func (s *Server) admit(c *fiber.Ctx, kind bucket, cred credentials, address stri
 	c.Set("RateLimit-Policy", fmt.Sprintf(`"%s";q=%d;w=%d`, kind, rate.Requests, ceilSeconds(rate.Period)))
 	c.Set("RateLimit", fmt.Sprintf(`"%s";r=%d;t=%d`, kind, decision.Remaining, ceilSeconds(decision.ResetIn)))
 	if decision.Refused {
-		return entry, apperr.TooManyRequests("", "Too many requests. Retry after the time in the Retry-After header.", decision.RetryIn)
+		return entry, apperr.TooManyRequests("", "Too many requests. Send the request again after the time in Retry-After.", decision.RetryIn)
 	}
 	return entry, nil
 }
 
-// ceilSeconds returns d in whole seconds, rounded up so that a client that waits
-// that long has waited long enough.
+// ceilSeconds returns d in seconds, rounded up, so that a client that waits for the
+// result has waited at least d.
 func ceilSeconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }

@@ -32,8 +32,8 @@ func TestRequestsAreRateLimited(t *testing.T) {
 			if got := res.Header.Get("Retry-After"); got != "30" {
 				t.Errorf("Retry-After: got %s, want 30", got)
 			}
-			// Each bucket counts alone, and so does each user and each address. A
-			// request without a route counts, too.
+			// Each bucket, user and address has a separate counter. A request that
+			// matches no route is counted too.
 			if res := h.get("/api/auth/me", bearer(h.token())...); res.StatusCode != 200 {
 				t.Errorf("first request of the user: got %d, want 200", res.StatusCode)
 			}
@@ -44,7 +44,7 @@ func TestRequestsAreRateLimited(t *testing.T) {
 	}
 }
 
-func TestRequestThatIsNotAcceptableCountsAgainstItsLimit(t *testing.T) {
+func TestUnacceptableRequestCountsAgainstItsLimit(t *testing.T) {
 	h := newHarness(t, func(c *main.Config) { c.Browse = main.Rate{Requests: 1, Period: time.Minute} })
 	const path = "/.well-known/jwks.json"
 	h.wantProblem(h.get(path, "Accept", "image/png"), 406, "not_acceptable")

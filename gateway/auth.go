@@ -25,7 +25,7 @@ const (
 )
 
 // The errors of authentication and authorization, in the order of the checks.
-// Clients compare the details literally, so the texts never change.
+// Clients compare these texts literally, so they must never change.
 func tokenMissing() error { return unauthenticated("auth.token_missing", "No token provided") }
 func tokenInvalid() error { return unauthenticated("auth.token_invalid", "Invalid or expired token") }
 func tokenType() error    { return unauthenticated("auth.token_type", "Invalid token type") }
@@ -50,15 +50,15 @@ func unauthenticated(reason, detail string) error {
 	return apperr.New(apperr.Unauthenticated, reason, detail)
 }
 
-// credentials is the result of verifying the Authorization header. Whether the
-// session is still live is checked later, by authorize.
+// credentials is the result of verifying the Authorization header. It says nothing
+// about the session, which authorize checks later.
 type credentials struct {
 	claims token.Claims // set if err is nil
 	err    error
 }
 
-// sent reports whether the request carries a token at all, valid or not.
-func (cred credentials) sent() bool { return reasonOf(cred.err) != "auth.token_missing" }
+// hasToken reports whether the request contains a bearer token, valid or not.
+func (cred credentials) hasToken() bool { return reasonOf(cred.err) != "auth.token_missing" }
 
 // authenticate verifies the access token in the Authorization header.
 func (s *Server) authenticate(c *fiber.Ctx) credentials {
@@ -79,11 +79,11 @@ func (s *Server) authenticate(c *fiber.Ctx) credentials {
 	return credentials{claims: claims}
 }
 
-// authorize returns the user that sent the request, or nil for a guest. It returns
-// an error if the caller may not use a route with this access. entry is what the
-// cache holds about the token's session.
+// authorize returns the user that sent the request, or nil if the caller is a guest or
+// required is anyone. It returns an error if the caller lacks the required access.
+// entry is the cache entry of the token's session.
 func (s *Server) authorize(ctx context.Context, required access, cred credentials, entry sessioncache.Entry) (*authapi.User, error) {
-	if required == anyone || required == guest && !cred.sent() {
+	if required == anyone || required == guest && !cred.hasToken() {
 		return nil, nil
 	}
 	if cred.err != nil {
@@ -100,8 +100,8 @@ func (s *Server) authorize(ctx context.Context, required access, cred credential
 }
 
 // sessionUser returns the user of the token's session. It calls auth unless entry
-// holds both session and user. Role and activity are those of the user's record and
-// not those of the token, which may be older.
+// contains both a live session and its user. The role and IsActive come from the
+// user's record, because the token may be older than the record.
 func (s *Server) sessionUser(ctx context.Context, claims token.Claims, entry sessioncache.Entry) (*authapi.User, error) {
 	if entry.Ended {
 		return nil, sessionInvalid()
@@ -112,7 +112,7 @@ func (s *Server) sessionUser(ctx context.Context, claims token.Claims, entry ses
 			UserID: claims.Subject, SessionID: claims.SessionID, Lease: entry.Lease,
 		})
 		if err != nil {
-			return nil, checkError(err)
+			return nil, sessionError(err)
 		}
 		entry.Session, entry.User = &checked.Session, &checked.User
 	}
@@ -125,9 +125,9 @@ func (s *Server) sessionUser(ctx context.Context, claims token.Claims, entry ses
 	return entry.User, nil
 }
 
-// checkError replaces a refusal of auth.session.check by the error with the text
-// that clients compare. It returns any other error unchanged.
-func checkError(err error) error {
+// sessionError replaces a refusal by auth.session.check with the gateway's own error,
+// whose text clients compare. It returns any other error unchanged.
+func sessionError(err error) error {
 	switch reasonOf(err) {
 	case authapi.ReasonSessionInvalid:
 		return sessionInvalid()

@@ -15,8 +15,8 @@ import (
 // bearer returns the Authorization header for a token.
 func bearer(raw string) []string { return []string{"Authorization", "Bearer " + raw} }
 
-func TestAuthenticationErrors(t *testing.T) {
-	refused := func(reason string) error { return apperr.New(apperr.Unauthenticated, reason, "a text of auth") }
+func TestAuthenticationErrorsHaveFixedTexts(t *testing.T) {
+	refused := func(reason string) error { return apperr.New(apperr.Unauthenticated, reason, "auth's own text") }
 	for _, tt := range []struct {
 		name         string
 		prepare      func(*harness)
@@ -79,26 +79,26 @@ func TestAuthenticationErrors(t *testing.T) {
 			}
 			p := h.wantProblem(h.get("/api/auth/me", "Authorization", header), 401, tt.code)
 			if p.Detail != tt.detail {
-				t.Errorf("got %q, want %q", p.Detail, tt.detail)
+				t.Errorf("detail: got %q, want %q", p.Detail, tt.detail)
 			}
 		})
 	}
 }
 
-func TestMeReturnsTheRecordAndCallsAuthOnlyOnACacheMiss(t *testing.T) {
+func TestMeReturnsTheUserRecordAndCallsAuthOnlyOnACacheMiss(t *testing.T) {
 	h := newHarness(t)
-	h.auth.user.Role = authapi.RoleAdmin // unlike in the token
+	h.auth.user.Role = authapi.RoleAdmin // differs from the token
 	for range 3 {
 		res := h.get("/api/auth/me", bearer(h.token())...)
 		var got authapi.User
 		if err := json.Unmarshal([]byte(res.body), &got); err != nil || res.StatusCode != 200 {
-			t.Fatalf("got %d %s", res.StatusCode, res.body)
+			t.Fatalf("got %d %s, want 200 and a user", res.StatusCode, res.body)
 		}
 		if got != h.auth.user {
 			t.Errorf("got %+v, want %+v", got, h.auth.user)
 		}
 		wantHeaders(t, res)
-		// Auth would fill the cache under the lease in the request.
+		// In place of auth, fill the cache under the lease that the request passed on.
 		if err := h.cache.Fill(t.Context(), "lease", h.auth.session, h.auth.user, 1, h.now); err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +108,7 @@ func TestMeReturnsTheRecordAndCallsAuthOnlyOnACacheMiss(t *testing.T) {
 	}
 }
 
-func TestExpiredSessionInTheCacheIsCheckedByAuth(t *testing.T) {
+func TestExpiredCachedSessionIsCheckedByAuth(t *testing.T) {
 	h := newHarness(t)
 	if _, _, err := h.cache.Lookup(t.Context(), sessioncache.Request{SessionID: "s1", UserID: "u1"}); err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestAuthChecksEverySessionWhileRedisIsUnreachable(t *testing.T) {
 	h.redis.Close()
 	for range 3 {
 		if res := h.get("/api/auth/me", bearer(h.token())...); res.StatusCode != 200 {
-			t.Errorf("got %d %s", res.StatusCode, res.body)
+			t.Errorf("got %d %s, want 200", res.StatusCode, res.body)
 		}
 	}
 	if h.auth.checks != 3 {
@@ -137,16 +137,16 @@ func TestAuthChecksEverySessionWhileRedisIsUnreachable(t *testing.T) {
 	h.wantProblem(h.get("/api/auth/me", bearer(h.token())...), 401, "auth.session_invalid")
 }
 
-func TestFailureOfAuthIsUnavailableAndNotUnauthenticated(t *testing.T) {
+func TestUnreachableAuthCausesUnavailableAndNotUnauthenticated(t *testing.T) {
 	h := newHarness(t)
 	h.auth.fail = apperr.Unreachable(errors.New("the database's address"))
 	p := h.wantProblem(h.get("/api/auth/me", bearer(h.token())...), 503, "unavailable")
 	if p.Detail == "" {
-		t.Error("got no detail")
+		t.Error("got no detail, want one")
 	}
 }
 
-func TestUnknownKeyRefreshesTheKeysAtMostOnceInAnInterval(t *testing.T) {
+func TestUnknownKeyRefreshesTheKeysAtMostOncePerInterval(t *testing.T) {
 	h := newHarness(t)
 	other := newHarness(t)
 	before := h.auth.fetched
@@ -160,7 +160,7 @@ func TestUnknownKeyRefreshesTheKeysAtMostOnceInAnInterval(t *testing.T) {
 	h.auth.keys.Keys = append(h.auth.keys.Keys, other.auth.keys.Keys...)
 	h.now = h.now.Add(time.Minute)
 	if res := h.get("/api/auth/me", bearer(other.token())...); res.StatusCode != 200 {
-		t.Errorf("got %d %s", res.StatusCode, res.body)
+		t.Errorf("published key: got %d %s, want 200", res.StatusCode, res.body)
 	}
 }
 
@@ -172,11 +172,11 @@ func TestGuestRoutesRefuseAnInvalidTokenAndLogInIgnoresIt(t *testing.T) {
 		t.Errorf("log-in: got %d %s, want 200", res.StatusCode, res.body)
 	}
 	if res := h.do("POST", "/api/auth/register", body, bearer(h.token())...); res.StatusCode != 201 || h.auth.register.ByAdmin {
-		t.Errorf("by a user: got %d, by admin %t, want 201 and false", res.StatusCode, h.auth.register.ByAdmin)
+		t.Errorf("register as a user: got %d, ByAdmin %t, want 201 and false", res.StatusCode, h.auth.register.ByAdmin)
 	}
 	h.auth.user.Role = authapi.RoleAdmin
 	if res := h.do("POST", "/api/auth/register", body, bearer(h.token())...); res.StatusCode != 201 || !h.auth.register.ByAdmin {
-		t.Errorf("by an admin: got %d, by admin %t, want 201 and true", res.StatusCode, h.auth.register.ByAdmin)
+		t.Errorf("register as an admin: got %d, ByAdmin %t, want 201 and true", res.StatusCode, h.auth.register.ByAdmin)
 	}
 }
 
@@ -188,7 +188,7 @@ func TestPublishedKeysVerifyTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := token.Verify(h.token(), ring, h.now); err != nil {
-		t.Errorf("the published keys do not verify a token: %v", err)
+		t.Errorf("verify with the published keys: got %v, want no error", err)
 	}
 	if got := res.Header.Get("Cache-Control"); got != "public, max-age=300" {
 		t.Errorf("Cache-Control: got %q, want public, max-age=300", got)

@@ -29,9 +29,9 @@ func bindCreateBooking(c *call) (bookingapi.CreateRequest, error) {
 	}, err
 }
 
-// idempotencyKey returns the client's idempotency key, or "" if the header is
-// absent. An empty or repeated header is an error here, because the app cannot tell
-// it from an absent one. The app checks everything else about the key.
+// idempotencyKey returns the client's idempotency key, or "" if the header is absent.
+// It returns an error if the header is empty or repeated, because the app receives
+// only the value and cannot detect either. The app checks the value itself.
 func (c *call) idempotencyKey() (string, error) {
 	values := c.Request().Header.PeekAll(headerIdempotencyKey)
 	switch {
@@ -39,7 +39,7 @@ func (c *call) idempotencyKey() (string, error) {
 		return "", nil
 	case len(values) > 1, len(values[0]) == 0:
 		return "", apperr.InvalidFields(apperr.Field{
-			Field: headerIdempotencyKey, Code: "invalid", Message: "must be sent at most once and must not be empty",
+			Field: headerIdempotencyKey, Code: "invalid", Message: "must be omitted or sent once with a non-empty value",
 		})
 	}
 	return string(values[0]), nil

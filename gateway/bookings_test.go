@@ -19,8 +19,8 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// fakeBooking implements the booking app's operations. Its fields are the results,
-// and record the requests.
+// fakeBooking implements the booking app's operations. Its fields hold the results to
+// return and record the requests.
 type fakeBooking struct {
 	one      bookingapi.Booking
 	replayed bool
@@ -67,10 +67,10 @@ func TestCreateBooking(t *testing.T) {
 	res := h.do("POST", "/api/bookings", bookingBody, bearer(h.token())...)
 	var got bookingapi.Booking
 	if err := json.Unmarshal([]byte(res.body), &got); err != nil || res.StatusCode != 201 || got.ID != "b1" {
-		t.Fatalf("got %d %s", res.StatusCode, res.body)
+		t.Fatalf("got %d %s, want 201 and booking b1", res.StatusCode, res.body)
 	}
 	if location := res.Header.Get("Location"); location != "/api/bookings/b1" || res.Header.Get("Idempotency-Replayed") != "" {
-		t.Errorf("Location %q, Idempotency-Replayed %q", location, res.Header.Get("Idempotency-Replayed"))
+		t.Errorf("got Location %q, Idempotency-Replayed %q, want /api/bookings/b1 and none", location, res.Header.Get("Idempotency-Replayed"))
 	}
 	first := h.booking.create
 	want := bookingapi.CreateRequest{BookingID: first.BookingID, UserID: "u1", EventID: "e1", Quantity: 2}
@@ -80,7 +80,7 @@ func TestCreateBooking(t *testing.T) {
 	h.booking.replayed = true
 	res = h.do("POST", "/api/bookings", bookingBody, append(bearer(h.token()), "Idempotency-Key", "k1")...)
 	if res.StatusCode != 201 || res.Header.Get("Idempotency-Replayed") != "true" || h.booking.create.IdempotencyKey != "k1" {
-		t.Errorf("got %d, %v, key %q", res.StatusCode, res.Header, h.booking.create.IdempotencyKey)
+		t.Errorf("replay: got %d, headers %v, key %q, want 201, Idempotency-Replayed true, key k1", res.StatusCode, res.Header, h.booking.create.IdempotencyKey)
 	}
 	if h.booking.create.BookingID == first.BookingID {
 		t.Errorf("second request: got booking id %s again, want a new one", first.BookingID)
@@ -94,7 +94,7 @@ func TestCreateBooking(t *testing.T) {
 	} {
 		p := h.wantProblem(h.do("POST", "/api/bookings", body, bearer(h.token())...), 400, "invalid")
 		if len(p.Errors) != 1 || p.Errors[0].Field != field {
-			t.Errorf("%s: got %v, want %s", body, p.Errors, field)
+			t.Errorf("%s: got errors %v, want one about %s", body, p.Errors, field)
 		}
 	}
 	for status, refusal := range map[int]*apperr.Error{
@@ -114,21 +114,21 @@ func TestGetConfirmAndCancelBooking(t *testing.T) {
 	h := newHarness(t)
 	h.booking.one = bookingapi.Booking{ID: "b1"}
 	if res := h.get("/api/bookings/b1", bearer(h.token())...); res.StatusCode != 200 {
-		t.Errorf("got %d %s", res.StatusCode, res.body)
+		t.Errorf("got %d %s, want 200", res.StatusCode, res.body)
 	}
 	want := bookingapi.GetRequest{BookingID: "b1", UserID: "u1"}
 	if h.booking.get != want {
 		t.Errorf("request: got %+v, want %+v", h.booking.get, want)
 	}
 	if res := h.do("POST", "/api/bookings/b1/cancel", "", bearer(h.token())...); res.StatusCode != 200 || h.booking.cancel != want {
-		t.Errorf("got %d, request %+v", res.StatusCode, h.booking.cancel)
+		t.Errorf("cancel: got %d, request %+v, want 200, %+v", res.StatusCode, h.booking.cancel, want)
 	}
 	for body, want := range map[string]string{"": "", "{}": "", `{"paymentReference":"p1"}`: "p1"} {
 		res := h.do("POST", "/api/bookings/b1/confirm", body, bearer(h.token())...)
 		got := h.booking.confirm
 		if res.StatusCode != 200 || got.BookingID != "b1" || got.UserID != "u1" || got.ByAdmin || (got.PaymentReference != nil) != (want != "") ||
 			want != "" && *got.PaymentReference != want {
-			t.Errorf("%s: got %d, request %+v", body, res.StatusCode, got)
+			t.Errorf("confirm with body %q: got %d, request %+v, want 200, booking b1 of user u1, payment reference %q", body, res.StatusCode, got, want)
 		}
 	}
 	h.wantProblem(h.do("POST", "/api/bookings/b1/confirm", `{"price":1}`, bearer(h.token())...), 400, "invalid")
@@ -140,7 +140,7 @@ func TestGetConfirmAndCancelBooking(t *testing.T) {
 	h = newHarness(t)
 	h.auth.user.Role = authapi.RoleAdmin
 	if h.get("/api/bookings/b1", bearer(h.token())...); !h.booking.get.ByAdmin {
-		t.Errorf("by an admin: got request %+v, want by admin", h.booking.get)
+		t.Errorf("admin: got request %+v, want ByAdmin true", h.booking.get)
 	}
 }
 
@@ -149,7 +149,7 @@ func TestListBookings(t *testing.T) {
 	h.booking.page = contract.Page[bookingapi.Booking]{Items: []bookingapi.Booking{{ID: "b1"}}, Limit: 20}
 	const lastPage = `"page":{"limit":20,"nextCursor":null}`
 	if res := h.get("/api/bookings/me?userId=u2&limit=5&cursor=c", bearer(h.token())...); res.StatusCode != 200 || !strings.Contains(res.body, lastPage) {
-		t.Errorf("got %d %s", res.StatusCode, res.body)
+		t.Errorf("own bookings: got %d %s, want 200 and %s", res.StatusCode, res.body, lastPage)
 	}
 	want := bookingapi.ListRequest{PageRequest: contract.PageRequest{Limit: 5, Cursor: "c"}, UserID: "u1"}
 	if !reflect.DeepEqual(h.booking.list, want) {
@@ -163,7 +163,7 @@ func TestListBookings(t *testing.T) {
 	h.booking.page = contract.Page[bookingapi.Booking]{Limit: 1, NextCursor: "next", Total: &total}
 	res := h.get("/api/bookings?eventId=e1&userId=u2&status=pending&from=2030-01-01T00:00:00Z&to=2030-01-02T00:00:00%2B01:00", bearer(h.token())...)
 	if res.StatusCode != 200 || res.body != `{"data":[],"page":{"limit":1,"nextCursor":"next","total":7}}` {
-		t.Errorf("got %d %s", res.StatusCode, res.body)
+		t.Errorf("all bookings: got %d %s, want 200 and an empty page with a next cursor and a total of 7", res.StatusCode, res.body)
 	}
 	from, to := contract.At(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), contract.At(time.Date(2030, 1, 1, 23, 0, 0, 0, time.UTC))
 	want = bookingapi.ListRequest{UserID: "u2", EventID: "e1", Status: "pending", From: &from, To: &to, Count: true}

@@ -17,19 +17,19 @@ type call struct {
 	*fiber.Ctx
 	ctx     context.Context //nolint:containedctx // a call lives no longer than its request
 	caller  *authapi.User   // nil for a guest
-	address string          // of the client
+	address string          // the client's IP address
 }
 
 // byAdmin reports whether the caller is an admin.
 func (c *call) byAdmin() bool { return c.caller != nil && c.caller.Role == authapi.RoleAdmin }
 
-// decode parses the body strictly, as package strictjson does. It returns
-// fiber.ErrUnsupportedMediaType unless the body is uncompressed JSON in UTF-8.
+// decode parses the body with strictjson.Decode. It returns
+// fiber.ErrUnsupportedMediaType unless the headers declare uncompressed JSON in UTF-8.
 func decode[T any](c *call) (T, error) {
 	var body T
 	kind, params, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
 	charset := params["charset"]
-	// A compressed body of 64 KiB may expand to gigabytes, so none is accepted.
+	// A compressed body is refused, because 64 KiB may expand to gigabytes.
 	if err != nil || kind != fiber.MIMEApplicationJSON || charset != "" && !strings.EqualFold(charset, "utf-8") ||
 		c.Get(fiber.HeaderContentEncoding) != "" {
 		return body, fiber.ErrUnsupportedMediaType
@@ -37,17 +37,17 @@ func decode[T any](c *call) (T, error) {
 	return body, strictjson.Decode(c.BodyRaw(), &body)
 }
 
-// device returns the client's address and user agent. The user agent is cut to
-// authapi.MaxUserAgent bytes. ToValidUTF8 removes the rest of a code point that was
-// cut through.
+// device returns the client's address and user agent. The user agent is truncated to
+// authapi.MaxUserAgent bytes. ToValidUTF8 removes what remains of a code point that
+// the truncation split.
 func (c *call) device() authapi.Device {
 	agent := c.Get(fiber.HeaderUserAgent)
 	agent = agent[:min(len(agent), authapi.MaxUserAgent)]
 	return authapi.Device{Address: c.address, UserAgent: strings.ToValidUTF8(agent, "")}
 }
 
-// required returns an error that names every empty value. Its arguments are names
-// and values in turn.
+// required returns an error that names the fields whose value is empty, or nil if
+// there are none. Its arguments are alternating field names and values.
 func required(pairs ...string) error {
 	var missing []apperr.Field
 	for i := 0; i+1 < len(pairs); i += 2 {

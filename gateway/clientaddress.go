@@ -8,22 +8,22 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// clientAddress returns the address of the client: that of the connection, or, if
-// the connection comes from a trusted proxy, the last address in X-Forwarded-For
-// that is not a trusted proxy.
+// clientAddress returns the client's IP address. If the connection comes from a
+// trusted proxy, that is the last address in X-Forwarded-For that is not a trusted
+// proxy. Otherwise it is the remote address of the connection.
 func (s *Server) clientAddress(c *fiber.Ctx) string {
 	peer := peerOf(c)
 	if !s.isTrusted(peer) {
 		return peer.String()
 	}
-	// A repeated header continues the list of the one before it (RFC 9110, section
-	// 5.3): a proxy may have added its own below the one that the client sent.
+	// Repeated headers form one list (RFC 9110, section 5.3). A proxy may add its own
+	// header after the client's.
 	lines := c.Request().Header.PeekAll(fiber.HeaderXForwardedFor)
 	hops := strings.Split(string(bytes.Join(lines, []byte(","))), ",")
 	for i := len(hops) - 1; i >= 0; i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
-			break // the entries before it are no more trustworthy
+			break // the entries before a malformed one cannot be trusted
 		}
 		if peer = hop.Unmap(); !s.isTrusted(peer) {
 			break
@@ -32,7 +32,8 @@ func (s *Server) clientAddress(c *fiber.Ctx) string {
 	return peer.String()
 }
 
-// peerOf returns the remote address of the connection.
+// peerOf returns the remote address of the connection, or the zero Addr if it is not
+// an IP address.
 func peerOf(c *fiber.Ctx) netip.Addr {
 	addr, err := netip.ParseAddrPort(c.Context().RemoteAddr().String())
 	if err != nil {
@@ -41,7 +42,7 @@ func peerOf(c *fiber.Ctx) netip.Addr {
 	return addr.Addr().Unmap()
 }
 
-// isTrusted reports whether peer is a proxy whose forwarding headers count.
+// isTrusted reports whether peer is a proxy whose forwarding headers are trusted.
 func (s *Server) isTrusted(peer netip.Addr) bool {
 	for _, p := range s.proxies {
 		if p.Contains(peer) {

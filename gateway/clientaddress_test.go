@@ -9,11 +9,11 @@ import (
 	"boxoffice/gateway"
 )
 
-func TestForwardedAddressCountsOnlyFromATrustedProxy(t *testing.T) {
+func TestForwardedHeadersAreTrustedOnlyFromTrustedProxies(t *testing.T) {
 	h := newHarness(t)
 	h.do("POST", "/api/auth/login", loginBody, "X-Forwarded-For", "203.0.113.7")
-	if got := h.auth.login.Device.Address; got != "0.0.0.0" { // the remote address of a connection in memory
-		t.Errorf("without proxies: got %q, want 0.0.0.0", got)
+	if got := h.auth.login.Device.Address; got != "0.0.0.0" { // the remote address of Fiber's in-memory connection
+		t.Errorf("no trusted proxies: got %q, want 0.0.0.0", got)
 	}
 	h = newHarness(t, func(c *main.Config) {
 		c.Proxies = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/32"), netip.MustParsePrefix("10.0.0.0/8")}
@@ -35,7 +35,7 @@ func TestForwardedAddressCountsOnlyFromATrustedProxy(t *testing.T) {
 			t.Errorf("user agent: got %q, want curl/8", got)
 		}
 	}
-	// A proxy may add a header of its own below the client's.
+	// A proxy may add its own header after the client's.
 	r := httptest.NewRequest("POST", "/api/auth/login", strings.NewReader(loginBody))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header["X-Forwarded-For"] = []string{"198.51.100.1", "203.0.113.7, 10.1.2.3"}
@@ -48,6 +48,6 @@ func TestForwardedAddressCountsOnlyFromATrustedProxy(t *testing.T) {
 		t.Errorf("two headers: got %q, want %q", got, want)
 	}
 	if got := h.get("/healthz", "X-Forwarded-Proto", "https").Header.Get("Strict-Transport-Security"); got == "" {
-		t.Error("HTTPS at the proxy: got no Strict-Transport-Security")
+		t.Error("HTTPS at the proxy: got no Strict-Transport-Security header, want one")
 	}
 }

@@ -23,13 +23,14 @@ type Config struct {
 }
 
 // Rate is the number of requests that a user or a client address may send in a
-// period. The zero Rate is no limit.
+// period. The zero Rate means no limit.
 type Rate struct {
 	Requests int
 	Period   time.Duration
 }
 
-// UnmarshalText parses "600/1m", which is 600 requests in a minute, or "off".
+// UnmarshalText parses a rate such as "600/1m", which means 600 requests per minute.
+// The text "off" means no limit.
 func (r *Rate) UnmarshalText(text []byte) error {
 	if string(text) == "off" {
 		*r = Rate{}
@@ -45,8 +46,8 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// portOf returns a getenv that reads GATEWAY_PORT if APP_PORT is not set. Only Dapr's
-// own launchers set APP_PORT.
+// portOf returns a getenv that falls back to GATEWAY_PORT if APP_PORT is not set. Only
+// Dapr's own launchers set APP_PORT.
 func portOf(getenv func(string) string) func(string) string {
 	return func(name string) string {
 		value := getenv(name)

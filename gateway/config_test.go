@@ -36,7 +36,7 @@ func TestEveryBucketHasALimitByDefault(t *testing.T) {
 	}
 	for _, r := range []main.Rate{cfg.Browse, cfg.Write, cfg.LogIn} {
 		if r.Requests == 0 {
-			t.Errorf("got %+v, want a limit for each bucket", cfg)
+			t.Errorf("got %+v, want a limit for every bucket", cfg)
 		}
 	}
 }

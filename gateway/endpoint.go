@@ -9,12 +9,11 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// endpoint produces the response of a route, for a request that was admitted and
-// authorized.
+// endpoint produces the response to a request that was admitted and authorized.
 type endpoint func(*call) (response, error)
 
-// response is the status and body of a response. The body is sent as JSON, and a
-// nil body is not sent.
+// response is the status and body of a response. The body is sent as JSON. If it is
+// nil, the response has no body.
 type response struct {
 	status int
 	body   any
@@ -25,11 +24,11 @@ type message struct {
 	Message string `json:"message"`
 }
 
-// callerKey is the Fiber local that holds the id of the caller, for the log.
+// callerKey names the Fiber local that holds the caller's id for the access log.
 const callerKey = "caller"
 
-// handler returns the handler of r. It admits the request, authorizes it, and
-// sends the response of the route's endpoint.
+// handler returns the Fiber handler of r. The handler admits the request, authorizes
+// it, and sends the response of r's endpoint.
 func (s *Server) handler(r route) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		var cred credentials
@@ -43,7 +42,8 @@ func (s *Server) handler(r route) fiber.Handler {
 		if err != nil {
 			return err
 		}
-		// Only after admit: a request that is not acceptable counts as well.
+		// This check follows admit, so that a request that fails it still counts
+		// against its rate limit.
 		if c.Accepts(fiber.MIMEApplicationJSON, problemType) == "" {
 			return fiber.ErrNotAcceptable
 		}
@@ -75,8 +75,8 @@ func send(c *fiber.Ctx, res response) error {
 	return c.Status(res.status).Send(body)
 }
 
-// operation returns the endpoint of a route that calls op. bind turns the client's
-// request into that of op. The result of op is the body of the response.
+// operation returns the endpoint of a route that calls op. bind turns the HTTP request
+// into a request of op. The result of op is the body of the response.
 func operation[Req, Res any](s *Server, op rpc.Op[Req, Res], status int, bind func(*call) (Req, error)) endpoint {
 	return withBody(s, op, status, bind, func(res Res) any { return res })
 }
@@ -87,10 +87,12 @@ func withBody[Req, Res any](s *Server, op rpc.Op[Req, Res], status int, bind fun
 }
 
 // withResponse is like operation, but present turns the result of op into the whole
-// response. present may set headers and look at the request.
+// response. present may also read the HTTP request and set response headers.
 func withResponse[Req, Res any](s *Server, op rpc.Op[Req, Res], bind func(*call) (Req, error), present func(*call, Res) response) endpoint {
 	return func(c *call) (response, error) {
 		req, err := bind(c)
+		// If only query parameters are malformed, call op all the same. One problem
+		// document then also lists the fields that the app refuses.
 		malformed, ok := errors.AsType[queryError](err)
 		if err != nil && !ok {
 			return response{}, err

@@ -55,8 +55,8 @@ func presentAvailability(c *call, a eventapi.Availability) response {
 	return response{http.StatusOK, a}
 }
 
-// setCacheHeaders allows any cache to keep the response for a second. An admin's
-// response is not cacheable, because it contains drafts.
+// setCacheHeaders allows any cache to keep the response for one second. The response
+// to an admin must not be cached, because it may contain drafts.
 func setCacheHeaders(c *call) {
 	c.Set(fiber.HeaderVary, fiber.HeaderAuthorization)
 	if c.byAdmin() {
@@ -66,8 +66,8 @@ func setCacheHeaders(c *call) {
 	c.Set(fiber.HeaderCacheControl, "public, max-age=1")
 }
 
-// matchesETag reports whether ifNoneMatch lists etag, which contains no comma. It
-// compares weakly, as RFC 9110, section 13.1.2, requires.
+// matchesETag reports whether ifNoneMatch lists etag, which must not contain a comma.
+// It uses the weak comparison that RFC 9110, section 13.1.2, requires.
 func matchesETag(ifNoneMatch, etag string) bool {
 	for listed := range strings.SplitSeq(ifNoneMatch, ",") {
 		listed = strings.TrimSpace(listed)

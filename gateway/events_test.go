@@ -17,8 +17,8 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// fakeEvent implements the event app's operations. Its fields are the results, and
-// record the requests.
+// fakeEvent implements the event app's operations. Its fields hold the results to
+// return and record the requests.
 type fakeEvent struct {
 	one    eventapi.Versioned
 	seats  eventapi.Availability
@@ -61,12 +61,12 @@ func TestCreateEvent(t *testing.T) {
 	h.event.one = eventapi.Versioned{Event: eventapi.Event{ID: "e1", Version: 1}, SeatsVersion: 1}
 	res := h.do("POST", "/api/events", eventBody, bearer(h.token())...)
 	if res.StatusCode != 201 || res.Header.Get("Location") != "/api/events/e1" || res.Header.Get("ETag") != `"1-1"` {
-		t.Errorf("got %d, Location %q, ETag %q", res.StatusCode, res.Header.Get("Location"), res.Header.Get("ETag"))
+		t.Errorf("got %d, Location %q, ETag %q, want 201, /api/events/e1, \"1-1\"", res.StatusCode, res.Header.Get("Location"), res.Header.Get("ETag"))
 	}
 	r := h.event.create
 	if r.EventID == "" || r.OrganizerID != "u1" || r.Event.Name != "Gala" || r.Event.Capacity != 10 || *r.Event.MaxPerUser != 4 ||
 		!r.Event.EndsAt.Equal(time.Date(2030, 1, 2, 19, 0, 0, 0, time.UTC)) {
-		t.Errorf("request: got %+v", r)
+		t.Errorf("request: got %+v, want a new event id, organizer u1 and the fields of %s", r, eventBody)
 	}
 	first := r.EventID
 	h.do("POST", "/api/events", eventBody, bearer(h.token())...)
@@ -79,7 +79,7 @@ func TestCreateEvent(t *testing.T) {
 	} {
 		p := h.wantProblem(h.do("POST", "/api/events", body, bearer(h.token())...), 400, "invalid")
 		if len(p.Errors) != 1 || p.Errors[0].Field != field {
-			t.Errorf("%s: got %v, want %s", body, p.Errors, field)
+			t.Errorf("%s: got errors %v, want one about %s", body, p.Errors, field)
 		}
 	}
 }
@@ -97,22 +97,22 @@ func TestEventResponsesAreCacheable(t *testing.T) {
 		res := h.get("/api/events/e1", "If-None-Match", tt.ifNoneMatch)
 		wantHeaders(t, res)
 		if res.StatusCode != tt.status || (res.body == "") != (tt.status == 304) || res.Header.Get("ETag") != tag {
-			t.Errorf("%s: got %d %q, ETag %q", tt.ifNoneMatch, res.StatusCode, res.body, res.Header.Get("ETag"))
+			t.Errorf("If-None-Match %q: got %d %q, ETag %q, want %d, ETag %q", tt.ifNoneMatch, res.StatusCode, res.body, res.Header.Get("ETag"), tt.status, tag)
 		}
 	}
 	for _, path := range []string{"/api/events", "/api/events/e1", "/api/events/e1/availability"} {
 		h.auth.user.Role = authapi.RoleUser
 		res := h.get(path)
 		if got := res.Header.Get("Cache-Control"); got != "public, max-age=1" || res.Header.Get("Vary") != "Authorization" {
-			t.Errorf("%s: Cache-Control %q, Vary %q", path, got, res.Header.Get("Vary"))
+			t.Errorf("%s: got Cache-Control %q, Vary %q, want public, max-age=1 and Authorization", path, got, res.Header.Get("Vary"))
 		}
 		h.auth.user.Role = authapi.RoleAdmin
 		res = h.get(path, bearer(h.token())...)
 		if got := res.Header.Get("Cache-Control"); got != "private, no-store" {
-			t.Errorf("%s, by an admin: Cache-Control %q", path, got)
+			t.Errorf("%s as an admin: got Cache-Control %q, want private, no-store", path, got)
 		}
 		if !h.event.get.ByAdmin && !h.event.list.ByAdmin {
-			t.Errorf("%s: got a request that is not by an admin", path)
+			t.Errorf("%s as an admin: got ByAdmin false in the request, want true", path)
 		}
 		h.wantProblem(h.get(path, "Authorization", "Bearer nonsense"), 401, "auth.token_invalid")
 	}
@@ -123,7 +123,7 @@ func TestListEvents(t *testing.T) {
 	h := newHarness(t)
 	h.event.page = contract.Page[eventapi.Event]{Limit: 20}
 	if res := h.get("/api/events"); res.body != `{"data":[],"page":{"limit":20,"nextCursor":null}}` {
-		t.Errorf("got %s", res.body)
+		t.Errorf("got %s, want an empty page", res.body)
 	}
 	h.event.page = contract.Page[eventapi.Event]{Items: []eventapi.Event{{ID: "e1"}}, Limit: 2, NextCursor: "next"}
 	res := h.get("/api/events?category=a%26b+c&status=published&from=2030-01-01T00:00:00Z&to=2030-02-01T01:00:00%2B01:00&sort=-startsAt&limit=2&cursor=abc")
@@ -135,12 +135,12 @@ func TestListEvents(t *testing.T) {
 		}
 	}
 	if err := json.Unmarshal([]byte(res.body), &got); err != nil || len(got.Data) != 1 || got.Page.Limit != 2 || got.Page.NextCursor != "next" {
-		t.Errorf("got %s, %v", res.body, err)
+		t.Errorf("got %s, %v, want one event, limit 2 and a next cursor", res.body, err)
 	}
 	from, to := contract.At(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)), contract.At(time.Date(2030, 2, 1, 0, 0, 0, 0, time.UTC))
 	list := h.event.list
 	if list.From == nil || *list.From != from || list.To == nil || *list.To != to {
-		t.Errorf("got from %v to %v, want %v to %v", list.From, list.To, from, to)
+		t.Errorf("request: got from %v, to %v, want %v, %v", list.From, list.To, from, to)
 	}
 	list.From, list.To = nil, nil
 	want := eventapi.ListRequest{
@@ -149,7 +149,7 @@ func TestListEvents(t *testing.T) {
 	if list != want {
 		t.Errorf("request: got %+v, want %+v", list, want)
 	}
-	// The response also names the fields that the app reports, except the cursor.
+	// The problem document also lists the fields that the app reports, except cursor.
 	h.event.fail = apperr.InvalidFields(apperr.Field{Field: "sort"}, apperr.Field{Field: "limit"}, apperr.Field{Field: "cursor"})
 	p := h.wantProblem(h.get("/api/events?limit=101&from=today&to=9999-12-31T23:59:59-01:00&sort=x&cursor=y"), 400, "invalid")
 	var fields []string

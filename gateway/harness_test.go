@@ -31,7 +31,7 @@ import (
 	"boxoffice/shared/token"
 )
 
-// secret is the API token of sidecar and apps.
+// secret is the API token that the sidecar and the apps share.
 const secret = "a token of at least sixteen characters"
 
 // harness runs the gateway in this process, with the real server, the real rpc
@@ -50,12 +50,12 @@ type harness struct {
 	private ed25519.PrivateKey
 }
 
-// fakeAuth implements auth's operations. Its fields are the results, and record the
-// requests.
+// fakeAuth implements auth's operations. Its fields hold the results to return and
+// record the requests.
 type fakeAuth struct {
 	user     authapi.User
 	session  authapi.Session
-	fail     error                   // if not nil, the result of every operation but auth.keys
+	fail     error                   // if not nil, the result of every operation except auth.keys
 	checks   int                     // calls of auth.session.check
 	register authapi.RegisterRequest // the last request
 	login    authapi.LogInRequest    // the last request
@@ -63,8 +63,8 @@ type fakeAuth struct {
 	fetched  int // calls of auth.keys
 }
 
-// newHarness returns a running harness. The functions in change modify the
-// configuration.
+// newHarness returns a running harness. The functions in change modify the gateway's
+// configuration, which sets no rate limits.
 func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)
@@ -122,15 +122,15 @@ func (h *harness) fetchKeys(keys *main.Keyring) {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-h.t.Context().Done():
-			h.t.Fatal("keyring loaded no keys")
+			h.t.Fatal("keyring: got no keys before the test ended")
 		}
 	}
 	cancel()
 	<-done
 }
 
-// sidecar returns the URL of a fake sidecar that passes each invocation to the handler
-// of its app.
+// sidecar starts a fake sidecar that passes each invocation to the handler of its app,
+// and returns its URL.
 func sidecar(t *testing.T, apps map[string]http.Handler) string {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -191,14 +191,14 @@ func (h *harness) token(change ...func(*token.Claims)) string {
 	return raw
 }
 
-// response is a response whose body was read.
+// response is an HTTP response with its body already read.
 type response struct {
 	*http.Response
 	body string
 }
 
-// do sends a request. headers are names and values in turn. A body is sent as JSON
-// unless headers say otherwise.
+// do sends a request and returns its response. headers are alternating names and
+// values. A body that is not empty has content type JSON unless headers set another.
 func (h *harness) do(method, path, body string, headers ...string) response {
 	h.t.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
@@ -232,8 +232,8 @@ type problem struct {
 	Errors                                       []apperr.Field
 }
 
-// wantProblem checks the status, the code and everything that problem responses
-// have in common. It returns the problem document.
+// wantProblem checks that res is a problem with this status and code. It also checks
+// the members and headers that every problem has, and returns the problem document.
 func (h *harness) wantProblem(res response, status int, code string) problem {
 	h.t.Helper()
 	var p problem
@@ -244,10 +244,10 @@ func (h *harness) wantProblem(res response, status int, code string) problem {
 		h.t.Errorf("got status %d, %d in the body, %s (%s), want %d %s", res.StatusCode, p.Status, p.Code, p.Detail, status, code)
 	}
 	if got := res.Header.Get("Content-Type"); got != "application/problem+json" {
-		h.t.Errorf("Content-Type: got %q", got)
+		h.t.Errorf("Content-Type: got %q, want application/problem+json", got)
 	}
 	if p.Type == "" || p.Title == "" || p.Detail == "" || p.Instance == "" || len(p.TraceID) != 32 {
-		h.t.Errorf("problem lacks a member: %s", res.body)
+		h.t.Errorf("got problem %s, want type, title, detail, instance and traceId", res.body)
 	}
 	if !strings.Contains(res.Header.Get("Traceparent"), p.TraceID) {
 		h.t.Errorf("Traceparent: got %q, want the trace id of the problem, %s", res.Header.Get("Traceparent"), p.TraceID)
@@ -271,7 +271,7 @@ func wantHeaders(t *testing.T, res response) {
 		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		if res.Header.Get("Retry-After") == "" {
-			t.Error("Retry-After: got none")
+			t.Error("Retry-After: got none, want a number of seconds")
 		}
 	}
 }

@@ -11,15 +11,16 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// setHeaders sets the headers of every response. A second call does nothing.
+// setHeaders sets the headers that every response has. A second call for the same
+// response does nothing.
 func (s *Server) setHeaders(c *fiber.Ctx) {
 	if len(c.Response().Header.Peek(fiber.HeaderXRequestID)) > 0 {
 		return
 	}
 	ctx := c.UserContext()
 	if !trace.SpanContextFromContext(ctx).IsValid() {
-		// A probe, or a request that could not be parsed, has no trace. Client and
-		// log still need a trace id in common.
+		// A probe, or a request that could not be parsed, has no trace. The client
+		// and the log still need a common trace id.
 		ctx = trace.ContextWithSpanContext(ctx, newSpanContext())
 		c.SetUserContext(ctx)
 	}
@@ -39,7 +40,7 @@ func (s *Server) setHeaders(c *fiber.Ctx) {
 	}
 }
 
-// newSpanContext returns the random ids of a request that is not traced.
+// newSpanContext returns random trace and span ids for a request that is not traced.
 func newSpanContext() trace.SpanContext {
 	var cfg trace.SpanContextConfig
 	_, _ = rand.Read(cfg.TraceID[:]) // never fails
@@ -50,9 +51,8 @@ func newSpanContext() trace.SpanContext {
 // idPattern matches a valid request id.
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// requestID returns the client's X-Request-Id if it is valid, so that the logs of
-// client and gateway can be searched for the same id. Otherwise it returns a new
-// one.
+// requestID returns the client's X-Request-Id if it is valid, so that the client's
+// and the gateway's logs contain the same id. Otherwise it returns a new id.
 func requestID(c *fiber.Ctx) string {
 	if id := c.Get(fiber.HeaderXRequestID); idPattern.MatchString(id) {
 		return id
@@ -60,5 +60,5 @@ func requestID(c *fiber.Ctx) string {
 	return newID()
 }
 
-// newID returns a random id of at least 128 bits, as text of base32.
+// newID returns a random id of at least 128 bits, encoded in base32.
 func newID() string { return rand.Text() }

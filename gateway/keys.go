@@ -15,46 +15,47 @@ import (
 )
 
 const (
-	// keysInterval is the time between refreshes. Auth publishes a key for longer
-	// than that before it signs with it.
+	// keysInterval is the time between refreshes. Before auth signs with a key, it
+	// publishes the key for longer than that.
 	keysInterval = 5 * time.Minute
-	// unknownKeyInterval is the least time between refreshes that tokens with an
-	// unknown key cause. Without it, invented key ids would cause a call to auth
-	// each.
+	// unknownKeyInterval is the minimum time between refreshes that unknown keys
+	// trigger. Without it, every token with an invented key id would cause a call of
+	// auth.
 	unknownKeyInterval = 5 * time.Second
-	// keysRetry is the time before a refresh that failed is retried.
+	// keysRetry is the time between a failed refresh and its retry.
 	keysRetry = 500 * time.Millisecond
-	// maxVerified is the number of verified tokens that are remembered. Each takes
-	// some hundred bytes.
+	// maxVerified is the maximum number of verified tokens in memory. Each takes a
+	// few hundred bytes.
 	maxVerified = 10_000
 )
 
 var errNoKeys = errors.New("public keys of auth are not loaded yet")
 
-// Keyring holds the public keys of auth and verifies tokens with them. It is safe
-// for concurrent use.
+// Keyring holds auth's public keys and verifies tokens with them. It is safe for
+// concurrent use.
 type Keyring struct {
 	fetch        func(context.Context) (token.KeySet, error)
 	now          func() time.Time
 	keys         atomic.Pointer[keys]
-	unknownKeyAt atomic.Int64 // time of the last refresh that an unknown key caused, in Unix nanoseconds
+	unknownKeyAt atomic.Int64 // time of the last refresh that an unknown key triggered, in Unix nanoseconds
 }
 
 type keys struct {
 	set  token.KeySet
 	ring token.Ring
-	// verified maps the hash of each token that these keys verified to its claims.
-	// A client sends the same token with every request, and a signature costs more
-	// than a hash.
+	// verified maps the hashes of tokens that these keys verified to their claims.
+	// A client sends the same token with many requests, and verifying a signature
+	// costs more than a hash.
 	verified *lru.Cache[[sha256.Size]byte, token.Claims]
 }
 
-// NewKeyring returns a keyring without keys. Run loads them with fetch.
+// NewKeyring returns a keyring without keys. [Keyring.Run] loads them with fetch.
 func NewKeyring(now func() time.Time, fetch func(context.Context) (token.KeySet, error)) *Keyring {
 	return &Keyring{fetch: fetch, now: now}
 }
 
-// Run loads the keys and refreshes them until ctx ends. It returns ctx.Err().
+// Run loads the keys and refreshes them every keysInterval until ctx ends. It returns
+// ctx.Err().
 func (k *Keyring) Run(ctx context.Context) error {
 	for {
 		wait := keysInterval
@@ -86,8 +87,8 @@ func (k *Keyring) refresh(ctx context.Context) error {
 	return nil
 }
 
-// Set returns the keys for publication. It returns an unavailable *apperr.Error
-// before the keys are loaded.
+// Set returns the keys for publication. Before the keys are loaded it returns an
+// Unavailable *apperr.Error.
 func (k *Keyring) Set() (token.KeySet, error) {
 	current := k.keys.Load()
 	if current == nil {
@@ -96,7 +97,7 @@ func (k *Keyring) Set() (token.KeySet, error) {
 	return current.set, nil
 }
 
-// Check is a readiness check. It returns an error before the keys are loaded.
+// Check is a readiness check. It returns an error until the keys are loaded.
 func (k *Keyring) Check(context.Context) error {
 	if k.keys.Load() == nil {
 		return errNoKeys
@@ -104,9 +105,9 @@ func (k *Keyring) Check(context.Context) error {
 	return nil
 }
 
-// Verify verifies raw as token.Verify does. If the token names an unknown key, it
-// refreshes the keys first, at most once in unknownKeyInterval. Before the keys are
-// loaded it returns an unavailable *apperr.Error.
+// Verify verifies raw as token.Verify does. If the token names an unknown key, Verify
+// refreshes the keys and tries again, at most once per unknownKeyInterval. Before the
+// keys are loaded it returns an Unavailable *apperr.Error.
 func (k *Keyring) Verify(ctx context.Context, raw string) (token.Claims, error) {
 	current := k.keys.Load()
 	if current == nil {
@@ -127,8 +128,8 @@ func (k *Keyring) Verify(ctx context.Context, raw string) (token.Claims, error) 
 	return token.Verify(raw, k.keys.Load().ring, k.now())
 }
 
-// mayRefresh reports whether an unknown key may cause a refresh now. It returns
-// true to one caller in each unknownKeyInterval.
+// mayRefresh reports whether an unknown key may trigger a refresh now. It returns true
+// at most once per unknownKeyInterval.
 func (k *Keyring) mayRefresh() bool {
 	last, now := k.unknownKeyAt.Load(), k.now().UnixNano()
 	return now-last >= int64(unknownKeyInterval) && k.unknownKeyAt.CompareAndSwap(last, now)

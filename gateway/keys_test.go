@@ -12,9 +12,9 @@ import (
 	main "boxoffice/gateway"
 )
 
-// The keyring remembers tokens that it verified. That must not extend to a token
-// that differs, has expired, or was signed with a key that is no longer published.
-func TestVerifiedTokenIsRememberedUntilItExpiresOrItsKeyIsWithdrawn(t *testing.T) {
+// The keyring caches verified tokens. It must still refuse a token that differs from a
+// cached one, that has expired, or whose key is no longer published.
+func TestVerifiedTokenIsCachedUntilItExpiresOrItsKeyIsWithdrawn(t *testing.T) {
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -25,12 +25,12 @@ func TestVerifiedTokenIsRememberedUntilItExpiresOrItsKeyIsWithdrawn(t *testing.T
 	}
 	now, set := time.Now(), token.NewKeySet(public)
 	keys := main.NewKeyring(func() time.Time { return now }, func(context.Context) (token.KeySet, error) { return set, nil })
-	run := func() { // loads the keys once: Run does so before it looks at its context
+	load := func() { // Run loads the keys once, even if its context has already ended
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		_ = keys.Run(ctx)
 	}
-	run()
+	load()
 	claims := token.Claims{Type: token.Access, Subject: "u1", SessionID: "s1", ID: "t1", IssuedAt: now, ExpiresAt: now.Add(time.Minute)}
 	raw, err := token.Sign(claims, private)
 	if err != nil {
@@ -53,6 +53,6 @@ func TestVerifiedTokenIsRememberedUntilItExpiresOrItsKeyIsWithdrawn(t *testing.T
 	now = now.Add(-time.Second)
 	verify(raw, nil)
 	set = token.NewKeySet(other)
-	run()
+	load()
 	verify(raw, token.ErrInvalid)
 }

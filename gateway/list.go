@@ -11,7 +11,7 @@ import (
 	"boxoffice/shared/validation"
 )
 
-// list is the body of a response that contains one page of a list.
+// list is the body of a response with one page of a list.
 type list[T any] struct {
 	Data []T      `json:"data"`
 	Page listPage `json:"page"`
@@ -26,7 +26,7 @@ type listPage struct {
 func newList[T any](p contract.Page[T]) list[T] {
 	l := list[T]{Data: p.Items, Page: listPage{Limit: p.Limit, Total: p.Total}}
 	if l.Data == nil {
-		l.Data = []T{} // [] and not null
+		l.Data = []T{} // encoded as [] instead of null
 	}
 	if p.NextCursor != "" {
 		l.Page.NextCursor = &p.NextCursor
@@ -34,23 +34,22 @@ func newList[T any](p contract.Page[T]) list[T] {
 	return l
 }
 
-// params parses query and path parameters and collects what is wrong with them. It
-// copies the strings that it returns, so they stay valid after the request.
+// params parses query and path parameters and collects their problems. Its methods
+// copy the strings that they return, because Fiber reuses the request's memory.
 type params struct {
 	*call
 	validation.Problems
 }
 
-// queryError contains the query parameters of a list that could not be parsed. The
-// app is called nevertheless, without them, so that one response names every wrong
+// queryError lists the query parameters that could not be parsed. withResponse still
+// calls the app, without these parameters, so that one response names every invalid
 // parameter.
 type queryError validation.Problems
 
 // Error implements error.
 func (e queryError) Error() string { return "malformed query parameters" }
 
-// queryErr returns a queryError if a parameter could not be parsed, and otherwise
-// nil.
+// queryErr returns the problems as a queryError, or nil if there are none.
 func (p *params) queryErr() error {
 	if len(p.Problems) == 0 {
 		return nil
@@ -58,9 +57,9 @@ func (p *params) queryErr() error {
 	return queryError(p.Problems)
 }
 
-// merge returns the error that is sent to the client: e and the fields that the app
-// reported in err. It leaves out what the app reported about the cursor, because
-// the cursor may belong to a list with the parameters that the app did not get.
+// merge returns the error for the client: the problems in e and those that the app
+// reported in err. It omits the app's problem with the cursor, because the cursor may
+// be valid for a list with the parameters that the app did not receive.
 func (e queryError) merge(err error) error {
 	all := validation.Problems(e)
 	if err != nil {
@@ -85,7 +84,7 @@ func (p *params) time(name string) *contract.Time {
 		return nil
 	}
 	var at contract.Time
-	if err := at.UnmarshalJSON([]byte(`"` + text + `"`)); err != nil { // the same rule as in a body
+	if err := at.UnmarshalJSON([]byte(`"` + text + `"`)); err != nil { // the same rules as for a time in a body
 		p.Add(name, "invalid", "must be %s", at.JSONForm())
 		return nil
 	}
@@ -101,7 +100,7 @@ func (p *params) page() contract.PageRequest {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
-		p.Add("limit", "invalid", "must be a whole number")
+		p.Add("limit", "invalid", "must be an integer from 1 to %d", page.MaxLimit)
 		return req
 	}
 	p.Range("limit", int64(n), 1, page.MaxLimit)
@@ -109,7 +108,7 @@ func (p *params) page() contract.PageRequest {
 	return req
 }
 
-// id parses a path parameter as an id.
+// id returns a path parameter that must be an id.
 func (p *params) id(name string) string {
 	id := strings.Clone(p.Params(name))
 	p.ID(name, id)

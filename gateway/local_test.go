@@ -8,13 +8,13 @@ import (
 	"boxoffice/gateway"
 )
 
-func TestProbes(t *testing.T) {
+func TestProbesAreNeitherRateLimitedNorTraced(t *testing.T) {
 	h := newHarness(t, func(c *main.Config) { c.Browse = main.Rate{Requests: 1, Period: time.Hour} })
-	for range 3 { // probes are not rate limited
+	for range 3 { // if probes were rate limited, the second would be refused
 		res := h.get("/healthz")
 		wantHeaders(t, res)
 		if res.StatusCode != 200 || res.body != `{"status":"ok"}` {
-			t.Errorf("/healthz: got %d %s", res.StatusCode, res.body)
+			t.Errorf("/healthz: got %d %s, want 200 and status ok", res.StatusCode, res.body)
 		}
 	}
 	res := h.get("/readyz")
@@ -23,7 +23,7 @@ func TestProbes(t *testing.T) {
 	}
 	for _, span := range h.spans.GetSpans() {
 		if strings.Contains(span.Name, "/healthz") || strings.Contains(span.Name, "/readyz") {
-			t.Errorf("got span %s, want none of a probe", span.Name)
+			t.Errorf("got span %s, want no span for a probe", span.Name)
 		}
 	}
 }

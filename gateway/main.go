@@ -1,7 +1,7 @@
-// Command gateway is the HTTP API, the only program that clients connect to. It
-// enforces rate limits, authenticates and authorizes each request, validates its
-// form, calls the app that owns the operation, and turns errors into problem
-// documents.
+// Command gateway serves the HTTP API. It is the only program that clients connect
+// to. It enforces rate limits, authenticates and authorizes each request, checks the
+// syntax of its parameters and body, calls the app that owns the operation, and turns
+// errors into problem documents (RFC 9457).
 package main
 
 import (
@@ -49,11 +49,12 @@ func wire(_ context.Context, a *app.App, cfg Config) error {
 	})
 	a.Background(lifecycle.Part{Name: "keys", Run: keys.Run})
 
-	// Redis is no readiness check: without it the gateway is slower, but not down.
+	// Redis has no readiness check, because the gateway also works without it, only
+	// more slowly.
 	a.Check("sidecar", a.SidecarProbe())
 	a.Check("auth", keys.Check)
 
-	//nolint:contextcheck // each request has a context of its own
+	//nolint:contextcheck // each request has its own context
 	server := NewServer(cfg, Deps{
 		Log:     a.Log,
 		Tracing: a.Tracing,

@@ -7,9 +7,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// middleware wraps every request that could be parsed. It sets the common
-// response headers, turns an error into a problem document, and writes the access
-// log.
+// middleware wraps the handling of every request that could be parsed. It sets the
+// common response headers, turns an error into a problem document, and writes the
+// access log.
 func (s *Server) middleware(c *fiber.Ctx) error {
 	began := s.now()
 	s.setHeaders(c)
@@ -25,16 +25,16 @@ func (s *Server) middleware(c *fiber.Ctx) error {
 	return nil
 }
 
-// handleParseError answers a request that fasthttp could not parse. Such a request
-// passes through no middleware.
+// handleParseError responds to a request that fasthttp could not parse. Fiber calls
+// no middleware for such a request.
 func (s *Server) handleParseError(c *fiber.Ctx, err error) error {
 	defer s.logRequest(c, noRoute, s.now(), err)
 	return s.sendProblem(c, err)
 }
 
-// dispatch runs the handler of the request's route. It returns a panic as an error.
-// A request without a route is counted against a rate limit here, since no
-// handler does.
+// dispatch runs the handler of the request's route. It turns a panic into an error.
+// If no route matches, no handler counts the request against a rate limit, so
+// dispatch does.
 func (s *Server) dispatch(c *fiber.Ctx) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -59,12 +59,12 @@ func (s *Server) dispatch(c *fiber.Ctx) (err error) {
 	return err
 }
 
-// unknownMethodKey marks a request whose method is not one of HTTP's.
+// unknownMethodKey names the user value that replaceUnknownMethod sets.
 const unknownMethodKey = "unknown method"
 
-// replaceUnknownMethod changes a method that Fiber does not know to TRACE, which
-// no route has. The request then passes through the middleware and gets the same
-// 405 as any other wrong method.
+// replaceUnknownMethod replaces a method that Fiber does not support by TRACE, which
+// no route uses. The request then passes through the middleware and gets the same 405
+// response as any other unsupported method.
 func replaceUnknownMethod(c *fasthttp.RequestCtx) {
 	switch string(c.Method()) {
 	case fiber.MethodGet, fiber.MethodHead, fiber.MethodPost, fiber.MethodPut, fiber.MethodPatch,

@@ -16,7 +16,7 @@ import (
 
 const loginBody = `{"email":"ada@example.org","password":"correct horse"}`
 
-func TestUnknownPathsAndMethods(t *testing.T) {
+func TestUnknownPathsAndMethodsGetProblems(t *testing.T) {
 	h := newHarness(t)
 	for _, path := range []string{"/", "/api", "/api/auth/Login", "/api/auth/login/", "/api/auth/me/"} {
 		h.wantProblem(h.get(path), 404, "not_found")
@@ -37,7 +37,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	h.wantProblem(h.do("BREW", "/nowhere", ""), 405, "method_not_allowed")
 }
 
-func TestValidRequestIDOfTheClientIsKept(t *testing.T) {
+func TestValidClientRequestIDIsKept(t *testing.T) {
 	h := newHarness(t)
 	if got := h.get("/healthz", "X-Request-Id", "abc-1").Header.Get("X-Request-Id"); got != "abc-1" {
 		t.Errorf("got %q, want abc-1", got)
@@ -49,8 +49,8 @@ func TestValidRequestIDOfTheClientIsKept(t *testing.T) {
 	}
 }
 
-// The requests are too malformed for net/http to send, so the test writes them to a
-// connection.
+// The http package does not send such malformed requests, so the test writes them to a
+// TCP connection.
 func TestUnparsableRequestGetsAProblem(t *testing.T) {
 	h := newHarness(t)
 	addr := listen(t, h.server)
@@ -72,7 +72,7 @@ func TestUnparsableRequestGetsAProblem(t *testing.T) {
 			}
 			defer conn.Close()
 			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-			go func() { _, _ = io.WriteString(conn, tt.request) }() // the server may refuse it before it has read all of it
+			go func() { _, _ = io.WriteString(conn, tt.request) }() // fails if the server responds before it has read everything
 			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
 				t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 
 const problemType = "application/problem+json"
 
-// problem is the body of an error response, a problem document of RFC 9457.
+// problem is the body of an error response, a problem document as defined in RFC 9457.
 type problem struct {
 	Type     string         `json:"type"`
 	Title    string         `json:"title"`
@@ -29,8 +29,8 @@ type problem struct {
 	retryAfter time.Duration
 }
 
-// problemOf returns the problem document for err. An error that is neither Fiber's
-// nor an *apperr.Error becomes an internal error, and its text is not shown.
+// problemOf returns the problem document for err. An error that is neither a
+// *fiber.Error nor an *apperr.Error becomes an internal error without its text.
 func problemOf(err error) problem {
 	if e, ok := errors.AsType[*fiber.Error](err); ok {
 		return fiberProblem(e.Code)
@@ -73,32 +73,33 @@ func statusOf(code apperr.Code) int {
 	return http.StatusInternalServerError
 }
 
-// fiberProblem returns the problem document for an error of Fiber or fasthttp. The
-// texts of those errors are not shown, because they may quote the request.
+// fiberProblem returns the problem document for an error of Fiber or fasthttp with
+// this status. It omits the error's text, which may quote the request.
 func fiberProblem(status int) problem {
 	switch status {
 	case http.StatusNotFound:
-		return newProblem(status, "not_found", "No resource exists at this path.")
+		return newProblem(status, "not_found", "No resource exists at this path. Check its spelling: paths are case-sensitive and do not end in a slash.")
 	case http.StatusMethodNotAllowed:
-		return newProblem(status, "method_not_allowed", "This path does not support the method. The Allow header lists the supported methods.")
+		return newProblem(status, "method_not_allowed", "This path does not support the request method. Use a method that the Allow header lists.")
 	case http.StatusNotAcceptable:
 		return newProblem(status, "not_acceptable", "Responses are JSON. Send an Accept header that allows application/json.")
-	case http.StatusRequestTimeout, http.StatusBadGateway: // Fiber reports a connection that the client broke as 502
+	case http.StatusRequestTimeout, http.StatusBadGateway: // Fiber reports a broken client connection as 502
 		return newProblem(http.StatusRequestTimeout, "request_timeout", "The request did not arrive in time. Send it again.")
 	case http.StatusRequestEntityTooLarge:
-		return newProblem(status, "body_too_large", "The body must not be larger than 64 KiB.")
+		return newProblem(status, "body_too_large", "The request body is too large. Send at most 64 KiB.")
 	case http.StatusUnsupportedMediaType:
 		return newProblem(status, "unsupported_media_type", "The body must be JSON in UTF-8 without compression. Send Content-Type: application/json.")
 	case http.StatusRequestHeaderFieldsTooLarge:
-		return newProblem(status, "headers_too_large", "The headers must not be larger than 16 KiB.")
+		return newProblem(status, "headers_too_large", "The request line and headers are too large. Send at most 16 KiB in total.")
 	}
 	if status/100 == 4 {
-		return newProblem(http.StatusBadRequest, "invalid", "The request is not valid HTTP.")
+		return newProblem(http.StatusBadRequest, "invalid", "The request could not be parsed. Send a well-formed HTTP/1.1 request.")
 	}
-	return newProblem(http.StatusInternalServerError, "internal", "Something went wrong on our side.")
+	return newProblem(http.StatusInternalServerError, "internal", "The service failed to process the request. If this persists, report the traceId.")
 }
 
-// sendProblem sends the problem document for err.
+// sendProblem sends the problem document for err with the headers that its status
+// requires.
 func (s *Server) sendProblem(c *fiber.Ctx, err error) error {
 	s.setHeaders(c)
 	p := problemOf(err)

@@ -27,7 +27,7 @@ func TestEveryCodeBecomesAProblem(t *testing.T) {
 			t.Errorf("%s: got %+v, want detail, errors and instance of %+v", code, p, e)
 		}
 		if strings.Contains(res.body, "secret") {
-			t.Errorf("%s: response contains the cause: %s", code, res.body)
+			t.Errorf("%s: got a response that contains the cause: %s", code, res.body)
 		}
 		if got := res.Header.Get("Retry-After"); got != "2" && code != apperr.Unauthenticated {
 			t.Errorf("%s: Retry-After: got %q, want 2", code, got)
@@ -41,7 +41,7 @@ func TestUnknownErrorIsInternalAndLoggedOnce(t *testing.T) {
 	res := h.do("POST", "/api/auth/login", loginBody)
 	h.wantProblem(res, 500, "internal")
 	if strings.Contains(res.body, "secret") {
-		t.Errorf("response contains the cause: %s", res.body)
+		t.Errorf("got a response that contains the cause: %s", res.body)
 	}
 	if got := strings.Count(h.log.String(), "the secret cause"); got != 1 {
 		t.Errorf("got %d log lines with the cause, want 1:\n%s", got, h.log)

@@ -17,7 +17,7 @@ type route struct {
 	endpoint endpoint
 }
 
-// routes returns the whole API.
+// routes returns the routes of the whole API.
 func (s *Server) routes() []route {
 	const get, post = http.MethodGet, http.MethodPost
 	return []route{

@@ -18,7 +18,7 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// Limits of a request and of the connection that carries it.
+// Limits on a request and on the connection that carries it. Sizes are in bytes.
 const (
 	maxBody      = 64 << 10
 	maxHeaders   = 16 << 10
@@ -26,9 +26,9 @@ const (
 	writeTimeout = 30 * time.Second // longer than the slowest operation
 	idleTimeout  = 75 * time.Second
 
-	// localSubjects bounds the memory of the rate limits while Redis is
-	// unreachable.
-	localSubjects = 50_000
+	// localCounters bounds the memory that rate limiting uses while Redis is
+	// unreachable: at most twice as many counters are kept.
+	localCounters = 50_000
 )
 
 // Deps are the dependencies of the gateway. All must be set.
@@ -46,25 +46,25 @@ type Deps struct {
 type Server struct {
 	fiber *fiber.App
 
-	log     *slog.Logger
-	calls   *rpc.Client
-	cache   SessionCache
-	local   *ratelimit.Local
-	keys    *Keyring
-	ready   *lifecycle.Readiness
-	now     func() time.Time
-	rates   map[bucket]Rate
-	proxies []netip.Prefix
+	log         *slog.Logger
+	calls       *rpc.Client
+	cache       SessionCache
+	localLimits *ratelimit.Local // replaces cache's rate limits while Redis is unreachable
+	keys        *Keyring
+	ready       *lifecycle.Readiness
+	now         func() time.Time
+	rates       map[bucket]Rate
+	proxies     []netip.Prefix
 }
 
-// NewServer returns the gateway with all its routes. It does not listen until the
-// Part that Server.Part returns is started.
+// NewServer returns a server with all routes. It listens once the lifecycle part that
+// [Server.Part] returns is started.
 func NewServer(cfg Config, d Deps) *Server {
 	s := &Server{
 		log: d.Log, calls: d.Calls, cache: d.Cache, keys: d.Keys, ready: d.Ready, now: d.Now,
-		local:   ratelimit.NewLocal(d.Now, localSubjects),
-		rates:   map[bucket]Rate{browse: cfg.Browse, write: cfg.Write, logIn: cfg.LogIn},
-		proxies: cfg.Proxies,
+		localLimits: ratelimit.NewLocal(d.Now, localCounters),
+		rates:       map[bucket]Rate{browse: cfg.Browse, write: cfg.Write, logIn: cfg.LogIn},
+		proxies:     cfg.Proxies,
 	}
 	s.fiber = fiber.New(fiber.Config{
 		AppName:               "boxoffice",
@@ -92,13 +92,13 @@ func NewServer(cfg Config, d Deps) *Server {
 			s.fiber.Add(fiber.MethodHead, r.path, s.handler(r))
 		}
 	}
-	// Fiber answers a method that it does not know without calling any handler.
+	// Fiber responds to an unknown method itself, without calling any handler.
 	serve := s.fiber.Handler()
 	s.fiber.Server().Handler = func(c *fasthttp.RequestCtx) { replaceUnknownMethod(c); serve(c) }
 	return s
 }
 
-// Part returns the lifecycle part that listens at addr.
+// Part returns the lifecycle part that listens on addr and serves requests.
 func (s *Server) Part(addr string) lifecycle.Part {
 	var listener net.Listener
 	return lifecycle.Part{
@@ -113,5 +113,5 @@ func (s *Server) Part(addr string) lifecycle.Part {
 	}
 }
 
-// Fiber returns the Fiber app, for tests that need no port.
+// Fiber returns the Fiber app. Tests send requests to it without opening a port.
 func (s *Server) Fiber() *fiber.App { return s.fiber }

@@ -6,14 +6,15 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
-// The gateway's span is the root of the trace, the span of the call its child, and
-// the span of the operation the child of that, across two HTTP hops.
+// The gateway's span is the root of the trace. The span of its call is a child of the
+// root, and the app's span of the operation is a child of the call, although two HTTP
+// hops lie between them.
 func TestRequestIsOneTrace(t *testing.T) {
 	h := newHarness(t)
 	h.spans.Reset()
 	res := h.do("POST", "/api/auth/login", loginBody)
 	if res.StatusCode != 200 {
-		t.Fatalf("got %d %s", res.StatusCode, res.body)
+		t.Fatalf("got %d %s, want 200", res.StatusCode, res.body)
 	}
 	spans := map[string]tracetest.SpanStub{}
 	for _, s := range h.spans.GetSpans() {
@@ -22,7 +23,7 @@ func TestRequestIsOneTrace(t *testing.T) {
 	root, call, operation := spans["POST /api/auth/login"], spans["call auth/method/auth.login"], spans["auth.login"]
 	for name, s := range map[string]tracetest.SpanStub{"root": root, "call": call, "operation": operation} {
 		if !s.SpanContext.IsValid() {
-			t.Fatalf("%s: got no span, have %v", name, spans)
+			t.Fatalf("%s: got no such span among %v", name, spans)
 		}
 		if s.SpanContext.TraceID() != root.SpanContext.TraceID() {
 			t.Errorf("%s: got trace %s, want %s", name, s.SpanContext.TraceID(), root.SpanContext.TraceID())
