@@ -76,7 +76,7 @@ func encodeReply[T any](messageID string, data T, err *apperr.Error) (status int
 // to the message with this id.
 func decodeReply[T any](messageID string, body []byte) (data T, outcome error, ok bool) {
 	var r reply[T]
-	if err := strictjson.Tolerant(body, &r); err != nil || r.MessageID != messageID {
+	if err := strictjson.DecodeResponse(body, &r); err != nil || r.MessageID != messageID {
 		return data, nil, false
 	}
 	result, ok := r.result()

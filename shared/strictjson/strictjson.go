@@ -1,9 +1,15 @@
 // Package strictjson decodes JSON from clients and other programs.
 //
-// [Decode] accepts exactly one value. It refuses unknown names, also those that
-// differ only in case, repeated names (RFC 8259, section 4, does not define their
-// meaning), data after the value, and null unless the type accepts it. Its errors
-// name the field that is wrong.
+// [Decode] accepts exactly one value. It refuses:
+//
+//   - unknown names, including names that differ from a known one only in case
+//   - repeated names, whose meaning RFC 8259, section 4, leaves open
+//   - null, unless the type is [Nullable]
+//   - data after the value
+//
+// Its errors name the invalid field and say what to send instead.
+//
+// [DecodeResponse] is less strict.
 package strictjson
 
 import (
@@ -22,18 +28,18 @@ import (
 // Decode refuses null for all other types.
 type Nullable interface{ AcceptsNull() }
 
-// Described is implemented by types with a JSON form of their own.
+// Described is implemented by types that describe their JSON form in error messages.
 type Described interface {
-	// JSONForm returns what a JSON value of the type must be, for example "an RFC
-	// 3339 time".
+	// JSONForm returns a noun phrase that follows "must be", for example "an RFC 3339
+	// time".
 	JSONForm() string
 }
 
 var errNull = errors.New("null")
 
-// Decode decodes data, which must be one JSON value, into v. It returns an
-// *apperr.Error of code Invalid. Fields of the error names the field that is wrong,
-// unless data is not JSON.
+// Decode decodes data, which must be one JSON value, into the value that v points to.
+// Its error is an *apperr.Error of code Invalid. Unless the body as a whole is wrong,
+// the error's Fields name the first invalid field.
 func Decode(data []byte, v any) error {
 	err := json.Unmarshal(data, v, json.RejectUnknownMembers(true), json.WithUnmarshalers(refuseNull()))
 	if err == nil {
@@ -42,17 +48,17 @@ func Decode(data []byte, v any) error {
 	return invalid(err)
 }
 
-// Tolerant decodes a response. Unlike Decode it ignores unknown names and accepts
-// null, so that the program that responds may be of a newer version.
-func Tolerant(data []byte, v any) error {
+// DecodeResponse decodes a response from another program. Unlike Decode, it ignores
+// unknown names and accepts null, so that a program of a newer version may add fields.
+func DecodeResponse(data []byte, v any) error {
 	if err := json.Unmarshal(data, v); err != nil {
 		return invalid(err)
 	}
 	return nil
 }
 
-// refuseNull returns an unmarshaler that fails for null unless the type is
-// Nullable, and leaves every other value to the default.
+// refuseNull returns an unmarshaler that returns errNull for null, unless the type is
+// Nullable. It leaves every other value to the default unmarshaler.
 func refuseNull() *json.Unmarshalers {
 	return json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v any) error {
 		if dec.PeekKind() != 'n' {
@@ -65,7 +71,7 @@ func refuseNull() *json.Unmarshalers {
 	})
 }
 
-// invalid turns an error of package json into one for the client.
+// invalid turns an error of package json into an error for the client.
 func invalid(err error) *apperr.Error {
 	if e, ok := errors.AsType[*json.SemanticError](err); ok {
 		field := apperr.Field{Field: path(e.JSONPointer)}
@@ -84,10 +90,11 @@ func invalid(err error) *apperr.Error {
 	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok && errors.Is(err, jsontext.ErrDuplicateName) {
 		return forField(apperr.Field{Field: path(e.JSONPointer), Code: "duplicate", Message: "must appear only once"}).WithCause(err)
 	}
-	return apperr.New(apperr.Invalid, "", "The body is not valid JSON.").WithCause(err)
+	return apperr.New(apperr.Invalid, "", "The body must be one valid JSON object in UTF-8.").WithCause(err)
 }
 
-// forField returns the error for a field. An empty name stands for the whole body.
+// forField returns the error for an invalid field. If f.Field is empty, the error is
+// about the whole body.
 func forField(f apperr.Field) *apperr.Error {
 	if f.Field == "" {
 		return apperr.New(apperr.Invalid, "", "The body must be a JSON object.")
@@ -95,17 +102,18 @@ func forField(f apperr.Field) *apperr.Error {
 	return apperr.InvalidFields(f)
 }
 
-// wrongType says which type of value the field must have.
+// wrongType returns the message for a field whose value has the wrong type. It says
+// which values the field accepts.
 func wrongType(e *json.SemanticError) string {
 	for inner, ok := errors.AsType[*json.SemanticError](e.Err); ok; inner, ok = errors.AsType[*json.SemanticError](e.Err) {
-		e = inner // a type with a decoder of its own wraps the error of its value
+		e = inner // a type with a custom decoder wraps the error of its value
 	}
 	t := e.GoType
 	for t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	if t == nil {
-		return "has the wrong type"
+		return "must be a value of the documented type"
 	}
 	if d, ok := reflect.New(t).Interface().(Described); ok {
 		return "must be " + d.JSONForm()
@@ -125,7 +133,7 @@ func wrongType(e *json.SemanticError) string {
 	case reflect.Struct, reflect.Map:
 		return "must be an object"
 	default:
-		return "has the wrong type"
+		return "must be a value of the documented type"
 	}
 }
 

@@ -20,14 +20,14 @@ type clearable struct{ null bool }
 func (c *clearable) UnmarshalJSON(data []byte) error { c.null = string(data) == "null"; return nil }
 func (*clearable) AcceptsNull()                      {}
 
-// wrapped decodes its value itself.
+// wrapped has a custom decoder.
 type wrapped struct{ value bool }
 
 func (w *wrapped) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return json.UnmarshalDecode(dec, &w.value)
 }
 
-// seat has a JSON form of its own.
+// seat describes its JSON form.
 type seat struct{}
 
 func (*seat) UnmarshalJSON([]byte) error { return errSeat }
@@ -57,11 +57,11 @@ func TestDecode(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.Name != "Gala" || got.Seats != 3 || *got.Limit != 2 || got.Price.Amount != 5 || len(got.Tags) != 1 || !got.Venue.null || !got.Open.value {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v, want every field decoded", got)
 	}
 }
 
-func TestDecodeNamesTheWrongField(t *testing.T) {
+func TestDecodeNamesTheInvalidField(t *testing.T) {
 	for body, want := range map[string]apperr.Field{
 		`{"nmae":"Gala"}`:                   {Field: "nmae", Code: "unknown", Message: "is not a known field; remove it"},
 		`{"NAME":"Gala"}`:                   {Field: "NAME", Code: "unknown", Message: "is not a known field; remove it"},
@@ -91,7 +91,7 @@ func TestDecodeNamesTheWrongField(t *testing.T) {
 	} {
 		err := strictjson.Decode([]byte(body), &event{})
 		if err == nil {
-			t.Errorf("%s: got no error", body)
+			t.Errorf("%s: got no error, want one", body)
 			continue
 		}
 		e := apperr.From(err)
@@ -110,9 +110,9 @@ func TestDecodeNamesTheWrongField(t *testing.T) {
 	}
 }
 
-func TestTolerantIgnoresUnknownNames(t *testing.T) {
+func TestDecodeResponseIgnoresUnknownNames(t *testing.T) {
 	var got event
-	if err := strictjson.Tolerant([]byte(`{"name":"Gala","new":{"a":null}}`), &got); err != nil || got.Name != "Gala" {
-		t.Errorf("got %+v, %v", got, err)
+	if err := strictjson.DecodeResponse([]byte(`{"name":"Gala","new":{"a":null}}`), &got); err != nil || got.Name != "Gala" {
+		t.Errorf("got %+v, %v, want the name Gala and no error", got, err)
 	}
 }
