@@ -17,8 +17,8 @@ func ExampleProblems() {
 		fmt.Printf("%s %s (%s)\n", f.Field, f.Message, f.Code)
 	}
 	// Output:
-	// eventId must be 1 to 64 characters of A-Z, a-z, 0-9, _ and - (invalid)
+	// eventId must be 1 to 64 characters long and contain only A-Z, a-z, 0-9, _ and - (invalid)
 	// quantity must be at least 1 (too_small)
-	// note must be at most 5 characters, has 9 (too_long)
+	// note must be at most 5 characters long, but is 9 (too_long)
 	// status must be one of draft, published (invalid)
 }

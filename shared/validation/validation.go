@@ -1,5 +1,5 @@
-// Package validation collects the problems of a request, so that one error names
-// every wrong field.
+// Package validation checks the fields of a request and collects their problems, so that
+// one error names every invalid field.
 package validation
 
 import (
@@ -13,20 +13,20 @@ import (
 // MaxID is the maximum length of an id.
 const MaxID = 64
 
-// Problems is a list of wrong fields. The zero value is an empty list.
+// Problems is a list of invalid fields. The zero value is an empty list.
 //
-// Messages complete a sentence that begins with the name of the field, and say what
-// to send instead: "must be at least 1".
+// A message completes a sentence that begins with the name of the field. It says what to
+// send instead, for example "must be at least 1".
 type Problems []apperr.Field
 
-// Add adds a problem: the dotted path of a field, a stable code, and a message in the
-// format of package fmt.
+// Add adds a problem. field is the dotted path of the field, and code is a stable code
+// that programs compare. The message is formatted as by fmt.Sprintf.
 func (p *Problems) Add(field, code, format string, args ...any) {
 	*p = append(*p, apperr.Field{Field: field, Code: code, Message: fmt.Sprintf(format, args...)})
 }
 
-// Err returns nil if the list is empty, and otherwise an *apperr.Error of code Invalid
-// with the problems as its fields.
+// Err returns an *apperr.Error of code Invalid with the problems as its fields, or nil if
+// there are no problems.
 func (p *Problems) Err() error {
 	if len(*p) == 0 {
 		return nil
@@ -37,11 +37,11 @@ func (p *Problems) Err() error {
 // MaxLength adds a problem if s is longer than limit code points.
 func (p *Problems) MaxLength(field, s string, limit int) {
 	if n := utf8.RuneCountInString(s); n > limit {
-		p.Add(field, "too_long", "must be at most %d characters, has %d", limit, n)
+		p.Add(field, "too_long", "must be at most %d characters long, but is %d", limit, n)
 	}
 }
 
-// Range adds a problem unless n is between least and most, both included.
+// Range adds a problem unless least <= n <= most.
 func (p *Problems) Range(field string, n, least, most int64) {
 	switch {
 	case n < least:
@@ -51,23 +51,23 @@ func (p *Problems) Range(field string, n, least, most int64) {
 	}
 }
 
-// ID adds a problem unless id is a valid id.
+// ID adds a problem unless id is a valid id, as IsID defines it.
 func (p *Problems) ID(field, id string) {
 	switch {
 	case id == "":
 		p.Add(field, "required", "is required")
 	case !IsID(id):
-		p.Add(field, "invalid", "must be 1 to %d characters of A-Z, a-z, 0-9, _ and -", MaxID)
+		p.Add(field, "invalid", "must be 1 to %d characters long and contain only A-Z, a-z, 0-9, _ and -", MaxID)
 	}
 }
 
 // IsID reports whether s is a valid id: 1 to MaxID characters of A-Z, a-z, 0-9, _
 // and -.
-func IsID(s string) bool { return len(s) <= MaxID && IsName(s) }
+func IsID(s string) bool { return len(s) <= MaxID && HasIDCharacters(s) }
 
-// IsName reports whether s consists of one or more of the characters of an id. Its
-// length is not limited.
-func IsName(s string) bool {
+// HasIDCharacters reports whether s is not empty and contains only the characters that
+// IsID allows. The length of s is not limited.
+func HasIDCharacters(s string) bool {
 	return s != "" && strings.IndexFunc(s, func(r rune) bool {
 		return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' && r != '-'
 	}) < 0

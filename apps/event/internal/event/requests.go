@@ -46,7 +46,7 @@ func validateRelease(req eventapi.ReleaseRequest) error {
 // checkHold checks the fields that identify a hold.
 func (p *problems) checkHold(holdID, eventID, userID string, quantity int64) {
 	// The id becomes a key in documents, so it must contain neither dots nor dollars.
-	if !validation.IsName(holdID) || len(holdID) > maxHoldID {
+	if !validation.HasIDCharacters(holdID) || len(holdID) > maxHoldID {
 		p.Add("holdId", "invalid", "must be 1 to %d letters, digits, - or _", maxHoldID)
 	}
 	p.ID("eventId", eventID)
