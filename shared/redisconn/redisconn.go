@@ -1,10 +1,10 @@
 // Package redisconn opens connections to a Redis that may be unreachable at any time.
 //
-// The gateway and auth use Redis only to be faster, so a command must fail soon rather
-// than succeed late. Timeouts are short and commands are not retried. After a failure,
-// every command fails immediately for one second; this is a circuit breaker with a
-// fixed open interval (Nygard, Release It!). A Redis that is unreachable therefore
-// costs most requests nothing. Callers must have a fallback.
+// The gateway and auth use Redis only to be faster, so a command must fail early rather
+// than succeed late. Timeouts are short, and commands are not retried. After a failure,
+// every command fails immediately for one second. This is a circuit breaker with a
+// fixed open interval (Nygard, Release It!). While Redis is unreachable, most requests
+// therefore do not wait for it. Callers must have a fallback.
 package redisconn
 
 import (
@@ -23,10 +23,10 @@ import (
 const (
 	dialTimeout = 100 * time.Millisecond
 	readTimeout = 200 * time.Millisecond
-	pause       = time.Second
+	pause       = time.Second // how long commands fail after a failure
 )
 
-// ErrPaused is returned by commands in the second after a failure.
+// ErrPaused is returned by commands for one second after a failure.
 var ErrPaused = errors.New("redis: paused after a failure")
 
 // Config is the configuration of Open.
@@ -35,7 +35,8 @@ type Config struct {
 	Tracing trace.TracerProvider // nil for no traces
 }
 
-// Open returns a client. It connects when the client is first used.
+// Open returns a client that connects when it is first used. An unreachable Redis is
+// therefore not an error of Open.
 func Open(cfg Config) (*redis.Client, error) {
 	opts := &redis.Options{Addr: cfg.Addr}
 	if parsed, err := redis.ParseURL(cfg.Addr); err == nil {
@@ -50,12 +51,12 @@ func Open(cfg Config) (*redis.Client, error) {
 	opts.ContextTimeoutEnabled = true
 	opts.DisableIdentity = true
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	opts.Limiter = &pauser{now: time.Now}
+	opts.Limiter = &breaker{now: time.Now}
 	client := redis.NewClient(opts)
 	if cfg.Tracing == nil {
 		return client, nil
 	}
-	// Statements are not traced: they contain keys, and keys contain ids and addresses.
+	// Traces omit the commands, because keys contain user ids and client addresses.
 	err := redisotel.InstrumentTracing(client, redisotel.WithTracerProvider(cfg.Tracing), redisotel.WithDBStatement(false))
 	if err != nil {
 		return nil, fmt.Errorf("trace redis: %w", err)
@@ -63,28 +64,29 @@ func Open(cfg Config) (*redis.Client, error) {
 	return client, nil
 }
 
-// pauser refuses commands for the duration of pause after one that got no reply.
-type pauser struct {
-	now   func() time.Time
-	until atomic.Int64 // end of the pause in Unix nanoseconds
+// breaker is a circuit breaker. It refuses commands for the duration of pause after a
+// command that got no reply.
+type breaker struct {
+	now       func() time.Time
+	openUntil atomic.Int64 // end of the pause in Unix nanoseconds
 }
 
-var _ redis.Limiter = (*pauser)(nil)
+var _ redis.Limiter = (*breaker)(nil)
 
 // Allow implements redis.Limiter.
-func (p *pauser) Allow() error {
-	if p.now().UnixNano() < p.until.Load() {
+func (b *breaker) Allow() error {
+	if b.now().UnixNano() < b.openUntil.Load() {
 		return ErrPaused
 	}
 	return nil
 }
 
-// ReportResult implements redis.Limiter. A reply is no failure, even if it is an error,
-// and neither is a command whose caller canceled it.
-func (p *pauser) ReportResult(err error) {
+// ReportResult implements redis.Limiter. An error reply from Redis is not a failure, and
+// neither is a command that its caller canceled.
+func (b *breaker) ReportResult(err error) {
 	var reply redis.Error
 	if err == nil || errors.As(err, &reply) || errors.Is(err, context.Canceled) {
 		return
 	}
-	p.until.Store(p.now().Add(pause).UnixNano())
+	b.openUntil.Store(b.now().Add(pause).UnixNano())
 }

@@ -25,10 +25,10 @@ func TestErrorRepliesCauseNoPause(t *testing.T) {
 	for _, scheme := range []string{"", "redis://"} {
 		client := open(t, scheme+miniredis.RunT(t).Addr())
 		if err := client.Get(t.Context(), "absent").Err(); !errors.Is(err, redis.Nil) {
-			t.Fatal(err)
+			t.Fatalf("absent key: got %v, want redis.Nil", err)
 		}
 		if err := client.Do(t.Context(), "NONSENSE").Err(); err == nil {
-			t.Fatal("unknown command: got no error")
+			t.Fatal("unknown command: got no error, want one")
 		}
 		if err := client.Set(t.Context(), "a", "b", 0).Err(); err != nil {
 			t.Errorf("after error replies: got %v, want no error", err)
