@@ -2,24 +2,24 @@
 // in a period.
 //
 // The algorithm is the generic cell rate algorithm (GCRA, ITU-T Recommendation
-// I.371, annex A). A [Limit] is a bucket of Requests tokens that refills evenly
-// within Period. Instead of a token count, one number is stored for each bucket:
-// the theoretical arrival time, at which the bucket is full again. A request
-// moves that time by one step, Period divided by Requests. The request is refused
-// if the time would then lie more than Period in the future. A client may
-// therefore send Requests at once, and afterwards one request for each step.
+// I.371, annex A). A [Limit] is a token bucket. It holds at most Requests tokens and
+// refills evenly within Period. Instead of a token count, each bucket stores one
+// number: its theoretical arrival time, at which it is full again. A request moves
+// that time forward by one step, which is Period divided by Requests. The request is
+// refused if the time would then lie more than Period in the future. A client may
+// therefore send Requests requests at once, and then one request per step.
 //
-// The counters live in Redis, shared by all gateways, under the key
+// The gateways share their counters in Redis. Each counter is stored under the key
 //
 //	limit:<bucket>:<subject>
 //
-// as microseconds of the clock of Redis. Each expires when its bucket is full.
-// [Script] is the algorithm as a Lua function. A caller appends statements of its
-// own to it, so that counting a request costs no round trip beside the one that
-// the caller needs anyway: package sessioncache looks up the request's session in
-// the same script. [Append] adds the keys and arguments that the function reads,
-// and [Parse] reads what it returns.
+// in microseconds of the Redis server's clock. It expires when its bucket is full.
 //
-// [Local] is the same algorithm in this process, for the time during which Redis
-// is unreachable.
+// [Script] implements the algorithm as a Lua function. A caller appends its own
+// statements to the script, so that counting a request needs no extra round trip:
+// package sessioncache looks up the request's session in the same script. [Append]
+// adds the keys and arguments that the function reads, and [Parse] reads its result.
+//
+// [Local] implements the same algorithm in memory, for use while Redis is
+// unreachable.
 package ratelimit

@@ -25,8 +25,8 @@ func ExampleLocal() {
 	// refused true, remaining 0, reset in 1m0s, retry in 30s
 }
 
-// A script counts a request and does something else in the same round trip: here
-// it reads a greeting, unless the request is refused.
+// A script counts a request and does other work in the same round trip. This one also
+// reads a greeting, unless the request is refused.
 func Example_script() {
 	server, err := miniredis.Run()
 	if err != nil {

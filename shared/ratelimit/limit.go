@@ -2,7 +2,7 @@ package ratelimit
 
 import "time"
 
-// Limit is a bucket and its size: it allows Requests in Period.
+// Limit allows Requests in Period to one subject, for one kind of request.
 type Limit struct {
 	Bucket   string        // the kind of request: browse, write, login
 	Subject  string        // the user or client address that is counted
@@ -10,14 +10,14 @@ type Limit struct {
 	Period   time.Duration // at least a millisecond
 }
 
-// Decision is the outcome of counting a request. If the request was counted
-// against several limits, the decision is that of the limit with the longest
-// RetryIn if any refuses, and otherwise that of the limit with the least
-// Remaining.
+// Decision is the outcome of counting a request against one or more limits. It
+// describes one of them, the deciding limit. If any limit refuses the request, that
+// is the refusing limit with the longest RetryIn. Otherwise it is the limit with the
+// smallest Remaining.
 type Decision struct {
-	Index     int           // position of the deciding limit among those given
-	Refused   bool          // the request was not counted against any limit
-	Remaining int           // number of requests that would be allowed now
+	Index     int           // position of the deciding limit in the list of limits
+	Refused   bool          // if true, the request was not counted against any limit
+	Remaining int           // number of further requests that are allowed now
 	ResetIn   time.Duration // time until the bucket is full again
-	RetryIn   time.Duration // time until the next request would be allowed, if Refused
+	RetryIn   time.Duration // time until a request is allowed again, if Refused
 }

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// Local counts requests in this process, by the same algorithm as [Script]. It is
-// for the time during which Redis is unreachable. Each of several gateways then
-// allows the full limit. It is safe for concurrent use.
+// Local counts requests in this process with the same algorithm as [Script]. Use it
+// while Redis is unreachable. Gateways do not share its counters, so each of them
+// allows the full limit. Local is safe for concurrent use.
 //
-// Its memory is bounded, however many subjects send requests: the counters are
-// kept in two generations. When the newer generation is full it becomes the older
-// one, and the counters of the previous older one are dropped.
+// Its memory is bounded, however many subjects send requests. The counters are kept
+// in two generations. When the newer generation is full, it replaces the older one,
+// whose counters are dropped.
 type Local struct {
 	now  func() time.Time
-	size int // of a generation
+	size int // maximum number of counters in a generation
 
 	mu           sync.Mutex
 	newer, older map[localKey]time.Time // theoretical arrival times
@@ -22,13 +22,13 @@ type Local struct {
 
 type localKey struct{ bucket, subject string }
 
-// NewLocal returns a Local that remembers at least the last size counters that
-// changed, and at most twice as many.
+// NewLocal returns a Local that keeps at least the size most recently changed
+// counters, and at most twice as many.
 func NewLocal(now func() time.Time, size int) *Local {
 	return &Local{now: now, size: size, newer: map[localKey]time.Time{}}
 }
 
-// Take counts one request against limit, unless the limit refuses it.
+// Take counts one request against limit, unless limit refuses the request.
 func (l *Local) Take(limit Limit) Decision {
 	l.mu.Lock()
 	defer l.mu.Unlock()

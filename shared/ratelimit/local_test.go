@@ -9,12 +9,12 @@ import (
 	"boxoffice/shared/ratelimit"
 )
 
-func TestLocalDecidesAsRedisDoes(t *testing.T) {
+func TestLocalMakesTheSameDecisionsAsScript(t *testing.T) {
 	f := newFixture(t)
 	now := start
 	local := ratelimit.NewLocal(func() time.Time { return now }, 1000)
 
-	random := rand.New(rand.NewPCG(1, 2)) // a fixed seed: the same cases in each run
+	random := rand.New(rand.NewPCG(1, 2)) // the fixed seed makes every run use the same cases
 	limits := []ratelimit.Limit{
 		{Bucket: "browse", Subject: "a", Requests: 5, Period: time.Second},
 		{Bucket: "browse", Subject: "b", Requests: 5, Period: time.Second},
@@ -38,7 +38,7 @@ func TestLocalDecidesAsRedisDoes(t *testing.T) {
 		}
 	}
 	if refused == 0 || refused == 3000 {
-		t.Errorf("%d of 3000 requests were refused, want some and not all", refused)
+		t.Errorf("got %d of 3000 requests refused, want some but not all", refused)
 	}
 }
 
@@ -49,7 +49,7 @@ func TestLocalMemoryIsBounded(t *testing.T) {
 	for i := range 1000 {
 		local.Take(ratelimit.Limit{Bucket: "browse", Subject: strconv.Itoa(i), Requests: 1, Period: time.Hour})
 		if i < 50 && !local.Take(observed).Refused {
-			t.Fatalf("counter was dropped after %d other subjects, want it kept for at least 99", i+1)
+			t.Fatalf("got the counter dropped after %d other subjects, want it kept", i+1)
 		}
 		if got := local.Len(); got > 200 {
 			t.Fatalf("got %d counters in memory, want at most 200", got)

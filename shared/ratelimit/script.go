@@ -9,11 +9,12 @@ import (
 //
 //	ratelimit_take(firstKey, firstArg)
 //
-// It counts one request against the limits whose keys and arguments [Append]
-// added at KEYS[firstKey] and ARGV[firstArg]; they must be the last of both. It
-// returns a table of Numbers integers, which [Parse] reads: index, refused (0 or
-// 1), remaining, and reset and retry in microseconds. If any limit refuses, no
-// counter changes.
+// The function counts one request against the limits that [Append] encoded. Their
+// keys must be the last in KEYS and begin at KEYS[firstKey]. Their arguments must be
+// the last in ARGV and begin at ARGV[firstArg]. The function returns a table of
+// [Numbers] integers, which [Parse] reads: index, refused (0 or 1), remaining, and the
+// reset and retry times in microseconds. If any limit refuses the request, no counter
+// changes.
 const Script = `
 local function ratelimit_take(firstKey, firstArg)
   local decision, refused = {0, 0, 0, 0, 0}, false
@@ -29,8 +30,8 @@ local function ratelimit_take(firstKey, firstArg)
     local requests, period = tonumber(ARGV[arg]), tonumber(ARGV[arg + 1])
     local step = period / requests
     local full = math.max(now, tonumber(redis.call('GET', KEYS[i]) or 0))
-    -- After a limit was lowered or the clock was set back, the stored time may be
-    -- more than a period ahead. It must not refuse requests for longer than that.
+    -- If a limit was lowered or the clock was set back, the stored time may be more
+    -- than a period ahead. Requests must not be refused for longer than a period.
     full = math.min(full, now + period)
     local wait = full + step - now - period
     if wait > 0.5 then
@@ -59,13 +60,13 @@ end
 // Numbers is the length of the table that ratelimit_take returns.
 const Numbers = 5
 
-// Append appends to keys and args what ratelimit_take reads: one key and two
-// arguments for each limit. It returns an error if a limit allows no request or
-// its period is shorter than a millisecond.
+// Append appends the limits to keys and args in the form that ratelimit_take reads:
+// one key and two arguments for each limit. It returns an error if a limit allows no
+// requests or its period is shorter than a millisecond.
 func Append(keys []string, args []any, limits []Limit) ([]string, []any, error) {
 	for _, l := range limits {
 		if l.Requests < 1 || l.Period < time.Millisecond {
-			return nil, nil, fmt.Errorf("limit %s: %d requests in %s are not a limit", l.Bucket, l.Requests, l.Period)
+			return nil, nil, fmt.Errorf("limit %s: got %d requests in %s, want at least 1 request and 1ms", l.Bucket, l.Requests, l.Period)
 		}
 		keys = append(keys, "limit:"+l.Bucket+":"+l.Subject)
 		args = append(args, l.Requests, l.Period.Microseconds())
@@ -73,17 +74,17 @@ func Append(keys []string, args []any, limits []Limit) ([]string, []any, error) 
 	return keys, args, nil
 }
 
-// Parse reads the first Numbers elements of reply, as ratelimit_take returned
-// them and the Redis client decoded them.
+// Parse parses the first Numbers elements of reply, the result of ratelimit_take as
+// the Redis client decoded it.
 func Parse(reply []any) (Decision, error) {
 	if len(reply) < Numbers {
-		return Decision{}, fmt.Errorf("rate limit: got %d numbers, want %d", len(reply), Numbers)
+		return Decision{}, fmt.Errorf("rate limit: reply has %d elements, want at least %d", len(reply), Numbers)
 	}
 	var n [Numbers]int64
 	for i := range n {
 		var ok bool
 		if n[i], ok = reply[i].(int64); !ok {
-			return Decision{}, fmt.Errorf("rate limit: number %d of the reply is a %T", i, reply[i])
+			return Decision{}, fmt.Errorf("rate limit: element %d of the reply is a %T, want int64", i, reply[i])
 		}
 	}
 	return Decision{

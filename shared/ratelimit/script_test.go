@@ -18,7 +18,7 @@ var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 var script = redis.NewScript(ratelimit.Script + `return ratelimit_take(1, 1)`)
 
-// take counts a request in Redis against limits and nothing else.
+// take counts a request against limits with a script that does nothing else.
 func take(ctx context.Context, client redis.Scripter, limits ...ratelimit.Limit) (ratelimit.Decision, error) {
 	keys, args, err := ratelimit.Append(nil, nil, limits)
 	if err != nil {
@@ -38,7 +38,7 @@ func connect(t *testing.T, addr string) *redis.Client {
 	return client
 }
 
-// fixture is a Redis whose clock the test sets.
+// fixture is an in-memory Redis whose clock the test sets.
 type fixture struct {
 	*miniredis.Miniredis
 	client *redis.Client
@@ -90,7 +90,7 @@ func TestLimitRefillsEvenly(t *testing.T) {
 	}
 }
 
-func TestRefusedRequestIsCountedNowhere(t *testing.T) {
+func TestRefusedRequestCountsAgainstNoLimit(t *testing.T) {
 	f := newFixture(t)
 	for range 3 {
 		f.take(writesOfU1)
@@ -118,21 +118,21 @@ func TestLoweredLimitRefusesNoLongerThanItsPeriod(t *testing.T) {
 	}
 }
 
-func TestNoLimitsAllow(t *testing.T) {
+func TestRequestWithoutLimitsIsAllowed(t *testing.T) {
 	if got, want := newFixture(t).take(), (ratelimit.Decision{}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
-func TestAppendRefusesLimitsThatAllowNothing(t *testing.T) {
+func TestAppendRefusesInvalidLimits(t *testing.T) {
 	for _, limit := range []ratelimit.Limit{{Requests: 0, Period: time.Second}, {Requests: 1}, {Requests: 1, Period: time.Microsecond}} {
 		if _, _, err := ratelimit.Append(nil, nil, []ratelimit.Limit{limit}); err == nil {
-			t.Errorf("%+v: got no error", limit)
+			t.Errorf("%+v: got no error, want one", limit)
 		}
 	}
 }
 
-func TestParseRefusesOtherReplies(t *testing.T) {
+func TestParseRefusesMalformedReplies(t *testing.T) {
 	for _, reply := range [][]any{nil, {int64(0)}, {int64(0), int64(0), int64(0), int64(0), "0"}} {
 		if got, err := ratelimit.Parse(reply); err == nil {
 			t.Errorf("%v: got %+v, want an error", reply, got)
@@ -140,8 +140,9 @@ func TestParseRefusesOtherReplies(t *testing.T) {
 	}
 }
 
-// The key and the form of the value are shared with gateways of other versions.
-func TestKeyAndValueInRedis(t *testing.T) {
+// Gateways of other versions read the same keys and values, so their format must not
+// change.
+func TestStoredKeyAndValueFormat(t *testing.T) {
 	f := newFixture(t)
 	f.take(writesOfU1)
 	got, err := f.Get("limit:write:u1")
