@@ -20,23 +20,23 @@ const (
 	tombstoneTTL = 60 * time.Second
 )
 
-// SessionStale and UserStale bound how long Redis can hold a stale session or
-// user after a change that was never written to it: the life of a lease given
-// before the change, plus the life of the value filled under that lease.
+// SessionStale and UserStale are the longest times for which Redis can hold a stale
+// session or user after a change, if End or DropUser fails. Each is the lifetime of a
+// lease taken just before the change, plus that of a value filled under the lease.
 const (
 	SessionStale = leaseTTL + sessionTTL
 	UserStale    = leaseTTL + userTTL
 )
 
-// Cache is the session cache in one Redis. It is safe for concurrent use. An error
-// from any method means that Redis gave no usable answer.
+// Cache is a session cache in one Redis. It is safe for concurrent use. Its methods
+// return an error if Redis is unreachable or its reply is malformed.
 type Cache struct {
 	redis redis.Scripter
 	nonce func() string
 }
 
-// New returns the cache in the Redis of client. nonce generates leases; it must
-// never return the same string twice.
+// New returns the cache in the Redis that client connects to. nonce generates leases
+// and must never return the same string twice, not even in different processes.
 func New(client redis.Scripter, nonce func() string) *Cache {
 	return &Cache{redis: client, nonce: nonce}
 }
@@ -44,11 +44,10 @@ func New(client redis.Scripter, nonce func() string) *Cache {
 func sessionKey(id string) string { return "session:" + id }
 func userKey(id string) string    { return "user:" + id }
 
-// Fill caches a live session and its user. They must have been read after lease
-// was given, and version is that of the user's record. Fill overwrites only its
-// own lease and a user of an older version. The session stays cached no longer
-// than until it expires. Nothing is cached if it expires less than a millisecond
-// after now.
+// Fill caches a live session and its user, whose record has this version. Both must
+// have been read after lease was taken. Fill overwrites only its own lease and a user
+// with an older version. The cached session does not outlive session.ExpiresAt. If the
+// session expires less than a millisecond after now, Fill caches nothing.
 func (c *Cache) Fill(ctx context.Context, lease string, session authapi.Session, user authapi.User, version int64, now time.Time) error {
 	left := min(sessionTTL, session.ExpiresAt.Sub(now))
 	if left < time.Millisecond {
@@ -70,9 +69,9 @@ func (c *Cache) Fill(ctx context.Context, lease string, session authapi.Session,
 	return nil
 }
 
-// LeaseUser returns a lease under which FillUser may cache a user. The caller must
-// read the user's record after LeaseUser returns. The lease is empty if the user
-// is cached already or another process holds a lease.
+// LeaseUser takes a lease under which FillUser may cache a user. The caller must read
+// the user's record after LeaseUser returns. The lease is empty if the user is already
+// cached or another caller holds a lease.
 func (c *Cache) LeaseUser(ctx context.Context, userID string) (lease string, err error) {
 	lease = c.nonce()
 	got, err := leaseScript.Run(ctx, c.redis, []string{userKey(userID)}, lease, leaseTTL.Milliseconds()).Bool()
@@ -99,8 +98,8 @@ func (c *Cache) FillUser(ctx context.Context, lease string, user authapi.User, v
 	return nil
 }
 
-// End writes tombstones for sessions that have ended. The caller calls it after
-// the record was written, and repeats it until it succeeds or SessionStale has
+// End writes tombstones for sessions that have ended. The caller must write the records
+// first. If End fails, the caller must retry it until it succeeds or SessionStale has
 // passed.
 func (c *Cache) End(ctx context.Context, sessionIDs ...string) error {
 	if len(sessionIDs) == 0 {
@@ -116,8 +115,9 @@ func (c *Cache) End(ctx context.Context, sessionIDs ...string) error {
 	return nil
 }
 
-// DropUser removes a user from the cache. The caller calls it after the record was
-// written, and repeats it until it succeeds or UserStale has passed.
+// DropUser removes a user, or the lease in its place, from the cache. The caller must
+// write the changed record first. If DropUser fails, the caller must retry it until it
+// succeeds or UserStale has passed.
 func (c *Cache) DropUser(ctx context.Context, userID string) error {
 	if err := dropScript.Run(ctx, c.redis, []string{userKey(userID)}).Err(); err != nil {
 		return fmt.Errorf("drop user: %w", err)
@@ -125,7 +125,7 @@ func (c *Cache) DropUser(ctx context.Context, userID string) error {
 	return nil
 }
 
-// encode returns value as it is stored: "v:<version>:<JSON>".
+// encode returns the stored form of value: "v:<version>:<JSON>".
 func encode(version int64, value any) (string, error) {
 	data, err := json.Marshal(value)
 	if err != nil {
@@ -134,8 +134,8 @@ func encode(version int64, value any) (string, error) {
 	return "v:" + strconv.FormatInt(version, 10) + ":" + string(data), nil
 }
 
-// decode parses a value that encode returned. It returns nil for anything else,
-// which then counts as not cached.
+// decode parses a value that encode returned. For any other text it returns nil, which
+// means not cached.
 func decode[T any](text string) *T {
 	rest, ok := strings.CutPrefix(text, "v:")
 	if !ok {

@@ -103,13 +103,13 @@ func TestSessionIsNotCachedPastItsExpiry(t *testing.T) {
 	}
 }
 
-// In each case the change comes between the lease and the fill, so the fill holds
-// what was read before the change.
+// In each case the change takes place between the lease and the fill, so the filled
+// values are older than the change.
 func TestLateFillIsDiscarded(t *testing.T) {
 	for _, tt := range []struct {
 		name        string
 		change      func(f fixture) error
-		wantSession bool // a change of the user leaves the session
+		wantSession bool // a change of the user does not affect the session
 		wantEnded   bool
 	}{
 		{name: "session ended", change: func(f fixture) error { return f.End(f.t.Context(), "s1") }, wantEnded: true},
@@ -130,7 +130,7 @@ func TestLateFillIsDiscarded(t *testing.T) {
 			f.fill(lease, "Ann", 1)
 			got := f.lookup()
 			if (got.Session != nil) != tt.wantSession {
-				t.Errorf("got session %+v, want one: %t", got.Session, tt.wantSession)
+				t.Errorf("got session %+v, want a session: %t", got.Session, tt.wantSession)
 			}
 			if got.User != nil {
 				t.Errorf("got user %+v, want none", got.User)
@@ -160,8 +160,8 @@ func TestFillWithoutLeaseIsDiscarded(t *testing.T) {
 	}
 }
 
-// If DropUser never reached Redis, the next fill of a session reveals that the
-// cached user is stale.
+// If DropUser never reaches Redis, the version stored with the session's next value
+// shows that the cached user is stale.
 func TestUserOfOlderVersionIsIgnored(t *testing.T) {
 	f := open(t)
 	f.fill(f.lookup().Lease, "Ann", 1)
@@ -175,7 +175,7 @@ func TestUserOfOlderVersionIsIgnored(t *testing.T) {
 		t.Errorf("after a fill with version 2: got %+v, want the newer user", got.User)
 	}
 
-	// Now the session was read with a newer version than that of the cached user.
+	// The session's value now contains a newer version than the cached user.
 	must(t, f.redis.Set("user:u1", `v:1:{"id":"u1"}`))
 	older := f.lookup()
 	if older.User != nil || older.Session == nil {
@@ -238,7 +238,7 @@ func TestLookupCountsRequestAgainstItsLimits(t *testing.T) {
 	}
 	_, _, err = f.Lookup(t.Context(), sessioncache.Request{Limits: []ratelimit.Limit{{Requests: 0, Period: time.Second}}})
 	if err == nil {
-		t.Error("limit of no requests: got no error")
+		t.Error("limit of 0 requests: got no error, want one")
 	}
 }
 
@@ -289,22 +289,22 @@ func TestCacheOnEachRedis(t *testing.T) {
 	})
 }
 
-func TestErrorsWhenRedisIsUnreachable(t *testing.T) {
+func TestMethodsReturnErrorsWhileRedisIsUnreachable(t *testing.T) {
 	ctx := t.Context()
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
 	t.Cleanup(func() { client.Close() })
 	f := sessioncache.New(client, func() string { return "lease" })
 	if _, _, err := f.Lookup(ctx, sessioncache.Request{SessionID: "s1"}); err == nil {
-		t.Error("Lookup: got no error")
+		t.Error("Lookup: got no error, want one")
 	}
 	if err := f.End(ctx, "s1"); err == nil {
-		t.Error("End: got no error")
+		t.Error("End: got no error, want one")
 	}
 	if err := f.DropUser(ctx, "u1"); err == nil {
-		t.Error("DropUser: got no error")
+		t.Error("DropUser: got no error, want one")
 	}
 	if _, err := f.LeaseUser(ctx, "u1"); err == nil {
-		t.Error("LeaseUser: got no error")
+		t.Error("LeaseUser: got no error, want one")
 	}
 }
 

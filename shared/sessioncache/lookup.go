@@ -9,27 +9,28 @@ import (
 	"boxoffice/shared/ratelimit"
 )
 
-// Request describes a request of a client to Lookup.
+// Request describes a client's request to Lookup.
 type Request struct {
 	Limits    []ratelimit.Limit // limits to count the request against; may be empty
 	SessionID string            // empty if there is no session to look up
-	UserID    string            // the user of that session
+	UserID    string            // the session's user
 }
 
-// Entry is what the cache holds about a session and its user.
+// Entry contains what is cached of a session and its user.
 type Entry struct {
 	Session *authapi.Session // nil if not cached
 	Ended   bool             // the session has ended for good
-	User    *authapi.User    // nil if not cached, or older than the version that Session was read with
-	Lease   string           // to be passed to auth.session.check if Session or User is nil
+	User    *authapi.User    // nil if not cached, or if its version is older than the one stored with Session
+	Lease   string           // pass it to auth.session.check if Session or User is nil
 }
 
 // Lookup counts a request against its limits and returns the cache entry of its
-// session, in one round trip. A request that a limit refuses is counted against
-// none, and its entry is empty.
+// session, in one round trip. If a limit refuses the request, the request is counted
+// against no limit, and the entry contains neither session nor user. Lookup also
+// returns an error if a limit is invalid.
 //
-// Lookup compares neither the session's user nor its expiry with the request. The
-// caller does, and treats a session past its expiry like one that is not cached.
+// Lookup does not check that the session belongs to req.UserID or has not expired. The
+// caller must check both, and must treat an expired session as not cached.
 func (c *Cache) Lookup(ctx context.Context, req Request) (ratelimit.Decision, Entry, error) {
 	keys := make([]string, 0, sessionKeys+len(req.Limits))
 	lease := ""
@@ -59,7 +60,7 @@ func (c *Cache) Lookup(ctx context.Context, req Request) (ratelimit.Decision, En
 	return decision, Entry{Session: decode[authapi.Session](session), User: decode[authapi.User](user), Lease: lease}, nil
 }
 
-// parseReply parses what lookupScript returns.
+// parseReply parses the result of lookupScript.
 func parseReply(reply []any) (d ratelimit.Decision, session, user string, err error) {
 	if want := ratelimit.Numbers + 2; len(reply) != want {
 		return d, "", "", fmt.Errorf("reply has %d elements, want %d", len(reply), want)

@@ -7,24 +7,26 @@ import (
 )
 
 // tombstone is the value of a session that has ended. lookupScript and endScript
-// repeat it as a literal.
+// contain it as a literal.
 const tombstone = "t"
 
-// sessionKeys and sessionArgs are the numbers of keys and arguments of
-// lookupScript that precede those of the limits.
+// sessionKeys and sessionArgs are the numbers of keys and arguments of lookupScript
+// before those of the limits.
 const (
 	sessionKeys = 2
 	sessionArgs = 2
 )
 
-// lookupScript counts a request and, unless it is refused, reads its session and
-// user. It puts a lease in place of those that are missing.
+// lookupScript counts a request and, unless a limit refuses it, reads its session and
+// user. If either is missing, it writes the lease in its place. It does the same if the
+// user's version is older than the one stored with the session. It does not replace
+// another lease.
 //
 //	KEYS  session, user (both empty: no session), then those of ratelimit.Append
-//	ARGV  lease, its milliseconds, then those of ratelimit.Append
+//	ARGV  lease, its TTL in ms, then those of ratelimit.Append
 //
-// It returns the numbers of ratelimit.Parse, then session and user, each empty if
-// it is not cached.
+// It returns the numbers that ratelimit.Parse reads, then session and user. Each of the
+// two is empty if it is not cached.
 var lookupScript = redis.NewScript(ratelimit.Script + `
 local reply = ratelimit_take(3, 3)
 reply[6], reply[7] = '', ''
@@ -35,14 +37,14 @@ local session, user = redis.call('GET', KEYS[1]) or '', ''
 if session ~= 't' then
   user = redis.call('GET', KEYS[2]) or ''
   local lease = 'l:' .. ARGV[1]
-  local known = string.match(session, '^v:(%d+):')
+  local atLeast = string.match(session, '^v:(%d+):')
   if session == '' then
     redis.call('SET', KEYS[1], lease, 'PX', ARGV[2])
-  elseif not known then
+  elseif not atLeast then
     session = ''
   end
   local version = string.match(user, '^v:(%d+):')
-  if user == '' or (version and known and tonumber(version) < tonumber(known)) then
+  if user == '' or (version and atLeast and tonumber(version) < tonumber(atLeast)) then
     redis.call('SET', KEYS[2], lease, 'PX', ARGV[2])
     user = ''
   elseif not version then
@@ -53,10 +55,11 @@ reply[6], reply[7] = session, user
 return reply
 `)
 
-// leaseScript sets a lease unless the key exists, and returns whether it did.
+// leaseScript writes a lease unless the key exists. It returns 1 if it did, and 0
+// otherwise.
 //
 //	KEYS  user
-//	ARGV  lease, its milliseconds
+//	ARGV  lease, its TTL in ms
 var leaseScript = redis.NewScript(`
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return 0
@@ -65,11 +68,11 @@ redis.call('SET', KEYS[1], 'l:' .. ARGV[1], 'PX', ARGV[2])
 return 1
 `)
 
-// fillScript writes session and user where their lease is. It also replaces a
-// user of an older version.
+// fillScript writes session and user, each only in place of the lease. It also replaces
+// a user with an older version.
 //
 //	KEYS  session (empty: only the user), user
-//	ARGV  lease, version of the user, session, its milliseconds, user, its milliseconds
+//	ARGV  lease, version of the user, session, its TTL in ms, user, its TTL in ms
 var fillScript = redis.NewScript(`
 local lease = 'l:' .. ARGV[1]
 if ARGV[1] == '' then
@@ -89,7 +92,7 @@ return 1
 // endScript writes a tombstone for each session.
 //
 //	KEYS  sessions
-//	ARGV  milliseconds
+//	ARGV  TTL of the tombstones in ms
 var endScript = redis.NewScript(`
 for i = 1, #KEYS do
   redis.call('SET', KEYS[i], 't', 'PX', ARGV[1])
@@ -97,7 +100,7 @@ end
 return 1
 `)
 
-// dropScript deletes a user.
+// dropScript deletes a user, or the lease in its place.
 //
 //	KEYS  user
 var dropScript = redis.NewScript(`
