@@ -11,7 +11,7 @@ import (
 
 // Keys looks up public keys.
 type Keys interface {
-	// PublicKey returns the key with exactly that id.
+	// PublicKey returns the key with exactly this id, and whether there is one.
 	PublicKey(id string) (ed25519.PublicKey, bool)
 }
 
@@ -27,10 +27,10 @@ type Key struct {
 	ID        string `json:"kid"`
 	Use       string `json:"use"` // sig
 	Algorithm string `json:"alg"` // EdDSA
-	X         string `json:"x"`   // the key in base64url without padding
+	X         string `json:"x"`   // the key, in base64url without padding
 }
 
-// NewKeySet returns the set of keys. The id of each is its KeyID.
+// NewKeySet returns a KeySet of keys. The id of each key is its KeyID.
 func NewKeySet(keys ...ed25519.PublicKey) KeySet {
 	set := KeySet{Keys: make([]Key, 0, len(keys))}
 	for _, k := range keys {
@@ -42,10 +42,10 @@ func NewKeySet(keys ...ed25519.PublicKey) KeySet {
 	return set
 }
 
-// KeyID returns the id of key, its thumbprint (RFC 7638). It depends on the key
-// alone.
+// KeyID returns the id of key, which is its JWK thumbprint (RFC 7638). It depends only
+// on the key.
 func KeyID(key ed25519.PublicKey) string {
-	// RFC 7638, section 3, prescribes the members and their order.
+	// RFC 7638, section 3, defines the members and their order.
 	text := fmt.Sprintf(`{"crv":"Ed25519","kty":"OKP","x":%q}`, base64.RawURLEncoding.EncodeToString(key))
 	sum := sha256.Sum256([]byte(text))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
@@ -56,8 +56,8 @@ type Ring struct{ keys map[string]ed25519.PublicKey }
 
 var _ Keys = Ring{}
 
-// NewRing returns the keys in set. It returns an error if the set is empty, if a key
-// is malformed or not for EdDSA over Ed25519, or if an id is empty or repeated.
+// NewRing returns a Ring of the keys in set. It returns an error if the set is empty, if
+// a key is malformed or not for EdDSA over Ed25519, or if an id is empty or repeated.
 func NewRing(set KeySet) (Ring, error) {
 	if len(set.Keys) == 0 {
 		return Ring{}, errors.New("key set: no keys")
@@ -79,7 +79,8 @@ func NewRing(set KeySet) (Ring, error) {
 	return Ring{keys: keys}, nil
 }
 
-// ParseRing parses the JSON form of a KeySet and returns its keys, as NewRing does.
+// ParseRing parses the JSON form of a KeySet and returns a Ring of its keys, as NewRing
+// does.
 func ParseRing(data []byte) (Ring, error) {
 	var set KeySet
 	if err := json.Unmarshal(data, &set); err != nil {

@@ -8,8 +8,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Sign returns the token with the claims c, signed with key. The same claims and key
-// give the same bytes. It returns an error if Verify would never accept the token.
+// Sign returns a token with the claims c, signed with key. The same claims and key always
+// produce the same token. Sign returns an error if Verify would never accept the token: a
+// claim is missing or invalid, or the token is longer than MaxLength.
 func Sign(c Claims, key ed25519.PrivateKey) (string, error) {
 	if err := c.validate(); err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
@@ -26,13 +27,13 @@ func Sign(c Claims, key ed25519.PrivateKey) (string, error) {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
 	if len(raw) > MaxLength {
-		return "", fmt.Errorf("sign token: got %d bytes, at most %d are allowed", len(raw), MaxLength)
+		return "", fmt.Errorf("sign token: token has %d bytes, want at most %d", len(raw), MaxLength)
 	}
 	return raw, nil
 }
 
-// jwtClaims makes a payload implement jwt.Claims. The validation of package jwt is
-// disabled, so the methods are never called.
+// jwtClaims is a payload that implements jwt.Claims. Package jwt never calls the methods,
+// because Verify disables its validation of claims.
 type jwtClaims struct{ payload }
 
 // GetExpirationTime implements jwt.Claims.

@@ -1,13 +1,12 @@
-// Package token signs and verifies the JSON Web Tokens (RFC 7519) of this backend,
-// and encodes their public keys as a JSON Web Key Set (RFC 7517). Auth, the only
-// holder of private keys, calls [Sign]. The gateway calls [Verify].
+// Package token signs and verifies the JSON Web Tokens (RFC 7519) of this backend. It
+// also encodes the public keys as a JSON Web Key Set (RFC 7517). Auth calls [Sign],
+// because only auth has private keys. The gateway calls [Verify].
 //
-// The only algorithm is EdDSA over Ed25519 (RFC 8037). It is deterministic: the same
-// claims signed with the same key are the same bytes.
+// The only algorithm is EdDSA over Ed25519 (RFC 8037). It is deterministic: signing the
+// same claims with the same key always produces the same token.
 //
-// Verify follows the JWT best current practices (RFC 8725). The algorithm is fixed,
-// the key is looked up by its exact id, and type, issuer, audience and times are all
-// checked.
+// Verify follows the JWT best current practices (RFC 8725). The algorithm is fixed, the
+// key is looked up by its exact id, and the type, issuer, audience and times are checked.
 package token
 
 import (
@@ -20,8 +19,8 @@ const (
 	// MaxLength is the maximum length of a token in bytes.
 	MaxLength = 4096
 
-	// Issuer and Audience are the iss and aud claims of every token. Auth signs
-	// tokens for this backend alone.
+	// Issuer and Audience are the iss and aud claims of every token. They are equal,
+	// because the tokens are meant only for the backend that issues them.
 	Issuer   = "boxoffice"
 	Audience = "boxoffice"
 
@@ -29,12 +28,12 @@ const (
 	algorithm = "EdDSA"
 )
 
-// Type is the purpose of a token. A token of one type is never accepted as one of
-// the other.
+// Type distinguishes access tokens from refresh tokens. A token of one type is never
+// accepted in place of the other.
 type Type string
 
-// The types of tokens. Each has a typ header of its own: RFC 9068 defines that of
-// access tokens.
+// The types of tokens and their typ headers. RFC 9068 defines the header of access
+// tokens.
 const (
 	Access  Type = "access"
 	Refresh Type = "refresh"
@@ -57,34 +56,34 @@ func (t Type) header() string {
 // Claims are the contents of a token. Times have a precision of one second.
 type Claims struct {
 	Type      Type
-	Subject   string // id of the user
-	SessionID string // a session ends with the next refresh
-	FamilyID  string // a log-in and all its refreshes; only in refresh tokens
+	Subject   string // the user's id
+	SessionID string // the id of a session, which ends with the next refresh
+	FamilyID  string // the id of a log-in and all its refreshes; only in refresh tokens
 	Email     string // only in access tokens
-	Role      string // only in access tokens; the role when the token was signed, which may be out of date
-	ID        string // jti
+	Role      string // only in access tokens; the role at the time of signing, which may be out of date
+	ID        string // the jti claim
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 }
 
-// validate returns an error unless c has every claim of its type and expires after
-// it was issued.
+// validate returns an error unless c has a known type, a subject, a session and an id,
+// has a family if and only if it is a refresh token, and expires after it was issued.
 func (c Claims) validate() error {
 	switch {
 	case c.Type.header() == "":
 		return fmt.Errorf("unknown type %q", c.Type)
 	case c.Subject == "", c.SessionID == "", c.ID == "":
-		return errors.New("subject, session or id is missing")
+		return errors.New("subject, session id or token id is missing")
 	case (c.FamilyID == "") != (c.Type == Access):
-		return errors.New("refresh tokens must have a family, and access tokens must not")
+		return errors.New("family id is missing in a refresh token or set in an access token")
 	case c.IssuedAt.Unix() <= 0, !c.ExpiresAt.After(c.IssuedAt):
-		return errors.New("token does not expire after it was issued")
+		return errors.New("issue time is missing, or expiry is not after it")
 	}
 	return nil
 }
 
-// payload is the JSON form of Claims. The order of its fields determines the bytes
-// that are signed, so it must not change.
+// payload is the JSON form of Claims. The order of its fields must not change, because it
+// determines the bytes that are signed.
 type payload struct {
 	Issuer    string `json:"iss"`
 	Audience  string `json:"aud"`

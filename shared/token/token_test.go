@@ -52,7 +52,7 @@ func TestSignedTokenVerifies(t *testing.T) {
 	for _, want := range []token.Claims{access, refresh} {
 		raw := sign(t, want)
 		if again := sign(t, want); again != raw {
-			t.Errorf("%s: signed again: got %s, want %s", want.Type, again, raw)
+			t.Errorf("%s token signed again: got %s, want %s", want.Type, again, raw)
 		}
 		got, err := token.Verify(raw, ring(t, public(other), public(key)), now)
 		if err != nil || got != want {
@@ -61,7 +61,7 @@ func TestSignedTokenVerifies(t *testing.T) {
 	}
 }
 
-func TestHeaderOfToken(t *testing.T) {
+func TestTokenHeaderNamesAlgorithmTypeAndKey(t *testing.T) {
 	for typ, c := range map[string]token.Claims{"at+jwt": access, "rt+jwt": refresh} {
 		header, err := base64.RawURLEncoding.DecodeString(strings.Split(sign(t, c), ".")[0])
 		if err != nil {
@@ -84,7 +84,7 @@ func TestVerifyChecksTimes(t *testing.T) {
 		want error
 	}{
 		{"signer's clock ahead by the allowed skew", now.Add(-30 * time.Second), nil},
-		{"signer's clock ahead by more", now.Add(-31 * time.Second), token.ErrInvalid},
+		{"signer's clock ahead by more than the allowed skew", now.Add(-31 * time.Second), token.ErrInvalid},
 		{"just before expiry", access.ExpiresAt.Add(-time.Nanosecond), nil},
 		{"at expiry", access.ExpiresAt, token.ErrExpired},
 	}
@@ -102,7 +102,7 @@ func TestVerifyChecksTimes(t *testing.T) {
 	}
 }
 
-// forge signs header and payload, whatever they are, with the right key.
+// forge returns a token with an arbitrary header and payload, signed with key.
 func forge(header, payload string) string {
 	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
 	return text + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(key, []byte(text)))
@@ -117,7 +117,7 @@ func TestVerifyRefusesInvalidTokens(t *testing.T) {
 	with := func(from, to string) string { return forge(header, strings.Replace(whole, from, to, 1)) }
 	valid := sign(t, access)
 	if _, err := token.Verify(forge(header, whole), ring(t, public(key)), now); err != nil {
-		t.Fatalf("forged token with valid header and payload: %v", err)
+		t.Fatalf("forged token with valid header and payload: got %v, want no error", err)
 	}
 	tests := map[string]string{
 		"empty":                     "",
@@ -138,8 +138,8 @@ func TestVerifyRefusesInvalidTokens(t *testing.T) {
 		"no typ":                    forge(`{"alg":"EdDSA","kid":"`+kid+`"}`, whole),
 		"payload null":              forge(header, `null`),
 		"payload not an object":     forge(header, `[]`),
-		"issuer":                    with(`"iss":"boxoffice"`, `"iss":"other"`),
-		"audience":                  with(`"aud":"boxoffice"`, `"aud":"other"`),
+		"wrong issuer":              with(`"iss":"boxoffice"`, `"iss":"other"`),
+		"wrong audience":            with(`"aud":"boxoffice"`, `"aud":"other"`),
 		"no subject":                with(`"sub":"u1",`, ``),
 		"no session":                with(`"sessionId":"s1",`, ``),
 		"no id":                     with(`"jti":"j",`, ``),
@@ -187,7 +187,7 @@ func TestKeySetRoundTrip(t *testing.T) {
 		t.Errorf("got key %x, %t, want %x", got, ok, public(key))
 	}
 	if strings.Contains(string(data), `"d"`) {
-		t.Errorf("key set contains a private key: %s", data)
+		t.Errorf("got a key set that contains a private key: %s", data)
 	}
 }
 
@@ -208,13 +208,13 @@ func TestParseRingRefusesInvalidKeySets(t *testing.T) {
 		"repeated id":       strings.Replace(whole, "[", "["+whole[len(`{"keys":[`):len(whole)-2]+",", 1),
 	} {
 		if _, err := token.ParseRing([]byte(text)); err == nil {
-			t.Errorf("%s: got no error", name)
+			t.Errorf("%s: got no error, want one", name)
 		}
 	}
 }
 
 // The key and its thumbprint are those of RFC 8037, appendix A.3.
-func TestKeyIDIsTheThumbprint(t *testing.T) {
+func TestKeyIDIsTheJWKThumbprint(t *testing.T) {
 	raw, err := base64.RawURLEncoding.DecodeString("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")
 	if err != nil {
 		t.Fatal(err)
@@ -224,8 +224,8 @@ func TestKeyIDIsTheThumbprint(t *testing.T) {
 	}
 }
 
-// The test checks what FuzzVerify checks, for thousands of modified tokens from a
-// fixed seed.
+// This test verifies thousands of randomly modified tokens. Unlike fuzzing with
+// FuzzVerify, it is part of every test run and always uses the same tokens.
 func TestVerifyRefusesModifiedTokens(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	keys := ring(t, public(key))
