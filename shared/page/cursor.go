@@ -1,8 +1,9 @@
 // Package page implements keyset pagination with opaque, signed cursors.
 //
-// A cursor contains the position of the last item of a page and an HMAC (RFC 2104)
-// over that position and the name of the list. A cursor of a list with another sort
-// or filter, or one that a client made or changed, is therefore refused.
+// A cursor contains the position of the last item of a page. It is signed with an HMAC
+// (RFC 2104) over that position and the name of the list. A cursor that belongs to a
+// list with other filters or another sort, or that a client made up or modified, is
+// therefore refused.
 package page
 
 import (
@@ -16,8 +17,8 @@ import (
 	"boxoffice/shared/validation"
 )
 
-// DefaultLimit and MaxLimit are the number of items of a page: without a limit in the
-// request, and at most.
+// DefaultLimit is the maximum number of items in a page if the request sets no limit.
+// MaxLimit is the largest limit that a request may set.
 const (
 	DefaultLimit = 20
 	MaxLimit     = 100
@@ -25,13 +26,14 @@ const (
 
 const (
 	macLength = 12   // bytes of the truncated HMAC
-	maxCursor = 4096 // bytes of a cursor that Decode looks at
+	maxCursor = 4096 // maximum length of a cursor in bytes
 )
 
 var errCursor = errors.New("not a cursor of this list")
 
-// Limit returns the number of items of a page for the limit n of a request, which is
-// 0 for the default. It adds a problem to problems if n is out of range.
+// Limit returns the maximum number of items in a page for a request with the limit n. It
+// returns DefaultLimit if n is 0. If n is out of range, it adds a problem to problems
+// and returns n.
 func Limit(n int, problems *validation.Problems) int {
 	if n == 0 {
 		return DefaultLimit
@@ -40,14 +42,12 @@ func Limit(n int, problems *validation.Problems) int {
 	return n
 }
 
-// Cursors encodes and decodes cursors. All instances of an app must have the same
-// secret, so that each accepts the cursors of the others. The zero value signs with
-// an empty key.
+// Cursors encodes and decodes cursors. All instances of an app must use the same secret,
+// so that each accepts the others' cursors. The zero value signs with an empty key.
 type Cursors struct{ key []byte }
 
-// NewCursors returns cursors that are signed with a key derived from secret. Because
-// the key is derived, a signature of this package is of no use anywhere else that
-// secret is used.
+// NewCursors returns Cursors that sign with a key derived from secret. Because the key
+// is derived, the signature of a cursor is not valid anywhere else that secret is used.
 func NewCursors(secret string) Cursors {
 	return Cursors{key: mac([]byte(secret), []byte("page cursors"))}
 }
@@ -61,9 +61,9 @@ func mac(key []byte, parts ...[]byte) []byte {
 	return h.Sum(nil)
 }
 
-// Encode returns the cursor for the position pos in list. pos must be encodable as
-// JSON. list must name everything that determines the items and their order: filters
-// and sort.
+// Encode returns a cursor for the position pos in list. It returns an error if pos
+// cannot be encoded as JSON. list must name everything that determines the items and
+// their order, such as filters and sort.
 func (c Cursors) Encode(list string, pos any) (string, error) {
 	text, err := json.Marshal(pos)
 	if err != nil {
@@ -73,11 +73,11 @@ func (c Cursors) Encode(list string, pos any) (string, error) {
 }
 
 // Decode decodes a cursor that Encode returned for the same list, and stores its
-// position in pos. For any other cursor it returns an *apperr.Error about the field
-// cursor.
+// position in the value that pos points to. For any other cursor it returns an
+// *apperr.Error of code Invalid about the field cursor.
 func (c Cursors) Decode(list, cursor string, pos any) error {
 	if err := c.decode(list, cursor, pos); err != nil {
-		return apperr.InvalidFields(apperr.Field{Field: "cursor", Code: "invalid", Message: "must be the nextCursor of a page of this list with the same filters and sort"}).WithCause(err)
+		return apperr.InvalidFields(apperr.Field{Field: "cursor", Code: "invalid", Message: "must be a nextCursor that was returned for this list with the same filters and sort"}).WithCause(err)
 	}
 	return nil
 }
@@ -96,7 +96,7 @@ func (c Cursors) decode(list, cursor string, pos any) error {
 	return errCursor
 }
 
-// sum returns the truncated HMAC over the JSON of a position and its list.
+// sum returns the truncated HMAC over list and text, the JSON form of a position.
 func (c Cursors) sum(list string, text []byte) []byte {
 	return mac(c.key, []byte(list), []byte{0}, text)[:macLength]
 }

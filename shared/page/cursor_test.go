@@ -46,7 +46,7 @@ func TestDecodeRefusesOtherCursors(t *testing.T) {
 	}
 	forged := base64.RawURLEncoding.EncodeToString([]byte(`123456789012{"n":"a","i":"b"}`))
 	for name, tt := range map[string]struct{ list, cursor string }{
-		"of another list": {"other", cursor}, "empty": {"list", ""}, "truncated": {"list", cursor[:len(cursor)-2]},
+		"from another list": {"other", cursor}, "empty": {"list", ""}, "truncated": {"list", cursor[:len(cursor)-2]},
 		"extended": {"list", cursor + "AA"}, "not base64": {"list", "%"}, "forged": {"list", forged},
 		"signed with another secret": {"list", foreign}, "signed with an empty key": {"list", unsigned},
 		"in lower case": {"list", strings.ToLower(cursor)}, "too long": {"list", strings.Repeat("A", 1<<20)},
@@ -55,7 +55,7 @@ func TestDecodeRefusesOtherCursors(t *testing.T) {
 		err := cursors.Decode(tt.list, tt.cursor, &got)
 		e, ok := errors.AsType[*apperr.Error](err)
 		if !ok || e.Code != apperr.Invalid || len(e.Fields) != 1 || e.Fields[0].Field != "cursor" {
-			t.Errorf("%s: got %v, want an invalid request with the field cursor", name, err)
+			t.Errorf("%s: got %v, want an Invalid error about the field cursor", name, err)
 		}
 	}
 }
@@ -67,7 +67,7 @@ func TestLimit(t *testing.T) {
 	}{0: {20, true}, 1: {1, true}, 100: {100, true}, 101: {101, false}, -1: {-1, false}} {
 		var problems validation.Problems
 		if got := page.Limit(n, &problems); got != want.limit || (problems.Err() == nil) != want.ok {
-			t.Errorf("limit %d: got %d, %v, want %+v", n, got, problems.Err(), want)
+			t.Errorf("limit %d: got %d, error %v, want %+v", n, got, problems.Err(), want)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		if again, err := cursors.Encode("list", got); err != nil || again != s {
-			t.Errorf("%q was decoded, but its position encodes as %q, %v", s, again, err)
+			t.Errorf("encode the decoded position: got %q, %v, want %q", again, err, s)
 		}
 	})
 }

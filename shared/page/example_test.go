@@ -14,14 +14,15 @@ func ExampleCursors() {
 	}
 	cursors := page.NewCursors("a secret that all instances share")
 
-	// The last item of a page is b. The list is named by its filters and sort.
+	// The last item of a page has the id b. The list's name contains its filters and
+	// sort.
 	cursor, err := cursors.Encode("events status=published sort=name", position{Name: "Gala", ID: "b"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 
-	// The next page begins after that position.
+	// The next page starts after that position.
 	var after position
 	err = cursors.Decode("events status=published sort=name", cursor, &after)
 	fmt.Println(after, err)
@@ -31,5 +32,5 @@ func ExampleCursors() {
 	fmt.Println(apperr.From(err).Fields[0].Message)
 	// Output:
 	// {Gala b} <nil>
-	// must be the nextCursor of a page of this list with the same filters and sort
+	// must be a nextCursor that was returned for this list with the same filters and sort
 }
