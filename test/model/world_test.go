@@ -79,7 +79,7 @@ func newWorld(seed uint64) *world {
 // memory.
 func (w *world) startEventApp(i int) {
 	w.events[i] = eventtest.NewService(eventtest.Env{
-		Store: delayedReads{w.eventStore.Through(w.gate), w}, Bookings: bookingClient{w}, Clock: w, IDs: w, HoldSettleAfter: settleAfter,
+		Store: delayedReads{w.eventStore.WithGate(w.gate), w}, Bookings: bookingClient{w}, Clock: w, IDs: w, HoldSettleAfter: settleAfter,
 	})
 }
 

@@ -21,7 +21,7 @@ type Ports interface {
 	event.Limits
 }
 
-// Subject is an empty store under test.
+// Subject is the store under test.
 type Subject struct {
 	Ports
 	// Facts returns the facts in all outboxes, ordered by event and then by time of writing.
@@ -30,8 +30,8 @@ type Subject struct {
 	Publish func(t *testing.T)
 }
 
-// Conform checks that a store keeps the contracts of the ports. It calls open for an empty
-// store in each subtest.
+// Conform checks that a store keeps the contracts of the ports. Open returns an empty
+// store; Conform calls it in each subtest.
 func Conform(t *testing.T, open func(t *testing.T) Subject) {
 	for _, part := range []struct {
 		name string
@@ -105,7 +105,7 @@ func read(t *testing.T, s Subject, id string) event.Event {
 	return e
 }
 
-// wantEvent compares events. An empty map of marks equals none.
+// wantEvent compares events. An empty map of marks equals a nil one.
 func wantEvent(t *testing.T, got, want event.Event) {
 	t.Helper()
 	for _, e := range []*event.Event{&got, &want} {

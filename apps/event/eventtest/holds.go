@@ -54,7 +54,7 @@ func (s *Store) MoveHold(ctx context.Context, to event.Hold) error {
 
 // PostponeSettle implements event.Holds.
 func (s *Store) PostponeSettle(ctx context.Context, at map[string]time.Time) error {
-	return s.do(ctx, "holds.later", func() error {
+	return s.do(ctx, "holds.postpone", func() error {
 		for id, at := range at {
 			if h, ok := s.holds[id]; ok && h.State == event.Held {
 				h.SettleAt = at

@@ -60,7 +60,7 @@ func (s *Store) GiveBack(ctx context.Context, key event.LimitKey, holdID string,
 
 // ClearStamp implements event.Limits.
 func (s *Store) ClearStamp(ctx context.Context, l event.Limit) error {
-	return s.do(ctx, "limits.unstamp", func() error {
+	return s.do(ctx, "limits.clearstamp", func() error {
 		stored, ok := s.limits[l.LimitKey]
 		if !ok || stored.Version != l.Version {
 			return event.ErrStale

@@ -9,8 +9,8 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// Tests of several apps cannot import packages that are internal to one of them. These
-// aliases give them the types of package event.
+// Tests that span several apps cannot import the internal package event. These aliases
+// give them its types.
 type (
 	// Service is event.Service, the use cases.
 	Service = event.Service
@@ -38,8 +38,8 @@ func NewService(env Env) *Service {
 	})
 }
 
-// Unbatched is an event.Batcher that runs every move by itself, at once. It suits tests
-// that decide the order of operations themselves.
+// Unbatched is an event.Batcher that runs every move at once and alone. It suits tests that
+// control the order of operations.
 type Unbatched struct{}
 
 // Do implements event.Batcher.
@@ -55,7 +55,7 @@ func NewBatches() *coalesce.Group[*event.Member] {
 	return event.NewBatches(func(_, _ context.Context) (end func()) { return nil })
 }
 
-// Unlocked is an event.Locker that never holds a lock.
+// Unlocked is an event.Locker that takes no locks.
 type Unlocked struct{}
 
 // Lock implements event.Locker.

@@ -19,8 +19,8 @@ import (
 // error, the operation happens but fails, as if the reply had been lost. A gate may block.
 type Gate func(op string) (before, after error)
 
-// Store stores events, holds and limits in memory. Each of its operations is one that a
-// document database could run as a conditional operation on one document.
+// Store stores events, holds and limits in memory. Each operation does only what a
+// document database can do with conditional operations on single documents.
 type Store struct {
 	gate Gate
 
@@ -58,8 +58,8 @@ func NewStore() *Store {
 	}
 }
 
-// Through returns a view of the store whose operations go through a gate.
-func (s *Store) Through(gate Gate) *Store {
+// WithGate returns a view of the store that calls gate before each operation.
+func (s *Store) WithGate(gate Gate) *Store {
 	gated := *s
 	gated.gate = gate
 	return &gated
@@ -123,7 +123,7 @@ func (s *Store) GetEvent(ctx context.Context, id string) (event.Event, error) {
 	return clone(e), err
 }
 
-// clone returns the event with its own map of marks.
+// clone returns the event with a copy of its marks.
 func clone(e event.Event) event.Event {
 	e.Seats.Marks = maps.Clone(e.Seats.Marks)
 	return e

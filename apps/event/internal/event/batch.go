@@ -14,23 +14,23 @@ import (
 )
 
 const (
-	// maxBatch limits the members of a batch that several requests share. It bounds
-	// the size of the event document, which carries the marks of two batches at once,
-	// and the time that a batch takes.
+	// maxBatch limits the members of a batch. It bounds the time that a batch takes,
+	// and the marks that one write adds to the event's document.
 	maxBatch = eventapi.MaxReserves
 	// batchTimeout limits how long a batch that several requests share may run.
 	batchTimeout = 5 * time.Second
 )
 
-// errGone is the outcome of every member if there is no event whose seats could move.
+// errGone is returned to every member of a batch if its event does not exist or was
+// deleted.
 var errGone = errors.New("the event is gone")
 
-// A decision returns what a member does to a hold, given a snapshot of its event and
-// the hold, which was read after the event. The hold is nil if there is none. The
-// snapshot's counters are as the members before it in the batch leave them.
+// decision returns the outcome of a member for a snapshot of the event. The snapshot's
+// counters include the moves of the members before it in the batch. The hold was read
+// after the event; it is nil if there is none.
 //
-// A decision is a pure function: a batch asks it again for every snapshot that it
-// reads, and again after claims of the batch were denied.
+// A decision must be a pure function. A batch calls it again for each snapshot that it
+// reads, and again for the same snapshot after members have made claims.
 type decision func(e Event, h *Hold, now time.Time) outcome
 
 // outcomeKind is the kind of a member's outcome.
@@ -39,11 +39,12 @@ type outcomeKind int
 const (
 	undecided outcomeKind = iota
 	unchanged             // the hold stays as it is
-	moved                 // the batch's write moves the hold's seats
-	failed                // the move was refused, or its result is unknown
+	moved                 // the hold's seats move with the batch's write
+	failed                // the move is refused, or its result is unknown
 )
 
-// outcome is the result of a decision and, in the end, of a member's batch.
+// outcome is the result of a decision. The last one before the batch's write is the
+// result of the member, unless the batch fails.
 type outcome struct {
 	kind outcomeKind
 	next Hold  // what the hold becomes, if it is moved
@@ -60,11 +61,11 @@ type claimState int
 const (
 	unclaimed claimState = iota
 	claimGranted
-	claimDenied // Member.claimErr tells why
+	claimDenied // refused, or failed: claimErr is the reason
 )
 
-// entryEvidence tells whether a hold may have an entry in its user's limit. The
-// values are in the order of certainty.
+// entryEvidence is how certain it is that a hold has an entry in its user's limit. The
+// values are in ascending order.
 type entryEvidence int
 
 const (
@@ -75,14 +76,14 @@ const (
 
 // Member is one hold in a batch of moves.
 type Member struct {
-	ctx    context.Context //nolint:containedctx // of the member's request, for its claims
+	ctx    context.Context //nolint:containedctx // of the member's request; its claims use it
 	holdID string
 	decide decision
-	// isLimited reports whether the hold's seats count toward the user's limit. It has
-	// no effect on events without a limit.
-	isLimited bool
-	// entry only ever rises. It outlives the attempts, because an entry that one of
-	// them left behind must be given back if a later one refuses the hold.
+	// mustClaim reports whether the member must claim a limit entry before its seats
+	// move, as reserves must. It has no effect if the event has no limit.
+	mustClaim bool
+	// entry never falls. It is not part of the attempt, because an entry that was
+	// claimed in one attempt must be given back if a later attempt refuses the hold.
 	entry entryEvidence
 
 	attempt
@@ -92,14 +93,14 @@ type Member struct {
 // snapshot of the event.
 type attempt struct {
 	event    Event // the snapshot
-	hold     *Hold // as it was read after the snapshot; nil if there is none
+	hold     *Hold // read after the snapshot; nil if there is none
 	claim    claimState
 	claimErr error
 	outcome  outcome
 }
 
-// NewBatches returns the Batcher of a running program. Follow is called for each
-// request whose move another request carries out; see coalesce.Config.
+// NewBatches returns the Batcher of a running program. It calls follow for each request
+// whose batch is led by another request; see coalesce.Config.
 func NewBatches(follow func(ctx, leader context.Context) (end func())) *coalesce.Group[*Member] {
 	return coalesce.New(coalesce.Config[*Member]{
 		MaxItems: maxBatch, Timeout: batchTimeout, Follow: follow,
@@ -108,15 +109,17 @@ func NewBatches(follow func(ctx, leader context.Context) (end func())) *coalesce
 }
 
 // move moves the seats of one hold, alone or in a batch. It returns the hold as it is
-// afterwards, or nil if there is none. It returns errGone if there is no event, and
-// the error of the member's decision.
+// afterwards, or nil if there is none. It returns errGone if there is no event, or the
+// error with which the member's decision refused the move. After any other error the
+// result is unknown.
 func (s *Service) move(ctx context.Context, eventID string, m *Member) (*Hold, error) {
 	s.joinBatch(ctx, eventID, m)
 	return s.complete(ctx, m)
 }
 
 // joinBatch moves the seats of distinct holds of one event in one batch. It returns
-// when the batch has ended; complete then returns the result of each member.
+// when the batch has ended. The caller then calls complete for each member, which
+// returns the member's result.
 func (s *Service) joinBatch(ctx context.Context, eventID string, members ...*Member) {
 	if len(members) == 0 {
 		return
@@ -134,8 +137,8 @@ func (s *Service) joinBatch(ctx context.Context, eventID string, members ...*Mem
 }
 
 // complete returns the hold of a member whose batch has ended, or nil if there is
-// none. If the hold was sold or released, complete first finishes the step, which the
-// batch leaves to each member.
+// none. If the member sold or released the hold, complete first finishes the step; the
+// batch itself finishes only the steps of new holds.
 func (s *Service) complete(ctx context.Context, m *Member) (*Hold, error) {
 	switch o := m.outcome; {
 	case o.kind == failed:
@@ -150,7 +153,7 @@ func (s *Service) complete(ctx context.Context, m *Member) (*Hold, error) {
 }
 
 // batch is the moves of one event's seats that share one compare-and-set. The package
-// comment describes the protocol.
+// comment describes the protocol and its phases.
 type batch struct {
 	svc     *Service
 	eventID string
@@ -158,11 +161,10 @@ type batch struct {
 	event   Event // the snapshot of the current attempt
 }
 
-// run counts the moves of all members and then inserts the new holds. It calls
-// release as soon as the seats are written, so that the next batch need not wait for
-// the holds.
+// run moves the seats of all members and then inserts the new holds. It calls release
+// as soon as the seats are written, so that the next batch does not wait for the holds.
 func (b *batch) run(ctx context.Context, release func()) {
-	err := cas.Retry(ctx, b.count, ErrStale)
+	err := cas.Retry(ctx, b.tryMove, ErrStale)
 	release()
 	if err != nil {
 		failAll(b.members, err)
@@ -171,11 +173,11 @@ func (b *batch) run(ctx context.Context, release func()) {
 	b.insertHolds(ctx)
 }
 
-// count makes one attempt to move the seats: it reads the event and then the holds,
+// tryMove makes one attempt at phases 1 to 4: it reads the event and then the holds,
 // decides, and writes the counters and marks of the members that move. It returns
-// ErrStale if the event was written since it was read. Nothing has happened after
-// ErrStale and errGone; after any other error the result is unknown.
-func (b *batch) count(ctx context.Context) error {
+// ErrStale if the event was written since it was read. After ErrStale and errGone no
+// seats have moved; after any other error the result is unknown.
+func (b *batch) tryMove(ctx context.Context) error {
 	if err := b.readEvent(ctx); err != nil {
 		return err
 	}
@@ -202,19 +204,22 @@ func (b *batch) readEvent(ctx context.Context) error {
 	return nil
 }
 
-// readHolds reads the holds of the members and starts a new attempt of each. It first
-// finishes the steps of these holds that the snapshot marks, if they lag behind.
+// readHolds reads the holds of the members and starts a new attempt of each. If a hold
+// lags behind its mark in the snapshot, readHolds first finishes the step.
 func (b *batch) readHolds(ctx context.Context) error {
-	// The cache must be asked before the holds are read. Another request may finish a
-	// step in between; the cache would then know the step, but the hold would still be
-	// as it was before.
+	// Look into the cache before reading the holds. In the opposite order, another
+	// request could finish a step after the hold was read and before the cache was
+	// looked into. The step would then count as finished, but the hold that was read
+	// would still be in its earlier state.
 	unfinished := b.unfinishedMarks()
 	holds, err := b.getHolds(ctx)
 	if err != nil {
 		return err
 	}
+	// A hold in the state of its mark does not show whether its limit entry has been
+	// given back, so a step that must give one back is always finished again.
 	lagging := slices.DeleteFunc(unfinished, func(mark Hold) bool {
-		return holds[mark.ID].State.order() >= mark.State.order() && !mark.owesEntry()
+		return holds[mark.ID].State.order() >= mark.State.order() && !mark.mustGiveBackEntry()
 	})
 	if len(lagging) > 0 {
 		if err := b.svc.finishSteps(ctx, lagging...); err != nil {
@@ -233,8 +238,8 @@ func (b *batch) readHolds(ctx context.Context) error {
 	return nil
 }
 
-// unfinishedMarks returns the marks of the members' holds whose steps this process
-// does not know to be finished.
+// unfinishedMarks returns the marks of the members' holds, except those whose steps are
+// in the cache of finished steps.
 func (b *batch) unfinishedMarks() []Hold {
 	var marks []Hold
 	for _, m := range b.members {
@@ -258,8 +263,9 @@ func (b *batch) getHolds(ctx context.Context) (map[string]Hold, error) {
 }
 
 // decideAndClaim decides for all members and claims the limit entries that the
-// decisions require. A denied claim frees seats for the members behind it, so it then
-// decides again. It ends because a member claims at most once in an attempt.
+// decisions require. After claims it decides again, because a denied claim frees seats
+// for the members behind it. The loop ends because a member claims at most once in an
+// attempt.
 func (b *batch) decideAndClaim() SeatsWrite {
 	for {
 		w := b.decide(b.svc.now())
@@ -272,7 +278,7 @@ func (b *batch) decideAndClaim() SeatsWrite {
 }
 
 // decide sets the outcome of each member and returns the write that carries the moves.
-// A member sees the counters as the members before it leave them.
+// Each member's decision sees the counters as the members before it leave them.
 func (b *batch) decide(now time.Time) SeatsWrite {
 	w := b.event.Seats.NewWrite(b.eventID)
 	for _, m := range b.members {
@@ -316,7 +322,7 @@ func (b *batch) pendingClaims() []*Member {
 	}
 	var pending []*Member
 	for _, m := range b.members {
-		if m.outcome.kind == moved && m.isLimited && m.claim == unclaimed {
+		if m.outcome.kind == moved && m.mustClaim && m.claim == unclaimed {
 			pending = append(pending, m)
 		}
 	}
@@ -338,7 +344,7 @@ func (b *batch) claimEntries(members []*Member) {
 	others.Wait()
 }
 
-// recordClaim takes over the result of a claim; see Service.claimEntry.
+// recordClaim records the result of a claim; see Service.claimEntry.
 func (m *Member) recordClaim(hasEntry bool, err error) {
 	switch {
 	case hasEntry:

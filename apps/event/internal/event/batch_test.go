@@ -54,14 +54,14 @@ func TestConcurrentMovesShareAWrite(t *testing.T) {
 	}
 }
 
-// The reserves of one request share a batch, and each has its own result.
+// The reserves of one request share a batch. Each has its own result.
 func TestReservesOfOneRequestShareABatch(t *testing.T) {
 	f := newFixture(t)
-	f.open(nil)
+	f.createGala(nil)
 	f.reserve("z_1_x", "u9", 4)
 	var ops []string
 	var mu sync.Mutex
-	gated := f.store.Through(func(op string) (before, after error) {
+	gated := f.store.WithGate(func(op string) (before, after error) {
 		mu.Lock()
 		defer mu.Unlock()
 		ops = append(ops, op)
@@ -103,12 +103,12 @@ func TestReservesOfOneRequestShareABatch(t *testing.T) {
 	f.wantSeats("after invalid requests", 0, 10, 0)
 }
 
-// A reserve that panics or hangs after its batch affects neither the process nor the
+// A reserve that panics or hangs after its batch does not affect the process or the
 // other reserves of its request.
 func TestFailureAfterTheBatchIsContained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
-		f.open(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(10)) })
+		f.createGala(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(10)) })
 		f.reserve("z_1_x", "u9", 6)
 		failures := map[string]func(ctx context.Context){
 			"u1": func(context.Context) { panic("a bug") }, "u2": func(ctx context.Context) { <-ctx.Done() },
@@ -151,8 +151,8 @@ func TestDeniedClaimFreesSeatsForLaterMembers(t *testing.T) {
 	}
 }
 
-// The result of a failed write is unknown, so no member of its batch may be told that
-// the event is sold out.
+// The result of a failed write is unknown. A member that was refused because of the
+// moves before it must therefore fail too, rather than report that the event is sold out.
 func TestFailedWriteFailsTheWholeBatch(t *testing.T) {
 	b := newBatchFixture(t, nil)
 	b.onOp = func(op string) error {
@@ -233,7 +233,7 @@ func TestCancelledRequestsDoNotAffectTheBatch(t *testing.T) {
 	}
 }
 
-// A batch is bounded, and the batches after it take the rest.
+// The size of a batch is bounded. Moves that do not fit join later batches.
 func TestLargeQueueIsSplitIntoBatches(t *testing.T) {
 	b := newBatchFixture(t, func(d *eventapi.Definition) { d.Capacity = 200 })
 	b.startFirst("a_1_x")
@@ -267,7 +267,7 @@ func TestEntryOfALostClaimIsGivenBack(t *testing.T) {
 			})
 			b.wantErr("the claim", err, nil)
 			return errLost
-		case op == "events.seats" && !stale: // another process sells all that is left
+		case op == "events.seats" && !stale: // another process reserves all seats that are left
 			stale = true
 			b.reserve("y_1_x", "v1", 4)
 			b.reserve("z_1_x", "v2", 4)
@@ -287,7 +287,7 @@ func TestEntryOfALostClaimIsGivenBack(t *testing.T) {
 func TestHangingClaimDoesNotFailOtherMembers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
-		f.open(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
+		f.createGala(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
 		store := &hookedStore{Store: f.store, claims: func(ctx context.Context, user string) error {
 			if user != "u1" {
 				return nil
@@ -314,8 +314,8 @@ func TestHangingClaimDoesNotFailOtherMembers(t *testing.T) {
 	})
 }
 
-// A panic in a claim fails neither the other members nor the process. A batch whose
-// leader panics reports success to no follower that has no hold.
+// A panic in a claim fails only its member. If the leader of a batch panics, no follower
+// without a hold succeeds.
 func TestPanicsInABatchAreContained(t *testing.T) {
 	b := newBatchFixture(t, func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
 	store := &hookedStore{Store: b.store, first: func() {

@@ -30,8 +30,8 @@ type batchFixture struct {
 
 func newBatchFixture(t *testing.T, change func(*eventapi.Definition)) *batchFixture {
 	b := &batchFixture{fixture: newFixture(t), firstWrite: make(chan struct{})}
-	b.open(change)
-	gated := b.store.Through(func(op string) (before, after error) {
+	b.createGala(change)
+	gated := b.store.WithGate(func(op string) (before, after error) {
 		b.mu.Lock()
 		b.ops = append(b.ops, op)
 		isFirst := op == "events.seats" && !b.isStopped
@@ -57,8 +57,8 @@ func newBatchFixture(t *testing.T, change func(*eventapi.Definition)) *batchFixt
 	return b
 }
 
-// enqueue starts a move behind those that are queued. It returns when the move is queued
-// too; result waits for its end.
+// enqueue starts a move and returns once it is queued behind the earlier ones. The
+// returned function waits for the move and returns its error.
 func (b *batchFixture) enqueue(move func() error) (result func() error) {
 	b.t.Helper()
 	queued := b.batches.Queued("gala")
@@ -99,7 +99,7 @@ func (b *batchFixture) startFirst(id string) {
 			return
 		}
 		if time.Now().After(end) {
-			b.t.Fatal("the first batch does not reach its write")
+			b.t.Fatal("the first batch did not reach its write")
 		}
 	}
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // OnBookingCreated links a hold to its booking, so that no sweep asks about it until
-// HoldSettleAfter after the booking should have expired. The link is usually only
-// remembered, and written by the next FlushLinks.
+// HoldSettleAfter after the booking should have expired. It usually keeps the link in
+// memory until the next FlushLinks.
 func (s *Service) OnBookingCreated(ctx context.Context, fact bookingapi.Fact) error {
 	b := fact.Resource
 	settleAt := instant(b.ExpiresAt.Time).Add(s.settleAfter)

@@ -29,9 +29,9 @@ func (s *Service) UpdateEvent(ctx context.Context, req eventapi.UpdateRequest) (
 	return e.versioned(), err
 }
 
-// CancelEvent cancels an event for good. Its live bookings are cancelled as a
-// consequence. It does nothing if the event is cancelled already. Refusal:
-// event.not_found.
+// CancelEvent cancels an event, which cannot be undone. The booking app then cancels the
+// event's live bookings. CancelEvent does nothing if the event is cancelled already.
+// Refusal: event.not_found.
 func (s *Service) CancelEvent(ctx context.Context, req eventapi.GetRequest) (eventapi.Versioned, error) {
 	e, err := s.change(ctx, req.EventID, eventapi.FactCancelled, func(e *Event, _ time.Time) (bool, error) {
 		if e.Status == Cancelled {
@@ -52,19 +52,20 @@ func (s *Service) DeleteEvent(ctx context.Context, req eventapi.GetRequest) (rpc
 		if len(e.Seats.Marks) == 0 {
 			return true, nil
 		}
-		// Without the event nothing would tell that a hold lags behind its mark.
+		// Once the event is deleted, nothing finishes the steps of its marks.
 		return false, errMarked
 	})
 	return rpc.Nothing{}, err
 }
 
-// errMarked is returned by an attempt to delete an event that has marks.
+// errMarked is returned by an attempt to delete an event that has marks. The attempt
+// removes the marks, and is then repeated.
 var errMarked = errors.New("the event has marks")
 
-// change is the only way in which definition and status change. It reads the event,
-// calls edit, and writes the result by compare-and-set on the event's version and on
-// seats.version. A change and a reserve that started from the same snapshot therefore
-// never both succeed. It returns the event as it is afterwards.
+// change makes every change of a definition or a status. It reads the event, calls edit,
+// and writes the result by compare-and-set on the event's version and on seats.version. A
+// change and a reserve that started from the same snapshot therefore never both succeed.
+// change returns the event as it is afterwards.
 func (s *Service) change(ctx context.Context, id, kind string, edit editFunc) (Event, error) {
 	var e Event
 	err := cas.Retry(ctx, func(ctx context.Context) error {

@@ -146,7 +146,7 @@ func TestUpdateEvent(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFixture(t)
-			f.open(func(d *eventapi.Definition) { d.Description, d.MaxPerUser = ptr("text"), ptr(int64(5)) })
+			f.createGala(func(d *eventapi.Definition) { d.Description, d.MaxPerUser = ptr("text"), ptr(int64(5)) })
 			f.reserve("a_1_x", "u1", 2)
 			if tt.before != nil {
 				tt.before(f)
@@ -162,10 +162,10 @@ func TestUpdateEvent(t *testing.T) {
 				f.wantErr("update", err, tt.want)
 			}
 			if tt.check != nil && !tt.check(got) {
-				t.Errorf("got %+v", got)
+				t.Errorf("got %+v, want it with the changes %+v", got, tt.changes)
 			}
 			if wrote := f.store.Writes() != writes; wrote != (tt.check != nil) {
-				t.Errorf("got a write: %v, want %v", wrote, tt.check != nil)
+				t.Errorf("wrote to the store: got %v, want %v", wrote, tt.check != nil)
 			}
 		})
 	}
@@ -176,7 +176,7 @@ func TestUpdateEvent(t *testing.T) {
 
 func TestCancelEventAndDeleteEvent(t *testing.T) {
 	f := newFixture(t)
-	f.open(nil)
+	f.createGala(nil)
 	f.reserve("a_1_x", "u1", 2)
 	ask := eventapi.GetRequest{EventID: "gala"}
 	_, err := f.DeleteEvent(t.Context(), ask)
@@ -214,7 +214,7 @@ func TestCancelEventAndDeleteEvent(t *testing.T) {
 
 func TestOnlyAdminsSeeDrafts(t *testing.T) {
 	f := newFixture(t)
-	f.open(func(d *eventapi.Definition) { d.Status = ptr("draft") })
+	f.createGala(func(d *eventapi.Definition) { d.Status = ptr("draft") })
 	for _, admin := range []bool{false, true} {
 		want := event.ErrNotFound
 		listed := 0

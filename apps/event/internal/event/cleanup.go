@@ -23,8 +23,7 @@ func (s *Service) Cleanup(ctx context.Context) (int, error) {
 		case err == nil:
 			n++
 		case errors.Is(err, ErrNotFound), errors.Is(err, ErrHasBookings):
-			// The event is gone, or has a pending booking of its last minute, which will
-			// expire.
+			// The event is gone, or still has a pending booking, which will expire.
 		default:
 			failed = append(failed, fmt.Errorf("clean up event %s: %w", id, err))
 		}

@@ -29,8 +29,8 @@ func (s *Service) CreateEvent(ctx context.Context, req eventapi.CreateRequest) (
 	case errors.Is(err, ErrExists):
 		return s.createdEarlier(ctx, e)
 	case errors.Is(err, ErrNameTaken):
-		// The name may have been taken by an earlier attempt of this very request. A
-		// store that finds both the id and the name taken may report either.
+		// An earlier attempt of this request may have taken the name. A store that finds
+		// both the id and the name taken may return either error.
 		if created, err := s.createdEarlier(ctx, e); err == nil {
 			return created, nil
 		}
@@ -41,9 +41,9 @@ func (s *Service) CreateEvent(ctx context.Context, req eventapi.CreateRequest) (
 	return e.versioned(), nil
 }
 
-// createdEarlier returns the event that has the id of e, if an earlier attempt of the
-// same request created it. If the id is another event's, the error tells nothing else
-// about that event. It returns ErrDuplicate if no event has the id.
+// createdEarlier returns the stored event with the id of e, if an earlier attempt of the
+// same request created it. It returns ErrDuplicate if no event has the id. If the id
+// belongs to another event, the error reveals only that.
 func (s *Service) createdEarlier(ctx context.Context, e Event) (eventapi.Versioned, error) {
 	stored, err := s.events.GetEvent(ctx, e.ID)
 	switch {
@@ -57,7 +57,7 @@ func (s *Service) createdEarlier(ctx context.Context, e Event) (eventapi.Version
 	return stored.versioned(), nil
 }
 
-// newEvent returns the event that a request defines. The error lists every invalid
+// newEvent returns the event that a request asks for. The error lists every invalid
 // field.
 func newEvent(req eventapi.CreateRequest, now time.Time) (Event, error) {
 	var p problems

@@ -2,8 +2,8 @@ package event
 
 import "strings"
 
-// currencies are the ISO 4217 codes of the currencies that prices may be in. Codes of
-// metals, of funds and for testing are not among them.
+// currencies are the ISO 4217 codes that prices may have, each between spaces. The codes
+// for metals, for funds and for testing are not among them.
 const currencies = " AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD" +
 	" CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD" +
 	" HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD" +

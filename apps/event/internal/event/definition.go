@@ -7,7 +7,7 @@ import (
 	"boxoffice/shared/validation"
 )
 
-// The bounds of a definition. Those of texts are in code points.
+// The bounds of a definition. The lengths of texts are in code points.
 const (
 	maxName        = 200
 	maxDescription = 5000
@@ -65,8 +65,8 @@ func (p *problems) checkPublishable(startsAt, now time.Time) {
 	}
 }
 
-// parseNewStatus returns the status that a create or an update asks for. An event is
-// not cancelled in this way, but by CancelEvent.
+// parseNewStatus returns the status that a create or an update asks for. It rejects
+// cancelled, because only CancelEvent cancels an event.
 func (p *problems) parseNewStatus(s string) Status {
 	status, err := ParseStatus(s)
 	if err != nil || status == Cancelled {
@@ -75,8 +75,8 @@ func (p *problems) parseNewStatus(s string) Status {
 	return status
 }
 
-// isTimezone reports whether name is a time zone of the IANA database. "Local" is not:
-// it is a name of package time for whatever zone the machine is set to.
+// isTimezone reports whether name is a time zone of the IANA database. It rejects
+// "Local", which package time accepts as the name of the machine's own zone.
 func isTimezone(name string) bool {
 	if name == "" || name == "Local" {
 		return false

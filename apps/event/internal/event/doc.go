@@ -1,109 +1,151 @@
-// Package event implements events and their seats. It depends on no store, sidecar or
-// wire format: those are adapters behind the interfaces in ports.go.
+// Package event implements events and their seats. It depends on no database, message
+// broker or sidecar: those are adapters behind the interfaces in ports.go. The requests
+// and responses of its use cases are the types of package eventapi.
 //
 // # Sources of truth
 //
-// The event's document decides whether seats move. The booking's record decides whether
-// a booking is live. No clock frees a seat here, no lock protects one, and safety does
-// not depend on the delivery of any message.
+// The event's document decides whether seats move. The booking's record, in the booking
+// app, decides whether a booking is live. This app never frees seats only because
+// time has passed. No lock protects seats, and safety does not depend on the delivery of
+// any message.
 //
 // # How seats move
 //
-// An event has seats {capacity, available, held, sold, version, marks}. Each booking
-// that reserved seats has a Hold, which is a document of its own. A hold is held, then
-// sold or released; a sold hold may be released too. Moving seats therefore writes two
-// documents, the event and the hold, and the store has no transactions. The protocol is
-// a compare-and-set of the event with a write-ahead mark for the hold:
+// An event has seats: the counters capacity, available, held and sold, a version, and a
+// set of marks. Each reservation of seats for a booking is a Hold, which is a document of
+// its own. A hold is held, then sold or released; a sold hold may be released too.
+//
+// Moving seats writes two documents, the event and the hold, and the store has no
+// transactions. The move is therefore committed by one compare-and-set of the event.
+// This write also leaves a mark, as in a write-ahead log: a copy of the hold in its new
+// state. Bringing the hold's document to the state in its mark is called finishing the
+// step. A move has five phases:
 //
 //  1. Read the event. Let v be its seats.version.
-//  2. Then read the hold.
-//  3. If the event has a mark of this hold whose step is unfinished, finish that step
-//     and read the hold again.
-//  4. Decide. Write the event if seats.version is still v: the new counters, a mark, and
-//     version v+1. The mark is the whole hold as it is to become. If the version differs,
-//     the write is stale: start again at 1.
-//  5. Finish the step: write the hold as its mark says. A later write of the event
-//     removes the mark.
+//  2. Read the hold.
+//  3. If the event has a mark of this hold and the step of the mark is unfinished,
+//     finish the step and read the hold again.
+//  4. Decide. Write the event if its seats.version is still v: the new counters, the
+//     mark, and version v+1. If the version differs, the write is stale: start again at
+//     phase 1.
+//  5. Finish the step. A later write of the event removes the mark.
 //
-// The write in step 4 is the only commit point. Everything after it is idempotent
+// The write in phase 4 is the only commit point. Everything after it is idempotent
 // completion: any process can finish the step from the mark alone, any number of times.
-// Three invariants make this safe:
+// Four rules make this safe:
 //
-//   - The version is in the filter of every write, so two moves never start from the
-//     same counters. A process that was suspended anywhere, for any time, finds its
-//     write stale and looks again.
-//   - A mark is removed only when its step is finished.
-//   - No step of a hold starts before the previous one is finished, so a mark never
-//     replaces an unfinished one.
+//   - Every write of the event compares seats.version and raises it, so no two writes
+//     succeed from the same counters. A process that was suspended before its write finds
+//     the write stale and starts again.
+//   - A mark is removed only after its step is finished.
+//   - No step of a hold begins before the previous one is finished (phase 3), so a mark
+//     never replaces one whose step is unfinished.
+//   - The hold is read after the event. If the event has no mark of the hold, the hold's
+//     document then shows every move up to version v; if it shows a later one, the write
+//     is stale. In the opposite order, another process could release the hold, finish
+//     the step and remove the mark between the two reads. The release would then be
+//     counted twice.
 //
-// For example, two processes release the same hold of two seats concurrently:
+// For example, two processes release the same hold h of two seats concurrently:
 //
-//	A: reads the event (v=7) and the hold (held)
-//	B: reads the event (v=7) and the hold (held)
+//	A: reads the event (v=7) and h (held)
+//	B: reads the event (v=7) and h (held)
 //	A: writes the event where v=7: held-2, available+2, mark {h, released}, v=8
-//	A: crashes; the hold's document still says "held"
+//	A: crashes; the document of h still says "held"
 //	B: writes the event where v=7: stale, nothing happens
-//	B: reads the event (v=8), the hold (held) and the mark {h, released}
-//	B: finishes the step: writes the hold as released
-//	B: reads the hold again (released): nothing is left to do
+//	B: reads the event (v=8, with the mark {h, released}) and h (held)
+//	B: finishes the step: writes h as released
+//	B: reads h again (released): nothing is left to do
 //
 // Without the mark, B would count the seats of h a second time.
 //
 // # Tombstones
 //
-// A release of an unknown hold marks the event and then inserts the hold as released.
-// Such a hold is a tombstone. A reserve of the same hold that is under way finds its
-// write stale, starts again, and then finds the tombstone.
+// A release of an unknown hold writes a tombstone: it leaves a mark and then inserts a
+// hold that is already released. A reserve of the same hold that is under way finds its
+// write stale, starts again, and is refused because of the tombstone.
 //
-// Changes of the definition that concern selling, and the deletion of an event, compare
-// and raise seats.version too. An event with marks is not deleted. If a release finds
-// that the event is gone, it still releases its hold and gives the limit entry back.
+// The store keeps released holds, and thus tombstones, for holdPurgeAfter. No process
+// may be suspended for longer than that and then continue with a move.
+//
+// # Changes of the event
+//
+// Every change of the definition or the status, including the deletion of the event,
+// compares and raises seats.version too. A change and a reserve that start from the same
+// version therefore never both succeed. An event is deleted only while it has no marks,
+// since nothing would finish their steps afterwards. If a release finds that the event
+// is gone, it still releases its hold and gives the limit entry back.
 //
 // # Batches
 //
-// Concurrent moves of one event are coalesced (package coalesce). The members of a
-// batch share the reads of steps 1 to 3 and the write of step 4, in which each sees the
-// counters as the members before it leave them. A member moves one hold, and no batch
-// has two members with the same hold. A decision is a pure function of the event and
-// the hold, because a batch decides again after every stale write. Batches of several
-// processes race like single moves do; the compare-and-set decides.
+// Concurrent moves of one event are coalesced into batches (package coalesce). Each
+// member of a batch moves one hold, and no batch has two members with the same hold. The
+// members share the reads of phases 1 to 3 and the write of phase 4, which commits all
+// moves of the batch or none. Each member's decision sees the counters as the members
+// before it leave them. A batch repeats its decisions after a stale write and after
+// claims (see below), so a decision is a pure function of the event, the hold and the
+// time.
+//
+// In phase 5, one write inserts the new holds of a batch. Each member whose hold was
+// sold or released finishes its own step. The next batch does not wait for phase 5. If
+// it moves one of the same holds, its phase 3 finishes what is left.
+//
+// Batches of several processes race as single moves do; the compare-and-set decides.
 //
 // # The limit for each user
 //
-// An event may limit how many tickets a user has. Between steps 3 and 4, a reserve that
-// would move claims an entry: one conditional update of the document {used, by: {<hold>:
-// quantity}} of event and user. The claims of a batch run concurrently, each in the
-// context of its own request. If a claim is denied, the batch decides again, because
-// the seats of the denied member are now free for the members behind it.
+// An event may limit how many tickets each user has. For each event and user, a document
+// {used, by: {<hold>: quantity}, version, claimedAt} counts the tickets. It has an entry
+// for each of the user's holds that counts toward the limit.
 //
-// An entry is given back only after its hold was released. If the event refuses a
-// reserve after the claim, the reserve therefore writes a tombstone first, as a release
-// does. Otherwise a concurrent duplicate request that found the entry could still
-// reserve the hold, which would then not count toward the limit.
+// In phase 4, a reserve that is about to take seats claims an entry before the event is
+// written. A claim is one conditional update of the document. The claims of a batch run
+// concurrently, each in the context of its own request. The batch then decides again: if
+// a claim was denied, the seats of that member are free for the members behind it.
 //
-// A claim also stamps the document with its time. The stamp makes a sweep check entries
-// that a crash may have left behind: it gives back those of released holds, after it has
-// written a tombstone for those without a hold. Once every entry belongs to a counted
-// hold, the sweep clears the stamp. The limit covers the holds that were reserved since
-// it was set.
+// An entry is given back only after its hold was released. If the event refuses a reserve
+// after its claim, the reserve therefore writes a tombstone first. Otherwise a duplicate
+// request could reserve the hold without an entry, for example:
+//
+//	A: claims an entry for h; the write of the event is stale
+//	A: reads the event again; it is sold out, so A is refused
+//	C: releases other seats of the event
+//	B: (a duplicate of A) reads the event and claims; h has an entry already
+//	A: gives the entry back
+//	B: writes the event: h is held, but does not count toward the limit
+//
+// With the tombstone, which A writes before it gives the entry back, the write of B is
+// stale.
+//
+// A crash may leave an entry behind whose hold is not counted. Each claim therefore
+// stamps the document with its time (claimedAt), unless the document is stamped already.
+// A sweep checks the entries of documents with old stamps. It gives back those of
+// released holds, and writes a tombstone first for an entry without a hold. Once every
+// entry belongs to a counted hold, the sweep clears the stamp.
+//
+// The limit covers only holds that were reserved since it was set.
 //
 // # Liveness
 //
-// A booking's fact links the hold to its booking. A sweep asks the booking app about a
-// hold that was not linked within HoldSettleAfter, and about a hold that is still held
-// that long after its booking should have expired. The booking app answers live or dead,
-// and makes a dead booking impossible before it answers; the hold is then released. A
-// process remembers new links until its next sweep, which writes many of them at once.
-// If the process is killed before, a sweep asks once too often.
+// A crash may leave a hold without a booking. The fact booking.created links a hold to
+// its booking. A sweep asks the booking app about each hold that was not linked within
+// HoldSettleAfter, and about each that is still held HoldSettleAfter after its booking
+// should have expired. The booking app answers live or dead. Before it answers dead, it
+// makes the booking impossible; the sweep then releases the hold. The sweep also
+// finishes the steps of old marks.
 //
-// Facts from the bus are applied to holds, and the state of the hold serves as the
-// inbox: a duplicate fact finds that the hold has reached its state already, and changes
-// nothing.
+// A process remembers new links until its next sweep, which writes many of them at once.
+// If the process is killed before that, a sweep asks about their holds once too often.
+//
+// The booking app's other facts sell or release holds. The state of the hold serves as
+// the inbox: a duplicate fact finds that the hold has reached its state already, and
+// changes nothing.
 //
 // # Cost
 //
-// The following numbers are round trips to the store without contention. The holds of a
-// request, and all members of a batch, share them.
+// These are the numbers of successive operations of the store, without contention. All
+// members of a batch share the reads, the write of the event and the insert. Claims,
+// updates of holds and returns of limit entries are one operation for each hold.
 //
 //	reserve                       4: event, hold, event (write), hold (insert)
 //	reserve under a limit         5: the claim in addition

@@ -30,7 +30,7 @@ func (p *pausingStore) GetHolds(ctx context.Context, ids []string) (map[string]e
 // moves it, and continues just afterwards, does not count the seats a second time.
 func TestDuplicateReleasesCountOnce(t *testing.T) {
 	f := newFixture(t)
-	f.open(nil)
+	f.createGala(nil)
 	f.reserve("a_1_x", "u1", 2)
 	f.reserve("b_1_x", "u2", 3)
 	none := func() {}

@@ -23,7 +23,7 @@ var (
 	ErrHoldDead          = apperr.New(apperr.Conflict, eventapi.ReasonHoldDead, "The hold was released and cannot be reserved again.")
 )
 
-// The errors that ports return by contract. They are not failures.
+// The errors that the contracts of the ports define. They are not failures.
 var (
 	// ErrNoEvent means that there is no such event.
 	ErrNoEvent = errors.New("no such event")
@@ -37,7 +37,7 @@ var (
 	ErrNameTaken = errors.New("an event with this organizer, name and start exists")
 )
 
-// soldOut returns ErrSoldOut with a message that tells how many tickets are left.
+// soldOut returns ErrSoldOut with a message that says how many tickets are left.
 func soldOut(left int64) error {
 	message := "No tickets are left."
 	switch {

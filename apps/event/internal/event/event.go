@@ -13,7 +13,7 @@ import (
 type Status string
 
 // The statuses of an event. A deleted event is invisible to all clients. Its document
-// stays until its last fact has been published.
+// stays at least until its last fact has been published.
 const (
 	Draft     Status = eventapi.StatusDraft
 	Published Status = eventapi.StatusPublished
@@ -21,7 +21,8 @@ const (
 	Deleted   Status = "deleted"
 )
 
-// ParseStatus returns the status with the given name. Clients have no name for Deleted.
+// ParseStatus returns the status with the given name. It does not accept Deleted, which
+// clients cannot ask for.
 func ParseStatus(s string) (Status, error) {
 	switch status := Status(s); status {
 	case Draft, Published, Cancelled:
@@ -34,7 +35,7 @@ func ParseStatus(s string) (Status, error) {
 // transition is a permitted change of status.
 type transition struct {
 	from, to Status
-	// mustBeUnbooked reports whether the change requires that no seats are committed.
+	// mustBeUnbooked reports whether the change is refused while seats are committed.
 	mustBeUnbooked bool
 }
 
@@ -51,8 +52,8 @@ func transitions() []transition {
 	}
 }
 
-// Definition is the part of an event that its organizer edits. Unset texts are empty,
-// and unset pointers are nil.
+// Definition is the part of an event that its organizer edits. Strings that are not set
+// are empty, and pointers are nil.
 type Definition struct {
 	Name                    string
 	Description             string
@@ -68,8 +69,8 @@ type Definition struct {
 	CancellationCutoffHours int64
 }
 
-// Event is an event: its definition and status, and its seats, which move independently
-// of them.
+// Event is an event for which tickets are sold: its definition, its status and its seats.
+// Moves of the seats do not change the rest.
 type Event struct {
 	ID          string
 	OrganizerID string
@@ -81,8 +82,9 @@ type Event struct {
 	UpdatedAt time.Time
 }
 
-// setStatus changes the status. It returns ErrCancelled if the event is cancelled and
-// stays so, and ErrHasBookings if the change requires an event without committed seats.
+// setStatus changes the status. It returns ErrCancelled if the event is cancelled, which
+// is final except for a deletion. It returns ErrHasBookings if seats are committed and
+// the change must not happen then.
 func (e *Event) setStatus(to Status) error {
 	table := transitions()
 	i := slices.IndexFunc(table, func(t transition) bool { return t.from == e.Status && t.to == to })
@@ -116,9 +118,9 @@ func (e Event) Visible(byAdmin bool) bool {
 	return false
 }
 
-// Sells returns nil if the event sells tickets at the given time, and otherwise the
+// checkOnSale returns nil if tickets are on sale at the given time, and otherwise the
 // refusal that applies first.
-func (e Event) Sells(now time.Time) error {
+func (e Event) checkOnSale(now time.Time) error {
 	switch {
 	case !e.Visible(false):
 		return ErrNotFound
@@ -133,9 +135,9 @@ func (e Event) Sells(now time.Time) error {
 	return nil
 }
 
-// Identity returns a string that no two events share. It consists of the organizer, the
-// start and the name. It is empty for a deleted event, so that another event may take
-// them over.
+// Identity returns a string that is unique to the event. It consists of the organizer,
+// the start and the name. It is empty for a deleted event, so that a new event may have
+// the same ones.
 func (e Event) Identity() string {
 	if e.Status == Deleted {
 		return ""
@@ -177,5 +179,5 @@ func optionalTime(t *time.Time) *contract.Time {
 	return &m
 }
 
-// instant returns t with the precision and zone in which stores keep times.
+// instant returns t in UTC and with millisecond precision, as stores keep it.
 func instant(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

@@ -41,9 +41,9 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// restart replaces the service by a new one over the same store.
+// restart replaces the service with a new one over the same store.
 func (f *fixture) restart() {
-	gated := f.store.Through(func(op string) (before, after error) {
+	gated := f.store.WithGate(func(op string) (before, after error) {
 		f.ops = append(f.ops, op)
 		if f.onOp != nil {
 			f.onOp(op)
@@ -68,7 +68,7 @@ func (f *fixture) SettleHold(_ context.Context, holdID string) (bookingapi.Settl
 	return f.settlements[holdID], f.settleErr
 }
 
-// define returns a definition of the required fields, with capacity 10.
+// define returns a definition with the required fields and capacity 10, changed by change.
 func (f *fixture) define(change func(*eventapi.Definition)) eventapi.Definition {
 	d := eventapi.Definition{
 		Name: "Gala", StartsAt: contract.At(f.now.Add(48 * time.Hour)), EndsAt: contract.At(f.now.Add(50 * time.Hour)), Capacity: 10,
@@ -79,8 +79,8 @@ func (f *fixture) define(change func(*eventapi.Definition)) eventapi.Definition 
 	return d
 }
 
-// open creates the event "gala".
-func (f *fixture) open(change func(*eventapi.Definition)) {
+// createGala creates the event "gala", which has the definition of define.
+func (f *fixture) createGala(change func(*eventapi.Definition)) {
 	f.t.Helper()
 	if _, err := f.CreateEvent(f.t.Context(), eventapi.CreateRequest{EventID: "gala", OrganizerID: "admin", Event: f.define(change)}); err != nil {
 		f.t.Fatalf("create: %v", err)
@@ -108,7 +108,7 @@ func (f *fixture) release(id, user string, quantity int64) {
 	f.wantErr("release "+id, err, nil)
 }
 
-// wantErr checks an error.
+// wantErr checks that got matches want.
 func (f *fixture) wantErr(what string, got, want error) {
 	f.t.Helper()
 	if !errors.Is(got, want) {
@@ -141,7 +141,7 @@ func (f *fixture) wantUsed(what, user string, want int64) {
 	}
 }
 
-// wantOps checks the operations of the store since the last call.
+// wantOps checks the operations of the store since its last call.
 func (f *fixture) wantOps(what string, want ...string) {
 	f.t.Helper()
 	if !slices.Equal(f.ops, want) {
@@ -158,7 +158,7 @@ func (f *fixture) fact(holdID, user string, quantity int64) bookingapi.Fact {
 	}}
 }
 
-// invalidFields returns the fields that an error reports, as field:code.
+// invalidFields returns the fields that an error reports as invalid, each as field:code.
 func invalidFields(err error) []string {
 	e, ok := errors.AsType[*apperr.Error](err)
 	if !ok || e.Code != apperr.Invalid {

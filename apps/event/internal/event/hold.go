@@ -27,8 +27,8 @@ func ParseHoldState(s string) (HoldState, error) {
 	return "", fmt.Errorf("unknown hold state %q", s)
 }
 
-// order returns the position of the state in the life of a hold. The empty state, of a
-// hold that does not exist, comes before all others.
+// order returns the position of the state in the life of a hold. It is 0 for the empty
+// state, which stands for a hold that does not exist.
 func (s HoldState) order() int {
 	switch s {
 	case Held:
@@ -41,7 +41,7 @@ func (s HoldState) order() int {
 	return 0
 }
 
-// Hold is the seats of an event that one booking takes. A tombstone is a Hold that was
+// Hold is the seats of an event that one booking reserved. A tombstone is a Hold that was
 // released without ever having been held, so that a late reserve of it is refused.
 type Hold struct {
 	ID       string
@@ -52,24 +52,25 @@ type Hold struct {
 	// Money in a tombstone.
 	UnitPrice contract.Money
 	State     HoldState
-	// Limited reports whether the hold has an entry in the user's limit.
+	// Limited reports whether the hold has an entry in the user's limit. A tombstone may
+	// be Limited without one; giving back an entry that does not exist is harmless.
 	Limited bool
 	// ExpiresAt is when the booking expires unless it is confirmed. It is zero in a
 	// tombstone.
 	ExpiresAt time.Time
 	// MovedAt is when the hold reached its state.
 	MovedAt time.Time
-	// SettleAt is when a sweep asks the booking app about the hold. It is zero if
-	// nothing is left to ask.
+	// SettleAt is when a sweep asks the booking app about the hold. It is zero unless
+	// the hold is in the state Held.
 	SettleAt time.Time
 }
 
-// holdPurgeAfter is the minimum retention of a released hold. It must be longer than
-// any process may be stopped and then continue.
+// holdPurgeAfter is the minimum retention of a released hold. It must be longer than any
+// process can be suspended and then continue with a move.
 const holdPurgeAfter = 24 * time.Hour
 
-// PurgeAt returns when the store may drop the hold. It reports false if the hold must
-// be kept.
+// PurgeAt returns the time from which the store may drop the hold. It reports false if
+// the hold must be kept.
 func (h Hold) PurgeAt() (time.Time, bool) {
 	return h.MovedAt.Add(holdPurgeAfter), h.State == Released
 }

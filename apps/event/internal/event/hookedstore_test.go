@@ -9,7 +9,7 @@ import (
 )
 
 // hookedStore is a store that calls hooks of a test before its operations. All hooks
-// but claims may be nil.
+// except claims may be nil.
 type hookedStore struct {
 	*eventtest.Store
 	once    sync.Once

@@ -11,26 +11,26 @@ import (
 	"boxoffice/shared/apperr"
 )
 
-// claimTimeout limits the claims that a batch waits for, so that a slow claim does not
-// use up the time of the batch.
+// claimTimeout limits how long a batch waits for a claim, so that a slow claim does not
+// use up the time of the whole batch.
 const claimTimeout = 2 * time.Second
 
 // LimitKey identifies the limit of one user for one event.
 type LimitKey struct{ EventID, UserID string }
 
-// String returns the id of the limit's document. No id contains the separator, so no
-// two keys share a document.
+// String returns the id of the limit's document. Ids contain no colon, so each key has
+// its own document.
 func (k LimitKey) String() string { return k.EventID + ":" + k.UserID }
 
-// Limit is the number of tickets of a limited event that a user has. Used is the sum
-// of By, which has an entry for each hold.
+// Limit is the document that counts a user's tickets of a limited event. By contains the
+// entries: the quantity of each hold. Used is their sum.
 type Limit struct {
 	LimitKey
 	Used    int64
 	By      map[string]int64
-	Version int64
-	// ClaimedAt is the stamp: when the oldest entry was added that no sweep has matched
-	// with a counted hold yet. It is zero if there is no such entry.
+	Version int64 // raised whenever an entry is added or given back
+	// ClaimedAt is the stamp: the time of the oldest claim since a sweep last cleared the
+	// stamp. It is zero if no claim has added an entry since.
 	ClaimedAt time.Time
 }
 
@@ -39,8 +39,8 @@ type Claim struct {
 	LimitKey
 	HoldID   string
 	Quantity int64
-	Max      int64
-	At       time.Time
+	Max      int64     // the event's maxPerUser
+	At       time.Time // of the claim; the stamp, if the limit has none
 }
 
 // ClaimResult is the result of a claim.
@@ -51,12 +51,12 @@ const (
 	ClaimRefused   ClaimResult = iota // the hold has no entry
 	ClaimGranted                      // the claim added an entry
 	ClaimPresent                      // the hold had an entry, from an earlier attempt or a duplicate request
-	ClaimOverLimit                    // the hold had an entry, but more is used than the limit by now allows
+	ClaimOverLimit                    // the hold had an entry, but the limit was lowered since, and more is used than it allows
 )
 
 // WithClaim returns the limit after a claim, and the claim's result. The limit is
-// unchanged unless the result is ClaimGranted. Stores that do not run the claim in a
-// database use it.
+// unchanged unless the result is ClaimGranted. WithClaim defines what Limits.Claim must
+// do.
 func (l Limit) WithClaim(c Claim) (Limit, ClaimResult) {
 	_, hasEntry := l.By[c.HoldID]
 	switch {
@@ -83,8 +83,8 @@ func (l Limit) WithClaim(c Claim) (Limit, ClaimResult) {
 // reserved. It returns ErrLimitExceeded if the limit refuses the hold. A panic becomes
 // an error.
 //
-// HasEntry reports that the hold has an entry, even if there is an error. If it is
-// false, the hold may still have one; see mayHaveClaimed.
+// If hasEntry is true, the hold has an entry, even if err is not nil. If it is false, the
+// hold may have an entry nevertheless; see mayHaveClaimed.
 func (s *Service) claimEntry(ctx context.Context, e Event, h Hold) (hasEntry bool, err error) {
 	defer recoverTo(&err, "claim of hold "+h.ID)
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
@@ -105,11 +105,12 @@ func (s *Service) claimEntry(ctx context.Context, e Event, h Hold) (hasEntry boo
 	return false, ErrLimitExceeded
 }
 
-// mayHaveClaimed reports whether a claim that returned err may have added an entry all
-// the same.
+// mayHaveClaimed reports whether a claim that returned err may have added an entry
+// nevertheless.
 func mayHaveClaimed(err error) bool { return err != nil && apperr.VerdictOf(err) != apperr.Refused }
 
-// exceedsLimit reports whether the user's limit would refuse a hold.
+// exceedsLimit reports whether the user's limit would refuse the hold, without making a
+// claim.
 func (s *Service) exceedsLimit(ctx context.Context, e Event, h Hold) (bool, error) {
 	if e.MaxPerUser == nil {
 		return false, nil
@@ -125,8 +126,8 @@ func (s *Service) exceedsLimit(ctx context.Context, e Event, h Hold) (bool, erro
 	return result == ClaimRefused || result == ClaimOverLimit, nil
 }
 
-// giveBackEntry removes the hold's entry from the user's limit. The hold must be
-// released already, or else a duplicate reserve that found the entry might succeed.
+// giveBackEntry removes the hold's entry from the user's limit. The hold must have been
+// released before. Otherwise a duplicate reserve that found the entry might succeed.
 func (s *Service) giveBackEntry(ctx context.Context, h Hold) error {
 	if err := s.limits.GiveBack(ctx, h.limitKey(), h.ID, h.Quantity); err != nil {
 		return fmt.Errorf("give back the limit entry of hold %s: %w", h.ID, err)
@@ -134,24 +135,24 @@ func (s *Service) giveBackEntry(ctx context.Context, h Hold) error {
 	return nil
 }
 
-// settleLimit repairs a stamped limit after a crash. It gives back the entries of
-// released holds; an entry without a hold gets a tombstone first. Once every entry
-// belongs to a counted hold, it clears the stamp.
+// settleLimit gives back the entries that crashes left behind in a stamped limit. If
+// every entry belongs to a counted hold, it clears the stamp.
 func (s *Service) settleLimit(ctx context.Context, l Limit) error {
 	for _, holdID := range slices.Sorted(maps.Keys(l.By)) {
 		if err := s.settleEntry(ctx, l.LimitKey, holdID, l.By[holdID]); err != nil {
 			return fmt.Errorf("settle limit %s: hold %s: %w", l.LimitKey, holdID, err)
 		}
 	}
-	// If an entry was given back, the version differs, and the next sweep clears the
-	// stamp.
+	// If an entry was given back, the version differs now, and the stamp stays until the
+	// next sweep.
 	if err := s.limits.ClearStamp(ctx, l); err != nil && !errors.Is(err, ErrStale) {
 		return fmt.Errorf("settle limit %s: %w", l.LimitKey, err)
 	}
 	return nil
 }
 
-// settleEntry gives an entry back unless it belongs to a counted hold.
+// settleEntry gives an entry back unless it belongs to a counted hold. If the entry has no
+// hold, settleEntry writes a tombstone first.
 func (s *Service) settleEntry(ctx context.Context, key LimitKey, holdID string, quantity int64) error {
 	h, found, err := s.getHold(ctx, holdID)
 	switch {
@@ -161,8 +162,8 @@ func (s *Service) settleEntry(ctx context.Context, key LimitKey, holdID string, 
 		_, err := s.writeTombstone(ctx, Hold{ID: holdID, EventID: key.EventID, UserID: key.UserID, Quantity: quantity, Limited: true})
 		return err
 	case h.State == Released || !h.Limited:
-		// A hold that was reserved while the event had no limit needs no entry. This one
-		// is left over from an earlier attempt to reserve the hold.
+		// A hold that was reserved while the event had no limit needs no entry. An earlier
+		// attempt to reserve it, while there was a limit, left this one behind.
 		return s.limits.GiveBack(ctx, key, holdID, quantity)
 	}
 	return nil

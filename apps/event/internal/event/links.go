@@ -14,9 +14,8 @@ const (
 	linkBatch = 100
 )
 
-// pendingLinks are holds that are linked to their bookings but whose new SettleAt has
-// not been written yet. If a process loses them, a sweep asks about the holds once too
-// often, which is harmless.
+// pendingLinks holds links whose new SettleAt has not been written to their holds yet. If
+// the process loses them, a sweep asks about the holds once too often, which is harmless.
 type pendingLinks struct {
 	mu       sync.Mutex
 	settleAt map[string]time.Time // by hold
@@ -53,8 +52,8 @@ func (l *pendingLinks) take(limit int) map[string]time.Time {
 	return taken
 }
 
-// FlushLinks writes the pending links to the holds, many in each write. Every sweep
-// starts with it. A program should call it before it exits.
+// FlushLinks writes the pending links to their holds, many in each write. Every sweep
+// starts with it. A program should also call it before it exits.
 func (s *Service) FlushLinks(ctx context.Context) error {
 	for {
 		links := s.links.take(linkBatch)

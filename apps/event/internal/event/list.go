@@ -45,15 +45,15 @@ type Query struct {
 	Limit       int
 }
 
-// Position is the end of a page: the id of its last event, and the event's value of the
-// field that the order compares.
+// Position is the end of a page: the id of its last event, and the value of the field by
+// which the page is sorted.
 type Position struct {
 	ID   string    `json:"i"`
 	Time time.Time `json:"t,omitzero"`  // for orders by start and by creation
 	Name string    `json:"n,omitempty"` // for the order by name
 }
 
-// At returns the position of an event in the order.
+// At returns the position of e in the order.
 func (sort Sort) At(e Event) Position {
 	switch sort {
 	case ByName:
@@ -77,7 +77,7 @@ func (s *Service) ListEvents(ctx context.Context, req eventapi.ListRequest) (con
 		return result, nil
 	}
 	limit := q.Limit
-	q.Limit++ // an additional event tells whether there is another page
+	q.Limit++ // an additional event shows that there is another page
 	events, err := s.catalogue.ListEvents(ctx, q)
 	if err != nil {
 		return result, fmt.Errorf("list events: %w", err)
@@ -94,8 +94,8 @@ func (s *Service) ListEvents(ctx context.Context, req eventapi.ListRequest) (con
 	return result, nil
 }
 
-// newQuery returns the query of a request. List identifies the request without its
-// page, so that a cursor is accepted only for the list that it came from.
+// newQuery returns the query of a request. The result list identifies the request without
+// its page, so that a cursor is accepted only for the list that it came from.
 func (s *Service) newQuery(req eventapi.ListRequest) (q Query, list string, err error) {
 	var p problems
 	q = Query{OrganizerID: req.OrganizerID, Category: req.Category}

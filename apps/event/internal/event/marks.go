@@ -8,17 +8,19 @@ import (
 	"slices"
 )
 
-// maxMarks limits the marks of unfinished steps that an event carries. At that many, a
-// write first finishes all of them and removes their marks.
+// maxMarks is the number of marks at which a write of the seats finishes all steps first,
+// and removes their marks. Marks whose steps are known to be finished do not count.
+// Normally a write removes the marks of the previous one. More of them accumulate if
+// many processes move seats of the same event, or if processes crash.
 const maxMarks = 4 * maxBatch
 
-// owesEntry reports whether the step to this state ends with giving the hold's entry
-// in the user's limit back.
-func (h Hold) owesEntry() bool { return h.Limited && h.State == Released }
+// mustGiveBackEntry reports whether the hold's limit entry must be given back to finish the
+// step to this state.
+func (h Hold) mustGiveBackEntry() bool { return h.Limited && h.State == Released }
 
-// writeMoves writes the seats of e: the counters and the marks, in one
-// compare-and-set. It returns ErrStale if the event was written since it was read;
-// nothing has happened then.
+// writeMoves makes the write w, which was computed from e. The write also removes the
+// marks of e whose steps are finished. writeMoves returns ErrStale if the event was
+// written since e was read; no seats have moved then.
 func (s *Service) writeMoves(ctx context.Context, e Event, w SeatsWrite) error {
 	finished := s.steps.finishedMarks(e)
 	if len(e.Seats.Marks)-len(finished) >= maxMarks {
@@ -31,8 +33,7 @@ func (s *Service) writeMoves(ctx context.Context, e Event, w SeatsWrite) error {
 	return s.writeSeats(ctx, w, finished)
 }
 
-// writeSeats writes the seats and removes the marks of the holds whose steps are
-// finished.
+// writeSeats makes the write w, and removes the marks of the holds in finished.
 func (s *Service) writeSeats(ctx context.Context, w SeatsWrite, finished []string) error {
 	w.Clear(finished)
 	if err := s.events.WriteSeats(ctx, w); err != nil {
@@ -43,21 +44,21 @@ func (s *Service) writeSeats(ctx context.Context, w SeatsWrite, finished []strin
 }
 
 // finishSteps brings hold documents to the states of their marks, and then gives back
-// the limit entries of the released ones. It is idempotent.
+// the limit entries of those that are released. It is idempotent.
 func (s *Service) finishSteps(ctx context.Context, marks ...Hold) error {
 	missing, err := s.moveHolds(ctx, marks)
 	if err != nil {
 		return err
 	}
 	if len(missing) > 0 {
-		// A hold that exists by now was written by another process that finished this
-		// step. It may have moved on since, so InsertHolds leaves it as it is.
+		// If a hold exists by now, another process has finished its step. The hold may
+		// have moved on since, so InsertHolds leaves it as it is.
 		if err := s.holds.InsertHolds(ctx, missing); err != nil {
 			return fmt.Errorf("finish %d holds of event %s: %w", len(missing), missing[0].EventID, err)
 		}
 	}
 	for _, mark := range marks {
-		if mark.owesEntry() {
+		if mark.mustGiveBackEntry() {
 			if err := s.giveBackEntry(ctx, mark); err != nil {
 				return err
 			}
@@ -67,8 +68,8 @@ func (s *Service) finishSteps(ctx context.Context, marks ...Hold) error {
 	return nil
 }
 
-// moveHolds moves the hold documents that exist to the states of their marks. It
-// returns the holds that must be inserted instead: new ones, and tombstones.
+// moveHolds updates sold and released holds to the states of their marks. It returns
+// the holds that must be inserted instead: held ones, and tombstones.
 func (s *Service) moveHolds(ctx context.Context, marks []Hold) (missing []Hold, err error) {
 	for _, mark := range marks {
 		if mark.State == Held {
@@ -86,8 +87,8 @@ func (s *Service) moveHolds(ctx context.Context, marks []Hold) (missing []Hold, 
 	return missing, nil
 }
 
-// finishMarks finishes every step that the event has a mark of. It returns the ids of
-// the marks, which may be removed at the version of e.
+// finishMarks finishes the steps of all marks of e. It returns the ids of their holds. A
+// write at the version of e may remove these marks.
 func (s *Service) finishMarks(ctx context.Context, e Event) ([]string, error) {
 	ids := slices.Sorted(maps.Keys(e.Seats.Marks))
 	var unfinished []Hold
@@ -99,8 +100,8 @@ func (s *Service) finishMarks(ctx context.Context, e Event) ([]string, error) {
 	return ids, s.finishSteps(ctx, unfinished...)
 }
 
-// clearMarks finishes every step that the event has a mark of, and removes the marks.
-// It returns ErrStale if the event was written since it was read.
+// clearMarks finishes the steps of all marks of e, and removes the marks. It returns
+// ErrStale if the event was written since e was read; the steps are finished even then.
 func (s *Service) clearMarks(ctx context.Context, e Event) error {
 	ids, err := s.finishMarks(ctx, e)
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-// Events stores events, each as one document that includes its outbox. Every method is
-// a read or one conditional write of one document, unless it says otherwise. The store
-// may drop a deleted event once all facts in its outbox have been published.
+// Events stores events, each as one document that includes its outbox. Every method is a
+// read or one conditional write of one document, except DropFacts, which is both. The
+// store may drop a deleted event once all facts in its outbox have been published.
 type Events interface {
 	// InsertEvent stores a new event and its fact. It returns ErrExists if the id is
 	// taken, and ErrNameTaken if another event has the same Identity.
@@ -24,12 +24,13 @@ type Events interface {
 	WriteSeats(ctx context.Context, w SeatsWrite) error
 	// WriteDefinition stores all of e except its marks, and adds facts to the outbox. It
 	// is a compare-and-set: the stored event must have the given version, and its
-	// seats.version must be e.Seats.Version, which the write raises by one. It returns
-	// ErrStale if either version differs, and ErrNameTaken as InsertEvent does.
+	// seats.version must be e.Seats.Version. The write raises seats.version by one.
+	// WriteDefinition returns ErrStale if either version differs or there is no event, and
+	// ErrNameTaken as InsertEvent does.
 	WriteDefinition(ctx context.Context, e Event, version int64, facts ...Fact) error
 	// DropFacts removes all facts of a type from an event's outbox, published or not. It
-	// returns ErrNoEvent if there is no event, and ErrStale if the outbox changed in the
-	// meantime; nothing has happened then.
+	// returns ErrNoEvent if there is no event. It returns ErrStale if the outbox changed
+	// while it ran; nothing has happened then.
 	DropFacts(ctx context.Context, id, kind string) error
 }
 
@@ -38,12 +39,11 @@ type Catalogue interface {
 	// ListEvents returns up to q.Limit events that match q, in its order, starting after
 	// its position. It never returns deleted events.
 	ListEvents(ctx context.Context, q Query) ([]Event, error)
-	// MarkedEvents returns the ids of up to limit events that have a mark of a move made
+	// MarkedEvents returns the ids of up to limit events that have a mark whose MovedAt is
 	// before the given time.
 	MarkedEvents(ctx context.Context, before time.Time, limit int) ([]string, error)
 	// UnfinishedCancellations returns the ids of up to limit cancelled events that have
-	// committed seats and no unpublished facts. It returns those with the lowest
-	// seats.version first.
+	// committed seats and no unpublished facts, in ascending order of seats.version.
 	UnfinishedCancellations(ctx context.Context, limit int) ([]string, error)
 	// EndedUnsold returns the ids of up to limit events that ended before the given time
 	// and never sold a ticket.
@@ -70,14 +70,14 @@ type Holds interface {
 	HoldsToSettle(ctx context.Context, now time.Time, limit int) ([]Hold, error)
 }
 
-// Limits stores the number of tickets of limited events that users have, one document
-// for each event and user.
+// Limits stores how many tickets of limited events each user has, in one document for
+// each event and user.
 type Limits interface {
 	// GetLimit returns a limit. If there is none, it returns a zero Limit with the key.
 	GetLimit(ctx context.Context, key LimitKey) (Limit, error)
-	// Claim adds an entry if used then is at most c.Max. It also raises the version, and
-	// stamps the document unless it is stamped. It leaves an entry that the hold already
-	// has as it is; Limit.WithClaim defines the results.
+	// Claim adds an entry if the sum of all entries is at most c.Max with it. It then also
+	// raises the version, and stamps the document unless it is stamped. If the hold has an
+	// entry already, Claim changes nothing. Limit.WithClaim defines the results.
 	Claim(ctx context.Context, c Claim) (ClaimResult, error)
 	// GiveBack removes the entry of a hold, if there is one with this quantity, subtracts
 	// it from used, and raises the version.
@@ -92,25 +92,25 @@ type Limits interface {
 
 // Bookings asks the booking app about bookings.
 type Bookings interface {
-	// SettleHold returns whether a hold belongs to a live booking. If it does not, the
-	// booking app guarantees that it never will.
+	// SettleHold reports in the Settlement whether a hold belongs to a live booking. If it
+	// does not, the booking app guarantees that it never will.
 	SettleHold(ctx context.Context, holdID string) (bookingapi.Settlement, error)
 }
 
 // Batcher coalesces concurrent moves of one event's seats. Batching only saves work, so
 // a Batcher may also run every move by itself.
 type Batcher interface {
-	// Do returns once work has run for all members, together with the members of
-	// concurrent calls for the same event or without. Holds with the same id are never in
-	// the same batch. Do returns ctx.Err() if ctx ended before the members were in a batch;
-	// nothing has happened then. After any other error the result is unknown.
+	// Do returns once work has run for all members. One run of work may include members of
+	// concurrent calls for the same event, but never two members with the same hold. Do
+	// returns ctx.Err() if ctx ended before the members were in a batch; nothing has
+	// happened then. After any other error the result is unknown.
 	Do(ctx context.Context, eventID string, work coalesce.Work[*Member], members ...*Member) error
 }
 
 // Locker keeps processes from doing the same work concurrently. The locks only save
 // work; nothing depends on them.
 type Locker interface {
-	// Lock waits for a short time and then returns, whether or not it holds the lock. The
+	// Lock waits for a short time for the lock, and returns even if it did not get it. The
 	// caller must call unlock when it is done.
 	Lock(ctx context.Context, name string) (unlock func())
 }

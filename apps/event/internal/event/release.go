@@ -19,16 +19,15 @@ func (s *Service) ReleaseSeats(ctx context.Context, req eventapi.ReleaseRequest)
 	return rpc.Nothing{}, err
 }
 
-// release brings a hold to Released. If the hold is unknown, release writes h as a
+// release releases a hold in any state. If the hold is unknown, release writes h as a
 // tombstone.
 func (s *Service) release(ctx context.Context, h Hold) error {
 	_, err := s.moveToReleased(ctx, h, decideRelease(h))
 	return err
 }
 
-// writeTombstone writes h as a tombstone unless the hold's seats are counted, and
-// gives its limit entry back. It reports whether the seats are counted; nothing has
-// happened then.
+// writeTombstone writes h as a tombstone if the hold is unknown, and gives its limit entry
+// back. If the hold's seats are counted, it does nothing and reports true.
 func (s *Service) writeTombstone(ctx context.Context, h Hold) (isCounted bool, err error) {
 	current, err := s.moveToReleased(ctx, h, decideTombstone(h))
 	if err != nil {
@@ -37,14 +36,15 @@ func (s *Service) writeTombstone(ctx context.Context, h Hold) (isCounted bool, e
 	if current.State != Released {
 		return true, nil
 	}
-	// The tombstone may be another process's and older than the claim of this entry.
+	// If the hold had been released before this entry was claimed, the step of that
+	// release did not give the entry back.
 	return false, s.giveBackEntry(ctx, h)
 }
 
-// decideRelease returns the decision to release a hold in any state, or to write a
-// tombstone for an unknown one.
-func decideRelease(unknown Hold) decision {
-	writeTombstone := decideTombstone(unknown)
+// decideRelease returns the decision to release a hold in any state, or to write the
+// tombstone if the hold is unknown.
+func decideRelease(tombstone Hold) decision {
+	writeTombstone := decideTombstone(tombstone)
 	return func(e Event, h *Hold, now time.Time) outcome {
 		if h == nil || h.State == Released {
 			return writeTombstone(e, h, now)
@@ -53,54 +53,55 @@ func decideRelease(unknown Hold) decision {
 	}
 }
 
-// decideTombstone returns the decision to write a tombstone for an unknown hold, and
-// to leave any other as it is.
-func decideTombstone(unknown Hold) decision {
+// decideTombstone returns the decision to write the tombstone if the hold is unknown, and
+// to leave it as it is otherwise.
+func decideTombstone(tombstone Hold) decision {
 	return func(e Event, h *Hold, now time.Time) outcome {
 		if h != nil {
 			return keepHold()
 		}
-		next := unknown.releasedAt(now)
+		next := tombstone.releasedAt(now)
 		next.Limited = next.Limited || e.MaxPerUser != nil
 		return moveTo(next)
 	}
 }
 
-// releasedAt returns the hold as it is once it has been released.
+// releasedAt returns the hold in the state Released.
 func (h Hold) releasedAt(now time.Time) Hold {
 	h.State, h.MovedAt, h.SettleAt = Released, now, time.Time{}
 	return h
 }
 
-// moveToReleased carries out a decision to release a hold, even if the event is gone.
-// It returns the hold as it is afterwards.
-func (s *Service) moveToReleased(ctx context.Context, unknown Hold, decide decision) (Hold, error) {
-	h, err := s.move(ctx, unknown.EventID, &Member{holdID: unknown.ID, decide: decide})
+// moveToReleased carries out a decision to release a hold or to write its tombstone. If
+// the event is gone, it releases the hold in any case. It returns the hold as it is
+// afterwards.
+func (s *Service) moveToReleased(ctx context.Context, tombstone Hold, decide decision) (Hold, error) {
+	h, err := s.move(ctx, tombstone.EventID, &Member{holdID: tombstone.ID, decide: decide})
 	switch {
 	case errors.Is(err, errGone):
-		return s.releaseWithoutEvent(ctx, unknown)
+		return s.releaseWithoutEvent(ctx, tombstone)
 	case err != nil:
 		return Hold{}, err
 	}
 	return *h, nil
 }
 
-// releaseWithoutEvent releases a hold whose event is gone. There are no seats to
-// count, and any reserve that is under way will fail as well.
-func (s *Service) releaseWithoutEvent(ctx context.Context, unknown Hold) (Hold, error) {
-	h, found, err := s.getHold(ctx, unknown.ID)
+// releaseWithoutEvent releases a hold whose event is gone, or writes its tombstone. There
+// are no seats to count, and any reserve that is under way will fail as well.
+func (s *Service) releaseWithoutEvent(ctx context.Context, tombstone Hold) (Hold, error) {
+	h, found, err := s.getHold(ctx, tombstone.ID)
 	switch {
 	case err != nil:
 		return Hold{}, err
 	case !found:
-		h = unknown
+		h = tombstone
 	}
 	h = h.releasedAt(s.now())
-	h.Limited = true // the event can no longer tell, so an entry must be looked for
+	h.Limited = true // without the event it is unknown, so an entry must be given back if there is one
 	return h, s.finishSteps(ctx, h)
 }
 
-// getHold returns a hold, and whether there is one.
+// getHold returns a hold. It reports whether the hold exists.
 func (s *Service) getHold(ctx context.Context, id string) (h Hold, found bool, err error) {
 	holds, err := s.holds.GetHolds(ctx, []string{id})
 	if err != nil {

@@ -5,7 +5,8 @@ import (
 	"boxoffice/shared/validation"
 )
 
-// maxHoldID fits the id of a booking, a number and a hash.
+// maxHoldID is the maximum length of a hold's id, which consists of its booking's id, the
+// hold number and a hash.
 const maxHoldID = 3 * validation.MaxID
 
 // validateReserves checks the rules that concern all reserves of one request.
@@ -45,7 +46,7 @@ func validateRelease(req eventapi.ReleaseRequest) error {
 
 // checkHold checks the fields that identify a hold.
 func (p *problems) checkHold(holdID, eventID, userID string, quantity int64) {
-	// The id becomes a key in documents, so it must contain neither dots nor dollars.
+	// The id becomes a key in documents, so it must contain neither . nor $.
 	if !validation.HasIDCharacters(holdID) || len(holdID) > maxHoldID {
 		p.Add("holdId", "invalid", "must be 1 to %d letters, digits, - or _", maxHoldID)
 	}

@@ -14,8 +14,8 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// completeTimeout limits the work that a reserve does after its batch has ended. The
-// other reserves of the same request wait for it.
+// completeTimeout limits the work that the reserves of a request do after their batch
+// has ended. The response waits for all of them.
 const completeTimeout = 2 * time.Second
 
 // errReservedByDuplicate is returned by an attempt of a reserve that was refused while
@@ -38,8 +38,8 @@ func (s *Service) ReserveSeats(ctx context.Context, reqs []eventapi.ReserveReque
 		}
 	}
 	s.joinBatch(ctx, reqs[0].EventID, members...)
-	// Most reserves have nothing left to do. The others complete concurrently, so that
-	// a slow one does not use up the time of the rest.
+	// Most reserves have nothing left to do after the batch. All complete concurrently,
+	// so that a slow one does not use up the time of the others.
 	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
 	defer cancel()
 	var others sync.WaitGroup
@@ -59,8 +59,8 @@ func (s *Service) ReserveSeats(ctx context.Context, reqs []eventapi.ReserveReque
 // reserve is the reservation of one hold.
 type reserve struct {
 	svc    *Service
-	hold   Hold    // as requested, without the fields that the event determines
-	member *Member // of the batch that last tried; nil if a new batch must try
+	hold   Hold    // as requested, without the fields that the decision sets
+	member *Member // in the latest batch; nil if the reserve must join another one
 }
 
 func (s *Service) newReserve(req eventapi.ReserveRequest) *reserve {
@@ -73,10 +73,10 @@ func (s *Service) newReserve(req eventapi.ReserveRequest) *reserve {
 }
 
 func (r *reserve) newMember() *Member {
-	return &Member{holdID: r.hold.ID, isLimited: true, decide: decideReserve(r.hold, r.svc.settleAfter)}
+	return &Member{holdID: r.hold.ID, mustClaim: true, decide: decideReserve(r.hold, r.svc.settleAfter)}
 }
 
-// decideReserve returns the decision to hold the seats of a new hold.
+// decideReserve returns the decision to reserve the seats of a hold, unless it exists.
 func decideReserve(wanted Hold, settleAfter time.Duration) decision {
 	return func(e Event, h *Hold, now time.Time) outcome {
 		switch {
@@ -85,7 +85,7 @@ func decideReserve(wanted Hold, settleAfter time.Duration) decision {
 		case h != nil:
 			return keepHold() // its seats are counted already
 		}
-		if err := e.Sells(now); err != nil {
+		if err := e.checkOnSale(now); err != nil {
 			return failWith(err)
 		}
 		if wanted.Quantity > e.Seats.Available {
@@ -97,10 +97,10 @@ func decideReserve(wanted Hold, settleAfter time.Duration) decision {
 	}
 }
 
-// complete returns the result of a reserve whose batch has ended. A reserve that was
-// refused after it claimed a limit entry first gives the entry back. If it turns out
-// that a concurrent duplicate request reserved the hold meanwhile, the reserve is
-// repeated.
+// complete returns the result of a reserve whose batch has ended. If the reserve was
+// refused after it claimed a limit entry, complete first gives the entry back. If a
+// concurrent duplicate request reserved the hold meanwhile, complete repeats the
+// reserve, which then finds the hold.
 func (r *reserve) complete(ctx context.Context) (res eventapi.Reservation, err error) {
 	defer recoverTo(&err, "reserve of hold "+r.hold.ID)
 	err = cas.Retry(ctx, func(ctx context.Context) error {
@@ -118,8 +118,8 @@ func (r *reserve) complete(ctx context.Context) (res eventapi.Reservation, err e
 	return res, err
 }
 
-// result returns the reserved hold of one batch, or the error that the client is to
-// see.
+// result returns the hold that the latest batch reserved or found, or the error for the
+// client.
 func (r *reserve) result(ctx context.Context) (*Hold, error) {
 	h, err := r.svc.complete(ctx, r.member)
 	switch {
@@ -132,8 +132,8 @@ func (r *reserve) result(ctx context.Context) (*Hold, error) {
 }
 
 // limitBeforeSoldOut returns ErrLimitExceeded if the user's limit would refuse the hold
-// as well, and otherwise refusal. An event that is sold out makes no claims, so the
-// limit has not been checked yet; of the two refusals the limit's takes precedence.
+// as well, and otherwise refusal. ErrLimitExceeded takes precedence over ErrSoldOut, but
+// a reserve that finds too few seats makes no claim, so the limit may not have been checked.
 func (r *reserve) limitBeforeSoldOut(ctx context.Context, refusal error) error {
 	isExceeded, err := r.svc.exceedsLimit(ctx, r.member.event, r.hold)
 	switch {
@@ -145,10 +145,12 @@ func (r *reserve) limitBeforeSoldOut(ctx context.Context, refusal error) error {
 	return refusal
 }
 
-// giveUp returns the error of a refused reserve. If the reserve may have left a limit
-// entry, giveUp first writes a tombstone, so that a concurrent duplicate request that
-// found the entry cannot succeed anymore, and then gives the entry back. It returns
-// errReservedByDuplicate if the duplicate has already succeeded.
+// giveUp returns the error of a reserve that did not succeed. If the reserve was refused
+// and may have left a limit entry, giveUp first writes a tombstone, so that a concurrent
+// duplicate request that found the entry can no longer succeed, and then gives the entry
+// back. It returns errReservedByDuplicate if the duplicate has already succeeded.
+//
+// After any other failure, giveUp leaves a possible entry to the sweep.
 func (r *reserve) giveUp(ctx context.Context, refusal error) error {
 	if r.member.entry == noEntry || apperr.VerdictOf(refusal) != apperr.Refused {
 		return refusal
@@ -166,8 +168,8 @@ func (r *reserve) giveUp(ctx context.Context, refusal error) error {
 	return refusal
 }
 
-// recoverTo turns a panic of the deferring function into an error. The requests of a
-// batch are independent, so a panic of one must not end the others.
+// recoverTo must be deferred. It turns a panic of the deferring function into an error.
+// The members of a batch are independent, so a panic in one must not affect the others.
 func recoverTo(err *error, what string) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("%s: panic: %v\n%s", what, p, debug.Stack())

@@ -12,12 +12,13 @@ type Seats struct {
 	Available int64
 	Held      int64
 	Sold      int64
-	// Version is raised by every write of the event that compares it.
+	// Version is raised by one with every write of the seats or the definition. Each of
+	// these writes compares it first.
 	Version int64
 	// EverSold reports whether a booking of the event was ever confirmed.
 	EverSold bool
-	// Marks are the intents of recent moves, by hold: each is the hold as the move
-	// leaves it. The hold's own document may lag behind.
+	// Marks are the holds of recent moves in their new states, by id. The documents of
+	// these holds may lag behind.
 	Marks map[string]Hold
 }
 
@@ -34,19 +35,18 @@ func (s Seats) Resized(capacity int64) (Seats, error) {
 	return s, nil
 }
 
-// Move is the transition of one hold from a state, which is empty if there was no
-// hold, to what the hold becomes.
+// Move is the transition of one hold to another state.
 type Move struct {
-	From HoldState
-	To   Hold
+	From HoldState // empty if there was no hold
+	To   Hold      // the hold in its new state
 }
 
 // SeatsWrite is one compare-and-set of an event's seats. It carries the moves of any
 // number of holds.
 type SeatsWrite struct {
 	EventID string
-	// Version is the version that was read. The write takes place only if it is still
-	// seats.version, and raises it by one.
+	// Version is the seats.version that was read. If it differs from the stored one, the
+	// write is stale. Otherwise the write raises it by one.
 	Version int64
 
 	// The counters after the write.
@@ -57,7 +57,7 @@ type SeatsWrite struct {
 	Cleared []string        // the marks to remove, none of which is in Set
 }
 
-// NewWrite returns a compare-and-set of the seats that carries no moves yet.
+// NewWrite returns a compare-and-set of the seats that carries no moves.
 func (s Seats) NewWrite(eventID string) SeatsWrite {
 	return SeatsWrite{
 		EventID: eventID, Version: s.Version,
@@ -82,7 +82,7 @@ func (w *SeatsWrite) Add(m Move) error {
 	case Sold:
 		next.Sold -= q
 	case Released, "":
-		// Nothing was counted, and a tombstone counts nothing either.
+		// Nothing was counted for the hold. A tombstone counts nothing either.
 		if m.To.State != Released {
 			next.Available -= q
 		}
@@ -106,8 +106,8 @@ func (w *SeatsWrite) Add(m Move) error {
 	return nil
 }
 
-// Clear makes the write remove the marks of holds, except those that it sets. The
-// steps of these marks must be finished.
+// Clear adds the removal of marks, whose steps must be finished, to the write. Marks that
+// the write sets are not removed. Clear must be called after all moves have been added.
 func (w *SeatsWrite) Clear(holdIDs []string) {
 	for _, id := range holdIDs {
 		if _, isSet := w.Set[id]; !isSet {
@@ -116,8 +116,8 @@ func (w *SeatsWrite) Clear(holdIDs []string) {
 	}
 }
 
-// Apply returns the seats as the write leaves them. Stores that do not run the write
-// in a database use it.
+// Apply returns the seats as the write leaves them. It is for stores that keep their data
+// in memory.
 func (w SeatsWrite) Apply(s Seats) Seats {
 	s = w.counters(s)
 	s.EverSold = w.EverSold
@@ -134,7 +134,7 @@ func (w SeatsWrite) Apply(s Seats) Seats {
 	return s
 }
 
-// counters returns the seats with the counters of the write.
+// counters returns s with the counters of the write.
 func (w SeatsWrite) counters(s Seats) Seats {
 	s.Available, s.Held, s.Sold = w.Available, w.Held, w.Sold
 	return s

@@ -12,7 +12,7 @@ import (
 
 func TestReserveUsesFewOperations(t *testing.T) {
 	f := newFixture(t)
-	f.open(nil)
+	f.createGala(nil)
 	f.reserve("a_1_x", "u1", 2)
 	f.wantOps("reserve", "events.read", "holds.read", "events.seats", "holds.insert")
 	f.reserve("a_1_x", "u1", 2)
@@ -30,13 +30,13 @@ func TestReserveUsesFewOperations(t *testing.T) {
 	f.wantOps("sell", "events.read", "holds.read", "events.seats", "holds.move")
 	f.wantSeats("in the end", 2, 0, 8)
 	if marks := f.store.Contents().Events["gala"].Seats.Marks; len(marks) != 1 {
-		t.Errorf("got %d marks, want that of the last move", len(marks))
+		t.Errorf("got %d marks, want only that of the last move", len(marks))
 	}
 }
 
 func TestReserveUnderALimitUsesFewOperations(t *testing.T) {
 	f := newFixture(t)
-	f.open(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(3)) })
+	f.createGala(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(3)) })
 	f.reserve("a_1_x", "u1", 2)
 	f.wantOps("reserve", "events.read", "holds.read", "limits.claim", "events.seats", "holds.insert")
 	_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("b_1_x", "u1", 2))
@@ -54,8 +54,8 @@ func TestReserveUnderALimitUsesFewOperations(t *testing.T) {
 	f.wantOps("sold out", "events.read", "holds.read", "limits.read")
 }
 
-// If several refusals apply, the first of these is returned: not found, cancelled,
-// started, not on sale, limit exceeded, sold out.
+// If several refusals apply, a reserve returns the first one in this order: not found,
+// cancelled, started, not on sale, limit exceeded, sold out.
 func TestReserveRefusesInOrder(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -87,7 +87,7 @@ func TestReserveRefusesInOrder(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFixture(t)
-			f.open(func(d *eventapi.Definition) {
+			f.createGala(func(d *eventapi.Definition) {
 				if tt.define != nil {
 					tt.define(f, d)
 				}
@@ -110,7 +110,7 @@ func TestReserveRefusesInOrder(t *testing.T) {
 
 func TestReserveKeepsThePriceOfItsHold(t *testing.T) {
 	f := newFixture(t)
-	f.open(func(d *eventapi.Definition) { d.Price = &contract.Money{Amount: 100, Currency: "EUR"} })
+	f.createGala(func(d *eventapi.Definition) { d.Price = &contract.Money{Amount: 100, Currency: "EUR"} })
 	f.reserve("a_1_x", "u1", 1)
 	_, err := f.UpdateEvent(t.Context(), eventapi.UpdateRequest{EventID: "gala", Changes: eventapi.Changes{
 		Price: contract.Set(contract.Money{Amount: 200, Currency: "EUR"}),
@@ -126,7 +126,7 @@ func TestReserveKeepsThePriceOfItsHold(t *testing.T) {
 
 func TestSoldOutTellsHowManyTicketsAreLeft(t *testing.T) {
 	f := newFixture(t)
-	f.open(func(d *eventapi.Definition) { d.Capacity = 3 })
+	f.createGala(func(d *eventapi.Definition) { d.Capacity = 3 })
 	for _, tt := range []struct{ hold, want string }{
 		{"a_1_x", "Only 2 tickets are left."}, {"b_1_x", "Only 1 ticket is left."}, {"c_1_x", "No tickets are left."},
 	} {
@@ -141,7 +141,7 @@ func TestSoldOutTellsHowManyTicketsAreLeft(t *testing.T) {
 
 func TestReleaseOfAnUnknownHoldWritesATombstone(t *testing.T) {
 	f := newFixture(t)
-	f.open(nil)
+	f.createGala(nil)
 	f.release("a_1_x", "u1", 2)
 	f.wantState("tombstone", "a_1_x", event.Released)
 	f.wantSeats("nothing counted", 10, 0, 0)
@@ -153,7 +153,7 @@ func TestReleaseOfAnUnknownHoldWritesATombstone(t *testing.T) {
 // the meantime.
 func TestReserveIsStaleAfterARelease(t *testing.T) {
 	f := newFixture(t)
-	f.open(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(2)) })
+	f.createGala(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(2)) })
 	f.onOp = func(op string) {
 		if op == "events.seats" {
 			f.onOp = nil
@@ -170,7 +170,7 @@ func TestReserveIsStaleAfterARelease(t *testing.T) {
 // that a concurrent duplicate that found the entry fails.
 func TestRefusalAfterTheClaimGivesTheEntryBack(t *testing.T) {
 	f := newFixture(t)
-	f.open(func(d *eventapi.Definition) { d.Capacity, d.MaxPerUser = 2, ptr(int64(2)) })
+	f.createGala(func(d *eventapi.Definition) { d.Capacity, d.MaxPerUser = 2, ptr(int64(2)) })
 	f.onOp = func(op string) {
 		if op == "events.seats" {
 			f.onOp = nil
@@ -186,7 +186,7 @@ func TestRefusalAfterTheClaimGivesTheEntryBack(t *testing.T) {
 
 func TestDuplicateFactsHaveOneEffect(t *testing.T) {
 	f := newFixture(t)
-	f.open(nil)
+	f.createGala(nil)
 	f.reserve("a_1_x", "u1", 2)
 	f.reserve("b_1_x", "u1", 1)
 	ctx := t.Context()
@@ -210,7 +210,7 @@ func TestDuplicateFactsHaveOneEffect(t *testing.T) {
 
 func TestReleaseAfterTheEventWasDeleted(t *testing.T) {
 	f := newFixture(t)
-	f.open(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(2)) })
+	f.createGala(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(2)) })
 	f.reserve("a_1_x", "u1", 1)
 	f.release("a_1_x", "u1", 1)
 	_, err := f.DeleteEvent(t.Context(), eventapi.GetRequest{EventID: "gala"})
@@ -242,11 +242,11 @@ func TestSeatsWriteRefusesContradictions(t *testing.T) {
 	}
 }
 
-// Many processes leave marks. Before there are too many, a move finishes and removes
-// them.
+// Many processes leave marks. Before there are too many, a move finishes their steps and
+// removes them.
 func TestMarksAreBounded(t *testing.T) {
 	f := newFixture(t)
-	f.open(func(d *eventapi.Definition) { d.Capacity = 1000 })
+	f.createGala(func(d *eventapi.Definition) { d.Capacity = 1000 })
 	most := 0
 	for i := range 300 {
 		other := newFixture(t)

@@ -16,7 +16,7 @@ func (s *Service) sell(ctx context.Context, eventID, holdID string) error {
 	return err
 }
 
-// decideSell is the decision to sell a hold.
+// decideSell is the decision to sell a hold if it is held.
 func decideSell(_ Event, h *Hold, now time.Time) outcome {
 	if h == nil || h.State != Held {
 		return keepHold()

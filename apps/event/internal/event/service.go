@@ -6,8 +6,7 @@ import (
 	"boxoffice/shared/page"
 )
 
-// Config holds the dependencies and settings of a Service. A Service needs all of
-// them.
+// Config holds the dependencies and settings of a Service, all of which are required.
 type Config struct {
 	Events    Events
 	Catalogue Catalogue
@@ -18,13 +17,14 @@ type Config struct {
 	Locks     Locker
 	Clock     Clock
 	IDs       IDs
-	Cursors   page.Cursors // of lists
-	// HoldSettleAfter is how long a hold may wait to be linked to its booking before a
-	// sweep asks the booking app about it.
+	Cursors   page.Cursors // for ListEvents
+	// HoldSettleAfter is how long a hold may stay unlinked to a booking before a sweep
+	// asks the booking app about it. Sweeps also leave marks and stamps alone that are
+	// younger than that.
 	HoldSettleAfter time.Duration
 }
 
-// Service implements the use cases. It is safe for concurrent use.
+// Service implements the use cases of the event app. It is safe for concurrent use.
 type Service struct {
 	events      Events
 	catalogue   Catalogue

@@ -5,9 +5,9 @@ import "sync"
 // maxCachedEvents limits the events whose finished steps a process remembers.
 const maxCachedEvents = 4096
 
-// stepCache remembers the steps that this process has seen finished, so that the next
-// write can remove their marks without reading the holds. A step that it has forgotten
-// is finished again, which costs time but is harmless.
+// stepCache remembers the steps that this process has finished, so that the next write of
+// the seats can remove their marks without reading the holds. A step that is not in the
+// cache is finished again, which costs time but is harmless.
 type stepCache struct {
 	mu      sync.Mutex
 	byEvent map[string]map[string]HoldState // the latest finished state of each hold
@@ -30,15 +30,15 @@ func (c *stepCache) add(mark Hold) {
 	}
 }
 
-// has reports whether the step of a mark is known to be finished.
+// has reports whether the cache has the step of a mark.
 func (c *stepCache) has(eventID string, mark Hold) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.byEvent[eventID][mark.ID] == mark.State
 }
 
-// finishedMarks returns the ids of the event's marks whose steps are known to be
-// finished. It forgets the steps that the event has no mark of.
+// finishedMarks returns the hold ids of the event's marks whose steps the cache has. It
+// forgets the steps that the event has no mark of.
 func (c *stepCache) finishedMarks(e Event) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,14 +49,14 @@ func (c *stepCache) finishedMarks(e Event) []string {
 			ids = append(ids, id)
 		case !ok:
 			// Either the mark has been removed, or e was read before the mark was set.
-			// In the second case the write of e is stale.
+			// In the second case, the write that is based on e is stale.
 			delete(c.byEvent[e.ID], id)
 		}
 	}
 	return ids
 }
 
-// forget drops the steps of marks that have been removed.
+// forget removes the steps of marks that have been removed from the event.
 func (c *stepCache) forget(eventID string, holdIDs []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -26,8 +26,8 @@ var (
 	stressRuns = flag.Uint64("stress.runs", 3, "the number of seeds that TestStress tries")
 )
 
-// stress is two processes over one store, and the booking app. The store is slow and
-// fails at random, before an operation or after it.
+// stress simulates two processes over one store, and the booking app. The store is slow
+// and fails at random, before an operation or after it.
 type stress struct {
 	*testing.T
 	store   *eventtest.Store
@@ -44,7 +44,7 @@ type stress struct {
 	ids      []string
 }
 
-// stressBooking is a booking, as the booking app's record has it.
+// stressBooking is a booking with the state that the booking app's record would have.
 type stressBooking struct {
 	eventapi.ReserveRequest
 	live, confirmed, dead bool
@@ -57,7 +57,7 @@ func newStress(t *testing.T, seed uint64) *stress {
 		T: t, store: eventtest.NewStore(), faults: true, rand: rand.New(rand.NewPCG(seed, 7)),
 		now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC), bookings: map[string]*stressBooking{},
 	}
-	gated := s.store.Through(s.gate)
+	gated := s.store.WithGate(s.gate)
 	for i := range s.svcs {
 		s.batches[i] = eventtest.NewBatches()
 		s.svcs[i] = event.New(event.Config{
@@ -98,7 +98,7 @@ func (s *stress) gate(string) (before, after error) {
 	case chance < 6:
 		return nil, errFault
 	case chance < 40:
-		time.Sleep(wait) // lets other operations overtake; no test depends on it
+		time.Sleep(wait) // lets other operations overtake this one; the result must not depend on it
 	}
 	return nil, nil
 }
@@ -184,8 +184,8 @@ func (s *stress) sell(ctx context.Context, b *stressBooking) error {
 	}})
 }
 
-// create books as one client does. It sometimes sends a concurrent duplicate, and it may
-// retry if the result is unknown.
+// create makes a booking as a client does. It sometimes sends a concurrent duplicate, and
+// it may retry if the result is unknown.
 func (s *stress) create(ctx context.Context) {
 	b := s.newBooking()
 	if s.roll(4) == 0 {
@@ -209,7 +209,7 @@ func isRefusal(err error) bool {
 	return err != nil && !apperr.From(err).Failure() && apperr.From(err).Code != apperr.Unavailable
 }
 
-// checkRefused checks that a hold counts nowhere after its only client was refused.
+// checkRefused checks that neither the event nor the limit counts a refused hold.
 func (s *stress) checkRefused(id, user string, refusal error) {
 	c := s.store.Contents()
 	h, isMarked := c.Events["gala"].Seats.Marks[id]
@@ -224,7 +224,7 @@ func (s *stress) checkRefused(id, user string, refusal error) {
 	}
 }
 
-// act does one random thing.
+// act performs one random action.
 func (s *stress) act() {
 	ctx := s.Context()
 	if s.roll(10) == 0 {
@@ -262,7 +262,7 @@ func (s *stress) act() {
 	s.checkInvariants()
 }
 
-// checkInvariants checks what must be true at every instant.
+// checkInvariants checks the conditions that must hold at every instant.
 func (s *stress) checkInvariants() {
 	c := s.store.Contents()
 	seats := c.Events["gala"].Seats
@@ -275,7 +275,7 @@ func (s *stress) checkInvariants() {
 	if s.limit == 0 {
 		return
 	}
-	// The marks are newer than the documents of the holds.
+	// A mark is newer than the document of its hold, or as new.
 	maps.Copy(c.Holds, seats.Marks)
 	used := map[string]int64{}
 	for _, h := range c.Holds {
@@ -290,7 +290,7 @@ func (s *stress) checkInvariants() {
 	}
 }
 
-// quiesce ends the faults, repeats the last request of every booking, and sweeps until
+// quiesce ends the faults, repeats the last request of each booking, and sweeps until
 // nothing is left to do.
 func (s *stress) quiesce() {
 	s.mu.Lock()
@@ -316,7 +316,7 @@ func (s *stress) quiesce() {
 				s.Errorf("sweep without faults: %v", err)
 			}
 		}
-		// Every sweep asks about live holds again, and writes when to ask next.
+		// Every sweep asks about live holds again, and writes the time to ask next.
 		live := 0
 		for _, h := range s.store.Contents().Holds {
 			if h.State == event.Held {
@@ -392,8 +392,9 @@ func (s *stress) checkFinal() {
 	}
 }
 
-// Requests run concurrently, are cancelled, fail and are repeated. At every instant no
-// seat is counted twice. In the end the seats of all bookings are counted, and no others.
+// Requests run concurrently, are cancelled, fail and are repeated. The counters must be
+// consistent at every instant. In the end, the seats of all live bookings are counted, and
+// no others.
 func TestStress(t *testing.T) {
 	for seed := *stressSeed; seed < *stressSeed+*stressRuns; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

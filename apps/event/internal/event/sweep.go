@@ -11,13 +11,13 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// sweepBatch limits the documents of each kind that one sweep handles. The rest waits
+// sweepBatch limits the documents of each kind that one sweep handles. The others wait
 // for the next sweep.
 const sweepBatch = 500
 
-// Sweep finishes what crashes and lost facts left unfinished. Any number of processes
-// may run it, concurrently too. A failure does not stop the rest of the sweep; the
-// result joins all errors.
+// Sweep finishes the work that crashes and lost facts left undone. Any number of
+// processes may sweep concurrently. A failure does not stop the rest of the sweep; Sweep
+// returns all errors, joined.
 func (s *Service) Sweep(ctx context.Context) error {
 	defer s.locks.Lock(ctx, "sweep:holds")()
 	return errors.Join(
@@ -29,8 +29,8 @@ func (s *Service) Sweep(ctx context.Context) error {
 	)
 }
 
-// sweepMarks finishes the steps of old marks. Later moves of the same event remove
-// recent ones.
+// sweepMarks finishes the steps of old marks and removes them. Recent marks are left to
+// the next moves of their events.
 func (s *Service) sweepMarks(ctx context.Context) error {
 	ids, err := s.catalogue.MarkedEvents(ctx, s.now().Add(-s.settleAfter), sweepBatch)
 	if err != nil {
@@ -42,8 +42,8 @@ func (s *Service) sweepMarks(ctx context.Context) error {
 		if err == nil {
 			err = s.clearMarks(ctx, e)
 		}
-		// ErrStale means that another process moves seats of the event. Its write takes
-		// care of the marks.
+		// ErrStale means that the event was written meanwhile. The steps are finished;
+		// another move or the next sweep removes the marks.
 		if err != nil && !errors.Is(err, ErrStale) && !errors.Is(err, ErrNoEvent) {
 			failed = append(failed, fmt.Errorf("sweep marks of event %s: %w", id, err))
 		}
@@ -63,8 +63,8 @@ func (s *Service) sweepHolds(ctx context.Context) error {
 		if err == nil {
 			err = s.settle(ctx, h, settlement)
 		} else if apperr.Unanswered(err) {
-			// Each further request would wait for its deadline too, and delay the rest
-			// of the sweep. The next sweep asks again.
+			// Further requests would probably wait until their deadlines too, and delay
+			// the rest of the sweep. The next sweep asks again.
 			return errors.Join(append(failed, fmt.Errorf("ask about hold %s: %w", h.ID, err))...)
 		}
 		if err != nil {
@@ -74,7 +74,8 @@ func (s *Service) sweepHolds(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// settle brings a hold in line with its booking.
+// settle releases or sells a hold as its booking requires. If the booking is pending, it
+// sets the time at which a sweep asks again.
 func (s *Service) settle(ctx context.Context, h Hold, b bookingapi.Settlement) error {
 	switch {
 	case !b.Live:
@@ -89,7 +90,8 @@ func (s *Service) settle(ctx context.Context, h Hold, b bookingapi.Settlement) e
 	return s.holds.PostponeSettle(ctx, map[string]time.Time{h.ID: next.Add(s.settleAfter)})
 }
 
-// sweepLimits settles the limits whose stamps are older than any reserve may run.
+// sweepLimits settles the limits with old stamps. A recent stamp usually belongs to a
+// reserve that is still under way, and whose entry has no hold yet.
 func (s *Service) sweepLimits(ctx context.Context) error {
 	limits, err := s.limits.StampedLimits(ctx, s.now().Add(-s.settleAfter), sweepBatch)
 	if err != nil {
@@ -104,9 +106,9 @@ func (s *Service) sweepLimits(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// sweepCancellations repeats the facts of cancelled events that still have live
-// bookings, since a booking may have been made while the fact was on its way. It does
-// not repeat a fact that has not been published yet.
+// sweepCancellations repeats the fact event.cancelled of events that still have live
+// bookings, because a booking may have been made while the fact was being delivered. It
+// does not repeat a fact that has not been published yet.
 func (s *Service) sweepCancellations(ctx context.Context) error {
 	ids, err := s.catalogue.UnfinishedCancellations(ctx, sweepBatch)
 	if err != nil {

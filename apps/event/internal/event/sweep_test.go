@@ -24,7 +24,7 @@ func (f *fixture) sweep(after time.Duration) {
 
 func TestSweepAsksAboutUnlinkedHolds(t *testing.T) {
 	f := newFixture(t)
-	f.open(nil)
+	f.createGala(nil)
 	f.reserve("dead_1_x", "u1", 1)
 	f.reserve("live_1_x", "u1", 2)
 	f.reserve("sold_1_x", "u1", 3)
@@ -49,7 +49,7 @@ func TestSweepAsksAboutUnlinkedHolds(t *testing.T) {
 	if len(f.asked) > 0 {
 		t.Errorf("asked again about %v", f.asked)
 	}
-	// Long after the bookings should have expired: their facts must have been lost.
+	// The bookings should have expired long ago, so their facts must have been lost.
 	delete(f.settlements, "linked_1_x")
 	f.sweep(10 * time.Minute)
 	if want := []string{"linked_1_x", "live_1_x"}; !slices.Equal(f.asked, want) {
@@ -58,11 +58,11 @@ func TestSweepAsksAboutUnlinkedHolds(t *testing.T) {
 	f.wantState("dead in the end", "linked_1_x", event.Released)
 }
 
-// While the booking app hangs, each request would wait for its deadline and delay the
-// rest of the sweep.
+// The sweep stops asking after the first time-out. Each further request would wait until
+// its deadline too, and delay the rest of the sweep.
 func TestSweepAsksOnceWhileTheBookingAppHangs(t *testing.T) {
 	f := newFixture(t)
-	f.open(nil)
+	f.createGala(nil)
 	for _, id := range []string{"a_1_x", "b_1_x", "c_1_x"} {
 		f.reserve(id, "u1", 1)
 	}
@@ -79,11 +79,12 @@ func TestSweepAsksOnceWhileTheBookingAppHangs(t *testing.T) {
 	}
 }
 
-// stopAt returns a service whose store fails from an operation on, as after a crash.
+// stopAt returns a service that stops at the given operation, as in a crash: this and all
+// later operations of its store fail.
 func (f *fixture) stopAt(op string) *event.Service {
 	crash := errors.New("crashed")
 	stopped := false
-	gated := f.store.Through(func(next string) (before, after error) {
+	gated := f.store.WithGate(func(next string) (before, after error) {
 		if stopped = stopped || next == op; stopped {
 			return crash, nil
 		}
@@ -112,7 +113,7 @@ func TestSweepRepairsAfterCrashes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFixture(t)
-			f.open(limited)
+			f.createGala(limited)
 			svc := f.stopAt(tt.op)
 			req := f.hold("a_1_x", "u1", 2)
 			if tt.release {
@@ -135,7 +136,7 @@ func TestSweepRepairsAfterCrashes(t *testing.T) {
 
 func TestSweepClearsStamps(t *testing.T) {
 	f := newFixture(t)
-	f.open(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
+	f.createGala(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
 	f.reserve("a_1_x", "u1", 2)
 	f.settlements["a_1_x"] = bookingapi.Settlement{Live: true}
 	f.sweep(settleAfter + time.Millisecond)
@@ -147,7 +148,7 @@ func TestSweepClearsStamps(t *testing.T) {
 
 func TestSweepRepeatsCancellations(t *testing.T) {
 	f := newFixture(t)
-	f.open(nil)
+	f.createGala(nil)
 	f.reserve("a_1_x", "u1", 1)
 	_, err := f.CancelEvent(t.Context(), eventapi.GetRequest{EventID: "gala"})
 	f.wantErr("cancel", err, nil)
@@ -192,7 +193,7 @@ func TestSweepRepeatsCancellations(t *testing.T) {
 
 func TestCleanupDeletesUnsoldEvents(t *testing.T) {
 	f := newFixture(t)
-	f.open(nil)
+	f.createGala(nil)
 	f.reserve("a_1_x", "u1", 1)
 	f.now = f.now.Add(51 * time.Hour)
 	n, err := f.Cleanup(t.Context())
@@ -207,11 +208,11 @@ func TestCleanupDeletesUnsoldEvents(t *testing.T) {
 	f.wantErr("get", err, event.ErrNotFound)
 }
 
-// A sweep, or the end of the process, writes many links at once. A process that is killed
-// loses its links, and a later sweep asks about their holds.
+// A sweep, or FlushLinks at the end of the process, writes many links at once. A process
+// that is killed loses its links, and a later sweep asks about their holds.
 func TestLinksAreWrittenInBatches(t *testing.T) {
 	f := newFixture(t)
-	f.open(nil)
+	f.createGala(nil)
 	f.settlements = map[string]bookingapi.Settlement{}
 	for _, id := range []string{"a_1_x", "b_1_x", "c_1_x"} {
 		f.reserve(id, "u1", 1)
@@ -223,7 +224,7 @@ func TestLinksAreWrittenInBatches(t *testing.T) {
 	link("b_1_x")
 	f.ops = nil
 	f.sweep(settleAfter)
-	if n := len(slices.DeleteFunc(f.ops, func(op string) bool { return op != "holds.later" })); n != 2 { // the second one postpones c_1_x, which is live
+	if n := len(slices.DeleteFunc(f.ops, func(op string) bool { return op != "holds.postpone" })); n != 2 { // the second one postpones c_1_x, which is live
 		t.Errorf("got %d writes of links, want 2", n)
 	}
 	if want := []string{"c_1_x"}; !slices.Equal(f.asked, want) {
