@@ -21,7 +21,7 @@ type eventDocument struct {
 	Outbox mongodb.OutboxFields `bson:",inline"`
 }
 
-// definitionDocument is the fields that only a change of the definition writes.
+// definitionDocument is the fields that change only with the definition or the status.
 type definitionDocument struct {
 	Name         string        `bson:"name"`
 	Description  string        `bson:"description"`
@@ -45,7 +45,7 @@ type moneyDocument struct {
 	Currency string `bson:"currency"`
 }
 
-// seatsDocument is an event.Seats. Committed is the sum of held and sold, for an index.
+// seatsDocument is an event.Seats. Committed is the sum of Held and Sold; an index uses it.
 type seatsDocument struct {
 	Capacity  int64                   `bson:"capacity"`
 	Available int64                   `bson:"available"`
@@ -57,7 +57,7 @@ type seatsDocument struct {
 	Marks     map[string]holdDocument `bson:"marks"` // never null
 }
 
-// holdDocument is a hold: a document of its own, or a mark in its event.
+// holdDocument is an event.Hold, either as a document of its own or as a mark.
 type holdDocument struct {
 	ID        string        `bson:"_id"`
 	EventID   string        `bson:"eventId"`
@@ -69,7 +69,7 @@ type holdDocument struct {
 	ExpiresAt *time.Time    `bson:"expiresAt,omitempty"`
 	MovedAt   time.Time     `bson:"movedAt"`
 	SettleAt  *time.Time    `bson:"settleAt,omitempty"`
-	PurgeAt   *time.Time    `bson:"purgeAt,omitempty"` // of the TTL index
+	PurgeAt   *time.Time    `bson:"purgeAt,omitempty"` // for the TTL index
 }
 
 // limitDocument is an event.Limit.

@@ -23,7 +23,8 @@ func (s *Store) InsertEvent(ctx context.Context, e event.Event, fact event.Fact)
 	case !mongo.IsDuplicateKeyError(err):
 		return mongodb.WrapError("insert event", err)
 	}
-	// Only the text of the server's error would tell which of the two is taken.
+	// Only the text of the server's error says whether the id or the identity is taken, so
+	// look for the id.
 	switch _, err := s.GetEvent(ctx, e.ID); {
 	case err == nil:
 		return event.ErrExists
@@ -72,7 +73,7 @@ func (s *Store) WriteSeats(ctx context.Context, w event.SeatsWrite) error {
 	return staleUnlessMatched(res, "write seats", err)
 }
 
-// markPath returns the path of a hold's mark. Ids contain neither dots nor dollars.
+// markPath returns the path of a hold's mark. The id contains neither . nor $.
 func markPath(holdID string) string { return "seats.marks." + holdID }
 
 // WriteDefinition implements event.Events.
@@ -124,7 +125,8 @@ func (s *Store) DropFacts(ctx context.Context, id, kind string) error {
 	if len(box.Records) == before {
 		return nil
 	}
-	// The due time may be earlier than necessary now. The relay then finds nothing to do.
+	// Without the dropped facts, the box may be due later than box.Due. The relay then
+	// finds nothing to do at that time.
 	err = boxes.SaveBox(ctx, box, box.Due)
 	if errors.Is(err, outbox.ErrStale) {
 		return event.ErrStale
@@ -132,7 +134,7 @@ func (s *Store) DropFacts(ctx context.Context, id, kind string) error {
 	return err
 }
 
-// fields returns the fields of a document, to be set one by one.
+// fields returns the fields of a document, for an update that sets each of them.
 func fields(document any) (bson.D, error) {
 	data, err := bson.Marshal(document)
 	if err != nil {

@@ -51,14 +51,15 @@ func (s *Store) InsertHolds(ctx context.Context, holds []event.Hold) error {
 	}
 	// An unordered insert continues after an id that is taken.
 	_, err := s.holds.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
-	if err != nil && !isOnlyTakenIDs(err) {
+	if err != nil && !failedOnlyOnTakenIDs(err) {
 		return mongodb.WrapError("insert holds", err)
 	}
 	return nil
 }
 
-// isOnlyTakenIDs reports whether a bulk insert failed only because some ids are taken.
-func isOnlyTakenIDs(err error) bool {
+// failedOnlyOnTakenIDs reports whether err means that a bulk insert inserted all documents
+// except those whose ids were taken.
+func failedOnlyOnTakenIDs(err error) bool {
 	failed, ok := errors.AsType[mongo.BulkWriteException](err)
 	if !ok || failed.WriteConcernError != nil || len(failed.WriteErrors) == 0 {
 		return false
@@ -84,7 +85,7 @@ func (s *Store) MoveHold(ctx context.Context, to event.Hold) error {
 	case res.MatchedCount == 1:
 		return nil
 	}
-	// The hold has reached the state already, or it does not exist.
+	// The hold has reached this state or a later one, or it does not exist.
 	found, err := s.GetHolds(ctx, []string{to.ID})
 	if err == nil && len(found) == 0 {
 		return event.ErrNoHold
@@ -92,7 +93,7 @@ func (s *Store) MoveHold(ctx context.Context, to event.Hold) error {
 	return err
 }
 
-// statesBefore returns the states from which a hold moves to the given one.
+// statesBefore returns the states from which a hold can move to the given one.
 func statesBefore(state event.HoldState) bson.A {
 	switch state {
 	case event.Sold:

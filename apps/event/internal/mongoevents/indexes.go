@@ -39,9 +39,9 @@ func index(name string, keys bson.D, o *options.IndexOptionsBuilder) mongo.Index
 	return mongo.IndexModel{Keys: keys, Options: o.SetName(name)}
 }
 
-// eventIndexes returns the indexes of the events. There is one for each order of a list,
-// each for all events, for a category and for an organizer. There is a partial one for
-// each sweep, which contains only the events that the sweep looks for.
+// eventIndexes returns the indexes of the events. Each order of a list has three: for all
+// events, for those of a category and for those of an organizer. Each sweep has a partial
+// index, which contains only the events that the sweep looks for.
 func eventIndexes() []mongo.IndexModel {
 	indexes := []mongo.IndexModel{
 		index("identity", bson.D{{Key: "identity", Value: 1}}, options.Index().SetUnique(true).SetSparse(true)),
@@ -64,8 +64,8 @@ func eventIndexes() []mongo.IndexModel {
 	return indexes
 }
 
-// marked matches events that have marks. It is the filter of the index "marked", and a
-// query uses the index only if it contains this filter.
+// marked matches events that have marks. It is the filter of the partial index "marked". A
+// query can use the index only if it contains the same filter.
 func marked() bson.E {
 	return bson.E{Key: "seats.marks", Value: bson.D{{Key: "$gt", Value: bson.D{}}}}
 }

@@ -14,8 +14,8 @@ import (
 	"boxoffice/shared/mongodb"
 )
 
-// errClaimRace is returned by an attempt to claim that lost a race: the update matched no
-// limit, but the limit that was read afterwards would grant the claim.
+// errClaimRace is returned by an attempt to claim that lost a race: its update changed
+// nothing, but the limit that was read afterwards would grant the claim.
 var errClaimRace = errors.New("the limit has changed")
 
 // GetLimit implements event.Limits.
@@ -42,8 +42,8 @@ func (s *Store) Claim(ctx context.Context, c event.Claim) (event.ClaimResult, er
 	return result, err
 }
 
-// tryClaim makes one attempt to claim an entry. It returns errClaimRace if a concurrent
-// claim made the attempt fail and the limit would grant the entry now.
+// tryClaim makes one attempt to claim an entry. It returns errClaimRace if the attempt
+// failed because of a concurrent write and the limit would grant the entry now.
 func (s *Store) tryClaim(ctx context.Context, c event.Claim) (event.ClaimResult, error) {
 	if c.Quantity <= c.Max { // otherwise the upsert would insert a document
 		granted, err := s.addEntry(ctx, c)
@@ -93,7 +93,7 @@ func (s *Store) addEntry(ctx context.Context, c event.Claim) (granted bool, err 
 	return true, nil
 }
 
-// entryPath returns the path of a hold's entry. Ids contain neither dots nor dollars.
+// entryPath returns the path of a hold's entry. The id contains neither . nor $.
 func entryPath(holdID string) string { return "by." + holdID }
 
 // GiveBack implements event.Limits.

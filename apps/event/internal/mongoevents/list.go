@@ -11,8 +11,8 @@ import (
 	"boxoffice/shared/mongodb"
 )
 
-// ListEvents implements event.Catalogue. The events have no marks, which only moves of
-// seats need.
+// ListEvents implements event.Catalogue. It returns the events without their marks, which
+// only moves of seats need.
 func (s *Store) ListEvents(ctx context.Context, q event.Query) ([]event.Event, error) {
 	field, direction := order(q.Sort)
 	cursor, err := s.events.Find(ctx, filter(q), options.Find().
@@ -78,8 +78,8 @@ func filter(q event.Query) bson.D {
 }
 
 // after returns conditions that match the events behind a position. The first one lets the
-// server start its index scan at the position. The second one excludes the events at the
-// same value whose ids are not behind it.
+// server start its index scan at the position. The second one excludes the events with the
+// same value whose ids are not behind the position's.
 func after(sort event.Sort, at event.Position) bson.A {
 	field, direction := order(sort)
 	var value any = at.Time
@@ -101,8 +101,8 @@ func after(sort event.Sort, at event.Position) bson.A {
 
 // MarkedEvents implements event.Catalogue.
 func (s *Store) MarkedEvents(ctx context.Context, before time.Time, limit int) ([]string, error) {
-	// The keys of the marks are the ids of holds, so the time of the oldest mark must be
-	// computed.
+	// The keys of the marks are the ids of holds, so no filter can name their fields. The
+	// expression computes the time of the oldest mark.
 	oldest := bson.D{{Key: "$min", Value: bson.D{{Key: "$map", Value: bson.D{
 		{Key: "input", Value: bson.D{{Key: "$objectToArray", Value: "$seats.marks"}}},
 		{Key: "as", Value: "mark"},

@@ -1,13 +1,14 @@
 // Package mongoevents stores events, holds and limits in MongoDB.
 //
-// It uses three collections. Every write is one conditional operation on one document:
+// It uses three collections. Every write is a conditional operation on one document, or
+// several independent ones:
 //
 //	events  {_id, identity, <definition>, status, version, seats: {..., version, marks}, outbox}
 //	holds   {_id: <hold>, state, settleAt, purgeAt, ...}
 //	limits  {_id: <event>:<user>, used, by: {<hold>: quantity}, version, claimedAt}
 //
 // The identity (organizer, start and name) is unique; a deleted event has none. A TTL
-// index makes the database drop a released hold at its purgeAt.
+// index makes the database delete a released hold after its purgeAt.
 package mongoevents
 
 import (

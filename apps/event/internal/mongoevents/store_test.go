@@ -42,7 +42,7 @@ func open(t *testing.T, uri string, n *atomic.Int64) (*mongoevents.Store, *mongo
 			t.Error(err)
 		}
 	})
-	for range 2 { // every start of the app calls it
+	for range 2 { // each start of the app calls Prepare, so it must be idempotent
 		if err := store.Prepare(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func testIndexes(t *testing.T, uri string, n *atomic.Int64) {
 		listed := []event.Query{{}, {Category: "c"}, {OrganizerID: "o"}}
 		if sort == event.ByStart || sort == event.ByStartDesc {
 			listed = append(listed, event.Query{From: now, To: now.Add(time.Hour)})
-		} // in another order the server may prefer to sort the events of the period
+		} // in the other orders, the server may prefer to sort the events of the period itself
 		for _, q := range listed {
 			q.Statuses, q.Sort, q.Limit = []event.Status{event.Published}, sort, 20
 			run(spy.ListEvents(ctx, q))
@@ -237,7 +237,7 @@ func TestUnreachableServerIsNotErrNoEvent(t *testing.T) {
 	t.Cleanup(func() { _ = store.Close(context.WithoutCancel(t.Context())) })
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	go cancel() // does not wait for the driver to give up
+	go cancel() // so that the test does not wait until the driver gives up
 	_, err = store.GetEvent(ctx, "e")
 	if err == nil || errors.Is(err, event.ErrNoEvent) {
 		t.Errorf("got %v, want a failure", err)
