@@ -6,14 +6,13 @@ import (
 	"boxoffice/shared/config"
 )
 
-// settings are the event app's own environment variables, in addition to those of every
-// app.
+// settings are the environment variables of the event app that are not common to all apps.
 type settings struct {
 	MongoURI config.Secret `env:"MONGO_URI,required"` // may contain a password
 	Database string        `env:"MONGO_DATABASE" default:"event"`
 
-	// HoldSettleAfter is how long a hold may wait to be linked to its booking before a
-	// sweep asks the booking app about it.
+	// HoldSettleAfter is how long a hold may stay unlinked to a booking before a sweep asks
+	// the booking app about it.
 	HoldSettleAfter time.Duration `env:"HOLD_SETTLE_AFTER" default:"1m" min:"1s"`
 }
 

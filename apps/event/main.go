@@ -1,4 +1,4 @@
-// Command event runs the event app. It creates and lists events, and counts the seats
+// Command event runs the event app. The app creates and lists events, and counts the seats
 // that the booking app reserves and releases.
 package main
 
@@ -9,7 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	_ "time/tzdata" // the time zones of events must not depend on the host
+	_ "time/tzdata" // the known time zones must not depend on the host
 
 	dapr "github.com/dapr/go-sdk/client"
 
@@ -59,8 +59,8 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	sidecar := dapr.NewClientWithConnection(conn)
 	bus := daprpub.Connect(a, sidecar, store.Outbox(), eventapi.Topic)
 
-	// The booking app is no readiness check: it depends on this app, and the two would wait
-	// for each other.
+	// The booking app's state is not part of this app's readiness. It depends on this app,
+	// so the two would wait for each other.
 	svc := event.New(event.Config{
 		Events:          enqueuingStore{store, bus.Relay},
 		Catalogue:       store,
@@ -85,8 +85,8 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	return nil
 }
 
-// enqueuingStore enqueues a document with the relay after each write that adds facts to
-// its outbox.
+// enqueuingStore is an event.Events that enqueues a document with the relay after each
+// write that adds facts to the document's outbox.
 type enqueuingStore struct {
 	event.Events
 	relay *outbox.Relay

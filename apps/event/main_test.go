@@ -65,7 +65,7 @@ func startProgram(t *testing.T) program {
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
-			t.Errorf("run returned %v", err)
+			t.Errorf("run: got %v, want no error", err)
 		}
 	})
 	eventually(t, "the app is ready", func() bool {
@@ -109,12 +109,13 @@ func call[Req, Res any](t *testing.T, p program, op rpc.Op[Req, Res], req Req) R
 	return res
 }
 
+// twoDaysAhead returns the definition of an event that starts in two days.
 func twoDaysAhead(name string, capacity int64) eventapi.Definition {
 	start := time.Now().Add(48 * time.Hour)
 	return eventapi.Definition{Name: name, StartsAt: contract.At(start), EndsAt: contract.At(start.Add(time.Hour)), Capacity: capacity}
 }
 
-// publish publishes a fact of the booking app, as that app would.
+// publish publishes a fact as the booking app would.
 func (p program) publish(t *testing.T, kind string, b bookingapi.Resource) {
 	t.Helper()
 	data, err := json.Marshal(bookingapi.Fact{MessageID: "m", Timestamp: contract.At(time.Now()), Version: 1, Resource: b})
@@ -184,8 +185,8 @@ func testBookingFacts(t *testing.T, p program) {
 		}
 	}
 	eventually(t, "the seats are held", seats(8, 2, 0))
-	// The in-memory broker loses facts that are published before the subscription. The test
-	// repeats them, which also delivers duplicates.
+	// The in-memory broker loses facts that are published before the subscription exists.
+	// The test therefore repeats them, which also delivers duplicates.
 	eventually(t, "the seats are sold", func() bool {
 		p.publish(t, bookingapi.FactCreated, hold)
 		p.publish(t, bookingapi.FactConfirmed, hold)
@@ -196,8 +197,8 @@ func testBookingFacts(t *testing.T, p program) {
 	eventually(t, "the seats are back", seats(10, 0, 0))
 }
 
-// reserve reserves holds in one request. It returns the number of results by their
-// reasons, "none" for a success.
+// reserve reserves holds in one request. It returns how many results have each reason. The
+// reason of a success is "none".
 func reserve(t *testing.T, p program, reqs ...eventapi.ReserveRequest) (reasons map[string]int) {
 	t.Helper()
 	results, err := rpc.CallEach(t.Context(), p.Client, eventapi.ReserveSeats, reqs)
@@ -256,6 +257,6 @@ func testCleanup(t *testing.T, p program) {
 
 func TestRunRequiresItsSettings(t *testing.T) {
 	if err := run(t.Context(), func(string) string { return "" }, t.Output()); err == nil {
-		t.Fatal("run started without settings")
+		t.Fatal("run without settings: got no error, want one")
 	}
 }

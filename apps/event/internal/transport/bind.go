@@ -8,8 +8,8 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// Bind serves the event app's operations with the service. The types of the contract are
-// also those of the use cases, so nothing is converted.
+// Bind serves the event app's operations with svc. The use cases have the types of the
+// contract, so nothing is converted.
 func Bind(srv *rpc.Server, svc *event.Service) {
 	rpc.Handle(srv, eventapi.CreateEvent, svc.CreateEvent)
 	rpc.Handle(srv, eventapi.GetEvent, svc.GetEvent)

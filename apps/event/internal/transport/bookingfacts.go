@@ -13,8 +13,7 @@ import (
 // match dapr/subscriptions/event-to-booking-facts.yaml.
 const FactsPath = "/facts/bookings"
 
-// Subscribe handles the booking app's facts with the service. It ignores facts of
-// unknown types.
+// Subscribe handles the booking app's facts with svc. It ignores facts of unknown types.
 func Subscribe(in daprsub.Routes, svc *event.Service) {
 	daprsub.HandleFacts(in, FactsPath, func(ctx context.Context, e daprsub.Event[bookingapi.Fact]) error {
 		var handle func(context.Context, bookingapi.Fact) error
@@ -31,7 +30,7 @@ func Subscribe(in daprsub.Routes, svc *event.Service) {
 			return nil
 		}
 		if b := e.Data.Resource; b.HoldID == "" || b.EventID == "" || b.UserID == "" || b.Quantity <= 0 {
-			return apperr.New(apperr.Invalid, "", "A booking's fact must contain its holdId, eventId, userId and a positive quantity.")
+			return apperr.New(apperr.Invalid, "", "A booking's fact must contain a holdId, an eventId, a userId and a positive quantity.")
 		}
 		return handle(ctx, e.Data)
 	})
