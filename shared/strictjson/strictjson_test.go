@@ -63,7 +63,7 @@ func TestDecode(t *testing.T) {
 
 func TestDecodeNamesTheInvalidField(t *testing.T) {
 	for body, want := range map[string]apperr.Field{
-		`{"nmae":"Gala"}`:                   {Field: "nmae", Code: "unknown", Message: "is not a known field; remove it"},
+		`{"nam":"Gala"}`:                    {Field: "nam", Code: "unknown", Message: "is not a known field; remove it"},
 		`{"NAME":"Gala"}`:                   {Field: "NAME", Code: "unknown", Message: "is not a known field; remove it"},
 		`{"name":"a","name":"b"}`:           {Field: "name", Code: "duplicate", Message: "must appear only once"},
 		`{"price":{"amount":1,"a":2}}`:      {Field: "price.a", Code: "unknown", Message: "is not a known field; remove it"},

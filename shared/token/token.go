@@ -19,9 +19,10 @@ const (
 	// MaxLength is the maximum length of a token in bytes.
 	MaxLength = 4096
 
-	// Issuer and Audience are the iss and aud claims of every token. They are equal,
-	// because the tokens are meant only for the backend that issues them.
-	Issuer   = "boxoffice"
+	// Issuer is the iss claim of every token.
+	Issuer = "boxoffice"
+	// Audience is the aud claim of every token. It equals Issuer, because the tokens are
+	// meant only for the backend that issues them.
 	Audience = "boxoffice"
 
 	// algorithm is the alg header of every token.
