@@ -14,6 +14,9 @@ GOTEST := GOWORK=off go test -race -shuffle=on -count=1 -timeout 25m
 TESTS := test-product test-mongolite test-specs test-devstack test-sidecar
 GOLANGCI := v2.15.0
 MISSPELL := v0.8.0
+# LINTENV has the flags with which devstack builds, so that the linters find compiled
+# dependencies in the build cache.
+LINTENV := GOWORK=off GOFLAGS=-trimpath CGO_ENABLED=0
 GOVET := GOWORK=off go vet -composites=false
 .PHONY: help devstack run infra demo bench test $(TESTS) test-cli bench-mongolite lint fmt clean
 
@@ -102,8 +105,8 @@ lint: bin/golangci-lint bin/misspell ## check format, code, spelling and languag
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "not gofmt-ed: $$bad" >&2; exit 1; }
 	@bin/misspell -error $$(git ls-files '*.md' '*.yaml' '*.yml' Makefile)
 	@GOWORK=off go run ./tools/prose $$(git ls-files '*.go' '*.md' '*.yaml' '*.yml' Makefile)
-	@for m in $(LINTED); do (cd $$m && $(GOVET) ./... && GOWORK=off go mod tidy -diff); done
-	@for m in $(LINTED); do (cd $$m && GOWORK=off $(CURDIR)/bin/golangci-lint run -c $(CURDIR)/.golangci.yml ./...); done
+	@for m in $(LINTED); do (cd $$m && GOWORK=off go mod tidy -diff); done
+	@export $(LINTENV); for m in $(LINTED); do (cd $$m && $(GOVET) ./... && $(CURDIR)/bin/golangci-lint run -c $(CURDIR)/.golangci.yml ./...); done
 
 clean: ## remove the built programs; the data directory stays
 	@rm -rf bin
