@@ -13,7 +13,8 @@
 //
 //	limit:<bucket>:<subject>
 //
-// in microseconds of the Redis server's clock. It expires when its bucket is full.
+// Its value is the theoretical arrival time, in microseconds on the Redis server's
+// clock. The key expires when the bucket is full.
 //
 // [Script] implements the algorithm as a Lua function. A caller appends its own
 // statements to the script, so that counting a request needs no extra round trip:

@@ -2,7 +2,7 @@ package ratelimit
 
 import "time"
 
-// Limit allows Requests in Period to one subject, for one kind of request.
+// Limit allows one subject to send Requests requests of one kind per Period.
 type Limit struct {
 	Bucket   string        // the kind of request: browse, write, login
 	Subject  string        // the user or client address that is counted

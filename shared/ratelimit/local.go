@@ -22,8 +22,8 @@ type Local struct {
 
 type localKey struct{ bucket, subject string }
 
-// NewLocal returns a Local that keeps at least the size most recently changed
-// counters, and at most twice as many.
+// NewLocal returns a Local that holds at most 2*size counters. A counter is dropped
+// only after at least size others have changed.
 func NewLocal(now func() time.Time, size int) *Local {
 	return &Local{now: now, size: size, newer: map[localKey]time.Time{}}
 }
