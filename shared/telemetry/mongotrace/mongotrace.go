@@ -32,8 +32,8 @@ type monitor struct {
 	spans  sync.Map // of running commands, from commandID to trace.Span
 }
 
-// commandID identifies a running command. The driver assigns the request ids. A
-// connection carries one command at a time.
+// commandID identifies a running command by its connection and the request id that the
+// driver assigned to it.
 type commandID struct {
 	connection string
 	request    int64
