@@ -61,8 +61,8 @@ func TestForeignRepliesAreClassified(t *testing.T) {
 	}
 }
 
-// A malformed reply of an app may contain secrets. A reply without an envelope that has an
-// error status is from the sidecar.
+// A malformed reply of an app may contain secrets. A reply with an error status but
+// without an envelope is from the sidecar, so it may be quoted.
 func TestMalformedRepliesOfAppsAreNotQuoted(t *testing.T) {
 	const secret = "a-refresh-token"
 	for status, wantQuoted := range map[int]bool{200: false, 202: false, 502: true} {

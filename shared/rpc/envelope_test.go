@@ -20,8 +20,8 @@ var seeds = []string{
 	`[]`, `""`, `null`, ``, `{`, "\xff", `{"data":{"name":"\ud800"}}`,
 }
 
-// FuzzRequest sends arbitrary bodies to a server. It must reply with an envelope, and call
-// the operation only with the data that the body contains.
+// FuzzRequest sends arbitrary bodies to a server. The server must reply with an envelope,
+// and call the operation only with the data that the body contains.
 func FuzzRequest(f *testing.F) {
 	for _, s := range seeds {
 		f.Add([]byte(s))

@@ -21,7 +21,8 @@
 // the data of the reply, with {"data": {...}} or {"error": {...}} for each; see CallEach.
 //
 // Requests are decoded strictly and replies tolerantly. An app may therefore add fields
-// to its replies before its callers read them, and is deployed before its callers.
+// to its replies at any time, but must be deployed before a caller that sends a new
+// request field.
 package rpc
 
 import "time"
