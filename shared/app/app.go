@@ -132,7 +132,7 @@ func (a *App) Listen(p lifecycle.Part) { a.listener = &p }
 // Addr returns the address on which the program listens.
 func (a *App) Addr() string { return a.listenAddr() }
 
-// Readiness returns the program's readiness. Call it after the last call of Check.
+// Readiness returns the program's readiness. Call it after the last call to Check.
 func (a *App) Readiness() *lifecycle.Readiness {
 	if a.ready == nil {
 		a.ready = lifecycle.NewReadiness(checkTimeout, a.checks...)
