@@ -42,8 +42,8 @@ var (
 	// returned, and the gateway refuses it.
 	CheckSession = rpc.Op[CheckSessionRequest, CheckedSession]{App: App, Method: "auth.session.check", Timeout: 10 * time.Second}
 
-	// GetKeys returns the public keys that verify tokens, including keys that do not
-	// sign yet.
+	// GetKeys returns the public keys that verify tokens, including keys with which
+	// auth does not sign yet.
 	GetKeys = rpc.Op[rpc.Nothing, token.KeySet]{App: App, Method: "auth.jwks", Timeout: 10 * time.Second}
 )
 

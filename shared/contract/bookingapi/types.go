@@ -56,8 +56,8 @@ type Created struct {
 	Replayed bool `json:"replayed,omitempty"`
 }
 
-// GetRequest is the request of GetBooking. For users other than the owner and admins
-// the booking does not exist.
+// GetRequest is the request of GetBooking. Unless the calling user owns the booking or
+// is an admin, it is refused with booking.not_found.
 type GetRequest struct {
 	BookingID string `json:"bookingId"`
 	UserID    string `json:"userId"`            // the calling user

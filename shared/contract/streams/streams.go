@@ -1,6 +1,6 @@
 // Package streams is the contract between the apps and tools/streams, which creates the
 // JetStream streams of the topics. With brokers other than JetStream, no stream is
-// created and no such event is published.
+// created and no FactMade event is published.
 package streams
 
 import "boxoffice/shared/contract"
