@@ -31,8 +31,9 @@ type Bus struct {
 	Relay *outbox.Relay
 }
 
-// Connect adds parts to an app that publish the facts in its outboxes to its topic. When
-// the topic's stream has been recreated, the retained facts are published again.
+// Connect connects an app to the bus. While the app runs, the facts in boxes are
+// published to topic. When the topic's stream has been recreated, the retained facts are
+// published again.
 func Connect(a *app.App, sidecar client.Client, boxes outbox.Store, topic string) *Bus {
 	b := &Bus{
 		Routes: daprsub.Routes{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing},
