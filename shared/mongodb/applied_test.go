@@ -10,7 +10,7 @@ import (
 
 // In most cases a relay has read version 4 with the unpublished record f1, and saves f1
 // as sent at noon. In the others it saves a box without records. The name of a case lists
-// the writes that the stored box results from.
+// the writes that led to the stored box.
 func TestIsAppliedRecognisesTheSavedRecords(t *testing.T) {
 	noon := time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 	due := noon.Add(24 * time.Hour)

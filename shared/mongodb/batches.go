@@ -12,7 +12,8 @@ import (
 const (
 	// maxBatch limits how many writes or reads share a command.
 	maxBatch = 32
-	// maxBatchWait limits how long a write or read waits for the command before it.
+	// maxBatchWait limits how long a write or read waits for the running command before
+	// it is sent in another one.
 	maxBatchWait = time.Second
 )
 

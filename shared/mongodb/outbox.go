@@ -72,7 +72,7 @@ func (o *Outbox) SaveBox(ctx context.Context, b outbox.Box, due time.Time) error
 	return s.err
 }
 
-// save is one call of SaveBox.
+// save is one call to SaveBox.
 type save struct {
 	box outbox.Box
 	due time.Time

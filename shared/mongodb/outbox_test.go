@@ -47,7 +47,7 @@ func TestOutboxConforms(t *testing.T) {
 	})
 }
 
-// Such an index contains only the documents whose boxes have a due time.
+// A sparse index with a single key contains only the documents whose boxes have a due time.
 func TestOutboxIndexIsSparseWithASingleKey(t *testing.T) {
 	index := options.IndexOptions{}
 	for _, set := range mongodb.OutboxIndex().Options.List() {
