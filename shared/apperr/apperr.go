@@ -1,6 +1,6 @@
 // Package apperr defines the errors that cross process boundaries. Each error has a code
-// of a closed set, a stable reason such as booking.sold_out, which programs compare, and
-// a message, which people read. Apps return these errors, package rpc transports them,
+// from a closed set, a stable reason such as booking.sold_out, which programs compare,
+// and a message, which people read. Apps return these errors, package rpc transports them,
 // and only the gateway converts them to HTTP problems.
 //
 // The cause of an error is available to errors.Unwrap and to the log, and is never sent
