@@ -23,7 +23,7 @@ type harness struct {
 	proceed chan struct{} // one value ends one batch
 
 	mu      sync.Mutex
-	follows []string   // the calls of Follow and of the end functions that it returned
+	follows []string   // the calls to Follow and to the end functions that it returned
 	batches [][]string // the items of each batch, in the order in which the batches started
 	ctxErrs []error    // for each batch, the error of its context when it ended
 }
