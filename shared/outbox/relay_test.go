@@ -212,7 +212,7 @@ func TestRecordsAddedDuringADeliveryArePublishedToo(t *testing.T) {
 	h.wantSweep("with the added record", "1", "2")
 }
 
-// A relay dies after it has published a record and before it has saved that. The next
+// A relay dies after it has published a record and before it has saved the time. The next
 // sweep publishes the record again.
 func TestCrashAfterPublishingRepeatsTheRecord(t *testing.T) {
 	h := newHarness(t)

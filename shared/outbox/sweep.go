@@ -20,15 +20,15 @@ const (
 	maxClockSkew = time.Minute
 
 	pageSize = 100
-	// maxFailures limits the failures in one window of a sweep. After so many the bus is
-	// probably unreachable.
+	// maxFailures limits the failures in one window of a sweep. After that many, the bus
+	// is probably unreachable.
 	maxFailures = 3
 )
 
-// Sweep publishes the records that were left unpublished by a crash, by a failure of
-// the bus or by a recreated topic, and removes those whose retention has ended. Any
-// number of sweeps may run at the same time, because each one claims a box before it
-// handles it.
+// Sweep publishes the records that a crash or a failure of the bus left unpublished, and
+// those that were lost when the topic was recreated. It removes records whose retention
+// has ended. Any number of sweeps may run at the same time, because each one claims a
+// box before it handles it.
 //
 // It returns the errors of the boxes that it could not publish. They remain due, so a
 // later sweep handles them.
