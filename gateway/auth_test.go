@@ -104,7 +104,7 @@ func TestMeReturnsTheUserRecordAndCallsAuthOnlyOnACacheMiss(t *testing.T) {
 		}
 	}
 	if h.auth.checks != 1 {
-		t.Errorf("got %d calls of auth, want 1", h.auth.checks)
+		t.Errorf("got %d calls to auth, want 1", h.auth.checks)
 	}
 }
 
@@ -131,7 +131,7 @@ func TestAuthChecksEverySessionWhileRedisIsUnreachable(t *testing.T) {
 		}
 	}
 	if h.auth.checks != 3 {
-		t.Errorf("got %d calls of auth for 3 requests, want 3", h.auth.checks)
+		t.Errorf("got %d calls to auth for 3 requests, want 3", h.auth.checks)
 	}
 	h.auth.fail = apperr.New(apperr.Unauthenticated, authapi.ReasonSessionInvalid, "")
 	h.wantProblem(h.get("/api/auth/me", bearer(h.token())...), 401, "auth.session_invalid")

@@ -39,7 +39,7 @@ func TestInvalidBodyIsRefused(t *testing.T) {
 				t.Errorf("errors: got %v, want one with the field and code of %v", p.Errors, tt.field)
 			}
 			if h.auth.login.Email != "" {
-				t.Error("got a call of auth, want a refusal by the gateway")
+				t.Error("got a call to auth, want a refusal by the gateway")
 			}
 		})
 	}

@@ -46,9 +46,9 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// portOf returns a getenv that falls back to GATEWAY_PORT if APP_PORT is not set. Only
+// withPortFallback returns a getenv that reads GATEWAY_PORT if APP_PORT is not set. Only
 // Dapr's own launchers set APP_PORT.
-func portOf(getenv func(string) string) func(string) string {
+func withPortFallback(getenv func(string) string) func(string) string {
 	return func(name string) string {
 		value := getenv(name)
 		if name == "APP_PORT" && value == "" {

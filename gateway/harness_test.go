@@ -55,12 +55,12 @@ type harness struct {
 type fakeAuth struct {
 	user     authapi.User
 	session  authapi.Session
-	fail     error                   // if not nil, the result of every operation except auth.keys
-	checks   int                     // calls of auth.session.check
+	fail     error                   // if not nil, the result of every operation except auth.jwks
+	checks   int                     // calls to auth.session.check
 	register authapi.RegisterRequest // the last request
 	login    authapi.LogInRequest    // the last request
 	keys     token.KeySet
-	fetched  int // calls of auth.keys
+	fetched  int // calls to auth.jwks
 }
 
 // newHarness returns a running harness. The functions in change modify the gateway's
@@ -112,7 +112,7 @@ func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 	return h
 }
 
-// fetchKeys runs keys until it has loaded them.
+// fetchKeys runs the keyring until it has loaded auth's keys.
 func (h *harness) fetchKeys(keys *main.Keyring) {
 	h.t.Helper()
 	ctx, cancel := context.WithCancel(h.t.Context())

@@ -19,7 +19,7 @@ const (
 	// publishes the key for longer than that.
 	keysInterval = 5 * time.Minute
 	// unknownKeyInterval is the minimum time between refreshes that unknown keys
-	// trigger. Without it, every token with an invented key id would cause a call of
+	// trigger. Without it, every token with an invented key id would cause a call to
 	// auth.
 	unknownKeyInterval = 5 * time.Second
 	// keysRetry is the time between a failed refresh and its retry.

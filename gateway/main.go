@@ -33,7 +33,7 @@ func main() {
 }
 
 func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
-	return app.Run(ctx, "gateway", portOf(getenv), stdout, wire)
+	return app.Run(ctx, "gateway", withPortFallback(getenv), stdout, wire)
 }
 
 func wire(_ context.Context, a *app.App, cfg Config) error {

@@ -62,7 +62,7 @@ func (s *Server) dispatch(c *fiber.Ctx) (err error) {
 // unknownMethodKey names the user value that replaceUnknownMethod sets.
 const unknownMethodKey = "unknown method"
 
-// replaceUnknownMethod replaces a method that Fiber does not support by TRACE, which
+// replaceUnknownMethod replaces a method that Fiber does not support with TRACE, which
 // no route uses. The request then passes through the middleware and gets the same 405
 // response as any other unsupported method.
 func replaceUnknownMethod(c *fasthttp.RequestCtx) {
