@@ -18,7 +18,7 @@ const App = "auth"
 var (
 	// Register creates an account and logs it in. Repeating a request with the same
 	// UserID and e-mail address logs the existing account in. Refusals:
-	// auth.email_taken, auth.weak_password (invalid), auth.admin_required
+	// auth.email_taken and auth.weak_password (both invalid), auth.admin_required
 	// (forbidden).
 	Register = rpc.Op[RegisterRequest, Login]{App: App, Method: "auth.register", Timeout: 10 * time.Second}
 
