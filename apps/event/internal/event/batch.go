@@ -99,7 +99,7 @@ type attempt struct {
 	outcome  outcome
 }
 
-// NewBatches returns the Batcher of a running program. It calls follow for each request
+// NewBatches returns a Batcher that coalesces moves. It calls follow for each request
 // whose batch is led by another request; see coalesce.Config.
 func NewBatches(follow func(ctx, leader context.Context) (end func())) *coalesce.Group[*Member] {
 	return coalesce.New(coalesce.Config[*Member]{
@@ -152,7 +152,7 @@ func (s *Service) complete(ctx context.Context, m *Member) (*Hold, error) {
 	}
 }
 
-// batch is the moves of one event's seats that share one compare-and-set. The package
+// batch is a set of moves of one event's seats that share one compare-and-set. The package
 // comment describes the protocol and its phases.
 type batch struct {
 	svc     *Service

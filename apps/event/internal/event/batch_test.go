@@ -76,7 +76,7 @@ func TestReservesOfOneRequestShareABatch(t *testing.T) {
 		f.hold("a_1_x", "u1", 2), f.hold("b_1_x", "u2", 5), invalid, f.hold("z_1_x", "u9", 4), f.hold("c_1_x", "u3", 4),
 	})
 	if err != nil || len(got) != 5 {
-		t.Fatalf("got %v, %v", got, err)
+		t.Fatalf("got results %v, %v, want 5", got, err)
 	}
 	f.wantErr("two seats", got[0].Err, nil)
 	f.wantErr("five of four seats", got[1].Err, event.ErrSoldOut)
@@ -314,13 +314,13 @@ func TestHangingClaimDoesNotFailOtherMembers(t *testing.T) {
 	})
 }
 
-// A panic in a claim fails only its member. If the leader of a batch panics, no follower
-// without a hold succeeds.
+// A panic in a claim fails only its member. If the leader of a batch panics while it
+// inserts the holds, a follower may succeed only if its hold was inserted.
 func TestPanicsInABatchAreContained(t *testing.T) {
 	b := newBatchFixture(t, func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
 	store := &hookedStore{Store: b.store, first: func() {
 		b.mu.Lock()
-		b.isStopped = true
+		b.hasStopped = true
 		b.mu.Unlock()
 		<-b.firstWrite
 	}}

@@ -23,7 +23,7 @@ type batchFixture struct {
 	wg        sync.WaitGroup
 
 	mu         sync.Mutex
-	isStopped  bool          // the first batch has reached its write
+	hasStopped bool          // the first batch has reached its write
 	firstWrite chan struct{} // closed to let the first batch write
 	onOp       func(op string) error
 }
@@ -34,9 +34,9 @@ func newBatchFixture(t *testing.T, change func(*eventapi.Definition)) *batchFixt
 	gated := b.store.WithGate(func(op string) (before, after error) {
 		b.mu.Lock()
 		b.ops = append(b.ops, op)
-		isFirst := op == "events.seats" && !b.isStopped
-		b.isStopped = b.isStopped || isFirst
-		isLater, onOp := b.isStopped && !isFirst, b.onOp
+		isFirst := op == "events.seats" && !b.hasStopped
+		b.hasStopped = b.hasStopped || isFirst
+		isLater, onOp := b.hasStopped && !isFirst, b.onOp
 		b.mu.Unlock()
 		if isFirst {
 			<-b.firstWrite
@@ -93,9 +93,9 @@ func (b *batchFixture) startFirst(id string) {
 	b.wg.Go(func() { b.wantErr(id, b.reserving(id, "first", 1)(), nil) })
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		b.mu.Lock()
-		isStopped := b.isStopped
+		hasStopped := b.hasStopped
 		b.mu.Unlock()
-		if isStopped {
+		if hasStopped {
 			return
 		}
 		if time.Now().After(end) {

@@ -184,7 +184,7 @@ func TestCancelEventAndDeleteEvent(t *testing.T) {
 	for range 2 {
 		got, err := f.CancelEvent(t.Context(), ask)
 		if err != nil || got.Event.Status != "cancelled" || got.Event.Version != 2 {
-			t.Errorf("cancel: got %+v, %v", got, err)
+			t.Errorf("cancel: got %+v, %v, want status cancelled and version 2", got, err)
 		}
 	}
 	f.release("a_1_x", "u1", 2)

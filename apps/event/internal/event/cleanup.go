@@ -8,7 +8,7 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// Cleanup deletes events that have ended and were never sold. It returns the number of
+// Cleanup deletes events that have ended and never sold a ticket. It returns the number of
 // deleted events.
 func (s *Service) Cleanup(ctx context.Context) (int, error) {
 	defer s.locks.Lock(ctx, "sweep:events")()

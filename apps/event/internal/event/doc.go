@@ -62,8 +62,8 @@
 // # Tombstones
 //
 // A release of an unknown hold writes a tombstone: it leaves a mark and then inserts a
-// hold that is already released. A reserve of the same hold that is under way finds its
-// write stale, starts again, and is refused because of the tombstone.
+// hold that is already released. A concurrent reserve of the same hold finds its write
+// stale, starts again, and is refused because of the tombstone.
 //
 // The store keeps released holds, and thus tombstones, for holdPurgeAfter. No process
 // may be suspended for longer than that and then continue with a move.
@@ -117,25 +117,26 @@
 // With the tombstone, which A writes before it gives the entry back, the write of B is
 // stale.
 //
-// A crash may leave an entry behind whose hold is not counted. Each claim therefore
-// stamps the document with its time (claimedAt), unless the document is stamped already.
-// A sweep checks the entries of documents with old stamps. It gives back those of
-// released holds, and writes a tombstone first for an entry without a hold. Once every
-// entry belongs to a counted hold, the sweep clears the stamp.
+// A crash may leave an entry behind whose hold does not count toward the limit: the hold
+// was released, does not exist, or was reserved while the event had no limit. Each claim
+// therefore stamps the document with its time (claimedAt), unless the document is stamped
+// already. A sweep checks documents with old stamps and gives such entries back. If the
+// hold does not exist, the sweep writes a tombstone first. When it finds no such entry, it
+// clears the stamp.
 //
-// The limit covers only holds that were reserved since it was set.
+// The limit covers only holds that were reserved after it was set.
 //
 // # Liveness
 //
 // A crash may leave a hold without a booking. The fact booking.created links a hold to
-// its booking. A sweep asks the booking app about each hold that was not linked within
-// HoldSettleAfter, and about each that is still held HoldSettleAfter after its booking
-// should have expired. The booking app answers live or dead. Before it answers dead, it
-// makes the booking impossible; the sweep then releases the hold. The sweep also
+// its booking. A sweep asks the booking app about a hold in the state held in two cases:
+// no booking was linked to it within HoldSettleAfter, or its booking should have expired
+// at least HoldSettleAfter ago. The booking app answers live or dead. Before it answers
+// dead, it makes the booking impossible; the sweep then releases the hold. The sweep also
 // finishes the steps of old marks.
 //
 // A process remembers new links until its next sweep, which writes many of them at once.
-// If the process is killed before that, a sweep asks about their holds once too often.
+// If the process is killed before that, a sweep asks about their holds unnecessarily.
 //
 // The booking app's other facts sell or release holds. The state of the hold serves as
 // the inbox: a duplicate fact finds that the hold has reached its state already, and
@@ -143,13 +144,13 @@
 //
 // # Cost
 //
-// These are the numbers of successive operations of the store, without contention. All
-// members of a batch share the reads, the write of the event and the insert. Claims,
+// Without contention, each use case runs this many store operations one after another.
+// All members of a batch share the reads, the write of the event and the insert. Claims,
 // updates of holds and returns of limit entries are one operation for each hold.
 //
 //	reserve                       4: event, hold, event (write), hold (insert)
 //	reserve under a limit         5: the claim in addition
-//	reserve that is sold out      2; 3 under a limit
+//	reserve of a sold-out event   2; 3 under a limit
 //	repeated reserve              2
 //	release, sell                 4; 5 for a release under a limit
 //	repeated release or sell      2

@@ -26,8 +26,8 @@ func (p *pausingStore) GetHolds(ctx context.Context, ids []string) (map[string]e
 	return holds, err
 }
 
-// A release that reads the hold just before a concurrent duplicate in the same process
-// moves it, and continues just afterwards, does not count the seats a second time.
+// A duplicate release reads the hold just before the first release, in the same process,
+// writes it as released. The duplicate must not count the seats a second time.
 func TestDuplicateReleasesCountOnce(t *testing.T) {
 	f := newFixture(t)
 	f.createGala(nil)

@@ -52,8 +52,8 @@ func transitions() []transition {
 	}
 }
 
-// Definition is the part of an event that its organizer edits. Strings that are not set
-// are empty, and pointers are nil.
+// Definition is the part of an event that its organizer edits. An optional field that is
+// not set is the empty string or a nil pointer.
 type Definition struct {
 	Name                    string
 	Description             string
@@ -70,7 +70,7 @@ type Definition struct {
 }
 
 // Event is an event for which tickets are sold: its definition, its status and its seats.
-// Moves of the seats do not change the rest.
+// Moving seats changes only the field Seats.
 type Event struct {
 	ID          string
 	OrganizerID string
@@ -136,8 +136,8 @@ func (e Event) checkOnSale(now time.Time) error {
 }
 
 // Identity returns a string that is unique to the event. It consists of the organizer,
-// the start and the name. It is empty for a deleted event, so that a new event may have
-// the same ones.
+// the start and the name. It is empty for a deleted event, so that a new event can reuse
+// the name and the start.
 func (e Event) Identity() string {
 	if e.Status == Deleted {
 		return ""

@@ -41,7 +41,7 @@ func (s HoldState) order() int {
 	return 0
 }
 
-// Hold is the seats of an event that one booking reserved. A tombstone is a Hold that was
+// Hold is a reservation of an event's seats for one booking. A tombstone is a Hold that was
 // released without ever having been held, so that a late reserve of it is refused.
 type Hold struct {
 	ID       string

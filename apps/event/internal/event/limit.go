@@ -51,7 +51,7 @@ const (
 	ClaimRefused   ClaimResult = iota // the hold has no entry
 	ClaimGranted                      // the claim added an entry
 	ClaimPresent                      // the hold had an entry, from an earlier attempt or a duplicate request
-	ClaimOverLimit                    // the hold had an entry, but the limit was lowered since, and more is used than it allows
+	ClaimOverLimit                    // the hold had an entry, but the limit has been lowered since, below what is used
 )
 
 // WithClaim returns the limit after a claim, and the claim's result. The limit is
@@ -126,8 +126,8 @@ func (s *Service) exceedsLimit(ctx context.Context, e Event, h Hold) (bool, erro
 	return result == ClaimRefused || result == ClaimOverLimit, nil
 }
 
-// giveBackEntry removes the hold's entry from the user's limit. The hold must have been
-// released before. Otherwise a duplicate reserve that found the entry might succeed.
+// giveBackEntry removes the hold's entry from the user's limit. The hold must already be
+// released. Otherwise a duplicate reserve that found the entry might succeed.
 func (s *Service) giveBackEntry(ctx context.Context, h Hold) error {
 	if err := s.limits.GiveBack(ctx, h.limitKey(), h.ID, h.Quantity); err != nil {
 		return fmt.Errorf("give back the limit entry of hold %s: %w", h.ID, err)
@@ -135,8 +135,8 @@ func (s *Service) giveBackEntry(ctx context.Context, h Hold) error {
 	return nil
 }
 
-// settleLimit gives back the entries that crashes left behind in a stamped limit. If
-// every entry belongs to a counted hold, it clears the stamp.
+// settleLimit gives back the entries that crashes left behind in a stamped limit. If there
+// are none, it clears the stamp.
 func (s *Service) settleLimit(ctx context.Context, l Limit) error {
 	for _, holdID := range slices.Sorted(maps.Keys(l.By)) {
 		if err := s.settleEntry(ctx, l.LimitKey, holdID, l.By[holdID]); err != nil {
@@ -151,8 +151,8 @@ func (s *Service) settleLimit(ctx context.Context, l Limit) error {
 	return nil
 }
 
-// settleEntry gives an entry back unless it belongs to a counted hold. If the entry has no
-// hold, settleEntry writes a tombstone first.
+// settleEntry gives an entry back unless its hold counts toward the limit. If the hold does
+// not exist, settleEntry writes a tombstone first.
 func (s *Service) settleEntry(ctx context.Context, key LimitKey, holdID string, quantity int64) error {
 	h, found, err := s.getHold(ctx, holdID)
 	switch {

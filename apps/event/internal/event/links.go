@@ -15,7 +15,7 @@ const (
 )
 
 // pendingLinks holds links whose new SettleAt has not been written to their holds yet. If
-// the process loses them, a sweep asks about the holds once too often, which is harmless.
+// the process loses them, a sweep asks about the holds unnecessarily, which is harmless.
 type pendingLinks struct {
 	mu       sync.Mutex
 	settleAt map[string]time.Time // by hold

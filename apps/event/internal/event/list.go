@@ -94,8 +94,8 @@ func (s *Service) ListEvents(ctx context.Context, req eventapi.ListRequest) (con
 	return result, nil
 }
 
-// newQuery returns the query of a request. The result list identifies the request without
-// its page, so that a cursor is accepted only for the list that it came from.
+// newQuery returns the query of a request, and a string that identifies the list: the
+// request without its page. A cursor is accepted only for the list that it came from.
 func (s *Service) newQuery(req eventapi.ListRequest) (q Query, list string, err error) {
 	var p problems
 	q = Query{OrganizerID: req.OrganizerID, Category: req.Category}

@@ -26,7 +26,7 @@ func TestListEvents(t *testing.T) {
 	for range 3 {
 		page, err := f.ListEvents(t.Context(), req)
 		if err != nil || page.Limit != 2 {
-			t.Fatalf("got %+v, %v", page, err)
+			t.Fatalf("got page %+v, %v, want one with limit 2", page, err)
 		}
 		for _, e := range page.Items {
 			got = append(got, e.ID)
@@ -36,7 +36,7 @@ func TestListEvents(t *testing.T) {
 		}
 	}
 	if !slices.Equal(got, want) || req.Cursor != "" {
-		t.Errorf("got %v, %q, want %v", got, req.Cursor, want)
+		t.Errorf("got events %v and last cursor %q, want %v and no cursor", got, req.Cursor, want)
 	}
 	at := contract.PageRequest{Cursor: cursor}
 	for _, tt := range []struct {

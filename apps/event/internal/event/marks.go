@@ -8,10 +8,10 @@ import (
 	"slices"
 )
 
-// maxMarks is the number of marks at which a write of the seats finishes all steps first,
-// and removes their marks. Marks whose steps are known to be finished do not count.
-// Normally a write removes the marks of the previous one. More of them accumulate if
-// many processes move seats of the same event, or if processes crash.
+// maxMarks limits the marks of an event whose steps are not known to be finished. A move
+// that finds this many finishes all steps first, and removes the marks. Normally a write
+// removes the marks of the previous one. More of them accumulate if many processes move
+// seats of the same event, or if processes crash.
 const maxMarks = 4 * maxBatch
 
 // mustGiveBackEntry reports whether the hold's limit entry must be given back to finish the

@@ -75,12 +75,13 @@ type Holds interface {
 type Limits interface {
 	// GetLimit returns a limit. If there is none, it returns a zero Limit with the key.
 	GetLimit(ctx context.Context, key LimitKey) (Limit, error)
-	// Claim adds an entry if the sum of all entries is at most c.Max with it. It then also
-	// raises the version, and stamps the document unless it is stamped. If the hold has an
-	// entry already, Claim changes nothing. Limit.WithClaim defines the results.
+	// Claim adds an entry if the sum of all entries, including the new one, is at most
+	// c.Max. It then also raises the version, and stamps the document unless it is stamped
+	// already. If the hold has an entry already, Claim changes nothing. Limit.WithClaim
+	// defines the results.
 	Claim(ctx context.Context, c Claim) (ClaimResult, error)
-	// GiveBack removes the entry of a hold, if there is one with this quantity, subtracts
-	// it from used, and raises the version.
+	// GiveBack removes the entry of a hold, subtracts its quantity from used, and raises
+	// the version. It does nothing if there is no entry with this quantity.
 	GiveBack(ctx context.Context, key LimitKey, holdID string, quantity int64) error
 	// ClearStamp removes the stamp by compare-and-set on l.Version. It returns ErrStale if
 	// the version differs.

@@ -54,7 +54,7 @@ func decideRelease(tombstone Hold) decision {
 }
 
 // decideTombstone returns the decision to write the tombstone if the hold is unknown, and
-// to leave it as it is otherwise.
+// to leave a known hold as it is.
 func decideTombstone(tombstone Hold) decision {
 	return func(e Event, h *Hold, now time.Time) outcome {
 		if h != nil {
@@ -97,7 +97,7 @@ func (s *Service) releaseWithoutEvent(ctx context.Context, tombstone Hold) (Hold
 		h = tombstone
 	}
 	h = h.releasedAt(s.now())
-	h.Limited = true // without the event it is unknown, so an entry must be given back if there is one
+	h.Limited = true // the event's limit is unknown; giving back an entry that does not exist is harmless
 	return h, s.finishSteps(ctx, h)
 }
 

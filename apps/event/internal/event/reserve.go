@@ -14,8 +14,8 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// completeTimeout limits the work that the reserves of a request do after their batch
-// has ended. The response waits for all of them.
+// completeTimeout limits how long the reserves of a request may work after their batch has
+// ended. The response waits for all of them.
 const completeTimeout = 2 * time.Second
 
 // errReservedByDuplicate is returned by an attempt of a reserve that was refused while
@@ -76,7 +76,8 @@ func (r *reserve) newMember() *Member {
 	return &Member{holdID: r.hold.ID, mustClaim: true, decide: decideReserve(r.hold, r.svc.settleAfter)}
 }
 
-// decideReserve returns the decision to reserve the seats of a hold, unless it exists.
+// decideReserve returns the decision to reserve the seats of a hold that does not exist
+// yet. It leaves a held or sold hold as it is, and refuses a released one.
 func decideReserve(wanted Hold, settleAfter time.Duration) decision {
 	return func(e Event, h *Hold, now time.Time) outcome {
 		switch {

@@ -106,8 +106,9 @@ func (w *SeatsWrite) Add(m Move) error {
 	return nil
 }
 
-// Clear adds the removal of marks, whose steps must be finished, to the write. Marks that
-// the write sets are not removed. Clear must be called after all moves have been added.
+// Clear makes the write remove the marks of the given holds, except marks that the write
+// sets. The steps of the marks must be finished. Clear must be called after all moves have
+// been added.
 func (w *SeatsWrite) Clear(holdIDs []string) {
 	for _, id := range holdIDs {
 		if _, isSet := w.Set[id]; !isSet {

@@ -2,7 +2,8 @@ package event
 
 import "sync"
 
-// maxCachedEvents limits the events whose finished steps a process remembers.
+// maxCachedEvents limits the events whose finished steps a process remembers. When the
+// limit is reached, the process forgets all of them.
 const maxCachedEvents = 4096
 
 // stepCache remembers the steps that this process has finished, so that the next write of
@@ -38,7 +39,7 @@ func (c *stepCache) has(eventID string, mark Hold) bool {
 }
 
 // finishedMarks returns the hold ids of the event's marks whose steps the cache has. It
-// forgets the steps that the event has no mark of.
+// removes steps from the cache for which the event has no mark.
 func (c *stepCache) finishedMarks(e Event) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -275,7 +275,7 @@ func (s *stress) checkInvariants() {
 	if s.limit == 0 {
 		return
 	}
-	// A mark is newer than the document of its hold, or as new.
+	// A mark is at least as new as the document of its hold.
 	maps.Copy(c.Holds, seats.Marks)
 	used := map[string]int64{}
 	for _, h := range c.Holds {

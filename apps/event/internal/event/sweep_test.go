@@ -105,11 +105,11 @@ func TestSweepRepairsAfterCrashes(t *testing.T) {
 		state     event.HoldState // after the sweeps
 	}{
 		{"reserve before its claim", "limits.claim", false, 10, ""},
-		{"reserve before its write", "events.seats", false, 10, event.Released},
-		{"reserve before its hold", "holds.insert", false, 10, event.Released},
-		{"release before its write", "events.seats", true, 10, event.Released},
-		{"release before its hold", "holds.move", true, 10, event.Released},
-		{"release before the limit entry", "limits.giveback", true, 10, event.Released},
+		{"reserve before its write of the seats", "events.seats", false, 10, event.Released},
+		{"reserve before its insert of the hold", "holds.insert", false, 10, event.Released},
+		{"release before its write of the seats", "events.seats", true, 10, event.Released},
+		{"release before its update of the hold", "holds.move", true, 10, event.Released},
+		{"release before it gives the limit entry back", "limits.giveback", true, 10, event.Released},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFixture(t)
