@@ -16,7 +16,7 @@ type settings struct {
 	HoldSettleAfter time.Duration `env:"HOLD_SETTLE_AFTER" default:"1m" min:"1s"`
 }
 
-// The names of the Dapr components that only this app uses.
+// The names of the app's Dapr components. Package daprpub defines those of the bus.
 const (
 	lockStore = "lock"
 	cleanup   = "cleanup"

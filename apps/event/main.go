@@ -59,8 +59,8 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	sidecar := dapr.NewClientWithConnection(conn)
 	bus := daprpub.Connect(a, sidecar, store.Outbox(), eventapi.Topic)
 
-	// The booking app's state is not part of this app's readiness. It depends on this app,
-	// so the two would wait for each other.
+	// Readiness does not depend on the booking app. Each of the two apps calls the other, so
+	// each would wait for the other to become ready.
 	svc := event.New(event.Config{
 		Events:          enqueuingStore{store, bus.Relay},
 		Catalogue:       store,

@@ -30,8 +30,8 @@ type Subject struct {
 	Publish func(t *testing.T)
 }
 
-// Conform checks that a store keeps the contracts of the ports. Open returns an empty
-// store; Conform calls it in each subtest.
+// Conform checks that a store keeps the contracts of the ports. In each subtest it calls
+// open to get an empty store.
 func Conform(t *testing.T, open func(t *testing.T) Subject) {
 	for _, part := range []struct {
 		name string
@@ -42,7 +42,7 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 		{"WriteSeats compares seats.version", testWriteSeats},
 		{"WriteDefinition compares both versions", testWriteDefinition},
 		{"DropFacts removes the facts of one type", testDropFacts},
-		{"one of several concurrent WriteSeats wins each version", testSeatsRace},
+		{"only one of several concurrent WriteSeats succeeds at each version", testSeatsRace},
 		{"ListEvents filters, sorts and limits", testList},
 		{"the queries of sweeps find their events", testCatalogue},
 		{"holds only move forward", testHolds},
@@ -325,6 +325,6 @@ func testSeatsRace(t *testing.T, s Subject) {
 	})
 	got := read(t, s, "e").Seats
 	if got.Held != workers*each || got.Available != 1000-workers*each || got.Version != 1+workers*each {
-		t.Errorf("after %d moves: got %+v", workers*each, got)
+		t.Errorf("after %d moves: got %+v, want one seat held and the version raised by one for each", workers*each, got)
 	}
 }

@@ -20,7 +20,7 @@ func testHolds(t *testing.T, s Subject) {
 	second := NewHold("b_2_x", "e", 3)
 	wantErr(t, "insert a taken id and a new one", s.InsertHolds(ctx, []event.Hold{NewHold(h.ID, "other", 9), second}), nil)
 	if got, err := s.GetHolds(ctx, []string{second.ID, "unknown", h.ID}); err != nil || len(got) != 2 || got[h.ID] != h || got[second.ID] != second {
-		t.Errorf("two holds: got %+v, %v", got, err)
+		t.Errorf("two holds: got %+v, %v, want %+v and %+v", got, err, h, second)
 	}
 	expect := func(name string, want event.Hold) {
 		t.Helper()

@@ -45,7 +45,7 @@ func testList(t *testing.T, s Subject) {
 			for range 10 {
 				found, err := s.ListEvents(t.Context(), q)
 				if err != nil || len(found) > limit {
-					t.Fatalf("%s: got %d events, %v", tt.name, len(found), err)
+					t.Fatalf("%s: got %d events, %v, want at most %d", tt.name, len(found), err, limit)
 				}
 				for _, e := range found {
 					got = append(got, e.ID)

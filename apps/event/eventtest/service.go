@@ -50,7 +50,7 @@ func (Unbatched) Do(ctx context.Context, _ string, work coalesce.Work[*event.Mem
 	return nil
 }
 
-// NewBatches returns the Batcher of a running program, without tracing.
+// NewBatches returns the Batcher that the event app uses, without tracing.
 func NewBatches() *coalesce.Group[*event.Member] {
 	return event.NewBatches(func(_, _ context.Context) (end func()) { return nil })
 }

@@ -291,7 +291,7 @@ func (s *Store) MarkSent(eventID, factID string) {
 	s.events[eventID] = d
 }
 
-// Writes returns the number of writes that changed the contents.
+// Writes returns how many writes of documents the operations of the ports have made.
 func (s *Store) Writes() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -305,7 +305,8 @@ type Contents struct {
 	Limits map[event.LimitKey]event.Limit
 }
 
-// Contents returns a snapshot of the store. The caller must not modify it.
+// Contents returns a snapshot of the store. The caller may modify its three maps, but not
+// the maps inside their values.
 func (s *Store) Contents() Contents {
 	s.mu.Lock()
 	defer s.mu.Unlock()

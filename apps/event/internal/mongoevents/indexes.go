@@ -13,7 +13,7 @@ import (
 )
 
 // Prepare creates the missing indexes. It returns an error if an index with the same name
-// but other options exists.
+// but different keys or options exists.
 func (s *Store) Prepare(ctx context.Context) error {
 	for _, c := range []struct {
 		collection *mongo.Collection

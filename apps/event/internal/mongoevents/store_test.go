@@ -89,7 +89,7 @@ func TestStoreConforms(t *testing.T) {
 		})
 	})
 	t.Run("every list and sweep uses an index", func(t *testing.T) { testIndexes(t, m.URI, &n) })
-	t.Run("Prepare refuses an index with other options", func(t *testing.T) { testOtherIndex(t, m.URI, &n) })
+	t.Run("Prepare refuses an index with different keys", func(t *testing.T) { testIndexWithDifferentKeys(t, m.URI, &n) })
 }
 
 // readFacts returns the facts in all outboxes, ordered by event.
@@ -212,7 +212,7 @@ func stagesOf(plan bson.Raw) map[string]bool {
 	return found
 }
 
-func testOtherIndex(t *testing.T, uri string, n *atomic.Int64) {
+func testIndexWithDifferentKeys(t *testing.T, uri string, n *atomic.Int64) {
 	store, db := open(t, uri, n)
 	holds := db.Collection("holds")
 	if err := holds.Drop(t.Context()); err != nil {
@@ -225,7 +225,7 @@ func testOtherIndex(t *testing.T, uri string, n *atomic.Int64) {
 		t.Fatal(err)
 	}
 	if err := store.Prepare(t.Context()); err == nil {
-		t.Error("Prepare accepted an index with other keys")
+		t.Error("Prepare: got no error for an index with different keys, want one")
 	}
 }
 
