@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -20,6 +21,15 @@ func TestConcurrentMovesShareAWrite(t *testing.T) {
 	b := newBatchFixture(t, nil)
 	b.reserve("z_1_x", "u9", 4)
 	b.ops = nil
+	// The batch of the duplicate waits for the inserts of the second batch. Otherwise it
+	// could find a hold missing and finish the step itself, with two more operations.
+	var reads atomic.Int64
+	b.onOp = func(op string) error {
+		if op == "events.read" && reads.Add(1) == 2 {
+			b.waitHolds("a_1_x", "b_1_x", "d_1_x")
+		}
+		return nil
+	}
 	b.startFirst("a_1_x")
 	five := b.enqueue(b.reserving("b_1_x", "u1", 5))
 	none := b.enqueue(b.reserving("c_1_x", "u2", 3))

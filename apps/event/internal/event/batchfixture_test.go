@@ -86,6 +86,20 @@ func (b *batchFixture) waitQueued(n int) {
 	}
 }
 
+// waitHolds waits until the store contains the holds.
+func (b *batchFixture) waitHolds(ids ...string) {
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		holds, err := b.store.GetHolds(b.t.Context(), ids)
+		if err == nil && len(holds) == len(ids) {
+			return
+		}
+		if time.Now().After(end) {
+			b.t.Errorf("got %d of %d holds and error %v", len(holds), len(ids), err)
+			return
+		}
+	}
+}
+
 // startFirst starts the first batch, which reserves one seat. It returns when the batch
 // has stopped before its write.
 func (b *batchFixture) startFirst(id string) {
