@@ -43,6 +43,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	return app.Run(ctx, authapi.App, getenv, stdout, wire)
 }
 
+// wire connects the app's adapters to its use cases.
 func wire(_ context.Context, a *app.App, cfg settings) error {
 	users, err := mongousers.Open(mongousers.Config{
 		URI: cfg.MongoURI.Reveal(), Database: cfg.Database, Monitor: mongotrace.Monitor(a.Tracing),

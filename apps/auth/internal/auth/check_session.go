@@ -11,13 +11,13 @@ import (
 // CheckSession returns the session of a verified access token and its user; see
 // authapi.CheckSession. The first check of a session that has expired removes it and
 // returns ErrSessionExpired; later checks return ErrSessionInvalid. If the session is
-// live but its user does not exist, CheckSession returns ErrUserInactive. An inactive
-// user is returned as such; the caller refuses it. CheckSession fills the cache with
-// its result under req.Lease.
+// live but its user does not exist, CheckSession returns ErrUserInactive. A user that
+// exists but is inactive is not an error here: the caller refuses it. CheckSession fills
+// the cache with its result under req.Lease.
 func (s *Service) CheckSession(ctx context.Context, req authapi.CheckSessionRequest) (authapi.CheckedSession, error) {
 	now := instant(s.clock.Now())
-	// A password change writes the user before the sessions. They are read in the same
-	// order, and families of an older password than the user's are invalid.
+	// A password change writes the user before the sessions, so the user is read first
+	// here too. Sessions with an older password version than the user's are invalid.
 	u, err := s.users.User(ctx, req.UserID)
 	userMissing := errors.Is(err, ErrNoUser)
 	if err != nil && !userMissing {

@@ -21,7 +21,7 @@ var (
 	ErrUserInactive       = apperr.New(apperr.Unauthenticated, authapi.ReasonUserInactive, "User not found or inactive")
 )
 
-// Results of the ports that are not failures.
+// Errors of the ports that the use cases handle.
 var (
 	// ErrNoUser is returned for an id or an e-mail address that has no user.
 	ErrNoUser = errors.New("no such user")

@@ -17,7 +17,7 @@ const (
 	maxLock       = 15 * time.Minute
 	lockSteps     = 5 // different lock durations: 1, 2, 4, 8 and 15 minutes
 
-	delayThreshold = 20 // failures of an account up to which log-ins are not delayed
+	delayThreshold = 20 // failures of an account that do not delay its log-ins yet
 	delayStep      = 100 * time.Millisecond
 	maxDelay       = 2 * time.Second
 )

@@ -43,7 +43,7 @@ func (s *Service) LogIn(ctx context.Context, req authapi.LogInRequest) (authapi.
 	}
 	u, lease, err := s.verifyPassword(ctx, email, password)
 	if err != nil {
-		// An attempt counts only if its password was verified.
+		// An attempt whose password was not verified is not a failed guess.
 		if !errors.Is(err, ErrInvalidCredentials) {
 			err = s.withdrawAttempt(ctx, email, device.Address, err)
 		}

@@ -72,7 +72,7 @@ func emailWords(email string) []string {
 	return long
 }
 
-// normalPassword returns the NFKC form of a password. Lengths and hashes are those of
-// this form, because the same password typed on another keyboard may have other code
+// normalPassword returns the NFKC form of a password. Passwords are measured and hashed
+// in this form, because the same password typed on another keyboard may have other code
 // points.
 func normalPassword(s string) string { return norm.NFKC.String(s) }

@@ -20,8 +20,8 @@ type Users interface {
 	IDByEmail(ctx context.Context, email string) (string, error)
 	// User returns an account, or ErrNoUser.
 	User(ctx context.Context, id string) (User, error)
-	// Rehash replaces the stored hash of an unchanged password. It does nothing if
-	// the stored hash is not from.
+	// Rehash stores hash to in place of hash from; both are hashes of the same password.
+	// It does nothing if the account has another hash than from.
 	Rehash(ctx context.Context, id, from, to string) error
 }
 
@@ -30,10 +30,10 @@ type Sessions interface {
 	// Load returns a user's record and its version. A user without a record has an
 	// empty one, with an empty version.
 	Load(ctx context.Context, userID string) (us UserSessions, version string, err error)
-	// Save replaces the record that has that version. It returns ErrStale if the
-	// stored record has another version. It may also return ErrStale after it stored
-	// the record, if it retried a write whose response was lost. A record is deleted
-	// UserSessionsTTL after its last Save.
+	// Save stores us in place of the record that Load returned with version. It returns
+	// ErrStale if the stored record has another version. It may also return ErrStale
+	// although it stored the record, if it retried a write whose response was lost. A
+	// record is deleted UserSessionsTTL after its last Save.
 	Save(ctx context.Context, userID string, us UserSessions, version string) error
 }
 

@@ -39,14 +39,14 @@ func TestRegisterCreatesAnAccountAndASession(t *testing.T) {
 	}
 	c := f.claims(got.Tokens.AccessToken)
 	if c.Type != token.Access || c.Subject != "u1" || c.Email != email || c.Role != "user" || c.FamilyID != "" {
-		t.Errorf("got access claims %+v", c)
+		t.Errorf("got access claims %+v, want those of user u1 without a family", c)
 	}
 	if life := c.ExpiresAt.Sub(f.clock.Now()); life < accessTTL || life >= accessTTL+1e9 {
 		t.Errorf("got an access token that lives for %s, want %s", life, accessTTL)
 	}
 	refresh := f.claims(got.Tokens.RefreshToken)
 	if refresh.Type != token.Refresh || refresh.SessionID != c.SessionID || refresh.FamilyID == "" || refresh.ID == c.ID || refresh.Email != "" {
-		t.Errorf("got refresh claims %+v", refresh)
+		t.Errorf("got refresh claims %+v, want session %s with a family and without an e-mail address", refresh, c.SessionID)
 	}
 	if strings.Contains(f.log.String(), email) {
 		t.Error("the e-mail address was logged")

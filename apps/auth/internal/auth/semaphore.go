@@ -7,9 +7,9 @@ import (
 )
 
 // maxConcurrentLogIns limits the log-ins of one account from one address that run
-// at the same time in this process. An attempt counts as a failure until its
-// password has been verified. Without this limit, concurrent log-ins with the correct
-// password could lock the pair.
+// at the same time in this process. An attempt counts as a failure until its password
+// turns out to be correct. Without this limit, concurrent log-ins with the correct
+// password could lock the address out of the account.
 const maxConcurrentLogIns = 2
 
 // keyedSemaphore is a counting semaphore for each key. It keeps no memory for keys

@@ -67,8 +67,8 @@ func New(cfg Config) (*Service, error) {
 }
 
 // updateSessions applies fn to a user's sessions and stores the result by
-// compare-and-set. If another update is stored first, fn runs again on the sessions
-// that it left. fn reports whether to store the sessions. updateSessions returns the
+// compare-and-set. If another update is stored first, fn runs again on the updated
+// sessions. fn reports whether to store the sessions. updateSessions returns the
 // error of fn; if fn also reported true, the sessions have been stored. After too many
 // lost races updateSessions returns apperr.Overloaded.
 func (s *Service) updateSessions(ctx context.Context, userID string, fn func(*UserSessions) (store bool, err error)) error {

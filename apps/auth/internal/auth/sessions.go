@@ -29,7 +29,7 @@ const (
 
 // UserSessions is the record of one user's families. It is stored as a whole.
 type UserSessions struct {
-	// PasswordVersion is the version of the password that started all families.
+	// PasswordVersion is the version of the password with which all families were started.
 	PasswordVersion int64
 	Families        []Family
 }

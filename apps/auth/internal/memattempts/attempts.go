@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// maxEntries limits the number of pairs and of accounts that are remembered, and so
-	// the memory to a few tens of MiB.
+	// maxEntries limits the number of pairs, and the number of accounts, that are
+	// remembered. The counter then needs at most a few tens of MiB of memory.
 	maxEntries = 100_000
 	// evictionSample is the number of entries that evict chooses from.
 	evictionSample = 8

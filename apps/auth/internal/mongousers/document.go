@@ -12,8 +12,8 @@ type addressDocument struct {
 	UserID string `bson:"userId"`
 }
 
-// userDocument is a user or, if Tombstone is set, the record that no user with this id
-// will ever exist.
+// userDocument is a user. If Tombstone is set, it is a tombstone: no user with this id
+// exists or will ever exist.
 type userDocument struct {
 	ID              string    `bson:"_id"`
 	Tombstone       bool      `bson:"void,omitempty"`
