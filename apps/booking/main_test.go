@@ -233,8 +233,8 @@ func (p program) unsent(t *testing.T) int64 {
 	return n
 }
 
-// TestProgram calls the running app through its sidecar.
-func TestProgram(t *testing.T) {
+// The test calls the running app through its sidecar.
+func TestProgramWorksThroughItsSidecar(t *testing.T) {
 	p := startProgram(t, nil)
 	own := bookingapi.GetRequest{BookingID: "b1", UserID: "u1"}
 	t.Run("create, get, confirm, list and cancel", func(t *testing.T) {

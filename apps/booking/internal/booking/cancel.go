@@ -73,9 +73,9 @@ func (s *Service) cancel(ctx context.Context, b Booking, reason CancelReason, se
 	return next, nil
 }
 
-// OnEventCancelled cancels the live bookings of a cancelled event. If a booking
-// cannot be cancelled, it continues with the others and returns the errors at the
-// end. It is idempotent and may run concurrently.
+// OnEventCancelled cancels the live bookings of a cancelled event. It tries all of
+// them, even if some cannot be cancelled, and returns the errors joined. It is
+// idempotent and may run concurrently.
 func (s *Service) OnEventCancelled(ctx context.Context, fact eventapi.Fact) error {
 	var failed []error
 	seats, after := s.newReleaser(), ""

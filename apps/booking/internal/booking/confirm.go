@@ -104,9 +104,8 @@ func (s *Service) refuseLateConfirm(ctx context.Context, expired Booking, number
 }
 
 // abandonLateConfirm ends a late confirm whose record changed after the seats were
-// reserved, and returns its error. It releases the seats unless the booking now uses
-// the same hold. The error is superseded if the hold number was invalidated, and
-// otherwise ErrStale.
+// reserved. It releases the seats unless the booking now uses the same hold. It returns
+// the error of superseded if the hold number was invalidated, and ErrStale otherwise.
 func (s *Service) abandonLateConfirm(ctx context.Context, lost Booking) error {
 	current, err := s.findRecord(ctx, lost.ID)
 	if err != nil {

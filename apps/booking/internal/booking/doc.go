@@ -21,8 +21,8 @@
 // A process can stall at any point, for far longer than its timeouts, and then
 // continue. A create that stalls between its reserve and its insert must not create
 // a booking after the client has received a definite refusal. A booking therefore
-// numbers its holds. The first is 1. An attempt to take seats that follows a definite
-// refusal or an expiry uses the next number.
+// numbers its holds. The first is 1. After a definite refusal or an expiry, the next
+// attempt to take seats uses the next number.
 //
 // The number is a fencing token (Kleppmann, "How to do distributed locking", 2016;
 // compare the sequencers of Chubby in Burrows, OSDI 2006). An attempt chooses its

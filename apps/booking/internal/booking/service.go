@@ -66,8 +66,8 @@ func (s *Service) insert(ctx context.Context, b Booking) error {
 }
 
 // replace changes a record from was to b and stores the fact about the change. All
-// changes of a record go through it. It returns ErrStale if the record no longer
-// has was's state and hold number.
+// changes of a record go through it. It returns ErrStale if the stored record no longer
+// has the state and the hold number of was.
 func (s *Service) replace(ctx context.Context, was, b Booking) error {
 	facts, err := s.newFacts(was.State, b)
 	if err != nil {

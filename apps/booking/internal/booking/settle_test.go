@@ -13,8 +13,8 @@ func TestSettleReportsLiveHoldsAndInvalidatesTheRest(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		before func(f *fixture) // creates the booking own-id
-		// hold returns the id of the hold to settle. If it is nil, that is the record's
-		// hold, or hold 1 if the record has none.
+		// hold returns the id of the hold to settle. If hold is nil, the test settles the
+		// record's hold, or hold 1 if the record has none.
 		hold func(f *fixture) string
 		want bookingapi.Settlement
 		// state and holdNumber are those of the record afterwards.
