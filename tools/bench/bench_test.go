@@ -83,7 +83,7 @@ func created(w http.ResponseWriter) {
 	_, _ = w.Write([]byte(`{"status":"pending"}`))
 }
 
-// The error names the rung, the status and the body.
+// The error must name the rung, the status and the body.
 func TestMeasureEndsAtTheFirstUnexpectedResponse(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

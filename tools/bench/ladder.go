@@ -40,8 +40,8 @@ func (b *bench) measureLadder(ctx context.Context) error {
 	return nil
 }
 
-// isSelected reports whether name contains one of the comma-separated words. No words
-// select every name.
+// isSelected reports whether name contains one of the comma-separated words. If words is
+// empty, every name is selected.
 func isSelected(name, words string) bool {
 	if words == "" {
 		return true
