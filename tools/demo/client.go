@@ -188,7 +188,8 @@ func readBudget(h http.Header) (budget, bool) {
 	return budget{left: left, step: time.Duration(seconds) * time.Second / time.Duration(quota), at: time.Now()}, true
 }
 
-// parameter returns the integer parameter name of a structured header.
+// parameter returns the integer value of the parameter called name in a structured
+// header.
 func parameter(header, name string) (int, bool) {
 	for part := range strings.SplitSeq(header, ";") {
 		if value, ok := strings.CutPrefix(part, name+"="); ok {

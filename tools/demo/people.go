@@ -120,7 +120,7 @@ func (p *person) run(ctx context.Context, last *lastBooking) error {
 	return nil
 }
 
-// logIn registers the person, logs it in and refreshes its session.
+// logIn registers the person, logs them in and refreshes the session.
 func (p *person) logIn(ctx context.Context) error {
 	const password = "correct horse battery staple"
 	var login authapi.Login
@@ -239,7 +239,7 @@ func (p *person) confirmAndCancel(ctx context.Context) error {
 	return nil
 }
 
-// logOut logs the person out and checks that its access token is invalid.
+// logOut logs the person out and checks that the access token is no longer valid.
 func (p *person) logOut(ctx context.Context) error {
 	body := map[string]string{"refreshToken": p.refreshToken}
 	if err := p.call(ctx, request{method: "POST", path: "/api/auth/logout", body: body, want: 200}, nil); err != nil {

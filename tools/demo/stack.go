@@ -17,8 +17,8 @@ type stack struct {
 	email, password string // of the admin
 }
 
-// findStack reads the files in which the devstack describes itself. If there is no
-// description, it assumes the default ports and the environment of the demo.
+// findStack reads the files in which devstack describes a running stack. If there is no
+// stack.json, it assumes the default ports; GATEWAY_PORT and JAEGER=off override them.
 func findStack(getenv func(string) string) (stack, error) {
 	dir := cmp.Or(getenv("DATA_DIR"), ".data")
 	s := stack{
