@@ -12,8 +12,8 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// createRandom spawns a client's request for a booking: one of few users, mostly
-// with one of few idempotency keys, so that requests collide.
+// createRandom spawns a client's request for a booking. There are two users, and most
+// requests have one of two idempotency keys, so requests collide often.
 func (w *world) createRandom() {
 	req := bookingapi.CreateRequest{
 		UserID: fmt.Sprintf("user%d", w.rng.IntN(2)), EventID: eventID, Quantity: int64(1 + w.rng.IntN(2)),
@@ -33,7 +33,7 @@ func (w *world) create(req bookingapi.CreateRequest) {
 		id = bookingtest.KeyedID(req.UserID, req.IdempotencyKey)
 	}
 	svc := w.booking()
-	w.spawn(fmt.Sprintf("create %s by %s, %d", id, req.UserID, req.Quantity), func(a *actor) {
+	w.spawn(fmt.Sprintf("create %s of %d seats by %s", id, req.Quantity, req.UserID), func(a *actor) {
 		created, err := svc.CreateBooking(context.Background(), req)
 		if a.crashed {
 			return
@@ -91,7 +91,7 @@ func (w *world) sweepBookings() *actor {
 	return w.spawn("sweep of bookings", func(*actor) { _, _ = svc.ExpireBookings(context.Background()) })
 }
 
-// update spawns an admin's change of the event.
+// update spawns an admin's request to change the event.
 func (w *world) update(c eventapi.Changes) {
 	svc := w.event()
 	w.spawn(fmt.Sprintf("update capacity %v limit %v", c.Capacity, c.MaxPerUser), func(*actor) {
@@ -99,7 +99,7 @@ func (w *world) update(c eventapi.Changes) {
 	})
 }
 
-// cancelEvent spawns an admin's cancellation of the event.
+// cancelEvent spawns an admin's request to cancel the event.
 func (w *world) cancelEvent() {
 	svc := w.event()
 	w.spawn("cancel the event", func(*actor) {
@@ -107,7 +107,7 @@ func (w *world) cancelEvent() {
 	})
 }
 
-// deleteEvent spawns an admin's deletion of the event.
+// deleteEvent spawns an admin's request to delete the event.
 func (w *world) deleteEvent() {
 	svc := w.event()
 	w.spawn("delete the event", func(*actor) {
@@ -115,8 +115,8 @@ func (w *world) deleteEvent() {
 	})
 }
 
-// relay publishes the unsent facts of all outboxes. Unless the world is faultless,
-// it may crash between publishing a fact and marking it as sent.
+// relay publishes the unsent facts of all outboxes. Unless the world is faultless, it
+// leaves some of them unmarked, as a process that crashes after publishing would.
 func (w *world) relay() {
 	for _, f := range w.bookingStore.Unsent() {
 		w.bus = append(w.bus, &message{kind: f.Type, booking: decode[bookingapi.Fact](f.Data)})
@@ -132,7 +132,8 @@ func (w *world) relay() {
 	}
 }
 
-// deliver spawns the delivery of a fact. It returns nil if no app subscribes to it.
+// deliver spawns the delivery of m to its subscriber. It returns nil if no app
+// subscribes to m.
 func (w *world) deliver(m *message) *actor {
 	handle := w.subscriber(m)
 	if handle == nil {
@@ -164,7 +165,7 @@ func (w *world) subscriber(m *message) func(context.Context) error {
 	return nil
 }
 
-// decode panics if data is not JSON of a T.
+// decode decodes JSON into a T. It panics if that fails.
 func decode[T any](data []byte) T {
 	var v T
 	if err := json.Unmarshal(data, &v); err != nil {

@@ -10,22 +10,23 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 )
 
-// history is what the checks remember of a schedule so far.
+// history is what the checks remember of a schedule so far. Maps without another
+// comment are keyed by booking id.
 type history struct {
-	bookings []string          // ids of bookings that were ever visible, in order of appearance
-	owner    map[string]string // of those bookings
-	replies  map[string]bookingapi.Booking
-	// refused and expired hold, for each booking, the start of the latest create or
-	// confirm that was refused definitely. No create or confirm that started before it
-	// may succeed afterwards.
+	bookings []string                      // ids of bookings that were ever visible, in order of appearance
+	owner    map[string]string             // user ids
+	replies  map[string]bookingapi.Booking // the first successful reply to a create
+	// refused holds the step at which the latest definitely refused create started. A
+	// create that started earlier must not succeed after the refusal. expired holds the
+	// same for confirms that were refused because the booking had expired.
 	refused, expired map[string]int
-	records          map[string]bookingtest.Booking // at the last check
+	records          map[string]bookingtest.Booking // booking records at the last check
 	event            eventtest.Event                // at the last check
-	beforeLimit      map[string]bool                // holds that counted when the limit was last changed
+	beforeLimit      map[string]bool                // holds that counted when the limit last changed
 	broken           error                          // the first contradiction between replies
 	lastActor        *actor                         // the actor that took the last step, or nil
-	writes           int64                          // of both stores, at the last check
-	checkedReplies   int                            // at the last check
+	writes           int64                          // writes to both stores until the last check
+	checkedReplies   int                            // len(replies) at the last check
 }
 
 func (h *history) init() {
@@ -36,8 +37,8 @@ func (h *history) init() {
 	h.beforeLimit = map[string]bool{}
 }
 
-// recordReply records a successful reply to a create. All of one booking must be
-// equal.
+// recordReply records a successful reply to a create. All replies about one booking
+// must be equal.
 func (h *history) recordReply(id string, b bookingapi.Booking) {
 	first, ok := h.replies[id]
 	if !ok {
@@ -49,9 +50,9 @@ func (h *history) recordReply(id string, b bookingapi.Booking) {
 	}
 }
 
-// countedHolds returns the holds that the event's counters include. A mark
-// overrides its hold, for it is what the hold is about to become. The marks of a
-// deleted event are ignored, because nothing reads them any more.
+// countedHolds returns the holds that the event's counters include. A mark overrides
+// its hold, because the hold is about to take the mark's state. The marks of a deleted
+// event are ignored, because nothing reads them any more.
 func countedHolds(e eventtest.Event, holds map[string]eventtest.Hold) map[string]eventtest.Hold {
 	all := maps.Clone(holds)
 	if e.Status != "deleted" {
@@ -61,8 +62,9 @@ func countedHolds(e eventtest.Event, holds map[string]eventtest.Hold) map[string
 	return all
 }
 
-// check returns the first violation of what must hold after every step, or nil. It
-// does nothing if neither a store nor the replies have changed since the last call.
+// check checks the invariants that must hold after every step, and returns the first
+// violation. It skips the checks if neither a store nor the replies have changed since
+// the last call.
 func (w *world) check() error {
 	if w.seen.broken != nil {
 		return w.seen.broken
@@ -86,7 +88,7 @@ func (w *world) check() error {
 	}
 	for id := range w.seen.replies {
 		if b, ok := records[id]; !ok || b.State == "refused" {
-			return fmt.Errorf("I3: a client was told of booking %s, which does not exist", id)
+			return fmt.Errorf("I3: booking %s was reported to a client, but does not exist", id)
 		}
 	}
 	if err := w.checkLimits(e, counted, c); err != nil {
@@ -96,7 +98,7 @@ func (w *world) check() error {
 	return nil
 }
 
-// checkSeats checks the event's counters, by themselves and against the holds.
+// checkSeats checks that the event's counters add up and match its holds.
 func checkSeats(e eventtest.Event, counted map[string]eventtest.Hold) error {
 	s := e.Seats
 	if s.Held < 0 || s.Sold < 0 || s.Available < 0 || s.Held+s.Sold > s.Capacity || s.Available+s.Held+s.Sold != s.Capacity {
@@ -111,7 +113,7 @@ func checkSeats(e eventtest.Event, counted map[string]eventtest.Hold) error {
 		}
 	}
 	if held != s.Held || sold != s.Sold {
-		return fmt.Errorf("I2: the event counts held %d, sold %d, its holds add up to %d, %d", s.Held, s.Sold, held, sold)
+		return fmt.Errorf("I2: the event counts %d held and %d sold seats, but its holds add up to %d and %d", s.Held, s.Sold, held, sold)
 	}
 	return nil
 }
@@ -138,16 +140,19 @@ func (w *world) checkBooking(b bookingtest.Booking, counted map[string]eventtest
 		}
 	}
 	if a := w.seen.lastActor; existed && was.State == "expired" && b.State == "confirmed" && a != nil && w.seen.expired[b.ID] > a.started {
-		return fmt.Errorf("I3: booking %s was confirmed by a%d after a client was told that it had expired", b.ID, a.id)
+		return fmt.Errorf("I3: booking %s was confirmed by a%d, which started at step %d, although the confirm that started at step %d was refused because the booking had expired",
+			b.ID, a.id, a.started, w.seen.expired[b.ID])
 	}
 	if existed && (was.State == "cancelled" && b.State != "cancelled" || b.HoldNumber < was.HoldNumber || b.Revision < was.Revision) {
-		return fmt.Errorf("booking %s went back from %s %d to %s %d", b.ID, was.State, was.HoldNumber, b.State, b.HoldNumber)
+		return fmt.Errorf("booking %s went back from %s (hold number %d, revision %d) to %s (hold number %d, revision %d)",
+			b.ID, was.State, was.HoldNumber, was.Revision, b.State, b.HoldNumber, b.Revision)
 	}
 	return nil
 }
 
-// checkLimits checks that no user has more seats than the limit allows, not counting
-// holds from before its last change, and that the limit documents match the holds.
+// checkLimits checks that no user has more seats than the limit allows, and that the
+// limit documents match the holds. A limit does not cover holds that were made before
+// its last change.
 func (w *world) checkLimits(e eventtest.Event, counted map[string]eventtest.Hold, c eventtest.Contents) error {
 	limitOf := func(e eventtest.Event) int64 {
 		if e.MaxPerUser == nil {
@@ -161,10 +166,10 @@ func (w *world) checkLimits(e eventtest.Event, counted map[string]eventtest.Hold
 			w.seen.beforeLimit[id] = true
 		}
 	}
-	since := map[string]int64{} // seats by user
+	limited := map[string]int64{} // seats that the limit covers, by user
 	for id, h := range counted {
 		if !w.seen.beforeLimit[id] {
-			since[h.UserID] += h.Quantity
+			limited[h.UserID] += h.Quantity
 		}
 		entry := int64(0)
 		for key, l := range c.Limits {
@@ -176,7 +181,7 @@ func (w *world) checkLimits(e eventtest.Event, counted map[string]eventtest.Hold
 			return fmt.Errorf("I8: the limit entry of hold %s counts %d seats, want %d", id, entry, h.Quantity)
 		}
 	}
-	for user, n := range since {
+	for user, n := range limited {
 		if limit := limitOf(e); limit > 0 && n > limit {
 			return fmt.Errorf("I8: %s has %d seats, more than the limit of %d", user, n, limit)
 		}
@@ -187,14 +192,13 @@ func (w *world) checkLimits(e eventtest.Event, counted map[string]eventtest.Hold
 			sum += n
 		}
 		if sum != l.Used {
-			return fmt.Errorf("I8: limit %s counts %d seats as used, its entries add up to %d", key, l.Used, sum)
+			return fmt.Errorf("I8: limit %s counts %d seats as used, but its entries add up to %d", key, l.Used, sum)
 		}
 	}
 	return nil
 }
 
-// checkAtRest returns the first violation of what must hold after a recovery, or
-// nil.
+// checkAtRest checks what must hold after a recovery, and returns the first violation.
 func (w *world) checkAtRest() error {
 	c := w.eventStore.Contents()
 	e := c.Events[eventID]
@@ -219,11 +223,11 @@ func (w *world) checkAtRest() error {
 		}
 	}
 	if e.Seats.Held != held || e.Seats.Sold != sold {
-		return fmt.Errorf("I2 at rest: the event counts held %d, sold %d, its bookings add up to %d, %d", e.Seats.Held, e.Seats.Sold, held, sold)
+		return fmt.Errorf("I2 at rest: the event counts %d held and %d sold seats, but its bookings add up to %d and %d", e.Seats.Held, e.Seats.Sold, held, sold)
 	}
 	for id, h := range c.Holds {
 		if h.State != "released" && !holds[id] {
-			return fmt.Errorf("I6: hold %s is %s and has no live booking", id, h.State)
+			return fmt.Errorf("I6: hold %s is %s, but has no live booking", id, h.State)
 		}
 		if mark, ok := e.Seats.Marks[id]; ok && mark.State != h.State {
 			return fmt.Errorf("hold %s is %s, but its mark says %s", id, h.State, mark.State)
@@ -237,7 +241,7 @@ func (w *world) checkAtRest() error {
 	for key, l := range c.Limits {
 		for id := range l.By {
 			if h := c.Holds[id]; h.State != "held" && h.State != "sold" {
-				return fmt.Errorf("I8: limit %s has an entry of hold %s, which is %q", key, id, h.State)
+				return fmt.Errorf("I8: limit %s has an entry for hold %s, which is %q", key, id, h.State)
 			}
 		}
 	}

@@ -11,7 +11,7 @@
 //
 // A step is one store operation, together with the code that follows it until the
 // actor stops before its next store operation. The reply to a read of an event or
-// of holds may be a step of its own. Actors of one instance share its memory, so
+// of holds may be a separate step. Actors of one instance share its memory, so
 // another actor may change what the instance remembers while a reply is on its
 // way.
 //
@@ -22,7 +22,7 @@
 //   - let any actor take the next step, so two actors interleave in any order;
 //   - leave an actor suspended for as long as it likes, or end it, as a stalled or
 //     killed process would;
-//   - replace an instance by one without memory;
+//   - replace an instance with a new one that remembers nothing, as a restart would;
 //   - fail a store operation before it takes effect, or lose the reply afterwards;
 //   - delay, repeat or lose calls between the apps, and lose their replies;
 //   - deliver a fact any number of times, in any order;
@@ -34,9 +34,9 @@
 // After every step, the counters must add up, every live booking must have its
 // hold, no limit may be exceeded, and no booking may contradict a reply that a
 // client has received. A schedule ends with a recovery without faults: time passes,
-// sweeps run, and facts arrive. Nothing may be left over then: no pending booking
-// past its expiry, no hold without a booking, no fact unpublished. The checks use
-// the invariants' names I1 to I8, as package invariant does.
+// sweeps run, and facts arrive. After that, no booking may be pending past its
+// expiry, no hold may be without a booking, and no fact may be unpublished. The
+// checks name the invariants I1 to I8, as package invariant does.
 //
 // # Two searches
 //
@@ -46,13 +46,13 @@
 //	go test ./test/model -run RandomSchedules -args -seed 4711 -runs 1
 //
 // The exhaustive search takes a dozen scenarios of a few actors and tries every
-// schedule with a bounded number of interruptions. An interruption switches to
-// another actor while the running one could go on, or ends the running one. Few
-// bugs need more than two. No other faults are injected. The search keeps no set of
-// visited states, as in VeriSoft (Godefroid, "Model checking for programming
-// languages using VeriSoft", POPL 1997), and bounds the interruptions as CHESS does
-// (Musuvathi and Qadeer, "Iterative context bounding for systematic testing of
-// multithreaded programs", PLDI 2007):
+// schedule with a bounded number of interruptions. An interruption preempts the
+// running actor in favour of another one, or ends it. Few bugs need more than two.
+// No other faults are injected. Like VeriSoft, the search keeps no set of visited
+// states (Godefroid, "Model checking for programming languages using VeriSoft",
+// POPL 1997). Like CHESS, it bounds the interruptions (Musuvathi and Qadeer,
+// "Iterative context bounding for systematic testing of multithreaded programs",
+// PLDI 2007):
 //
 //	go test ./test/model -run EverySchedule -v -args -interruptions 2
 //

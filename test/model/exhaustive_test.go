@@ -63,13 +63,13 @@ func TestEveryScheduleOfAScenarioKeepsTheInvariants(t *testing.T) {
 	t.Logf("%d schedules", total)
 }
 
-// run runs the schedule c with at most so many interruptions. It returns the world
-// at the end, with the first violation of an invariant as its error.
+// run runs the schedule c, which has at most the given number of interruptions. It
+// returns the final world, and an error for the first violation of an invariant.
 func (s scenario) run(c *choices, interruptions int, keepTrace bool) (*world, error) {
 	w := newWorld(1)
 	defer w.crashAll()
 	w.faultless, w.exhaustive, w.keepsTrace = true, true, keepTrace
-	if err := s.open(w); err != nil {
+	if err := s.setUp(w); err != nil {
 		return w, err
 	}
 	s.start(w)
@@ -80,7 +80,7 @@ func (s scenario) run(c *choices, interruptions int, keepTrace bool) (*world, er
 		choice := 0
 		switch {
 		case hasEnded:
-			choice = c.choose(len(others)) // any other actor; this is no interruption
+			choice = c.choose(len(others)) // any actor; this is not an interruption
 			running = others[choice]
 		case interruptions > 0:
 			choice = c.choose(2 + len(others)) // continue, crash, or switch to another actor
@@ -105,8 +105,8 @@ func (s scenario) run(c *choices, interruptions int, keepTrace bool) (*world, er
 	return w, w.recover(ttl)
 }
 
-// open creates the scenario's event and finishes its preparation.
-func (s scenario) open(w *world) error {
+// setUp creates the scenario's event, and runs its preparation to the end.
+func (s scenario) setUp(w *world) error {
 	def := eventapi.Definition{
 		Name: "Gala", StartsAt: contract.At(w.now.Add(100 * 24 * time.Hour)), EndsAt: contract.At(w.now.Add(101 * 24 * time.Hour)),
 		Capacity: s.capacity,

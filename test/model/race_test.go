@@ -2,8 +2,8 @@
 
 package model_test
 
-// The scheduler runs one actor at a time, so the race detector finds little here
-// and makes the search seven times as slow. A few schedules are enough with it.
+// The race detector finds little here, because the scheduler runs one actor at a time.
+// It also slows the search by a factor of seven, so only a few schedules run under it.
 const (
 	defaultRuns          = 200
 	defaultInterruptions = 0

@@ -16,19 +16,18 @@ var (
 	flagSeed = flag.Uint64("seed", 1, "seed of the first random schedule")
 	flagRuns = flag.Int("runs", defaultRuns, "number of random schedules")
 
-	flagInterruptions = flag.Int("interruptions", defaultInterruptions, "interruptions of a schedule in the exhaustive search")
+	flagInterruptions = flag.Int("interruptions", defaultInterruptions, "maximum number of interruptions in a schedule of the exhaustive search")
 )
 
 const (
 	stepsPerRun = 160
-	// maxActors is the number of actors at which the scheduler stops spawning others,
-	// except when all of them are frozen.
+	// maxActors is the number of actors at which the scheduler stops spawning more. If
+	// all of them are frozen, it spawns up to twice as many.
 	maxActors = 7
 )
 
 // TestRandomSchedulesKeepTheInvariants checks the invariants after each step of
-// many random schedules. A failure prints the seed, which replays the schedule, and
-// the schedule itself.
+// many random schedules. A failure prints the schedule and the seed that replays it.
 func TestRandomSchedulesKeepTheInvariants(t *testing.T) {
 	steps := 0
 	for i := range *flagRuns {
@@ -55,8 +54,8 @@ func TestSeedReplaysItsSchedule(t *testing.T) {
 	}
 }
 
-// run runs the schedule of a seed. It returns the world at the end, with the first
-// violation of an invariant as its error.
+// run runs the schedule of a seed. It returns the final world, and an error for the
+// first violation of an invariant.
 func run(seed uint64, keepTrace bool) (*world, error) {
 	w := newWorld(seed)
 	w.keepsTrace = keepTrace
@@ -96,8 +95,8 @@ func run(seed uint64, keepTrace bool) (*world, error) {
 	return w, w.recover(ttl)
 }
 
-// createRandomEvent publishes an event with few seats, half of the time with a
-// limit for each user.
+// createRandomEvent publishes an event with few seats. Half of the events have a limit
+// per user.
 func (w *world) createRandomEvent() error {
 	def := eventapi.Definition{
 		Name: "Gala", StartsAt: contract.At(w.now.Add(100 * 24 * time.Hour)), EndsAt: contract.At(w.now.Add(101 * 24 * time.Hour)),
@@ -131,7 +130,7 @@ func (w *world) decide() {
 	case n < 19:
 		w.step++
 		w.now = w.now.Add([]time.Duration{time.Second, settleAfter + time.Second, ttl}[w.rng.IntN(3)])
-		w.logf("it is %s", w.now.Format(time.TimeOnly))
+		w.logf("the clock advances to %s", w.now.Format(time.TimeOnly))
 	case n < 20:
 		w.step++
 		i := w.rng.IntN(replicas)
@@ -139,8 +138,8 @@ func (w *world) decide() {
 		w.startBookingApp(i)
 	default:
 		a := runnable[w.rng.IntN(len(runnable))]
-		// Several steps in a row let single actors make progress, so schedules reach
-		// further.
+		// Several steps in a row let an actor make progress, so that schedules reach
+		// further states.
 		for range 1 + w.rng.IntN(4) {
 			a.failBefore, a.failAfter = w.oneIn(60), w.oneIn(60)
 			w.seen.lastActor = a
@@ -154,10 +153,10 @@ func (w *world) decide() {
 	}
 }
 
-// recover advances the clock by the settling time and wait, and lets the system
-// recover without faults: sweeps run twice, and every fact that is not acknowledged
-// is delivered, in any order. Some other facts are delivered again. Then it checks
-// what must hold at rest.
+// recover advances the clock by settleAfter and wait, and lets the system recover
+// without faults: each sweep runs twice, and every fact that is not acknowledged is
+// delivered, in random order. Some acknowledged facts are delivered again. Then recover
+// checks what must hold at rest.
 func (w *world) recover(wait time.Duration) error {
 	w.faultless = true
 	defer func() { w.faultless = false }()

@@ -10,14 +10,14 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// scenario is a few actors that compete with each other.
+// scenario is an event and a few actors that compete for its seats.
 type scenario struct {
 	name            string
-	capacity, limit int64          // of the event; a limit of 0 is none
+	capacity, limit int64          // of the event; a limit of 0 means no limit
 	prepare         func(w *world) // spawns actors that finish before start, or nil
 	start           func(w *world) // spawns the actors that compete
-	// extraInterruptions are allowed beyond -interruptions, because the bug that the
-	// scenario looks for needs them.
+	// extraInterruptions is added to -interruptions, because the bug that the scenario
+	// looks for needs that many.
 	extraInterruptions int
 }
 
@@ -27,7 +27,7 @@ func scenarios() []scenario {
 	}
 	advance := func(w *world, by time.Duration) {
 		w.spawn("time passes", func(a *actor) {
-			if a.yield("the clock") {
+			if a.yield("advance of the clock") {
 				w.now = w.now.Add(by)
 			}
 		})
@@ -39,7 +39,7 @@ func scenarios() []scenario {
 			w.events[1] = w.events[0]
 			w.cancel(id, "u1")
 			w.spawn("delivery of the cancellation", func(a *actor) {
-				if !a.yield("the facts") {
+				if !a.yield("delivery of the facts") {
 					return
 				}
 				w.relay()

@@ -16,27 +16,27 @@ var (
 // pendingStart is the pending operation of an actor that has not run yet.
 const pendingStart = "start"
 
-// actor is one request, sweep or delivery. It runs only while it is resumed, and
-// stops just before its next store operation.
+// actor is one request, sweep or delivery. It runs only when the scheduler resumes it,
+// and stops just before its next store operation.
 type actor struct {
 	id   int
 	name string
-	// started is the step of the first store operation. Until then the actor cannot be
-	// told from one that is spawned later, so the value is math.MaxInt.
+	// started is the step of the first store operation. Until then it is math.MaxInt,
+	// because the actor behaves like one that is spawned later.
 	started int
-	frozen  bool   // not to be resumed for now
+	frozen  bool   // suspended for now
 	crashed bool   // never resumed again; every operation fails
-	pending string // the operation that it stopped before
+	pending string // the operation before which it stopped
 
 	next  func() (string, bool)
 	stop  func()
 	yield func(string) bool
 
-	// The next operation fails before it takes effect, or loses its reply.
+	// Whether the next operation fails before it takes effect, or loses its reply.
 	failBefore, failAfter bool
 }
 
-// spawn adds an actor, which has not taken a step yet.
+// spawn adds an actor that runs run. The actor takes its first step when it is resumed.
 func (w *world) spawn(name string, run func(a *actor)) *actor {
 	a := &actor{id: w.spawned, name: name, started: math.MaxInt}
 	w.spawned++
@@ -46,12 +46,13 @@ func (w *world) spawn(name string, run func(a *actor)) *actor {
 	}))
 	a.pending = pendingStart
 	w.actors = append(w.actors, a)
-	w.logf("a%d starts: %s", a.id, name)
+	w.logf("a%d is spawned: %s", a.id, name)
 	return a
 }
 
-// gate stops the running actor before each store operation. It returns the errors
-// with which the operation fails before or after it takes effect.
+// gate stops the running actor before a store operation. If it returns an error before,
+// the operation fails without taking effect. If it returns an error after, the operation
+// takes effect, but fails.
 func (w *world) gate(op string) (before, after error) {
 	a := w.current
 	if a == nil {
@@ -71,23 +72,24 @@ func (w *world) gate(op string) (before, after error) {
 	return before, after
 }
 
-// delayReply stops the running actor before it receives the reply to op. The
-// exhaustive search always does; the random one does now and then, so that its
-// schedules still reach far. The result is err, unless the actor has crashed.
+// delayReply stops the running actor before it receives the reply to op. The exhaustive
+// search delays every reply. The random search delays one reply in four, because more
+// delays would keep its schedules from reaching far. delayReply returns err, or
+// errCrashed if the actor crashes during the delay.
 func (w *world) delayReply(op string, err error) error {
 	a := w.current
 	if a == nil || a.crashed || !w.exhaustive && !w.oneIn(4) {
 		return err
 	}
-	if !a.yield("the reply to " + op) {
+	if !a.yield("reply to " + op) {
 		a.crashed = true
 		return errCrashed
 	}
 	return err
 }
 
-// resume lets an actor take one step: it does its pending operation, and continues
-// until just before the next one. It returns false if the actor has ended.
+// resume lets an actor take one step: the actor performs its pending operation, and
+// continues until just before the next one. resume returns false if the actor has ended.
 func (w *world) resume(a *actor) bool {
 	w.step++
 	was := a.pending
@@ -101,7 +103,7 @@ func (w *world) resume(a *actor) bool {
 	op, ok := a.next()
 	w.current = outer
 	if was != pendingStart {
-		w.logf("a%d does %s", a.id, was)
+		w.logf("a%d resumed at %s", a.id, was)
 	}
 	a.pending = op
 	if !ok {
@@ -133,9 +135,10 @@ func (w *world) remove(a *actor) {
 	w.actors = slices.DeleteFunc(w.actors, func(b *actor) bool { return a == b })
 }
 
-// finish lets an actor run to its end, and checks the invariants after each step.
+// finish runs an actor to its end, and checks the invariants after each step.
 func (w *world) finish(a *actor) error {
-	for range 20_000 {
+	const maxSteps = 20_000
+	for range maxSteps {
 		if err := w.check(); err != nil {
 			return err
 		}
@@ -144,5 +147,5 @@ func (w *world) finish(a *actor) error {
 			return w.check()
 		}
 	}
-	return fmt.Errorf("a%d (%s) does not end", a.id, a.name)
+	return fmt.Errorf("a%d (%s) has not ended after %d steps", a.id, a.name, maxSteps)
 }

@@ -5,8 +5,7 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// workload is the mixture of a schedule: the relative frequency of each kind of
-// actor.
+// workload is the relative frequency of each kind of actor in a schedule.
 type workload struct {
 	create, confirm, cancel, deliver, sweepEvents, sweepBookings, capacity, limit, cancelEvent, deleteEvent int
 }
@@ -21,9 +20,9 @@ func workloads() []workload {
 	}
 }
 
-// spawnRandom spawns an actor of a random kind.
+// spawnRandom spawns an actor of a random kind, with the frequencies of the workload.
 func (w *world) spawnRandom() {
-	// onBooking applies do to a random booking, or creates one if there is none.
+	// onBooking applies do to a random visible booking, or requests one if there is none.
 	onBooking := func(do func(id, userID string)) func() {
 		return func() {
 			if ids := w.seen.bookings; len(ids) > 0 {

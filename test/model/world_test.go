@@ -28,7 +28,7 @@ type world struct {
 	rng  *rand.Rand
 	now  time.Time
 	step int
-	ids  int // ids made by NewID
+	ids  int // the number of ids that NewID has made
 
 	eventStore   *eventtest.Store
 	bookingStore *bookingtest.Store
@@ -36,10 +36,10 @@ type world struct {
 	bookings     [replicas]*bookingtest.Service
 
 	actors     []*actor // those that have not ended
-	spawned    int      // actors ever started
+	spawned    int      // the number of actors ever spawned
 	current    *actor   // the actor that runs, or nil
-	faultless  bool     // no fault is injected, as during recovery
-	exhaustive bool     // every schedule is tried, so nothing but the scheduler chooses
+	faultless  bool     // the network and the relay inject no faults
+	exhaustive bool     // every delayable reply is delayed
 	bus        []*message
 	workload   workload
 	keepsTrace bool
@@ -53,8 +53,8 @@ type message struct {
 	kind    string
 	event   eventapi.Fact
 	booking bookingapi.Fact
-	// acknowledged reports whether a subscriber has processed the fact. The broker
-	// delivers it again until then.
+	// acknowledged reports whether a subscriber has processed the fact. Until then, the
+	// broker redelivers it.
 	acknowledged bool
 }
 
@@ -75,16 +75,16 @@ func newWorld(seed uint64) *world {
 	return w
 }
 
-// startEventApp starts instance i of the event app, or replaces it by one without
-// memory.
+// startEventApp starts instance i of the event app, or replaces it with a new one that
+// remembers nothing.
 func (w *world) startEventApp(i int) {
 	w.events[i] = eventtest.NewService(eventtest.Env{
 		Store: delayedReads{w.eventStore.WithGate(w.gate), w}, Bookings: bookingClient{w}, Clock: w, IDs: w, HoldSettleAfter: settleAfter,
 	})
 }
 
-// startBookingApp starts instance i of the booking app, or replaces it by one
-// without memory.
+// startBookingApp starts instance i of the booking app, or replaces it with a new one
+// that remembers nothing.
 func (w *world) startBookingApp(i int) {
 	w.bookings[i] = bookingtest.NewService(bookingtest.Env{
 		Store: w.bookingStore.WithGate(w.gate), Seats: eventClient{w}, Events: eventClient{w}, Clock: w, IDs: w,
@@ -92,9 +92,9 @@ func (w *world) startBookingApp(i int) {
 	})
 }
 
-// delayedReads is a store that may delay its replies to reads of seats. Another actor
-// of the same instance may run during the delay, so the instance may then remember
-// something newer than the reply.
+// delayedReads is a store that may delay its replies to reads of events and holds.
+// Another actor of the same instance may run during the delay, so the instance may
+// already remember something newer when the reply arrives.
 type delayedReads struct {
 	*eventtest.Store
 	w *world
@@ -110,10 +110,10 @@ func (d delayedReads) GetHolds(ctx context.Context, ids []string) (map[string]ev
 	return holds, d.w.delayReply("holds.read", err)
 }
 
-// Now returns the time of the one clock that all instances share.
+// Now returns the time of the clock that all instances share.
 func (w *world) Now() time.Time { return w.now }
 
-// NewID returns the next id. A schedule makes the same ids each time.
+// NewID returns the next id. Each replay of a schedule makes the same ids.
 func (w *world) NewID() string {
 	w.ids++
 	return fmt.Sprintf("id-%d", w.ids)
@@ -125,10 +125,10 @@ func (w *world) event() *eventtest.Service { return w.events[w.rng.IntN(replicas
 // booking returns a random instance of the booking app.
 func (w *world) booking() *bookingtest.Service { return w.bookings[w.rng.IntN(replicas)] }
 
-// oneIn returns true once in n times.
+// oneIn returns true with probability 1/n.
 func (w *world) oneIn(n int) bool { return w.rng.IntN(n) == 0 }
 
-// logf adds a line to the trace of the schedule.
+// logf adds a line to the trace of the schedule if the world keeps one.
 func (w *world) logf(format string, args ...any) {
 	if !w.keepsTrace {
 		return
