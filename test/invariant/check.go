@@ -24,9 +24,8 @@ func (r *report) add(invariant, format string, args ...any) {
 	*r = append(*r, Violation{invariant, fmt.Sprintf(format, args...)})
 }
 
-// Check returns every violation that s and l show, in the order of the invariants'
-// names. l must hold all requests about the events of s. If l is nil, replies are
-// not checked.
+// Check returns every violation of an invariant in s and l, ordered by invariant. l must
+// contain all requests about the events of s. If l is nil, Check ignores replies.
 func Check(s State, l *Ledger) []Violation {
 	var r report
 	for _, id := range slices.Sorted(maps.Keys(s.Events)) {
@@ -67,21 +66,21 @@ func (s State) checkSeats(r *report, e Event) {
 		}
 	}
 	if byHolds[held] != n.Held || byHolds[sold] != n.Sold {
-		r.add("I2", "event %s counts held %d, sold %d, its holds add up to %d, %d", e.ID, n.Held, n.Sold, byHolds[held], byHolds[sold])
+		r.add("I2", "event %s counts %d held and %d sold seats, but its holds add up to %d and %d", e.ID, n.Held, n.Sold, byHolds[held], byHolds[sold])
 	}
 	if byBookings[pending] != n.Held || byBookings[confirmed] != n.Sold {
-		r.add("I2", "event %s counts held %d, sold %d, its bookings add up to %d, %d", e.ID, n.Held, n.Sold, byBookings[pending], byBookings[confirmed])
+		r.add("I2", "event %s counts %d held and %d sold seats, but its bookings add up to %d and %d", e.ID, n.Held, n.Sold, byBookings[pending], byBookings[confirmed])
 	}
 	if s.Seats == nil {
 		return
 	}
 	if a := s.Seats[e.ID]; a.Capacity != n.Capacity || a.Available != n.Available || a.Held != n.Held || a.Sold != n.Sold {
-		r.add("I2", "event %s: the gateway reports %+v, the store has %+v", e.ID, a, n)
+		r.add("I2", "event %s: the gateway reports %+v, but the store has %+v", e.ID, a, n)
 	}
 }
 
 // counted returns the holds that an event's counters include. A mark overrides its
-// hold, for it is what the hold is about to become.
+// hold, because the hold is about to take the mark's state.
 func (s State) counted(e Event) map[string]Hold {
 	all := map[string]Hold{}
 	for id, h := range s.Holds {
@@ -107,8 +106,8 @@ func (s State) checkHolds(r *report) {
 		bookingID, _, _ := strings.Cut(id, "_")
 		byBooking[bookingID] = append(byBooking[bookingID], id)
 		b, ok := s.Bookings[bookingID]
-		if !ok || !b.live() || b.HoldID != id {
-			r.add("I6", "hold %s of %d seats is %s, but its booking is %q", id, h.Quantity, h.State, b.State)
+		if !ok || !b.isLive() || b.HoldID != id {
+			r.add("I6", "hold %s of %d seats is %s, but its booking is %q with hold %q", id, h.Quantity, h.State, b.State, b.HoldID)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Bookings)) {
@@ -116,7 +115,7 @@ func (s State) checkHolds(r *report) {
 		if n := len(byBooking[id]); n > 1 {
 			r.add("I4", "booking %s has %d holds: %v", id, n, byBooking[id])
 		}
-		if !b.live() {
+		if !b.isLive() {
 			continue
 		}
 		want := held
@@ -154,7 +153,7 @@ func (s State) checkLimits(r *report) {
 			}
 		}
 		if sum != l.Used {
-			r.add("I8", "limit %s counts %d seats as used, its entries add up to %d", l.ID, l.Used, sum)
+			r.add("I8", "limit %s counts %d seats as used, but its entries add up to %d", l.ID, l.Used, sum)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Holds)) {
@@ -165,7 +164,7 @@ func (s State) checkLimits(r *report) {
 	type buyer struct{ userID, eventID string }
 	seats := map[buyer]int64{}
 	for _, b := range s.Bookings {
-		if b.live() {
+		if b.isLive() {
 			seats[buyer{b.UserID, b.EventID}] += b.Quantity
 		}
 	}

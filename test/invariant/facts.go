@@ -16,20 +16,20 @@ import (
 
 // inactiveThreshold is how long the server keeps a consumer after its reader has
 // stopped. With the default of five minutes, a test that polls would reach the
-// server's limit of consumers.
+// server's limit on consumers.
 const inactiveThreshold = 2 * time.Second
 
 // Fact is one message of a stream.
 type Fact struct {
 	ID, Type, Subject string
-	EventID           string // the event, or the event of the booking, that the fact is about
+	EventID           string // the event that the fact is about, or that its booking is for
 
 	Topic string
 	Data  string // the whole CloudEvent, in JSON
 }
 
-// ReadFacts reads the streams of the NATS server at url, and returns the facts about
-// these events.
+// ReadFacts reads the streams of the NATS server at url. It returns the facts about
+// eventIDs and their bookings.
 func ReadFacts(ctx context.Context, url string, eventIDs []string) ([]Fact, error) {
 	conn, err := nats.Connect(url)
 	if err != nil {
@@ -56,7 +56,7 @@ func ReadFacts(ctx context.Context, url string, eventIDs []string) ([]Fact, erro
 	return facts, nil
 }
 
-// eachMessage calls fn with each message of a topic, and stops at its first error.
+// eachMessage calls fn with each message of a topic, and stops at the first error.
 func eachMessage(ctx context.Context, broker jetstream.JetStream, topic string, fn func([]byte) error) error {
 	stream, err := broker.Stream(ctx, topic)
 	if err != nil {

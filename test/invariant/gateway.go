@@ -10,8 +10,8 @@ import (
 	"boxoffice/test/stack"
 )
 
-// ReadGateway adds the availability and the bookings of these events, as the gateway
-// reports them to an admin.
+// ReadGateway sets s.Seats and s.Listed to what the gateway reports about eventIDs to
+// an admin.
 func (s *State) ReadGateway(ctx context.Context, admin stack.Client, eventIDs []string) error {
 	s.Seats, s.Listed = map[string]eventapi.Availability{}, map[string]bookingapi.Booking{}
 	for _, id := range eventIDs {
@@ -47,7 +47,7 @@ func fetch(ctx context.Context, c stack.Client, path string, v any) error {
 	case err != nil:
 		return err
 	case res.StatusCode != 200:
-		return fmt.Errorf("GET %s: %d %s", path, res.StatusCode, res.Text)
+		return fmt.Errorf("GET %s: got status %d: %s", path, res.StatusCode, res.Text)
 	}
 	return json.Unmarshal([]byte(res.Text), v)
 }

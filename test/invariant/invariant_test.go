@@ -16,13 +16,13 @@ import (
 	"boxoffice/test/servers"
 )
 
-// keyedID is the id of the booking of user "u" under the key "k": the first half of
-// a SHA-256 sum.
+// keyedID is the id of the booking that user "u" makes under the key "k": the first half
+// of a SHA-256 sum, in hexadecimal.
 const keyedID = "1b09740edf59566cefba200b35830f79"
 
-// world is a system with one event, in which every invariant holds. The event has a
-// confirmed booking of two seats, a pending one of three and a cancelled one of one
-// seat, under a limit of five.
+// world is a system with one event, in which every invariant holds. The event allows
+// each user five seats. It has a confirmed booking of two seats, a pending one of three
+// and a cancelled one of one.
 type world struct {
 	t      *testing.T
 	dbs    invariant.Databases
@@ -90,11 +90,11 @@ func (w *world) set(collection, id, field string, value any) {
 	w.t.Helper()
 	res, err := w.dbs.Event.Collection(collection).UpdateByID(w.t.Context(), id, bson.M{"$set": bson.M{field: value}})
 	if err != nil || res.MatchedCount != 1 {
-		w.t.Fatal(res, err)
+		w.t.Fatalf("set %s of %s in %s: got %+v, %v, want one document to match", field, id, collection, res, err)
 	}
 }
 
-func (w *world) drop(collection, id string) {
+func (w *world) remove(collection, id string) {
 	w.t.Helper()
 	if _, err := w.dbs.Event.Collection(collection).DeleteOne(w.t.Context(), bson.M{"_id": id}); err != nil {
 		w.t.Fatal(err)
@@ -105,7 +105,7 @@ func (w *world) fact(id, kind, subject string) {
 	w.facts = append(w.facts, invariant.Fact{ID: id, Type: kind, Subject: subject, EventID: "e"})
 }
 
-// check reads the stores, and checks them with the rest of the world.
+// check reads the stores, and checks them together with the rest of the world.
 func (w *world) check() []invariant.Violation {
 	w.t.Helper()
 	s, err := invariant.Read(w.t.Context(), w.dbs, []string{"e"})
@@ -121,7 +121,7 @@ func attempt(status int, key, bookingID string) invariant.Attempt {
 	return invariant.Attempt{UserID: "u", EventID: "e", Key: key, Quantity: 1, Status: status, BookingID: bookingID}
 }
 
-// defect damages a world, and lists the invariants that Check must report.
+// defect is damage to a world, and the invariants that Check must then report.
 type defect struct {
 	inject func(w *world)
 	want   []string
@@ -160,7 +160,7 @@ func defects() map[string]defect {
 			w.addCancelled(keyedID)
 		}, []string{"I3"}},
 		"a booking was never requested": {func(w *world) { w.addCancelled("b4") }, []string{"I3"}},
-		"a booking whose outcome is unknown to the client": {func(w *world) {
+		"a client does not know the outcome of its booking": {func(w *world) {
 			w.ledger.RecordAttempt(attempt(0, "", ""))
 			w.addCancelled("b4")
 		}, nil},
@@ -178,7 +178,7 @@ func defects() map[string]defect {
 			w.ledger.RecordAttempt(attempt(201, "k", keyedID))
 			w.ledger.RecordAttempt(attempt(409, "k", ""))
 		}, []string{"I4"}},
-		"a retry reports the booking of an unknown outcome": {func(w *world) {
+		"a retry reports the booking of a request without a reply": {func(w *world) {
 			w.addCancelled(keyedID)
 			w.ledger.RecordAttempt(attempt(0, "k", ""))
 			w.ledger.RecordAttempt(attempt(201, "k", keyedID))
@@ -198,7 +198,7 @@ func defects() map[string]defect {
 		"a fact of an event is not published":  {func(w *world) { w.set("events", "e", "outbox.0.sentAt", nil) }, []string{"I7"}},
 		"a user exceeds the limit":             {func(w *world) { w.set("events", "e", "maxPerUser", 4) }, []string{"I8"}},
 		"a limit has lost an entry":            {func(w *world) { w.set("limits", "e:u", "by", bson.M{"b1_1_x": 2}) }, []string{"I8"}},
-		"a limit document is missing":          {func(w *world) { w.drop("limits", "e:u") }, []string{"I8"}},
+		"a limit document is missing":          {func(w *world) { w.remove("limits", "e:u") }, []string{"I8"}},
 		"a limit counts a released hold": {func(w *world) {
 			w.set("limits", "e:u", "by.b3_1_x", 1)
 			w.set("limits", "e:u", "used", 6)
@@ -212,8 +212,8 @@ func (w *world) addCancelled(id string) {
 	w.listed[id] = bookingapi.Booking{ID: id, UserID: "u", EventID: "e", Quantity: 1, Status: "cancelled"}
 }
 
-// Check must report every defect of the stores, the stream, the gateway and the
-// replies under the right invariants, and nothing else.
+// Check must report a defect in the stores, the stream, the gateway or the replies under
+// exactly the invariants that it breaks.
 func TestCheckReportsTheInvariantsThatADefectBreaks(t *testing.T) {
 	client := connect(t)
 	for name, d := range defects() {

@@ -63,12 +63,12 @@ func (l *Ledger) entries() ([]Attempt, []Change) {
 	return slices.Clone(l.attempts), slices.Clone(l.changes)
 }
 
-// isDefinite reports whether a status means that nothing was done. A missing reply
-// (0) and a status of 500 or more leave the outcome open.
+// isDefinite reports whether a status means that nothing was done. After a missing reply
+// (0) or a status of 500 or more, the outcome is unknown.
 func isDefinite(status int) bool { return status >= 400 && status < 500 }
 
-// keyedID returns the id of the booking that a user makes under an idempotency key.
-// It repeats the computation of the booking app.
+// keyedID returns the id of the booking that a user makes under an idempotency key. It
+// computes the id in the same way as the booking app.
 func keyedID(userID, key string) string {
 	sum := sha256.Sum256([]byte(userID + "\n" + key))
 	return hex.EncodeToString(sum[:16])

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// checkAttempts compares the replies to requests for bookings with the bookings.
+// checkAttempts compares the replies to attempts with the stored bookings.
 func (s State) checkAttempts(r *report, attempts []Attempt) {
-	keyed := map[string][]Attempt{} // by the booking id that the key makes
+	keyed := map[string][]Attempt{} // by the booking id that the key determines
 	var keyless []Attempt
 	for _, a := range attempts {
 		if a.Key == "" {
@@ -32,9 +32,9 @@ func (s State) checkAttempts(r *report, attempts []Attempt) {
 	s.checkKeyless(r, keyless, keyed)
 }
 
-// checkKey checks the attempts under one key, in order. After the first 201 no
-// attempt may be refused. If the last reply is a definite refusal, there must be no
-// booking.
+// checkKey checks the attempts under one key, in order. Every 201 must report the booking
+// with that id, and no attempt after it may be refused. If no attempt received 201 and
+// the last one was definitely refused, there must be no such booking.
 func (s State) checkKey(r *report, id string, attempts []Attempt) {
 	created := false
 	for _, a := range attempts {
@@ -90,9 +90,9 @@ func (s State) checkKeyless(r *report, keyless []Attempt, keyed map[string][]Att
 	}
 }
 
-// checkChanges compares the replies to confirms and cancels with the bookings.
+// checkChanges compares the replies to confirms and cancels with the stored bookings.
 func (s State) checkChanges(r *report, changes []Change) {
-	// Ids of bookings, by the outcome of their changes.
+	// The keys are booking ids.
 	isConfirmed, isCancelled, mayBeCancelled := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, c := range changes {
 		switch {

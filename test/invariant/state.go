@@ -12,19 +12,18 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// State is everything that the stores, the streams and the gateway have about some
-// events.
+// State is what the stores, the streams and the gateway contain about some events.
 type State struct {
-	At       time.Time // taken before the stores are read
+	At       time.Time // the time before the stores were read
 	Events   map[string]Event
 	Holds    map[string]Hold
 	Limits   []Limit
-	Bookings map[string]Booking // without records in the state refused
+	Bookings map[string]Booking // except refused ones
 
-	// Check skips those of the following fields that are nil.
+	// Check ignores those of the following fields that are nil.
 	Facts  []Fact                           // in the streams, duplicates included
-	Seats  map[string]eventapi.Availability // reported by the gateway, by event
-	Listed map[string]bookingapi.Booking    // listed by the gateway for an admin
+	Seats  map[string]eventapi.Availability // reported by the gateway, by event id
+	Listed map[string]bookingapi.Booking    // listed by the gateway for an admin, by booking id
 }
 
 // Event holds the fields of an event's document that Check uses.
@@ -51,16 +50,16 @@ type Hold struct {
 	State     string     `bson:"state"`
 	Limited   bool       `bson:"limited"`
 	ExpiresAt *time.Time `bson:"expiresAt"`
-	SettleAt  *time.Time `bson:"settleAt"` // when the event app asks about its booking
+	SettleAt  *time.Time `bson:"settleAt"` // when the event app asks the booking app about it
 }
 
-// Limit is the document that counts the seats of one user at one event.
+// Limit is the document that counts one user's seats of one event.
 type Limit struct {
 	ID      string           `bson:"_id"`
 	EventID string           `bson:"eventId"`
 	UserID  string           `bson:"userId"`
 	Used    int64            `bson:"used"`
-	By      map[string]int64 `bson:"by"` // seats by hold
+	By      map[string]int64 `bson:"by"` // seats by hold id
 }
 
 // Booking holds the fields of a booking's document that Check uses.
@@ -93,16 +92,16 @@ const (
 	refused   = "refused"
 )
 
-// live reports whether the booking has seats.
-func (b Booking) live() bool { return b.State == pending || b.State == confirmed }
+// isLive reports whether the booking has seats.
+func (b Booking) isLive() bool { return b.State == pending || b.State == confirmed }
 
-// Databases are the databases of the event and booking apps.
+// Databases holds the databases of the event and booking apps.
 type Databases struct {
 	Event   *mongo.Database
 	Booking *mongo.Database
 }
 
-// Read reads what the stores have about these events. The result is not a snapshot,
+// Read reads the documents about eventIDs from the stores. The result is not a snapshot,
 // so Check may report violations while work is in progress.
 func Read(ctx context.Context, dbs Databases, eventIDs []string) (State, error) {
 	s := State{At: time.Now(), Events: map[string]Event{}, Holds: map[string]Hold{}, Bookings: map[string]Booking{}}
