@@ -15,5 +15,5 @@ func StartNATS(t *testing.T) string {
 	cmd := exec.Command(build(t, "devstack"), "nats", "--listen", addr, "--data", t.TempDir()) //nolint:gosec,noctx // ended by its cleanup
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
 	start(t, cmd)
-	return "nats://" + listening(t, port)
+	return "nats://" + awaitListening(t, port)
 }

@@ -25,8 +25,8 @@ func StartRedis(t *testing.T) *miniredis.Miniredis {
 	return m
 }
 
-// EachRedis runs fn in a subtest for each kind of Redis, with the address of an
-// empty server: for miniredis, and for redis-server if it is on the PATH.
+// EachRedis runs fn in one subtest with miniredis, and in another with redis-server if
+// it is on the PATH. fn receives the address of an empty server.
 func EachRedis(t *testing.T, fn func(t *testing.T, addr string)) {
 	t.Helper()
 	t.Run("miniredis", func(t *testing.T) { fn(t, miniredis.RunT(t).Addr()) })
@@ -45,5 +45,5 @@ func startRedisServer(t *testing.T, path string) string {
 	//nolint:gosec,noctx // found on the PATH; ended by its cleanup
 	cmd := exec.Command(path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
 	start(t, cmd)
-	return listening(t, port)
+	return awaitListening(t, port)
 }

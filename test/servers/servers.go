@@ -40,7 +40,7 @@ type Mongo struct {
 }
 
 // StartMongo returns an empty database on the server that $MONGO_URI names. Without
-// that variable it starts a mongolite.
+// that variable, it starts a mongolite server.
 func StartMongo(t *testing.T) Mongo {
 	t.Helper()
 	m := Mongo{URI: os.Getenv("MONGO_URI"), Database: "test_" + strings.ToLower(rand.Text()[:10])}
@@ -65,7 +65,7 @@ func StartMongo(t *testing.T) Mongo {
 	return m
 }
 
-// startMongolite starts a mongolite, and returns the URI that it prints once it
+// startMongolite starts a mongolite server, and returns the URI that it prints once it
 // listens.
 func startMongolite(t *testing.T) string {
 	t.Helper()
@@ -92,8 +92,8 @@ type SidecarConfig struct {
 	AppID      string
 	AppPort    int      // 0 if the app does not listen
 	Components []string // the texts of YAML files
-	APIToken   string   // required by the sidecar, unless it is empty
-	AppToken   string   // sent to the app, unless it is empty
+	APIToken   string   // required by the sidecar unless it is empty
+	AppToken   string   // sent to the app unless it is empty
 }
 
 // Sidecar is a running daprd.
@@ -110,8 +110,8 @@ func (s Sidecar) URL() string {
 	return "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(s.HTTPPort))
 }
 
-// StartSidecar starts a daprd, and waits until its API responds. It does not wait for
-// the app.
+// StartSidecar starts a daprd process, and waits until its API responds. It does not
+// wait for the app.
 func StartSidecar(t *testing.T, cfg SidecarConfig) Sidecar {
 	t.Helper()
 	dir := t.TempDir()
@@ -139,7 +139,8 @@ func StartSidecar(t *testing.T, cfg SidecarConfig) Sidecar {
 	return s
 }
 
-// Component returns the YAML of a component. metadata alternates names and values.
+// Component returns the YAML of a component. metadata contains alternating names
+// and values.
 func Component(name, kind string, metadata ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: %s}\nspec:\n  type: %s\n  version: v1\n  metadata:\n", name, kind)
@@ -149,7 +150,7 @@ func Component(name, kind string, metadata ...string) string {
 	return b.String()
 }
 
-// daprd returns the path of the sidecar that $DAPRD names. Without that variable it
+// daprd returns the path of the program that $DAPRD names. Without that variable, it
 // builds tools/daprd.
 func daprd(t *testing.T) string {
 	t.Helper()
@@ -176,7 +177,7 @@ func start(t *testing.T, cmd *exec.Cmd) {
 	})
 }
 
-// awaitHealthy waits until a GET of url is answered with a status of 2xx.
+// awaitHealthy waits until a GET of url returns a 2xx status.
 func awaitHealthy(t *testing.T, url string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), readyWithin)
@@ -198,9 +199,9 @@ func awaitHealthy(t *testing.T, url string) {
 	})
 }
 
-// listening waits until a server accepts connections at a port, and returns its
+// awaitListening waits until a server accepts connections at a port, and returns its
 // address.
-func listening(t *testing.T, port int) string {
+func awaitListening(t *testing.T, port int) string {
 	t.Helper()
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	ctx, cancel := context.WithTimeout(t.Context(), readyWithin)
@@ -215,8 +216,8 @@ func listening(t *testing.T, port int) string {
 	return addr
 }
 
-// build builds the program of tools/<name> unless it is up to date, and returns its
-// path in bin/. With a file lock the tests of several packages build in turn.
+// build builds tools/<name> unless it is up to date, and returns the program's path in
+// bin/. A file lock keeps the tests of several packages from building it at once.
 func build(t *testing.T, name string) string {
 	t.Helper()
 	root := repository(t)
@@ -243,8 +244,8 @@ func build(t *testing.T, name string) string {
 	return path
 }
 
-// ldflags returns the linker flags in the file ldflags of a program's directory, or
-// the default ones if there is no such file.
+// ldflags returns the linker flags in the file ldflags of a program's directory. If
+// there is no such file, it returns flags that omit debugging information.
 func ldflags(t *testing.T, dir string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "ldflags")) //nolint:gosec // a path in the repository

@@ -26,14 +26,14 @@ type Response struct {
 	Text string // the body
 }
 
-// Guest returns a client without an account.
+// Guest returns a client without an access token.
 func (s *Stack) Guest() Client { return Client{Gateway: s.Gateway} }
 
-// As returns a client with that access token.
+// As returns a client that sends the access token.
 func (s *Stack) As(token string) Client { return Client{Gateway: s.Gateway, Token: token} }
 
 // Do sends a request, and fails the test if there is no response. body is sent as
-// JSON unless it is nil. headers alternate names and values.
+// JSON unless it is nil. headers contains alternating names and values.
 func (c Client) Do(t *testing.T, method, path string, body any, headers ...string) Response {
 	t.Helper()
 	res, err := c.Try(t.Context(), method, path, body, headers...)
@@ -95,8 +95,8 @@ func roundTrip(r *http.Request) (Response, error) {
 	return Response{res, string(text)}, nil
 }
 
-// Want fails the test unless the response has that status. It decodes the body into
-// v, which may be nil.
+// Want fails the test unless the response has the given status. It decodes the body
+// into v, unless v is nil.
 func (r Response) Want(t *testing.T, status int, v any) {
 	t.Helper()
 	if r.StatusCode != status {
@@ -110,7 +110,7 @@ func (r Response) Want(t *testing.T, status int, v any) {
 	}
 }
 
-// Refused checks that the response is a problem with that status and code, and
+// Refused checks that the response is a problem with the given status and code, and
 // returns its detail.
 func (r Response) Refused(t *testing.T, status int, code string) string {
 	t.Helper()
@@ -122,12 +122,12 @@ func (r Response) Refused(t *testing.T, status int, code string) string {
 	return p.Detail
 }
 
-// TraceID returns the id of the trace that the response names.
+// TraceID returns the trace id in the response's Traceparent header.
 func (r Response) TraceID(t *testing.T) string {
 	t.Helper()
 	parts := strings.Split(r.Header.Get("Traceparent"), "-")
 	if len(parts) != 4 {
-		t.Fatalf("traceparent: got %q", r.Header.Get("Traceparent"))
+		t.Fatalf("Traceparent: got %q, want four fields", r.Header.Get("Traceparent"))
 	}
 	return parts[1]
 }

@@ -32,8 +32,8 @@ func (s *Stack) Freeze(t *testing.T, name string) {
 	})
 }
 
-// awaitStopped waits until no thread of a process runs. A thread stops only when it
-// is scheduled next, which may take a while on a busy machine.
+// awaitStopped waits until all threads of a process have stopped. A thread stops only
+// when it is next scheduled, which may take a while on a busy machine.
 func awaitStopped(t *testing.T, name string, pid int) {
 	t.Helper()
 	kit.Eventually(t, WaitTimeout, name+" has stopped", func() error {
@@ -101,7 +101,7 @@ func (s *Stack) pids() (map[string]int, error) {
 	for line := range strings.Lines(string(text)) {
 		fields := strings.Split(strings.TrimSpace(line), "\t")
 		if len(fields) != 3 {
-			return nil, fmt.Errorf("pids: %q", line)
+			return nil, fmt.Errorf("pids: malformed line %q", line)
 		}
 		if all[fields[2]], err = strconv.Atoi(fields[0]); err != nil {
 			return nil, fmt.Errorf("pids: %w", err)
@@ -110,9 +110,9 @@ func (s *Stack) pids() (map[string]int, error) {
 	return all, nil
 }
 
-// KillAll kills the devstack, and waits until every process that it started has
-// ended. On Linux they end with it. Elsewhere they end when another devstack starts
-// with the same data directory.
+// KillAll kills the devstack, and waits until every process that it started has ended.
+// It works only on Linux, where the kernel ends them with the devstack. On other systems
+// they run until another devstack starts with the same data directory.
 func (s *Stack) KillAll(t *testing.T) {
 	t.Helper()
 	pids, err := s.pids()
@@ -133,7 +133,8 @@ func (s *Stack) KillAll(t *testing.T) {
 	}
 }
 
-// isZombie reports whether a process has ended, but has not been waited for.
+// isZombie reports whether a process has ended but has not been waited for. It returns
+// false on systems without /proc.
 func isZombie(pid int) bool {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {

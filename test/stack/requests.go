@@ -11,7 +11,7 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// Password is the password of every account that a test makes.
+// Password is the password of every account that a test creates.
 const Password = "correct horse battery staple"
 
 // Address returns an e-mail address that no account has.
@@ -20,7 +20,7 @@ func Address() string { return Unique("ada") + "@example.org" }
 // Unique returns name with a random suffix.
 func Unique(name string) string { return name + "-" + strings.ToLower(rand.Text()[:12]) }
 
-// Register makes an account, and returns a client with its first session.
+// Register creates an account, and returns a client with its first session.
 func (s *Stack) Register(t *testing.T) (Client, authapi.Login) {
 	t.Helper()
 	var l authapi.Login
@@ -29,7 +29,7 @@ func (s *Stack) Register(t *testing.T) (Client, authapi.Login) {
 	return s.As(l.Tokens.AccessToken), l
 }
 
-// Admin logs the first admin in, and returns a client with the session.
+// Admin logs in the first admin, and returns a client with the new session.
 func (s *Stack) Admin(t *testing.T) (Client, authapi.Login) {
 	t.Helper()
 	var l authapi.Login
@@ -38,7 +38,7 @@ func (s *Stack) Admin(t *testing.T) (Client, authapi.Login) {
 	return s.As(l.Tokens.AccessToken), l
 }
 
-// EventBody returns the body of a request for a new event of 100 seats. The caller
+// EventBody returns the body of a request to create an event with 100 seats. The caller
 // may change it before sending it.
 func EventBody(name, category string) map[string]any {
 	start := time.Now().Add(48 * time.Hour).UTC().Truncate(time.Second)
@@ -48,15 +48,15 @@ func EventBody(name, category string) map[string]any {
 	}
 }
 
-// CreateEvent publishes an event with that capacity, and returns its id.
+// CreateEvent publishes an event with the given capacity, and returns its id.
 func (s *Stack) CreateEvent(t *testing.T, capacity int) string {
 	t.Helper()
 	admin, _ := s.Admin(t)
 	body := EventBody(Unique("Norma"), "opera")
 	body["capacity"] = capacity
-	var made eventapi.Event
-	admin.Do(t, "POST", "/api/events", body).Want(t, 201, &made)
-	return made.ID
+	var created eventapi.Event
+	admin.Do(t, "POST", "/api/events", body).Want(t, 201, &created)
+	return created.ID
 }
 
 // Seats returns the public counters of an event.

@@ -16,9 +16,8 @@ import (
 	"boxoffice/test/servers"
 )
 
-// Server is a NATS or Redis server that a test controls. A stack uses it when its
-// environment names the address. Unlike a server of the devstack, it is restarted
-// only by the test.
+// Server is a NATS or Redis server that a test controls. A stack uses it if the stack's
+// environment contains the address. Only the test restarts it; the devstack does not.
 type Server struct {
 	Addr string // host and port, the same after each start
 
@@ -51,7 +50,7 @@ func startServer(t *testing.T, name string, args ...string) *Server {
 }
 
 // Start starts the server at its address, and returns when it listens. It does
-// nothing if the server runs.
+// nothing if the server is running.
 func (s *Server) Start(t *testing.T) {
 	t.Helper()
 	if s.cmd != nil {

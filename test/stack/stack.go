@@ -1,5 +1,5 @@
-// Package stack starts the whole of Boxoffice for black-box tests: a devstack on
-// free ports, with a data directory that the test chooses.
+// Package stack starts a complete Boxoffice for black-box tests: a devstack on free
+// ports, with a data directory that the test chooses.
 package stack
 
 import (
@@ -28,7 +28,7 @@ const (
 // Stack is a running Boxoffice.
 type Stack struct {
 	Data          string            // the data directory
-	Env           map[string]string // the addresses of the stores, by environment variable of the apps
+	Env           map[string]string // the apps' environment variables with the addresses of the stores
 	Gateway       string            // base URL
 	Jaeger        string            // base URL; empty with JAEGER=off
 	Instances     []Instance
@@ -52,17 +52,17 @@ type Instance struct {
 	MetricsPort int    `json:"metricsPort"` // of the sidecar
 }
 
-// Options configure a start.
+// Options configures Start.
 type Options struct {
 	Data string   // the data directory, possibly from an earlier start
-	Env  []string // added to the environment, such as rate limits
+	Env  []string // variables added to the environment, such as rate limits
 	Args []string // further arguments of the devstack, such as --replicas
-	// GiveUp cancels a start when it is closed. It may be nil.
+	// GiveUp cancels Start when it is closed. It may be nil.
 	GiveUp <-chan struct{}
 }
 
-// Start starts a stack, and returns when all of it is ready. The caller must stop it,
-// even after a failed test.
+// Start starts a stack, and returns when all of it is ready. The caller must call Stop,
+// even if the test fails.
 func Start(o Options) (*Stack, error) {
 	root, err := repository()
 	if err != nil {
@@ -92,7 +92,7 @@ func Start(o Options) (*Stack, error) {
 	case <-time.After(readyWithin):
 		return nil, errors.Join(fmt.Errorf("not ready within %s:\n%s", readyWithin, s.Log()), s.Stop())
 	}
-	if err := s.describe(); err != nil {
+	if err := s.readDescription(); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
@@ -129,9 +129,8 @@ func (s *Stack) Instance(app string) (Instance, error) {
 	return Instance{}, fmt.Errorf("no instance of %s", app)
 }
 
-// describe reads the description of the stack that the devstack has written into its
-// data directory.
-func (s *Stack) describe() error {
+// readDescription reads the files in which the devstack describes the stack.
+func (s *Stack) readDescription() error {
 	dir := s.Data
 	var d struct {
 		Gateway   []string          `json:"gateway"`
@@ -175,7 +174,7 @@ func readJSON(path string, v any) error {
 	return json.Unmarshal(data, v)
 }
 
-// build builds the devstack, unless it is up to date.
+// build builds the devstack unless it is up to date.
 func build(root, program string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
 	defer cancel()
@@ -207,7 +206,7 @@ func repository() (string, error) {
 	}
 }
 
-// output records what is written to it.
+// output records what is written to it, and detects that the stack is ready.
 type output struct {
 	ready chan struct{} // closed by the line "ready in ..."
 	pipe  *io.PipeWriter
