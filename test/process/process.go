@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// Start starts a program in a process group of its own, so that Ctrl-C in the
-// terminal reaches only the test. The channel receives the result of cmd.Wait once
-// the program has ended. On Linux the program receives whenTestDies if the test's
-// process ends first.
+// Start starts a program in a new process group, so that Ctrl-C in the terminal reaches
+// only the test. The channel receives the result of cmd.Wait once the program has ended.
+// On Linux, the kernel sends the program the signal whenTestDies if the test's process
+// ends first.
 func Start(cmd *exec.Cmd, whenTestDies syscall.Signal) (ended <-chan error, err error) {
 	cmd.SysProcAttr = attributes(whenTestDies)
 	started, end := make(chan error), make(chan error, 1)

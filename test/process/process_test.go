@@ -14,8 +14,8 @@ import (
 	"boxoffice/test/process"
 )
 
-// leaveRunning is the environment variable that turns the test binary into a test
-// that starts a program and does not end it.
+// leaveRunning is the environment variable that makes the test binary start a program
+// and wait, instead of running the tests.
 const leaveRunning = "PROCESS_AS_TEST"
 
 func TestMain(m *testing.M) {
@@ -66,8 +66,8 @@ func TestProgramEndsWhenItsTestIsKilled(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // its error is the kill
-	// The pipe is at its end when no process has it open any more.
+	_ = cmd.Wait() // returns an error, because the process was killed
+	// The pipe ends when no process has it open for writing any more.
 	if rest, err := io.ReadAll(out); err != nil || len(rest) > 0 {
 		t.Errorf("the program still runs: got %q, %v, want the end of the pipe", rest, err)
 	}
