@@ -1,5 +1,5 @@
-// Package kit holds what the tests of all packages share: waiting for a condition,
-// running a function concurrently, and calling an app's operations.
+// Package kit helps tests of all packages to wait for a condition, to run a function
+// concurrently, and to call an app's operations.
 package kit
 
 import (
@@ -24,8 +24,9 @@ type Condition interface {
 }
 
 // Eventually checks condition until it holds. If it still does not hold after within,
-// Eventually fails the test with a message that consists of what, the limit, and the
-// condition's last error. It must run in the test's own goroutine.
+// Eventually fails the test with a message that contains what, the limit, and the
+// condition's last error. what is a clause that describes the condition, such as "the
+// server is ready". Eventually must run in the test's own goroutine.
 func Eventually[C Condition](t testing.TB, within time.Duration, what string, condition C) {
 	t.Helper()
 	holds, lastErr := evaluate(condition)
@@ -35,9 +36,9 @@ func Eventually[C Condition](t testing.TB, within time.Duration, what string, co
 		switch {
 		case left > 0:
 		case lastErr != nil:
-			t.Fatalf("%s: not within %s: %v", what, within, lastErr)
+			t.Fatalf("timed out after %s waiting until %s: %v", within, what, lastErr)
 		default:
-			t.Fatalf("%s: not within %s", what, within)
+			t.Fatalf("timed out after %s waiting until %s", within, what)
 		}
 		time.Sleep(min(pause, left))
 		pause = min(2*pause, maxPause)
@@ -56,9 +57,9 @@ func evaluate[C Condition](condition C) (holds bool, err error) {
 	panic(fmt.Sprintf("kit: unexpected condition %T", condition))
 }
 
-// Concurrently calls fn(0) to fn(n-1), each in a goroutine of its own, and returns
-// when all have returned. The goroutines start together, once all of them exist. fn
-// must not call t.FailNow or t.Fatal.
+// Concurrently calls fn(0) to fn(n-1), each in its own goroutine, and returns when all
+// calls have returned. No call begins before all goroutines have been started. fn must
+// not call t.FailNow or t.Fatal.
 func Concurrently(n int, fn func(i int)) {
 	start := make(chan struct{})
 	var wg sync.WaitGroup
@@ -72,8 +73,8 @@ func Concurrently(n int, fn func(i int)) {
 	wg.Wait()
 }
 
-// Outcomes calls fn as Concurrently does. It returns how many calls ended with each
-// reason of an apperr.Error, and counts the calls that returned nil under "none".
+// Outcomes calls fn as Concurrently does. It counts the calls by the reason of the
+// apperr.Error that they returned. Calls that returned nil count under "none".
 func Outcomes(n int, fn func(i int) error) map[string]int {
 	errs := make([]error, n)
 	Concurrently(n, func(i int) { errs[i] = fn(i) })

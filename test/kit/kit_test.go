@@ -16,12 +16,12 @@ import (
 
 func TestEventuallyReturnsOnceTheConditionHolds(t *testing.T) {
 	checks := 0
-	kit.Eventually(t, time.Minute, "three checks", func() bool { checks++; return checks == 3 })
+	kit.Eventually(t, time.Minute, "three checks were made", func() bool { checks++; return checks == 3 })
 	if checks != 3 {
 		t.Errorf("got %d checks of a bool, want 3", checks)
 	}
 	checks = 0
-	kit.Eventually(t, time.Minute, "three checks", func() error {
+	kit.Eventually(t, time.Minute, "three checks were made", func() error {
 		if checks++; checks < 3 {
 			return errors.New("not yet")
 		}
@@ -39,14 +39,16 @@ func TestEventuallyFailsTheTestWithTheLastError(t *testing.T) {
 		want string
 	}{
 		{
-			"bool", func(t testing.TB) { kit.Eventually(t, 10*time.Millisecond, "seats", func() bool { return false }) },
-			"seats: not within 10ms",
+			"condition that returns a bool", func(t testing.TB) {
+				kit.Eventually(t, 10*time.Millisecond, "all seats are sold", func() bool { return false })
+			},
+			"timed out after 10ms waiting until all seats are sold",
 		},
 		{
-			"error", func(t testing.TB) {
-				kit.Eventually(t, 10*time.Millisecond, "seats", func() error { return errors.New("3 are left") })
+			"condition that returns an error", func(t testing.TB) {
+				kit.Eventually(t, 10*time.Millisecond, "all seats are sold", func() error { return errors.New("3 are left") })
 			},
-			"seats: not within 10ms: 3 are left",
+			"timed out after 10ms waiting until all seats are sold: 3 are left",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -57,7 +59,7 @@ func TestEventuallyFailsTheTestWithTheLastError(t *testing.T) {
 	}
 }
 
-// fatalRecorder records the message of the call to Fatalf that ends a test.
+// fatalRecorder is a test that records the message of Fatalf instead of failing.
 type fatalRecorder struct {
 	testing.TB
 	message string
@@ -78,7 +80,7 @@ func failure(t *testing.T, fn func(t testing.TB)) string {
 	return r.message
 }
 
-func TestConcurrentlyRunsAllCallsAtTheSameTime(t *testing.T) {
+func TestConcurrentlyRunsAllCallsAtOnce(t *testing.T) {
 	const n = 10
 	var arrived sync.WaitGroup
 	arrived.Add(n)

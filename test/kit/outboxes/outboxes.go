@@ -1,5 +1,5 @@
 // Package outboxes reads the outboxes in the documents of a MongoDB collection,
-// without the store that wrote them.
+// independently of the store that wrote them.
 package outboxes
 
 import (
@@ -13,9 +13,9 @@ import (
 	"boxoffice/shared/outbox"
 )
 
-// Facts returns the facts in all outboxes of a collection, whether they are
-// published or not. They are in the order of the documents' ids, and those of one
-// document in the order of writing. Facts fails the test if it cannot read them.
+// Facts returns the facts in all outboxes of a collection, whether they are published or
+// not. They are ordered by document id, and those of one document as they are stored.
+// Facts fails the test if it cannot read them.
 func Facts[F outbox.AnyFact](t testing.TB, collection *mongo.Collection) []F {
 	t.Helper()
 	cursor, err := collection.Find(t.Context(), bson.D{}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}))
@@ -41,8 +41,8 @@ func Facts[F outbox.AnyFact](t testing.TB, collection *mongo.Collection) []F {
 	return facts
 }
 
-// CountUnsent returns the number of documents with a fact that is not published. It
-// fails the test if it cannot count them.
+// CountUnsent returns the number of documents that have an unpublished fact. It fails
+// the test if it cannot count them.
 func CountUnsent(t testing.TB, collection *mongo.Collection) int64 {
 	t.Helper()
 	n, err := collection.CountDocuments(t.Context(), bson.D{{Key: "outbox", Value: bson.D{
