@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// documented maps each section of docs/configuration.md to the directories whose
-// env tags it describes.
+// documented maps each section of docs/configuration.md to the directories whose env
+// tags the section describes.
 var documented = map[string][]string{
 	"Every program": {"shared/app", "shared/telemetry"},
 	"gateway":       {"gateway"},
@@ -25,10 +25,10 @@ var documented = map[string][]string{
 	"tools/streams": {"tools/streams"},
 }
 
-// notTagged are documented variables that no env tag declares.
+// notTagged lists the documented variables that no env tag declares.
 var notTagged = []string{"GATEWAY_PORT"}
 
-// setting is one variable: its default, or "required".
+// setting is one environment variable. fallback is its default, "none" or "required".
 type setting struct{ section, name, fallback string }
 
 func TestConfigurationPageMatchesTheEnvTags(t *testing.T) {
@@ -45,11 +45,11 @@ func TestConfigurationPageMatchesTheEnvTags(t *testing.T) {
 		}
 	}
 	if len(inCode) < 25 {
-		t.Errorf("got %d env tags: the parser misses some", len(inCode))
+		t.Errorf("got %d env tags, want at least 25: the parser misses some", len(inCode))
 	}
 }
 
-// settingsInCode reads the struct tags of every configuration struct.
+// settingsInCode reads the env tags in the documented directories.
 func settingsInCode(t *testing.T) []setting {
 	t.Helper()
 	var all []setting
@@ -97,7 +97,7 @@ func settingsInCode(t *testing.T) []setting {
 var variableName = regexp.MustCompile("`([A-Z][A-Z0-9_]+)`")
 
 // settingsOnPage reads the tables of docs/configuration.md. A row may list several
-// variables; their defaults are then separated by commas, or shared.
+// variables. Their defaults are then separated by commas, unless they share one default.
 func settingsOnPage(t *testing.T) []setting {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/configuration.md")
@@ -121,7 +121,7 @@ func settingsOnPage(t *testing.T) []setting {
 			if len(names) == len(defaults) {
 				value = defaults[i]
 			}
-			value, _, _ = strings.Cut(strings.TrimSpace(value), ":") // "none: no traces"
+			value, _, _ = strings.Cut(strings.TrimSpace(value), ":") // without the remark, as in "none: no traces"
 			all = append(all, setting{section, name[1], strings.TrimSpace(value)})
 		}
 	}

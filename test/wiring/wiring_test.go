@@ -1,6 +1,5 @@
-// Package wiring_test checks the configuration of the repository for mistakes that
-// Dapr ignores silently. It checks the YAML of components/ and dapr/, and that
-// docs/configuration.md matches the code.
+// Package wiring_test checks the YAML in components/ and dapr/ for mistakes that Dapr
+// ignores silently. It also checks that the documentation matches the code.
 package wiring_test
 
 import (
@@ -82,12 +81,12 @@ func policies(t *testing.T) resiliency {
 	return read[resiliency](t, "../../dapr/resiliency.yaml")
 }
 
-// components returns all components by the path of their file.
+// components returns all components, by the path of their file.
 func components(t *testing.T) map[string]component {
 	t.Helper()
 	files, err := filepath.Glob("../../components/*/*.yaml")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no components: %v", err)
+		t.Fatalf("found no components: %v", err)
 	}
 	found := map[string]component{}
 	for _, f := range files {
@@ -123,7 +122,7 @@ func TestEveryAppHasPolicies(t *testing.T) {
 	for _, a := range apps(t) {
 		for _, kind := range []string{"timeout", "retry", "circuitBreaker"} {
 			if named[a.ID][kind] == "" {
-				t.Errorf("%s has no %s", a.ID, kind)
+				t.Errorf("%s has no %s policy", a.ID, kind)
 			}
 		}
 	}
@@ -143,7 +142,7 @@ func TestPoliciesExistAndLimitRetries(t *testing.T) {
 				_, ok = spec.Policies.CircuitBreakers[name]
 			}
 			if !ok {
-				t.Errorf("%s: there is no %s policy %q", target, kind, name)
+				t.Errorf("%s names the %s policy %q, which does not exist", target, kind, name)
 			}
 		}
 	}
@@ -165,30 +164,30 @@ func TestPoliciesExistAndLimitRetries(t *testing.T) {
 	}
 	for target, names := range outgoing {
 		if r, ok := spec.Policies.Retries[names["retry"]]; ok && (r.MaxRetries == nil || *r.MaxRetries > 2) {
-			t.Errorf("calls of %s: want at most 2 retries", target)
+			t.Errorf("calls to %s: the retry policy allows more than 2 retries", target)
 		}
 	}
 	for name, b := range spec.Policies.CircuitBreakers {
 		if b.Trip == "" {
-			t.Errorf("circuit breaker %s has no trip expression, so a few consecutive failures open it", name)
+			t.Errorf("circuit breaker %s has no trip expression, so a few consecutive failures would open it", name)
 		}
 	}
 }
 
-// The gateway tells clients to retry after a second. A circuit breaker that stays
-// open for longer would reject the retry.
+// The gateway asks clients to retry after one second. A circuit breaker that stays open
+// for longer would reject the retry.
 func TestBreakersOfAppsCloseBeforeClientsRetry(t *testing.T) {
 	const retryAfter = time.Second
 	spec := policies(t).Spec
 	for app, names := range spec.Targets.Apps {
 		if open := spec.Policies.CircuitBreakers[names["circuitBreaker"]].Timeout; open <= 0 || open > retryAfter {
-			t.Errorf("the breaker of %s stays open for %s, but clients retry after %s", app, open, retryAfter)
+			t.Errorf("the circuit breaker of %s stays open for %s, but clients retry after %s", app, open, retryAfter)
 		}
 	}
 }
 
-// A caller must give up before its sidecar does. Otherwise the circuit breaker counts
-// the call as cancelled.
+// A caller must give up before its sidecar does, because the circuit breaker counts an
+// attempt that runs into the sidecar's timeout as a failure.
 func TestSidecarsWaitLongerThanCallers(t *testing.T) {
 	spec := policies(t).Spec
 	for app, deadlines := range map[string][]time.Duration{
@@ -201,14 +200,15 @@ func TestSidecarsWaitLongerThanCallers(t *testing.T) {
 			t.Fatalf("%s: %v", app, err)
 		}
 		if longest := slices.Max(deadlines); longest <= 0 || timeout <= longest {
-			t.Errorf("%s: the sidecar waits %s, want longer than its callers, which wait %s", app, timeout, longest)
+			t.Errorf("%s: the sidecar waits for %s, want longer than the %s of its callers", app, timeout, longest)
 		}
 	}
 }
 
 // All attempts at a delivery must end before the broker redelivers the fact. They must
-// also outlast the health probes, after which the sidecar stops the subscriptions of
-// an unhealthy app, and its facts wait.
+// also last longer than the health probes take to detect an unhealthy app. The sidecar
+// then stops the app's subscriptions, so that its facts wait instead of becoming dead
+// letters.
 func TestDeliveryAttemptsOutlastProbesAndEndBeforeRedelivery(t *testing.T) {
 	spec := policies(t).Spec
 	inbound := spec.Targets.Components["pubsub"].Inbound
@@ -217,18 +217,18 @@ func TestDeliveryAttemptsOutlastProbesAndEndBeforeRedelivery(t *testing.T) {
 	timeout := duration(t, spec.Policies.Timeouts[inbound["timeout"]])
 	ackWait := duration(t, metadata(t, components(t)["../../components/pubsub-jetstream/pubsub.yaml"], "ackWait"))
 	if longest := attempts*timeout + pauses*retry.Duration; longest >= ackWait {
-		t.Errorf("deliveries end after up to %s, want less than the %s after which the broker redelivers", longest, ackWait)
+		t.Errorf("deliveries may take %s, want less than the %s after which the broker redelivers", longest, ackWait)
 	}
 	for _, a := range apps(t) {
 		probes := time.Duration(a.ProbeThreshold*a.ProbeInterval)*time.Second + time.Duration(a.ProbeTimeout)*time.Millisecond
 		if shortest := pauses * retry.Duration; a.Probed && shortest <= probes {
-			t.Errorf("%s: deliveries may end after %s, want longer than the %s of the health probes", a.ID, shortest, probes)
+			t.Errorf("%s: deliveries may end after %s, want more than the %s of the health probes", a.ID, shortest, probes)
 		}
 	}
 }
 
-// A broker that limits the deliveries of a fact drops it silently after the last one,
-// even if the sidecar never stored it as a dead letter.
+// A broker that limits deliveries silently drops a fact after the last one, even if the
+// sidecar did not store the fact as a dead letter.
 func TestDeliveriesAreNotLimited(t *testing.T) {
 	for file, c := range components(t) {
 		for _, m := range c.Spec.Metadata {
@@ -239,7 +239,7 @@ func TestDeliveriesAreNotLimited(t *testing.T) {
 	}
 }
 
-// metadata returns the value of a component's metadata.
+// metadata returns the value of one of a component's metadata items.
 func metadata(t *testing.T, c component, name string) string {
 	t.Helper()
 	for _, m := range c.Spec.Metadata {

@@ -10,9 +10,10 @@ import (
 )
 
 var (
-	// referencedFile is a path in backticks that names a file of this repository.
+	// referencedFile matches a path in backticks to a file of this repository.
 	referencedFile = regexp.MustCompile("`((?:apps|components|dapr|docs|gateway|shared|test|tools)/[A-Za-z0-9_./-]+\\.(?:go|yaml|md))`")
-	// referencedName is such a path followed by an identifier that the file contains.
+	// referencedName matches a path in backticks that is followed by a colon and an
+	// identifier that the file declares.
 	referencedName = regexp.MustCompile("`([a-z][A-Za-z0-9_./-]+\\.(?:go|yaml))`: `([A-Za-z]+)`")
 )
 
@@ -46,7 +47,7 @@ func TestDocumentationRefersToCodeThatExists(t *testing.T) {
 		}
 	}
 	if files < 50 || names < 30 {
-		t.Errorf("got %d files and %d names: the patterns miss some", files, names)
+		t.Errorf("got %d files and %d names, want at least 50 and 30: the patterns miss some", files, names)
 	}
 }
 
