@@ -1,6 +1,6 @@
-// Package daprcli_test runs dapr/dapr.yaml under the real Dapr CLI: it runs "make
-// infra" and "dapr run -f" side by side, as a developer would in two terminals. It
-// needs the ports that the file names.
+// Package daprcli_test runs dapr/dapr.yaml under the real Dapr CLI. It starts the stores
+// as "make infra" does, and the apps with "dapr run -f", as a developer would in two
+// terminals. The ports in dapr.yaml must be free.
 package daprcli_test
 
 import (
@@ -32,7 +32,7 @@ const (
 	stopWithin  = time.Minute
 )
 
-// ports returns the ports of dapr.yaml, of the stores and of Jaeger.
+// ports returns the ports in dapr.yaml, and those of the stores and Jaeger.
 func ports() []int {
 	all := []int{8080, 8081, 8082, 8083, 14222, 16379, 17017, 4317, 16686}
 	for app := range 4 {
@@ -41,7 +41,7 @@ func ports() []int {
 	return all
 }
 
-// checkPortsFree returns an error that names the first port in use, or nil.
+// checkPortsFree returns an error that names the first port in use, if there is one.
 func checkPortsFree(ctx context.Context) error {
 	for _, port := range ports() {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))
@@ -74,8 +74,8 @@ func (p *program) String() string {
 	return p.text.String()
 }
 
-// start starts a program, and kills what is left of its process group when the test
-// ends.
+// start starts a program. When the test ends, it kills what is left of the program's
+// process group.
 func start(t *testing.T, dir string, env []string, name string, args ...string) *program {
 	t.Helper()
 	p := &program{cmd: exec.CommandContext(context.WithoutCancel(t.Context()), name, args...)}
@@ -110,7 +110,7 @@ func (p *program) awaitReady(t *testing.T) {
 	}
 }
 
-// interrupt ends a program as Ctrl-C does, and waits for it.
+// interrupt ends a program as Ctrl-C does, and waits until it has ended.
 func (p *program) interrupt(t *testing.T) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
@@ -126,8 +126,8 @@ func (p *program) interrupt(t *testing.T) {
 	}
 }
 
-// processes returns all processes with the directory in their arguments or their
-// environment.
+// processes returns the ids and arguments of all processes whose arguments or environment
+// contain the directory.
 func processes(t *testing.T, dir string) []string {
 	t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*")
@@ -164,8 +164,8 @@ func files(t *testing.T, folders ...string) []string {
 }
 
 // TestStackRunsUnderTheDaprCLI runs the demo against a stack that the Dapr CLI has
-// started. Afterwards no process may be left, no port in use, and no file written
-// outside the data directory.
+// started. Afterwards, no process may be running, no port may be in use, and no file may
+// have been written outside the data directory.
 func TestStackRunsUnderTheDaprCLI(t *testing.T) {
 	cli := os.Getenv("DAPR_CLI")
 	if cli == "" {
@@ -184,7 +184,7 @@ func TestStackRunsUnderTheDaprCLI(t *testing.T) {
 	data, home := t.TempDir(), t.TempDir()
 	infra := start(t, root, nil, filepath.Join(root, "bin", "devstack"), "infra", "--data", data)
 	infra.awaitReady(t)
-	// The home directory is empty, because "dapr init" must not be necessary.
+	// The home directory is empty, so the test fails if "dapr init" is necessary.
 	env := []string{
 		"HOME=" + home, "DAPR_CLI=" + cli, "DAPR_ENV=" + filepath.Join(data, "dapr.env"),
 		"RATE_LIMIT_BROWSE=100000/1m", "RATE_LIMIT_WRITE=100000/1m", "RATE_LIMIT_LOGIN=100000/1m",
@@ -192,13 +192,13 @@ func TestStackRunsUnderTheDaprCLI(t *testing.T) {
 	run := start(t, root, env, "bash", "-c", `. "$DAPR_ENV" && exec "$DAPR_CLI" run -f dapr/dapr.yaml`)
 	kit.Eventually(t, stack.WaitTimeout, "the gateway is ready", func() error { return checkReady(t.Context()) })
 
-	// The demo checks the status of every response, and the trace.
+	// The demo checks the status of every response, and a trace.
 	demo := exec.CommandContext(t.Context(), "go", "run", "./tools/demo")
 	demo.Dir, demo.Env = root, append(os.Environ(), "DATA_DIR="+data, "GOWORK=off", "GOFLAGS=-buildvcs=false")
 	if out, err := demo.CombinedOutput(); err != nil {
 		t.Fatalf("demo: %v\n%s\n%s", err, out, run)
 	}
-	// Apps, sidecars, stores, the CLI and the devstack; Jaeger may be off.
+	// The apps, sidecars, stores, CLI and devstack. Jaeger may be off.
 	if n := len(processes(t, data)); runtime.GOOS == "linux" && n < 13 {
 		t.Errorf("got %d processes, want at least 13: processes does not find all of them", n)
 	}
@@ -206,7 +206,7 @@ func TestStackRunsUnderTheDaprCLI(t *testing.T) {
 	infra.interrupt(t)
 	kit.Eventually(t, stack.WaitTimeout, "all processes have ended", func() error {
 		if left := processes(t, data); len(left) > 0 {
-			return fmt.Errorf("%q still run", left)
+			return fmt.Errorf("still running: %q", left)
 		}
 		return nil
 	})
