@@ -24,7 +24,7 @@ type login struct {
 	Tokens tokens
 }
 
-// register makes an account, and returns it with its first session.
+// register creates an account, and returns it with its first session.
 func register(t *testing.T) login {
 	t.Helper()
 	var l login
@@ -36,14 +36,14 @@ func register(t *testing.T) login {
 func TestSessionLivesFromRegistrationToLogOut(t *testing.T) {
 	registered := register(t)
 	if u := registered.User; u.ID == "" || u.Name != "Ada" || u.Role != "user" || !u.IsActive {
-		t.Errorf("registered user: got %+v", u)
+		t.Errorf("registered user: got %+v, want an active user called Ada", u)
 	}
 
 	var in login
 	guest := running.Guest()
 	guest.Do(t, "POST", "/api/auth/login", map[string]string{"email": registered.User.Email, "password": stack.Password}).Want(t, 200, &in)
 	if in.User != registered.User || in.Tokens.TokenType != "Bearer" || in.Tokens.ExpiresIn <= 0 {
-		t.Errorf("log-in: got %+v", in)
+		t.Errorf("log-in: got %+v, want the user %+v and bearer tokens", in, registered.User)
 	}
 
 	var me user
@@ -67,7 +67,7 @@ func TestSessionLivesFromRegistrationToLogOut(t *testing.T) {
 	guest.Do(t, "POST", "/api/auth/logout", out).Refused(t, 400, "auth.session_not_found")
 	guest.Do(t, "POST", "/api/auth/refresh", out).Refused(t, 401, "auth.refresh_invalid")
 
-	// The session of the registration is another one, and stays valid.
+	// The registration started another session, which stays valid.
 	running.As(registered.Tokens.AccessToken).Do(t, "GET", "/api/auth/me", nil).Want(t, 200, nil)
 }
 
@@ -101,7 +101,7 @@ func TestOnlyAdminsRegisterAdmins(t *testing.T) {
 	running.Guest().Do(t, "POST", "/api/auth/login", first).Want(t, 200, &admin)
 	running.As(admin.Tokens.AccessToken).Do(t, "POST", "/api/auth/register", body).Want(t, 201, &created)
 	if created.User.Role != "admin" {
-		t.Errorf("got %+v, want the role admin", created.User)
+		t.Errorf("registered user: got %+v, want the role admin", created.User)
 	}
 }
 
@@ -143,9 +143,9 @@ func TestLogInIsOneTrace(t *testing.T) {
 	}
 }
 
-// A request whose session is cached costs one round trip to Redis, and no call to
-// another app.
-func TestCachedSessionCostsOneRoundTrip(t *testing.T) {
+// A request whose session is cached must cost one round trip to Redis, and no call to an
+// app.
+func TestCachedSessionCostsOneRoundTripToRedis(t *testing.T) {
 	ada := running.As(register(t).Tokens.AccessToken)
 	ada.Do(t, "GET", "/api/auth/me", nil).Want(t, 200, nil) // fills the cache
 	res := ada.Do(t, "GET", "/api/auth/me", nil)
@@ -158,7 +158,7 @@ func TestCachedSessionCostsOneRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(root.Children) != 1 {
-		t.Errorf("got\n%swant one span below the root", root)
+		t.Errorf("got the trace\n%swant one span below the root", root)
 	}
 }
 

@@ -51,7 +51,7 @@ func TestBookingIsConfirmedCancelledAndListed(t *testing.T) {
 	res.Want(t, 201, &first)
 	if b := first; b.ID == "" || b.Code == "" || b.EventID != eventID || b.UserID != account.User.ID || b.Status != "pending" || b.Quantity != 2 ||
 		b.TotalPrice.Amount != 5000 || b.TotalPrice.Currency != "EUR" || !b.ExpiresAt.After(b.CreatedAt) || b.ConfirmedAt != nil {
-		t.Errorf("created: got %+v", b)
+		t.Errorf("created: got %+v, want a pending booking of 2 seats of event %s for 50 EUR", b, eventID)
 	}
 	path := "/api/bookings/" + first.ID
 	if got := res.Header.Get("Location"); got != path {
@@ -64,7 +64,7 @@ func TestBookingIsConfirmedCancelledAndListed(t *testing.T) {
 	var read booking
 	ada.Do(t, "GET", path, nil).Want(t, 200, &read)
 	if read != first {
-		t.Errorf("read: got %+v, want %+v", read, first)
+		t.Errorf("read: got %+v, want %+v as created", read, first)
 	}
 	bob.Do(t, "GET", path, nil).Refused(t, 404, "booking.not_found")
 	bob.Do(t, "POST", path+"/cancel", nil).Refused(t, 404, "booking.not_found")
@@ -74,16 +74,16 @@ func TestBookingIsConfirmedCancelledAndListed(t *testing.T) {
 		var confirmed booking
 		ada.Do(t, "POST", path+"/confirm", map[string]string{"paymentReference": "p-1"}).Want(t, 200, &confirmed)
 		if confirmed.ID != first.ID || confirmed.Status != "confirmed" || confirmed.ConfirmedAt == nil {
-			t.Errorf("confirmed: got %+v", confirmed)
+			t.Errorf("confirmed: got %+v, want booking %s confirmed", confirmed, first.ID)
 		}
 	}
 
 	ada.Book(t, eventID, 3, "").Want(t, 201, &second)
-	for range 2 { // a repeated cancel returns no more seats
+	for range 2 { // a repeated cancel releases no more seats
 		var cancelled booking
 		ada.Do(t, "POST", "/api/bookings/"+second.ID+"/cancel", nil).Want(t, 200, &cancelled)
 		if cancelled.Status != "cancelled" || cancelled.CancelReason != "user" || cancelled.CancelledAt == nil {
-			t.Errorf("cancelled: got %+v", cancelled)
+			t.Errorf("cancelled: got %+v, want it cancelled with the reason user", cancelled)
 		}
 	}
 	if n := running.Seats(t, eventID).Available; n != 8 {
@@ -94,19 +94,19 @@ func TestBookingIsConfirmedCancelledAndListed(t *testing.T) {
 	var own bookings
 	ada.Do(t, "GET", "/api/bookings/me", nil).Want(t, 200, &own)
 	if got, want := own.ids(), []string{second.ID, first.ID}; !slices.Equal(got, want) || own.Page.Limit != 20 || own.Page.Total != nil {
-		t.Errorf("own bookings: got %v of %+v, want %v", got, own.Page, want)
+		t.Errorf("own bookings: got %v on page %+v, want %v on a page with the limit 20 and no total", got, own.Page, want)
 	}
 	ada.Do(t, "GET", "/api/bookings/me?limit=1", nil).Want(t, 200, &own)
 	if len(own.Data) != 1 || own.Page.NextCursor == nil {
-		t.Fatalf("first page: got %+v", own)
+		t.Fatalf("first page: got %+v, want one booking and a cursor", own)
 	}
 	ada.Do(t, "GET", "/api/bookings/me?limit=1&cursor="+*own.Page.NextCursor, nil).Want(t, 200, &own)
 	if got := own.ids(); !slices.Equal(got, []string{first.ID}) || own.Page.NextCursor != nil {
-		t.Errorf("last page: got %v, %+v", got, own.Page)
+		t.Errorf("last page: got %v on page %+v, want [%s] and no cursor", got, own.Page, first.ID)
 	}
 	bob.Do(t, "GET", "/api/bookings/me", nil).Want(t, 200, &own)
 	if own.Data == nil || len(own.Data) != 0 {
-		t.Errorf("list of a user without bookings: got %+v, want an empty array", own.Data)
+		t.Errorf("bookings of a user without any: got %+v, want an empty array", own.Data)
 	}
 }
 
@@ -122,7 +122,7 @@ func TestAdminsListAndCancelAllBookings(t *testing.T) {
 	var all bookings
 	admin.Do(t, "GET", "/api/bookings?limit=1&eventId="+eventID, nil).Want(t, 200, &all)
 	if len(all.Data) != 1 || all.Page.Total == nil || *all.Page.Total != 2 || all.Page.NextCursor == nil {
-		t.Errorf("got %+v", all)
+		t.Errorf("first page of all bookings: got %+v, want one booking, a total of 2 and a cursor", all)
 	}
 	var got booking
 	admin.Do(t, "POST", "/api/bookings/"+created.ID+"/cancel", nil).Want(t, 200, &got)
@@ -142,7 +142,7 @@ func TestRequestsWithOneKeyMakeOneBooking(t *testing.T) {
 	key := rand.Text()
 	var created, replayed booking
 	if res := ada.Book(t, eventID, 2, key); res.Header.Get("Idempotency-Replayed") != "" {
-		t.Error("the first request has the header Idempotency-Replayed")
+		t.Error("the response to the first request has the header Idempotency-Replayed")
 	} else {
 		res.Want(t, 201, &created)
 	}
@@ -150,10 +150,10 @@ func TestRequestsWithOneKeyMakeOneBooking(t *testing.T) {
 	res := ada.Book(t, eventID, 2, key)
 	res.Want(t, 201, &replayed)
 	if replayed != created || res.Header.Get("Idempotency-Replayed") != "true" || res.Header.Get("Location") != "/api/bookings/"+created.ID {
-		t.Errorf("replay: got %+v, %q, want %+v", replayed, res.Header, created)
+		t.Errorf("replay: got %+v with header %q, want %+v, marked as a replay", replayed, res.Header, created)
 	}
 	ada.Book(t, eventID, 3, key).Refused(t, 422, "idempotency.mismatch")
-	// Keys belong to users: the same key of another user is another key.
+	// Keys are scoped to users: another user makes another booking under the same key.
 	bob := running.As(register(t).Tokens.AccessToken)
 	var other booking
 	bob.Book(t, eventID, 2, key).Want(t, 201, &other)
@@ -200,23 +200,23 @@ func TestBookingRefusesInvalidRequests(t *testing.T) {
 	}
 }
 
-// TestLastSeatsAreSoldOnce has many clients book the last seats concurrently. As many
-// must succeed as there are seats.
+// TestLastSeatsAreSoldOnce sends more concurrent requests for one seat each than there
+// are seats. Exactly as many requests must succeed as there are seats.
 func TestLastSeatsAreSoldOnce(t *testing.T) {
-	const seats, clients = 10, 60
+	const seats, requests = 10, 60
 	eventID := running.CreateEvent(t, seats)
 	ada := running.As(register(t).Tokens.AccessToken)
-	got := countStatuses(t, clients, func() (stack.Response, error) { return ada.TryBook(t.Context(), eventID, 1, "") })
-	if got[201] != seats || got[409] != clients-seats {
-		t.Errorf("got replies by status %v, want %d times 201, and otherwise 409", got, seats)
+	got := countStatuses(t, requests, func() (stack.Response, error) { return ada.TryBook(t.Context(), eventID, 1, "") })
+	if got[201] != seats || got[409] != requests-seats {
+		t.Errorf("got responses by status %v, want %d with 201 and the others with 409", got, seats)
 	}
 	if n := running.Seats(t, eventID).Available; n != 0 {
 		t.Errorf("available seats: got %d, want 0", n)
 	}
 }
 
-// The trace of a booking must show the spans of the sequence diagram: one root, no
-// missing parent, from the client to both databases and over the bus.
+// The trace of a booking must show the spans of the sequence diagram, from the gateway to
+// both databases and over the bus. It must have one root and no missing parent.
 func TestBookingIsOneTrace(t *testing.T) {
 	eventID := running.CreateEvent(t, 5)
 	ada := running.As(register(t).Tokens.AccessToken)

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// The first run of the demo creates its events. Each run books seats and shows a
-// trace.
+// The first run of the demo creates its events, and the second one finds them. Each run
+// books seats and prints a trace.
 func TestDemoRunsTwice(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -42,11 +42,11 @@ func TestDemoRunsTwice(t *testing.T) {
 			`(?m)└─ event  facts /facts/bookings ·+ \d`,
 		} {
 			if !regexp.MustCompile(want).Match(out) {
-				t.Errorf("got\n%s\nwant %s", out, want)
+				t.Errorf("got output\n%s\nwant a match of %s", out, want)
 			}
 		}
 		if strings.ContainsAny(string(out), "\r\x1b") {
-			t.Errorf("the output is not a terminal, but contains a progress bar: %q", out)
+			t.Errorf("the output contains a progress bar although it is not a terminal: %q", out)
 		}
 	}
 }

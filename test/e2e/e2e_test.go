@@ -39,8 +39,8 @@ func run(m *testing.M) (status int) {
 	return status
 }
 
-// countStatuses calls send n times concurrently, and returns how many responses have
-// each status. It reports an error for each response that is missing.
+// countStatuses calls send n times concurrently, and returns the number of responses by
+// status. It reports an error for each missing response, and counts it as status 0.
 func countStatuses(t *testing.T, n int, send func() (stack.Response, error)) map[int]int {
 	t.Helper()
 	statuses := make([]int, n)

@@ -36,7 +36,7 @@ func TestPublishedEventIsListedAndRead(t *testing.T) {
 	res := admin.Do(t, "POST", "/api/events", body)
 	res.Want(t, 201, &created)
 	if created.ID == "" || created.Status != "published" || created.OrganizerID != account.User.ID || created.Available != 100 || created.Version != 1 {
-		t.Errorf("created: got %+v", created)
+		t.Errorf("created: got %+v, want a published event of the admin with 100 available seats, in version 1", created)
 	}
 	path := "/api/events/" + created.ID
 	if got := res.Header.Get("Location"); got != path {
@@ -46,24 +46,24 @@ func TestPublishedEventIsListedAndRead(t *testing.T) {
 	var list events
 	guest.Do(t, "GET", "/api/events?category="+url.QueryEscape(category), nil).Want(t, 200, &list)
 	if len(list.Data) != 1 || list.Data[0].ID != created.ID || list.Page.Limit != 20 || list.Page.NextCursor != nil {
-		t.Errorf("listed: got %+v", list)
+		t.Errorf("listed: got %+v, want one page of 20 with event %s only", list, created.ID)
 	}
 
 	read := guest.Do(t, "GET", path, nil)
 	var got event
 	read.Want(t, 200, &got)
 	if got.ID != created.ID || got.Name != "Tosca" || *got.Category != category {
-		t.Errorf("read: got %+v", got)
+		t.Errorf("read: got %+v, want event %s", got, created.ID)
 	}
 	tag := read.Header.Get("ETag")
 	if tag != `"1-1"` || tag != res.Header.Get("ETag") {
 		t.Errorf("ETag: got %q when read, %q when created, want \"1-1\" in both", tag, res.Header.Get("ETag"))
 	}
 	if got := read.Header.Get("Cache-Control"); got != "public, max-age=1" || read.Header.Get("Vary") != "Authorization" {
-		t.Errorf("got Cache-Control %q, Vary %q", got, read.Header.Get("Vary"))
+		t.Errorf("got Cache-Control %q and Vary %q, want \"public, max-age=1\" and \"Authorization\"", got, read.Header.Get("Vary"))
 	}
 	if res := guest.Do(t, "GET", path, nil, "If-None-Match", tag); res.StatusCode != http.StatusNotModified || res.Text != "" || res.Header.Get("ETag") != tag {
-		t.Errorf("If-None-Match: got %d %q, ETag %q, want 304 without a body", res.StatusCode, res.Text, res.Header.Get("ETag"))
+		t.Errorf("If-None-Match: got %d %q with ETag %q, want 304 with the same ETag and no body", res.StatusCode, res.Text, res.Header.Get("ETag"))
 	}
 
 	var seats struct {
@@ -72,7 +72,7 @@ func TestPublishedEventIsListedAndRead(t *testing.T) {
 	}
 	guest.Do(t, "GET", path+"/availability", nil).Want(t, 200, &seats)
 	if seats.EventID != created.ID || seats.Capacity != 100 || seats.Available != 100 || seats.Held != 0 || seats.Sold != 0 || seats.Version != 1 {
-		t.Errorf("availability: got %+v", seats)
+		t.Errorf("availability: got %+v, want all 100 seats available, in version 1", seats)
 	}
 }
 
@@ -104,7 +104,7 @@ func TestEventListHasPagesAndHidesDrafts(t *testing.T) {
 		}
 	}
 	if got, want := names(guest), []string{"a", "b", "c"}; !slices.Equal(got, want) {
-		t.Errorf("list for anyone: got %v, want %v", got, want)
+		t.Errorf("list for a guest: got %v, want %v", got, want)
 	}
 	if got, want := names(admin), []string{"a", "b", "c", "d"}; !slices.Equal(got, want) {
 		t.Errorf("list for an admin: got %v, want %v", got, want)
@@ -160,18 +160,18 @@ func TestEventRefusesInvalidRequests(t *testing.T) {
 	}
 }
 
-// Of many concurrent requests for the same event, exactly one succeeds.
+// Of many concurrent requests to create the same event, exactly one succeeds.
 func TestConcurrentDuplicatesCreateOneEvent(t *testing.T) {
 	admin, _ := running.Admin(t)
 	body := stack.EventBody(stack.Unique("Aida"), "opera")
 	const duplicates = 20
 	got := countStatuses(t, duplicates, func() (stack.Response, error) { return admin.Try(t.Context(), "POST", "/api/events", body) })
 	if got[201] != 1 || got[409] != duplicates-1 {
-		t.Errorf("got replies by status %v, want 201 once, and otherwise 409", got)
+		t.Errorf("got responses by status %v, want one with 201 and the others with 409", got)
 	}
 }
 
-// The trace of a new event must show the spans of the sequence diagram.
+// The trace of a request to create an event must show the spans of the sequence diagram.
 func TestCreateEventIsOneTrace(t *testing.T) {
 	admin, _ := running.Admin(t)
 	res := admin.Do(t, "POST", "/api/events", stack.EventBody(stack.Unique("Carmen"), "opera"))

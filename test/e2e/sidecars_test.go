@@ -25,12 +25,12 @@ func TestGatewayIsReady(t *testing.T) {
 	}
 	running.Guest().Do(t, "GET", "/readyz", nil).Want(t, 200, &got)
 	if got.Status != "ready" || got.Checks["auth"] != "ok" || got.Checks["sidecar"] != "ok" {
-		t.Errorf("got %+v, want every check ok", got)
+		t.Errorf("got %+v, want status ready and every check ok", got)
 	}
 }
 
-// Each sidecar must have exactly the components and subscriptions whose YAML names
-// its app as a scope.
+// Each sidecar must load exactly the components and subscriptions whose scopes include
+// its app, or that have no scopes.
 func TestSidecarsLoadOnlyTheResourcesOfTheirApp(t *testing.T) {
 	for _, i := range running.Instances {
 		want := loaded{Components: []component{}, Subscriptions: []subscription{}}
@@ -97,8 +97,8 @@ type resource struct {
 	}
 }
 
-// subscription returns the resource as its sidecar reports it. The default route is
-// the last rule, without a match.
+// subscription returns the resource as the sidecar reports it. The default route becomes
+// the last rule, which has no match.
 func (r resource) subscription() subscription {
 	s := subscription{
 		PubsubName: r.Spec.PubsubName, Topic: r.Spec.Topic, DeadLetterTopic: r.Spec.DeadLetterTopic,
@@ -110,7 +110,8 @@ func (r resource) subscription() subscription {
 	return s
 }
 
-// resourcesOf returns the resources for an app in the folders that dapr.yaml names.
+// resourcesOf returns the resources that an app's sidecar must load from the folders that
+// dapr.yaml names.
 func resourcesOf(t *testing.T, app string) []resource {
 	t.Helper()
 	const dir = "../../dapr"
@@ -123,7 +124,7 @@ func resourcesOf(t *testing.T, app string) []resource {
 	for _, folder := range runFile[0].Common.Folders {
 		files, err := filepath.Glob(filepath.Join(dir, folder, "*.yaml"))
 		if err != nil || len(files) == 0 {
-			t.Fatalf("%s has no YAML: %v", folder, err)
+			t.Fatalf("folder %s contains no YAML: %v", folder, err)
 		}
 		for _, file := range files {
 			for _, r := range documents[resource](t, file) {
@@ -168,16 +169,16 @@ func lines[T any](items []T) []string {
 	return all
 }
 
-// The arguments and the environment of a program must contain the ports of its own
+// The arguments and the environment of a program must contain the HTTP port of its own
 // sidecar, and no port of another program or its sidecar.
-func TestProgramsHaveNoAddressOfOneAnother(t *testing.T) {
+func TestProgramsAreConfiguredWithoutPortsOfOthers(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs /proc")
 	}
 	for _, i := range running.Instances {
 		configured := words(t, i.Name)
 		if !configured[strconv.Itoa(i.HTTPPort)] {
-			t.Errorf("%s does not have the port of its sidecar", i.Name)
+			t.Errorf("%s is not configured with the port of its sidecar, %d", i.Name, i.HTTPPort)
 		}
 		for _, other := range running.Instances {
 			if other.Name == i.Name {
@@ -188,7 +189,7 @@ func TestProgramsHaveNoAddressOfOneAnother(t *testing.T) {
 				"the sidecar's gRPC port": other.GRPCPort, "the sidecar's metrics port": other.MetricsPort,
 			} {
 				if configured[strconv.Itoa(port)] {
-					t.Errorf("%s has %s of %s, %d", i.Name, name, other.Name, port)
+					t.Errorf("%s is configured with %s of %s, %d", i.Name, name, other.Name, port)
 				}
 			}
 		}

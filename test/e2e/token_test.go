@@ -19,7 +19,7 @@ import (
 // wrongTokens returns tokens that must not be accepted in place of valid.
 func wrongTokens(valid string) []string { return []string{"", "guessed", valid + "x"} }
 
-// The gateway is left out, because its clients have no Dapr token.
+// The test skips the gateway, because its clients have no Dapr token.
 func TestAppsRequireTheirToken(t *testing.T) {
 	for _, i := range running.Instances {
 		if i.App == "gateway" {
@@ -37,15 +37,15 @@ func TestAppsRequireTheirToken(t *testing.T) {
 			}
 		}
 		for _, path := range paths {
-			requiresToken(t, fmt.Sprintf("http://127.0.0.1:%d/%s", i.Port, path), running.AppToken)
+			checkTokenRequired(t, fmt.Sprintf("http://127.0.0.1:%d/%s", i.Port, path), running.AppToken)
 		}
 	}
 }
 
 func TestSidecarsRequireTheirToken(t *testing.T) {
-	t.Setenv("DAPR_API_TOKEN", "") // the SDK would send it
+	t.Setenv("DAPR_API_TOKEN", "") // otherwise the SDK would send it
 	for _, i := range running.Instances {
-		requiresToken(t, fmt.Sprintf("http://127.0.0.1:%d/v1.0/invoke/auth/method/auth.jwks", i.HTTPPort), running.APIToken)
+		checkTokenRequired(t, fmt.Sprintf("http://127.0.0.1:%d/v1.0/invoke/auth/method/auth.jwks", i.HTTPPort), running.APIToken)
 
 		conn, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", i.GRPCPort), grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
@@ -67,14 +67,14 @@ func TestSidecarsRequireTheirToken(t *testing.T) {
 			}
 		}
 		if got := unlock(running.APIToken); got == codes.Unauthenticated || got == codes.Unavailable {
-			t.Errorf("%s over gRPC with its token: got %s", i.Name, got)
+			t.Errorf("%s over gRPC with the valid token: got %s, want any other code", i.Name, got)
 		}
 	}
 }
 
-// requiresToken checks that a POST to url is unauthorized without the valid token,
-// and only then.
-func requiresToken(t *testing.T, url, valid string) {
+// checkTokenRequired checks that a POST to url gets 401 without a token and with a wrong
+// one, and another status with the valid one.
+func checkTokenRequired(t *testing.T, url, valid string) {
 	t.Helper()
 	post := func(token string) stack.Response {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(`{"messageId":"1","data":{}}`))
@@ -92,6 +92,6 @@ func requiresToken(t *testing.T, url, valid string) {
 		}
 	}
 	if res := post(valid); res.StatusCode == http.StatusUnauthorized {
-		t.Errorf("%s with its token: got %d %s", url, res.StatusCode, res.Text)
+		t.Errorf("%s with the valid token: got %d %s, want any status but 401", url, res.StatusCode, res.Text)
 	}
 }
