@@ -12,13 +12,14 @@ import (
 	"boxoffice/test/stack"
 )
 
-// noExpiryEnv returns an environment in which no booking expires during a test.
+// noExpiryEnv returns an environment in which no booking expires during a test, and many
+// accounts can register at once.
 func noExpiryEnv() []string {
 	return append(fastExpiryEnv(), "BOOKING_TTL=15m", "SWEEP_INTERVAL=30s", "HOLD_SETTLE_AFTER=1m", "HASH_QUEUE=256")
 }
 
-// TestConcurrentBookingsSellEachSeatOnce sends many requests at the same moment, to
-// one instance of booking and to two.
+// TestConcurrentBookingsSellEachSeatOnce sends many requests for bookings at once, to one
+// instance of the booking app and to two.
 func TestConcurrentBookingsSellEachSeatOnce(t *testing.T) {
 	for name, args := range map[string][]string{"one instance": nil, "two instances": {"--replicas", "booking=2"}} {
 		t.Run(name, func(t *testing.T) {
@@ -30,8 +31,8 @@ func TestConcurrentBookingsSellEachSeatOnce(t *testing.T) {
 	}
 }
 
-// lastSeats checks that 200 clients that book one seat each get ten bookings of ten
-// seats.
+// lastSeats checks that 200 concurrent requests for one seat each make exactly ten
+// bookings if the event has ten seats.
 func lastSeats(t *testing.T, s *stack.Stack) {
 	t.Helper()
 	const seats, clients = 10, 200
@@ -53,7 +54,7 @@ func lastSeats(t *testing.T, s *stack.Stack) {
 		t.Errorf("got %d bookings, want %d", len(bookings), seats)
 	}
 	if got := s.Seats(t, eventID); got.Available != 0 || got.Held != seats || got.Sold != 0 {
-		t.Errorf("got seats %+v, want %d held, and none available or sold", got, seats)
+		t.Errorf("got seats %+v, want %d held and none available or sold", got, seats)
 	}
 }
 
@@ -90,11 +91,11 @@ func oneKey(t *testing.T, s *stack.Stack) {
 		ledger.RecordAttempt(invariant.Attempt{UserID: account.User.ID, EventID: eventID, Key: key, Quantity: 2, Status: 201, BookingID: b.ID})
 	}
 	if originals != 1 {
-		t.Errorf("got %d responses that are no replay, want 1", originals)
+		t.Errorf("got %d responses that are not marked as replays, want 1", originals)
 	}
 	state := readState(t, s, eventID)
 	if len(state.Bookings) != 1 || len(state.Holds) != 1 {
-		t.Errorf("got bookings %+v, holds %+v, want one of each", state.Bookings, state.Holds)
+		t.Errorf("got bookings %+v and holds %+v, want one of each", state.Bookings, state.Holds)
 	}
 	awaitInvariants(t, s, []string{eventID}, ledger)
 }

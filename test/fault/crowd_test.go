@@ -17,16 +17,16 @@ import (
 	"boxoffice/test/stack"
 )
 
-// customer books seats now and then.
+// customer is a user who books seats again and again.
 type customer struct {
 	userID  string
 	token   string
-	retries bool // repeats each request, with the same key, until its outcome is known
+	retries bool // each request is repeated, with the same key, until its outcome is known
 	rng     *mathrand.Rand
 }
 
-// crowd is a number of customers who book seats of some events concurrently. It
-// records every request in a ledger.
+// crowd is a number of customers who book seats of some events concurrently. It records
+// every request, and its reply, in a ledger.
 type crowd struct {
 	customers []customer
 	events    []string
@@ -34,7 +34,7 @@ type crowd struct {
 	gateway   atomic.Value // the base URL, which changes when the stack is restarted
 }
 
-// newCrowd registers n customers. Every other one retries.
+// newCrowd registers n customers. Every second one retries.
 func newCrowd(t *testing.T, s *stack.Stack, n int, events []string) *crowd {
 	t.Helper()
 	c := &crowd{events: events, ledger: &invariant.Ledger{}}
@@ -49,8 +49,8 @@ func newCrowd(t *testing.T, s *stack.Stack, n int, events []string) *crowd {
 	return c
 }
 
-// startBooking lets all customers book until the caller calls stop, which waits for
-// their last requests.
+// startBooking makes all customers book until the caller calls stop. stop waits for their
+// last requests.
 func (c *crowd) startBooking(t *testing.T) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -77,7 +77,7 @@ func (c *crowd) startBooking(t *testing.T) (stop func()) {
 // visit books seats for a customer, and then confirms the booking, cancels it, does
 // both, or lets it expire.
 func (c *crowd) visit(ctx context.Context, by *customer) {
-	eventID, quantity := c.events[0], int64(1+by.rng.IntN(2)) // half of the bookings are for the first event
+	eventID, quantity := c.events[0], int64(1+by.rng.IntN(2)) // at least half of the bookings are for the first event
 	if by.rng.IntN(2) == 0 {
 		eventID = c.events[by.rng.IntN(len(c.events))]
 	}
@@ -132,15 +132,16 @@ func (c *crowd) clientOf(by *customer) stack.Client {
 func (c *crowd) awaitBookings(t *testing.T, n int) {
 	t.Helper()
 	before := c.ledger.Counts()[201]
-	kit.Eventually(t, stack.WaitTimeout, "the crowd books", func() error {
+	kit.Eventually(t, stack.WaitTimeout, fmt.Sprintf("the crowd has made %d more bookings", n), func() error {
 		if more := c.ledger.Counts()[201] - before; more < n {
-			return fmt.Errorf("got %d bookings, want %d", more, n)
+			return fmt.Errorf("got %d, want %d", more, n)
 		}
 		return nil
 	})
 }
 
-// retry calls send once, or until its outcome is known if the customer retries.
+// retry calls send. If the customer retries, it repeats the call until the outcome is
+// known.
 func (c *crowd) retry(ctx context.Context, by *customer, send func() (status int)) {
 	pause := time.NewTicker(100 * time.Millisecond)
 	defer pause.Stop()

@@ -18,14 +18,14 @@ func subscriptions() map[string]string {
 	return map[string]string{bookingapi.Topic: "event", eventapi.Topic: "booking"}
 }
 
-// mongoOutage is longer than the probes take to mark an app without its database as
-// unhealthy, and shorter than the sidecar's attempts at one delivery.
+// mongoOutage is longer than the health probes take to detect that an app has no
+// database, and shorter than all of the sidecar's attempts at one delivery.
 const mongoOutage = 18 * time.Second
 
-// mongoFrozen checks that facts which are delivered while the database is frozen
-// take effect afterwards. The broker redelivers them only after half a minute, so
-// the caller checks that later: awaitDelivered waits for their effect.
-func mongoFrozen(t *testing.T, o *outages) (awaitDelivered func(t *testing.T)) {
+// mongoFrozen delivers facts while the database is frozen. They must take effect
+// afterwards. That may take half a minute, until the broker redelivers them. The caller
+// can therefore test other things first, before awaitDelivered waits for the effect.
+func mongoFrozen(t *testing.T, o *outageStack) (awaitDelivered func(t *testing.T)) {
 	t.Helper()
 	eventID, other, ledger := o.CreateEvent(t, 100), o.CreateEvent(t, 100), &invariant.Ledger{}
 	deadBefore := o.deadLetters(t)
@@ -44,7 +44,7 @@ func mongoFrozen(t *testing.T, o *outages) (awaitDelivered func(t *testing.T)) {
 	o.Thaw(t, "event-daprd")
 	time.Sleep(mongoOutage)
 	o.Thaw(t, "mongo")
-	kit.Eventually(t, stack.WaitTimeout, "the journey passes with MongoDB back", func() error { return journey(t, o.Stack, other) })
+	kit.Eventually(t, stack.WaitTimeout, "the journey passes after MongoDB has thawed", func() error { return journey(t, o.Stack, other) })
 	return func(t *testing.T) {
 		t.Helper()
 		o.awaitSold(t, eventID, int64(len(bookings)))
@@ -56,9 +56,9 @@ func mongoFrozen(t *testing.T, o *outages) (awaitDelivered func(t *testing.T)) {
 }
 
 // awaitFacts waits until the stream has n facts of a type about an event.
-func awaitFacts(t *testing.T, o *outages, eventID, kind string, n int) {
+func awaitFacts(t *testing.T, o *outageStack, eventID, kind string, n int) {
 	t.Helper()
-	kit.Eventually(t, stack.WaitTimeout, kind+" is in the stream", func() error {
+	kit.Eventually(t, stack.WaitTimeout, fmt.Sprintf("the stream has %d facts of type %s", n, kind), func() error {
 		facts, err := invariant.ReadFacts(t.Context(), "nats://"+o.nats.Addr, []string{eventID})
 		if err != nil {
 			return err
@@ -76,9 +76,9 @@ func awaitFacts(t *testing.T, o *outages, eventID, kind string, n int) {
 	})
 }
 
-// malformedFacts checks that malformed facts become dead letters, and do not block
-// the facts behind them.
-func malformedFacts(t *testing.T, o *outages) {
+// malformedFacts checks that malformed facts become dead letters, and that they do not
+// block the facts behind them.
+func malformedFacts(t *testing.T, o *outageStack) {
 	eventID, ledger := o.CreateEvent(t, 100), &invariant.Ledger{}
 	deadBefore, broker := o.deadLetters(t), o.broker(t)
 	malformed := []string{
@@ -95,7 +95,7 @@ func malformedFacts(t *testing.T, o *outages) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Later subtests read the stream.
+		// Later subtests read the stream, and cannot decode this message.
 		t.Cleanup(func() { _ = stream.DeleteMsg(context.WithoutCancel(t.Context()), ack.Sequence) })
 	}
 	m := o.members[0]

@@ -1,6 +1,5 @@
-// Package fault_test kills, freezes and disconnects parts of a running Boxoffice,
-// and checks that it recovers and keeps its invariants. Each test has a stack of its
-// own.
+// Package fault_test kills, freezes and disconnects parts of a running Boxoffice, and
+// checks that it recovers and keeps its invariants. Each test starts its own stack.
 package fault_test
 
 import (
@@ -27,7 +26,7 @@ func fastExpiryEnv() []string {
 	}
 }
 
-// start starts a stack, which the caller must stop.
+// start starts a stack. The caller must stop it.
 func start(t *testing.T, o stack.Options) *stack.Stack {
 	t.Helper()
 	s, err := stack.Start(o)
@@ -66,15 +65,15 @@ func kill(t *testing.T, s *stack.Stack, name string) (awaitRestart func()) {
 		t.Helper()
 		kit.Eventually(t, stack.WaitTimeout, name+" runs again", func() error {
 			if pid, err := s.PID(name); err != nil || pid == before {
-				return fmt.Errorf("process %d, %v", pid, err)
+				return fmt.Errorf("got process %d, %v, want one other than %d", pid, err, before)
 			}
 			return nil
 		})
 	}
 }
 
-// killAndRecover kills a process. It returns the time until the process runs again
-// and the journey passes.
+// killAndRecover kills a process, and waits until it runs again and the journey passes. It
+// returns how long that took.
 func killAndRecover(t *testing.T, s *stack.Stack, name string) time.Duration {
 	t.Helper()
 	eventID := s.CreateEvent(t, 100)
@@ -84,8 +83,8 @@ func killAndRecover(t *testing.T, s *stack.Stack, name string) time.Duration {
 	return time.Since(began).Round(10 * time.Millisecond)
 }
 
-// journey registers an account, books a seat and confirms the booking. It returns an
-// error if a request fails.
+// journey checks that the gateway is ready, registers an account, books a seat and
+// confirms the booking. It returns an error if a request fails.
 func journey(t *testing.T, s *stack.Stack, eventID string) error {
 	t.Helper()
 	ctx := t.Context()
@@ -94,7 +93,7 @@ func journey(t *testing.T, s *stack.Stack, eventID string) error {
 		case err != nil:
 			return err
 		case res.StatusCode != status:
-			return fmt.Errorf("%s: got %d %s", res.Request.URL.Path, res.StatusCode, res.Text)
+			return fmt.Errorf("%s: got %d %s, want %d", res.Request.URL.Path, res.StatusCode, res.Text, status)
 		}
 		res.Want(t, status, v)
 		return nil
@@ -120,8 +119,8 @@ func journey(t *testing.T, s *stack.Stack, eventID string) error {
 	return check(res, err, 200, nil)
 }
 
-// sendConcurrently calls send for every client at the same moment, and returns the
-// responses. It fails the test if one of them is missing.
+// sendConcurrently calls send for all clients at once, and returns the responses in the
+// order of the clients. It fails the test if a response is missing.
 func sendConcurrently(t *testing.T, clients []stack.Client, send func(stack.Client) (stack.Response, error)) []stack.Response {
 	t.Helper()
 	responses := make([]stack.Response, len(clients))
@@ -150,7 +149,7 @@ func openDatabases(t *testing.T, s *stack.Stack) (dbs invariant.Databases, disco
 	return dbs, func() { _ = client.Disconnect(context.WithoutCancel(t.Context())) }
 }
 
-// readState reads what the stores have about an event.
+// readState reads the documents about an event from the stores.
 func readState(t *testing.T, s *stack.Stack, eventID string) invariant.State {
 	t.Helper()
 	dbs, disconnect := openDatabases(t, s)
@@ -162,9 +161,8 @@ func readState(t *testing.T, s *stack.Stack, eventID string) invariant.State {
 	return state
 }
 
-// awaitInvariants waits until every invariant holds. Bookings that are not confirmed
-// must have expired by then, which takes the settling time and a sweep. A violation
-// that does not go away fails the test.
+// awaitInvariants waits until every invariant holds and no pending booking is about to
+// expire. A violation that lasts longer than stack.WaitTimeout fails the test.
 func awaitInvariants(t *testing.T, s *stack.Stack, events []string, ledger *invariant.Ledger) {
 	t.Helper()
 	dbs, disconnect := openDatabases(t, s)
@@ -187,7 +185,7 @@ func awaitInvariants(t *testing.T, s *stack.Stack, events []string, ledger *inva
 		}
 		broken := invariant.Check(state, ledger)
 		if len(broken) == 0 {
-			t.Logf("%d bookings, every invariant holds %s after the last request", len(state.Bookings), time.Since(began).Round(10*time.Millisecond))
+			t.Logf("%d bookings; every invariant holds %s after the last request", len(state.Bookings), time.Since(began).Round(10*time.Millisecond))
 			return nil
 		}
 		return fmt.Errorf("%d violations: %v", len(broken), broken[:min(len(broken), 10)])

@@ -7,9 +7,9 @@ import (
 	"boxoffice/test/stack"
 )
 
-// createEvents creates the events of a crowd, and returns their ids: a small one that
-// sells out, a larger one, both with a limit for each user, and one that never sells
-// out.
+// createEvents creates three events for a crowd, and returns their ids: a small one that
+// sells out, a larger one, and one that never sells out. The first two have a limit per
+// user.
 func createEvents(t *testing.T, s *stack.Stack) []string {
 	t.Helper()
 	admin, _ := s.Admin(t)
@@ -27,8 +27,8 @@ func createEvents(t *testing.T, s *stack.Stack) []string {
 	return ids
 }
 
-// TestKilledPartComesBackAndInvariantsHold kills one part after the other while a
-// crowd books. Half of the crowd never retries. Each time the stack must recover by
+// TestKilledPartComesBackAndInvariantsHold kills one part of the stack after another while
+// a crowd books. Half of the crowd never retries. Each time, the stack must recover by
 // itself, and every invariant must hold once the sweeps have run.
 func TestKilledPartComesBackAndInvariantsHold(t *testing.T) {
 	data := t.TempDir()
@@ -59,8 +59,8 @@ func TestKilledPartComesBackAndInvariantsHold(t *testing.T) {
 	t.Logf("responses by status: %v", c.ledger.Counts())
 }
 
-// TestKilledProgramRecoversWithoutLoad kills each app and each sidecar of a stack
-// without other requests, and logs how long the recovery takes.
+// TestKilledProgramRecoversWithoutLoad kills each app and each sidecar of an idle stack,
+// and logs how long the recovery takes.
 func TestKilledProgramRecoversWithoutLoad(t *testing.T) {
 	s := start(t, stack.Options{Data: t.TempDir(), Env: fastExpiryEnv()})
 	t.Cleanup(func() { stop(t, s) })

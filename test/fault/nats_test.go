@@ -13,11 +13,12 @@ import (
 	"boxoffice/test/stack"
 )
 
-// natsStopped checks that users can book, confirm and cancel without NATS. Only the
-// counter of sold seats lags until NATS is back. Redelivered facts change nothing.
-func natsStopped(t *testing.T, o *outages) {
+// natsStopped checks that users can book, confirm and cancel without NATS, and that only
+// the counter of sold seats lags until NATS is back. It then checks that redelivered facts
+// change nothing.
+func natsStopped(t *testing.T, o *outageStack) {
 	eventID, ledger := o.CreateEvent(t, 100), &invariant.Ledger{}
-	awaitAcknowledged(t, o) // the broker would redeliver any other fact half a minute later
+	awaitAcknowledged(t, o) // the broker redelivers an unacknowledged fact only after half a minute
 	o.nats.Stop(t)
 	for i, m := range o.members {
 		b, _ := o.book(t, ledger, m, eventID)
@@ -40,7 +41,7 @@ func natsStopped(t *testing.T, o *outages) {
 
 // redeliver publishes every fact about an event five more times in random order, and
 // checks that nothing changes.
-func redeliver(t *testing.T, o *outages, eventID string) {
+func redeliver(t *testing.T, o *outageStack, eventID string) {
 	t.Helper()
 	facts, err := invariant.ReadFacts(t.Context(), "nats://"+o.nats.Addr, []string{eventID})
 	if err != nil {
@@ -60,7 +61,7 @@ func redeliver(t *testing.T, o *outages, eventID string) {
 	for range 5 {
 		rand.Shuffle(len(facts), func(i, j int) { facts[i], facts[j] = facts[j], facts[i] })
 		for _, f := range facts {
-			// Without a message id, the broker does not drop the duplicate.
+			// The message has no id, so the broker does not drop the duplicate.
 			if _, err := broker.Publish(t.Context(), f.Topic, []byte(f.Data)); err != nil {
 				t.Fatal(err)
 			}
@@ -78,7 +79,7 @@ func redeliver(t *testing.T, o *outages, eventID string) {
 }
 
 // awaitAcknowledged waits until every fact in the streams is acknowledged.
-func awaitAcknowledged(t *testing.T, o *outages) {
+func awaitAcknowledged(t *testing.T, o *outageStack) {
 	t.Helper()
 	broker := o.broker(t)
 	for topic, app := range subscriptions() {
@@ -89,7 +90,7 @@ func awaitAcknowledged(t *testing.T, o *outages) {
 			}
 			info, err := consumer.Info(t.Context())
 			if err == nil && (info.NumPending > 0 || info.NumAckPending > 0) {
-				err = fmt.Errorf("%d are pending, %d await their acknowledgement", info.NumPending, info.NumAckPending)
+				err = fmt.Errorf("%d are not delivered, %d are not acknowledged", info.NumPending, info.NumAckPending)
 			}
 			return err
 		})
@@ -97,9 +98,9 @@ func awaitAcknowledged(t *testing.T, o *outages) {
 }
 
 // natsFrozen freezes NATS while users book, and kills the booking app before it has
-// published anything. The clients do not retry. All facts must still be published,
-// and the traces must contain them.
-func natsFrozen(t *testing.T, o *outages) {
+// published any fact. The clients do not retry. All facts must still be published, and the
+// traces must contain them.
+func natsFrozen(t *testing.T, o *outageStack) {
 	eventID, ledger := o.CreateEvent(t, 100), &invariant.Ledger{}
 	o.nats.Freeze(t)
 	const perMember = 5
@@ -141,9 +142,9 @@ func natsFrozen(t *testing.T, o *outages) {
 	awaitDeliveries(t, o, traceIDs)
 }
 
-// awaitLinked waits until all holds of an event are linked to their bookings. A sweep
-// stores that, by postponing the time at which the event app asks about the hold.
-func awaitLinked(t *testing.T, o *outages, eventID string) {
+// awaitLinked waits until all holds of an event are linked to their bookings. A sweep of
+// the event app stores a link by postponing the time at which the app asks about the hold.
+func awaitLinked(t *testing.T, o *outageStack, eventID string) {
 	t.Helper()
 	kit.Eventually(t, stack.WaitTimeout, "the holds are linked", func() error {
 		for id, h := range readState(t, o.Stack, eventID).Holds {

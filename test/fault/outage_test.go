@@ -15,8 +15,8 @@ import (
 	"boxoffice/test/stack"
 )
 
-// outages is a stack with a NATS and a Redis server that the test controls.
-type outages struct {
+// outageStack is a stack with a NATS and a Redis server that the test controls.
+type outageStack struct {
 	*stack.Stack
 	nats, redis *stack.Server
 	members     []member // registered before the first outage
@@ -28,12 +28,13 @@ type member struct {
 	authapi.Login
 }
 
-// TestOutageLosesNothing stops or freezes one part after the other for a while.
+// TestOutageLosesNothing stops or freezes one part of the stack after another for a while.
+// No booking, session or fact may be lost.
 func TestOutageLosesNothing(t *testing.T) {
-	o := &outages{nats: stack.StartNATS(t), redis: stack.StartRedis(t)}
+	o := &outageStack{nats: stack.StartNATS(t), redis: stack.StartRedis(t)}
 	options := stack.Options{Data: t.TempDir(), Env: append(slowExpiryEnv(),
 		"NATS_URL=nats://"+o.nats.Addr, "REDIS_ADDR="+o.redis.Addr,
-		"JAEGER=", "OTEL_BSP_SCHEDULE_DELAY=200", // sidecars export their spans soon
+		"JAEGER=", "OTEL_BSP_SCHEDULE_DELAY=200", // export spans soon
 	)}
 	o.Stack = start(t, options)
 	t.Cleanup(func() { stop(t, o.Stack) })
@@ -47,8 +48,8 @@ func TestOutageLosesNothing(t *testing.T) {
 		test func(t *testing.T)
 	}{
 		{"facts wait for a frozen MongoDB", func(t *testing.T) { awaitDelivered = mongoFrozen(t, o) }},
-		{"a frozen sidecar fails requests in time", func(t *testing.T) { sidecarFrozen(t, o) }},
-		{"a log-in tries for its lock", func(t *testing.T) { logInLocked(t, o) }},
+		{"requests to a frozen sidecar fail in time", func(t *testing.T) { sidecarFrozen(t, o) }},
+		{"log-ins wait for a held lock and then proceed", func(t *testing.T) { logInLocked(t, o) }},
 		{"log-ins and sessions work without Redis", func(t *testing.T) { redisStopped(t, o) }},
 		{"facts are delivered after MongoDB is back", func(t *testing.T) { awaitDelivered(t) }},
 		{"a stopped NATS delays facts and loses none", func(t *testing.T) { natsStopped(t, o) }},
@@ -56,12 +57,12 @@ func TestOutageLosesNothing(t *testing.T) {
 		{"malformed facts become dead letters", func(t *testing.T) { malformedFacts(t, o) }},
 	} {
 		t.Run(part.name, func(t *testing.T) {
-			o.nats.Start(t) // a subtest that failed may have left them stopped
+			o.nats.Start(t) // a failed subtest may have left them stopped
 			o.redis.Start(t)
 			part.test(t)
 		})
 	}
-	outer := t // its failure prints the log of the stack, which all subtests share
+	outer := t // stop prints the log of the stack, which all subtests share, if outer has failed
 	t.Run("sessions survive a flushed Redis", func(t *testing.T) {
 		o.redis.Start(t)
 		redisFlushed(t, o, func() {
@@ -74,7 +75,7 @@ func TestOutageLosesNothing(t *testing.T) {
 }
 
 // book books one seat, and records it in the ledger.
-func (o *outages) book(t *testing.T, ledger *invariant.Ledger, by member, eventID string) (bookingapi.Booking, stack.Response) {
+func (o *outageStack) book(t *testing.T, ledger *invariant.Ledger, by member, eventID string) (bookingapi.Booking, stack.Response) {
 	t.Helper()
 	var b bookingapi.Booking
 	res := by.Book(t, eventID, 1, "")
@@ -83,9 +84,9 @@ func (o *outages) book(t *testing.T, ledger *invariant.Ledger, by member, eventI
 	return b, res
 }
 
-// change confirms or cancels a booking, and records it in the ledger. step is
-// "confirm" or "cancel".
-func (o *outages) change(t *testing.T, ledger *invariant.Ledger, by member, bookingID, step string) stack.Response {
+// change confirms or cancels a booking, and records that in the ledger. step is "confirm"
+// or "cancel".
+func (o *outageStack) change(t *testing.T, ledger *invariant.Ledger, by member, bookingID, step string) stack.Response {
 	t.Helper()
 	res := by.Do(t, "POST", "/api/bookings/"+bookingID+"/"+step, nil)
 	res.Want(t, 200, nil)
@@ -94,18 +95,18 @@ func (o *outages) change(t *testing.T, ledger *invariant.Ledger, by member, book
 }
 
 // awaitSold waits until n seats of an event are sold.
-func (o *outages) awaitSold(t *testing.T, eventID string, n int64) {
+func (o *outageStack) awaitSold(t *testing.T, eventID string, n int64) {
 	t.Helper()
-	kit.Eventually(t, stack.WaitTimeout, "the seats are sold", func() error {
+	kit.Eventually(t, stack.WaitTimeout, fmt.Sprintf("%d seats are sold", n), func() error {
 		if seats := o.Seats(t, eventID); seats.Sold != n {
-			return fmt.Errorf("got %+v, want %d sold", seats, n)
+			return fmt.Errorf("got seats %+v", seats)
 		}
 		return nil
 	})
 }
 
-// broker connects to JetStream until the test ends.
-func (o *outages) broker(t *testing.T) jetstream.JetStream {
+// broker connects to JetStream. The connection closes when the test ends.
+func (o *outageStack) broker(t *testing.T) jetstream.JetStream {
 	t.Helper()
 	conn, err := nats.Connect("nats://" + o.nats.Addr)
 	if err != nil {
@@ -120,7 +121,7 @@ func (o *outages) broker(t *testing.T) jetstream.JetStream {
 }
 
 // deadLetters returns the number of dead letters of all topics.
-func (o *outages) deadLetters(t *testing.T) uint64 {
+func (o *outageStack) deadLetters(t *testing.T) uint64 {
 	t.Helper()
 	broker, sum := o.broker(t), uint64(0)
 	for _, topic := range []string{bookingapi.Topic, eventapi.Topic} {

@@ -12,13 +12,13 @@ import (
 	"boxoffice/test/stack"
 )
 
-// logInLocked checks that log-ins try for the lock of their address several times
-// while another owner has it, and then go on without it.
-func logInLocked(t *testing.T, o *outages) {
+// logInLocked checks that log-ins try several times to acquire the lock of their address
+// while another owner holds it, and then proceed without it.
+func logInLocked(t *testing.T, o *outageStack) {
 	m := o.members[0]
 	name := "login:" + m.User.Email
 	if !lockAPI(t, o, "lock", name) {
-		t.Fatal("got no lock before the log-ins")
+		t.Fatal("could not acquire the lock before the log-ins")
 	}
 	responses := sendConcurrently(t, []stack.Client{o.Guest(), o.Guest()}, func(c stack.Client) (stack.Response, error) {
 		return c.Try(t.Context(), "POST", "/api/auth/login", credentials(m))
@@ -26,7 +26,7 @@ func logInLocked(t *testing.T, o *outages) {
 	for _, res := range responses {
 		res.Want(t, 200, nil)
 		if tries, unlocks := lockCalls(t, o, res); tries < 2 || unlocks != 0 {
-			t.Errorf("locked: got %d tries for the lock and %d unlocks, want at least 2 and 0", tries, unlocks)
+			t.Errorf("while another owner holds the lock: got %d tries and %d unlocks, want at least 2 and 0", tries, unlocks)
 		}
 	}
 	if !lockAPI(t, o, "unlock", name) {
@@ -35,13 +35,13 @@ func logInLocked(t *testing.T, o *outages) {
 	res := o.Guest().Do(t, "POST", "/api/auth/login", credentials(m))
 	res.Want(t, 200, nil)
 	if tries, unlocks := lockCalls(t, o, res); tries != 1 || unlocks != 1 {
-		t.Errorf("free: got %d tries for the lock and %d unlocks, want 1 and 1", tries, unlocks)
+		t.Errorf("while the lock is free: got %d tries and %d unlocks, want 1 and 1", tries, unlocks)
 	}
 }
 
-// lockAPI locks or unlocks a resource through auth's sidecar, and reports whether
-// that succeeded. step is "lock" or "unlock".
-func lockAPI(t *testing.T, o *outages, step, name string) bool {
+// lockAPI locks or unlocks a resource through the sidecar of the auth app, and reports
+// whether that succeeded. step is "lock" or "unlock".
+func lockAPI(t *testing.T, o *outageStack, step, name string) bool {
 	t.Helper()
 	auth, err := o.Instance("auth")
 	if err != nil {
@@ -66,9 +66,10 @@ func lockAPI(t *testing.T, o *outages, step, name string) bool {
 	return got.Success
 }
 
-// lockCalls returns how often a log-in tried for its lock, and how often it released
-// it, according to its trace. All tries must precede the read of the account.
-func lockCalls(t *testing.T, o *outages, res stack.Response) (tries, unlocks int) {
+// lockCalls returns how often a log-in tried to acquire its lock, and how often it
+// released the lock, according to its trace. All tries must precede the read of the
+// account.
+func lockCalls(t *testing.T, o *outageStack, res stack.Response) (tries, unlocks int) {
 	t.Helper()
 	_, err := o.Trace(t.Context(), res.TraceID(t), func(root *stack.Span) error {
 		logIn, err := root.Find(
@@ -87,7 +88,7 @@ func lockCalls(t *testing.T, o *outages, res stack.Response) (tries, unlocks int
 			case "auth dapr.proto.runtime.v1.Dapr/TryLockAlpha1":
 				tries++
 				if hasReadAccount {
-					t.Error("the account was read before the lock was tried")
+					t.Error("the log-in read the account before it tried to acquire the lock")
 				}
 			case "auth dapr.proto.runtime.v1.Dapr/UnlockAlpha1":
 				unlocks++
@@ -103,9 +104,9 @@ func lockCalls(t *testing.T, o *outages, res stack.Response) (tries, unlocks int
 	return tries, unlocks
 }
 
-// redisStopped checks that log-ins and sessions work without Redis, and after Redis
-// is back.
-func redisStopped(t *testing.T, o *outages) {
+// redisStopped checks that log-ins and sessions work while Redis is stopped, and after it
+// is started again.
+func redisStopped(t *testing.T, o *outageStack) {
 	m := o.members[1]
 	wrong := credentials(m)
 	wrong["password"] += "!"
@@ -124,9 +125,9 @@ func redisStopped(t *testing.T, o *outages) {
 	}
 }
 
-// redisFlushed checks that the validity of a session does not depend on the contents
-// of Redis. restart restarts the whole stack.
-func redisFlushed(t *testing.T, o *outages, restart func()) {
+// redisFlushed checks that the validity of a session does not depend on the contents of
+// Redis. restart restarts the whole stack, with an empty Redis.
+func redisFlushed(t *testing.T, o *outageStack, restart func()) {
 	live, ended := o.members[2], o.members[3]
 	live.Do(t, "GET", "/api/auth/me", nil).Want(t, 200, nil)
 	ended.Do(t, "GET", "/api/auth/me", nil).Want(t, 200, nil)
@@ -137,15 +138,15 @@ func redisFlushed(t *testing.T, o *outages, restart func()) {
 		o.As(live.Token).Do(t, "GET", "/api/auth/me", nil).Want(t, 200, nil)
 		o.As(ended.Token).Do(t, "GET", "/api/auth/me", nil).Refused(t, 401, "auth.session_invalid")
 	}
-	check("before")
+	check("before the flush")
 	client := redis.NewClient(&redis.Options{Addr: o.redis.Addr})
 	defer func() { _ = client.Close() }()
 	if err := client.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	check("flushed")
+	check("after the flush")
 	restart()
-	check("flushed and restarted")
+	check("after the restart")
 }
 
 // credentials returns the body of a member's log-in.

@@ -13,10 +13,10 @@ import (
 	"boxoffice/test/stack"
 )
 
-// sidecarFrozen checks that requests for bookings get 503 or 504 before their
-// timeout while booking's sidecar is frozen, and that nothing is written. Afterwards
-// a retry with the same key succeeds.
-func sidecarFrozen(t *testing.T, o *outages) {
+// sidecarFrozen freezes the sidecar of the booking app. Requests for bookings must then
+// get 503 or 504 before the client times out, and write nothing. After the sidecar has
+// thawed, a retry with the same key must succeed.
+func sidecarFrozen(t *testing.T, o *outageStack) {
 	eventID, ledger := o.CreateEvent(t, 100), &invariant.Ledger{}
 	o.Freeze(t, "booking-daprd")
 	keys := make(map[string]string) // by token
@@ -42,7 +42,7 @@ func sidecarFrozen(t *testing.T, o *outages) {
 	t.Logf("got %d within %s", responses[0].StatusCode, time.Since(began).Round(10*time.Millisecond))
 	state := readState(t, o.Stack, eventID)
 	if seats := state.Events[eventID].Seats; len(state.Bookings) != 0 || len(state.Holds) != 0 || seats.Available != 100 || seats.Held != 0 {
-		t.Errorf("got bookings %+v, holds %+v, seats %+v, want none", state.Bookings, state.Holds, seats)
+		t.Errorf("got bookings %+v, holds %+v and seats %+v, want no bookings, no holds and all seats available", state.Bookings, state.Holds, seats)
 	}
 
 	o.Thaw(t, "booking-daprd")

@@ -13,16 +13,16 @@ import (
 	"boxoffice/test/stack"
 )
 
-// slowExpiryEnv returns an environment in which bookings do not expire during a test,
-// and the event app does not ask about holds. So only facts can mark seats as sold.
+// slowExpiryEnv returns an environment in which bookings do not expire during a test and
+// the event app does not ask about holds. Only facts can therefore mark seats as sold.
 func slowExpiryEnv() []string {
 	return append(fastExpiryEnv(), "BOOKING_TTL=15m", "HOLD_SETTLE_AFTER="+settleAfter.String())
 }
 
 const settleAfter = 15 * time.Minute
 
-// TestLostStreamsAreRepublished loses all streams after facts were published and
-// before they were delivered. Each fact must be published again exactly once.
+// TestLostStreamsAreRepublished deletes all streams after facts were published and before
+// they were delivered. Each fact must be published again exactly once.
 func TestLostStreamsAreRepublished(t *testing.T) {
 	data := t.TempDir()
 	s := start(t, stack.Options{Data: data, Env: slowExpiryEnv()})
@@ -38,7 +38,7 @@ func TestLostStreamsAreRepublished(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.Kill(t, "nats")
-			s.Kill(t, "event-daprd") // it has facts that it could not deliver
+			s.Kill(t, "event-daprd") // it still has facts that it could not deliver
 			s.Thaw(t, "event")
 		}},
 		{"the whole stack restarts without its streams", func(t *testing.T) {
@@ -63,9 +63,9 @@ func TestLostStreamsAreRepublished(t *testing.T) {
 	}
 }
 
-// publishWithoutDelivery makes bookings of one seat, and confirms some of them while
-// the event app is frozen. The facts of the confirms are then published, but not
-// delivered.
+// publishWithoutDelivery makes bookings of one seat each, and confirms some of them while
+// the event app is frozen. It returns when the facts about the confirms are published.
+// They are not delivered, because the event app stays frozen.
 func publishWithoutDelivery(t *testing.T, s *stack.Stack, ledger *invariant.Ledger, eventID string, booked, confirmed int) {
 	t.Helper()
 	var confirms []func()
@@ -90,8 +90,8 @@ func publishWithoutDelivery(t *testing.T, s *stack.Stack, ledger *invariant.Ledg
 	}
 }
 
-// awaitPublished waits until all facts about the bookings of an event are published,
-// and returns what is stored then.
+// awaitPublished waits until all facts about the bookings of an event are published, and
+// returns the state of the stores.
 func awaitPublished(t *testing.T, s *stack.Stack, eventID string) (state invariant.State) {
 	t.Helper()
 	dbs, disconnect := openDatabases(t, s)

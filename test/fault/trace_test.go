@@ -11,9 +11,9 @@ import (
 	"boxoffice/tools/traces"
 )
 
-// maxPublishing is the largest number of facts that the booking app can be publishing
-// when it is killed: one for each of the relay's eight workers, and one in the sweep.
-// Their spans are lost with the app, so the sidecar's spans have no parent.
+// maxPublishing is the largest number of facts that the booking app may be publishing when
+// it is killed: one for each of the relay's eight workers, and one in the sweep. The
+// app's spans of these facts are lost, so the sidecar's spans have no parent.
 const maxPublishing = 9
 
 // operationPath returns the path to the create operation in the trace of a booking.
@@ -37,7 +37,7 @@ func deliveryPath() []string {
 }
 
 // awaitRecorded waits until Jaeger has the create operations of these traces.
-func awaitRecorded(t *testing.T, o *outages, ids []string) {
+func awaitRecorded(t *testing.T, o *outageStack, ids []string) {
 	t.Helper()
 	for _, id := range ids {
 		if _, err := o.Trace(t.Context(), id, func(root *stack.Span) error {
@@ -49,31 +49,30 @@ func awaitRecorded(t *testing.T, o *outages, ids []string) {
 	}
 }
 
-// awaitDeliveries waits until these traces contain the publishing and the delivery of
-// their facts, without a missing parent. Facts that the booking app was publishing
-// when it was killed are exempt.
-func awaitDeliveries(t *testing.T, o *outages, ids []string) {
+// awaitDeliveries waits until these traces contain the publication and the delivery of
+// their facts, without a missing parent. Up to maxPublishing traces may be incomplete.
+func awaitDeliveries(t *testing.T, o *outageStack, ids []string) {
 	t.Helper()
 	missing := map[string]error{}
 	for _, id := range ids {
 		missing[id] = nil
 	}
-	kit.Eventually(t, stack.WaitTimeout, "the traces have their facts", func() error {
+	kit.Eventually(t, stack.WaitTimeout, "the traces contain the delivery of their facts", func() error {
 		for id := range missing {
 			if missing[id] = findDelivery(t.Context(), o, id); missing[id] == nil {
 				delete(missing, id)
 			}
 		}
 		if len(missing) > maxPublishing {
-			return fmt.Errorf("%d of %d are incomplete: %v", len(missing), len(ids), missing)
+			return fmt.Errorf("%d of %d traces are incomplete: %v", len(missing), len(ids), missing)
 		}
 		return nil
 	})
-	t.Logf("%d of %d traces have their facts", len(ids)-len(missing), len(ids))
+	t.Logf("%d of %d traces contain the delivery of their facts", len(ids)-len(missing), len(ids))
 }
 
 // findDelivery returns an error unless the trace contains the delivery of its fact.
-func findDelivery(ctx context.Context, o *outages, id string) error {
+func findDelivery(ctx context.Context, o *outageStack, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	root, err := traces.Jaeger(o.Jaeger).Fetch(ctx, id)
