@@ -25,6 +25,8 @@ type child struct {
 	firstDone chan struct{} // closed when the first start is ready or failed
 	firstErr  error
 
+	last *process // the process that once started last; used by run only
+
 	mu     sync.Mutex
 	stopBy time.Time
 }
@@ -86,6 +88,7 @@ func (c *child) run() {
 			return
 		}
 		if !c.wasReady() {
+			c.quoteFirst()
 			c.settleFirst(withHint(err, c.Hint))
 			return
 		}
@@ -93,11 +96,25 @@ func (c *child) run() {
 			delay = c.sup.backoff.Min
 		}
 		down = time.Now()
-		c.sup.Logf("%v; starting it again in %s", err, delay)
+		line := fmt.Sprintf("%v; starting it again in %s", err, delay)
+		if c.last == nil {
+			c.sup.Logf("%s", line)
+		} else {
+			// A process that keeps ending has the same last words each time.
+			c.sup.logEnd(c.last, c.Name, line, delay == c.sup.backoff.Min)
+		}
 		if !pause(c.ctx, delay) {
 			return
 		}
 		delay = min(2*delay, c.sup.backoff.Max)
+	}
+}
+
+// quoteFirst prints the end of the log of a first start that failed. Its error
+// is printed by the caller of Start.
+func (c *child) quoteFirst() {
+	if c.last != nil && !c.sup.verbose {
+		c.sup.logEnd(c.last, c.Name, fmt.Sprintf("%s did not start", c.Name), true)
 	}
 }
 
@@ -119,6 +136,7 @@ func (c *child) once(ready func()) error {
 		return err
 	}
 	proc, err := c.sup.spawn(c.Process)
+	c.last = proc
 	if err != nil {
 		return err
 	}
@@ -139,7 +157,7 @@ func (c *child) once(ready func()) error {
 		select {
 		case <-proc.done:
 			if c.wasReady() {
-				return fmt.Errorf("%s ended: %w", c.Name, proc.failure())
+				return fmt.Errorf("%s ended: %w", c.Name, proc.status())
 			}
 			return fmt.Errorf("%s ended before it was ready: %w", c.Name, proc.failure())
 		case <-c.ctx.Done():

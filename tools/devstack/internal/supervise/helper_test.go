@@ -57,6 +57,11 @@ func play(role string, args []string) int {
 	case "crash":
 		fmt.Println("last words")
 		return 3
+	case "talkative": // prints more than is quoted, and crashes
+		for n := range 20 {
+			fmt.Printf("line %d\n", n+1)
+		}
+		return 3
 	case "done":
 		fmt.Print("a", "\n", "b without line end")
 		return 0
@@ -70,7 +75,7 @@ func play(role string, args []string) int {
 		<-term
 		return 0
 	case "supervisor": // supervises a parent until it is killed
-		s, err := supervise.Open(supervise.Config{Name: "sup", Dir: args[0], Out: os.Stdout})
+		s, err := supervise.Open(supervise.Config{Name: "sup", Dir: args[0], Out: os.Stdout, Verbose: true})
 		if err != nil {
 			fmt.Println(err)
 			return 1
@@ -127,12 +132,18 @@ func (l *log) lines(name string) []string {
 	return found
 }
 
+// open returns a supervisor that prints the output of its processes.
 func open(t *testing.T, dir string, out io.Writer) *supervise.Supervisor {
 	t.Helper()
-	s, err := supervise.Open(supervise.Config{
-		Name: "sup", Dir: dir, Out: out,
-		Backoff: supervise.Backoff{Min: 2 * time.Millisecond, Max: 10 * time.Millisecond, Stable: time.Hour},
-	})
+	return openWith(t, supervise.Config{Dir: dir, Out: out, Verbose: true})
+}
+
+// openWith completes the configuration with a name and a quick back-off.
+func openWith(t *testing.T, cfg supervise.Config) *supervise.Supervisor {
+	t.Helper()
+	cfg.Name = "sup"
+	cfg.Backoff = supervise.Backoff{Min: 2 * time.Millisecond, Max: 10 * time.Millisecond, Stable: time.Hour}
+	s, err := supervise.Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,6 +112,12 @@ func TestDamagedDirectory(t *testing.T) {
 			},
 			want: "delete it",
 		},
+		"a file for the logs": {
+			damage: func(dir string) error {
+				return errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "log"), nil, 0o600))
+			},
+			want: "move it away",
+		},
 		"a lock that is none": {
 			damage: func(dir string) error { return os.MkdirAll(filepath.Join(dir, "lock"), 0o700) },
 			want:   "move it away",

@@ -11,100 +11,149 @@ import (
 const (
 	// nameWidth aligns the lines of different processes.
 	nameWidth = 16
-	// maxLine is where a longer line is broken, so that a process that prints
-	// no line end cannot fill the memory.
+	// maxLine is the length in bytes at which a longer line is broken, so that a
+	// process that prints no line end cannot fill the memory.
 	maxLine = 16 << 10
-	// maxQuoted is how much of a last line an error quotes.
+	// maxQuoted is the length in bytes at which a quoted line is cut.
 	maxQuoted = 300
+	// tailLines is the number of last lines that are quoted when a process ends
+	// unexpectedly.
+	tailLines = 15
 )
 
-// lines writes whole lines of many writers to one output.
-type lines struct {
+// terminal writes whole lines of many writers to one output.
+type terminal struct {
 	mu  sync.Mutex
 	out io.Writer
 }
 
-func newLines(out io.Writer) *lines {
+func newTerminal(out io.Writer) *terminal {
 	if out == nil {
 		out = io.Discard
 	}
-	return &lines{out: out}
+	return &terminal{out: out}
 }
 
-func (l *lines) print(name, line string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fmt.Fprintf(l.out, "%-*s | %s\n", nameWidth, name, line)
+// print writes one line with a name in front.
+func (t *terminal) print(name, line string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.line(name, line)
 }
 
-func (l *lines) printRaw(text string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fmt.Fprint(l.out, text)
-}
-
-// writer returns a writer for the output of one process. With an other output
-// its lines go there, as they are.
-func (l *lines) writer(name string, other io.Writer) *lineWriter {
-	emit := func(line string) { l.print(name, line) }
-	if other != nil {
-		emit = func(line string) { fmt.Fprintln(other, line) }
+// printQuote writes a line, and below it the lines of a process, in one piece.
+func (t *terminal) printQuote(name, line, process string, quoted []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.line(name, line)
+	for _, q := range quoted {
+		t.line(process, "  "+q)
 	}
-	return &lineWriter{emit: emit}
 }
 
-// lineWriter cuts what is written into lines. It never fails, since a process
-// must not stop because its log cannot be shown.
-type lineWriter struct {
+func (t *terminal) line(name, line string) {
+	fmt.Fprintf(t.out, "%-*s | %s\n", nameWidth, name, line)
+}
+
+// printRaw writes text as it is, in one piece.
+func (t *terminal) printRaw(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fmt.Fprint(t.out, text)
+}
+
+// output receives what a process prints. It copies all of it to the log file,
+// hands each line to emit, and remembers the last lines. Write never fails: a
+// process must not stop because its output cannot be kept.
+type output struct {
+	log  *logFile
 	emit func(line string)
+	fail func(error) // is called with the error of a write to log
 
 	mu   sync.Mutex
-	rest []byte
-	tail string
+	rest []byte // an incomplete line
+	tail []string
 }
 
-func (w *lineWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.rest = append(w.rest, p...)
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.rest = append(o.rest, p...)
+	done := 0
 	for {
-		end := bytes.IndexByte(w.rest, '\n')
-		next := end + 1
-		if end < 0 && len(w.rest) <= maxLine {
+		todo := o.rest[done:]
+		end := bytes.IndexByte(todo, '\n')
+		switch {
+		case end >= 0 && end <= maxLine:
+			o.line(todo[:end])
+			done += end + 1
+		case len(todo) > maxLine:
+			o.line(todo[:maxLine])
+			done += maxLine
+		default:
+			o.save(o.rest[:done])
+			o.rest = append(o.rest[:0], todo...)
 			return len(p), nil
 		}
-		if end < 0 || end > maxLine {
-			end, next = maxLine, maxLine
+	}
+}
+
+// flush completes the last line if it has no line end.
+func (o *output) flush() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.rest) > 0 {
+		o.line(o.rest)
+		o.save(append(o.rest, '\n'))
+		o.rest = nil
+	}
+}
+
+func (o *output) line(b []byte) {
+	line := strings.TrimRight(string(b), "\r")
+	if len(o.tail) == tailLines {
+		o.tail = append(o.tail[:0], o.tail[1:]...)
+	}
+	o.tail = append(o.tail, line)
+	o.emit(line)
+}
+
+func (o *output) save(lines []byte) {
+	if len(lines) == 0 {
+		return
+	}
+	if _, err := o.log.Write(lines); err != nil {
+		o.fail(err)
+	}
+}
+
+// last returns the last of the remembered lines that is not empty, shortened.
+func (o *output) last() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := len(o.tail) - 1; i >= 0; i-- {
+		if strings.TrimSpace(o.tail[i]) != "" {
+			return shortened(o.tail[i], maxQuoted)
 		}
-		w.line(string(w.rest[:end]))
-		w.rest = append(w.rest[:0], w.rest[next:]...)
 	}
+	return ""
 }
 
-// flush emits what stands after the last line end.
-func (w *lineWriter) flush() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.rest) > 0 {
-		w.line(string(w.rest))
-		w.rest = nil
+// lastLines returns the remembered lines, shortened.
+func (o *output) lastLines() []string {
+	const limit = 1000 // a structured log line is longer than a quotation may be
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	lines := make([]string, len(o.tail))
+	for i, line := range o.tail {
+		lines[i] = shortened(line, limit)
 	}
+	return lines
 }
 
-func (w *lineWriter) line(line string) {
-	line = strings.TrimRight(line, "\r")
-	if strings.TrimSpace(line) != "" {
-		w.tail = line
+func shortened(line string, limit int) string {
+	if len(line) <= limit {
+		return line
 	}
-	w.emit(line)
-}
-
-// last returns the last line that was not empty, shortened.
-func (w *lineWriter) last() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.tail) > maxQuoted {
-		return strings.ToValidUTF8(w.tail[:maxQuoted], "") + "..."
-	}
-	return w.tail
+	return strings.ToValidUTF8(line[:limit], "") + "..."
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -41,10 +42,12 @@ func TestRun(t *testing.T) {
 		}
 	})
 	t.Run("tells how it failed", func(t *testing.T) {
-		s := open(t, t.TempDir(), &log{})
+		dir := t.TempDir()
+		s := open(t, dir, &log{})
 		err := s.Run(t.Context(), process("task", "crash"))
-		if err == nil || err.Error() != "task: exit status 3, its last line was: last words" {
-			t.Errorf("error %v", err)
+		want := "task: exit status 3, its last line was: last words (log: " + filepath.Join(dir, "log", "task.log") + ")"
+		if err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
 		}
 	})
 	t.Run("ends with its context", func(t *testing.T) {

@@ -25,7 +25,7 @@ const outputWithin = time.Second
 // process is one running process and its group.
 type process struct {
 	pid int
-	out *lineWriter
+	out *output
 
 	done chan struct{} // closed when it ended and its output was written
 	err  error         // set before done is closed; nil for exit status 0
@@ -59,7 +59,7 @@ func (s *spawner) close() {
 
 // start starts p in a process group of its own. When it has ended, ended is
 // called with its pid.
-func (s *spawner) start(p Process, out *lineWriter, ended func(pid int)) (*process, error) {
+func (s *spawner) start(p Process, out *output, ended func(pid int)) (*process, error) {
 	cmd := exec.Command(p.Path, p.Args...) //nolint:noctx // stopping is a signal, a wait and a kill, not a kill
 	cmd.Env = append(append(os.Environ(), s.env...), p.Env...)
 	cmd.Dir = p.Dir
@@ -79,6 +79,11 @@ func (s *spawner) start(p Process, out *lineWriter, ended func(pid int)) (*proce
 	if err != nil {
 		_ = read.Close()
 		return nil, err
+	}
+	if p.Nice != 0 {
+		// The group, so that a child that it has already is included. An error
+		// leaves it as it is.
+		_ = syscall.Setpriority(syscall.PRIO_PGRP, cmd.Process.Pid, p.Nice)
 	}
 	proc := &process{pid: cmd.Process.Pid, out: out, done: make(chan struct{})}
 	go func() {
@@ -136,16 +141,20 @@ func (p *process) endsBy(t time.Time) bool {
 	}
 }
 
-// failure says how a process ended that should not have, and what it said last.
+// status returns how a process ended that should have kept running.
+func (p *process) status() error {
+	if p.err == nil {
+		return errNoFailure
+	}
+	return p.err
+}
+
+// failure returns the status and the last line of output.
 func (p *process) failure() error {
-	err := p.err
-	if err == nil {
-		err = errNoFailure
-	}
 	if last := p.out.last(); last != "" {
-		return fmt.Errorf("%w, its last line was: %s", err, last)
+		return fmt.Errorf("%w, its last line was: %s", p.status(), last)
 	}
-	return err
+	return p.status()
 }
 
 // errNoFailure is for a server that ended as if its work were done.

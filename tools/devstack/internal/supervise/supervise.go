@@ -12,12 +12,14 @@
 package supervise
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -63,8 +65,12 @@ type Process struct {
 	StopWithin time.Duration
 	// Hint ends the error of a first start that failed: what to look at.
 	Hint string
-	// Output gets what it prints instead of the supervisor's log.
+	// Output receives the lines that the process prints, in addition to its log
+	// file. They are not shown on the terminal then.
 	Output io.Writer
+	// Nice is added to the niceness of the process: it gets less of a busy
+	// processor than others.
+	Nice int
 }
 
 // Backoff says when a process that ended is started again: after Min at first,
@@ -78,12 +84,18 @@ type Backoff struct {
 type Config struct {
 	// Name stands before the supervisor's own lines.
 	Name string
-	// Dir keeps the files "lock" and "pids"; it is made when absent, for the
-	// owner only.
+	// Dir keeps the files "lock" and "pids", and the directory "log" with the
+	// output of each process. It is created if it is missing, for the owner only.
 	Dir string
-	// Out gets one line after another: the processes' with their names in
-	// front, and the supervisor's own.
+	// Out receives the supervisor's own lines. When a process ends unexpectedly,
+	// the last lines of its log follow.
 	Out io.Writer
+	// Verbose makes Out receive every line of every process, with the name of
+	// the process in front.
+	Verbose bool
+	// LogLimit is the size in bytes that a log file does not exceed; zero means
+	// 8 MiB.
+	LogLimit int64
 	// Backoff has a default in each field that is zero.
 	Backoff Backoff
 }
@@ -91,12 +103,14 @@ type Config struct {
 // Supervisor runs processes in stages. Start, Stop and Close are called from
 // one goroutine; Run and Logf from any.
 type Supervisor struct {
-	name    string
-	lines   *lines
-	spawner *spawner
-	pids    *pidFile
-	lock    *os.File
-	backoff Backoff
+	name     string
+	verbose  bool
+	terminal *terminal
+	logs     *logDir
+	spawner  *spawner
+	pids     *pidFile
+	lock     *os.File
+	backoff  Backoff
 
 	stages [][]*child
 }
@@ -121,14 +135,18 @@ func Open(cfg Config) (*Supervisor, error) {
 		return nil, err
 	}
 	s := &Supervisor{
-		name:    cfg.Name,
-		lines:   newLines(cfg.Out),
-		lock:    lock,
-		backoff: cfg.Backoff.withDefaults(),
+		name:     cfg.Name,
+		verbose:  cfg.Verbose,
+		terminal: newTerminal(cfg.Out),
+		lock:     lock,
+		backoff:  cfg.Backoff.withDefaults(),
 	}
 	s.pids, err = openPidFile(filepath.Join(dir, "pids"))
 	if err == nil {
 		err = s.reap(dir)
+	}
+	if err == nil {
+		s.logs, err = openLogDir(filepath.Join(dir, "log"), cmp.Or(cfg.LogLimit, defaultLogLimit))
 	}
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
@@ -139,12 +157,12 @@ func Open(cfg Config) (*Supervisor, error) {
 
 // Logf prints one line of the supervisor's own.
 func (s *Supervisor) Logf(format string, args ...any) {
-	s.lines.print(s.name, fmt.Sprintf(format, args...))
+	s.terminal.print(s.name, fmt.Sprintf(format, args...))
 }
 
 // Print prints text as it is, in one piece.
 func (s *Supervisor) Print(text string) {
-	s.lines.printRaw(text)
+	s.terminal.printRaw(text)
 }
 
 // Start starts the processes of one stage side by side and returns when all
@@ -188,7 +206,7 @@ func (s *Supervisor) Run(ctx context.Context, p Process) error {
 	select {
 	case <-proc.done:
 		if proc.err != nil {
-			return fmt.Errorf("%s: %w", p.Name, proc.failure())
+			return fmt.Errorf("%s: %w (log: %s)", p.Name, proc.failure(), proc.out.log.shown())
 		}
 		return nil
 	case <-ctx.Done():
@@ -222,12 +240,17 @@ func (s *Supervisor) Stop() {
 func (s *Supervisor) Close() error {
 	s.Stop()
 	s.spawner.close()
+	s.logs.close()
 	return errors.Join(s.pids.remove(), s.lock.Close())
 }
 
 // spawn starts one process and records it for as long as it runs.
 func (s *Supervisor) spawn(p Process) (*process, error) {
-	proc, err := s.spawner.start(p, s.lines.writer(p.Name, p.Output), s.pids.drop)
+	log, err := s.logs.file(p.Name)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	proc, err := s.spawner.start(p, s.output(p, log), s.pids.drop)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)
 	}
@@ -236,6 +259,35 @@ func (s *Supervisor) spawn(p Process) (*process, error) {
 		return nil, err
 	}
 	return proc, nil
+}
+
+// output returns what receives the output of p.
+func (s *Supervisor) output(p Process, log *logFile) *output {
+	emit := func(string) {}
+	switch {
+	case p.Output != nil:
+		emit = func(line string) { fmt.Fprintln(p.Output, line) }
+	case s.verbose:
+		emit = func(line string) { s.terminal.print(p.Name, line) }
+	}
+	var once sync.Once
+	fail := func(err error) {
+		once.Do(func() { s.Logf("the output of %s is lost: %v", p.Name, err) })
+	}
+	return &output{log: log, emit: emit, fail: fail}
+}
+
+// logEnd prints that a process ended or failed. Without Verbose its last lines
+// follow if quote is true.
+func (s *Supervisor) logEnd(p *process, name, line string, quote bool) {
+	switch {
+	case s.verbose:
+		s.Logf("%s", line)
+	case quote:
+		s.terminal.printQuote(s.name, line+"; its log, "+p.out.log.shown()+", ends with:", name, p.out.lastLines())
+	default:
+		s.Logf("%s (log: %s)", line, p.out.log.shown())
+	}
 }
 
 func (p Process) stopWithin() time.Duration {
