@@ -1,9 +1,9 @@
-// Package buildcache builds Go programs and keeps them by content: a second
-// build of the same sources, with the same toolchain and flags, is a look into
-// a directory. It tells what a long build is at and how long it took.
+// Package buildcache builds Go programs and keeps them by content: when the
+// same sources are built again with the same toolchain and flags, the programs
+// are found in a directory.
 //
-// What is kept lies in <dir>/<target>-<hash>/<program>. An entry is complete or
-// absent, and one that somebody uses is never removed.
+// The programs of a target are in <dir>/<target>-<hash>/. Such an entry is
+// complete or absent, and is not removed while a process uses it.
 package buildcache
 
 import (
@@ -15,57 +15,63 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 )
+
+// concurrent is the number of targets that BuildAll builds at a time.
+const concurrent = 2
 
 // ErrNoToolchain means that there is no go command on the PATH.
 var ErrNoToolchain = errors.New("no Go toolchain on the PATH: install Go (https://go.dev/dl/) and start again")
 
-// Target is what one call of go build makes.
+// Target is what one run of go build makes.
 type Target struct {
-	// Name stands in messages and in the entry's name.
+	// Name identifies the target in messages and in the name of its entry.
 	Name string
 	// Dir is the module's directory.
 	Dir string
-	// Packages are the programs: "./apps/booking" beneath Dir, or the import
-	// path of a dependency. Each is named after the last element of its path.
+	// Packages are the programs: "./apps/booking" below Dir, or the import path
+	// of a dependency. Each program has the name of the last element of its path.
 	Packages []string
 	// Binary renames the program of a target with one package.
 	Binary string
-	// Flags are go build's.
+	// Flags are flags of go build.
 	Flags []string
 	// Env is added to the environment of the go command.
 	Env []string
 }
 
-// Command is a run of the go command.
+// Command is one run of the go command.
 type Command struct {
 	Name   string
 	Path   string
 	Args   []string
 	Env    []string
 	Dir    string
-	Output io.Writer // gets what it prints, line by line
+	Output io.Writer // receives the output line by line
 }
 
-// Cache builds into one directory.
+// Cache builds into one directory. Its methods may be called concurrently.
 type Cache struct {
-	// Dir is made when absent.
+	// Dir is the directory of the entries. It is created if it is missing.
 	Dir string
-	// Run runs a command to its end; how it is stopped is its affair.
+	// Run runs a command until it ends or the context does. It decides how a
+	// command is stopped.
 	Run func(context.Context, Command) error
-	// Report gets a line about a build that is under way or done.
+	// Report receives a line about builds that are in progress or complete.
 	Report func(line string)
-	// Every is the time between two reports on the same build; zero means ten
+	// Every is the time between two reports on running builds; zero means ten
 	// seconds.
 	Every time.Duration
 }
 
-// Built is a target that is there, held for the caller's use.
+// Built is a target whose programs exist. They are not removed until Release.
 type Built struct {
-	// Dir holds the programs.
+	// Dir contains the programs.
 	Dir string
-	// Fresh tells that it was built by this call.
+	// Fresh is true if the call that returned this value built the programs.
 	Fresh bool
 	use   *os.File
 }
@@ -73,82 +79,160 @@ type Built struct {
 // Binary returns the path of a program by its name.
 func (b *Built) Binary(name string) string { return filepath.Join(b.Dir, name) }
 
-// Release ends the use: the entry may be removed from then on.
+// Release ends the use. The entry may be removed from then on.
 func (b *Built) Release() error { return b.use.Close() }
 
-// Build returns the target's programs, built if they are not there. Builds of
-// several processes in one directory wait for one another. The error is one
-// line; of a compiler's it is the first message.
+// Lookup returns the target's programs if they have been built before. Otherwise
+// the error is fs.ErrNotExist.
+func (c *Cache) Lookup(ctx context.Context, t Target) (*Built, error) {
+	p, err := c.plan(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return use(p.entry)
+}
+
+// Build returns the target's programs, and builds them if they are missing.
+// The error is one line; if a compiler fails, it has the first message.
 func (c *Cache) Build(ctx context.Context, t Target) (*Built, error) {
+	built, err := c.BuildAll(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return built[0], nil
+}
+
+// BuildAll builds the targets, two at a time, and returns them in the same
+// order. One build alone leaves processors idle while it downloads modules and
+// while it links. The first failure stops the other builds.
+//
+// Only one process builds a target at a time; others wait for it.
+func (c *Cache) BuildAll(ctx context.Context, targets ...Target) ([]*Built, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	progress := newProgress(c.Report, c.Every)
+	defer progress.stop()
+
+	built := make([]*Built, len(targets))
+	next := make(chan int)
+	go func() {
+		defer close(next)
+		for i := range targets {
+			next <- i
+		}
+	}()
+	var builders sync.WaitGroup
+	for range concurrent {
+		builders.Go(func() {
+			for i := range next {
+				b, err := c.one(ctx, targets[i], progress)
+				if err != nil {
+					cancel(err)
+				}
+				built[i] = b
+			}
+		})
+	}
+	builders.Wait()
+
+	if !slices.Contains(built, nil) {
+		return built, nil
+	}
+	for _, b := range built {
+		if b != nil {
+			_ = b.Release()
+		}
+	}
+	return nil, context.Cause(ctx)
+}
+
+// plan is where and how a target is built.
+type plan struct {
+	target Target
+	goCmd  string
+	dir    string // the cache's directory
+	entry  string
+}
+
+func (c *Cache) plan(ctx context.Context, t Target) (plan, error) {
 	goCmd, err := exec.LookPath("go")
 	if err != nil {
-		return nil, ErrNoToolchain
+		return plan{}, ErrNoToolchain
 	}
 	hash, err := c.hash(ctx, goCmd, t)
 	if err != nil {
-		return nil, fmt.Errorf("build %s: %w", t.Name, err)
+		return plan{}, fmt.Errorf("build %s: %w", t.Name, err)
 	}
 	dir, err := filepath.Abs(c.Dir)
 	if err != nil {
+		return plan{}, fmt.Errorf("build %s: %w", t.Name, err)
+	}
+	return plan{target: t, goCmd: goCmd, dir: dir, entry: filepath.Join(dir, t.Name+"-"+hash)}, nil
+}
+
+// one builds one target.
+func (c *Cache) one(ctx context.Context, t Target, progress *progress) (*Built, error) {
+	p, err := c.plan(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(p.dir, 0o755); err != nil { //nolint:gosec // programs, for anyone to run
 		return nil, fmt.Errorf("build %s: %w", t.Name, err)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // programs, for anyone to run
-		return nil, fmt.Errorf("build %s: %w", t.Name, err)
-	}
-	entry := filepath.Join(dir, t.Name+"-"+hash)
-	if b, err := use(entry); err == nil {
+	if b, err := use(p.entry); err == nil {
 		return b, nil
 	}
-	unlock, err := c.lockBuilds(ctx, dir)
+	unlock, err := c.lockTarget(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	if b, err := use(entry); err == nil {
-		return b, nil // built while this one waited
+	if b, err := use(p.entry); err == nil {
+		return b, nil // another process built it
 	}
-	if err := c.build(ctx, goCmd, t, entry); err != nil {
+	if err := c.build(ctx, p, progress); err != nil {
 		return nil, err
 	}
-	b, err := use(entry)
+	b, err := use(p.entry)
 	if err != nil {
 		return nil, fmt.Errorf("build %s: %w", t.Name, err)
 	}
 	b.Fresh = true
-	prune(dir, t.Name)
+	prune(p.dir, t.Name)
 	return b, nil
 }
 
-// build makes the entry: in a directory of its own that becomes the entry when
-// all is there. Go's temporary files lie in it too, so nothing else remains of
-// a build that was killed; the next one sweeps it away.
-func (c *Cache) build(ctx context.Context, goCmd string, t Target, entry string) error {
-	if err := sweep(filepath.Dir(entry)); err != nil {
-		return fmt.Errorf("build %s: %w", t.Name, err)
+// build makes the entry in a work directory, which is renamed when it is
+// complete. Go's temporary files are in the work directory too, so a build that
+// is killed leaves nothing else. The next build of the target removes it.
+func (c *Cache) build(ctx context.Context, p plan, progress *progress) error {
+	name := p.target.Name
+	if err := sweep(p.dir, name); err != nil {
+		return fmt.Errorf("build %s: %w", name, err)
 	}
-	work, err := os.MkdirTemp(filepath.Dir(entry), workPrefix+t.Name+"-")
+	work, err := os.MkdirTemp(p.dir, workPrefix+name+"-")
 	if err != nil {
-		return fmt.Errorf("build %s: %w", t.Name, err)
+		return fmt.Errorf("build %s: %w", name, err)
 	}
-	defer os.RemoveAll(work) //nolint:errcheck // the next build sweeps what remains
+	defer os.RemoveAll(work) //nolint:errcheck // the next build removes the rest
 
 	out, tmp := filepath.Join(work, "out"), filepath.Join(work, "tmp")
 	for _, d := range []string{out, tmp} {
 		if err := os.Mkdir(d, 0o755); err != nil { //nolint:gosec // programs, for anyone to run
-			return fmt.Errorf("build %s: %w", t.Name, err)
+			return fmt.Errorf("build %s: %w", name, err)
 		}
 	}
 	start := time.Now()
-	watch := newProgress(t.Name, c.Report, c.Every)
+	watch := progress.add(name)
 	err = c.Run(ctx, Command{
-		Name:   "build " + t.Name,
-		Path:   goCmd,
-		Args:   buildArgs(t, out),
-		Env:    append([]string{"GOTMPDIR=" + tmp}, t.Env...),
-		Dir:    t.Dir,
+		Name:   "build " + name,
+		Path:   p.goCmd,
+		Args:   buildArgs(p.target, out),
+		Env:    append([]string{"GOTMPDIR=" + tmp}, p.target.Env...),
+		Dir:    p.target.Dir,
 		Output: watch,
 	})
-	watch.stop()
+	progress.remove(watch)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -156,18 +240,18 @@ func (c *Cache) build(ctx context.Context, goCmd string, t Target, entry string)
 		return watch.failure(err)
 	}
 	if err := touchUse(out); err != nil {
-		return fmt.Errorf("build %s: %w", t.Name, err)
+		return fmt.Errorf("build %s: %w", name, err)
 	}
-	if err := os.Rename(out, entry); err != nil {
-		return fmt.Errorf("build %s: %w", t.Name, err)
+	if err := os.Rename(out, p.entry); err != nil {
+		return fmt.Errorf("build %s: %w", name, err)
 	}
-	c.Report(fmt.Sprintf("built %s in %s", t.Name, time.Since(start).Round(100*time.Millisecond)))
+	c.Report(fmt.Sprintf("built %s in %s", name, time.Since(start).Round(100*time.Millisecond)))
 	return nil
 }
 
 func buildArgs(t Target, out string) []string {
-	// -v prints each package as it is compiled: the progress. The output is a
-	// directory when it ends with a separator.
+	// -v prints each package when its compilation begins, which is the progress.
+	// go build takes the output for a directory if it ends in a separator.
 	args := append([]string{"build", "-v"}, t.Flags...)
 	dest := out + string(filepath.Separator)
 	if t.Binary != "" {

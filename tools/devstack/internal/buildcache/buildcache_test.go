@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -260,7 +262,7 @@ func TestBrokenOffBuildLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range left {
-		if e.Name() != ".build.lock" {
+		if e.Name() != ".build-app.lock" {
 			t.Errorf("left: %s", e.Name())
 		}
 	}
@@ -282,7 +284,9 @@ func TestBuildersTakeTurns(t *testing.T) {
 	first, second := newBuilder(t, nil), newBuilder(t, fakeGo)
 	second.Dir = first.Dir
 	result := make(chan error, 1)
-	first.Run = func(ctx context.Context, c buildcache.Command) error {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	first.Run = func(_ context.Context, c buildcache.Command) error {
 		go func() {
 			built, err := second.Build(ctx, target(dir))
 			if err == nil {
@@ -292,7 +296,7 @@ func TestBuildersTakeTurns(t *testing.T) {
 		}()
 		for { // until the second has said that it waits
 			second.mu.Lock()
-			waits := slices.ContainsFunc(second.reports, func(l string) bool { return strings.HasPrefix(l, "waiting for another build") })
+			waits := slices.ContainsFunc(second.reports, func(l string) bool { return strings.HasPrefix(l, "waiting for another build of app in ") })
 			second.mu.Unlock()
 			if waits {
 				return fakeGo(ctx, c)
@@ -303,8 +307,6 @@ func TestBuildersTakeTurns(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
 	built, err := first.Build(ctx, target(dir))
 	if err != nil {
 		t.Fatal(err)
@@ -365,7 +367,7 @@ func TestProgress(t *testing.T) {
 	})
 	b.Every = time.Millisecond
 	b.Report = func(line string) {
-		if strings.HasPrefix(line, "building") && strings.Contains(line, "hello") {
+		if strings.HasPrefix(line, "building") && strings.Contains(line, "compiled") {
 			select {
 			case said <- line:
 			default:
@@ -379,7 +381,87 @@ func TestProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer release(t, built)
-	if got, want := <-said, "building app, 0s, 1 modules downloaded, 2 packages compiled, at example.org/app/cmd/hello"; got != want {
+	if got, want := <-said, "building app (1 modules downloaded, 2 packages compiled), 0s"; got != want {
 		t.Errorf("progress %q, want %q", got, want)
+	}
+}
+
+// TestTargetsAreBuiltTwoAtATime starts a third target when one of the first two
+// is built, and reports on both that run in one line.
+func TestTargetsAreBuiltTwoAtATime(t *testing.T) {
+	dir := app(t)
+	var targets []buildcache.Target
+	for _, name := range []string{"one", "two", "three"} {
+		target := target(dir)
+		target.Name = name
+		targets = append(targets, target)
+	}
+	reported := make(chan struct{})
+	var running atomic.Int32
+	b := newBuilder(t, func(ctx context.Context, c buildcache.Command) error {
+		if n := running.Add(1); n > 2 {
+			t.Errorf("%d builds run at a time, want at most 2", n)
+		}
+		defer running.Add(-1)
+		select {
+		case <-reported:
+			return fakeGo(ctx, c)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	b.Every = time.Millisecond
+	var once sync.Once
+	b.Report = func(line string) {
+		if both := strings.TrimSuffix(line, ", 0s"); both == "building one, two" || both == "building two, one" {
+			once.Do(func() { close(reported) })
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	built, err := b.BuildAll(ctx, targets...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, built := range built {
+		if want := targets[i].Name + "-"; !strings.HasPrefix(filepath.Base(built.Dir), want) {
+			t.Errorf("program %d is in %s, want a directory that begins with %s", i, built.Dir, want)
+		}
+		release(t, built)
+	}
+}
+
+func TestFailureStopsTheOtherBuilds(t *testing.T) {
+	dir := app(t)
+	good, bad := target(dir), target(dir)
+	good.Name, bad.Name = "good", "bad"
+	failed := errors.New("does not compile")
+	b := newBuilder(t, func(ctx context.Context, c buildcache.Command) error {
+		if c.Name == "build bad" {
+			return failed
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	if _, err := b.BuildAll(t.Context(), good, bad); !errors.Is(err, failed) {
+		t.Errorf("error %v, want %v", err, failed)
+	}
+}
+
+func TestLookupDoesNotBuild(t *testing.T) {
+	dir := app(t)
+	b := newBuilder(t, fakeGo)
+	if _, err := b.Lookup(t.Context(), target(dir)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("before the build: error %v, want %v", err, fs.ErrNotExist)
+	}
+	built := b.build(t, target(dir))
+	defer release(t, built)
+	found, err := b.Lookup(t.Context(), target(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release(t, found)
+	if found.Dir != built.Dir || found.Fresh || b.builds != 1 {
+		t.Errorf("after the build: found %s (fresh: %t) after %d builds, want %s and 1 build", found.Dir, found.Fresh, b.builds, built.Dir)
 	}
 }

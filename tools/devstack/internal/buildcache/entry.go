@@ -13,19 +13,20 @@ import (
 )
 
 const (
-	// useFile stands in each entry; whoever uses the entry has a shared lock
-	// on it, and its time tells when that began.
+	// useFile is in each entry. A process that uses the entry holds a shared lock
+	// on it. Its modification time is the time of the last use.
 	useFile = ".use"
-	// lockFile serialises the builds of all processes in one directory.
-	lockFile = ".build.lock"
-	// workPrefix begins the name of a directory in which a build works.
+	// lockFormat is the name of a target's lock file: one process at a time
+	// builds a target in one directory.
+	lockFormat = ".build-%s.lock"
+	// workPrefix begins the name of the directory in which a build works.
 	workPrefix = ".work-"
-	// keepUnused is how many entries of a target that nobody uses stay.
+	// keepUnused is the number of a target's unused entries that are kept.
 	keepUnused = 2
 	lockEvery  = 100 * time.Millisecond
 )
 
-// use opens an entry for use. The error is fs.ErrNotExist when it is absent.
+// use opens an entry for use. The error is fs.ErrNotExist if it is absent.
 func use(entry string) (*Built, error) {
 	f, err := os.Open(filepath.Join(entry, useFile)) //nolint:gosec // within the cache
 	if err != nil {
@@ -48,8 +49,16 @@ func touchUse(dir string) error {
 	return os.WriteFile(filepath.Join(dir, useFile), nil, 0o644) //nolint:gosec // empty, opened by every user of the entry
 }
 
-// prune removes the target's entries that nobody uses, the latest ones apart.
-// What cannot be removed stays for the next time.
+// belongsTo reports whether the name of a directory, without its prefix, is a
+// target's name, "-" and a suffix. The suffix has no "-", which tells "a-b-1"
+// of the target "a-b" from an entry of the target "a".
+func belongsTo(name, target string) bool {
+	suffix, ok := strings.CutPrefix(name, target+"-")
+	return ok && !strings.Contains(suffix, "-")
+}
+
+// prune removes the target's unused entries except the most recently used ones.
+// An entry that cannot be removed stays until the next build.
 func prune(dir, target string) {
 	paths, _ := filepath.Glob(filepath.Join(dir, target+"-*", useFile))
 	type entry struct {
@@ -58,15 +67,14 @@ func prune(dir, target string) {
 	}
 	var unused []entry
 	for _, p := range paths {
-		hash := strings.TrimPrefix(filepath.Base(filepath.Dir(p)), target+"-")
-		if strings.Contains(hash, "-") {
-			continue // of a target whose name only begins like this one's
+		if !belongsTo(filepath.Base(filepath.Dir(p)), target) {
+			continue
 		}
 		f, err := os.Open(p) //nolint:gosec // within the cache
 		if err != nil {
 			continue
 		}
-		defer f.Close() // holds the lock until all is removed
+		defer f.Close() // holds the lock until prune returns
 		info, err := f.Stat()
 		if err != nil || syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
 			continue
@@ -82,13 +90,17 @@ func prune(dir, target string) {
 	}
 }
 
-// sweep removes what killed builds left; the caller has the lock of builds.
-func sweep(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, workPrefix+"*"))
+// sweep removes the work directories that killed builds of the target left. The
+// caller holds the target's lock.
+func sweep(dir, target string) error {
+	left, err := filepath.Glob(filepath.Join(dir, workPrefix+target+"-*"))
 	if err != nil {
 		return err
 	}
 	for _, p := range left {
+		if !belongsTo(strings.TrimPrefix(filepath.Base(p), workPrefix), target) {
+			continue
+		}
 		if err := os.RemoveAll(p); err != nil {
 			return err
 		}
@@ -96,15 +108,16 @@ func sweep(dir string) error {
 	return nil
 }
 
-// lockBuilds waits for its turn to build.
-func (c *Cache) lockBuilds(ctx context.Context, dir string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o644) //nolint:gosec // empty
+// lockTarget waits until no other process builds the target.
+func (c *Cache) lockTarget(ctx context.Context, p plan) (unlock func(), err error) {
+	path := filepath.Join(p.dir, fmt.Sprintf(lockFormat, p.target.Name))
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644) //nolint:gosec // empty
 	if err != nil {
 		return nil, fmt.Errorf("lock the build cache: %w", err)
 	}
 	tick := time.NewTicker(lockEvery)
 	defer tick.Stop()
-	for said := false; ; {
+	for reported := false; ; {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
 			return func() { _ = f.Close() }, nil
@@ -112,9 +125,9 @@ func (c *Cache) lockBuilds(ctx context.Context, dir string) (unlock func(), err 
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, errors.Join(fmt.Errorf("lock the build cache: %w", err), f.Close())
 		}
-		if !said {
-			said = true
-			c.Report("waiting for another build in " + dir)
+		if !reported {
+			reported = true
+			c.Report(fmt.Sprintf("waiting for another build of %s in %s", p.target.Name, p.dir))
 		}
 		select {
 		case <-ctx.Done():

@@ -4,47 +4,58 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// defaultEvery is the time between two reports on the same build.
+// defaultEvery is the time between two reports on running builds.
 const defaultEvery = 10 * time.Second
 
-// progress reads what "go build -v" prints: "go: downloading <module>", the
-// import path of each package that is compiled, and the compiler's messages.
+// progress reports on builds that run at the same time.
 type progress struct {
-	target  string
 	report  func(string)
 	started time.Time
 	quit    chan struct{}
 	ended   chan struct{}
 
-	mu         sync.Mutex
-	rest       []byte
-	at         string // what it is at
-	downloaded int
-	compiled   int
-	messages   []string
+	mu     sync.Mutex
+	builds []*watch // those that run
 }
 
-func newProgress(target string, report func(string), every time.Duration) *progress {
+func newProgress(report func(string), every time.Duration) *progress {
 	if every <= 0 {
 		every = defaultEvery
 	}
-	p := &progress{target: target, report: report, started: time.Now(), quit: make(chan struct{}), ended: make(chan struct{})}
-	go p.tell(every)
+	p := &progress{report: report, started: time.Now(), quit: make(chan struct{}), ended: make(chan struct{})}
+	go p.run(every)
 	return p
 }
 
-// stop ends the reports.
+// add returns the watch of a build that begins.
+func (p *progress) add(target string) *watch {
+	w := &watch{target: target}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.builds = append(p.builds, w)
+	return w
+}
+
+// remove ends the reports on a build.
+func (p *progress) remove(w *watch) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.builds = slices.DeleteFunc(p.builds, func(b *watch) bool { return b == w })
+}
+
+// stop ends all reports.
 func (p *progress) stop() {
 	close(p.quit)
 	<-p.ended
 }
 
-func (p *progress) tell(every time.Duration) {
+func (p *progress) run(every time.Duration) {
 	defer close(p.ended)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -53,68 +64,94 @@ func (p *progress) tell(every time.Duration) {
 		case <-p.quit:
 			return
 		case <-tick.C:
-			p.report(p.String())
+			if line := p.line(); line != "" {
+				p.report(line)
+			}
 		}
 	}
 }
 
-// String says what the build is at.
-func (p *progress) String() string {
+// line describes the builds that run. It is empty if there are none.
+func (p *progress) line() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	line := fmt.Sprintf("building %s, %s", p.target, time.Since(p.started).Round(time.Second))
-	if p.downloaded > 0 {
-		line += fmt.Sprintf(", %d modules downloaded", p.downloaded)
+	if len(p.builds) == 0 {
+		return ""
 	}
-	if p.compiled > 0 {
-		line += fmt.Sprintf(", %d packages compiled", p.compiled)
+	var builds []string
+	for _, b := range p.builds {
+		builds = append(builds, b.String())
 	}
-	if p.at != "" {
-		line += ", at " + p.at
-	}
-	return line
+	return fmt.Sprintf("building %s, %s", strings.Join(builds, ", "), time.Since(p.started).Round(time.Second))
 }
 
-// Write takes what go build prints; it never fails.
-func (p *progress) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.rest = append(p.rest, b...)
+// watch reads the output of "go build -v": "go: downloading <module>", the
+// import path of each package that is compiled, and messages of the compiler.
+type watch struct {
+	target string
+
+	mu         sync.Mutex
+	rest       []byte // an incomplete line
+	downloaded int
+	compiled   int
+	messages   []string
+}
+
+// String returns the target with the counts of its downloads and packages.
+func (w *watch) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var counts []string
+	if w.downloaded > 0 {
+		counts = append(counts, fmt.Sprintf("%d modules downloaded", w.downloaded))
+	}
+	if w.compiled > 0 {
+		counts = append(counts, fmt.Sprintf("%d packages compiled", w.compiled))
+	}
+	if len(counts) == 0 {
+		return w.target
+	}
+	return w.target + " (" + strings.Join(counts, ", ") + ")"
+}
+
+// Write takes output of go build. It never fails.
+func (w *watch) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rest = append(w.rest, b...)
 	for {
-		line, rest, found := bytes.Cut(p.rest, []byte("\n"))
+		line, rest, found := bytes.Cut(w.rest, []byte("\n"))
 		if !found {
 			return len(b), nil
 		}
-		p.line(strings.TrimSpace(string(line)))
-		p.rest = bytes.Clone(rest)
+		w.line(strings.TrimSpace(string(line)))
+		w.rest = bytes.Clone(rest)
 	}
 }
 
-func (p *progress) line(line string) {
+func (w *watch) line(line string) {
 	switch {
 	case line == "":
 	case strings.HasPrefix(line, "go: downloading "):
-		p.downloaded++
-		p.at = strings.TrimPrefix(line, "go: downloading ")
+		w.downloaded++
 	case importPath.MatchString(line):
-		p.compiled++
-		p.at = line
+		w.compiled++
 	case !strings.HasPrefix(line, "#"): // "# <package>" is a headline
-		p.messages = append(p.messages, line)
+		w.messages = append(w.messages, line)
 	}
 }
 
-// failure makes one line of what the compiler said.
-func (p *progress) failure(err error) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch n := len(p.messages); n {
+// failure returns an error of one line with the compiler's first message.
+func (w *watch) failure(err error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch n := len(w.messages); n {
 	case 0:
-		return fmt.Errorf("build %s: %w", p.target, err)
+		return fmt.Errorf("build %s: %w", w.target, err)
 	case 1:
-		return fmt.Errorf("build %s: %s", p.target, p.messages[0]) //nolint:errorlint // the message says it better
+		return fmt.Errorf("build %s: %s", w.target, w.messages[0]) //nolint:errorlint // the message says more
 	default:
-		return fmt.Errorf("build %s: %s (and %d more lines)", p.target, p.messages[0], n-1)
+		return fmt.Errorf("build %s: %s (and %d more lines)", w.target, w.messages[0], n-1)
 	}
 }
 
