@@ -182,7 +182,7 @@ func TestStackRunsUnderTheDaprCLI(t *testing.T) {
 	folders := []string{filepath.Join(root, "apps"), filepath.Join(root, "gateway"), filepath.Join(root, "components"), filepath.Join(root, "dapr")}
 	before := files(t, folders...)
 	data, home := t.TempDir(), t.TempDir()
-	infra := start(t, root, nil, filepath.Join(root, "bin", "devstack"), "infra", "--data", data)
+	infra := start(t, root, nil, filepath.Join(root, "bin", "devstack"), "infra", "--data", data, "--jaeger-first")
 	infra.awaitReady(t)
 	// The home directory is empty, so the test fails if "dapr init" is necessary.
 	env := []string{

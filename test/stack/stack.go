@@ -72,7 +72,7 @@ func Start(o Options) (*Stack, error) {
 	if err := build(root, program); err != nil {
 		return nil, err
 	}
-	args := append([]string{"up", "--root", root, "--data", o.Data, "--free-ports"}, o.Args...)
+	args := append([]string{"up", "--root", root, "--data", o.Data, "--free-ports", "--jaeger-first", "-v"}, o.Args...)
 	s := &Stack{
 		Data: o.Data,
 		cmd:  exec.Command(program, args...), //nolint:gosec,noctx // ended by Stop

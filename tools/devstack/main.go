@@ -77,6 +77,10 @@ func start(ctx context.Context, name string, args []string, getenv func(string) 
 	flags.StringVar(&o.Data, "data", "", "data directory (default $DATA_DIR, else .data in the tree)")
 	flags.StringVar(&o.RunFile, "run-file", "", "Dapr's multi-app run file (default dapr/dapr.yaml in the tree)")
 	flags.BoolVar(&o.FreePorts, "free-ports", false, "take free ports instead of the usual ones")
+	if name != "build" {
+		flags.BoolVar(&o.JaegerFirst, "jaeger-first", false, "build Jaeger before the start and not when all is ready, so that no trace is lost")
+		flags.BoolVar(&o.Verbose, "v", false, "print the output of every process")
+	}
 	if name == "up" {
 		flags.Func("replicas", "instances of apps, as booking=2,gateway=2", func(text string) error {
 			return parseReplicas(o.Replicas, text)

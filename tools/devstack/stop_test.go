@@ -47,7 +47,7 @@ func TestNothingIsLeft(t *testing.T) {
 		},
 		"in mid-start": func(t *testing.T, tr *tree) (*run, []int) {
 			tr.env = append(tr.env, "TREE_NEVER_READY=1")
-			r := tr.start(t, "up", "--free-ports")
+			r := tr.start(t, "up", "--free-ports", "-v")
 			r.awaitOutput(t, "gateway listens")
 			return r, nil
 		},

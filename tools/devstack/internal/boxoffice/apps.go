@@ -107,10 +107,10 @@ func (i *instance) sidecarName() string { return i.name + "-daprd" }
 
 // appStages are the sidecars, the apps and the front, in that order: an app is
 // ready only with its sidecar, and must not lose it while it stops.
-func (s *stack) appStages(daprd string) [][]supervise.Process {
+func (s *stack) appStages() [][]supervise.Process {
 	var sidecars, apps, fronts []supervise.Process
 	for _, i := range s.apps {
-		sidecars = append(sidecars, s.sidecarProcess(i, daprd))
+		sidecars = append(sidecars, s.sidecarProcess(i))
 		if i.ID == front {
 			fronts = append(fronts, s.appProcess(i))
 		} else {
@@ -120,13 +120,13 @@ func (s *stack) appStages(daprd string) [][]supervise.Process {
 	return [][]supervise.Process{sidecars, apps, fronts}
 }
 
-func (s *stack) sidecarProcess(i instance, daprd string) supervise.Process {
+func (s *stack) sidecarProcess(i instance) supervise.Process {
 	if i.APIListenAddresses == "" {
 		i.APIListenAddresses = ports.Loopback
 	}
 	return supervise.Process{
 		Name:  i.sidecarName(),
-		Path:  daprd,
+		Path:  s.daprd,
 		Args:  i.DaprdArgs(),
 		Env:   append(s.commonEnv(), sidecarEnv()...),
 		Dir:   i.Dir,

@@ -15,69 +15,96 @@ import (
 	"boxoffice/tools/devstack/internal/supervise"
 )
 
-// buildAll builds what this start needs and the machine does not have, and
-// returns the sidecar's path, which is empty when there are no apps.
-func (s *stack) buildAll(ctx context.Context) (daprd string, err error) {
-	if s.stores.mongo.program == "" && !s.stores.mongo.own {
-		b, err := s.build(ctx, s.tool("mongolite", "."))
-		if err != nil {
-			return "", err
-		}
-		s.stores.mongo.program = b.Binary("mongolite")
-	}
-	if s.stores.jaeger.wanted && s.stores.jaeger.program == "" {
-		b, err := s.build(ctx, s.tool("jaeger", "github.com/jaegertracing/jaeger/cmd/all-in-one"))
-		if err != nil {
-			return "", err
-		}
-		s.stores.jaeger.program = b.Binary("jaeger")
-	}
-	if s.file == nil {
-		return "", nil
-	}
-	if daprd, err = s.sidecarProgram(ctx); err != nil {
-		return "", err
-	}
-	return daprd, s.buildApps(ctx)
+// job is a target with the use that is made of its programs.
+type job struct {
+	target buildcache.Target
+	adopt  func(*buildcache.Built)
 }
 
-// sidecarProgram is the user's own daprd, or one that is built.
-func (s *stack) sidecarProgram(ctx context.Context) (string, error) {
+// buildAll builds the programs that the ready state needs and that the machine
+// does not have. Jaeger is among them only if withJaeger is true; otherwise it is
+// used if it has been built before.
+func (s *stack) buildAll(ctx context.Context, withJaeger bool) error {
+	jobs, err := s.sidecarJobs() // first, because it takes longest
+	if err != nil {
+		return err
+	}
+	if s.stores.mongo.program == "" && !s.stores.mongo.own {
+		jobs = append(jobs, job{s.tool("mongolite", "."), func(b *buildcache.Built) {
+			s.stores.mongo.program = b.Binary("mongolite")
+		}})
+	}
+	if s.file != nil {
+		jobs = append(jobs, s.appsJob())
+	}
+	if s.stores.jaeger.mustBuild() {
+		jaeger := job{s.jaegerTarget(), s.adoptJaeger}
+		if withJaeger {
+			jobs = append(jobs, jaeger)
+		} else if b, err := s.cache.Lookup(ctx, jaeger.target); err == nil {
+			s.adopt(jaeger, b)
+		}
+	}
+	var targets []buildcache.Target
+	for _, j := range jobs {
+		targets = append(targets, j.target)
+	}
+	built, err := s.cache.BuildAll(ctx, targets...)
+	if err != nil {
+		return err
+	}
+	for i, b := range built {
+		s.adopt(jobs[i], b)
+	}
+	return nil
+}
+
+// adopt uses the programs of a job, and holds them until the stack is closed.
+func (s *stack) adopt(j job, b *buildcache.Built) {
+	s.built = append(s.built, b)
+	j.adopt(b)
+}
+
+// sidecarJobs returns the build of the sidecar. There is none if there are no
+// apps, or if $DAPRD names a program.
+func (s *stack) sidecarJobs() ([]job, error) {
+	if s.file == nil {
+		return nil, nil
+	}
 	if wish := s.Getenv("DAPRD"); wish != "" {
 		program, err := exec.LookPath(wish)
-		if err != nil {
-			return "", fmt.Errorf("$DAPRD: %w", err)
+		if err == nil {
+			s.daprd, err = filepath.Abs(program)
 		}
-		return filepath.Abs(program)
+		if err != nil {
+			return nil, fmt.Errorf("$DAPRD: %w", err)
+		}
+		return nil, nil
 	}
 	target := s.tool("daprd", ".")
 	ldflags, err := os.ReadFile(filepath.Join(target.Dir, "ldflags"))
 	if err != nil {
-		return "", fmt.Errorf("how to link the sidecar: %w", err)
+		return nil, fmt.Errorf("read the linker flags of the sidecar: %w", err)
 	}
 	target.Flags = linked(strings.TrimSpace(string(ldflags)))
-	b, err := s.build(ctx, target)
-	if err != nil {
-		return "", err
-	}
-	return b.Binary("daprd"), nil
+	return []job{{target, func(b *buildcache.Built) { s.daprd = b.Binary("daprd") }}}, nil
 }
 
-// tool is a program with a module of its own under tools.
+// tool returns the target of a program that has a module of its own below tools.
 func (s *stack) tool(name, pkg string) buildcache.Target {
 	return buildcache.Target{
 		Name:     name,
 		Dir:      filepath.Join(s.Root, "tools", name),
 		Packages: []string{pkg},
 		Binary:   name,
-		Flags:    linked("-s -w"), // nobody debugs it here
+		Flags:    linked("-s -w"), // without symbols, because it is not debugged
 		Env:      goEnv(),
 	}
 }
 
-// buildApps builds the apps of the run file that are Go packages of the root
-// module, and what provisions the broker, in one go.
-func (s *stack) buildApps(ctx context.Context) error {
+// appsJob returns one build of the apps of the run file that are Go packages of
+// the root module, and of the program that provisions the broker.
+func (s *stack) appsJob() job {
 	target := buildcache.Target{
 		Name:     "apps",
 		Dir:      s.Root,
@@ -88,7 +115,7 @@ func (s *stack) buildApps(ctx context.Context) error {
 	for _, app := range s.file.Apps {
 		rel, err := filepath.Rel(s.Root, app.Dir)
 		if err != nil || !filepath.IsLocal(rel) {
-			continue // not of this tree, so its command must be there already
+			continue // it is outside of this tree, so its command must exist
 		}
 		if sources, _ := filepath.Glob(filepath.Join(app.Dir, "*.go")); len(sources) == 0 {
 			continue // written in another language
@@ -97,34 +124,32 @@ func (s *stack) buildApps(ctx context.Context) error {
 			target.Packages = append(target.Packages, pkg)
 		}
 	}
-	b, err := s.build(ctx, target)
-	if err != nil {
-		return err
-	}
-	s.progs = map[string]string{}
-	for _, name := range target.Programs() {
-		s.progs[name] = b.Binary(name)
-	}
-	return nil
+	return job{target, func(b *buildcache.Built) {
+		s.progs = map[string]string{}
+		for _, name := range target.Programs() {
+			s.progs[name] = b.Binary(name)
+		}
+	}}
 }
 
-func (s *stack) build(ctx context.Context, t buildcache.Target) (*buildcache.Built, error) {
-	b, err := s.cache.Build(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	s.built = append(s.built, b)
-	return b, nil
-}
-
-// runGo runs a build under the supervisor, so that it ends with it. The go
-// command tidies up after an interrupt and not after other signals.
+// runGo runs a build under the supervisor, so that it ends with the supervisor.
 func (s *stack) runGo(ctx context.Context, c buildcache.Command) error {
-	return s.sup.Run(ctx, supervise.Process{
+	return s.sup.Run(ctx, goProcess(c))
+}
+
+// runGoNicely is runGo for a build beside apps that are in use.
+func (s *stack) runGoNicely(ctx context.Context, c buildcache.Command) error {
+	p := goProcess(c)
+	p.Nice = backgroundNice
+	return s.sup.Run(ctx, p)
+}
+
+func goProcess(c buildcache.Command) supervise.Process {
+	return supervise.Process{
 		Name: c.Name, Path: c.Path, Args: c.Args, Env: c.Env, Dir: c.Dir, Output: c.Output,
-		StopSignal: syscall.SIGINT,
+		StopSignal: syscall.SIGINT, // the only signal after which go build removes its temporary files
 		StopWithin: 3 * time.Second,
-	})
+	}
 }
 
 // goEnv keeps the builds apart from a workspace of the user's and from the C
@@ -132,8 +157,8 @@ func (s *stack) runGo(ctx context.Context, c buildcache.Command) error {
 func goEnv() []string { return []string{"GOWORK=off", "CGO_ENABLED=0"} }
 
 // linkForCLI puts the built programs where "dapr run -f" looks for them.
-func (s *stack) linkForCLI(daprd string) error {
-	links := map[string]string{filepath.Join(s.runtimePath(), ".dapr", "bin", "daprd"): daprd}
+func (s *stack) linkForCLI() error {
+	links := map[string]string{filepath.Join(s.runtimePath(), ".dapr", "bin", "daprd"): s.daprd}
 	for name, path := range s.progs {
 		links[filepath.Join(s.cache.Dir, name)] = path
 	}

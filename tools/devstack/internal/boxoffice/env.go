@@ -64,6 +64,14 @@ func (s *stack) writeDaprEnv() error {
 
 func shellQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
+// shellQuotedIfNeeded leaves plain paths as they are.
+func shellQuotedIfNeeded(s string) string {
+	if strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_-") == "" {
+		return s
+	}
+	return shellQuoted(s)
+}
+
 // description is stack.json, from which tests and tools learn what runs where.
 // It is there while the stack is ready.
 type description struct {

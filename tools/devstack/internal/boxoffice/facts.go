@@ -33,6 +33,8 @@ const (
 	provisioner     = "tools/streams"
 	firstAdminEmail = "admin@boxoffice.example"
 
+	// backgroundNice is the niceness of a build while the apps are in use.
+	backgroundNice = 10
 	// tracesKept bounds the memory that Jaeger takes.
 	tracesKept = "20000"
 
@@ -71,6 +73,7 @@ func (l layout) secrets() string  { return filepath.Join(l.dir, "secrets.json") 
 func (l layout) admin() string    { return filepath.Join(l.dir, "admin.env") }
 func (l layout) daprEnv() string  { return filepath.Join(l.dir, "dapr.env") }
 func (l layout) describe() string { return filepath.Join(l.dir, "stack.json") }
+func (l layout) logs() string     { return filepath.Join(l.dir, "log") }
 func (l layout) nats() string     { return filepath.Join(l.dir, "nats") }
 
 // mongo is the directory of one kind of server: their files differ.

@@ -26,7 +26,7 @@ func (s *stack) upScreen() string {
 	}
 	s.commonRows(&b)
 	if s.secrets.adminInvented {
-		row(&b, "admin", fmt.Sprintf("%s  %s  (%s)", s.secrets.adminEmail, s.secrets.adminPassword, s.short(s.admin())))
+		row(&b, "admin", s.secrets.adminEmail+", with the password in "+s.short(s.admin()))
 	} else {
 		row(&b, "admin", s.secrets.adminEmail+", with the password from your environment")
 	}
@@ -37,14 +37,14 @@ func (s *stack) upScreen() string {
 	return b.String()
 }
 
-// tryLines are three commands that work when pasted, again and again.
+// tryLines writes commands that work when they are pasted, more than once. The
+// password is in none of them.
 func (s *stack) tryLines(b *strings.Builder, gateway string) {
-	password := s.secrets.adminPassword
-	if !s.secrets.adminInvented {
-		password = "$ADMIN_PASSWORD"
-	}
-	body := fmt.Sprintf(`"{\"email\":\"%s\",\"password\":\"%s\"}"`, s.secrets.adminEmail, password)
 	fmt.Fprintf(b, "\n  curl -s %s/readyz\n  curl -s %s/api/events\n", gateway, gateway)
+	if s.secrets.adminInvented {
+		fmt.Fprintf(b, "  . %s\n", shellQuotedIfNeeded(s.sourced(s.admin())))
+	}
+	const body = `"{\"email\":\"$ADMIN_EMAIL\",\"password\":\"$ADMIN_PASSWORD\"}"`
 	fmt.Fprintf(b, "  curl -s %s/api/auth/login -H 'Content-Type: application/json' -d %s\n", gateway, body)
 }
 
@@ -54,7 +54,8 @@ func (s *stack) infraScreen() string {
 	b.WriteString("\nThe stores are up.\n\n")
 	s.commonRows(&b)
 	if s.file != nil {
-		fmt.Fprintf(&b, "\n  In another terminal:\n  . %s && dapr run -f %s\n", s.short(s.daprEnv()), s.short(s.runFilePath()))
+		fmt.Fprintf(&b, "\n  In another terminal:\n  . %s && dapr run -f %s\n",
+			shellQuotedIfNeeded(s.sourced(s.daprEnv())), shellQuotedIfNeeded(s.short(s.runFilePath())))
 	}
 	s.readyLine(&b)
 	return b.String()
@@ -62,8 +63,10 @@ func (s *stack) infraScreen() string {
 
 func (s *stack) commonRows(b *strings.Builder) {
 	switch j := s.stores.jaeger; {
+	case j.mustBuild():
+		row(b, "traces", "begin when Jaeger is built, in the background; a line says when")
 	case j.wanted:
-		row(b, "traces", fmt.Sprintf("http://%s/api/traces?service=%s (the API; a Jaeger built here has no page)", ports.Addr(j.port), front))
+		row(b, "traces", s.tracesPage())
 	case j.own:
 		row(b, "traces", "go to $OTEL_EXPORTER_OTLP_ENDPOINT")
 	default:
@@ -73,6 +76,13 @@ func (s *stack) commonRows(b *strings.Builder) {
 	row(b, "redis", s.stores.redis.where())
 	row(b, "mongo", s.stores.mongo.where())
 	row(b, "data", s.short(s.dir))
+	row(b, "logs", s.short(s.logs())+", one file for each process")
+}
+
+// tracesPage tells where Jaeger's traces are.
+func (s *stack) tracesPage() string {
+	return fmt.Sprintf("http://%s/api/traces?service=%s (the API; a Jaeger built here has no page)",
+		ports.Addr(s.stores.jaeger.port), front)
 }
 
 // readyLine is the line that scripts wait for.
@@ -95,6 +105,16 @@ func (s *stack) short(path string) string {
 		return rel
 	}
 	return path
+}
+
+// sourced is short for a file that a shell sources: a shell looks for a name
+// without a slash on the PATH.
+func (s *stack) sourced(path string) string {
+	short := s.short(path)
+	if !strings.ContainsRune(short, filepath.Separator) {
+		return "." + string(filepath.Separator) + short
+	}
+	return short
 }
 
 func row(b *strings.Builder, name, text string) { fmt.Fprintf(b, "  %-10s %s\n", name, text) }

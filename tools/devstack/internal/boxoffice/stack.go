@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"boxoffice/tools/devstack/internal/buildcache"
+	"boxoffice/tools/devstack/internal/otlpsink"
 	"boxoffice/tools/devstack/internal/ports"
 	"boxoffice/tools/devstack/internal/runfile"
 	"boxoffice/tools/devstack/internal/supervise"
@@ -28,6 +30,11 @@ type Options struct {
 	Replicas map[string]int
 	// FreePorts takes free ports for everything.
 	FreePorts bool
+	// JaegerFirst builds Jaeger before anything starts. Otherwise Up and Infra
+	// build it when they are ready, and traces begin then.
+	JaegerFirst bool
+	// Verbose prints the output of every process.
+	Verbose bool
 
 	Getenv func(string) string
 	Out    io.Writer
@@ -43,11 +50,13 @@ type stack struct {
 	cache *buildcache.Cache
 	ports *ports.Pool
 	built []*buildcache.Built
+	sink  *otlpsink.Sink // where traces go until Jaeger is built; else nil
 
 	file    *runfile.File // nil when there is none and none is needed
 	secrets credentials
 	stores  stores
 	apps    []instance
+	daprd   string            // path of the sidecar
 	progs   map[string]string // the programs built from the root module, by name
 }
 
@@ -71,8 +80,7 @@ func Build(ctx context.Context, o Options) (err error) {
 	if err := s.prepare(); err != nil {
 		return err
 	}
-	_, err = s.buildAll(ctx)
-	return err
+	return s.buildAll(ctx, true)
 }
 
 // run makes ready what start needs, starts, waits for ctx, and takes all down
@@ -92,10 +100,18 @@ func run(ctx context.Context, o Options, start func(*stack, context.Context) err
 	case err != nil:
 		return err
 	}
-	<-ctx.Done()
+	built := s.buildJaegerLater(ctx)
+	select {
+	case r := <-built:
+		built = nil
+		s.startJaegerLate(ctx, r)
+		<-ctx.Done()
+	case <-ctx.Done():
+	}
 	began := time.Now()
 	s.sup.Logf("stopping")
 	s.sup.Stop()
+	s.discardLate(built)
 	s.sup.Logf("stopped in %s", time.Since(began).Round(10*time.Millisecond))
 	return nil
 }
@@ -117,7 +133,7 @@ func open(o Options) (*stack, error) {
 		return nil, err
 	}
 	s := &stack{Options: o, layout: layout{dir: data}, started: time.Now()}
-	s.sup, err = supervise.Open(supervise.Config{Name: "devstack", Dir: data, Out: o.Out})
+	s.sup, err = supervise.Open(supervise.Config{Name: "devstack", Dir: data, Out: o.Out, Verbose: o.Verbose})
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +149,9 @@ func open(o Options) (*stack, error) {
 // close stops what runs, then lets go of what it used.
 func (s *stack) close() error {
 	s.sup.Stop()
+	if s.sink != nil {
+		_ = s.sink.Close()
+	}
 	errs := []error{removeIfThere(s.describe()), s.ports.Close()}
 	for _, b := range s.built {
 		errs = append(errs, b.Release())
@@ -153,15 +172,14 @@ func (s *stack) infra(ctx context.Context) error {
 	if err := s.checkPorts(s.stores.fixedPorts()); err != nil {
 		return err
 	}
-	daprd, err := s.buildAll(ctx)
-	if err != nil {
+	if err := s.buildAll(ctx, s.JaegerFirst); err != nil {
 		return err
 	}
 	if err := s.startStores(ctx); err != nil {
 		return err
 	}
 	if s.file != nil {
-		if err := s.linkForCLI(daprd); err != nil {
+		if err := s.linkForCLI(); err != nil {
 			return err
 		}
 		if err := s.provision(ctx); err != nil {
@@ -192,8 +210,7 @@ func (s *stack) up(ctx context.Context) error {
 	if err := s.checkPorts(append(s.stores.fixedPorts(), appPorts(s.apps)...)); err != nil {
 		return err
 	}
-	daprd, err := s.buildAll(ctx)
-	if err != nil {
+	if err := s.buildAll(ctx, s.JaegerFirst); err != nil {
 		return err
 	}
 	if err := s.startStores(ctx); err != nil {
@@ -202,8 +219,8 @@ func (s *stack) up(ctx context.Context) error {
 	if err := s.provision(ctx); err != nil {
 		return err
 	}
-	for _, stage := range s.appStages(daprd) {
-		if err := s.sup.Start(ctx, stage...); err != nil {
+	for _, stage := range s.appStages() {
+		if err := s.start(ctx, stage); err != nil {
 			return err
 		}
 	}
@@ -212,6 +229,19 @@ func (s *stack) up(ctx context.Context) error {
 	}
 	s.sup.Print(s.upScreen())
 	return nil
+}
+
+// start starts a stage and waits until it is ready.
+func (s *stack) start(ctx context.Context, stage []supervise.Process) error {
+	if len(stage) == 0 {
+		return nil
+	}
+	names := make([]string, len(stage))
+	for i, p := range stage {
+		names[i] = p.Name
+	}
+	s.sup.Logf("starting %s", strings.Join(names, ", "))
+	return s.sup.Start(ctx, stage...)
 }
 
 // prepare settles secrets, ports and directories.

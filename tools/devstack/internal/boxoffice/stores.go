@@ -147,14 +147,19 @@ func (s *stack) startStores(ctx context.Context) error {
 		}
 		stage = append(stage, p)
 	}
-	if s.stores.jaeger.wanted {
+	switch j := s.stores.jaeger; {
+	case j.mustBuild():
+		if err := s.discardTraces(); err != nil {
+			return err
+		}
+	case j.wanted:
 		p, err := s.jaegerProcess()
 		if err != nil {
 			return err
 		}
 		stage = append(stage, p)
 	}
-	return s.sup.Start(ctx, stage...)
+	return s.start(ctx, stage)
 }
 
 func (s *stack) natsProcess() supervise.Process {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"text/template"
 
+	"boxoffice/tools/devstack/internal/buildcache"
 	"boxoffice/tools/devstack/internal/ports"
 	"boxoffice/tools/devstack/internal/supervise"
 )
@@ -18,7 +19,7 @@ type tracing struct {
 	wanted   bool
 	own      bool
 	program  string // empty: to be built
-	second   bool   // the program is a Jaeger 2, which is told things otherwise
+	first    bool   // the program is a Jaeger 1, which is configured otherwise
 	port     int    // of its page and API
 	otlp     int
 	others   []int // ports that it must have and nobody asks for
@@ -35,9 +36,9 @@ func (s *stack) chooseTracing() (tracing, error) {
 	}
 	c := tracing{wanted: true}
 	if program, err := exec.LookPath("jaeger"); err == nil {
-		c.program, c.second = program, true
-	} else if program, err := exec.LookPath("jaeger-all-in-one"); err == nil {
 		c.program = program
+	} else if program, err := exec.LookPath("jaeger-all-in-one"); err == nil {
+		c.program, c.first = program, true
 	}
 	var err error
 	if c.port, err = s.port(jaegerPort); err != nil {
@@ -57,12 +58,21 @@ func (s *stack) chooseTracing() (tracing, error) {
 	return c, nil
 }
 
+// mustBuild reports whether Jaeger is wanted and has not been built yet.
+func (c tracing) mustBuild() bool { return c.wanted && c.program == "" }
+
+func (s *stack) jaegerTarget() buildcache.Target {
+	return s.tool("jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger")
+}
+
+func (s *stack) adoptJaeger(b *buildcache.Built) { s.stores.jaeger.program = b.Binary("jaeger") }
+
 // jaegerProcess is Jaeger with every server that it has on the loopback
 // interface.
 func (s *stack) jaegerProcess() (supervise.Process, error) {
 	c := s.stores.jaeger
 	args := c.firstArgs()
-	if c.second {
+	if !c.first {
 		config := filepath.Join(s.run(), "jaeger.yaml")
 		if err := c.writeSecondConfig(config); err != nil {
 			return supervise.Process{}, fmt.Errorf("configure jaeger: %w", err)

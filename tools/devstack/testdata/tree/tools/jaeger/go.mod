@@ -1,0 +1,3 @@
+module github.com/jaegertracing/jaeger
+
+go 1.26
