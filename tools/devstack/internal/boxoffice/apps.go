@@ -16,15 +16,15 @@ import (
 	"boxoffice/tools/devstack/internal/supervise"
 )
 
-// instance is one app process with its sidecar.
+// instance is one process of an app, with its sidecar.
 type instance struct {
 	runfile.App
-	name string // the app's id, with a number from the second instance on
+	name string // the app ID; from the second instance on, a number follows
 }
 
-// instances gives every app of the run file as often as asked for, with a port
-// for everything that needs one: those of the file for the first instance, free
-// ones for the rest.
+// instances returns each app of the run file as often as --replicas asks for. The
+// first instance has the ports of the run file, and free ones for those that the
+// file leaves out. Further instances have free ports only.
 func (s *stack) instances() ([]instance, error) {
 	for _, id := range slices.Sorted(maps.Keys(s.Replicas)) {
 		if !slices.ContainsFunc(s.file.Apps, func(a runfile.App) bool { return a.ID == id }) {
@@ -33,7 +33,7 @@ func (s *stack) instances() ([]instance, error) {
 	}
 	var all []instance
 	for _, app := range s.file.Apps {
-		if err := s.overrulePort(&app); err != nil {
+		if err := s.overridePort(&app); err != nil {
 			return nil, err
 		}
 		count := 1
@@ -55,28 +55,28 @@ func (s *stack) instances() ([]instance, error) {
 	return all, nil
 }
 
-// overrulePort takes the front's port from the environment.
-func (s *stack) overrulePort(app *runfile.App) error {
-	text := s.Getenv(frontPortVar)
-	if app.ID != front || text == "" {
+// overridePort sets the gateway's port from the environment.
+func (s *stack) overridePort(app *runfile.App) error {
+	text := s.Getenv(gatewayPortVar)
+	if app.ID != gatewayApp || text == "" {
 		return nil
 	}
 	port, err := strconv.Atoi(text)
 	if err != nil || port < 1 || port > 65535 {
-		return fmt.Errorf("%s is %q and must be a port", frontPortVar, text)
+		return fmt.Errorf("%s is %q; it must be a port from 1 to 65535", gatewayPortVar, text)
 	}
 	app.Port = port
 	return nil
 }
 
 func (i *instance) clearPorts() {
-	for _, port := range appPortFields(&i.App) {
+	for _, port := range portFields(&i.App) {
 		*port = 0
 	}
 }
 
 func (s *stack) fillPorts(app *runfile.App) error {
-	for _, port := range appPortFields(app) {
+	for _, port := range portFields(app) {
 		var err error
 		if *port, err = s.port(*port); err != nil {
 			return err
@@ -85,14 +85,15 @@ func (s *stack) fillPorts(app *runfile.App) error {
 	return nil
 }
 
-func appPortFields(a *runfile.App) []*int {
+// portFields returns the port of an app and those of its sidecar, in this order.
+func portFields(a *runfile.App) []*int {
 	return []*int{&a.Port, &a.HTTPPort, &a.GRPCPort, &a.InternalGRPCPort, &a.MetricsPort}
 }
 
-func appPorts(apps []instance) []portUse {
+func appPortUses(apps []instance) []portUse {
 	var uses []portUse
 	for _, i := range apps {
-		for n, port := range appPortFields(&i.App) {
+		for n, port := range portFields(&i.App) {
 			name := i.name
 			if n > 0 {
 				name = i.sidecarName()
@@ -105,19 +106,19 @@ func appPorts(apps []instance) []portUse {
 
 func (i *instance) sidecarName() string { return i.name + "-daprd" }
 
-// appStages are the sidecars, the apps and the front, in that order: an app is
-// ready only with its sidecar, and must not lose it while it stops.
+// appStages returns the sidecars, the apps and the gateway as three stages. An
+// app is ready only with its sidecar, and needs it until it has stopped.
 func (s *stack) appStages() [][]supervise.Process {
-	var sidecars, apps, fronts []supervise.Process
+	var sidecars, apps, gateways []supervise.Process
 	for _, i := range s.apps {
 		sidecars = append(sidecars, s.sidecarProcess(i))
-		if i.ID == front {
-			fronts = append(fronts, s.appProcess(i))
+		if i.ID == gatewayApp {
+			gateways = append(gateways, s.appProcess(i))
 		} else {
 			apps = append(apps, s.appProcess(i))
 		}
 	}
-	return [][]supervise.Process{sidecars, apps, fronts}
+	return [][]supervise.Process{sidecars, apps, gateways}
 }
 
 func (s *stack) sidecarProcess(i instance) supervise.Process {
@@ -131,17 +132,18 @@ func (s *stack) sidecarProcess(i instance) supervise.Process {
 		Env:   append(s.commonEnv(), sidecarEnv()...),
 		Dir:   i.Dir,
 		Ready: supervise.HTTP("http://" + ports.Addr(i.HTTPPort) + "/v1.0/healthz/outbound"),
-		// A sidecar leaves by itself when its broker was away for too long or
-		// has come back empty, and the broker may be the user's own.
-		BeforeRestart: s.provisionAgain,
-		LeaveStatus:   sidecarLeaves,
-		ReadyWithin:   startWithin,
+		// A sidecar asks for a restart when its broker was unreachable for too long
+		// or came back without its data. An external broker is not restarted by the
+		// supervisor, so its streams are created here.
+		BeforeRestart: s.reprovision,
+		RestartStatus: sidecarRestartStatus,
+		ReadyWithin:   startTimeout,
 	}
 }
 
 func (s *stack) appProcess(i instance) supervise.Process {
 	env := s.commonEnv()
-	if i.ID == keyHolder {
+	if i.ID == adminApp {
 		env = append(env, "ADMIN_EMAIL="+s.secrets.adminEmail, "ADMIN_PASSWORD="+s.secrets.adminPassword)
 	}
 	path, args := s.command(i)
@@ -152,11 +154,12 @@ func (s *stack) appProcess(i instance) supervise.Process {
 		Env:         append(env, i.Environ()...),
 		Dir:         i.Dir,
 		Ready:       s.readiness(i),
-		ReadyWithin: startWithin,
+		ReadyWithin: startTimeout,
 	}
 }
 
-// command is the run file's, with the program that was built for it.
+// command returns the command of the run file. If devstack built a program of
+// that name, it replaces the path.
 func (s *stack) command(i instance) (path string, args []string) {
 	path, args = i.Command[0], i.Command[1:]
 	if built, ok := s.progs[filepath.Base(path)]; ok {
@@ -170,45 +173,48 @@ func (s *stack) command(i instance) (path string, args []string) {
 	return path, args
 }
 
-// readiness asks the front for its dependencies, the others for the health path
-// that the run file names, and without one for their port. Where the sidecar asks
-// for that path too, it must have found the app healthy: until then it lets no
-// call through, and it looks but every few seconds.
+// readiness returns the probe of an app. It asks the gateway for its readiness
+// path, and other apps for the health path of the run file. Without a health path
+// it connects to the app's port.
+//
+// If the sidecar checks the app's health too, the probe also calls the app through
+// the sidecar. The sidecar rejects calls until its own check has succeeded, and it
+// checks only every few seconds.
 func (s *stack) readiness(i instance) supervise.Probe {
 	path := i.AppHealthCheckPath
-	if i.ID == front {
-		path = frontReady
+	if i.ID == gatewayApp {
+		path = gatewayReadyPath
 	}
 	if path == "" {
 		return supervise.TCP(ports.Addr(i.Port))
 	}
 	path = strings.TrimPrefix(path, "/")
-	app := supervise.HTTP("http://" + ports.Addr(i.Port) + "/" + path)
+	direct := supervise.HTTP("http://" + ports.Addr(i.Port) + "/" + path)
 	if !i.EnableAppHealthCheck {
-		return app
+		return direct
 	}
-	through := supervise.HTTPWith("http://"+ports.Addr(i.HTTPPort)+"/v1.0/invoke/"+i.ID+"/method/"+path,
+	throughSidecar := supervise.HTTPWith("http://"+ports.Addr(i.HTTPPort)+"/v1.0/invoke/"+i.ID+"/method/"+path,
 		http.Header{"Dapr-Api-Token": {s.secrets.apiToken}})
 	return func(ctx context.Context) error {
-		if err := app(ctx); err != nil {
+		if err := direct(ctx); err != nil {
 			return err
 		}
-		if err := through(ctx); err != nil {
-			return fmt.Errorf("its sidecar lets no call through: %w", err)
+		if err := throughSidecar(ctx); err != nil {
+			return fmt.Errorf("a call through its sidecar: %w", err)
 		}
 		return nil
 	}
 }
 
-// provisionAgain is provision while apps run.
-func (s *stack) provisionAgain(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, provisionWithin)
+// reprovision is provision while apps run. It gives up after provisionTimeout.
+func (s *stack) reprovision(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()
 	return s.provision(ctx)
 }
 
-// provision makes what the broker must have before a sidecar subscribes. It may
-// run again at any time.
+// provision creates the streams, which must exist before a sidecar subscribes. It
+// can be repeated at any time.
 func (s *stack) provision(ctx context.Context) error {
 	return s.sup.Run(ctx, supervise.Process{
 		Name: filepath.Base(provisioner),

@@ -10,18 +10,17 @@ import (
 	"boxoffice/tools/devstack/internal/secrets"
 )
 
-// credentials are the secrets of one data directory. It has no String of its
-// own because it is never printed whole.
+// credentials are the secrets of one data directory.
 type credentials struct {
-	apiToken string // apps show it to their sidecars
-	appToken string // sidecars show it to their apps
+	apiToken string // apps present it to their sidecars
+	appToken string // sidecars present it to their apps
 
-	adminEmail    string
-	adminPassword string
-	adminInvented bool // else the user's own, which are not shown
+	adminEmail     string
+	adminPassword  string
+	adminGenerated bool // false if the user's environment names the admin
 }
 
-// openCredentials reads the secrets, made on the first run.
+// openCredentials reads the secrets. It generates those that are missing.
 func (s *stack) openCredentials() (credentials, error) {
 	var c credentials
 	store, err := secrets.Open(s.layout.secrets())
@@ -42,16 +41,16 @@ func (s *stack) openCredentials() (credentials, error) {
 		return c, nil
 	}
 	if c.adminEmail != "" || c.adminPassword != "" {
-		return c, errors.New("ADMIN_EMAIL and ADMIN_PASSWORD belong together: set both or none")
+		return c, errors.New("only one of ADMIN_EMAIL and ADMIN_PASSWORD is set: set both or none")
 	}
-	c.adminInvented = true
-	c.adminEmail, c.adminPassword, err = inventedAdmin(s.admin())
+	c.adminGenerated = true
+	c.adminEmail, c.adminPassword, err = generatedAdmin(s.admin())
 	return c, err
 }
 
-// inventedAdmin reads the first admin from a file of two shell assignments,
-// made when it is absent.
-func inventedAdmin(path string) (email, password string, err error) {
+// generatedAdmin reads the first admin from a file of two shell assignments. It
+// creates the file if it is missing.
+func generatedAdmin(path string) (email, password string, err error) {
 	data, err := os.ReadFile(path) //nolint:gosec // in the data directory
 	if errors.Is(err, fs.ErrNotExist) {
 		if password, err = secrets.Password(); err != nil {
@@ -79,7 +78,7 @@ func inventedAdmin(path string) (email, password string, err error) {
 		}
 	}
 	if email == "" || password == "" {
-		return "", "", fmt.Errorf("%s is damaged: it must assign ADMIN_EMAIL and ADMIN_PASSWORD; delete it to have another made", path)
+		return "", "", fmt.Errorf("%s is damaged: it must assign ADMIN_EMAIL and ADMIN_PASSWORD; delete it to create another admin", path)
 	}
 	return email, password, nil
 }

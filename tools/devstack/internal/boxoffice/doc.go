@@ -1,5 +1,18 @@
-// Package boxoffice is what devstack knows of Boxoffice: which stores there
-// are, how they are started, what the apps and sidecars are told in their
-// environment, and what the ready screen says. How processes and builds are
-// handled is the affair of supervise and buildcache.
+// Package boxoffice starts Boxoffice: it chooses and starts the stores, builds
+// and starts the sidecars and apps with their environment, and prints the ready
+// screen. All that devstack knows about Boxoffice is in this package; supervise
+// and buildcache handle processes and builds in general.
+//
+// A start goes through these steps. Each is a method of stack:
+//
+//	prepare      secrets, ports and directories
+//	checkPorts   a port that is in use ends the start before anything runs
+//	buildAll     programs that the ready state needs
+//	startStores  NATS, Redis, MongoDB, Jaeger
+//	provision    tools/streams creates the streams
+//	appStages    sidecars, then apps, then the gateway
+//
+// Jaeger is an exception. Only traces need it, and its build takes longer than
+// all others. If it has not been built before, it is built in the background
+// after the ready screen; see late.go.
 package boxoffice

@@ -10,9 +10,10 @@ import (
 	"boxoffice/tools/devstack/internal/supervise"
 )
 
-// Only traces need Jaeger, and its build takes longer than that of everything
-// else. So the first start does without it: apps and sidecars send their traces
-// to a sink until Jaeger has been built in the background and takes its place.
+// Only traces need Jaeger, and its build takes longer than all others. A start
+// without a built Jaeger therefore becomes ready without it. Apps and sidecars
+// send their traces to a sink, which discards them, until Jaeger has been built
+// in the background and replaces the sink.
 
 // lateBuild is the outcome of a build in the background.
 type lateBuild struct {
@@ -20,23 +21,23 @@ type lateBuild struct {
 	err   error
 }
 
-// discardTraces listens where Jaeger is going to.
+// discardTraces starts the sink at the address of Jaeger's OTLP receiver.
 func (s *stack) discardTraces() (err error) {
 	s.sink, err = otlpsink.Listen(ports.Addr(s.stores.jaeger.otlp))
 	return err
 }
 
-// buildJaegerLater builds Jaeger in the background if that is left to do. It
-// returns a channel that receives the outcome, also when ctx ends; it returns nil
-// if there is nothing to build.
-func (s *stack) buildJaegerLater(ctx context.Context) <-chan lateBuild {
+// buildJaegerLate builds Jaeger in the background. It returns a channel that
+// receives the outcome, even if ctx ends first. It returns nil if Jaeger is
+// already built or not wanted.
+func (s *stack) buildJaegerLate(ctx context.Context) <-chan lateBuild {
 	if !s.stores.jaeger.mustBuild() {
 		return nil
 	}
 	cache := *s.cache
 	cache.Run = s.runGoNicely
 	if !s.Verbose {
-		cache.Report = func(string) {} // the ready screen is to stay in view
+		cache.Report = func(string) {} // progress would scroll the ready screen away
 	}
 	result := make(chan lateBuild, 1)
 	go func() {
@@ -46,19 +47,21 @@ func (s *stack) buildJaegerLater(ctx context.Context) <-chan lateBuild {
 	return result
 }
 
-// startJaegerLate starts Jaeger in the place of the sink. The stack goes on
-// without traces if that fails.
+// startJaegerLate replaces the sink by Jaeger. If that fails, it logs why, and the
+// stack runs on without traces.
 func (s *stack) startJaegerLate(ctx context.Context, r lateBuild) {
-	if r.err == nil {
-		s.adopt(job{adopt: s.adoptJaeger}, r.built)
-		r.err = s.replaceSink(ctx)
+	err := r.err
+	if err == nil {
+		s.hold(r.built)
+		s.useJaeger(r.built)
+		err = s.replaceSink(ctx)
 	}
 	switch {
-	case ctx.Err() != nil:
-	case r.err != nil:
-		s.sup.Logf("no traces: %v", r.err)
+	case ctx.Err() != nil: // a stop is not a failure
+	case err != nil:
+		s.sup.Logf("no traces: %v", err)
 	default:
-		s.sup.Logf("traces: %s", s.tracesPage())
+		s.sup.Logf("traces: %s", s.tracesURL())
 	}
 }
 
@@ -73,12 +76,13 @@ func (s *stack) replaceSink(ctx context.Context) error {
 	return s.start(ctx, []supervise.Process{p})
 }
 
-// discardLate waits for the end of a background build that nothing waits for.
-func (s *stack) discardLate(built <-chan lateBuild) {
-	if built == nil {
+// awaitLateBuild waits until a background build has ended, after the end of its
+// context. The channel may be nil.
+func (s *stack) awaitLateBuild(building <-chan lateBuild) {
+	if building == nil {
 		return
 	}
-	if r := <-built; r.err == nil {
-		s.built = append(s.built, r.built)
+	if r := <-building; r.err == nil {
+		s.hold(r.built)
 	}
 }

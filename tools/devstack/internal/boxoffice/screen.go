@@ -9,13 +9,13 @@ import (
 	"boxoffice/tools/devstack/internal/ports"
 )
 
-// upScreen is what stands on the terminal when all is up.
+// upScreen returns what Up prints when everything is ready.
 func (s *stack) upScreen() string {
 	var b strings.Builder
 	b.WriteString("\nBoxoffice is up.\n\n")
 	var gateway string
 	for _, i := range s.apps {
-		if i.ID != front {
+		if i.ID != gatewayApp {
 			continue
 		}
 		url := "http://" + ports.Addr(i.Port)
@@ -25,7 +25,7 @@ func (s *stack) upScreen() string {
 		row(&b, i.name, url)
 	}
 	s.commonRows(&b)
-	if s.secrets.adminInvented {
+	if s.secrets.adminGenerated {
 		row(&b, "admin", s.secrets.adminEmail+", with the password in "+s.short(s.admin()))
 	} else {
 		row(&b, "admin", s.secrets.adminEmail+", with the password from your environment")
@@ -37,25 +37,25 @@ func (s *stack) upScreen() string {
 	return b.String()
 }
 
-// tryLines writes commands that work when they are pasted, more than once. The
-// password is in none of them.
+// tryLines writes commands to paste into a shell. They can be repeated, and do
+// not contain the password.
 func (s *stack) tryLines(b *strings.Builder, gateway string) {
 	fmt.Fprintf(b, "\n  curl -s %s/readyz\n  curl -s %s/api/events\n", gateway, gateway)
-	if s.secrets.adminInvented {
-		fmt.Fprintf(b, "  . %s\n", shellQuotedIfNeeded(s.sourced(s.admin())))
+	if s.secrets.adminGenerated {
+		fmt.Fprintf(b, "  . %s\n", shellWord(s.sourced(s.admin())))
 	}
 	const body = `"{\"email\":\"$ADMIN_EMAIL\",\"password\":\"$ADMIN_PASSWORD\"}"`
 	fmt.Fprintf(b, "  curl -s %s/api/auth/login -H 'Content-Type: application/json' -d %s\n", gateway, body)
 }
 
-// infraScreen is what stands on the terminal when the stores are up.
+// infraScreen returns what Infra prints when the stores are ready.
 func (s *stack) infraScreen() string {
 	var b strings.Builder
 	b.WriteString("\nThe stores are up.\n\n")
 	s.commonRows(&b)
 	if s.file != nil {
 		fmt.Fprintf(&b, "\n  In another terminal:\n  . %s && dapr run -f %s\n",
-			shellQuotedIfNeeded(s.sourced(s.daprEnv())), shellQuotedIfNeeded(s.short(s.runFilePath())))
+			shellWord(s.sourced(s.daprEnv())), shellWord(s.short(s.runFilePath())))
 	}
 	s.readyLine(&b)
 	return b.String()
@@ -64,10 +64,10 @@ func (s *stack) infraScreen() string {
 func (s *stack) commonRows(b *strings.Builder) {
 	switch j := s.stores.jaeger; {
 	case j.mustBuild():
-		row(b, "traces", "begin when Jaeger is built, in the background; a line says when")
+		row(b, "traces", "begin when Jaeger is built, in the background; a line will say so")
 	case j.wanted:
-		row(b, "traces", s.tracesPage())
-	case j.own:
+		row(b, "traces", s.tracesURL())
+	case j.external:
 		row(b, "traces", "go to $OTEL_EXPORTER_OTLP_ENDPOINT")
 	default:
 		row(b, "traces", "off")
@@ -79,27 +79,27 @@ func (s *stack) commonRows(b *strings.Builder) {
 	row(b, "logs", s.short(s.logs())+", one file for each process")
 }
 
-// tracesPage tells where Jaeger's traces are.
-func (s *stack) tracesPage() string {
-	return fmt.Sprintf("http://%s/api/traces?service=%s (the API; a Jaeger built here has no page)",
-		ports.Addr(s.stores.jaeger.port), front)
+// tracesURL returns the URL of the gateway's traces, with an explanation.
+func (s *stack) tracesURL() string {
+	return fmt.Sprintf("http://%s/api/traces?service=%s (the API; a Jaeger built here has no web page)",
+		ports.Addr(s.stores.jaeger.port), gatewayApp)
 }
 
-// readyLine is the line that scripts wait for.
+// readyLine writes the line that scripts wait for.
 func (s *stack) readyLine(b *strings.Builder) {
 	fmt.Fprintf(b, "\nready in %s\n", time.Since(s.started).Round(100*time.Millisecond))
 }
 
-// where says where a server is. The user's own is named by its variable: its
-// address may hold a password.
+// where returns the address of a server. For an external one it returns the name
+// of its variable, because the address may contain a password.
 func (c server) where() string {
-	if c.own {
+	if c.external {
 		return c.kind
 	}
 	return ports.Addr(c.port) + " (" + c.kind + ")"
 }
 
-// short is a path as seen from the top of the tree, where that is shorter.
+// short returns a path relative to the top of the tree if it lies below it.
 func (s *stack) short(path string) string {
 	if rel, err := filepath.Rel(s.Root, path); err == nil && filepath.IsLocal(rel) {
 		return rel
@@ -107,8 +107,8 @@ func (s *stack) short(path string) string {
 	return path
 }
 
-// sourced is short for a file that a shell sources: a shell looks for a name
-// without a slash on the PATH.
+// sourced returns the short path of a file for a shell to source. It contains a
+// slash; otherwise the shell would look for the file on the PATH.
 func (s *stack) sourced(path string) string {
 	short := s.short(path)
 	if !strings.ContainsRune(short, filepath.Separator) {

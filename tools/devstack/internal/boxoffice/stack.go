@@ -18,26 +18,28 @@ import (
 	"boxoffice/tools/devstack/internal/supervise"
 )
 
-// Options are what the command line says.
+// Options are the settings of the command line.
 type Options struct {
 	// Root is the top of the tree.
 	Root string
-	// Data is the data directory; empty means $DATA_DIR or .data beneath Root.
+	// Data is the data directory. Empty means $DATA_DIR, or else .data below Root.
 	Data string
-	// RunFile is the list of apps; empty means dapr/dapr.yaml beneath Root.
+	// RunFile is the list of apps. Empty means dapr/dapr.yaml below Root.
 	RunFile string
-	// Replicas is how many instances an app has, if not one.
+	// Replicas is the number of instances by app ID. The default is one.
 	Replicas map[string]int
-	// FreePorts takes free ports for everything.
+	// FreePorts uses a free port in the place of every usual one.
 	FreePorts bool
 	// JaegerFirst builds Jaeger before anything starts. Otherwise Up and Infra
-	// build it when they are ready, and traces begin then.
+	// build it after they are ready, and traces begin when it is built.
 	JaegerFirst bool
 	// Verbose prints the output of every process.
 	Verbose bool
 
+	// Getenv returns the value of an environment variable.
 	Getenv func(string) string
-	Out    io.Writer
+	// Out receives progress and the ready screen.
+	Out io.Writer
 }
 
 // stack is one start of Boxoffice.
@@ -49,25 +51,25 @@ type stack struct {
 	sup   *supervise.Supervisor
 	cache *buildcache.Cache
 	ports *ports.Pool
-	built []*buildcache.Built
-	sink  *otlpsink.Sink // where traces go until Jaeger is built; else nil
+	built []*buildcache.Built // released by close
+	sink  *otlpsink.Sink      // receives traces until Jaeger is built; nil if Jaeger starts first
 
-	file    *runfile.File // nil when there is none and none is needed
+	file    *runfile.File // nil if infra has no run file
 	secrets credentials
 	stores  stores
 	apps    []instance
 	daprd   string            // path of the sidecar
-	progs   map[string]string // the programs built from the root module, by name
+	progs   map[string]string // paths of the programs of the root module, by name
 }
-
-// Infra runs the stores, the broker and Jaeger until ctx is done, and builds
-// what "dapr run -f" needs besides.
-func Infra(ctx context.Context, o Options) error { return run(ctx, o, (*stack).infra) }
 
 // Up runs all of Boxoffice until ctx is done.
 func Up(ctx context.Context, o Options) error { return run(ctx, o, (*stack).up) }
 
-// Build builds what Up needs and the machine does not have.
+// Infra runs the stores, the broker and Jaeger until ctx is done. It also builds
+// the programs that "dapr run -f" starts.
+func Infra(ctx context.Context, o Options) error { return run(ctx, o, (*stack).infra) }
+
+// Build builds the programs that Up needs and the machine does not have.
 func Build(ctx context.Context, o Options) (err error) {
 	s, err := open(o)
 	if err != nil {
@@ -83,8 +85,8 @@ func Build(ctx context.Context, o Options) (err error) {
 	return s.buildAll(ctx, true)
 }
 
-// run makes ready what start needs, starts, waits for ctx, and takes all down
-// again, however far it came.
+// run calls start, waits until ctx is done, and stops everything. If start fails
+// or ctx ends during it, run stops what has been started.
 func run(ctx context.Context, o Options, start func(*stack, context.Context) error) (err error) {
 	s, err := open(o)
 	if err != nil {
@@ -100,10 +102,10 @@ func run(ctx context.Context, o Options, start func(*stack, context.Context) err
 	case err != nil:
 		return err
 	}
-	built := s.buildJaegerLater(ctx)
+	building := s.buildJaegerLate(ctx)
 	select {
-	case r := <-built:
-		built = nil
+	case r := <-building:
+		building = nil
 		s.startJaegerLate(ctx, r)
 		<-ctx.Done()
 	case <-ctx.Done():
@@ -111,7 +113,7 @@ func run(ctx context.Context, o Options, start func(*stack, context.Context) err
 	began := time.Now()
 	s.sup.Logf("stopping")
 	s.sup.Stop()
-	s.discardLate(built)
+	s.awaitLateBuild(building)
 	s.sup.Logf("stopped in %s", time.Since(began).Round(10*time.Millisecond))
 	return nil
 }
@@ -146,13 +148,13 @@ func open(o Options) (*stack, error) {
 	return s, nil
 }
 
-// close stops what runs, then lets go of what it used.
+// close stops all processes and releases the ports and programs.
 func (s *stack) close() error {
 	s.sup.Stop()
 	if s.sink != nil {
 		_ = s.sink.Close()
 	}
-	errs := []error{removeIfThere(s.describe()), s.ports.Close()}
+	errs := []error{removeIfExists(s.layout.description()), s.ports.Close()}
 	for _, b := range s.built {
 		errs = append(errs, b.Release())
 	}
@@ -169,7 +171,7 @@ func (s *stack) infra(ctx context.Context) error {
 	if err := s.prepare(); err != nil {
 		return err
 	}
-	if err := s.checkPorts(s.stores.fixedPorts()); err != nil {
+	if err := s.checkPorts(s.stores.portUses()); err != nil {
 		return err
 	}
 	if err := s.buildAll(ctx, s.JaegerFirst); err != nil {
@@ -207,7 +209,7 @@ func (s *stack) up(ctx context.Context) error {
 	if s.apps, err = s.instances(); err != nil {
 		return err
 	}
-	if err := s.checkPorts(append(s.stores.fixedPorts(), appPorts(s.apps)...)); err != nil {
+	if err := s.checkPorts(append(s.stores.portUses(), appPortUses(s.apps)...)); err != nil {
 		return err
 	}
 	if err := s.buildAll(ctx, s.JaegerFirst); err != nil {
@@ -231,7 +233,7 @@ func (s *stack) up(ctx context.Context) error {
 	return nil
 }
 
-// start starts a stage and waits until it is ready.
+// start starts the processes of a stage and waits until all are ready.
 func (s *stack) start(ctx context.Context, stage []supervise.Process) error {
 	if len(stage) == 0 {
 		return nil
@@ -244,7 +246,7 @@ func (s *stack) start(ctx context.Context, stage []supervise.Process) error {
 	return s.sup.Start(ctx, stage...)
 }
 
-// prepare settles secrets, ports and directories.
+// prepare creates the directories, reads the secrets, and chooses the stores.
 func (s *stack) prepare() error {
 	if err := os.RemoveAll(s.run()); err != nil {
 		return fmt.Errorf("empty %s: %w", s.run(), err)
@@ -260,24 +262,24 @@ func (s *stack) prepare() error {
 	return err
 }
 
-// checkPorts names the first port that is taken, before anything runs.
+// portUse is a port and the name of the process that needs it.
+type portUse struct {
+	name string
+	port int
+}
+
+// checkPorts returns an error for the first port that is in use.
 func (s *stack) checkPorts(wanted []portUse) error {
 	for _, w := range wanted {
 		err := ports.Check(w.port)
 		if errors.Is(err, ports.ErrInUse) {
-			return fmt.Errorf("%w, and %s needs it: end what listens there (ss -ltnp | grep :%d), or start with --free-ports", err, w.name, w.port)
+			return fmt.Errorf("%w, and %s needs it: stop what listens there (ss -ltnp | grep :%d), or start with --free-ports", err, w.name, w.port)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
 	}
 	return nil
-}
-
-// portUse says who needs a port.
-type portUse struct {
-	name string
-	port int
 }
 
 func (s *stack) runFilePath() string {
@@ -287,7 +289,7 @@ func (s *stack) runFilePath() string {
 	return filepath.Join(s.Root, defaultRunFile)
 }
 
-func removeIfThere(path string) error {
+func removeIfExists(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 	"boxoffice/tools/devstack/internal/supervise"
 )
 
-// stores says for each server whose it is, what it is and where it listens.
+// stores are the servers that the apps depend on.
 type stores struct {
 	nats, redis, mongo server
 	jaeger             tracing
@@ -23,19 +23,19 @@ type stores struct {
 
 // server is one store or broker.
 type server struct {
-	own     bool   // the user's, named by the environment; nothing is started
-	kind    string // for the ready screen
-	program string // empty: to be built
-	port    int
-	uri     string // as the apps are told
+	external bool   // the environment names it; devstack neither starts nor stops it
+	kind     string // shown on the ready screen
+	program  string // path; empty until it is built
+	port     int    // zero if it is external
+	uri      string // given to the apps
 }
 
-// chooseStores looks for what the machine and the environment offer.
+// chooseStores decides by the environment and the programs on the PATH.
 func (s *stack) chooseStores() (stores, error) {
 	var c stores
 	var err error
 	if uri := s.Getenv("NATS_URL"); uri != "" {
-		c.nats = server{own: true, kind: "$NATS_URL", uri: uri}
+		c.nats = server{external: true, kind: "$NATS_URL", uri: uri}
 	} else if c.nats, err = s.embedded("nats-server", natsPort); err != nil {
 		return c, err
 	} else {
@@ -43,7 +43,7 @@ func (s *stack) chooseStores() (stores, error) {
 	}
 
 	if addr := s.Getenv("REDIS_ADDR"); addr != "" {
-		c.redis = server{own: true, kind: "$REDIS_ADDR", uri: addr}
+		c.redis = server{external: true, kind: "$REDIS_ADDR", uri: addr}
 	} else {
 		kind := "redis-server"
 		if _, err := exec.LookPath(kind); err != nil {
@@ -56,7 +56,7 @@ func (s *stack) chooseStores() (stores, error) {
 	}
 
 	if uri := s.Getenv("MONGO_URI"); uri != "" {
-		c.mongo = server{own: true, kind: "$MONGO_URI", uri: uri}
+		c.mongo = server{external: true, kind: "$MONGO_URI", uri: uri}
 	} else if c.mongo, err = s.chooseMongo(); err != nil {
 		return c, err
 	}
@@ -64,7 +64,8 @@ func (s *stack) chooseStores() (stores, error) {
 	return c, err
 }
 
-// embedded is a server that this program is itself, under another name.
+// embedded returns a server that is a subcommand of this program, under the
+// given name.
 func (s *stack) embedded(name string, port int) (server, error) {
 	port, err := s.port(port)
 	if err != nil {
@@ -74,11 +75,11 @@ func (s *stack) embedded(name string, port int) (server, error) {
 	return server{kind: name, program: program, port: port}, err
 }
 
-// alias returns a name for this program, under which ps shows it.
+// alias returns a link to this program. ps shows the name of the link.
 func (s *stack) alias(name string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return "", fmt.Errorf("find the own program: %w", err)
+		return "", fmt.Errorf("find the path of devstack: %w", err)
 	}
 	link := filepath.Join(s.run(), "bin", name)
 	if err := replaceLink(self, link); err != nil {
@@ -93,11 +94,11 @@ func (s *stack) chooseMongo() (server, error) {
 		return server{}, err
 	}
 	c := server{kind: "mongolite", port: port, uri: mongoserver.URI(ports.Addr(port))}
-	wish := s.Getenv("MONGOD")
-	if wish == "" {
-		wish = "mongod"
+	wanted := s.Getenv("MONGOD")
+	if wanted == "" {
+		wanted = "mongod"
 	}
-	program, err := exec.LookPath(wish)
+	program, err := exec.LookPath(wanted)
 	switch {
 	case err == nil:
 		c.kind = "mongod"
@@ -109,7 +110,8 @@ func (s *stack) chooseMongo() (server, error) {
 	return c, nil
 }
 
-// port is the usual port, or a free one when those are asked for.
+// port returns the usual port. It returns a free one instead if --free-ports is
+// given or if there is no usual one.
 func (s *stack) port(usual int) (int, error) {
 	if s.FreePorts || usual == 0 {
 		return s.ports.Take()
@@ -117,8 +119,8 @@ func (s *stack) port(usual int) (int, error) {
 	return usual, nil
 }
 
-// fixedPorts are those that the stores to be started need.
-func (c stores) fixedPorts() []portUse {
+// portUses returns the ports of the stores that devstack starts.
+func (c stores) portUses() []portUse {
 	var uses []portUse
 	for name, port := range map[string]int{
 		"nats": c.nats.port, "redis": c.redis.port, "mongo": c.mongo.port,
@@ -131,16 +133,16 @@ func (c stores) fixedPorts() []portUse {
 	return uses
 }
 
-// startStores starts those that are not the user's own, side by side.
+// startStores starts the stores that are not external, all at the same time.
 func (s *stack) startStores(ctx context.Context) error {
 	var stage []supervise.Process
-	if !s.stores.nats.own {
+	if !s.stores.nats.external {
 		stage = append(stage, s.natsProcess())
 	}
-	if !s.stores.redis.own {
+	if !s.stores.redis.external {
 		stage = append(stage, s.redisProcess())
 	}
-	if !s.stores.mongo.own {
+	if !s.stores.mongo.external {
 		p, err := s.mongoProcess()
 		if err != nil {
 			return err
@@ -169,18 +171,18 @@ func (s *stack) natsProcess() supervise.Process {
 		Path:  s.stores.nats.program,
 		Args:  []string{"nats", "--listen", addr, "--data", s.nats()},
 		Ready: func(ctx context.Context) error { return natsserver.Ready(ctx, addr) },
-		// It may have come back without its data.
-		AfterRestart: s.afterNATS,
+		// Its data may have been lost.
+		AfterRestart: s.afterNATSRestart,
 		Hint:         damagedHint(s.nats()),
 	}
 }
 
-// afterNATS provisions the broker again, where it was before.
-func (s *stack) afterNATS(ctx context.Context) error {
+// afterNATSRestart creates the streams again.
+func (s *stack) afterNATSRestart(ctx context.Context) error {
 	if s.file == nil {
-		return nil // infra without a run file needs no streams
+		return nil // infra without a run file has no streams
 	}
-	return s.provisionAgain(ctx)
+	return s.reprovision(ctx)
 }
 
 func (s *stack) redisProcess() supervise.Process {
@@ -210,7 +212,7 @@ func (s *stack) mongoProcess() (supervise.Process, error) {
 		Path:        c.program,
 		Args:        args,
 		Ready:       func(ctx context.Context) error { return mongoserver.Ready(ctx, addr) },
-		ReadyWithin: startWithin,
+		ReadyWithin: startTimeout,
 		Hint:        damagedHint(dir),
 	}, nil
 }

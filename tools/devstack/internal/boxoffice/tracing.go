@@ -14,22 +14,23 @@ import (
 	"boxoffice/tools/devstack/internal/supervise"
 )
 
-// tracing is Jaeger, or whatever the user sends traces to.
+// tracing says where traces go: to a Jaeger that devstack runs, to an endpoint of
+// the user's, or nowhere.
 type tracing struct {
-	wanted   bool
-	own      bool
-	program  string // empty: to be built
-	first    bool   // the program is a Jaeger 1, which is configured otherwise
-	port     int    // of its page and API
-	otlp     int
-	others   []int // ports that it must have and nobody asks for
-	endpoint string
+	external bool   // the environment names an endpoint
+	wanted   bool   // devstack runs Jaeger
+	program  string // path of Jaeger; empty until it is built
+	v1       bool   // the program is a Jaeger 1, which is configured by flags
+	port     int    // of the query API and the page
+	otlp     int    // of the OTLP receiver
+	others   []int  // of servers that Jaeger cannot do without and nothing uses
+	endpoint string // where apps and sidecars send traces; empty for none
 }
 
-// chooseTracing looks for where traces can go.
+// chooseTracing decides by the environment and the programs on the PATH.
 func (s *stack) chooseTracing() (tracing, error) {
 	if e := s.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"); e != "" {
-		return tracing{own: true, endpoint: e}, nil
+		return tracing{external: true, endpoint: e}, nil
 	}
 	if s.Getenv("JAEGER") == "off" {
 		return tracing{}, nil
@@ -38,7 +39,7 @@ func (s *stack) chooseTracing() (tracing, error) {
 	if program, err := exec.LookPath("jaeger"); err == nil {
 		c.program = program
 	} else if program, err := exec.LookPath("jaeger-all-in-one"); err == nil {
-		c.program, c.first = program, true
+		c.program, c.v1 = program, true
 	}
 	var err error
 	if c.port, err = s.port(jaegerPort); err != nil {
@@ -58,44 +59,45 @@ func (s *stack) chooseTracing() (tracing, error) {
 	return c, nil
 }
 
-// mustBuild reports whether Jaeger is wanted and has not been built yet.
+// mustBuild reports whether devstack is to run a Jaeger that is not built yet.
 func (c tracing) mustBuild() bool { return c.wanted && c.program == "" }
 
 func (s *stack) jaegerTarget() buildcache.Target {
 	return s.tool("jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger")
 }
 
-func (s *stack) adoptJaeger(b *buildcache.Built) { s.stores.jaeger.program = b.Binary("jaeger") }
+func (s *stack) useJaeger(b *buildcache.Built) { s.stores.jaeger.program = b.Binary("jaeger") }
 
-// jaegerProcess is Jaeger with every server that it has on the loopback
-// interface.
+// jaegerProcess returns Jaeger with all its servers on the loopback interface.
 func (s *stack) jaegerProcess() (supervise.Process, error) {
 	c := s.stores.jaeger
-	args := c.firstArgs()
-	if !c.first {
+	var args []string
+	if c.v1 {
+		args = c.v1Args()
+	} else {
 		config := filepath.Join(s.run(), "jaeger.yaml")
-		if err := c.writeSecondConfig(config); err != nil {
+		if err := c.writeConfig(config); err != nil {
 			return supervise.Process{}, fmt.Errorf("configure jaeger: %w", err)
 		}
 		args = []string{"--config", config}
 	}
-	page := ports.Addr(c.port)
+	query := ports.Addr(c.port)
 	return supervise.Process{
 		Name: "jaeger",
 		Path: c.program,
 		Args: args,
-		// Jaeger traces itself; those traces would stand among ours.
+		// Jaeger would add traces of its own requests to those of Boxoffice.
 		Env: []string{"OTEL_TRACES_SAMPLER=always_off", "OTEL_EXPORTER_OTLP_ENDPOINT=" + c.endpoint},
 		Ready: func(ctx context.Context) error {
-			return errors.Join(supervise.HTTP("http://"+page+"/api/services")(ctx), supervise.TCP(ports.Addr(c.otlp))(ctx))
+			return errors.Join(supervise.HTTP("http://"+query+"/api/services")(ctx), supervise.TCP(ports.Addr(c.otlp))(ctx))
 		},
 	}, nil
 }
 
-// firstArgs are for Jaeger 1, of which most servers cannot be switched off.
-func (c tracing) firstArgs() []string {
+// v1Args returns the flags of Jaeger 1. Most of its servers cannot be disabled.
+func (c tracing) v1Args() []string {
 	return []string{
-		"--memory.max-traces=" + tracesKept,
+		"--memory.max-traces=" + maxTraces,
 		"--log-level=warn",
 		"--query.http-server.host-port=" + ports.Addr(c.port),
 		"--collector.otlp.grpc.host-port=" + ports.Addr(c.otlp),
@@ -107,10 +109,10 @@ func (c tracing) firstArgs() []string {
 	}
 }
 
-// writeSecondConfig writes the configuration of Jaeger 2, with no servers but
-// those that are used and one that the query extension insists on.
-func (c tracing) writeSecondConfig(path string) error {
-	text, err := template.New("jaeger").Parse(secondConfig)
+// writeConfig writes the configuration of Jaeger 2. It has only the servers that
+// are used, and the gRPC server that the query extension requires.
+func (c tracing) writeConfig(path string) error {
+	text, err := template.New("jaeger").Parse(configTemplate)
 	if err != nil {
 		return err
 	}
@@ -119,15 +121,15 @@ func (c tracing) writeSecondConfig(path string) error {
 		return err
 	}
 	err = text.Execute(f, map[string]string{
-		"Traces": tracesKept,
-		"Page":   ports.Addr(c.port),
-		"OTLP":   ports.Addr(c.otlp),
-		"Query":  ports.Addr(c.others[0]),
+		"MaxTraces": maxTraces,
+		"Query":     ports.Addr(c.port),
+		"QueryGRPC": ports.Addr(c.others[0]),
+		"OTLP":      ports.Addr(c.otlp),
 	})
 	return errors.Join(err, f.Close())
 }
 
-const secondConfig = `service:
+const configTemplate = `service:
   extensions: [jaeger_storage, jaeger_query]
   pipelines:
     traces:
@@ -141,11 +143,11 @@ extensions:
   jaeger_storage:
     backends:
       memory:
-        memory: {max_traces: {{.Traces}}}
+        memory: {max_traces: {{.MaxTraces}}}
   jaeger_query:
     storage: {traces: memory}
-    http: {endpoint: "{{.Page}}"}
-    grpc: {endpoint: "{{.Query}}"}
+    http: {endpoint: "{{.Query}}"}
+    grpc: {endpoint: "{{.QueryGRPC}}"}
 receivers:
   otlp:
     protocols:

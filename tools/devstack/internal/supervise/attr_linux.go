@@ -2,8 +2,8 @@ package supervise
 
 import "syscall"
 
-// childAttr puts a child into a group of its own and has the kernel kill it
-// when the thread that starts it ends.
+// childAttr puts a child into its own process group, and makes the kernel kill
+// the child when the thread that starts it ends.
 func childAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

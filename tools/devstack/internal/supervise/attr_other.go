@@ -4,8 +4,8 @@ package supervise
 
 import "syscall"
 
-// childAttr puts a child into a group of its own. There is no parent-death
-// signal here: the next start ends what a killed supervisor left.
+// childAttr puts a child into its own process group. These systems have no
+// parent-death signal, so the next Open kills what a killed supervisor left.
 func childAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

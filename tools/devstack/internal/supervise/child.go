@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// reportEvery is the time between two lines about one that is not ready yet.
+// reportEvery is the time between two lines about a process that is not ready yet.
 const reportEvery = 10 * time.Second
 
 // child keeps one process of a stage running until it is stopped.
@@ -19,13 +19,13 @@ type child struct {
 
 	ctx    context.Context // ends when the child is to stop
 	cancel context.CancelFunc
-	done   chan struct{} // closed when nothing of it runs any more
+	done   chan struct{} // closed when no process of the child runs any more
 
 	firstOnce sync.Once
-	firstDone chan struct{} // closed when the first start is ready or failed
+	firstDone chan struct{} // closed when the first start is ready or has failed
 	firstErr  error
 
-	last *process // the process that once started last; used by run only
+	last *process // the process that was started last; used by run only
 
 	mu     sync.Mutex
 	stopBy time.Time
@@ -43,7 +43,7 @@ func newChild(p Process, s *Supervisor) *child {
 	}
 }
 
-// awaitFirst waits until the first start is ready, failed, or ctx is done.
+// awaitFirst waits until the first start is ready or has failed, or ctx ends.
 func (c *child) awaitFirst(ctx context.Context) error {
 	select {
 	case <-c.firstDone:
@@ -53,8 +53,8 @@ func (c *child) awaitFirst(ctx context.Context) error {
 	}
 }
 
-// stop asks the child to end and to be killed at the given time. The channel
-// done tells when it has ended.
+// stop asks the process to end, and has it killed at the given time. It does not
+// wait; done is closed when the process has ended.
 func (c *child) stop(by time.Time) {
 	c.mu.Lock()
 	c.stopBy = by
@@ -68,20 +68,21 @@ func (c *child) stopDeadline() time.Time {
 	return c.stopBy
 }
 
-// run is the child's life: one process after another. Only the first start may
-// fail for good, since a set-up that never worked is not mended by waiting.
+// run starts the process, and starts it again each time it ends, until the child
+// is stopped. If the first start fails, run returns: a configuration that has
+// never worked does not start to work by waiting.
 func (c *child) run() {
 	defer close(c.done)
 	delay := c.sup.backoff.Min
-	var down time.Time // when it ended, for the line that says it is back
+	var ended time.Time // when the process before this one ended
 	for {
 		started := time.Now()
 		err := c.once(func() {
-			if down.IsZero() {
+			if ended.IsZero() {
 				c.settleFirst(nil)
 				return
 			}
-			c.sup.Logf("%s is back after %s", c.Name, time.Since(down).Round(time.Millisecond))
+			c.sup.Logf("%s is back after %s", c.Name, time.Since(ended).Round(time.Millisecond))
 		})
 		if c.ctx.Err() != nil {
 			c.settleFirst(c.ctx.Err())
@@ -92,17 +93,11 @@ func (c *child) run() {
 			c.settleFirst(withHint(err, c.Hint))
 			return
 		}
-		if time.Since(started) >= c.sup.backoff.Stable || c.left(err) {
+		if time.Since(started) >= c.sup.backoff.Stable || c.asksForRestart(err) {
 			delay = c.sup.backoff.Min
 		}
-		down = time.Now()
-		line := fmt.Sprintf("%v; starting it again in %s", err, delay)
-		if c.last == nil {
-			c.sup.Logf("%s", line)
-		} else {
-			// A process that keeps ending has the same last words each time.
-			c.sup.logEnd(c.last, c.Name, line, delay == c.sup.backoff.Min)
-		}
+		ended = time.Now()
+		c.reportEnd(err, delay)
 		if !pause(c.ctx, delay) {
 			return
 		}
@@ -110,26 +105,38 @@ func (c *child) run() {
 	}
 }
 
-// quoteFirst prints the end of the log of a first start that failed. Its error
-// is printed by the caller of Start.
+// reportEnd prints that the process ended. It quotes the log only at the first of
+// a series of ends, since a process that keeps failing prints the same each time.
+func (c *child) reportEnd(err error, delay time.Duration) {
+	line := fmt.Sprintf("%v; starting it again in %s", err, delay)
+	if c.last == nil {
+		c.sup.Logf("%s", line)
+		return
+	}
+	c.sup.logEnd(c.last, c.Name, line, delay == c.sup.backoff.Min)
+}
+
+// quoteFirst prints the end of the log of a first start that failed. The caller
+// of Start prints the error.
 func (c *child) quoteFirst() {
 	if c.last != nil && !c.sup.verbose {
-		c.sup.logEnd(c.last, c.Name, fmt.Sprintf("%s did not start", c.Name), true)
+		c.sup.logEnd(c.last, c.Name, c.Name+" did not start", true)
 	}
 }
 
-// left reports whether a process ended with the status for that.
-func (c *child) left(err error) bool {
+// asksForRestart reports whether err is the exit status that asks for a restart.
+func (c *child) asksForRestart(err error) bool {
 	var exit *exec.ExitError
-	return c.LeaveStatus != 0 && errors.As(err, &exit) && exit.ExitCode() == c.LeaveStatus
+	return c.RestartStatus != 0 && errors.As(err, &exit) && exit.ExitCode() == c.RestartStatus
 }
 
-// once runs one process until it ends, calls ready when it serves, and returns
-// why it ended. A process that is not ready in time is stopped.
+// once runs one process until it ends or the child is stopped, and returns why it
+// ended. It calls ready when the process is ready. It stops a process that is not
+// ready in time.
 func (c *child) once(ready func()) error {
 	if c.BeforeRestart != nil && c.wasReady() {
 		if err := c.BeforeRestart(c.ctx); err != nil {
-			c.sup.Logf("prepare %s: %v", c.Name, err)
+			c.sup.Logf("before the restart of %s: %v", c.Name, err)
 		}
 	}
 	if err := c.ctx.Err(); err != nil {
@@ -144,8 +151,8 @@ func (c *child) once(ready func()) error {
 	probing, stopProbing := context.WithTimeout(c.ctx, c.readyWithin())
 	defer stopProbing()
 	probed := make(chan error, 1)
-	missing := c.reportMissing()
-	go func() { probed <- await(probing, c.Ready, missing) }()
+	notReady := c.reportNotReady()
+	go func() { probed <- await(probing, c.Ready, notReady) }()
 
 	running, ended := context.WithCancel(c.ctx)
 	var after sync.WaitGroup
@@ -179,7 +186,7 @@ func (c *child) once(ready func()) error {
 	}
 }
 
-// afterRestart does what comes after one, and gives up when ctx is done.
+// afterRestart calls AfterRestart until it succeeds or ctx ends.
 func (c *child) afterRestart(ctx context.Context) {
 	for delay := c.sup.backoff.Min; ; delay = min(2*delay, c.sup.backoff.Max) {
 		err := c.AfterRestart(ctx)
@@ -193,9 +200,9 @@ func (c *child) afterRestart(ctx context.Context) {
 	}
 }
 
-// reportMissing returns a function that logs what it is told now and then, so
-// that a long wait for a process explains itself.
-func (c *child) reportMissing() func(error) {
+// reportNotReady returns a function that logs the errors of a probe, one every ten
+// seconds, so that a long wait has an explanation.
+func (c *child) reportNotReady() func(error) {
 	next := time.Now().Add(reportEvery)
 	return func(err error) {
 		if now := time.Now(); now.After(next) {
@@ -205,6 +212,7 @@ func (c *child) reportMissing() func(error) {
 	}
 }
 
+// settleFirst records the outcome of the first start. Later calls have no effect.
 func (c *child) settleFirst(err error) {
 	c.firstOnce.Do(func() {
 		c.firstErr = err
@@ -212,6 +220,7 @@ func (c *child) settleFirst(err error) {
 	})
 }
 
+// wasReady reports whether the first start was ready.
 func (c *child) wasReady() bool {
 	select {
 	case <-c.firstDone:
@@ -228,7 +237,7 @@ func withHint(err error, hint string) error {
 	return fmt.Errorf("%w; %s", err, hint)
 }
 
-// pause waits for d and reports whether ctx is still alive then.
+// pause waits for d. It returns false if ctx ends first.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -9,13 +9,14 @@ import (
 	"syscall"
 )
 
-// ErrRunning means that another supervisor has the directory.
+// ErrRunning means that another supervisor has locked the directory.
 var ErrRunning = errors.New("already running")
 
-// takeLock locks the file for as long as it is open, which the kernel ends with
-// the process, and writes the own pid into it for whoever comes second.
+// takeLock locks the file until it is closed, which the kernel does when the
+// process ends. It writes the pid of this process into the file, for the error
+// that a second supervisor returns.
 func takeLock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the path is the caller's own
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the caller's path
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be the data directory (%w): move it away or name another", filepath.Dir(path), err)
 	}

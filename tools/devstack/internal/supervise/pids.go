@@ -13,16 +13,16 @@ import (
 	"sync"
 )
 
-// record is one line of the pid file: which process ran, and since when. The
-// time is what tells it from a later process that got the same number.
+// record is one line of the pid file. The start time distinguishes the process
+// from a later one with the same pid.
 type record struct {
 	pid     int
 	started string // as startTime returns it
 	name    string
 }
 
-// pidFile lists the running children on disk, replaced as a whole at each
-// change so that no reader ever meets half a list.
+// pidFile lists the running children on disk. Each change replaces the whole
+// file, so a reader never sees a part of a list.
 type pidFile struct {
 	path string
 
@@ -30,9 +30,9 @@ type pidFile struct {
 	records []record
 }
 
-// openPidFile reads the list that an earlier supervisor left.
+// openPidFile reads the list of an earlier supervisor.
 func openPidFile(path string) (*pidFile, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the path is the caller's own
+	data, err := os.ReadFile(path) //nolint:gosec // the caller's path
 	if errors.Is(err, fs.ErrNotExist) {
 		return &pidFile{path: path}, nil
 	}
@@ -41,7 +41,7 @@ func openPidFile(path string) (*pidFile, error) {
 	}
 	records, err := parseRecords(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s is damaged (%w): see that nothing of an earlier run is left, then delete it", path, err)
+		return nil, fmt.Errorf("%s is damaged (%w): make sure that no process of an earlier run is left, then delete it", path, err)
 	}
 	return &pidFile{path: path, records: records}, nil
 }
@@ -50,7 +50,7 @@ func openPidFile(path string) (*pidFile, error) {
 func (f *pidFile) add(pid int, name string) error {
 	started, err := startTime(pid)
 	if errors.Is(err, errNoProcess) {
-		return nil // it has ended already, and whoever waits for it will see
+		return nil // it has ended already
 	}
 	if err != nil {
 		return fmt.Errorf("read the start time of %s: %w", name, err)
@@ -61,8 +61,8 @@ func (f *pidFile) add(pid int, name string) error {
 	return f.write()
 }
 
-// drop removes a process that has ended. A list that cannot be written stays
-// too long, which costs the next start a look at a pid that is gone.
+// drop removes a process that has ended. If the list cannot be written, the
+// process stays in it, which only makes the next Open look for a pid that is gone.
 func (f *pidFile) drop(pid int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -70,7 +70,7 @@ func (f *pidFile) drop(pid int) {
 	_ = f.write()
 }
 
-// remove deletes the file; it is called when nothing runs any more.
+// remove deletes the file. It is called when no listed process runs any more.
 func (f *pidFile) remove() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -103,7 +103,7 @@ func parseRecords(data []byte) ([]record, error) {
 		fields := strings.SplitN(lines.Text(), "\t", 3)
 		pid, err := strconv.Atoi(fields[0])
 		if err != nil || len(fields) != 3 || pid <= 1 {
-			return nil, fmt.Errorf("line %d is not pid, start time and name", n)
+			return nil, fmt.Errorf("line %d must be a pid, a start time and a name", n)
 		}
 		records = append(records, record{pid: pid, started: fields[1], name: fields[2]})
 	}

@@ -16,11 +16,12 @@ const (
 	probeWithin = 2 * time.Second
 )
 
-// Probe returns nil when a process is ready and otherwise what is missing. It
-// is asked again and again, so it must be cheap and end with its context.
+// Probe returns nil if a process is ready, and otherwise why it is not. It is
+// called repeatedly, so it must be cheap, and it must return when its context
+// ends.
 type Probe func(context.Context) error
 
-// TCP is ready when something accepts connections at addr.
+// TCP returns a probe that succeeds when addr accepts a connection.
 func TCP(addr string) Probe {
 	return func(ctx context.Context) error {
 		var d net.Dialer
@@ -32,7 +33,7 @@ func TCP(addr string) Probe {
 	}
 }
 
-// HTTP is ready when a GET of url answers with a 2xx status.
+// HTTP returns a probe that succeeds when a GET of url has a 2xx status.
 func HTTP(url string) Probe { return HTTPWith(url, nil) }
 
 // HTTPWith is HTTP with headers in the request.
@@ -59,13 +60,13 @@ func HTTPWith(url string, header http.Header) Probe {
 	}
 }
 
-// await asks probe until it is content or ctx is done; the error is then the
-// probe's last one. Each that comes goes to missing, too.
-func await(ctx context.Context, probe Probe, missing func(error)) error {
+// await calls probe until it succeeds. If ctx ends first, await returns the last
+// error of the probe. It passes each error to notReady.
+func await(ctx context.Context, probe Probe, notReady func(error)) error {
 	if probe == nil {
 		return nil
 	}
-	last := errors.New("it was not asked")
+	last := errors.New("the probe was not called")
 	for {
 		try, cancel := context.WithTimeout(ctx, probeWithin)
 		err := probe(try)
@@ -73,9 +74,9 @@ func await(ctx context.Context, probe Probe, missing func(error)) error {
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() == nil { // else the end of ctx caused it
+		if ctx.Err() == nil { // otherwise the end of ctx is the cause
 			last = err
-			missing(err)
+			notReady(err)
 		}
 		if !pause(ctx, probeEvery) {
 			return last

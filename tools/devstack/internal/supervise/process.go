@@ -14,12 +14,12 @@ import (
 // Signal asks a process to end.
 type Signal = syscall.Signal
 
-// killWithin bounds the wait for a process that was killed: the kernel may hold
-// one in a system call that cannot be broken off.
+// killWithin limits the wait for a process that was killed. The kernel may hold a
+// process in a system call that cannot be interrupted.
 const killWithin = 2 * time.Second
 
-// outputWithin is how long the output of a process that ended is still read
-// when a descendant holds it open.
+// outputWithin is how long the output of a process that ended is still read if a
+// descendant holds it open.
 const outputWithin = time.Second
 
 // process is one running process and its group.
@@ -27,13 +27,13 @@ type process struct {
 	pid int
 	out *output
 
-	done chan struct{} // closed when it ended and its output was written
+	done chan struct{} // closed when the process has ended and its output is written
 	err  error         // set before done is closed; nil for exit status 0
 }
 
-// spawner starts processes from one thread that lives as long as it does: the
-// kernel's parent-death signal comes when the thread that started a child ends,
-// and Go's other threads come and go.
+// spawner starts processes from a single thread, which ends with the spawner. The
+// kernel sends the parent-death signal when the thread that started a child ends,
+// and Go's other threads end at any time.
 type spawner struct {
 	env      []string
 	requests chan func()
@@ -57,15 +57,15 @@ func (s *spawner) close() {
 	<-s.closed
 }
 
-// start starts p in a process group of its own. When it has ended, ended is
-// called with its pid.
+// start starts p in a new process group. It calls ended with the pid when the
+// process has ended.
 func (s *spawner) start(p Process, out *output, ended func(pid int)) (*process, error) {
 	cmd := exec.Command(p.Path, p.Args...) //nolint:noctx // stopping is a signal, a wait and a kill, not a kill
 	cmd.Env = append(append(os.Environ(), s.env...), p.Env...)
 	cmd.Dir = p.Dir
 	cmd.SysProcAttr = childAttr()
-	// A pipe of our own, so that Wait returns when the process ends and not
-	// when the last descendant that shares its output does.
+	// With a pipe that os/exec does not know, Wait returns when the process ends.
+	// Otherwise it would wait for every descendant that shares the output.
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -75,14 +75,14 @@ func (s *spawner) start(p Process, out *output, ended func(pid int)) (*process, 
 	started := make(chan error)
 	s.requests <- func() { started <- cmd.Start() }
 	err = <-started
-	_ = write.Close() // the child has its own
+	_ = write.Close() // the child has its own copy
 	if err != nil {
 		_ = read.Close()
 		return nil, err
 	}
 	if p.Nice != 0 {
-		// The group, so that a child that it has already is included. An error
-		// leaves it as it is.
+		// The group, in case the process has started a child already. After an
+		// error the process runs with the usual niceness.
 		_ = syscall.Setpriority(syscall.PRIO_PGRP, cmd.Process.Pid, p.Nice)
 	}
 	proc := &process{pid: cmd.Process.Pid, out: out, done: make(chan struct{})}
@@ -93,8 +93,8 @@ func (s *spawner) start(p Process, out *output, ended func(pid int)) (*process, 
 			_, _ = io.Copy(out, read)
 		}()
 		proc.err = cmd.Wait()
-		signalGroup(proc.pid, syscall.SIGKILL) // whatever it started itself
-		readOut(read, copied)
+		signalGroup(proc.pid, syscall.SIGKILL) // its descendants
+		finishOutput(read, copied)
 		out.flush()
 		ended(proc.pid)
 		close(proc.done)
@@ -102,9 +102,9 @@ func (s *spawner) start(p Process, out *output, ended func(pid int)) (*process, 
 	return proc, nil
 }
 
-// readOut waits until the rest of the output was copied, and gives up on a
-// descendant that left the group and holds it open.
-func readOut(read *os.File, copied <-chan struct{}) {
+// finishOutput waits until the rest of the output is copied. It gives up after
+// outputWithin if a descendant that left the group holds the output open.
+func finishOutput(read *os.File, copied <-chan struct{}) {
 	timer := time.NewTimer(outputWithin)
 	defer timer.Stop()
 	select {
@@ -122,7 +122,7 @@ func (p *process) stop(sig Signal, by time.Time) {
 		sig = syscall.SIGTERM
 	}
 	signalGroup(p.pid, sig)
-	signalGroup(p.pid, syscall.SIGCONT) // one that is suspended gets no signal until it goes on
+	signalGroup(p.pid, syscall.SIGCONT) // a suspended process does not receive other signals
 	if p.endsBy(by) {
 		return
 	}
@@ -130,6 +130,7 @@ func (p *process) stop(sig Signal, by time.Time) {
 	p.endsBy(time.Now().Add(killWithin))
 }
 
+// endsBy waits until the process has ended. It returns false at time t.
 func (p *process) endsBy(t time.Time) bool {
 	timer := time.NewTimer(time.Until(t))
 	defer timer.Stop()
@@ -141,10 +142,14 @@ func (p *process) endsBy(t time.Time) bool {
 	}
 }
 
+// errExitZero is the status of a process that should not end and did so with
+// exit status 0, for which os/exec has no error.
+var errExitZero = errors.New("exit status 0")
+
 // status returns how a process ended that should have kept running.
 func (p *process) status() error {
 	if p.err == nil {
-		return errNoFailure
+		return errExitZero
 	}
 	return p.err
 }
@@ -157,11 +162,8 @@ func (p *process) failure() error {
 	return p.status()
 }
 
-// errNoFailure is for a server that ended as if its work were done.
-var errNoFailure = errors.New("exit status 0")
-
-// signalGroup signals a process and those that it started. Errors mean that
-// nothing is left to signal.
+// signalGroup signals a process and its descendants in the same group. An error
+// means that there is no process left to signal.
 func signalGroup(pid int, sig Signal) {
 	_ = syscall.Kill(-pid, sig)
 }

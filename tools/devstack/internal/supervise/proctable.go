@@ -2,6 +2,6 @@ package supervise
 
 import "errors"
 
-// errNoProcess means that no live process has the pid. One that has ended and
-// waits to be collected by its parent counts as none.
+// errNoProcess means that no live process has the pid. A process that has ended
+// but has not been waited for by its parent does not count as live.
 var errNoProcess = errors.New("no such process")

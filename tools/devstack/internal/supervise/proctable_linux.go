@@ -12,14 +12,15 @@ import (
 	"syscall"
 )
 
-// Places in /proc/<pid>/stat, counted from the field after the name (proc(5)).
+// Indexes of fields in /proc/<pid>/stat, counted from the field after the name;
+// see proc_pid_stat(5).
 const (
 	statState     = 0
 	statStartTime = 19
 )
 
-// startTime returns when a process was started, as a word that no other
-// process of that number has: the boot and the clock ticks since.
+// startTime returns the boot ID and the clock ticks from boot to the start of the
+// process. No other process has both the same pid and the same start time.
 func startTime(pid int) (string, error) {
 	stat, err := os.ReadFile(procFile(pid, "stat"))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
@@ -28,7 +29,7 @@ func startTime(pid int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// The name stands in parentheses and may hold anything, parentheses too.
+	// The name is in parentheses and may contain any character, including ')'.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) <= statStartTime {
 		return "", fmt.Errorf("%s has %d fields", procFile(pid, "stat"), len(fields))
@@ -43,8 +44,8 @@ func startTime(pid int) (string, error) {
 	return strings.TrimSpace(string(boot)) + ":" + fields[statStartTime], nil
 }
 
-// marked returns the processes that have the entry in the environment they
-// were started with, this one left out. What may not be read is not ours.
+// marked returns the pids of other processes whose initial environment contains
+// the entry. It skips processes whose environment this user may not read.
 func marked(entry string) []int {
 	paths, _ := filepath.Glob("/proc/[0-9]*/environ")
 	var pids []int

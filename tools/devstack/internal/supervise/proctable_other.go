@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// startTime returns when a process was started, as ps prints it.
+// startTime returns the start time of a process as ps prints it, in seconds.
 func startTime(pid int) (string, error) {
 	out, err := exec.Command("ps", "-o", "stat=,lstart=", "-p", strconv.Itoa(pid)).Output() //nolint:noctx,gosec // ends by itself; a number
 	var exit *exec.ExitError
@@ -26,5 +26,5 @@ func startTime(pid int) (string, error) {
 	return strings.Join(fields[1:], " "), nil
 }
 
-// marked finds nothing here: the environment of others cannot be read.
+// marked returns nothing: these systems do not show the environment of others.
 func marked(string) []int { return nil }

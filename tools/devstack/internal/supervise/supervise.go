@@ -1,14 +1,18 @@
-// Package supervise runs a set of processes as one thing: it starts them in
-// order, waits until each is truly ready, prefixes what they print, starts
-// again what crashes, and stops all of them in reverse.
+// Package supervise runs a set of processes: it starts them in stages, waits
+// until each is ready, keeps their output in log files, restarts those that end,
+// and stops all of them in reverse order.
 //
-// Nothing that it started outlives it. Every child has a process group of its
-// own, so a Ctrl-C in the terminal reaches the supervisor alone, which then
-// stops the others in order. On Linux the kernel kills the children when the
-// supervisor dies. And the directory keeps a list of what runs, by which the
-// next Open ends whatever a killed supervisor left behind.
+// No process outlives its supervisor. Three mechanisms see to that:
 //
-// The package knows nothing of what the processes are.
+//   - Each child has its own process group. Ctrl-C in a terminal therefore reaches
+//     only the supervisor, which stops the children in order.
+//   - On Linux, the kernel kills the children when the supervisor dies (the
+//     parent-death signal of prctl(2)).
+//   - The supervisor's directory lists the running processes. The next Open on
+//     the directory kills those that a killed supervisor left, and, on Linux, their
+//     descendants, which it recognises by a variable in their environment.
+//
+// The package knows nothing about what the processes do.
 package supervise
 
 import (
@@ -27,62 +31,65 @@ const (
 	defaultReadyWithin = time.Minute
 	defaultStopWithin  = 5 * time.Second
 
-	// stopAllWithin is what Stop may take, killing included.
+	// stopAllWithin limits Stop, killing included.
 	stopAllWithin = 9 * time.Second
-	// stopReserve is what each later stage keeps of that time, so that one
-	// stage that hangs cannot cost the next its chance to stop in order.
+	// stopReserve is the part of that time that Stop reserves for each stage, so
+	// that a stage that hangs does not leave the next ones without time to stop.
 	stopReserve = 500 * time.Millisecond
 )
 
-// Process says how to run one process and how to know that it is ready.
+// Process describes how to run a process and when it is ready.
 type Process struct {
-	// Name stands before its output and in errors, and is unique.
+	// Name identifies the process in messages and names its log file. It is unique
+	// among the processes of the stages.
 	Name string
+	// Path is the program.
 	Path string
+	// Args are the arguments without the program's name.
 	Args []string
-	// Env is added to the supervisor's own environment and wins over it.
+	// Env is added to the supervisor's environment and overrides it.
 	Env []string
 	// Dir is the working directory; empty means the supervisor's.
 	Dir string
 
-	// BeforeRestart runs ahead of every start but the first. Its error is
-	// logged and does not hold up the restart.
+	// BeforeRestart runs before every start except the first. Its error is logged
+	// and does not prevent the restart.
 	BeforeRestart func(context.Context) error
-	// AfterRestart runs whenever the process is ready again after an end. What
-	// fails is logged and tried again until the process ends.
+	// AfterRestart runs each time the process is ready after a restart. If it
+	// fails, the error is logged and it is repeated, until the process ends.
 	AfterRestart func(context.Context) error
-	// LeaveStatus is the exit status by which the process asks to be started
-	// again, which is no failure; zero means that none does.
-	LeaveStatus int
-	// Ready tells whether the process serves; nil means as soon as it runs.
+	// RestartStatus is the exit status with which the process asks for a restart.
+	// Such an end does not count as a failure. Zero means that there is none.
+	RestartStatus int
+	// Ready reports whether the process is ready; nil means as soon as it runs.
 	Ready Probe
-	// ReadyWithin bounds the time from the start until Ready; zero means a minute.
+	// ReadyWithin limits the time from the start until Ready; zero means a minute.
 	ReadyWithin time.Duration
-	// StopSignal asks it to end; zero means SIGTERM.
+	// StopSignal asks the process to end; zero means SIGTERM.
 	StopSignal Signal
-	// StopWithin is the time from that signal until it is killed; zero means
-	// five seconds. Stop may have to shorten it.
+	// StopWithin is the time after StopSignal at which the process is killed; zero
+	// means five seconds. Stop may shorten it.
 	StopWithin time.Duration
-	// Hint ends the error of a first start that failed: what to look at.
+	// Hint is appended to the error of a first start that failed.
 	Hint string
 	// Output receives the lines that the process prints, in addition to its log
-	// file. They are not shown on the terminal then.
+	// file. The terminal does not show them then.
 	Output io.Writer
-	// Nice is added to the niceness of the process: it gets less of a busy
-	// processor than others.
+	// Nice is the niceness of the process, which decides its share of a busy
+	// processor; see nice(1).
 	Nice int
 }
 
 // Backoff says when a process that ended is started again: after Min at first,
-// then after twice as long each time, up to Max. One that ran for Stable, or asked
-// for it, starts from Min again.
+// then after twice as long each time, up to Max. The delay starts from Min again
+// after a process that ran for Stable or ended with its RestartStatus.
 type Backoff struct {
 	Min, Max, Stable time.Duration
 }
 
-// Config is what a Supervisor is made from.
+// Config configures a Supervisor.
 type Config struct {
-	// Name stands before the supervisor's own lines.
+	// Name is in front of the supervisor's own lines.
 	Name string
 	// Dir keeps the files "lock" and "pids", and the directory "log" with the
 	// output of each process. It is created if it is missing, for the owner only.
@@ -96,12 +103,12 @@ type Config struct {
 	// LogLimit is the size in bytes that a log file does not exceed; zero means
 	// 8 MiB.
 	LogLimit int64
-	// Backoff has a default in each field that is zero.
+	// Backoff has a default for each field that is zero: 200 ms, 5 s and 10 s.
 	Backoff Backoff
 }
 
-// Supervisor runs processes in stages. Start, Stop and Close are called from
-// one goroutine; Run and Logf from any.
+// Supervisor runs processes in stages. Start, Stop and Close must be called from
+// one goroutine. Run, Logf and Print may be called from any.
 type Supervisor struct {
 	name     string
 	verbose  bool
@@ -115,9 +122,8 @@ type Supervisor struct {
 	stages [][]*child
 }
 
-// Open takes the directory for this process and ends what an earlier
-// supervisor left running there. The error is ErrRunning when another
-// supervisor has the directory.
+// Open locks the directory and kills what an earlier supervisor left running
+// there. It returns ErrRunning if another supervisor has locked the directory.
 func Open(cfg Config) (*Supervisor, error) {
 	dir, err := filepath.Abs(cfg.Dir)
 	if err != nil {
@@ -126,7 +132,7 @@ func Open(cfg Config) (*Supervisor, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("%s cannot be the data directory (%w): move it away or name another", dir, err)
 	}
-	// One name for it, however it was spelled: the children are known by it.
+	// Children are recognised by this path, so it must be the same each time.
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return nil, fmt.Errorf("open %s: %w", cfg.Dir, err)
 	}
@@ -143,7 +149,7 @@ func Open(cfg Config) (*Supervisor, error) {
 	}
 	s.pids, err = openPidFile(filepath.Join(dir, "pids"))
 	if err == nil {
-		err = s.reap(dir)
+		err = s.killLeftovers(dir)
 	}
 	if err == nil {
 		s.logs, err = openLogDir(filepath.Join(dir, "log"), cmp.Or(cfg.LogLimit, defaultLogLimit))
@@ -155,7 +161,7 @@ func Open(cfg Config) (*Supervisor, error) {
 	return s, nil
 }
 
-// Logf prints one line of the supervisor's own.
+// Logf prints one line under the supervisor's name.
 func (s *Supervisor) Logf(format string, args ...any) {
 	s.terminal.print(s.name, fmt.Sprintf(format, args...))
 }
@@ -165,9 +171,9 @@ func (s *Supervisor) Print(text string) {
 	s.terminal.printRaw(text)
 }
 
-// Start starts the processes of one stage side by side and returns when all
-// are ready. It returns the first failure at once, or ctx's error; what has
-// been started runs on until Stop.
+// Start starts the processes of one stage at the same time and returns when all
+// are ready. It returns at the first failure, or when ctx ends. Processes that
+// have been started run on until Stop.
 func (s *Supervisor) Start(ctx context.Context, stage ...Process) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -192,9 +198,9 @@ func (s *Supervisor) Start(ctx context.Context, stage ...Process) error {
 	return nil
 }
 
-// Run runs a process that ends by itself and returns when it has. The error
-// tells its exit status and the last line that it printed. When ctx ends first
-// the process is stopped, and the error is ctx's.
+// Run runs a process that ends on its own and waits for it. The error contains
+// its exit status and the last line that it printed. If ctx ends first, Run stops
+// the process and returns ctx.Err().
 func (s *Supervisor) Run(ctx context.Context, p Process) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -215,8 +221,8 @@ func (s *Supervisor) Run(ctx context.Context, p Process) error {
 	}
 }
 
-// Stop ends all processes, the last stage first, within ten seconds: each is
-// asked to end and killed when it does not.
+// Stop stops all processes within ten seconds, the last stage first. It asks each
+// to end, and kills it if it does not.
 func (s *Supervisor) Stop() {
 	stages := s.stages
 	s.stages = nil
@@ -236,7 +242,7 @@ func (s *Supervisor) Stop() {
 	}
 }
 
-// Close stops what runs and gives the directory free.
+// Close stops all processes and unlocks the directory. No Run may be under way.
 func (s *Supervisor) Close() error {
 	s.Stop()
 	s.spawner.close()
@@ -244,7 +250,7 @@ func (s *Supervisor) Close() error {
 	return errors.Join(s.pids.remove(), s.lock.Close())
 }
 
-// spawn starts one process and records it for as long as it runs.
+// spawn starts one process and lists it while it runs.
 func (s *Supervisor) spawn(p Process) (*process, error) {
 	log, err := s.logs.file(p.Name)
 	if err != nil {
@@ -261,7 +267,7 @@ func (s *Supervisor) spawn(p Process) (*process, error) {
 	return proc, nil
 }
 
-// output returns what receives the output of p.
+// output returns the writer that receives what p prints.
 func (s *Supervisor) output(p Process, log *logFile) *output {
 	emit := func(string) {}
 	switch {
@@ -272,13 +278,14 @@ func (s *Supervisor) output(p Process, log *logFile) *output {
 	}
 	var once sync.Once
 	fail := func(err error) {
-		once.Do(func() { s.Logf("the output of %s is lost: %v", p.Name, err) })
+		once.Do(func() { s.Logf("cannot write the log of %s: %v", p.Name, err) })
 	}
 	return &output{log: log, emit: emit, fail: fail}
 }
 
-// logEnd prints that a process ended or failed. Without Verbose its last lines
-// follow if quote is true.
+// logEnd prints a line about a process that ended or failed. Unless the terminal
+// has shown its output already, the end of its log follows if quote is true, and
+// else the path of its log.
 func (s *Supervisor) logEnd(p *process, name, line string, quote bool) {
 	switch {
 	case s.verbose:
@@ -290,29 +297,14 @@ func (s *Supervisor) logEnd(p *process, name, line string, quote bool) {
 	}
 }
 
-func (p Process) stopWithin() time.Duration {
-	if p.StopWithin > 0 {
-		return p.StopWithin
-	}
-	return defaultStopWithin
-}
+func (p Process) stopWithin() time.Duration { return cmp.Or(p.StopWithin, defaultStopWithin) }
 
-func (p Process) readyWithin() time.Duration {
-	if p.ReadyWithin > 0 {
-		return p.ReadyWithin
-	}
-	return defaultReadyWithin
-}
+func (p Process) readyWithin() time.Duration { return cmp.Or(p.ReadyWithin, defaultReadyWithin) }
 
 func (b Backoff) withDefaults() Backoff {
-	if b.Min <= 0 {
-		b.Min = 200 * time.Millisecond
+	return Backoff{
+		Min:    cmp.Or(b.Min, 200*time.Millisecond),
+		Max:    cmp.Or(b.Max, 5*time.Second),
+		Stable: cmp.Or(b.Stable, 10*time.Second),
 	}
-	if b.Max <= 0 {
-		b.Max = 5 * time.Second
-	}
-	if b.Stable <= 0 {
-		b.Stable = 10 * time.Second
-	}
-	return b
 }

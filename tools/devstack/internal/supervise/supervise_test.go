@@ -87,7 +87,7 @@ func TestOneThatLeavesIsRestartedWithoutBackoff(t *testing.T) {
 	out := &log{}
 	s := open(t, t.TempDir(), out)
 	p := process("app", "crash")
-	p.LeaveStatus = 3
+	p.RestartStatus = 3
 	if err := s.Start(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,24 @@
+package boxoffice
+
+import "path/filepath"
+
+// layout names the files and directories in the data directory.
+type layout struct{ dir string }
+
+func (l layout) secrets() string     { return filepath.Join(l.dir, "secrets.json") }
+func (l layout) admin() string       { return filepath.Join(l.dir, "admin.env") }
+func (l layout) daprEnv() string     { return filepath.Join(l.dir, "dapr.env") }
+func (l layout) description() string { return filepath.Join(l.dir, "stack.json") }
+func (l layout) logs() string        { return filepath.Join(l.dir, "log") }
+func (l layout) nats() string        { return filepath.Join(l.dir, "nats") }
+
+// mongo returns the directory for a kind of server. mongod and mongolite cannot
+// read each other's files.
+func (l layout) mongo(kind string) string { return filepath.Join(l.dir, kind) }
+
+// run returns the directory that is emptied at each start.
+func (l layout) run() string { return filepath.Join(l.dir, "run") }
+
+// names returns the database in which the sidecars register. It does not survive
+// a start, because sidecars would try the addresses of the earlier one.
+func (l layout) names() string { return filepath.Join(l.run(), "names.db") }

@@ -1,0 +1,64 @@
+package boxoffice
+
+import "time"
+
+// Ports of a start without --free-ports. The stores do not use their standard
+// ports, which servers of the user's may occupy. The ports of the apps and
+// sidecars are in the run file.
+const (
+	natsPort   = 14222
+	redisPort  = 16379
+	mongoPort  = 17017
+	jaegerPort = 16686
+	otlpPort   = 4317
+)
+
+// The parts that apps play. Names are app IDs of the run file.
+const (
+	// gatewayApp is the app that clients talk to. It starts last and stops first.
+	gatewayApp = "gateway"
+	// gatewayReadyPath is the path that answers 200 when the gateway and
+	// everything that it depends on are ready.
+	gatewayReadyPath = "/readyz"
+	// adminApp is the only app that receives the first admin's credentials.
+	adminApp = "auth"
+)
+
+// Environment variables of the user's.
+const (
+	// gatewayPortVar overrides the gateway's port in the run file.
+	gatewayPortVar = "GATEWAY_PORT"
+	// sweepIntervalVar is the time between two ticks of the sidecars' cron
+	// components, which trigger the sweeps.
+	sweepIntervalVar = "SWEEP_INTERVAL"
+)
+
+const (
+	defaultRunFile = "dapr/dapr.yaml"
+	defaultDataDir = ".data"
+	// provisioner is the package that creates the streams.
+	provisioner     = "tools/streams"
+	firstAdminEmail = "admin@boxoffice.example"
+
+	// maxTraces limits the memory that Jaeger uses.
+	maxTraces = "20000"
+	// backgroundNice is the niceness of a build while the apps are in use.
+	backgroundNice = 10
+
+	// startTimeout is longer than the supervisor's default because all sidecars
+	// start at the same time, perhaps on two cores.
+	startTimeout = 90 * time.Second
+	// provisionTimeout limits a provisioning after the start, so that a broker
+	// that does not answer cannot delay the restart of a sidecar.
+	provisionTimeout = 3 * time.Second
+	// sidecarRestartStatus is the exit status with which tools/daprd asks to be
+	// started again.
+	sidecarRestartStatus = 75
+)
+
+// Names of secrets in the store. Components refer to them.
+const (
+	secretAPIToken   = "dapr-api-token"    //nolint:gosec // a name
+	secretAppToken   = "app-api-token"     //nolint:gosec // a name
+	secretSigningKey = "token-signing-key" //nolint:gosec // a name
+)
