@@ -17,12 +17,13 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-// goSettings are those of "go env" that change what is built.
+// goSettings are the variables of "go env" that change the result of a build.
 var goSettings = [...]string{"GOVERSION", "GOOS", "GOARCH", "GOAMD64", "GOARM64", "GOEXPERIMENT", "GOFLAGS", "CGO_ENABLED"}
 
-// hash names the content of a target: the toolchain, the flags and every source
-// file of its module and of the modules that replace others from the same tree.
-// What comes from elsewhere is named by go.sum.
+// hash returns the name of a target's content: a digest of the toolchain, the
+// flags, and every source file of the target's module and of the local modules
+// that replace its dependencies. go.sum, which is one of these files, covers all
+// other dependencies.
 func (c *Cache) hash(ctx context.Context, goCmd string, t Target) (string, error) {
 	h := sha256.New()
 	cmd := exec.CommandContext(ctx, goCmd, append([]string{"env"}, goSettings[:]...)...) //nolint:gosec // the go command, fixed names
@@ -34,7 +35,7 @@ func (c *Cache) hash(ctx context.Context, goCmd string, t Target) (string, error
 		if errors.As(err, &exit) && len(exit.Stderr) > 0 {
 			return "", errors.New(strings.Join(strings.Fields(string(exit.Stderr)), " "))
 		}
-		return "", fmt.Errorf("ask go for its version: %w", err)
+		return "", fmt.Errorf("run go env: %w", err)
 	}
 	fmt.Fprintf(h, "%s\x00%q\x00%q\x00%q\x00", settings, t.Packages, t.Binary, t.Flags)
 	if err := hashModule(h, t.Dir, map[string]bool{}); err != nil {
@@ -43,7 +44,7 @@ func (c *Cache) hash(ctx context.Context, goCmd string, t Target) (string, error
 	return hex.EncodeToString(h.Sum(nil))[:16], nil
 }
 
-// hashModule adds a module's files and those of its local replacements.
+// hashModule adds the files of a module and of its local replacements to h.
 func hashModule(h io.Writer, dir string, seen map[string]bool) error {
 	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -89,7 +90,7 @@ func hashModule(h io.Writer, dir string, seen map[string]bool) error {
 func hashFile(h io.Writer, dir, name string) error {
 	f, err := os.Open(filepath.Join(dir, name)) //nolint:gosec // a source file of the tree
 	if errors.Is(err, fs.ErrNotExist) && name == "go.sum" {
-		return nil // a module without dependencies has none
+		return nil // a module without dependencies has no go.sum
 	}
 	if err != nil {
 		return err
@@ -103,10 +104,10 @@ func hashFile(h io.Writer, dir, name string) error {
 	return nil
 }
 
-// sources lists the files that can become part of a program of the module,
-// sorted: everything in and beneath a directory with Go files, since go:embed
-// reaches downwards, but no tests, no other module and nothing that go itself
-// passes over.
+// sources returns the sorted names of the files that can become part of a program
+// of the module. These are all files in and below a directory with Go files, since
+// go:embed includes files below. Tests, nested modules, and directories that the
+// go command ignores are left out.
 func sources(root string) ([]string, error) {
 	type file struct{ dir, path string }
 	var files []file
@@ -151,8 +152,8 @@ func sources(root string) ([]string, error) {
 	return paths, nil
 }
 
-// skipDir returns fs.SkipDir for a directory that belongs to no package of the
-// module at root.
+// skipDir returns fs.SkipDir if the directory belongs to no package of the module
+// at root.
 func skipDir(root, p, name string) error {
 	switch {
 	case p == root:

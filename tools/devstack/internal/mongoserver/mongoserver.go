@@ -1,5 +1,6 @@
-// Package mongoserver makes a MongoDB server ready for use: it waits for one
-// that takes writes, and forms a replica set of one where that is missing.
+// Package mongoserver prepares a MongoDB server for use. It checks whether the
+// server accepts writes, and initiates a replica set of one member on a mongod that
+// has none yet.
 package mongoserver
 
 import (
@@ -12,24 +13,25 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// ReplicaSet is the name of the replica set of one.
+// ReplicaSet is the name of the replica set.
 const ReplicaSet = "rs0"
 
-// alreadyInitialized is the server's error code for a second replSetInitiate.
+// alreadyInitialized is MongoDB's error code for a second replSetInitiate.
 const alreadyInitialized = 23
 
-// Args are those of a mongod that listens at the port on the loopback interface
-// only and is to become a replica set of one.
+// Args returns the arguments of a mongod that listens on the loopback interface
+// only and waits to be initiated as a replica set.
 func Args(port, dir string) []string {
 	return []string{"--bind_ip", "127.0.0.1", "--port", port, "--dbpath", dir, "--replSet", ReplicaSet, "--quiet"}
 }
 
-// URI is the connection string for a server at addr. It is addressed directly:
-// there is no other member to find.
+// URI returns the connection string for a server at addr. It connects directly,
+// since there is no other member to discover.
 func URI(addr string) string { return "mongodb://" + addr + "/?directConnection=true" }
 
-// Ready reports whether the server at addr takes writes. A mongod that waits to
-// be told its replica set is told; it is ready some moments later.
+// Ready returns nil if the server at addr accepts writes. If a mongod waits for its
+// replica set to be initiated, Ready initiates it and returns an error; a later call
+// finds the server ready.
 func Ready(ctx context.Context, addr string) (err error) {
 	client, err := mongo.Connect(options.Client().ApplyURI(URI(addr)))
 	if err != nil {
@@ -40,7 +42,7 @@ func Ready(ctx context.Context, addr string) (err error) {
 	admin := client.Database("admin")
 	var hello struct {
 		Writable     bool `bson:"isWritablePrimary"`
-		IsReplicaSet bool `bson:"isreplicaset"` // true while it waits for its configuration
+		IsReplicaSet bool `bson:"isreplicaset"` // true until the replica set is initiated
 	}
 	if err := admin.RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&hello); err != nil {
 		return fmt.Errorf("mongodb hello: %w", err)
@@ -49,13 +51,13 @@ func Ready(ctx context.Context, addr string) (err error) {
 		return nil
 	}
 	if !hello.IsReplicaSet {
-		return fmt.Errorf("mongodb at %s takes no writes yet", addr)
+		return fmt.Errorf("mongodb at %s does not accept writes yet", addr)
 	}
 	return initiate(ctx, admin, addr)
 }
 
-// initiate makes the server the only member of its replica set, under its
-// loopback address, so that the name of the machine does not matter.
+// initiate makes the server the only member of its replica set. The member has the
+// loopback address, so that the set does not depend on the machine's name.
 func initiate(ctx context.Context, admin *mongo.Database, addr string) error {
 	config := bson.D{
 		{Key: "_id", Value: ReplicaSet},
@@ -69,5 +71,5 @@ func initiate(ctx context.Context, admin *mongo.Database, addr string) error {
 	if err != nil {
 		return fmt.Errorf("initiate the replica set: %w", err)
 	}
-	return fmt.Errorf("mongodb at %s elects itself", addr)
+	return fmt.Errorf("mongodb at %s elects its primary", addr)
 }

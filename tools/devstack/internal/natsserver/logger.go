@@ -8,8 +8,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// logger passes on what needs somebody's attention. The server's notices are
-// two dozen lines at each start.
+// logger logs the server's warnings and errors. It drops notices, of which the
+// server prints two dozen at each start.
 type logger struct{ log *slog.Logger }
 
 var _ server.Logger = logger{}
@@ -23,7 +23,7 @@ func (l logger) Errorf(format string, v ...any) {
 	l.log.Error("nats", "text", fmt.Sprintf(format, v...))
 }
 
-// Fatalf ends the process: the server goes on as if this did not return.
+// Fatalf ends the process. The server relies on it not returning.
 func (l logger) Fatalf(format string, v ...any) {
 	l.log.Error("nats", "text", fmt.Sprintf(format, v...))
 	os.Exit(1)

@@ -1,5 +1,5 @@
-// Package natsserver is a NATS server with JetStream on disk, to be run as a
-// process of its own.
+// Package natsserver runs an embedded NATS server with JetStream on disk. Each
+// process can run one.
 package natsserver
 
 import (
@@ -20,7 +20,8 @@ import (
 
 const readyWithin = 30 * time.Second
 
-// Run serves at listen until ctx is done and keeps the streams in dir.
+// Run serves at listen until ctx is done. It keeps the streams in dir, which it
+// creates if it is missing.
 func Run(ctx context.Context, listen, dir string) error {
 	opts, err := options(listen, dir)
 	if err != nil {
@@ -40,7 +41,7 @@ func Run(ctx context.Context, listen, dir string) error {
 		return fmt.Errorf("nats does not listen at %s", listen)
 	}
 	if !s.JetStreamEnabled() {
-		return fmt.Errorf("nats has no JetStream in %s", dir)
+		return fmt.Errorf("nats cannot use JetStream in %s", dir)
 	}
 	slog.Info("nats listens", "address", s.Addr().String(), "version", server.VERSION)
 	ended := make(chan struct{})
@@ -52,7 +53,7 @@ func Run(ctx context.Context, listen, dir string) error {
 	case <-ctx.Done():
 		return nil
 	case <-ended:
-		return errors.New("nats shut down by itself")
+		return errors.New("nats shut down unexpectedly")
 	}
 }
 
@@ -65,7 +66,7 @@ func options(listen, dir string) (*server.Options, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nats address: %w", err)
 	}
-	// Found out here, because the server's own message does not name the way out.
+	// The server would report an unusable directory without saying which it is.
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("nats directory: %w", err)
 	}
@@ -75,11 +76,11 @@ func options(listen, dir string) (*server.Options, error) {
 		Port:       port,
 		JetStream:  true,
 		StoreDir:   dir,
-		NoSigs:     true, // signals are the command's affair
+		NoSigs:     true, // the command handles signals
 	}, nil
 }
 
-// Ready reports whether a server with JetStream answers at addr.
+// Ready returns nil if a server with JetStream answers at addr.
 func Ready(ctx context.Context, addr string) error {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", addr)

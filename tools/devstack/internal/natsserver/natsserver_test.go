@@ -27,7 +27,7 @@ func freeAddr(t *testing.T) string {
 	return ports.Addr(port)
 }
 
-// serve runs a server until the function that it returns is called.
+// serve runs a server and returns a function that stops it.
 func serve(t *testing.T, addr, dir string) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*deadline)
@@ -38,7 +38,7 @@ func serve(t *testing.T, addr, dir string) (stop func()) {
 		case err := <-ended:
 			t.Fatalf("the server ended: %v", err)
 		case <-ctx.Done():
-			t.Fatal("the server does not become ready")
+			t.Fatalf("the server was not ready within %s", 2*deadline)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
@@ -79,7 +79,7 @@ func TestStreamsSurviveARestart(t *testing.T) {
 	}
 	stop()
 	if err := natsserver.Ready(ctx, addr); err == nil {
-		t.Fatal("it is ready after its end")
+		t.Fatal("Ready returns nil after the server stopped, want an error")
 	}
 
 	defer serve(t, addr, dir)()
@@ -89,24 +89,24 @@ func TestStreamsSurviveARestart(t *testing.T) {
 	}
 	msg, err := stream.GetLastMsgForSubject(ctx, "facts.one")
 	if err != nil || string(msg.Data) != "kept" {
-		t.Errorf("message %v (%v), want the one from before", msg, err)
+		t.Errorf("got message %v (%v), want the one from before the restart", msg, err)
 	}
 }
 
-func TestDirectoryThatCannotBeUsed(t *testing.T) {
+func TestRunFailsIfItsDirectoryIsAFile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := natsserver.Run(t.Context(), freeAddr(t), dir); err == nil {
-		t.Error("no error")
+		t.Error("got no error")
 	}
 }
 
-func TestReadyIsForNATSOnly(t *testing.T) {
+func TestReadyFailsWithoutAServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	if err := natsserver.Ready(ctx, freeAddr(t)); err == nil {
-		t.Error("ready where nothing listens")
+		t.Error("got no error where nothing listens")
 	}
 }

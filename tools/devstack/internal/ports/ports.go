@@ -1,10 +1,10 @@
-// Package ports hands out TCP ports of the loopback interface.
+// Package ports checks and allocates TCP ports of the loopback interface.
 //
-// Fixed ports are looked at before anything starts on them, so that one that is
-// taken is named at once. Free ones come from 20000 to 29999, below the range
-// from which the system takes the ports of outgoing connections: a port given
-// out here cannot be taken by one of those a moment later. Processes share the
-// range by a lock file for each hundred ports.
+// Check tests a fixed port before a process is started on it. A Pool allocates free
+// ports from 20000 to 29999. This range is below the ephemeral range, from which the
+// system takes the ports of outgoing connections, so an allocated port does not
+// become the port of such a connection before the process listens on it. Processes
+// share the range by lock files, one for each block of a hundred ports.
 package ports
 
 import (
@@ -17,7 +17,7 @@ import (
 	"syscall"
 )
 
-// Loopback is the only address that is used here.
+// Loopback is the address of the interface whose ports are meant.
 const Loopback = "127.0.0.1"
 
 const (
@@ -26,13 +26,13 @@ const (
 	blockSize = 100
 )
 
-// ErrInUse means that something listens on a port.
+// ErrInUse means that a process listens on a port.
 var ErrInUse = errors.New("in use")
 
 // Addr returns the port's address on the loopback interface.
 func Addr(port int) string { return net.JoinHostPort(Loopback, strconv.Itoa(port)) }
 
-// Check returns ErrInUse when something listens on the port.
+// Check returns an error that wraps ErrInUse if a process listens on the port.
 func Check(port int) error {
 	l, err := net.Listen("tcp", Addr(port)) //nolint:noctx // binding does not wait
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -44,25 +44,27 @@ func Check(port int) error {
 	return l.Close()
 }
 
-// Pool gives out free ports, none twice, and keeps them until Close.
+// Pool allocates free ports, each of them once, and keeps them until Close. It must
+// not be used concurrently.
 type Pool struct {
-	dir   string
-	locks []*os.File
-	next  int // the next port to look at
-	end   int // the first port after the block at hand
-	from  int // the next block to look at
+	dir       string
+	locks     []*os.File
+	next      int // the next port to try
+	end       int // the first port after the current block
+	nextBlock int // the first port of the next block to try
 }
 
-// NewPool returns a pool that locks its ports in the directory, which all
-// processes on the machine must share.
-func NewPool(dir string) *Pool { return &Pool{dir: dir, from: first} }
+// NewPool returns a pool whose lock files are in dir. Pools with the same dir do not
+// allocate the same port, also in different processes.
+func NewPool(dir string) *Pool { return &Pool{dir: dir, nextBlock: first} }
 
-// SharedDir is the directory for NewPool that all processes of this user share.
+// SharedDir returns the directory that all processes of this user pass to NewPool.
 func SharedDir() string {
 	return filepath.Join(os.TempDir(), "ports-"+strconv.Itoa(os.Getuid()))
 }
 
-// Take returns a port on which nothing listens.
+// Take returns a port on which no process listens. It returns an error if no block
+// of ports is left.
 func (p *Pool) Take() (int, error) {
 	for {
 		for p.next < p.end {
@@ -78,13 +80,13 @@ func (p *Pool) Take() (int, error) {
 	}
 }
 
-// takeBlock locks the next hundred ports that no other process has.
+// takeBlock locks the next block that no other pool has locked.
 func (p *Pool) takeBlock() error {
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return fmt.Errorf("take ports: %w", err)
 	}
-	for ; p.from <= last; p.from += blockSize {
-		f, err := os.OpenFile(filepath.Join(p.dir, strconv.Itoa(p.from)+".lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	for ; p.nextBlock <= last; p.nextBlock += blockSize {
+		f, err := os.OpenFile(filepath.Join(p.dir, strconv.Itoa(p.nextBlock)+".lock"), os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			return fmt.Errorf("take ports: %w", err)
 		}
@@ -93,14 +95,14 @@ func (p *Pool) takeBlock() error {
 			continue
 		}
 		p.locks = append(p.locks, f)
-		p.next, p.end = p.from, p.from+blockSize
-		p.from += blockSize
+		p.next, p.end = p.nextBlock, p.nextBlock+blockSize
+		p.nextBlock += blockSize
 		return nil
 	}
-	return fmt.Errorf("no free ports between %d and %d", first, last)
+	return fmt.Errorf("no free ports from %d to %d", first, last)
 }
 
-// Close gives the ports back.
+// Close makes the ports available to other pools.
 func (p *Pool) Close() error {
 	var errs []error
 	for _, f := range p.locks {

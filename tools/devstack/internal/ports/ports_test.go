@@ -8,7 +8,7 @@ import (
 	"boxoffice/tools/devstack/internal/ports"
 )
 
-func TestCheck(t *testing.T) {
+func TestCheckFindsAListener(t *testing.T) {
 	pool := ports.NewPool(ports.SharedDir())
 	defer pool.Close()
 	port, err := pool.Take()
@@ -16,7 +16,7 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := ports.Check(port); err != nil {
-		t.Errorf("nothing listens: error %v", err)
+		t.Errorf("nothing listens: got error %v, want none", err)
 	}
 	l, err := net.Listen("tcp", ports.Addr(port))
 	if err != nil {
@@ -24,11 +24,11 @@ func TestCheck(t *testing.T) {
 	}
 	defer l.Close()
 	if err := ports.Check(port); !errors.Is(err, ports.ErrInUse) {
-		t.Errorf("something listens: error %v, want %v", err, ports.ErrInUse)
+		t.Errorf("a process listens: got error %v, want %v", err, ports.ErrInUse)
 	}
 }
 
-func TestPoolsShareTheRange(t *testing.T) {
+func TestPoolsDoNotAllocateTheSamePort(t *testing.T) {
 	dir := t.TempDir()
 	a, b := ports.NewPool(dir), ports.NewPool(dir)
 	seen := map[int]bool{}
@@ -39,7 +39,7 @@ func TestPoolsShareTheRange(t *testing.T) {
 				t.Fatal(err)
 			}
 			if seen[port] || port < 20000 || port > 29999 {
-				t.Errorf("port %d: given out before (%t) or out of range", port, seen[port])
+				t.Errorf("port %d was allocated before (%t) or is out of range", port, seen[port])
 			}
 			seen[port] = true
 		}
@@ -51,11 +51,11 @@ func TestPoolsShareTheRange(t *testing.T) {
 	defer c.Close()
 	port, err := c.Take()
 	if err != nil || !seen[port] {
-		t.Errorf("after Close: port %d (%v), want one that was given back", port, err)
+		t.Errorf("after Close: got port %d (%v), want one of a closed pool", port, err)
 	}
 }
 
-func TestTakenPortsAreLeftOut(t *testing.T) {
+func TestTakeSkipsPortsInUse(t *testing.T) {
 	dir := t.TempDir()
 	first := ports.NewPool(dir)
 	port, err := first.Take()
@@ -74,11 +74,11 @@ func TestTakenPortsAreLeftOut(t *testing.T) {
 	defer second.Close()
 	other, err := second.Take()
 	if err != nil || other == port {
-		t.Errorf("port %d (%v), want another than %d", other, err, port)
+		t.Errorf("got port %d (%v), want another than %d, which is in use", other, err, port)
 	}
 }
 
-func TestRangeCanBeUsedUp(t *testing.T) {
+func TestTakeFailsWhenAllBlocksAreTaken(t *testing.T) {
 	dir := t.TempDir()
 	var pools []*ports.Pool
 	defer func() {
@@ -93,10 +93,10 @@ func TestRangeCanBeUsedUp(t *testing.T) {
 		pools = append(pools, p)
 		if _, err := p.Take(); err != nil {
 			if got, want := len(pools), 101; got > want {
-				t.Errorf("failed at pool %d, want at most %d", got, want)
+				t.Errorf("the first failure was at pool %d, want at most %d", got, want)
 			}
 			return
 		}
 	}
-	t.Error("a thousand pools had a block each")
+	t.Error("a thousand pools have a block each, want an error after a hundred")
 }

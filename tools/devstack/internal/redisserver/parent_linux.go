@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dieWithParent has the kernel kill the calling thread's process when its
-// parent ends. It outlives an exec by that thread.
+// dieWithParent makes the kernel kill this process when its parent ends. The
+// setting belongs to the calling thread and survives an exec by it.
 func dieWithParent() error {
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0, 0, 0); err != nil {
 		return fmt.Errorf("set the parent-death signal: %w", err)

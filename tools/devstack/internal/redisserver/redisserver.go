@@ -1,5 +1,5 @@
-// Package redisserver is a Redis that keeps nothing: the real server when there
-// is one on the PATH, else a stand-in.
+// Package redisserver runs a Redis server without persistence: redis-server if it
+// is on the PATH, and otherwise miniredis.
 package redisserver
 
 import (
@@ -17,13 +17,14 @@ import (
 
 // Run serves at listen until ctx is done.
 //
-// The real server takes this process over, so it keeps its pid, and Run does
-// not return. On Linux it ends with the process that started this one.
+// If redis-server is on the PATH, Run replaces this process by it (execve(2)) and
+// does not return. The pid stays the same. On Linux, redis-server is killed when the
+// parent of this process ends.
 func Run(ctx context.Context, listen string) error {
 	path, err := exec.LookPath("redis-server")
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return serveStandIn(ctx, listen)
+		return serveMiniredis(ctx, listen)
 	case err != nil:
 		return fmt.Errorf("look for redis-server: %w", err)
 	}
@@ -33,12 +34,12 @@ func Run(ctx context.Context, listen string) error {
 	}
 	argv := []string{
 		"redis-server", "--bind", host, "--port", port, "--save", "", "--appendonly", "no",
-		// No password guards it, so the interface must: this is what protected
-		// mode asks for, said aloud.
+		// There is no password. Protected mode, which is the default, accepts only
+		// local connections then.
 		"--protected-mode", "yes", "--daemonize", "no",
 	}
-	// The thread that calls exec becomes the process, and what was set for the
-	// process at its start belongs to another thread.
+	// The parent-death signal is set for one thread. The thread that calls exec
+	// becomes the process, so it must be this one.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := dieWithParent(); err != nil {
@@ -50,7 +51,7 @@ func Run(ctx context.Context, listen string) error {
 	return nil
 }
 
-// Ready reports whether a server at addr answers and takes writes.
+// Ready returns nil if a Redis server at addr answers PING.
 func Ready(ctx context.Context, addr string) error {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", addr)
@@ -68,7 +69,7 @@ func Ready(ctx context.Context, addr string) error {
 		return fmt.Errorf("ping redis: %w", err)
 	}
 	if reply = strings.TrimSpace(reply); reply != "+PONG" {
-		return fmt.Errorf("redis at %s says %q", addr, reply)
+		return fmt.Errorf("redis at %s answers PING with %q", addr, reply)
 	}
 	return nil
 }

@@ -21,8 +21,8 @@ const (
 	listenVar = "REDISSERVER_TEST_LISTEN"
 )
 
-// TestMain makes the test binary a server when it is told an address: the real
-// server takes over the process that starts it.
+// TestMain makes the test binary a server if the environment has an address. The
+// server must be a process, because redis-server replaces the one that starts it.
 func TestMain(m *testing.M) {
 	if listen := os.Getenv(listenVar); listen != "" {
 		if err := redisserver.Run(context.Background(), listen); err != nil {
@@ -33,11 +33,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// servers runs a test against the stand-in, and against the real server too
-// where there is one.
+// servers runs a test against miniredis, and against redis-server if it is on the
+// PATH.
 func servers(t *testing.T, test func(t *testing.T, client *redis.Client)) {
 	t.Helper()
-	t.Run("stand-in", func(t *testing.T) {
+	t.Run("miniredis", func(t *testing.T) {
 		test(t, serve(t, "PATH="+t.TempDir()))
 	})
 	t.Run("redis-server", func(t *testing.T) {
@@ -62,7 +62,7 @@ func serve(t *testing.T, env ...string) *redis.Client {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Dir = t.TempDir() // the real server would write there, if it wrote
+	cmd.Dir = t.TempDir() // redis-server with persistence would write there
 	cmd.Env = append(append(os.Environ(), listenVar+"="+addr), env...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -71,14 +71,14 @@ func serve(t *testing.T, env ...string) *redis.Client {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		if left, err := os.ReadDir(cmd.Dir); err != nil || len(left) > 0 {
-			t.Errorf("it left files (%v): %v", err, left)
+			t.Errorf("the server left files %v (%v), want none", left, err)
 		}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	for redisserver.Ready(ctx, addr) != nil {
 		if ctx.Err() != nil {
-			t.Fatal("the server does not become ready")
+			t.Fatalf("the server was not ready within %s", deadline)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -87,7 +87,7 @@ func serve(t *testing.T, env ...string) *redis.Client {
 	return client
 }
 
-func TestTimePasses(t *testing.T) {
+func TestKeysExpire(t *testing.T) {
 	servers(t, func(t *testing.T, client *redis.Client) {
 		ctx, cancel := context.WithTimeout(t.Context(), deadline)
 		defer cancel()
@@ -111,17 +111,17 @@ func TestTimePasses(t *testing.T) {
 		}
 		ttl, err := client.PTTL(ctx, "late").Result()
 		if err != nil || ttl >= time.Hour || ttl < time.Hour-deadline {
-			t.Errorf("the rest of an hour is %s (%v)", ttl, err)
+			t.Errorf("got a TTL of %s (%v), want almost an hour", ttl, err)
 		}
 		if n, err := client.Exists(ctx, "late", "never").Result(); err != nil || n != 2 {
-			t.Errorf("%d of 2 keys are there (%v)", n, err)
+			t.Errorf("%d of 2 keys exist (%v), want both", n, err)
 		}
 	})
 }
 
-// TestReplication asks what Dapr's Redis components ask, and what they take for
-// a primary.
-func TestReplication(t *testing.T) {
+// TestInfoDescribesAPrimary reads the section of INFO that Dapr's Redis components
+// read.
+func TestInfoDescribesAPrimary(t *testing.T) {
 	servers(t, func(t *testing.T, client *redis.Client) {
 		ctx, cancel := context.WithTimeout(t.Context(), deadline)
 		defer cancel()
@@ -129,20 +129,21 @@ func TestReplication(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		said := map[string]string{}
+		fields := map[string]string{}
 		for lines := bufio.NewScanner(strings.NewReader(info)); lines.Scan(); {
 			if name, value, ok := strings.Cut(lines.Text(), ":"); ok {
-				said[name] = value
+				fields[name] = value
 			}
 		}
-		if said["role"] != "master" || said["connected_slaves"] != "0" {
-			t.Errorf("it says %v", said)
+		if fields["role"] != "master" || fields["connected_slaves"] != "0" {
+			t.Errorf("got %v, want a master without replicas", fields)
 		}
 	})
 }
 
-// TestStats holds that a script's own commands are no round trips of its client.
-func TestStats(t *testing.T) {
+// TestStatsCountRoundTripsAndCommands runs scripts, whose commands count as
+// commands but not as round trips.
+func TestStatsCountRoundTripsAndCommands(t *testing.T) {
 	servers(t, func(t *testing.T, client *redis.Client) {
 		ctx, cancel := context.WithTimeout(t.Context(), deadline)
 		defer cancel()
@@ -171,17 +172,17 @@ func TestStats(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		// Whoever asks is counted as well.
+		// INFO itself is counted too.
 		if got := counter("total_reads_processed") - reads; got < 6 || got > 20 {
-			t.Errorf("5 scripts are %d round trips", got)
+			t.Errorf("5 scripts count as %d round trips, want 6 to 20", got)
 		}
 		if got := counter("total_commands_processed") - commands; got < 55 {
-			t.Errorf("5 scripts of 10 commands are %d commands", got)
+			t.Errorf("5 scripts of 10 commands count as %d commands, want at least 55", got)
 		}
 	})
 }
 
-func TestReadyNeedsAServer(t *testing.T) {
+func TestReadyFailsWithoutAServer(t *testing.T) {
 	pool := ports.NewPool(ports.SharedDir())
 	defer pool.Close()
 	port, err := pool.Take()
@@ -189,6 +190,6 @@ func TestReadyNeedsAServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := redisserver.Ready(t.Context(), ports.Addr(port)); err == nil {
-		t.Error("ready where nothing listens")
+		t.Error("got no error where nothing listens")
 	}
 }

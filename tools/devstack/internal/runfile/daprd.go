@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// DaprdArgs returns the arguments of the app's sidecar, those that Dapr's CLI
-// would pass. Without a placement or scheduler address it passes empty ones:
-// nothing of the kind runs here.
+// DaprdArgs returns the arguments that Dapr's CLI would pass to the app's sidecar.
+// The addresses of placement and scheduler are empty unless the run file has them,
+// because neither runs here; the CLI would pass its defaults.
 func (a App) DaprdArgs() []string {
 	args := []string{
 		"--app-id", a.ID,
@@ -53,8 +53,8 @@ func (a App) DaprdArgs() []string {
 	return args
 }
 
-// Environ returns the variables that Dapr's CLI gives to an app, those of the
-// file included.
+// Environ returns the variables that Dapr's CLI sets for an app, including those of
+// the run file.
 func (a App) Environ() []string {
 	protocol := a.AppProtocol
 	if protocol == "" {
@@ -80,8 +80,8 @@ func (a App) Environ() []string {
 	return env
 }
 
-// trimmed is empty for an address that is absent or blank: a blank is how the
-// file says "none" to the CLI, for which empty means the default.
+// trimmed returns an address without spaces. A run file has a blank address for
+// "none", because the CLI replaces an empty one by its default.
 func trimmed(s *string) string {
 	if s == nil {
 		return ""

@@ -1,10 +1,13 @@
 // Package runfile reads Dapr's multi-app run file, the list of apps that
-// "dapr run -f" starts, with the rules of Dapr's CLI: what an app leaves out
-// comes from the common part, paths of the common part and appDirPath are
-// relative to the file, all other paths of an app to its appDirPath.
+// "dapr run -f" starts. The format is documented at
+// https://docs.dapr.io/developing-applications/local-development/multi-app-dapr-run/multi-app-template/.
 //
-// A field that is not known here is an error and not passed over, so that no
-// app runs otherwise than its file says.
+// As in Dapr's CLI, a field that an app leaves out has the value of the common
+// section. Paths of the common section, and appDirPath, are relative to the file;
+// all other paths of an app are relative to its appDirPath.
+//
+// An unknown field is an error. If it were ignored, an app could run with other
+// settings than its file says.
 package runfile
 
 import (
@@ -18,8 +21,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// File is a run file with all paths absolute and all defaults filled in.
+// File is a run file whose paths are absolute and whose defaults are filled in.
 type File struct {
+	// Apps are the apps in the order of the file.
 	Apps []App
 }
 
@@ -38,10 +42,10 @@ type App struct {
 	MetricsPort      int `yaml:"metricsPort"`
 }
 
-// Sidecar is what apps can have in common.
+// Sidecar contains the fields that may be in the common section too.
 type Sidecar struct {
 	ConfigFile           string            `yaml:"configFilePath"`
-	ResourcesPath        string            `yaml:"resourcesPath"` // the older form, merged into ResourcesPaths
+	ResourcesPath        string            `yaml:"resourcesPath"` // the older field; Read moves it to ResourcesPaths
 	ResourcesPaths       []string          `yaml:"resourcesPaths"`
 	AppProtocol          string            `yaml:"appProtocol"`
 	LogLevel             string            `yaml:"logLevel"`
@@ -59,13 +63,14 @@ type Sidecar struct {
 	EnableAPILogging     bool              `yaml:"enableApiLogging"`
 	Env                  map[string]string `yaml:"env"`
 
-	// Where the CLI puts logs and finds daprd; read and of no meaning here.
+	// Accepted without effect: where the CLI writes logs and finds daprd.
 	DaprdLogDestination string `yaml:"daprdLogDestination"`
 	AppLogDestination   string `yaml:"appLogDestination"`
 	RuntimePath         string `yaml:"runtimePath"`
 }
 
-// Read reads a run file.
+// Read reads a run file. It returns an error if a field is unknown or missing, or
+// if a path does not exist.
 func Read(path string) (*File, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -96,9 +101,9 @@ func parse(r io.Reader, base string) (*File, error) {
 		return nil, err
 	}
 	if doc.Version != 1 {
-		return nil, fmt.Errorf("version %d, want 1", doc.Version)
+		return nil, fmt.Errorf("version %d is not supported: it must be 1", doc.Version)
 	}
-	doc.Common.resolve(base)
+	doc.Common.makeAbsolute(base)
 	ids := map[string]bool{}
 	for i := range doc.Apps {
 		app := &doc.Apps[i]
@@ -113,7 +118,7 @@ func parse(r io.Reader, base string) (*File, error) {
 			return nil, fmt.Errorf("app %s is listed twice", app.ID)
 		}
 		ids[app.ID] = true
-		app.resolve(app.Dir)
+		app.makeAbsolute(app.Dir)
 		app.inherit(doc.Common)
 		if err := app.check(); err != nil {
 			return nil, fmt.Errorf("app %s: %w", app.ID, err)
@@ -137,8 +142,8 @@ func (a *App) check() error {
 	return nil
 }
 
-// resolve makes the paths absolute.
-func (s *Sidecar) resolve(base string) {
+// makeAbsolute makes the paths absolute.
+func (s *Sidecar) makeAbsolute(base string) {
 	if s.ResourcesPath != "" {
 		s.ResourcesPaths = append(s.ResourcesPaths, s.ResourcesPath)
 		s.ResourcesPath = ""
@@ -151,23 +156,23 @@ func (s *Sidecar) resolve(base string) {
 	}
 }
 
-// inherit takes from common what is not set.
+// inherit copies the fields that are not set from common.
 func (s *Sidecar) inherit(common Sidecar) {
-	or(&s.ConfigFile, common.ConfigFile)
-	or(&s.AppProtocol, common.AppProtocol)
-	or(&s.LogLevel, common.LogLevel)
-	or(&s.AppMaxConcurrency, common.AppMaxConcurrency)
-	or(&s.MaxBodySize, common.MaxBodySize)
-	or(&s.ReadBufferSize, common.ReadBufferSize)
-	or(&s.PlacementHostAddress, common.PlacementHostAddress)
-	or(&s.SchedulerHostAddress, common.SchedulerHostAddress)
-	or(&s.APIListenAddresses, common.APIListenAddresses)
-	or(&s.EnableAppHealthCheck, common.EnableAppHealthCheck)
-	or(&s.AppHealthCheckPath, common.AppHealthCheckPath)
-	or(&s.AppHealthInterval, common.AppHealthInterval)
-	or(&s.AppHealthTimeout, common.AppHealthTimeout)
-	or(&s.AppHealthThreshold, common.AppHealthThreshold)
-	or(&s.EnableAPILogging, common.EnableAPILogging)
+	setDefault(&s.ConfigFile, common.ConfigFile)
+	setDefault(&s.AppProtocol, common.AppProtocol)
+	setDefault(&s.LogLevel, common.LogLevel)
+	setDefault(&s.AppMaxConcurrency, common.AppMaxConcurrency)
+	setDefault(&s.MaxBodySize, common.MaxBodySize)
+	setDefault(&s.ReadBufferSize, common.ReadBufferSize)
+	setDefault(&s.PlacementHostAddress, common.PlacementHostAddress)
+	setDefault(&s.SchedulerHostAddress, common.SchedulerHostAddress)
+	setDefault(&s.APIListenAddresses, common.APIListenAddresses)
+	setDefault(&s.EnableAppHealthCheck, common.EnableAppHealthCheck)
+	setDefault(&s.AppHealthCheckPath, common.AppHealthCheckPath)
+	setDefault(&s.AppHealthInterval, common.AppHealthInterval)
+	setDefault(&s.AppHealthTimeout, common.AppHealthTimeout)
+	setDefault(&s.AppHealthThreshold, common.AppHealthThreshold)
+	setDefault(&s.EnableAPILogging, common.EnableAPILogging)
 	if len(s.ResourcesPaths) == 0 {
 		s.ResourcesPaths = common.ResourcesPaths
 	}
@@ -179,8 +184,8 @@ func (s *Sidecar) inherit(common Sidecar) {
 	s.Env = env
 }
 
-// or sets a field that is not set.
-func or[T comparable](field *T, value T) {
+// setDefault sets a field to value if it has its zero value.
+func setDefault[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {
 		*field = value

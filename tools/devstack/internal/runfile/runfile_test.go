@@ -10,7 +10,7 @@ import (
 	"boxoffice/tools/devstack/internal/runfile"
 )
 
-// read reads a run file that lies in dapr/ beside apps/one and apps/two.
+// read reads a run file that is in dapr/, next to apps/one and apps/two.
 func read(t *testing.T, text string) (*runfile.File, string, error) {
 	t.Helper()
 	root := t.TempDir()
@@ -56,31 +56,31 @@ apps:
     command: ["two"]
 `
 
-func TestCommonPartAndPaths(t *testing.T) {
+func TestFieldsAndPathsOfTheCommonSection(t *testing.T) {
 	file, root, err := read(t, full)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(file.Apps) != 2 {
-		t.Fatalf("%d apps, want 2", len(file.Apps))
+		t.Fatalf("got %d apps, want 2", len(file.Apps))
 	}
 	one, two := file.Apps[0], file.Apps[1]
 	in := func(path string) string { return filepath.Join(root, path) }
-	wants := []struct{ what, got, want string }{
-		{"directory", one.Dir, in("apps/one")},
-		{"own resources", strings.Join(one.ResourcesPaths, ","), in("apps/one/own")},
-		{"common resources", strings.Join(two.ResourcesPaths, ","), in("dapr/components")},
-		{"common config", one.ConfigFile, in("dapr/config.yaml")},
-		{"own log level", one.LogLevel, "debug"},
-		{"common log level", two.LogLevel, "warn"},
-		{"id of an app without one", two.ID, "two"},
-		{"own variable", one.Env["B"], "one"},
-		{"common variable", one.Env["A"], "common"},
-		{"variable of the app without own", two.Env["B"], "common"},
+	fields := []struct{ name, got, want string }{
+		{"directory of app one", one.Dir, in("apps/one")},
+		{"resources that app one sets", strings.Join(one.ResourcesPaths, ","), in("apps/one/own")},
+		{"resources that app two inherits", strings.Join(two.ResourcesPaths, ","), in("dapr/components")},
+		{"configuration that app one inherits", one.ConfigFile, in("dapr/config.yaml")},
+		{"log level that app one sets", one.LogLevel, "debug"},
+		{"log level that app two inherits", two.LogLevel, "warn"},
+		{"id that app two takes from its directory", two.ID, "two"},
+		{"variable that app one sets", one.Env["B"], "one"},
+		{"variable that app one inherits", one.Env["A"], "common"},
+		{"variable that app two inherits", two.Env["B"], "common"},
 	}
-	for _, w := range wants {
-		if w.got != w.want {
-			t.Errorf("%s: %q, want %q", w.what, w.got, w.want)
+	for _, f := range fields {
+		if f.got != f.want {
+			t.Errorf("%s: got %q, want %q", f.name, f.got, f.want)
 		}
 	}
 }
@@ -98,7 +98,7 @@ func TestSidecarArguments(t *testing.T) {
 		"--log-level", "debug", "--enable-app-health-check", "--app-health-check-path", "/healthz",
 	}
 	if got := file.Apps[0].DaprdArgs(); !slices.Equal(got, want) {
-		t.Errorf("arguments\n%q, want\n%q", got, want)
+		t.Errorf("arguments: got\n%q, want\n%q", got, want)
 	}
 }
 
@@ -114,27 +114,27 @@ func TestAppEnvironment(t *testing.T) {
 		"DAPR_GRPC_PORT=3601", "DAPR_HTTP_PORT=3501", "DAPR_METRICS_PORT=3801",
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("environment %q, want %q", got, want)
+		t.Errorf("environment: got %q, want %q", got, want)
 	}
 }
 
-func TestRefusals(t *testing.T) {
+func TestReadRejectsInvalidFiles(t *testing.T) {
 	const app = "apps:\n  - appID: one\n    appDirPath: ../apps/one\n    command: [one]\n"
 	tests := map[string]struct{ text, want string }{
-		"no version":          {app, "version 0"},
-		"unknown field":       {"version: 1\n" + app + "    apppPort: 1\n", "apppPort"},
-		"no directory":        {"version: 1\napps:\n  - appID: one\n    command: [one]\n", "appDirPath"},
-		"directory not there": {"version: 1\n" + strings.ReplaceAll(app, "../apps/one", "../apps/none"), "none"},
-		"no command":          {"version: 1\napps:\n  - appID: one\n    appDirPath: ../apps/one\n", "no command"},
-		"listed twice":        {"version: 1\n" + app + strings.TrimPrefix(app, "apps:\n"), "twice"},
-		"resources not there": {"version: 1\n" + app + "    resourcesPaths: [none]\n", "none"},
-		"not YAML":            {"version: [", "yaml"},
+		"no version":        {app, "version 0"},
+		"unknown field":     {"version: 1\n" + app + "    apppPort: 1\n", "apppPort"},
+		"no directory":      {"version: 1\napps:\n  - appID: one\n    command: [one]\n", "appDirPath"},
+		"missing directory": {"version: 1\n" + strings.ReplaceAll(app, "../apps/one", "../apps/none"), "none"},
+		"no command":        {"version: 1\napps:\n  - appID: one\n    appDirPath: ../apps/one\n", "no command"},
+		"app listed twice":  {"version: 1\n" + app + strings.TrimPrefix(app, "apps:\n"), "twice"},
+		"missing resources": {"version: 1\n" + app + "    resourcesPaths: [none]\n", "none"},
+		"not YAML":          {"version: [", "yaml"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := read(t, tt.text)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error %v, want one with %q", err, tt.want)
+				t.Errorf("got error %v, want one that contains %q", err, tt.want)
 			}
 		})
 	}

@@ -1,5 +1,5 @@
-// Package secrets keeps random values in a file that only its owner can read.
-// They are made when they are first asked for and the same from then on.
+// Package secrets keeps random values in a file that only its owner can read. A
+// value is generated on first use and does not change afterwards.
 package secrets
 
 import (
@@ -15,21 +15,21 @@ import (
 	"os"
 )
 
-// minLength is the shortest value that a file may hold: one that is shorter
-// was not made here.
+// minLength is the length of the shortest value that a file may contain. This
+// package does not generate shorter ones.
 const minLength = 16
 
-// Store is a file with one JSON object of names and values, the form that
-// Dapr's secretstores.local.file reads.
+// Store is a file with a JSON object of names and values, the format of Dapr's
+// secretstores.local.file.
 type Store struct {
 	path   string
 	values map[string]string
 }
 
-// Open reads the file; one that is absent counts as empty.
+// Open reads the file. A missing file counts as empty; a damaged one is an error.
 func Open(path string) (*Store, error) {
 	s := &Store{path: path, values: map[string]string{}}
-	data, err := os.ReadFile(path) //nolint:gosec // the caller's own file
+	data, err := os.ReadFile(path) //nolint:gosec // the caller's path
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
@@ -37,7 +37,7 @@ func Open(path string) (*Store, error) {
 		return nil, fmt.Errorf("read secrets: %w", err)
 	}
 	if err := json.Unmarshal(data, &s.values); err != nil {
-		return nil, damaged(path, "not an object of texts") // the parser would quote the content
+		return nil, damaged(path, "not a JSON object of strings") // the parser's error could quote a secret
 	}
 	for name, value := range s.values {
 		if len(value) < minLength {
@@ -50,14 +50,15 @@ func Open(path string) (*Store, error) {
 	return s, nil
 }
 
-// Value returns the value of that name, made and written when there is none.
+// Value returns the value with the name. If there is none, it calls generate and
+// writes the file.
 func (s *Store) Value(name string, generate func() (string, error)) (string, error) {
 	if v, ok := s.values[name]; ok {
 		return v, nil
 	}
 	v, err := generate()
 	if err != nil {
-		return "", fmt.Errorf("make %s: %w", name, err)
+		return "", fmt.Errorf("generate %s: %w", name, err)
 	}
 	s.values[name] = v
 	data, err := json.MarshalIndent(s.values, "", "  ")
@@ -70,10 +71,10 @@ func (s *Store) Value(name string, generate func() (string, error)) (string, err
 	return v, nil
 }
 
-// WriteFile replaces a file in one step by one that only its owner can read.
+// WriteFile replaces a file atomically by one that only its owner can read.
 func WriteFile(path string, data []byte) error {
 	next := path + ".next"
-	// An older file keeps its mode when written to, so it must not be there.
+	// os.WriteFile does not change the mode of an existing file.
 	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -83,17 +84,17 @@ func WriteFile(path string, data []byte) error {
 	return os.Rename(next, path)
 }
 
-// Token is a random text of 256 bits that needs no quoting anywhere.
+// Token returns a random string of 256 bits in base64url, which needs no quoting.
 func Token() (string, error) {
 	b := make([]byte, 32)
 	rand.Read(b) //nolint:errcheck // never fails (crypto/rand)
 	return base64.RawURLEncoding.EncodeToString(b), nil
 }
 
-// Password is a random text for people, of about 100 bits.
+// Password returns a random string of 100 bits that is easy to type.
 func Password() (string, error) { return rand.Text()[:20], nil }
 
-// SigningKey is a private Ed25519 key as PKCS #8 in PEM.
+// SigningKey returns a new private Ed25519 key as PKCS #8 in PEM.
 func SigningKey() (string, error) {
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -107,5 +108,5 @@ func SigningKey() (string, error) {
 }
 
 func damaged(path, why string) error {
-	return fmt.Errorf("%s is damaged (%s): delete it to have new secrets made, which ends all log-ins", path, why)
+	return fmt.Errorf("%s is damaged (%s): delete it to generate new secrets, which ends all log-ins", path, why)
 }

@@ -25,17 +25,17 @@ func value(t *testing.T, path, name string, generate func() (string, error)) str
 	return v
 }
 
-func TestValuesAreMadeOnceAndKept(t *testing.T) {
+func TestValuesAreGeneratedOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secrets.json")
 	first := value(t, path, "token", secrets.Token)
 	if len(first) < 43 { // 256 bits in base64
-		t.Errorf("a token of %d characters", len(first))
+		t.Errorf("got a token of %d characters, want at least 43", len(first))
 	}
 	if other := value(t, path, "other", secrets.Token); other == first {
 		t.Error("two names have the same value")
 	}
 	if again := value(t, path, "token", secrets.Token); again != first {
-		t.Error("the value is another after opening the file again")
+		t.Error("the value changed when the file was opened again")
 	}
 }
 
@@ -53,16 +53,16 @@ func TestFileIsForTheOwnerOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, want := info.Mode().Perm(), os.FileMode(0o600); got != want {
-			t.Errorf("loosened %t: mode %o, want %o", loosened, got, want)
+			t.Errorf("mode changed before: %t: got mode %o, want %o", loosened, got, want)
 		}
 	}
 }
 
-func TestDamagedFile(t *testing.T) {
+func TestOpenRejectsADamagedFile(t *testing.T) {
 	for name, content := range map[string]string{
 		"empty":       "",
-		"cut off":     `{"token": "4b1d5`,
-		"not texts":   `{"token": 17}`,
+		"truncated":   `{"token": "4b1d5`,
+		"not strings": `{"token": 17}`,
 		"short value": `{"token": "secret"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -72,33 +72,33 @@ func TestDamagedFile(t *testing.T) {
 			}
 			_, err := secrets.Open(path)
 			if err == nil || !strings.Contains(err.Error(), "delete it") || strings.Contains(err.Error(), "\n") {
-				t.Fatalf("error %v, want one line that says what to do", err)
+				t.Fatalf("got error %v, want one line that says what to do", err)
 			}
 			if strings.Contains(err.Error(), "4b1d5") {
-				t.Errorf("error %q quotes the secret", err)
+				t.Errorf("error %q quotes a secret", err)
 			}
 		})
 	}
 }
 
-func TestSigningKeyIsAKey(t *testing.T) {
+func TestSigningKeyIsAnEd25519Key(t *testing.T) {
 	text, err := secrets.SigningKey()
 	if err != nil {
 		t.Fatal(err)
 	}
 	block, rest := pem.Decode([]byte(text))
 	if block == nil || len(rest) > 0 {
-		t.Fatal("not one PEM block")
+		t.Fatal("the key is not a single PEM block")
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if _, ok := key.(ed25519.PrivateKey); err != nil || !ok {
-		t.Errorf("a %T (%v), want an Ed25519 key", key, err)
+		t.Errorf("got a %T (%v), want an Ed25519 key", key, err)
 	}
 }
 
 func TestPasswordNeedsNoQuoting(t *testing.T) {
 	p, err := secrets.Password()
 	if err != nil || len(p) != 20 || strings.Trim(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
-		t.Errorf("password %q (%v)", p, err)
+		t.Errorf("got password %q (%v), want 20 letters and digits", p, err)
 	}
 }

@@ -15,37 +15,36 @@ import (
 )
 
 const (
-	// tickEvery is how coarse the stand-in's time is: a key goes at most that
-	// much too early or too late.
+	// tickEvery is the time between two expiries: a key expires at most that much
+	// too early or too late.
 	tickEvery = 20 * time.Millisecond
-	// tickShare keeps the looking at all keys, of which there may be many,
-	// below that part of the time.
+	// tickShare limits the time spent on expiries, each of which visits all keys,
+	// to one part in that many.
 	tickShare = 50
 )
 
-// replication is what Dapr's Redis components want to hear from the section of
-// that name: that this is a primary without replicas. miniredis has no such
-// section.
+// replication is the section of INFO that Dapr's Redis components read. miniredis
+// does not have it. It describes a primary without replicas.
 const replication = "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n"
 
-// serveStandIn serves miniredis at listen until ctx is done.
-func serveStandIn(ctx context.Context, listen string) error {
+// serveMiniredis serves miniredis at listen until ctx is done.
+func serveMiniredis(ctx context.Context, listen string) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
 	if err != nil {
 		return fmt.Errorf("listen for redis: %w", err)
 	}
 	m := miniredis.NewMiniRedis()
-	inside, err := m.Dial() // which starts it without a listener of its own
+	conn, err := m.Dial() // starts m without a listener
 	if err != nil {
 		return errors.Join(fmt.Errorf("start miniredis: %w", err), listener.Close())
 	}
-	_ = inside.Close()
+	_ = conn.Close()
 	defer m.Close()
 	defer context.AfterFunc(ctx, func() { _ = listener.Close() })()
 	var reads atomic.Int64
-	m.Server().SetPreHook(informed(m, &reads))
+	m.Server().SetPreHook(infoHook(m, &reads))
 	go accept(listener, func(conn net.Conn) { m.Server().ServeConn(&countedConn{conn, &reads}) })
-	slog.Info("miniredis listens, for want of a redis-server on the PATH", "address", listener.Addr())
+	slog.Info("miniredis listens, because no redis-server is on the PATH", "address", listener.Addr())
 	tick(ctx, m)
 	return nil
 }
@@ -60,8 +59,8 @@ func accept(listener net.Listener, serve func(net.Conn)) {
 	}
 }
 
-// countedConn counts what is read from it, as the real server does: commands that
-// a client sent together are mostly one.
+// countedConn counts the reads that return data, as redis-server does for
+// total_reads_processed. Commands that a client pipelines usually share one read.
 type countedConn struct {
 	net.Conn
 	reads *atomic.Int64
@@ -75,9 +74,9 @@ func (c *countedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// informed answers the sections of INFO that miniredis lacks, or has less of, and
-// leaves all else to it.
-func informed(m *miniredis.Miniredis, reads *atomic.Int64) server.Hook {
+// infoHook returns a hook that answers the sections of INFO that miniredis lacks
+// or does not have in full. miniredis answers all other commands.
+func infoHook(m *miniredis.Miniredis, reads *atomic.Int64) server.Hook {
 	return func(peer *server.Peer, cmd string, args ...string) bool {
 		if !strings.EqualFold(cmd, "INFO") || len(args) != 1 {
 			return false
@@ -96,9 +95,8 @@ func informed(m *miniredis.Miniredis, reads *atomic.Int64) server.Hook {
 	}
 }
 
-// tick drives the ends of keys until ctx is done; by themselves they stand
-// still. miniredis can also let them pass with each command (ClockTTL), but it
-// then looks at every key for every command.
+// tick expires keys until ctx is done. The clock of miniredis does not advance on
+// its own. With its option ClockTTL it would visit every key at every command.
 func tick(ctx context.Context, m *miniredis.Miniredis) {
 	timer := time.NewTimer(tickEvery)
 	defer timer.Stop()
@@ -116,6 +114,6 @@ func tick(ctx context.Context, m *miniredis.Miniredis) {
 	}
 }
 
-// wallClock is the time by which the real server ends its keys: one that goes
-// on while the machine sleeps.
+// wallClock returns the time without a monotonic reading. Like the clock of
+// redis-server, it advances while the machine sleeps.
 func wallClock() time.Time { return time.Now().Round(0) }
