@@ -1,5 +1,5 @@
-// Command devstack starts Boxoffice, or only its stores, on this machine and
-// takes it down again. README.md has the commands and what each does.
+// Command devstack starts Boxoffice, or only its stores, on this machine and stops
+// it again. README.md describes the commands.
 package main
 
 import (
@@ -21,7 +21,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	context.AfterFunc(ctx, stop) // from here on a second signal has its default effect
+	context.AfterFunc(ctx, stop) // a second signal has its default effect
 	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "devstack:", oneLine(err))
 		os.Exit(1)
@@ -32,14 +32,14 @@ const usage = `usage: devstack <command> [flags]
 
   up      start everything: stores, sidecars and apps
   infra   start the stores only, for "dapr run -f"
-  build   build what up needs, and end
-  nats    be a NATS server with JetStream
-  redis   be a Redis server
+  build   build the programs that up needs, and exit
+  nats    run a NATS server with JetStream
+  redis   run a Redis server
 
 "devstack <command> -h" lists the flags of a command.
 `
 
-// run does what args say until ctx is done.
+// run runs the command that args name until it ends or ctx is done.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
 	if len(args) == 0 {
 		return errors.New(`no command; "devstack help" lists them`)
@@ -47,11 +47,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	var err error
 	switch command, rest := args[0], args[1:]; command {
 	case "up":
-		err = start(ctx, "up", rest, getenv, stdout, boxoffice.Up)
+		err = runStack(ctx, "up", rest, getenv, stdout, boxoffice.Up)
 	case "infra":
-		err = start(ctx, "infra", rest, getenv, stdout, boxoffice.Infra)
+		err = runStack(ctx, "infra", rest, getenv, stdout, boxoffice.Infra)
 	case "build":
-		err = start(ctx, "build", rest, getenv, stdout, boxoffice.Build)
+		err = runStack(ctx, "build", rest, getenv, stdout, boxoffice.Build)
 	case "nats":
 		err = serveNATS(ctx, rest, stdout)
 	case "redis":
@@ -62,13 +62,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		err = fmt.Errorf(`no command %q; "devstack help" lists them`, command)
 	}
 	if errors.Is(err, flag.ErrHelp) {
-		return nil // the flags have been listed
+		return nil // the flags have been printed
 	}
 	return err
 }
 
-// start parses the flags of up and infra.
-func start(ctx context.Context, name string, args []string, getenv func(string) string, stdout io.Writer,
+// runStack parses the flags of up, infra or build, and calls do.
+func runStack(ctx context.Context, name string, args []string, getenv func(string) string, stdout io.Writer,
 	do func(context.Context, boxoffice.Options) error,
 ) error {
 	o := boxoffice.Options{Replicas: map[string]int{}, Getenv: getenv, Out: stdout}
@@ -76,13 +76,13 @@ func start(ctx context.Context, name string, args []string, getenv func(string) 
 	flags.StringVar(&o.Root, "root", ".", "top of the tree")
 	flags.StringVar(&o.Data, "data", "", "data directory (default $DATA_DIR, else .data in the tree)")
 	flags.StringVar(&o.RunFile, "run-file", "", "Dapr's multi-app run file (default dapr/dapr.yaml in the tree)")
-	flags.BoolVar(&o.FreePorts, "free-ports", false, "take free ports instead of the usual ones")
+	flags.BoolVar(&o.FreePorts, "free-ports", false, "use free ports instead of the usual ones")
 	if name != "build" {
-		flags.BoolVar(&o.JaegerFirst, "jaeger-first", false, "build Jaeger before the start and not when all is ready, so that no trace is lost")
+		flags.BoolVar(&o.JaegerFirst, "jaeger-first", false, "build Jaeger before the start and not after it, so that no trace is lost")
 		flags.BoolVar(&o.Verbose, "v", false, "print the output of every process")
 	}
 	if name == "up" {
-		flags.Func("replicas", "instances of apps, as booking=2,gateway=2", func(text string) error {
+		flags.Func("replicas", "number of instances of apps, as booking=2,gateway=2", func(text string) error {
 			return parseReplicas(o.Replicas, text)
 		})
 	}
@@ -122,25 +122,25 @@ func parse(flags *flag.FlagSet, args []string) error {
 		return err
 	}
 	if flags.NArg() > 0 {
-		return fmt.Errorf("%s: unexpected %q", flags.Name(), flags.Arg(0))
+		return fmt.Errorf("%s: unexpected argument %q", flags.Name(), flags.Arg(0))
 	}
 	return nil
 }
 
-// parseReplicas adds "booking=2,gateway=2" to replicas.
+// parseReplicas adds counts such as "booking=2,gateway=2" to replicas.
 func parseReplicas(replicas map[string]int, text string) error {
 	for part := range strings.SplitSeq(text, ",") {
 		app, count, ok := strings.Cut(part, "=")
 		n, err := strconv.Atoi(count)
 		if !ok || app == "" || err != nil || n < 1 {
-			return fmt.Errorf("%q is not app=count", part)
+			return fmt.Errorf("%q must be an app and a positive number, as booking=2", part)
 		}
 		replicas[app] = n
 	}
 	return nil
 }
 
-// oneLine keeps an error of several lines, as joined ones are, on one.
+// oneLine joins the lines of an error, which errors.Join separates by line ends.
 func oneLine(err error) string {
 	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' })
 	for i := range lines {
