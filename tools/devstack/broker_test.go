@@ -12,16 +12,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// TestBrokerBackWithoutItsData kills NATS and takes its data away. Its streams are
-// made again although no sidecar ended.
-func TestBrokerBackWithoutItsData(t *testing.T) {
+// TestStreamsAreCreatedAgainAfterNATSLostItsData kills NATS and moves its data
+// away. The streams must be created although no sidecar is restarted.
+func TestStreamsAreCreatedAgainAfterNATSLostItsData(t *testing.T) {
 	tr := newTree(t)
 	r := tr.up(t)
 	url, sidecar := tr.stack(t).Env["NATS_URL"], tr.pids(t)["booking-daprd"]
-	if err := streamIsThere(t, url); err != nil {
+	if err := findStream(t, url); err != nil {
 		t.Fatal(err)
 	}
-	// Moved, not removed: the server that is still there would go on writing.
+	// Moved, not removed: the server that still runs would write files into it.
 	if err := os.Rename(filepath.Join(tr.data, "nats"), filepath.Join(tr.data, "nats-before")); err != nil {
 		t.Fatal(err)
 	}
@@ -29,14 +29,15 @@ func TestBrokerBackWithoutItsData(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.awaitOutput(t, "nats is back after")
-	eventually(t, "the stream is there again", func() bool { return streamIsThere(t, url) == nil })
+	eventually(t, "the stream exists again", func() bool { return findStream(t, url) == nil })
 	if got := tr.pids(t)["booking-daprd"]; got != sidecar {
-		t.Errorf("the sidecar is process %d, want %d as before", got, sidecar)
+		t.Errorf("the sidecar's pid is %d, want %d as before", got, sidecar)
 	}
 	r.stop(t)
 }
 
-func streamIsThere(t *testing.T, url string) error {
+// findStream returns an error if the stream that tools/streams creates is missing.
+func findStream(t *testing.T, url string) error {
 	t.Helper()
 	conn, err := nats.Connect(url)
 	if err != nil {

@@ -16,8 +16,7 @@ import (
 	"boxoffice/tools/devstack/internal/ports"
 )
 
-// withJaeger makes the tree want a Jaeger, and none on the PATH. Its programs
-// are built in a directory without a Jaeger.
+// withJaeger enables Jaeger in the tree, with no Jaeger on the PATH and none built.
 func (tr *tree) withJaeger(t *testing.T) {
 	t.Helper()
 	bin := filepath.Join(tr.root, "bin")
@@ -28,7 +27,7 @@ func (tr *tree) withJaeger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range built { // which takes long to build
+	for _, dir := range built { // its build takes long
 		if err := os.Symlink(dir, filepath.Join(bin, filepath.Base(dir))); err != nil {
 			t.Fatal(err)
 		}
@@ -39,11 +38,10 @@ func (tr *tree) withJaeger(t *testing.T) {
 	}
 }
 
-// slowJaeger makes the build of Jaeger wait until the function that it returns
-// is called.
-func (tr *tree) slowJaeger(t *testing.T) (goOn func()) {
+// delayJaeger delays the build of Jaeger until the returned function is called.
+func (tr *tree) delayJaeger(t *testing.T) (proceed func()) {
 	t.Helper()
-	dir, file := filepath.Join(tr.root, "path"), filepath.Join(tr.root, "go-on")
+	dir, file := filepath.Join(tr.root, "path"), filepath.Join(tr.root, "proceed")
 	script := fmt.Sprintf(`#!/bin/sh
 case "$*" in build*cmd/jaeger*) while [ ! -e %s ]; do sleep 0.05; done;; esac
 exec %s/go "$@"
@@ -69,10 +67,10 @@ func (s stack) otlpPort(t *testing.T) int {
 	return port
 }
 
-func TestReadyBeforeJaegerIsBuilt(t *testing.T) {
+func TestStackIsReadyBeforeJaegerIsBuilt(t *testing.T) {
 	tr := newTree(t)
 	tr.withJaeger(t)
-	goOn := tr.slowJaeger(t)
+	proceed := tr.delayJaeger(t)
 	r := tr.up(t)
 	s := tr.stack(t)
 	if !strings.Contains(r.out.String(), "begin when Jaeger is built") {
@@ -84,7 +82,7 @@ func TestReadyBeforeJaegerIsBuilt(t *testing.T) {
 	if err := ports.Check(s.otlpPort(t)); !errors.Is(err, ports.ErrInUse) {
 		t.Errorf("the port for traces: %v, want %v", err, ports.ErrInUse)
 	}
-	goOn()
+	proceed()
 	r.awaitOutput(t, "traces: "+s.Jaeger)
 	if status, _ := get(t, s.Jaeger+"/api/services"); status != http.StatusOK {
 		t.Errorf("Jaeger's API answers %d, want 200", status)
@@ -102,7 +100,7 @@ func TestReadyBeforeJaegerIsBuilt(t *testing.T) {
 	again.stop(t)
 }
 
-func TestJaegerFirstBuildsItBeforeTheStart(t *testing.T) {
+func TestJaegerFirstBuildsJaegerBeforeTheStart(t *testing.T) {
 	tr := newTree(t)
 	tr.withJaeger(t)
 	r := tr.up(t, "--jaeger-first")
@@ -112,7 +110,7 @@ func TestJaegerFirstBuildsItBeforeTheStart(t *testing.T) {
 	r.stop(t)
 }
 
-func TestJaegerThatCannotBeBuilt(t *testing.T) {
+func TestFailedBuildOfJaegerIsOneLine(t *testing.T) {
 	tr := newTree(t)
 	tr.withJaeger(t)
 	source := filepath.Join(tr.root, "tools", "jaeger", "cmd", "jaeger", "main.go")
@@ -121,9 +119,9 @@ func TestJaegerThatCannotBeBuilt(t *testing.T) {
 	}
 	r := tr.up(t)
 	r.awaitOutput(t, "no traces: ")
-	said := regexp.MustCompile(`(?m)^devstack +\| no traces: (.*)$`).FindAllStringSubmatch(r.out.String(), -1)
-	if want := "build jaeger: cmd/jaeger/main.go:3:15: undefined: x"; len(said) != 1 || said[0][1] != want {
-		t.Errorf("it says %q, want one line with %q", said, want)
+	lines := regexp.MustCompile(`(?m)^devstack +\| no traces: (.*)$`).FindAllStringSubmatch(r.out.String(), -1)
+	if want := "build jaeger: cmd/jaeger/main.go:3:15: undefined: x"; len(lines) != 1 || lines[0][1] != want {
+		t.Errorf("devstack printed %q, want one line with %q", lines, want)
 	}
 	s := tr.stack(t)
 	if status, _ := get(t, s.Gateway[0]+"/readyz"); status != http.StatusOK {
@@ -133,7 +131,7 @@ func TestJaegerThatCannotBeBuilt(t *testing.T) {
 	tr.awaitNone(t, append(s.ports(), s.otlpPort(t)))
 }
 
-func TestJaegerThatDoesNotStart(t *testing.T) {
+func TestStackRunsOnIfJaegerDoesNotStart(t *testing.T) {
 	tr := newTree(t)
 	tr.withJaeger(t)
 	source := filepath.Join(tr.root, "tools", "jaeger", "cmd", "jaeger", "main.go")
@@ -151,10 +149,10 @@ func TestJaegerThatDoesNotStart(t *testing.T) {
 	r.stop(t)
 }
 
-func TestStopDuringTheBuildOfJaeger(t *testing.T) {
+func TestStopDuringTheBuildOfJaegerLeavesNothing(t *testing.T) {
 	tr := newTree(t)
 	tr.withJaeger(t)
-	tr.slowJaeger(t)
+	tr.delayJaeger(t)
 	r := tr.up(t)
 	eventually(t, "the build runs", func() bool { return tr.pids(t)["build jaeger"] != 0 })
 	s := tr.stack(t)
@@ -163,4 +161,62 @@ func TestStopDuringTheBuildOfJaeger(t *testing.T) {
 	if strings.Contains(r.out.String(), "no traces") {
 		t.Error("the stop is reported as a failure of the build")
 	}
+}
+
+// TestJaegerOnThePath runs real Jaegers: those on the PATH, and the one that has
+// been built in bin/, which the test puts on the PATH.
+func TestJaegerOnThePath(t *testing.T) {
+	tests := map[string]struct {
+		program func(t *testing.T) string
+		name    string // the name by which devstack tells the versions apart
+		servers int
+	}{
+		"version 1": {func(t *testing.T) string { return onPath(t, "jaeger-all-in-one") }, "jaeger-all-in-one", 7},
+		"version 2": {func(t *testing.T) string { return onPath(t, "jaeger") }, "jaeger", 3},
+		"built":     {func(t *testing.T) string { return cached(t, "jaeger") }, "jaeger", 3},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			program := tt.program(t)
+			tr := newTree(t)
+			dir := filepath.Join(tr.root, "path")
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(program, filepath.Join(dir, tt.name)); err != nil {
+				t.Fatal(err)
+			}
+			tr.env = append(tr.env, "JAEGER=", "PATH="+dir+":"+goOnly(t))
+			r := tr.start(t, "infra", "--free-ports")
+			r.awaitReady(t)
+			s := tr.stack(t)
+			if status, _ := get(t, s.Jaeger+"/api/services"); status != http.StatusOK {
+				t.Errorf("Jaeger's API answers %d, want 200", status)
+			}
+			if s.Env["OTEL_EXPORTER_OTLP_ENDPOINT"] == "" {
+				t.Error("the apps have no OTEL_EXPORTER_OTLP_ENDPOINT")
+			}
+			listens := listeners(t, tr.pids(t)["jaeger"])
+			if len(listens) != tt.servers {
+				t.Errorf("Jaeger listens on %v, want %d addresses", listens, tt.servers)
+			}
+			for _, addr := range listens {
+				if !strings.HasPrefix(addr, "127.0.0.1:") {
+					t.Errorf("Jaeger listens on %s, want the loopback interface only", addr)
+				}
+			}
+			r.stop(t)
+			tr.awaitNone(t, nil)
+		})
+	}
+}
+
+// onPath returns the path of a program. It skips the test if there is none.
+func onPath(t *testing.T, name string) string {
+	t.Helper()
+	program, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("no %s on the PATH", name)
+	}
+	return program
 }

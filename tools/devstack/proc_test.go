@@ -34,7 +34,7 @@ func sourced(t *testing.T, path string) map[string]string {
 	return env
 }
 
-// listeners are the addresses at which a process accepts connections.
+// listeners returns the addresses on which a process listens.
 func listeners(t *testing.T, pid int) []string {
 	t.Helper()
 	owned := map[string]bool{}
@@ -50,7 +50,7 @@ func listeners(t *testing.T, pid int) []string {
 	var found []string
 	for _, table := range []string{"net/tcp", "net/tcp6"} {
 		for line := range strings.Lines(read(t, procFile(pid, table))) {
-			fields := strings.Fields(line) // sl, local, remote, state, ..., inode as the tenth
+			fields := strings.Fields(line) // sl, local address, remote address, state, ..., the tenth is the inode
 			const listening = "0A"
 			if len(fields) > 9 && fields[3] == listening && owned["socket:["+fields[9]+"]"] {
 				found = append(found, address(t, fields[1]))
@@ -60,8 +60,9 @@ func listeners(t *testing.T, pid int) []string {
 	return found
 }
 
-// address reads one of the kernel's: bytes in the host's order, which is the
-// little one wherever these tests run, and the port, in hexadecimal.
+// address parses an address of /proc/net/tcp: the IP address and the port in
+// hexadecimal. The bytes of the IP address are in host order; the tests assume a
+// little-endian host.
 func address(t *testing.T, text string) string {
 	t.Helper()
 	ip, port, _ := strings.Cut(text, ":")

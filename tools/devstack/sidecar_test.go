@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// cached returns a program that the tree around this module has built already.
-// Building it here would take minutes.
+// cached returns a program that has been built in bin/ of the repository. It skips
+// the test if there is none, since a build would take minutes.
 func cached(t *testing.T, name string) string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join("..", "..", "bin", name+"-*", name))
@@ -23,7 +23,7 @@ func cached(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	if len(found) == 0 {
-		t.Skipf("no %s has been built yet", name)
+		t.Skipf("no %s has been built in bin/", name)
 	}
 	path, err := filepath.Abs(found[0])
 	if err != nil {
@@ -32,9 +32,9 @@ func cached(t *testing.T, name string) string {
 	return path
 }
 
-// TestRealSidecars has Dapr's own sidecar use each of the stores: a call from
-// app to app, a lock in Redis, a compare-and-set in MongoDB and a fact in NATS.
-func TestRealSidecars(t *testing.T) {
+// TestRealSidecarUsesEachStore runs Dapr's sidecar: a call from app to app, a lock
+// in Redis, a compare-and-set in MongoDB and a fact in NATS.
+func TestRealSidecarUsesEachStore(t *testing.T) {
 	daprd := os.Getenv("DAPRD")
 	if daprd == "" {
 		daprd = cached(t, "daprd")
@@ -45,7 +45,7 @@ func TestRealSidecars(t *testing.T) {
 		r := tr.up(t, "--replicas", "booking=2")
 		s := tr.stack(t)
 		if status, body := get(t, s.Gateway[0]+"/hello"); status != http.StatusOK || body != "hello from booking" {
-			t.Errorf("through two sidecars: %d %q", status, body)
+			t.Errorf("call through two sidecars: got %d %q, want 200 and the answer of booking", status, body)
 		}
 		c := sidecar{
 			url:   fmt.Sprintf("http://127.0.0.1:%d", s.Instances[0].DaprHTTPPort),
@@ -54,16 +54,16 @@ func TestRealSidecars(t *testing.T) {
 		checkLock(t, c)
 		checkState(t, c)
 		if status, body := c.post(t, "/v1.0/publish/pubsub/facts", `{"a": 1}`); status != http.StatusNoContent {
-			t.Errorf("publish: %d %s", status, body)
+			t.Errorf("publish: got %d %s, want 204", status, body)
 		}
 		c.token = "wrong"
 		if status, _ := c.post(t, "/v1.0/publish/pubsub/facts", `{}`); status != http.StatusUnauthorized {
-			t.Errorf("publish with a wrong token: %d, want 401", status)
+			t.Errorf("publish with a wrong token: got %d, want 401", status)
 		}
 		r.stop(t)
 		tr.awaitNone(t, s.ports())
 	}
-	t.Run("stand-in for Redis", func(t *testing.T) {
+	t.Run("miniredis", func(t *testing.T) {
 		stores(t, "PATH="+goOnly(t))
 	})
 	t.Run("redis-server", func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestRealSidecars(t *testing.T) {
 	})
 }
 
-// goOnly is a PATH with the go command and nothing else.
+// goOnly returns the directory of the go command, a PATH without Redis or Jaeger.
 func goOnly(t *testing.T) string {
 	t.Helper()
 	program, err := exec.LookPath("go")
@@ -97,7 +97,7 @@ func checkLock(t *testing.T, c sidecar) {
 		return strings.Contains(body, "true")
 	}
 	if !lock("a") || lock("b") {
-		t.Error("two owners have one lock, or the first has none")
+		t.Error("the first owner did not get the lock, or the second got it too")
 	}
 	eventually(t, "the lock expires", func() bool { return lock("b") })
 }
@@ -117,20 +117,20 @@ func checkState(t *testing.T, c sidecar) {
 		return status
 	}
 	if got := save("", 1); got != http.StatusNoContent {
-		t.Fatalf("save: %d", got)
+		t.Fatalf("save without an ETag: got %d, want 204", got)
 	}
 	res := c.do(t, http.MethodGet, "/v1.0/state/state/k", "")
 	defer res.Body.Close()
 	etag := res.Header.Get("ETag")
 	if got := save(etag, 2); got != http.StatusNoContent {
-		t.Errorf("save with the ETag at hand: %d", got)
+		t.Errorf("save with the current ETag: got %d, want 204", got)
 	}
 	if got := save(etag, 3); got < 400 {
-		t.Errorf("save with an ETag of before: %d", got)
+		t.Errorf("save with a stale ETag: got %d, want at least 400", got)
 	}
 }
 
-// sidecar is the API of one.
+// sidecar is the HTTP API of a sidecar.
 type sidecar struct{ url, token string }
 
 func (c sidecar) post(t *testing.T, path, body string) (int, string) {
@@ -157,57 +157,4 @@ func (c sidecar) do(t *testing.T, method, path, body string) *http.Response {
 		t.Fatal(err)
 	}
 	return res
-}
-
-// TestJaeger takes a Jaeger that is installed, or the one that was built before
-// as if it were.
-func TestJaeger(t *testing.T) {
-	tests := map[string]struct {
-		program func(t *testing.T) string
-		name    string // by which the generations differ
-		servers int
-	}{
-		"the first": {func(t *testing.T) string { return cached(t, "jaeger") }, "jaeger-all-in-one", 7},
-		"the second": {func(t *testing.T) string {
-			program, err := exec.LookPath("jaeger")
-			if err != nil {
-				t.Skip("no jaeger on the PATH")
-			}
-			return program
-		}, "jaeger", 3},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			program := tt.program(t)
-			tr := newTree(t)
-			dir := filepath.Join(tr.root, "path")
-			if err := os.Mkdir(dir, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Symlink(program, filepath.Join(dir, tt.name)); err != nil {
-				t.Fatal(err)
-			}
-			tr.env = append(tr.env, "JAEGER=", "PATH="+dir+":"+goOnly(t))
-			r := tr.start(t, "infra", "--free-ports")
-			r.awaitReady(t)
-			s := tr.stack(t)
-			if status, _ := get(t, s.Jaeger+"/api/services"); status != http.StatusOK {
-				t.Errorf("Jaeger's API says %d", status)
-			}
-			if s.Env["OTEL_EXPORTER_OTLP_ENDPOINT"] == "" {
-				t.Error("the apps are not told where traces go")
-			}
-			listens := listeners(t, tr.pids(t)["jaeger"])
-			if len(listens) != tt.servers {
-				t.Errorf("Jaeger listens at %v, want %d addresses", listens, tt.servers)
-			}
-			for _, addr := range listens {
-				if !strings.HasPrefix(addr, "127.0.0.1:") {
-					t.Errorf("Jaeger listens at %s", addr)
-				}
-			}
-			r.stop(t)
-			tr.awaitNone(t, nil)
-		})
-	}
 }

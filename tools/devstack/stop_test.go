@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// endlessGo puts a go command before the real one that never finishes a build
-// and has a child of its own, like the real one's compilers.
+// endlessGo puts a go command on the PATH whose builds never finish. It starts a
+// child, as the real one starts compilers.
 func (tr *tree) endlessGo(t *testing.T) {
 	t.Helper()
 	real, err := exec.LookPath("go")
@@ -21,11 +21,11 @@ func (tr *tree) endlessGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(tr.root, "path")
-	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = build ] || exec %s \"$@\"\necho \"go: downloading for ever\"\nsleep 600 &\nwait\n", real)
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = build ] || exec %s \"$@\"\necho \"go: downloading example.org/x v1.0.0\"\nsleep 600 &\nwait\n", real)
 	if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "go"), []byte(script), 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	// An empty cache of its own, else there is nothing to build.
+	// An empty build cache, so that there is something to build.
 	bin := filepath.Join(tr.root, "bin")
 	if err := errors.Join(os.Remove(bin), os.Mkdir(bin, 0o755)); err != nil {
 		t.Fatal(err)
@@ -33,19 +33,19 @@ func (tr *tree) endlessGo(t *testing.T) {
 	tr.env = append(tr.env, "PATH="+dir+":"+os.Getenv("PATH"))
 }
 
-// TestNothingIsLeft ends devstack at each stage of its life, by asking and by
-// killing, and looks for what is left.
-func TestNothingIsLeft(t *testing.T) {
+// TestNoProcessIsLeft stops and kills devstack at each stage of a run, and looks
+// for processes that are left.
+func TestNoProcessIsLeft(t *testing.T) {
 	stages := map[string]func(t *testing.T, tr *tree) (r *run, ports []int){
-		"in mid-build": func(t *testing.T, tr *tree) (*run, []int) {
+		"during the build": func(t *testing.T, tr *tree) (*run, []int) {
 			tr.endlessGo(t)
 			r := tr.start(t, "up", "--free-ports")
-			eventually(t, "the build has a child", func() bool {
+			eventually(t, "the build has started its child", func() bool {
 				return strings.Contains(strings.Join(tr.processes(t), "\n"), "sleep 600")
 			})
 			return r, nil
 		},
-		"in mid-start": func(t *testing.T, tr *tree) (*run, []int) {
+		"during the start": func(t *testing.T, tr *tree) (*run, []int) {
 			tr.env = append(tr.env, "TREE_NEVER_READY=1")
 			r := tr.start(t, "up", "--free-ports", "-v")
 			r.awaitOutput(t, "gateway listens")
@@ -57,21 +57,21 @@ func TestNothingIsLeft(t *testing.T) {
 		},
 	}
 	for name, stage := range stages {
-		t.Run(name+", asked", func(t *testing.T) {
+		t.Run("stopped "+name, func(t *testing.T) {
 			tr := newTree(t)
 			r, ports := stage(t, tr)
 			r.stop(t)
 			tr.awaitNone(t, ports)
 			if left := read(t, filepath.Join(tr.data, "pids")); left != "" {
-				t.Errorf("the list of processes has %q", left)
+				t.Errorf("the list of processes contains %q, want nothing", left)
 			}
 		})
-		t.Run(name+", killed", func(t *testing.T) {
+		t.Run("killed "+name, func(t *testing.T) {
 			tr := newTree(t)
 			env, bin := tr.env, filepath.Join(tr.root, "bin")
 			r, ports := stage(t, tr)
 			r.kill(t)
-			tr.env = env // a sound one again
+			tr.env = env // without what made the stage last
 			if err := errors.Join(os.RemoveAll(bin), os.Symlink(builds, bin)); err != nil {
 				t.Fatal(err)
 			}
@@ -82,9 +82,9 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 }
 
-// TestKilledChildrenEndByThemselves shows what the kernel does for it, without
+// TestChildrenOfAKilledDevstackEnd checks that the kernel ends the children, without
 // a next start.
-func TestKilledChildrenEndByThemselves(t *testing.T) {
+func TestChildrenOfAKilledDevstackEnd(t *testing.T) {
 	tr := newTree(t)
 	r := tr.up(t)
 	ports := tr.stack(t).ports()

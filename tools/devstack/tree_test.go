@@ -22,15 +22,14 @@ import (
 	"boxoffice/tools/devstack/internal/ports"
 )
 
-// deadline is how long a test waits for what must happen; a cold build of the
-// embedded MongoDB may be a part of it.
+// deadline limits each wait of a test. It allows for a cold build of mongolite.
 const deadline = 4 * time.Minute
 
-// stopWithin is what a stop may take, by the promise of the command.
+// stopWithin is the time that README.md guarantees for a stop.
 const stopWithin = 10 * time.Second
 
-// devstack is the program under test, and builds the directory in which all
-// trees of this run have their programs built.
+// devstack is the path of the program under test. builds is the build directory
+// that all trees share.
 var devstack, builds string //nolint:gochecknoglobals // set once, before the tests
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
@@ -52,8 +51,8 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// tree is a small one of the shape that devstack expects, with a stand-in for
-// the sidecar and the real embedded MongoDB.
+// tree is a small source tree with the layout that devstack expects. It has
+// stand-ins for the sidecar and Jaeger, and the real mongolite.
 type tree struct {
 	root, data string
 	env        []string
@@ -91,7 +90,7 @@ type run struct {
 	status int
 }
 
-// start starts devstack; the test ends it, or its cleanup does.
+// start starts a command of devstack. The cleanup of the test stops it.
 func (tr *tree) start(t *testing.T, command string, args ...string) *run {
 	t.Helper()
 	r := &run{tree: tr, ended: make(chan struct{})}
@@ -119,7 +118,7 @@ func (tr *tree) start(t *testing.T, command string, args ...string) *run {
 	return r
 }
 
-// up starts all on free ports and waits until it is ready.
+// up starts the tree on free ports and waits until it is ready.
 func (tr *tree) up(t *testing.T, args ...string) *run {
 	t.Helper()
 	r := tr.start(t, "up", append([]string{"--free-ports"}, args...)...)
@@ -144,7 +143,7 @@ func (r *run) awaitOutput(t *testing.T, text string) {
 	})
 }
 
-// stop asks devstack to end and waits until it has.
+// stop sends SIGTERM to devstack and checks that it ends in time with status 0.
 func (r *run) stop(t *testing.T) {
 	t.Helper()
 	began := time.Now()
@@ -154,7 +153,7 @@ func (r *run) stop(t *testing.T) {
 	select {
 	case <-r.ended:
 	case <-time.After(2 * stopWithin):
-		t.Fatal("devstack does not end")
+		t.Fatalf("devstack did not end within %s", 2*stopWithin)
 	}
 	if took := time.Since(began); took > stopWithin {
 		t.Errorf("the stop took %s, want at most %s", took, stopWithin)
@@ -164,7 +163,7 @@ func (r *run) stop(t *testing.T) {
 	}
 }
 
-// kill ends devstack without giving it a chance.
+// kill kills devstack.
 func (r *run) kill(t *testing.T) {
 	t.Helper()
 	if err := r.cmd.Process.Kill(); err != nil {
@@ -173,37 +172,37 @@ func (r *run) kill(t *testing.T) {
 	<-r.ended
 }
 
-// awaitEnd waits until devstack has ended by itself, with a status.
+// awaitEnd waits until devstack ends without a signal, and checks its exit status.
 func (r *run) awaitEnd(t *testing.T, status int) {
 	t.Helper()
 	select {
 	case <-r.ended:
 	case <-time.After(deadline):
-		t.Fatal("devstack does not end")
+		t.Fatalf("devstack did not end within %s", deadline)
 	}
 	if r.status != status {
 		t.Errorf("exit status %d, want %d", r.status, status)
 	}
 }
 
-// refusal waits until devstack has ended with status 1 and returns the line
-// that says why.
-func (r *run) refusal(t *testing.T) string {
+// errorLine waits until devstack ends with status 1, and returns the line with the
+// error.
+func (r *run) errorLine(t *testing.T) string {
 	t.Helper()
 	r.awaitEnd(t, 1)
-	var said []string
+	var errs []string
 	for line := range strings.Lines(r.out.String()) {
 		if strings.HasPrefix(line, "devstack: ") {
-			said = append(said, strings.TrimSpace(line))
+			errs = append(errs, strings.TrimSpace(line))
 		}
 	}
-	if len(said) != 1 {
-		t.Fatalf("it says why in %d lines, want 1: %q", len(said), said)
+	if len(errs) != 1 {
+		t.Fatalf("devstack printed %d errors, want 1: %q", len(errs), errs)
 	}
-	return said[0]
+	return errs[0]
 }
 
-// stack is what stack.json tells.
+// stack is the content of stack.json.
 type stack struct {
 	Gateway   []string
 	Jaeger    string
@@ -232,7 +231,7 @@ func (tr *tree) secrets(t *testing.T) map[string]string {
 	return secrets
 }
 
-// pids are the processes by the names that devstack gives them.
+// pids returns the pids of the processes in the pids file, by name.
 func (tr *tree) pids(t *testing.T) map[string]int {
 	t.Helper()
 	pids := map[string]int{}
@@ -247,8 +246,8 @@ func (tr *tree) pids(t *testing.T) map[string]int {
 	return pids
 }
 
-// processes are all that have the tree in their command line or environment,
-// whoever started them; the tests' own process has neither.
+// processes returns the processes whose command line or environment contains the
+// path of the tree. The process of the tests does not.
 func (tr *tree) processes(t *testing.T) []string {
 	t.Helper()
 	var found []string
@@ -257,7 +256,7 @@ func (tr *tree) processes(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	for _, p := range paths {
-		cmdline, _ := os.ReadFile(filepath.Join(p, "cmdline")) // one that has ended meanwhile is none
+		cmdline, _ := os.ReadFile(filepath.Join(p, "cmdline")) // empty if it has ended meanwhile
 		environ, _ := os.ReadFile(filepath.Join(p, "environ"))
 		if bytes.Contains(append(cmdline, environ...), []byte(tr.root)) {
 			found = append(found, filepath.Base(p)+" "+string(bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '})))
@@ -266,16 +265,16 @@ func (tr *tree) processes(t *testing.T) []string {
 	return found
 }
 
-// awaitNone waits until the tree has no process and none of the ports is taken.
-func (tr *tree) awaitNone(t *testing.T, taken []int) {
+// awaitNone waits until no process of the tree is left and the ports are free.
+func (tr *tree) awaitNone(t *testing.T, used []int) {
 	t.Helper()
 	eventually(t, "no process is left", func() bool { return len(tr.processes(t)) == 0 })
-	for _, port := range taken {
+	for _, port := range used {
 		eventually(t, fmt.Sprintf("port %d is free", port), func() bool { return ports.Check(port) == nil })
 	}
 }
 
-// ports are all that a stack tells of.
+// ports returns the ports of the instances and the stores.
 func (s stack) ports() []int {
 	var all []int
 	for _, i := range s.Instances {
@@ -314,18 +313,19 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
+// eventually waits until ok returns true. It fails the test after the deadline.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	until := time.Now().Add(deadline)
 	for !ok() {
 		if time.Now().After(until) {
-			t.Fatalf("not within %s: %s", deadline, what)
+			t.Fatalf("not true within %s: %s", deadline, what)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-// output is what devstack prints, to be looked at while it runs.
+// output collects what devstack prints. It can be read while devstack runs.
 type output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

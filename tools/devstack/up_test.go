@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// TestUp starts all with two instances of an app and looks at it from outside.
+// TestUp starts the tree with two instances of an app, and checks it from outside.
 func TestUp(t *testing.T) {
 	tr := newTree(t)
 	r := tr.up(t, "--replicas", "booking=2")
@@ -22,17 +22,17 @@ func TestUp(t *testing.T) {
 
 	t.Run("is ready", func(t *testing.T) {
 		if len(s.Gateway) != 1 || len(s.Instances) != 3 {
-			t.Fatalf("%d gateways and %d instances, want 1 and 3", len(s.Gateway), len(s.Instances))
+			t.Fatalf("got %d gateways and %d instances, want 1 and 3", len(s.Gateway), len(s.Instances))
 		}
 		if status, _ := get(t, s.Gateway[0]+"/readyz"); status != http.StatusOK {
-			t.Errorf("the gateway's /readyz says %d", status)
+			t.Errorf("the gateway's /readyz answers %d, want 200", status)
 		}
 		if !regexp.MustCompile(`(?m)^ready in [0-9.ms]+$`).MatchString(r.out.String()) {
-			t.Error("no line of its own says that it is ready")
+			t.Error("no line consists of \"ready in\" and a duration")
 		}
 	})
 
-	t.Run("each has a process under its own name", func(t *testing.T) {
+	t.Run("each process has its own name", func(t *testing.T) {
 		for name, want := range map[string]string{
 			"nats": "nats-server", "mongo": "mongolite", "gateway": "gateway", "gateway-daprd": "daprd",
 			"booking": "booking", "booking-daprd": "daprd", "booking-2": "booking", "booking-2-daprd": "daprd",
@@ -43,11 +43,11 @@ func TestUp(t *testing.T) {
 				continue
 			}
 			if got := strings.TrimSpace(read(t, procFile(pid, "comm"))); got != want {
-				t.Errorf("%s is called %q, want %q", name, got, want)
+				t.Errorf("the process of %s has the name %q, want %q", name, got, want)
 			}
 		}
 		if got := strings.TrimSpace(read(t, procFile(pids["redis"], "comm"))); got != "miniredis" && got != "redis-server" {
-			t.Errorf("redis is called %q", got)
+			t.Errorf("the process of redis has the name %q, want miniredis or redis-server", got)
 		}
 	})
 
@@ -72,20 +72,20 @@ func TestUp(t *testing.T) {
 		}
 	})
 
-	t.Run("secrets are kept", func(t *testing.T) {
+	t.Run("secrets are in no command line and on no terminal", func(t *testing.T) {
 		checkSecrets(t, r, pids)
 	})
 
-	t.Run("a second run says so", func(t *testing.T) {
+	t.Run("a second run in the same directory fails", func(t *testing.T) {
 		cmd := exec.Command(devstack, "up", "--root", tr.root, "--data", tr.data, "--free-ports")
 		cmd.Env = append(os.Environ(), tr.env...)
 		out, err := cmd.CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "already running in "+tr.data) || strings.Count(string(out), "\n") != 1 {
-			t.Errorf("it ended with %v and says %q, want one line", err, out)
+			t.Errorf("it ended with %v and printed %q, want an error and one line", err, out)
 		}
 	})
 
-	t.Run("what is killed comes back", func(t *testing.T) {
+	t.Run("a killed process is restarted", func(t *testing.T) {
 		for _, name := range []string{"gateway", "booking-daprd", "redis"} {
 			if err := syscall.Kill(pids[name], syscall.SIGKILL); err != nil {
 				t.Fatal(err)
@@ -98,14 +98,14 @@ func TestUp(t *testing.T) {
 			t.Error("the end of the gateway's log does not follow the line that says that it ended")
 		}
 		if status, _ := get(t, s.Gateway[0]+"/readyz"); status != http.StatusOK {
-			t.Errorf("the gateway's /readyz says %d", status)
+			t.Errorf("the gateway's /readyz answers %d, want 200", status)
 		}
 	})
 
 	r.stop(t)
 	tr.awaitNone(t, s.ports())
 	if left := read(t, filepath.Join(tr.data, "stack.json")); left != "" {
-		t.Error("stack.json is there after the stop")
+		t.Error("stack.json exists after the stop")
 	}
 
 	before := tr.secrets(t)
@@ -115,7 +115,7 @@ func TestUp(t *testing.T) {
 	}
 	for name, value := range tr.secrets(t) {
 		if before[name] != value {
-			t.Errorf("secret %s is another after a restart", name)
+			t.Errorf("secret %s changed at the restart", name)
 		}
 	}
 	for _, name := range []string{"booking", "booking-daprd", "gateway"} {
@@ -126,9 +126,9 @@ func TestUp(t *testing.T) {
 	again.stop(t)
 }
 
-// TestLinesToPaste pastes the commands of the ready screen into a shell whose curl
-// prints its arguments.
-func TestLinesToPaste(t *testing.T) {
+// TestCommandsOfTheReadyScreenWork runs the commands of the ready screen in a shell
+// whose curl prints its arguments.
+func TestCommandsOfTheReadyScreenWork(t *testing.T) {
 	tr := newTree(t)
 	tr.data = filepath.Join(tr.root, "my data") // needs quotes
 	r := tr.up(t)
@@ -206,14 +206,13 @@ func checkSecrets(t *testing.T, r *run, pids map[string]int) {
 				t.Errorf("%s is in the command line of %s", name, process)
 			}
 			if name == "admin" && strings.Contains(read(t, procFile(pid, "environ")), secret) {
-				t.Errorf("%s was told the admin's password", process) // there is no auth in this tree
+				t.Errorf("the environment of %s contains the admin's password", process) // this tree has no auth
 			}
 		}
 	}
 }
 
-// What build has built, up need not.
-func TestBuild(t *testing.T) {
+func TestUpDoesNotBuildAgainWhatBuildHasBuilt(t *testing.T) {
 	tr := newTree(t)
 	tr.start(t, "build", "--free-ports").awaitEnd(t, 0)
 	up := tr.up(t)
@@ -222,38 +221,38 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-func TestInfra(t *testing.T) {
+func TestInfraStartsTheStoresAndWritesDaprEnv(t *testing.T) {
 	tr := newTree(t)
 	r := tr.start(t, "infra", "--free-ports")
 	r.awaitReady(t)
 	pids := tr.pids(t)
 	for _, name := range []string{"nats", "redis", "mongo"} {
 		if pids[name] == 0 {
-			t.Errorf("%s does not run", name)
+			t.Errorf("%s is not running", name)
 		}
 	}
 	if len(pids) != 3 {
-		t.Errorf("processes %v, want the stores only", pids)
+		t.Errorf("got processes %v, want the stores only", pids)
 	}
 	for _, name := range []string{"booking", "gateway"} {
 		if _, err := os.Stat(filepath.Join(tr.root, "bin", name)); err != nil {
-			t.Errorf("dapr run would not find %s: %v", name, err)
+			t.Errorf("dapr run does not find %s: %v", name, err)
 		}
 	}
 	got := sourced(t, filepath.Join(tr.data, "dapr.env"))
 	for name, value := range tr.stack(t).Env {
 		if got[name] != value {
-			t.Errorf("sourced: %s is %q, want %q", name, got[name], value)
+			t.Errorf("dapr.env: %s is %q, want %q", name, got[name], value)
 		}
 	}
 	if got["DAPRD_BROKER_LOOK_EVERY"] != "0s" {
-		t.Error("sourced: a sidecar may end, and the CLI starts none again")
+		t.Error("dapr.env: a sidecar may end to be restarted, but the CLI does not restart it")
 	}
 	if got["DAPR_API_TOKEN"] != tr.secrets(t)["dapr-api-token"] {
-		t.Error("sourced: the API token is another")
+		t.Error("dapr.env: the API token is not that of secrets.json")
 	}
 	if _, err := os.Stat(filepath.Join(got["DAPR_RUNTIME_PATH"], ".dapr", "bin", "daprd")); err != nil {
-		t.Errorf("dapr run would not find daprd: %v", err)
+		t.Errorf("dapr run does not find daprd: %v", err)
 	}
 	ports := tr.stack(t).ports()
 	r.stop(t)

@@ -39,8 +39,8 @@ func write(t *testing.T, path, content string) {
 	}
 }
 
-// app is a module with a program, one of its own that it replaces, and files
-// that are no part of the program.
+// app returns a directory with a module: a program, a dependency that is replaced
+// by a local module, and files that are not part of the program.
 func app(t *testing.T) string {
 	t.Helper()
 	return tree(t, map[string]string{
@@ -78,7 +78,7 @@ func target(dir string) buildcache.Target {
 	}
 }
 
-// builder is a cache whose builds do as told and are counted.
+// builder is a cache that counts its builds and collects its reports.
 type builder struct {
 	buildcache.Cache
 	mu      sync.Mutex
@@ -115,7 +115,7 @@ func realGo(ctx context.Context, c buildcache.Command) error {
 	return cmd.Run()
 }
 
-// fakeGo makes an empty program where the real one would go.
+// fakeGo creates an empty file in the place of the program.
 func fakeGo(_ context.Context, c buildcache.Command) error {
 	out := c.Args[slices.Index(c.Args, "-o")+1]
 	return os.WriteFile(filepath.Join(out, "hello"), nil, 0o700)
@@ -137,7 +137,7 @@ func release(t *testing.T, built *buildcache.Built) {
 	}
 }
 
-func TestBuildsAProgramThatRuns(t *testing.T) {
+func TestSecondBuildFindsTheProgram(t *testing.T) {
 	dir := app(t)
 	b := newBuilder(t, realGo)
 	first := b.build(t, target(dir))
@@ -152,14 +152,14 @@ func TestBuildsAProgramThatRuns(t *testing.T) {
 	second := b.build(t, target(dir))
 	defer release(t, second)
 	if second.Fresh || second.Dir != first.Dir || b.builds != 1 {
-		t.Errorf("the second build: fresh %t, in %s after %s, %d builds", second.Fresh, second.Dir, first.Dir, b.builds)
+		t.Errorf("second build: got fresh %t, directory %s and %d builds, want false, %s and 1", second.Fresh, second.Dir, b.builds, first.Dir)
 	}
 	if want := "built app in "; len(b.reports) == 0 || !strings.HasPrefix(b.reports[len(b.reports)-1], want) {
-		t.Errorf("reports %q, want one that begins with %q", b.reports, want)
+		t.Errorf("got reports %q, want the last one to begin with %q", b.reports, want)
 	}
 }
 
-func TestWhatCountsAsContent(t *testing.T) {
+func TestChangeOfContentCausesABuild(t *testing.T) {
 	tests := map[string]struct {
 		change func(t *testing.T, dir string, target *buildcache.Target)
 		fresh  bool
@@ -177,13 +177,13 @@ func TestWhatCountsAsContent(t *testing.T) {
 			},
 			fresh: true,
 		},
-		"a module that is replaced by one of the tree": {
+		"a local module that replaces a dependency": {
 			change: func(t *testing.T, dir string, _ *buildcache.Target) {
 				write(t, filepath.Join(dir, "lib/lib.go"), "package lib\n\nconst Name = \"new\"\n")
 			},
 			fresh: true,
 		},
-		"the sums": {
+		"go.sum": {
 			change: func(t *testing.T, dir string, _ *buildcache.Target) {
 				write(t, filepath.Join(dir, "app/go.sum"), "example.org/x v1.0.0 h1:x\n")
 			},
@@ -200,7 +200,7 @@ func TestWhatCountsAsContent(t *testing.T) {
 		"docs": {change: func(t *testing.T, dir string, _ *buildcache.Target) {
 			write(t, filepath.Join(dir, "app/docs/README.md"), "more")
 		}},
-		"a module beneath": {change: func(t *testing.T, dir string, _ *buildcache.Target) {
+		"a nested module": {change: func(t *testing.T, dir string, _ *buildcache.Target) {
 			write(t, filepath.Join(dir, "app/other/main.go"), "package main\n\nfunc main() {}\n")
 		}},
 	}
@@ -215,19 +215,19 @@ func TestWhatCountsAsContent(t *testing.T) {
 			again := b.build(t, target)
 			defer release(t, again)
 			if again.Fresh != tt.fresh {
-				t.Errorf("fresh: %t, want %t", again.Fresh, tt.fresh)
+				t.Errorf("built again: %t, want %t", again.Fresh, tt.fresh)
 			}
 		})
 	}
 }
 
-func TestFailureIsOneLine(t *testing.T) {
+func TestErrorsAreOneLine(t *testing.T) {
 	t.Run("compile error", func(t *testing.T) {
 		dir := app(t)
 		write(t, filepath.Join(dir, "app/cmd/hello/main.go"), "package main\n\nfunc main() {\n\tx\n\ty\n}\n")
 		_, err := newBuilder(t, realGo).Build(t.Context(), target(dir))
 		if want := "build app: cmd/hello/main.go:4:2: undefined: x (and 1 more lines)"; err == nil || err.Error() != want {
-			t.Errorf("error %v, want %q", err, want)
+			t.Errorf("got error %v, want %q", err, want)
 		}
 	})
 	t.Run("no toolchain", func(t *testing.T) {
@@ -235,7 +235,7 @@ func TestFailureIsOneLine(t *testing.T) {
 		t.Setenv("PATH", t.TempDir())
 		_, err := newBuilder(t, realGo).Build(t.Context(), target(dir))
 		if !errors.Is(err, buildcache.ErrNoToolchain) {
-			t.Errorf("error %v, want %v", err, buildcache.ErrNoToolchain)
+			t.Errorf("got error %v, want %v", err, buildcache.ErrNoToolchain)
 		}
 	})
 	t.Run("no module", func(t *testing.T) {
@@ -243,19 +243,19 @@ func TestFailureIsOneLine(t *testing.T) {
 		target.Dir = filepath.Join(target.Dir, "nowhere")
 		_, err := newBuilder(t, realGo).Build(t.Context(), target)
 		if err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "nowhere") {
-			t.Errorf("error %v, want one line that names the directory", err)
+			t.Errorf("got error %v, want one line that names the directory", err)
 		}
 	})
 }
 
-func TestBrokenOffBuildLeavesNothing(t *testing.T) {
+func TestCancelledBuildLeavesNoFiles(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	b := newBuilder(t, func(ctx context.Context, c buildcache.Command) error {
 		cancel()
 		return ctx.Err()
 	})
 	if _, err := b.Build(ctx, target(app(t))); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want %v", err, context.Canceled)
+		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 	left, err := os.ReadDir(b.Dir)
 	if err != nil {
@@ -263,23 +263,24 @@ func TestBrokenOffBuildLeavesNothing(t *testing.T) {
 	}
 	for _, e := range left {
 		if e.Name() != ".build-app.lock" {
-			t.Errorf("left: %s", e.Name())
+			t.Errorf("file %s is left", e.Name())
 		}
 	}
 }
 
-func TestKilledBuildIsSweptAway(t *testing.T) {
+func TestFilesOfAKilledBuildAreRemoved(t *testing.T) {
 	b := newBuilder(t, fakeGo)
 	work := filepath.Join(b.Dir, ".work-app-123")
 	write(t, filepath.Join(work, "tmp", "x.o"), "half of an object")
 	release(t, b.build(t, target(app(t))))
 	if _, err := os.Stat(work); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s: %v, want it gone", work, err)
+		t.Errorf("%s: got %v, want %v", work, err, os.ErrNotExist)
 	}
 }
 
-// TestBuildersTakeTurns has two processes' worth of caches want the same.
-func TestBuildersTakeTurns(t *testing.T) {
+// TestSecondBuilderWaitsForTheFirst builds a target with two caches in the same
+// directory, as two processes would.
+func TestSecondBuilderWaitsForTheFirst(t *testing.T) {
 	dir := app(t)
 	first, second := newBuilder(t, nil), newBuilder(t, fakeGo)
 	second.Dir = first.Dir
@@ -294,11 +295,11 @@ func TestBuildersTakeTurns(t *testing.T) {
 			}
 			result <- err
 		}()
-		for { // until the second has said that it waits
+		for { // until the second has reported that it waits
 			second.mu.Lock()
-			waits := slices.ContainsFunc(second.reports, func(l string) bool { return strings.HasPrefix(l, "waiting for another build of app in ") })
+			waiting := slices.ContainsFunc(second.reports, func(l string) bool { return strings.HasPrefix(l, "waiting for another build of app in ") })
 			second.mu.Unlock()
-			if waits {
+			if waiting {
 				return fakeGo(ctx, c)
 			}
 			if ctx.Err() != nil {
@@ -316,11 +317,11 @@ func TestBuildersTakeTurns(t *testing.T) {
 		t.Error(err)
 	}
 	if second.builds != 0 {
-		t.Errorf("the second built %d times", second.builds)
+		t.Errorf("the second built %d times, want 0", second.builds)
 	}
 }
 
-func TestOldEntriesGoUnlessUsed(t *testing.T) {
+func TestOldEntriesAreRemovedUnlessInUse(t *testing.T) {
 	dir := app(t)
 	b := newBuilder(t, fakeGo)
 	var used []*buildcache.Built
@@ -342,24 +343,24 @@ func TestOldEntriesGoUnlessUsed(t *testing.T) {
 		return err == nil
 	}
 	if !exists(inUse) || !exists(latest) {
-		t.Errorf("in use: %t, latest: %t; both must stay", exists(inUse), exists(latest))
+		t.Errorf("the entry in use exists: %t, the latest one: %t; want both", exists(inUse), exists(latest))
 	}
 	for i, want := range []bool{false, false, true, true} {
 		if got := exists(used[i]); got != want {
-			t.Errorf("entry %d is there: %t, want %t", i+1, got, want)
+			t.Errorf("entry %d exists: %t, want %t", i+1, got, want)
 		}
 	}
 }
 
-func TestProgress(t *testing.T) {
-	said := make(chan string, 100)
+func TestProgressCountsModulesAndPackages(t *testing.T) {
+	reported := make(chan string, 100)
 	b := newBuilder(t, func(ctx context.Context, c buildcache.Command) error {
 		if _, err := io.WriteString(c.Output, "go: downloading example.org/x v1.0.0\nexample.org/x\nexample.org/app/cmd/hello\n"); err != nil {
 			return err
 		}
 		select {
-		case line := <-said: // the build goes on until it was reported
-			said <- line
+		case line := <-reported: // the build runs until it has been reported
+			reported <- line
 			return fakeGo(ctx, c)
 		case <-ctx.Done():
 			return ctx.Err()
@@ -369,7 +370,7 @@ func TestProgress(t *testing.T) {
 	b.Report = func(line string) {
 		if strings.HasPrefix(line, "building") && strings.Contains(line, "compiled") {
 			select {
-			case said <- line:
+			case reported <- line:
 			default:
 			}
 		}
@@ -381,13 +382,13 @@ func TestProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer release(t, built)
-	if got, want := <-said, "building app (1 modules downloaded, 2 packages compiled), 0s"; got != want {
-		t.Errorf("progress %q, want %q", got, want)
+	if got, want := <-reported, "building app (1 modules downloaded, 2 packages compiled), 0s"; got != want {
+		t.Errorf("got progress %q, want %q", got, want)
 	}
 }
 
-// TestTargetsAreBuiltTwoAtATime starts a third target when one of the first two
-// is built, and reports on both that run in one line.
+// TestTargetsAreBuiltTwoAtATime builds three targets. The third starts when one of
+// the first two is complete. A report names both builds that run.
 func TestTargetsAreBuiltTwoAtATime(t *testing.T) {
 	dir := app(t)
 	var targets []buildcache.Target
@@ -444,7 +445,7 @@ func TestFailureStopsTheOtherBuilds(t *testing.T) {
 		return ctx.Err()
 	})
 	if _, err := b.BuildAll(t.Context(), good, bad); !errors.Is(err, failed) {
-		t.Errorf("error %v, want %v", err, failed)
+		t.Errorf("got error %v, want %v", err, failed)
 	}
 }
 
@@ -452,7 +453,7 @@ func TestLookupDoesNotBuild(t *testing.T) {
 	dir := app(t)
 	b := newBuilder(t, fakeGo)
 	if _, err := b.Lookup(t.Context(), target(dir)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("before the build: error %v, want %v", err, fs.ErrNotExist)
+		t.Errorf("before the build: got error %v, want %v", err, fs.ErrNotExist)
 	}
 	built := b.build(t, target(dir))
 	defer release(t, built)
@@ -462,6 +463,6 @@ func TestLookupDoesNotBuild(t *testing.T) {
 	}
 	defer release(t, found)
 	if found.Dir != built.Dir || found.Fresh || b.builds != 1 {
-		t.Errorf("after the build: found %s (fresh: %t) after %d builds, want %s and 1 build", found.Dir, found.Fresh, b.builds, built.Dir)
+		t.Errorf("after the build: got %s, fresh %t and %d builds, want %s, false and 1", found.Dir, found.Fresh, b.builds, built.Dir)
 	}
 }

@@ -19,25 +19,25 @@ import (
 	"boxoffice/tools/devstack/internal/supervise"
 )
 
-// deadline is how long a test waits for what must happen.
+// deadline limits each wait of a test.
 const deadline = 20 * time.Second
 
-// roleVar makes the test binary play a supervised process.
+// roleVar makes the test binary a supervised process with a role.
 const roleVar = "SUPERVISE_TEST_ROLE"
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVar); role != "" {
-		os.Exit(play(role, os.Args[1:]))
+		os.Exit(runRole(role, os.Args[1:]))
 	}
 	os.Exit(m.Run())
 }
 
-// play is what a supervised process does, by its role.
-func play(role string, args []string) int {
+// runRole runs a supervised process and returns its exit status.
+func runRole(role string, args []string) int {
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
 	switch role {
-	case "server": // serves, and says when it is asked to end
+	case "server": // listens, and prints a line when it is asked to end
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return 1
@@ -49,7 +49,7 @@ func play(role string, args []string) int {
 		<-term
 		fmt.Println("ending")
 		return 0
-	case "stubborn": // does not end when asked
+	case "stubborn": // ignores SIGTERM
 		fmt.Println("serving")
 		for range term {
 			fmt.Println("not ending")
@@ -57,7 +57,7 @@ func play(role string, args []string) int {
 	case "crash":
 		fmt.Println("last words")
 		return 3
-	case "talkative": // prints more than is quoted, and crashes
+	case "verbose crash": // prints more lines than are quoted
 		for n := range 20 {
 			fmt.Printf("line %d\n", n+1)
 		}
@@ -65,7 +65,7 @@ func play(role string, args []string) int {
 	case "done":
 		fmt.Print("a", "\n", "b without line end")
 		return 0
-	case "parent": // has a child of its own, which shares its output
+	case "parent": // has a child, which shares its output
 		cmd := exec.Command("sleep", "600")
 		cmd.Stdout = os.Stdout
 		if err := cmd.Start(); err != nil {
@@ -74,7 +74,7 @@ func play(role string, args []string) int {
 		fmt.Println("child", cmd.Process.Pid)
 		<-term
 		return 0
-	case "supervisor": // supervises a parent until it is killed
+	case "supervisor": // supervises a "parent" until it is killed
 		s, err := supervise.Open(supervise.Config{Name: "sup", Dir: args[0], Out: os.Stdout, Verbose: true})
 		if err != nil {
 			fmt.Println(err)
@@ -93,7 +93,7 @@ func play(role string, args []string) int {
 	return 2
 }
 
-// process is this test binary in a role.
+// process returns a process that runs this test binary in a role.
 func process(name, role string, args ...string) supervise.Process {
 	self, err := os.Executable()
 	if err != nil {
@@ -102,7 +102,7 @@ func process(name, role string, args ...string) supervise.Process {
 	return supervise.Process{Name: name, Path: self, Args: args, Env: []string{roleVar + "=" + role, "GORACE=atexit_sleep_ms=0"}}
 }
 
-// log is an output that a test can look at while others write to it.
+// log collects output. It can be read while processes write to it.
 type log struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -120,13 +120,13 @@ func (l *log) String() string {
 	return l.buf.String()
 }
 
-// lines are what stands after the name in the lines of one process.
+// lines returns the lines under a name, without the name.
 func (l *log) lines(name string) []string {
 	var found []string
 	for line := range strings.Lines(l.String()) {
-		who, what, _ := strings.Cut(strings.TrimRight(line, "\n"), " | ")
-		if strings.TrimSpace(who) == name {
-			found = append(found, what)
+		prefix, text, _ := strings.Cut(strings.TrimRight(line, "\n"), " | ")
+		if strings.TrimSpace(prefix) == name {
+			found = append(found, text)
 		}
 	}
 	return found
@@ -155,20 +155,19 @@ func openWith(t *testing.T, cfg supervise.Config) *supervise.Supervisor {
 	return s
 }
 
-// eventually waits for a condition.
+// eventually waits until ok returns true. It fails the test after the deadline.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	until := time.Now().Add(deadline)
 	for !ok() {
 		if time.Now().After(until) {
-			t.Fatalf("not within %s: %s", deadline, what)
+			t.Fatalf("not true within %s: %s", deadline, what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
 }
 
-// alive reports whether a process runs; one that only waits to be collected
-// does not.
+// alive reports whether a process runs. A zombie does not.
 func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false

@@ -12,7 +12,7 @@ import (
 	"boxoffice/tools/devstack/internal/supervise"
 )
 
-// pidsOf reads the list of processes of a supervisor by their names.
+// pidsOf returns the pids in a supervisor's pids file, by name.
 func pidsOf(t *testing.T, dir string) map[string]int {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, "pids"))
@@ -44,11 +44,12 @@ func lockHolder(t *testing.T, dir string) int {
 	return pid
 }
 
-// childOf waits until a process in the role of a parent has named its child.
+// childOf waits until a process with the role "parent" has printed the pid of its
+// child, and returns the pid.
 func childOf(t *testing.T, out *log) int {
 	t.Helper()
 	var pid int
-	eventually(t, "the child is named", func() bool {
+	eventually(t, "the parent has printed its child's pid", func() bool {
 		_, after, ok := strings.Cut(out.String(), "child ")
 		line, _, complete := strings.Cut(after, "\n")
 		if !ok || !complete {
@@ -61,16 +62,17 @@ func childOf(t *testing.T, out *log) int {
 	return pid
 }
 
-// TestListNamesLeftovers gives one supervisor the list of another, as if that
-// had been killed where no parent-death signal exists.
-func TestListNamesLeftovers(t *testing.T) {
+// TestOpenKillsListedProcesses copies the list of one supervisor to the directory
+// of another. This is the state after a supervisor was killed on a system without a
+// parent-death signal.
+func TestOpenKillsListedProcesses(t *testing.T) {
 	tests := map[string]struct {
 		change  func(line string) string
 		survive bool
 	}{
-		"the same process":                {change: func(l string) string { return l }},
-		"another one of the same number":  {change: func(l string) string { return strings.Replace(l, "\t", "\t1", 1) }, survive: true},
-		"a process that is gone long ago": {change: func(string) string { return "4194304\tx:1\tapp\n" }, survive: true},
+		"the same process":              {change: func(l string) string { return l }},
+		"another process with that pid": {change: func(l string) string { return strings.Replace(l, "\t", "\t1", 1) }, survive: true},
+		"a process that has ended":      {change: func(string) string { return "4194304\tx:1\tapp\n" }, survive: true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -91,34 +93,34 @@ func TestListNamesLeftovers(t *testing.T) {
 			}
 			open(t, to, &log{})
 			if got := alive(pid); got != tt.survive {
-				t.Errorf("alive: %t, want %t", got, tt.survive)
+				t.Errorf("the process is alive: %t, want %t", got, tt.survive)
 			}
 		})
 	}
 }
 
-func TestDamagedDirectory(t *testing.T) {
+func TestOpenRejectsADamagedDirectory(t *testing.T) {
 	tests := map[string]struct {
 		damage func(dir string) error
 		want   string
 	}{
-		"a file in its place": {
+		"the directory is a file": {
 			damage: func(dir string) error { return os.WriteFile(dir, nil, 0o600) },
 			want:   "move it away",
 		},
-		"a list that is none": {
+		"the list of processes is damaged": {
 			damage: func(dir string) error {
-				return errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "pids"), []byte("what?\n"), 0o600))
+				return errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "pids"), []byte("?\n"), 0o600))
 			},
 			want: "delete it",
 		},
-		"a file for the logs": {
+		"the directory of the logs is a file": {
 			damage: func(dir string) error {
 				return errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "log"), nil, 0o600))
 			},
 			want: "move it away",
 		},
-		"a lock that is none": {
+		"the lock is a directory": {
 			damage: func(dir string) error { return os.MkdirAll(filepath.Join(dir, "lock"), 0o700) },
 			want:   "move it away",
 		},
@@ -131,7 +133,7 @@ func TestDamagedDirectory(t *testing.T) {
 			}
 			_, err := supervise.Open(supervise.Config{Dir: dir})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
-				t.Errorf("error %v, want one line with %q", err, tt.want)
+				t.Errorf("got error %v, want one line with %q", err, tt.want)
 			}
 		})
 	}
@@ -149,7 +151,7 @@ func TestDirectoryIsForTheOwnerOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := info.Mode().Perm(); got != want {
-			t.Errorf("%s has mode %o, want %o", path, got, want)
+			t.Errorf("%s: got mode %o, want %o", path, got, want)
 		}
 	}
 }

@@ -114,7 +114,7 @@ func TestNameOfAProcessNeedNotBeAFileName(t *testing.T) {
 func TestCrashQuotesTheEndOfTheLog(t *testing.T) {
 	dir, out := t.TempDir(), &log{}
 	s := openWith(t, supervise.Config{Dir: dir, Out: out})
-	if err := s.Start(t.Context(), process("app", "talkative")); err != nil {
+	if err := s.Start(t.Context(), process("app", "verbose crash")); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "log", "app.log")

@@ -13,8 +13,8 @@ import (
 	"boxoffice/tools/devstack/internal/supervise"
 )
 
-func TestRun(t *testing.T) {
-	t.Run("prefixes each line", func(t *testing.T) {
+func TestRunPrintsAndReportsFailures(t *testing.T) {
+	t.Run("prints each line with a prefix", func(t *testing.T) {
 		out := &log{}
 		s := open(t, t.TempDir(), out)
 		if err := s.Run(t.Context(), process("task", "done")); err != nil {
@@ -22,10 +22,10 @@ func TestRun(t *testing.T) {
 		}
 		want := []string{"a", "b without line end"}
 		if got := out.lines("task"); !slices.Equal(got, want) {
-			t.Errorf("lines %q, want %q", got, want)
+			t.Errorf("got lines %q, want %q", got, want)
 		}
 	})
-	t.Run("can have its own output", func(t *testing.T) {
+	t.Run("sends lines to another output", func(t *testing.T) {
 		var own bytes.Buffer
 		out := &log{}
 		s := open(t, t.TempDir(), out)
@@ -35,22 +35,22 @@ func TestRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, want := own.String(), "a\nb without line end\n"; got != want {
-			t.Errorf("output %q, want %q", got, want)
+			t.Errorf("got output %q, want %q", got, want)
 		}
 		if got := out.String(); got != "" {
-			t.Errorf("log %q, want none", got)
+			t.Errorf("terminal: got %q, want nothing", got)
 		}
 	})
-	t.Run("tells how it failed", func(t *testing.T) {
+	t.Run("returns the exit status and the last line", func(t *testing.T) {
 		dir := t.TempDir()
 		s := open(t, dir, &log{})
 		err := s.Run(t.Context(), process("task", "crash"))
 		want := "task: exit status 3, its last line was: last words (log: " + filepath.Join(dir, "log", "task.log") + ")"
 		if err == nil || err.Error() != want {
-			t.Errorf("error %v, want %s", err, want)
+			t.Errorf("got error %v, want %s", err, want)
 		}
 	})
-	t.Run("ends with its context", func(t *testing.T) {
+	t.Run("stops the process when the context ends", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		dir := t.TempDir()
 		s := open(t, dir, writerFunc(func(p []byte) {
@@ -61,26 +61,26 @@ func TestRun(t *testing.T) {
 		p := process("task", "stubborn")
 		p.StopWithin = 10 * time.Millisecond
 		if err := s.Run(ctx, p); !errors.Is(err, context.Canceled) {
-			t.Errorf("error %v, want %v", err, context.Canceled)
+			t.Errorf("got error %v, want %v", err, context.Canceled)
 		}
 		if pids := pidsOf(t, dir); len(pids) > 0 {
-			t.Errorf("left running: %v", pids)
+			t.Errorf("processes %v are still running", pids)
 		}
 	})
 }
 
-// TestPrefix runs printf, so that the bytes are exact.
-func TestPrefix(t *testing.T) {
+// TestOutputIsCutIntoLines runs printf, which prints exactly its argument.
+func TestOutputIsCutIntoLines(t *testing.T) {
 	const width = 16 << 10 // where a longer line is broken
 	tests := map[string]struct {
 		printed string
 		want    []string
 	}{
-		"empty lines stay":           {"a\n\nb\n", []string{"a", "", "b"}},
-		"carriage returns go":        {"a\r\nb\n", []string{"a", "b"}},
-		"a long line is broken":      {strings.Repeat("x", width+1) + "\n", []string{strings.Repeat("x", width), "x"}},
-		"nothing is nothing":         {"", nil},
-		"no line end is a line, too": {"a", []string{"a"}},
+		"empty lines are kept":      {"a\n\nb\n", []string{"a", "", "b"}},
+		"carriage returns are cut":  {"a\r\nb\n", []string{"a", "b"}},
+		"a long line is broken":     {strings.Repeat("x", width+1) + "\n", []string{strings.Repeat("x", width), "x"}},
+		"no output is no line":      {"", nil},
+		"a line without a line end": {"a", []string{"a"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestPrefix(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := out.lines("printer"); !slices.Equal(got, tt.want) {
-				t.Errorf("lines %.40q, want %.40q", got, tt.want)
+				t.Errorf("got lines %.40q, want %.40q", got, tt.want)
 			}
 		})
 	}

@@ -17,8 +17,8 @@ import (
 	"boxoffice/tools/devstack/internal/supervise"
 )
 
-// listening is a probe for the server role: it is ready when it has told where
-// it listens and does.
+// listening returns a probe for the role "server". It reads the address from the
+// file that the server writes, and connects to it.
 func listening(file string) supervise.Probe {
 	return func(ctx context.Context) error {
 		addr, err := os.ReadFile(file)
@@ -41,7 +41,7 @@ func TestStagesStartInOrderAndStopInReverse(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := out.lines(name); !slices.Equal(got, []string{"serving"}) {
-			eventually(t, name+" serves", func() bool { return slices.Equal(out.lines(name), []string{"serving"}) })
+			eventually(t, name+" has printed that it serves", func() bool { return slices.Equal(out.lines(name), []string{"serving"}) })
 		}
 		names = append(names, name)
 	}
@@ -49,13 +49,13 @@ func TestStagesStartInOrderAndStopInReverse(t *testing.T) {
 	s.Stop()
 	var ended []string
 	for line := range strings.Lines(out.String()) {
-		if who, what, _ := strings.Cut(line, " | "); strings.TrimSpace(what) == "ending" {
-			ended = append(ended, strings.TrimSpace(who))
+		if name, text, _ := strings.Cut(line, " | "); strings.TrimSpace(text) == "ending" {
+			ended = append(ended, strings.TrimSpace(name))
 		}
 	}
 	slices.Reverse(names)
 	if !slices.Equal(ended, names) {
-		t.Errorf("ended in the order %v, want %v", ended, names)
+		t.Errorf("the processes ended in the order %v, want %v", ended, names)
 	}
 	for _, pid := range pids {
 		if alive(pid) {
@@ -64,14 +64,14 @@ func TestStagesStartInOrderAndStopInReverse(t *testing.T) {
 	}
 }
 
-func TestCrashIsRestartedWithBackoff(t *testing.T) {
+func TestCrashedProcessIsRestartedWithBackoff(t *testing.T) {
 	out := &log{}
 	s := open(t, t.TempDir(), out)
 	prepared := make(chan struct{}, 100)
 	p := process("app", "crash")
 	p.BeforeRestart = func(context.Context) error {
 		prepared <- struct{}{}
-		return errors.New("nothing to prepare")
+		return errors.New("not prepared")
 	}
 	if err := s.Start(t.Context(), p); err != nil {
 		t.Fatal(err)
@@ -79,11 +79,11 @@ func TestCrashIsRestartedWithBackoff(t *testing.T) {
 	awaitDelays(t, out, "2ms", "4ms", "8ms", "10ms", "10ms")
 	s.Stop()
 	if got, want := len(prepared), len(out.lines("app"))-1; got < want {
-		t.Errorf("prepared %d times for %d restarts", got, want)
+		t.Errorf("BeforeRestart ran %d times for %d restarts", got, want)
 	}
 }
 
-func TestOneThatLeavesIsRestartedWithoutBackoff(t *testing.T) {
+func TestRestartStatusIsRestartedWithoutBackoff(t *testing.T) {
 	out := &log{}
 	s := open(t, t.TempDir(), out)
 	p := process("app", "crash")
@@ -94,16 +94,15 @@ func TestOneThatLeavesIsRestartedWithoutBackoff(t *testing.T) {
 	awaitDelays(t, out, "2ms", "2ms", "2ms")
 }
 
-// awaitDelays waits for restarts of the crash role and compares the delays ahead
-// of them.
+// awaitDelays waits for restarts of the role "crash" and compares their delays.
 func awaitDelays(t *testing.T, out *log, want ...string) {
 	t.Helper()
 	delays := func() []string {
 		var all []string
 		for _, line := range out.lines("sup") {
-			if said, delay, ok := strings.Cut(line, "; starting it again in "); ok {
-				if !strings.Contains(said, "exit status 3") {
-					t.Errorf("%q does not tell the exit status", said)
+			if reason, delay, ok := strings.Cut(line, "; starting it again in "); ok {
+				if !strings.Contains(reason, "exit status 3") {
+					t.Errorf("%q does not contain the exit status", reason)
 				}
 				all = append(all, delay)
 			}
@@ -112,13 +111,13 @@ func awaitDelays(t *testing.T, out *log, want ...string) {
 	}
 	eventually(t, fmt.Sprintf("%d restarts", len(want)), func() bool { return len(delays()) >= len(want) })
 	if got := delays()[:len(want)]; !slices.Equal(got, want) {
-		t.Errorf("delays %v, want %v", got, want)
+		t.Errorf("got delays %v, want %v", got, want)
 	}
 }
 
-// TestAfterRestart has what comes after a restart fail once, and kills the
-// process a second time while it is under way.
-func TestAfterRestart(t *testing.T) {
+// TestAfterRestartIsRepeatedUntilItSucceeds makes AfterRestart fail once, and kills
+// the process again during the next call, whose context must end.
+func TestAfterRestartIsRepeatedUntilItSucceeds(t *testing.T) {
 	dir, out := t.TempDir(), &log{}
 	s := open(t, filepath.Join(dir, "data"), out)
 	file := filepath.Join(dir, "addr")
@@ -128,7 +127,7 @@ func TestAfterRestart(t *testing.T) {
 	p.Ready = listening(file)
 	p.AfterRestart = func(ctx context.Context) error {
 		if err := p.Ready(ctx); err != nil {
-			t.Errorf("called before the process was ready: %v", err)
+			t.Errorf("AfterRestart is called before the process is ready: %v", err)
 		}
 		calls <- ctx
 		return <-answers
@@ -148,32 +147,32 @@ func TestAfterRestart(t *testing.T) {
 		case ctx := <-calls:
 			return ctx
 		case <-time.After(deadline):
-			t.Fatalf("not within %s: %s", deadline, what)
+			t.Fatalf("not true within %s: %s", deadline, what)
 			return nil
 		}
 	}
-	if err := os.Remove(file); err != nil { // the first one's address
+	if err := os.Remove(file); err != nil { // the address of the first process
 		t.Fatal(err)
 	}
 	kill()
-	next("it is called after a restart")
+	next("AfterRestart is called after a restart")
 	answers <- errors.New("not yet")
-	under := next("it is called again after a failure")
+	second := next("AfterRestart is called again after its failure")
 	kill()
 	select {
-	case <-under.Done():
+	case <-second.Done():
 	case <-time.After(deadline):
-		t.Fatal("the end of the process does not end it")
+		t.Fatal("the context of AfterRestart does not end with the process")
 	}
-	answers <- under.Err()
-	next("it is called after the next restart")
+	answers <- second.Err()
+	next("AfterRestart is called after the next restart")
 	answers <- nil
 	if failed := "after the restart of app: not yet; trying again in 2ms"; !slices.Contains(out.lines("sup"), failed) {
-		t.Errorf("no line says %q", failed)
+		t.Errorf("the supervisor did not print %q", failed)
 	}
 }
 
-func TestKilledProcessComesBack(t *testing.T) {
+func TestKilledProcessIsRestarted(t *testing.T) {
 	dir, out := t.TempDir(), &log{}
 	s := open(t, filepath.Join(dir, "data"), out)
 	file := filepath.Join(dir, "addr")
@@ -190,9 +189,10 @@ func TestKilledProcessComesBack(t *testing.T) {
 	})
 }
 
-// TestChildrenOutliveThreads has threads of this program end while a child
-// runs: the kernel takes the end of the one that started it for its parent's.
-func TestChildrenOutliveThreads(t *testing.T) {
+// TestChildrenSurviveTheEndOfThreads ends threads of this program while children
+// run. The kernel sends the parent-death signal when the thread that started a child
+// ends, so no child may have been started by such a thread.
+func TestChildrenSurviveTheEndOfThreads(t *testing.T) {
 	dir, out := t.TempDir(), &log{}
 	s := open(t, dir, out)
 	p := process("app", "stubborn")
@@ -209,26 +209,26 @@ func TestChildrenOutliveThreads(t *testing.T) {
 	}
 	wait.Wait()
 	pids := pidsOf(t, dir)
-	s.Stop() // after whatever the threads' ends have done
+	s.Stop() // waits until the ends of the threads have had their effect
 	if restarts := out.lines("sup"); len(restarts) > 0 || len(pids) != 20 {
-		t.Errorf("%d of 20 run, and the supervisor says %q", len(pids), restarts)
+		t.Errorf("%d of 20 processes run, and the supervisor printed %q", len(pids), restarts)
 	}
 }
 
-func TestFirstStartThatFails(t *testing.T) {
+func TestFailedFirstStartReturnsTheReason(t *testing.T) {
 	tests := map[string]struct {
 		change func(*supervise.Process)
 		want   []string
 	}{
-		"ends": {
+		"it ends": {
 			change: func(p *supervise.Process) { p.Env = append(p.Env, roleVar+"=crash") },
 			want:   []string{"app ended before it was ready: exit status 3", "last words", "look there"},
 		},
-		"is never ready": {
+		"it is never ready": {
 			change: func(p *supervise.Process) { p.ReadyWithin = 30 * time.Millisecond },
 			want:   []string{"app was not ready within 30ms", "not yet", "look there"},
 		},
-		"has no program": {
+		"its program does not exist": {
 			change: func(p *supervise.Process) { p.Path = "/nonexistent/app" },
 			want:   []string{"start app", "no such file", "look there"},
 		},
@@ -243,21 +243,21 @@ func TestFirstStartThatFails(t *testing.T) {
 			tt.change(&p)
 			err := s.Start(t.Context(), p)
 			if err == nil {
-				t.Fatal("no error")
+				t.Fatal("got no error")
 			}
 			for _, want := range tt.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("error %q, want %q in it", err, want)
+					t.Errorf("got error %q, want %q in it", err, want)
 				}
 			}
 			if pids := pidsOf(t, filepath.Join(dir, "data")); len(pids) > 0 {
-				t.Errorf("left running: %v", pids)
+				t.Errorf("processes %v are still running", pids)
 			}
 		})
 	}
 }
 
-func TestStartEndsWithItsContext(t *testing.T) {
+func TestStartReturnsWhenItsContextEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := open(t, t.TempDir(), &log{})
 	p := process("app", "stubborn")
@@ -267,13 +267,13 @@ func TestStartEndsWithItsContext(t *testing.T) {
 		return errors.New("not yet")
 	}
 	if err := s.Start(ctx, p); !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want %v", err, context.Canceled)
+		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 }
 
-func TestStopKillsWhatDoesNotEnd(t *testing.T) {
-	for _, frozen := range []bool{false, true} {
-		t.Run(fmt.Sprintf("frozen=%t", frozen), func(t *testing.T) {
+func TestStopKillsAProcessThatIgnoresTheSignal(t *testing.T) {
+	for _, suspended := range []bool{false, true} {
+		t.Run(fmt.Sprintf("suspended=%t", suspended), func(t *testing.T) {
 			dir, out := t.TempDir(), &log{}
 			s := open(t, dir, out)
 			p := process("app", "stubborn")
@@ -281,19 +281,19 @@ func TestStopKillsWhatDoesNotEnd(t *testing.T) {
 			if err := s.Start(t.Context(), p); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the app serves", func() bool { return len(out.lines("app")) > 0 })
+			eventually(t, "the app has printed that it serves", func() bool { return len(out.lines("app")) > 0 })
 			pid := pidsOf(t, dir)["app"]
-			if frozen {
+			if suspended {
 				if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 					t.Fatal(err)
 				}
 			}
 			s.Stop()
 			if alive(pid) {
-				t.Error("it is alive after Stop")
+				t.Error("the process is alive after Stop")
 			}
 			if got := out.lines("app"); !slices.Contains(got, "not ending") {
-				t.Errorf("it printed %q: it was not asked to end", got)
+				t.Errorf("the process printed %q, want a line for the signal", got)
 			}
 		})
 	}
@@ -307,23 +307,23 @@ func TestDescendantsEndWithTheirProcess(t *testing.T) {
 	}
 	child := childOf(t, out)
 	s.Stop()
-	eventually(t, "the child is gone", func() bool { return !alive(child) })
+	eventually(t, "the child has ended", func() bool { return !alive(child) })
 }
 
-// TestKilledSupervisorLeavesNothing kills a supervisor whose process has a
-// child of its own: the kernel ends the process, the next Open its child.
-func TestKilledSupervisorLeavesNothing(t *testing.T) {
+// TestKilledSupervisorLeavesNoProcess kills a supervisor whose process has a child.
+// The kernel kills the process, and the next Open its child.
+func TestKilledSupervisorLeavesNoProcess(t *testing.T) {
 	dir, out := t.TempDir(), &log{}
 	outer := open(t, t.TempDir(), out)
 	p := process("inner", "supervisor", dir)
-	p.BeforeRestart = func(ctx context.Context) error { // a second one would end the child, too
+	p.BeforeRestart = func(ctx context.Context) error { // a second inner supervisor would kill the child
 		<-ctx.Done()
 		return ctx.Err()
 	}
 	if err := outer.Start(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the inner supervisor has started all", func() bool {
+	eventually(t, "the inner supervisor has started its process", func() bool {
 		return strings.Contains(out.String(), "supervising") && strings.Contains(out.String(), "child ")
 	})
 	family := pidsOf(t, dir)["family"]
@@ -331,14 +331,14 @@ func TestKilledSupervisorLeavesNothing(t *testing.T) {
 	inner := lockHolder(t, dir)
 
 	if _, err := supervise.Open(supervise.Config{Dir: dir}); !errors.Is(err, supervise.ErrRunning) {
-		t.Errorf("a second supervisor got %v, want %v", err, supervise.ErrRunning)
+		t.Errorf("a second supervisor: got error %v, want %v", err, supervise.ErrRunning)
 	}
 	if err := syscall.Kill(inner, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the kernel ended the process", func() bool { return !alive(family) })
+	eventually(t, "the kernel has killed the process", func() bool { return !alive(family) })
 	if !alive(child) {
-		t.Fatal("the child of the process is gone already, so this test shows nothing")
+		t.Fatal("the child has ended before the next Open, so this test checks nothing")
 	}
 
 	s, err := supervise.Open(supervise.Config{Name: "next", Dir: dir, Out: out})

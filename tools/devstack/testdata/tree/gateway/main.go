@@ -1,5 +1,5 @@
-// Command gateway stands for the app that the world talks to. It asks booking
-// through its sidecar.
+// Command gateway is a stand-in for the gateway. It calls booking through its
+// sidecar.
 package main
 
 import (

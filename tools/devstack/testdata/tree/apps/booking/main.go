@@ -1,4 +1,5 @@
-// Command booking stands for an app: it answers its own sidecar only.
+// Command booking is a stand-in for an app. It answers only its sidecar, which
+// knows the app token.
 package main
 
 import (
@@ -10,8 +11,8 @@ import (
 )
 
 func main() {
-	// As apps do, it listens before it is ready, so that its sidecar first finds it
-	// so at its second look.
+	// Like the apps, it listens before it is ready. The first health check of the
+	// sidecar therefore fails.
 	ready := time.Now().Add(300 * time.Millisecond)
 	http.HandleFunc("GET /healthy", func(w http.ResponseWriter, _ *http.Request) {
 		if time.Now().Before(ready) {
@@ -20,7 +21,7 @@ func main() {
 	})
 	http.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) {
 		if token := os.Getenv("APP_API_TOKEN"); token == "" || r.Header.Get("dapr-api-token") != token {
-			http.Error(w, "who is it?", http.StatusUnauthorized)
+			http.Error(w, "wrong app token", http.StatusUnauthorized)
 			return
 		}
 		fmt.Fprint(w, "hello from booking")

@@ -1,5 +1,5 @@
-// Command daprd stands for the sidecar: it takes the arguments that matter and
-// says that it is ready.
+// Command daprd is a stand-in for the sidecar. It listens on the HTTP port of its
+// arguments and answers that it is ready.
 package main
 
 import (

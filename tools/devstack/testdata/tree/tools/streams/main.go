@@ -1,5 +1,5 @@
-// Command streams stands for what provisions the broker: it makes one stream,
-// with NATS's own text protocol, so that it needs no module.
+// Command streams is a stand-in for the program that provisions the broker. It
+// creates one stream with NATS's text protocol, so that it depends on no module.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command jaeger stands for Jaeger: it listens at the addresses of its
-// configuration and knows no service.
+// Command jaeger is a stand-in for Jaeger. It listens on the addresses of its
+// configuration and answers with no services.
 package main
 
 import (
@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	config, err := os.ReadFile(os.Args[2]) // after --config
+	config, err := os.ReadFile(os.Args[2]) // the argument of --config
 	if err != nil {
 		log.Fatal(err)
 	}

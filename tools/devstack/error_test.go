@@ -14,9 +14,10 @@ import (
 	"boxoffice/tools/devstack/internal/ports"
 )
 
-// TestRefusals has something wrong in each case: devstack says in one line what
-// and what to do, ends with status 1 and leaves nothing running.
-func TestRefusals(t *testing.T) {
+// TestErrorsAreOneLine starts devstack with something wrong in each case. It must
+// print one line that says what to do, exit with status 1 and leave no process
+// running.
+func TestErrorsAreOneLine(t *testing.T) {
 	file := func(name, content string) func(*testing.T, *tree) {
 		return func(t *testing.T, tr *tree) {
 			path := filepath.Join(tr.root, name)
@@ -34,15 +35,15 @@ func TestRefusals(t *testing.T) {
 			damage: func(t *testing.T, tr *tree) { tr.env = append(tr.env, "PATH="+t.TempDir()) },
 			want:   []string{"install Go"},
 		},
-		"an app that does not compile": {
+		"an app does not compile": {
 			damage: file("apps/booking/main.go", "package main\n\nfunc main() { x }\n"),
 			want:   []string{"build apps: apps/booking/main.go:3:15: undefined: x"},
 		},
-		"an app that does not start": {
+		"an app does not start": {
 			damage: file("apps/booking/main.go", "package main\n\nfunc main() { panic(\"no seats\") }\n"),
 			want:   []string{"booking ended before it was ready", "exit status 2"},
 		},
-		"a run file with a mistake": {
+		"the run file has an unknown field": {
 			damage: file("dapr/dapr.yaml", "version: 1\nappps: []\n"),
 			want:   []string{"dapr.yaml", "appps"},
 		},
@@ -54,29 +55,29 @@ func TestRefusals(t *testing.T) {
 			},
 			want: []string{"dapr.yaml", "no such file"},
 		},
-		"replicas of no app": {
+		"replicas of an unknown app": {
 			damage: func(*testing.T, *tree) {},
 			args:   []string{"--replicas", "bookings=2"},
 			want:   []string{`no app "bookings"`},
 		},
-		"half an admin": {
+		"an admin without a password": {
 			damage: func(_ *testing.T, tr *tree) { tr.env = append(tr.env, "ADMIN_EMAIL=me@example.org") },
 			want:   []string{"ADMIN_PASSWORD", "set both or none"},
 		},
-		"a MongoDB that is not there": {
+		"no program at $MONGOD": {
 			damage: func(_ *testing.T, tr *tree) { tr.env = append(tr.env, "MONGOD=/nonexistent/mongod") },
 			want:   []string{"$MONGOD", "/nonexistent/mongod"},
 		},
-		"a file for the data directory": {damage: file("data", ""), want: []string{"move it away"}},
-		"a damaged list of processes":   {damage: file("data/pids", "?\n"), want: []string{"data/pids", "delete it"}},
-		"damaged secrets":               {damage: file("data/secrets.json", "{"), want: []string{"secrets.json", "delete it"}},
-		"a damaged admin":               {damage: file("data/admin.env", "?"), want: []string{"admin.env", "delete it"}},
-		"a file for NATS's directory":   {damage: file("data/nats", ""), want: []string{"nats ended before it was ready", "data/nats", "move them away"}},
-		"a file for MongoDB's directory": {
+		"the data directory is a file":     {damage: file("data", ""), want: []string{"move it away"}},
+		"the list of processes is damaged": {damage: file("data/pids", "?\n"), want: []string{"data/pids", "delete it"}},
+		"the secrets are damaged":          {damage: file("data/secrets.json", "{"), want: []string{"secrets.json", "delete it"}},
+		"the admin is damaged":             {damage: file("data/admin.env", "?"), want: []string{"admin.env", "delete it"}},
+		"the directory of NATS is a file":  {damage: file("data/nats", ""), want: []string{"nats ended before it was ready", "data/nats", "move them away"}},
+		"the directory of MongoDB is a file": {
 			damage: file("data/mongolite", ""),
 			want:   []string{"data/mongolite", "move it away"},
 		},
-		"data of MongoDB that are none": {
+		"the data of MongoDB are damaged": {
 			damage: file("data/mongolite/CURRENT", "?"),
 			want:   []string{"mongo ended before it was ready", "data/mongolite", "move them away"},
 		},
@@ -86,10 +87,10 @@ func TestRefusals(t *testing.T) {
 			tr := newTree(t)
 			tt.damage(t, tr)
 			r := tr.start(t, "up", append([]string{"--free-ports"}, tt.args...)...)
-			got := r.refusal(t)
+			got := r.errorLine(t)
 			for _, want := range tt.want {
 				if !strings.Contains(got, want) {
-					t.Errorf("it says %q, want %q in it", got, want)
+					t.Errorf("devstack printed %q, want %q in it", got, want)
 				}
 			}
 			tr.awaitNone(t, nil)
@@ -97,9 +98,9 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestPortInUse has somebody listen where the gateway wants to. All other ports
-// are free ones too, written into the run file, and the stores are the user's.
-func TestPortInUse(t *testing.T) {
+// TestPortInUseIsNamed listens on the gateway's port. The run file has free ports
+// for the rest, and the stores are external, so that no other port is in use.
+func TestPortInUseIsNamed(t *testing.T) {
 	pool := ports.NewPool(ports.SharedDir())
 	defer pool.Close()
 	take := func() int {
@@ -125,10 +126,10 @@ func TestPortInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	got := tr.start(t, "up").refusal(t)
+	got := tr.start(t, "up").errorLine(t)
 	for _, want := range []string{fmt.Sprintf("port %d is in use", gateway), "gateway", "--free-ports"} {
 		if !strings.Contains(got, want) {
-			t.Errorf("it says %q, want %q in it", got, want)
+			t.Errorf("devstack printed %q, want %q in it", got, want)
 		}
 	}
 }
