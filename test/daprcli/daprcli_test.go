@@ -195,8 +195,12 @@ func TestStackRunsUnderTheDaprCLI(t *testing.T) {
 	// The demo checks the status of every response, and a trace.
 	demo := exec.CommandContext(t.Context(), "go", "run", "./tools/demo")
 	demo.Dir, demo.Env = root, append(os.Environ(), "DATA_DIR="+data, "GOWORK=off", "GOFLAGS=-buildvcs=false")
-	if out, err := demo.CombinedOutput(); err != nil {
+	out, err := demo.CombinedOutput()
+	if err != nil {
 		t.Fatalf("demo: %v\n%s\n%s", err, out, run)
+	}
+	if !strings.Contains(string(out), "gateway  POST /api/bookings") {
+		t.Errorf("the demo shows no trace:\n%s", out)
 	}
 	// The apps, sidecars, stores, CLI and devstack. Jaeger may be off.
 	if n := len(processes(t, data)); runtime.GOOS == "linux" && n < 13 {

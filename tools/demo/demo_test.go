@@ -124,3 +124,16 @@ func TestDemoWithoutJaegerPrintsNoTrace(t *testing.T) {
 		t.Errorf("got output %q, want it to say that there is no trace", out.String())
 	}
 }
+
+func TestDemoWithUnreachableJaegerPrintsNoTrace(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	var out strings.Builder
+	d := &demo{out: &out, stack: stack{jaeger: server.URL}}
+	if err := d.printTrace(t.Context(), &lastBooking{traceID: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "Jaeger does not answer at " + server.URL; !strings.Contains(out.String(), want) {
+		t.Errorf("got %q, want %q in it", out.String(), want)
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"boxoffice/tools/traces"
@@ -17,6 +18,11 @@ func (d *demo) printTrace(ctx context.Context, last *lastBooking) error {
 		d.printf("no trace to show: this stack has no Jaeger (JAEGER=off, or it exports traces elsewhere)\n")
 		return nil
 	}
+	if !jaegerAnswers(ctx, d.stack.jaeger) {
+		d.printf("no trace to show: Jaeger does not answer at %s. After a first start it is built in the background;\n"+
+			"`make run` prints a line that begins with \"traces:\" when it is up. Run the demo again then.\n", d.stack.jaeger)
+		return nil
+	}
 	if last.traceID == "" {
 		return fmt.Errorf("the response to booking %s has no Traceparent header", last.booking.Code)
 	}
@@ -29,4 +35,17 @@ func (d *demo) printTrace(ctx context.Context, last *lastBooking) error {
 	d.printf("the last booking, %s: %d × %s for %s; trace %s\n\n%s",
 		last.booking.Code, last.booking.Quantity, last.event, last.person, last.traceID, root)
 	return nil
+}
+
+// jaegerAnswers reports whether a Jaeger answers at the base URL.
+func jaegerAnswers(ctx context.Context, url string) bool {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/api/services", nil)
+	if err != nil {
+		return false
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return false
+	}
+	return res.Body.Close() == nil
 }
