@@ -50,8 +50,8 @@ func touchUse(dir string) error {
 }
 
 // belongsTo reports whether the name of a directory, without its prefix, is a
-// target's name, "-" and a suffix. The suffix has no "-", which tells "a-b-1"
-// of the target "a-b" from an entry of the target "a".
+// target's name, "-" and a suffix. The suffix contains no "-": the
+// directory "a-b-1" belongs to the target "a-b" and not to the target "a".
 func belongsTo(name, target string) bool {
 	suffix, ok := strings.CutPrefix(name, target+"-")
 	return ok && !strings.Contains(suffix, "-")

@@ -1,10 +1,11 @@
-// Package otlpsink accepts traces over OTLP/gRPC and discards them.
+// Package otlpsink accepts traces over OTLP/gRPC and discards them. It takes the
+// place of a trace collector that is not ready yet.
 //
-// It listens where a trace collector is going to. Without it, exporters would
-// log a failure for each batch, and their connections would back off: gRPC waits
-// up to two minutes between attempts, so traces would begin that long after the
-// collector is there. When the sink is closed, the exporters' connections break
-// and are made again at once.
+// If no server listened at the collector's address, exporters would log a failure
+// for each batch, and gRPC would back off. It waits up to two minutes between two
+// attempts to connect, so traces would begin up to two minutes after the collector
+// is ready. When the sink is closed, exporters lose an established connection, which
+// gRPC restores without such a wait.
 package otlpsink
 
 import (
@@ -63,8 +64,8 @@ func discard(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/grpc")
 	w.Header().Set("Trailer", "Grpc-Status")
-	// Of five bytes, one says that the message is not compressed and four that
-	// its length is zero.
+	// The prefix of a gRPC message is a byte that is zero if the message is not
+	// compressed, and four bytes for its length.
 	_, _ = w.Write(make([]byte, 5))
 	w.Header().Set("Grpc-Status", "0")
 }

@@ -70,8 +70,8 @@ func (d *logDir) close() {
 	}
 }
 
-// fileName returns the name of a process with "-" in the place of each byte
-// that is awkward in the name of a file.
+// fileName returns the name of a process with "-" in the place of each character
+// that is not a letter, a digit, or one of "._-".
 func fileName(process string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -137,7 +137,7 @@ func (l *logFile) close() {
 }
 
 // shown returns the path as the user sees it: relative to the working directory
-// if it lies beneath it.
+// if it is below that.
 func (l *logFile) shown() string {
 	wd, err := os.Getwd()
 	if err != nil {

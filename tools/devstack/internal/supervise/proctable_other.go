@@ -11,7 +11,7 @@ import (
 
 // startTime returns the start time of a process as ps prints it, in seconds.
 func startTime(pid int) (string, error) {
-	out, err := exec.Command("ps", "-o", "stat=,lstart=", "-p", strconv.Itoa(pid)).Output() //nolint:noctx,gosec // ends by itself; a number
+	out, err := exec.Command("ps", "-o", "stat=,lstart=", "-p", strconv.Itoa(pid)).Output() //nolint:noctx,gosec // does not block; a number
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return "", errNoProcess

@@ -2,7 +2,7 @@
 // until each is ready, keeps their output in log files, restarts those that end,
 // and stops all of them in reverse order.
 //
-// No process outlives its supervisor. Three mechanisms see to that:
+// No process outlives its supervisor. Three mechanisms ensure this:
 //
 //   - Each child has its own process group. Ctrl-C in a terminal therefore reaches
 //     only the supervisor, which stops the children in order.
