@@ -15,20 +15,20 @@ const defaultEvery = 10 * time.Second
 
 // progress reports on builds that run at the same time.
 type progress struct {
-	report  func(string)
-	started time.Time
-	quit    chan struct{}
-	ended   chan struct{}
+	report func(string)
+	quit   chan struct{}
+	ended  chan struct{}
 
-	mu     sync.Mutex
-	builds []*watch // those that run
+	mu      sync.Mutex
+	started time.Time // when the first build began
+	builds  []*watch  // those that run
 }
 
 func newProgress(report func(string), every time.Duration) *progress {
 	if every <= 0 {
 		every = defaultEvery
 	}
-	p := &progress{report: report, started: time.Now(), quit: make(chan struct{}), ended: make(chan struct{})}
+	p := &progress{report: report, quit: make(chan struct{}), ended: make(chan struct{})}
 	go p.run(every)
 	return p
 }
@@ -38,6 +38,9 @@ func (p *progress) add(target string) *watch {
 	w := &watch{target: target}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.started.IsZero() {
+		p.started = time.Now()
+	}
 	p.builds = append(p.builds, w)
 	return w
 }
