@@ -32,7 +32,7 @@ const usage = `usage: devstack <command> [flags]
 
   up      start everything: stores, sidecars and apps
   infra   start the stores only, for "dapr run -f"
-  build   build the programs that up needs, and exit
+  build   compile the programs that up needs, and exit
   nats    run a NATS server with JetStream
   redis   run a Redis server
 

@@ -122,5 +122,5 @@ func (s *stack) writeDescription() error {
 		return err
 	}
 	// For the owner only: a URI from the environment may contain a password.
-	return secrets.WriteFile(s.layout.description(), append(data, '\n'))
+	return secrets.WriteFile(s.description(), append(data, '\n'))
 }

@@ -58,7 +58,7 @@ const (
 
 // Names of secrets in the store. Components refer to them.
 const (
-	secretAPIToken   = "dapr-api-token"    //nolint:gosec // a name
-	secretAppToken   = "app-api-token"     //nolint:gosec // a name
-	secretSigningKey = "token-signing-key" //nolint:gosec // a name
+	secretAPIToken   = "dapr-api-token"
+	secretAppToken   = "app-api-token"
+	secretSigningKey = "token-signing-key"
 )

@@ -154,7 +154,7 @@ func (s *stack) close() error {
 	if s.sink != nil {
 		_ = s.sink.Close()
 	}
-	errs := []error{removeIfExists(s.layout.description()), s.ports.Close()}
+	errs := []error{removeIfExists(s.description()), s.ports.Close()}
 	for _, b := range s.built {
 		errs = append(errs, b.Release())
 	}

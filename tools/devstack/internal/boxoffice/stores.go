@@ -198,7 +198,7 @@ func (s *stack) redisProcess() supervise.Process {
 
 func (s *stack) mongoProcess() (supervise.Process, error) {
 	c := s.stores.mongo
-	dir := s.layout.mongo(c.kind)
+	dir := s.mongo(c.kind)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return supervise.Process{}, fmt.Errorf("%w: move it away", err)
 	}

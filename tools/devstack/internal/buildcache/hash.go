@@ -37,7 +37,7 @@ func (c *Cache) hash(ctx context.Context, goCmd string, t Target) (string, error
 		}
 		return "", fmt.Errorf("run go env: %w", err)
 	}
-	fmt.Fprintf(h, "%s\x00%q\x00%q\x00%q\x00", settings, t.Packages, t.Binary, t.Flags)
+	_, _ = fmt.Fprintf(h, "%s\x00%q\x00%q\x00%q\x00", settings, t.Packages, t.Binary, t.Flags)
 	if err := hashModule(h, t.Dir, map[string]bool{}); err != nil {
 		return "", err
 	}
@@ -100,14 +100,14 @@ func hashFile(h io.Writer, dir, name string) error {
 	if _, err := io.Copy(content, f); err != nil {
 		return err
 	}
-	fmt.Fprintf(h, "%s\x00%x\x00", filepath.ToSlash(name), content.Sum(nil))
+	_, _ = fmt.Fprintf(h, "%s\x00%x\x00", filepath.ToSlash(name), content.Sum(nil))
 	return nil
 }
 
 // sources returns the sorted names of the files that can become part of a program
-// of the module. These are all files in and below a directory with Go files, since
-// go:embed includes files below. Tests, nested modules, and directories that the
-// go command ignores are left out.
+// of the module. These are all files in and below a directory with Go files, because
+// a package can embed files below its directory. Tests, nested modules, and
+// directories that the go command ignores are left out.
 func sources(root string) ([]string, error) {
 	type file struct{ dir, path string }
 	var files []file

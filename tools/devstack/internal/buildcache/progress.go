@@ -152,7 +152,7 @@ func (w *watch) failure(err error) error {
 	case 0:
 		return fmt.Errorf("build %s: %w", w.target, err)
 	case 1:
-		return fmt.Errorf("build %s: %s", w.target, w.messages[0]) //nolint:errorlint // the message says more
+		return fmt.Errorf("build %s: %s", w.target, w.messages[0]) // the message says more than err
 	default:
 		return fmt.Errorf("build %s: %s (and %d more lines)", w.target, w.messages[0], n-1)
 	}

@@ -34,8 +34,8 @@ func newTerminal(out io.Writer) *terminal {
 	return &terminal{out: out}
 }
 
-// print writes one line with a name in front.
-func (t *terminal) print(name, line string) {
+// printLine writes one line with a name in front.
+func (t *terminal) printLine(name, line string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.line(name, line)
@@ -52,14 +52,14 @@ func (t *terminal) printQuote(name, line, process string, quoted []string) {
 }
 
 func (t *terminal) line(name, line string) {
-	fmt.Fprintf(t.out, "%-*s | %s\n", nameWidth, name, line)
+	_, _ = fmt.Fprintf(t.out, "%-*s | %s\n", nameWidth, name, line)
 }
 
 // printRaw writes text as it is, in one piece.
 func (t *terminal) printRaw(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fmt.Fprint(t.out, text)
+	_, _ = fmt.Fprint(t.out, text)
 }
 
 // output receives what a process prints. It copies all of it to the log file,

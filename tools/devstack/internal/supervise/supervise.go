@@ -163,7 +163,7 @@ func Open(cfg Config) (*Supervisor, error) {
 
 // Logf prints one line under the supervisor's name.
 func (s *Supervisor) Logf(format string, args ...any) {
-	s.terminal.print(s.name, fmt.Sprintf(format, args...))
+	s.terminal.printLine(s.name, fmt.Sprintf(format, args...))
 }
 
 // Print prints text as it is, in one piece.
@@ -230,7 +230,7 @@ func (s *Supervisor) Stop() {
 	for i := len(stages) - 1; i >= 0; i-- {
 		latest := deadline.Add(-time.Duration(i) * stopReserve)
 		for _, c := range stages[i] {
-			by := time.Now().Add(c.Process.stopWithin())
+			by := time.Now().Add(c.stopWithin())
 			if by.After(latest) {
 				by = latest
 			}
@@ -272,9 +272,9 @@ func (s *Supervisor) output(p Process, log *logFile) *output {
 	emit := func(string) {}
 	switch {
 	case p.Output != nil:
-		emit = func(line string) { fmt.Fprintln(p.Output, line) }
+		emit = func(line string) { _, _ = fmt.Fprintln(p.Output, line) }
 	case s.verbose:
-		emit = func(line string) { s.terminal.print(p.Name, line) }
+		emit = func(line string) { s.terminal.printLine(p.Name, line) }
 	}
 	var once sync.Once
 	fail := func(err error) {
