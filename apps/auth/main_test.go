@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +24,7 @@ import (
 	"boxoffice/shared/rpc"
 	"boxoffice/shared/sessioncache"
 	"boxoffice/shared/token"
+	"boxoffice/test/kit"
 	"boxoffice/test/servers"
 )
 
@@ -67,7 +67,10 @@ func startProgram(t *testing.T) program {
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, func(name string) string { return env[name] }, t.Output()) }()
+	go func() {
+		defer close(ended) // the cleanup receives, even if the wait for readiness has done so
+		ended <- run(ctx, func(name string) string { return env[name] }, t.Output())
+	}()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -98,39 +101,26 @@ func awaitReady(t *testing.T, url string, ended <-chan error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	kit.Eventually(t, waitTimeout, "auth is ready", func() error {
+		select {
+		case err := <-ended:
+			t.Fatalf("auth ended before it was ready: %v", err)
+		default:
+		}
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if res, err := http.DefaultClient.Do(r); err == nil {
-			_ = res.Body.Close()
-			if res.StatusCode/100 == 2 {
-				return
-			}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return err
 		}
-		select {
-		case <-tick.C:
-		case err := <-ended:
-			t.Fatalf("auth ended before it was ready: %v", err)
-		case <-ctx.Done():
-			t.Fatalf("auth was not ready after %s", waitTimeout)
+		_ = res.Body.Close()
+		if res.StatusCode/100 != 2 {
+			return fmt.Errorf("got status %d, want 2xx", res.StatusCode)
 		}
-	}
-}
-
-// eventually waits until condition returns true, and fails the test after waitTimeout.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(waitTimeout); !condition(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("after %s, this is still not true: %s", waitTimeout, what)
-		}
-	}
+		return nil
+	})
 }
 
 func secretsFile(t *testing.T) string {
@@ -154,15 +144,6 @@ func secretsFile(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-func call[Req, Res any](t *testing.T, p program, op rpc.Op[Req, Res], req Req) Res {
-	t.Helper()
-	res, err := rpc.Call(t.Context(), p.Client, op, req)
-	if err != nil {
-		t.Fatalf("%s: %v", op.Method, err)
-	}
-	return res
 }
 
 func (p program) claims(t *testing.T, raw string) token.Claims {
@@ -189,33 +170,33 @@ func TestProgramWorksThroughItsSidecar(t *testing.T) {
 	p := startProgram(t)
 	device := authapi.Device{Address: "192.0.2.7", UserAgent: "curl/8"}
 	t.Run("a session from registration to log-out", func(t *testing.T) {
-		registered := call(t, p, authapi.Register, authapi.RegisterRequest{
+		registered := kit.Call(t, p.Client, authapi.Register, authapi.RegisterRequest{
 			UserID: "u1", Email: "Ann@example.com", Password: "correct horse battery", Name: "Ann", Device: device,
 		})
-		login := call(t, p, authapi.LogIn, authapi.LogInRequest{Email: "ann@example.com", Password: "correct horse battery", Device: device})
+		login := kit.Call(t, p.Client, authapi.LogIn, authapi.LogInRequest{Email: "ann@example.com", Password: "correct horse battery", Device: device})
 		if login.User != registered.User {
 			t.Errorf("got %+v, want %+v", login.User, registered.User)
 		}
 		c := p.claims(t, login.Tokens.AccessToken)
 		var checked authapi.CheckedSession
 		// A fill is best effort: on a busy machine it may time out.
-		eventually(t, "the session and its user are cached", func() bool {
+		kit.Eventually(t, waitTimeout, "the session and its user are cached", func() bool {
 			entry := p.lookup(t, c)
-			checked = call(t, p, authapi.CheckSession, authapi.CheckSessionRequest{UserID: c.Subject, SessionID: c.SessionID, Lease: entry.Lease})
+			checked = kit.Call(t, p.Client, authapi.CheckSession, authapi.CheckSessionRequest{UserID: c.Subject, SessionID: c.SessionID, Lease: entry.Lease})
 			return entry.Session != nil && *entry.Session == checked.Session && entry.User != nil && *entry.User == login.User
 		})
 		refreshed := refreshConcurrently(t, p, login.Tokens.RefreshToken)
-		eventually(t, "the replaced session has a tombstone", func() bool { return p.lookup(t, c).Ended })
-		call(t, p, authapi.LogOut, authapi.LogOutRequest{RefreshToken: refreshed.RefreshToken})
+		kit.Eventually(t, waitTimeout, "the replaced session has a tombstone", func() bool { return p.lookup(t, c).Ended })
+		kit.Call(t, p.Client, authapi.LogOut, authapi.LogOutRequest{RefreshToken: refreshed.RefreshToken})
 		next := p.claims(t, refreshed.AccessToken)
-		eventually(t, "the ended session has a tombstone", func() bool { return p.lookup(t, next).Ended })
+		kit.Eventually(t, waitTimeout, "the ended session has a tombstone", func() bool { return p.lookup(t, next).Ended })
 		_, err := rpc.Call(t.Context(), p.Client, authapi.CheckSession, authapi.CheckSessionRequest{UserID: next.Subject, SessionID: next.SessionID})
 		if apperr.From(err).Reason != authapi.ReasonSessionInvalid {
 			t.Errorf("got %v, want %s", err, authapi.ReasonSessionInvalid)
 		}
 	})
 	t.Run("concurrent registrations of an address have one winner", func(t *testing.T) {
-		reasons := runConcurrently(20, func(i int) error {
+		reasons := kit.Outcomes(20, func(i int) error {
 			_, err := rpc.Call(t.Context(), p.Client, authapi.Register, authapi.RegisterRequest{
 				UserID: fmt.Sprint("racer", i), Email: "race@example.com", Password: "correct horse battery", Name: "Racer", Device: device,
 			})
@@ -226,7 +207,7 @@ func TestProgramWorksThroughItsSidecar(t *testing.T) {
 		}
 	})
 	t.Run("concurrent guesses are locked out", func(t *testing.T) {
-		reasons := runConcurrently(60, func(int) error {
+		reasons := kit.Outcomes(60, func(int) error {
 			_, err := rpc.Call(t.Context(), p.Client, authapi.LogIn, authapi.LogInRequest{
 				Email: "race@example.com", Password: "wrong password", Device: authapi.Device{Address: "198.51.100.1"},
 			})
@@ -241,7 +222,7 @@ func TestProgramWorksThroughItsSidecar(t *testing.T) {
 	})
 	t.Run("concurrent log-ins all succeed", func(t *testing.T) {
 		tokens := make([]authapi.Tokens, 9)
-		reasons := runConcurrently(len(tokens), func(i int) error {
+		reasons := kit.Outcomes(len(tokens), func(i int) error {
 			login, err := rpc.Call(t.Context(), p.Client, authapi.LogIn, authapi.LogInRequest{
 				Email: "race@example.com", Password: "correct horse battery", Device: device,
 			})
@@ -253,20 +234,20 @@ func TestProgramWorksThroughItsSidecar(t *testing.T) {
 		}
 		for _, tk := range tokens {
 			c := p.claims(t, tk.AccessToken)
-			call(t, p, authapi.CheckSession, authapi.CheckSessionRequest{UserID: c.Subject, SessionID: c.SessionID})
+			kit.Call(t, p.Client, authapi.CheckSession, authapi.CheckSessionRequest{UserID: c.Subject, SessionID: c.SessionID})
 		}
 	})
 	t.Run("the first admin can log in", func(t *testing.T) {
-		login := call(t, p, authapi.LogIn, authapi.LogInRequest{Email: adminEmail, Password: adminPassword, Device: device})
+		login := kit.Call(t, p.Client, authapi.LogIn, authapi.LogInRequest{Email: adminEmail, Password: adminPassword, Device: device})
 		if login.User.Role != authapi.RoleAdmin {
 			t.Errorf("got %+v, want an admin", login.User)
 		}
 	})
 	t.Run("log-ins and lockout work without Redis", func(t *testing.T) {
 		p.stopRedis()
-		login := call(t, p, authapi.LogIn, authapi.LogInRequest{Email: adminEmail, Password: adminPassword, Device: device})
+		login := kit.Call(t, p.Client, authapi.LogIn, authapi.LogInRequest{Email: adminEmail, Password: adminPassword, Device: device})
 		c := p.claims(t, login.Tokens.AccessToken)
-		call(t, p, authapi.CheckSession, authapi.CheckSessionRequest{UserID: c.Subject, SessionID: c.SessionID, Lease: "x"})
+		kit.Call(t, p.Client, authapi.CheckSession, authapi.CheckSessionRequest{UserID: c.Subject, SessionID: c.SessionID, Lease: "x"})
 		for range 5 {
 			_, err := rpc.Call(t.Context(), p.Client, authapi.LogIn, authapi.LogInRequest{Email: adminEmail, Password: "wrong password", Device: device})
 			if apperr.From(err).Reason != authapi.ReasonInvalidCredentials {
@@ -280,43 +261,18 @@ func TestProgramWorksThroughItsSidecar(t *testing.T) {
 	})
 }
 
-// runConcurrently calls fn(0) to fn(n-1) at the same time. It returns how often each
-// reason was returned, with "none" for success.
-func runConcurrently(n int, fn func(i int) error) map[string]int {
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	reasons := map[string]int{}
-	for i := range n {
-		wg.Go(func() {
-			reason := "none"
-			if err := fn(i); err != nil {
-				reason = apperr.From(err).Reason
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			reasons[reason]++
-		})
-	}
-	wg.Wait()
-	return reasons
-}
-
 // refreshConcurrently sends fifty refreshes of one token at the same time, checks that
 // all responses have the same tokens, and returns those tokens.
 func refreshConcurrently(t *testing.T, p program, refreshToken string) authapi.Tokens {
 	t.Helper()
 	answers := make([]authapi.Tokens, 50)
-	var wg sync.WaitGroup
-	for i := range answers {
-		wg.Go(func() {
-			res, err := rpc.Call(t.Context(), p.Client, authapi.Refresh, authapi.RefreshRequest{RefreshToken: refreshToken})
-			if err != nil {
-				t.Error(err)
-			}
-			answers[i] = res.Tokens
-		})
-	}
-	wg.Wait()
+	kit.Concurrently(len(answers), func(i int) {
+		res, err := rpc.Call(t.Context(), p.Client, authapi.Refresh, authapi.RefreshRequest{RefreshToken: refreshToken})
+		if err != nil {
+			t.Error(err)
+		}
+		answers[i] = res.Tokens
+	})
 	if distinct := slices.Compact(slices.Clone(answers)); len(distinct) != 1 {
 		t.Fatalf("got %d different responses, want 1", len(distinct))
 	}

@@ -32,13 +32,15 @@ import (
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/rpc"
 	"boxoffice/shared/telemetry"
+	"boxoffice/test/kit"
+	"boxoffice/test/kit/outboxes"
 	"boxoffice/test/servers"
 )
 
 const (
 	apiToken = "token that the sidecar requires"
 	appToken = "token that the sidecar sends to the app"
-	timeout  = 20 * time.Second // how long eventually waits
+	timeout  = 20 * time.Second // how long the tests wait for a condition
 	capacity = 30               // seats of the event
 )
 
@@ -165,14 +167,17 @@ func startProgram(t *testing.T, extraEnv map[string]string) program {
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, func(name string) string { return env[name] }, t.Output()) }()
+	go func() {
+		defer close(ended) // the cleanup receives, even if the wait for readiness has done so
+		ended <- run(ctx, func(name string) string { return env[name] }, t.Output())
+	}()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
 			t.Errorf("the app returned %v, want nil", err)
 		}
 	})
-	eventually(t, "the app is ready", func() bool {
+	kit.Eventually(t, timeout, "the app is ready", func() bool {
 		select {
 		case err := <-ended:
 			t.Fatalf("the app ended before it was ready: %v", err)
@@ -196,41 +201,14 @@ func startProgram(t *testing.T, extraEnv map[string]string) program {
 	return p
 }
 
-// eventually waits until condition is true. It fails the test after timeout.
-func eventually(t *testing.T, description string, condition func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(timeout); !condition(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("not true after %s: %s", timeout, description)
-		}
-	}
-}
-
-func call[Req, Res any](t *testing.T, p program, op rpc.Op[Req, Res], req Req) Res {
-	t.Helper()
-	res, err := rpc.Call(t.Context(), p.Client, op, req)
-	if err != nil {
-		t.Fatalf("%s: %v", op.Method, err)
-	}
-	return res
-}
-
 func request(id, key string, quantity int64) bookingapi.CreateRequest {
 	return bookingapi.CreateRequest{BookingID: id, IdempotencyKey: key, UserID: "u1", EventID: "gala", Quantity: quantity}
 }
 
-// unsent returns the number of bookings with unpublished facts.
-func (p program) unsent(t *testing.T) int64 {
+// awaitPublished waits until all facts of the bookings are published.
+func (p program) awaitPublished(t *testing.T) {
 	t.Helper()
-	n, err := p.bookings.CountDocuments(t.Context(), bson.D{{Key: "outbox", Value: bson.D{
-		{Key: "$elemMatch", Value: bson.D{{Key: "sentAt", Value: nil}}},
-	}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
+	kit.Eventually(t, timeout, "all facts are published", func() bool { return outboxes.CountUnsent(t, p.bookings) == 0 })
 }
 
 // The test calls the running app through its sidecar.
@@ -238,11 +216,11 @@ func TestProgramWorksThroughItsSidecar(t *testing.T) {
 	p := startProgram(t, nil)
 	own := bookingapi.GetRequest{BookingID: "b1", UserID: "u1"}
 	t.Run("create, get, confirm, list and cancel", func(t *testing.T) {
-		created := call(t, p, bookingapi.CreateBooking, request("b1", "", 2))
+		created := kit.Call(t, p.Client, bookingapi.CreateBooking, request("b1", "", 2))
 		if b := created.Booking; b.ID != "b1" || b.Status != bookingapi.StatusPending || b.TotalPrice.Amount != 5000 || created.Replayed {
 			t.Errorf("got %+v, want a new pending booking b1 for 5000", created)
 		}
-		if got := call(t, p, bookingapi.GetBooking, own); got != created.Booking {
+		if got := kit.Call(t, p.Client, bookingapi.GetBooking, own); got != created.Booking {
 			t.Errorf("got %+v, want %+v", got, created.Booking)
 		}
 		_, err := rpc.Call(t.Context(), p.Client, bookingapi.GetBooking, bookingapi.GetRequest{BookingID: "b1", UserID: "u2"})
@@ -250,34 +228,34 @@ func TestProgramWorksThroughItsSidecar(t *testing.T) {
 			t.Errorf("get as another user: got %v, want %s", err, bookingapi.ReasonNotFound)
 		}
 		for range 2 {
-			got := call(t, p, bookingapi.ConfirmBooking, bookingapi.ConfirmRequest{BookingID: "b1", UserID: "u1"})
+			got := kit.Call(t, p.Client, bookingapi.ConfirmBooking, bookingapi.ConfirmRequest{BookingID: "b1", UserID: "u1"})
 			if got.Status != bookingapi.StatusConfirmed {
 				t.Errorf("confirm: got %+v, want it confirmed", got)
 			}
 		}
-		listed := call(t, p, bookingapi.ListBookings, bookingapi.ListRequest{UserID: "u1", Count: true})
+		listed := kit.Call(t, p.Client, bookingapi.ListBookings, bookingapi.ListRequest{UserID: "u1", Count: true})
 		if len(listed.Items) != 1 || listed.Items[0].ID != "b1" || listed.Total == nil || *listed.Total != 1 {
 			t.Errorf("list: got %+v, want b1 and a total of 1", listed)
 		}
 		for range 2 {
-			if got := call(t, p, bookingapi.CancelBooking, own); got.Status != bookingapi.StatusCancelled {
+			if got := kit.Call(t, p.Client, bookingapi.CancelBooking, own); got.Status != bookingapi.StatusCancelled {
 				t.Errorf("cancel: got %+v, want it cancelled", got)
 			}
 		}
 		if n := p.eventApp.heldSeats(); n != 0 {
 			t.Errorf("got %d held seats, want 0", n)
 		}
-		eventually(t, "all facts are published", func() bool { return p.unsent(t) == 0 })
+		p.awaitPublished(t)
 	})
 	t.Run("concurrent duplicates create one booking", func(t *testing.T) {
-		reasons := runConcurrently(20, func(int) error {
+		reasons := kit.Outcomes(20, func(int) error {
 			_, err := rpc.Call(t.Context(), p.Client, bookingapi.CreateBooking, request("", "key", 1))
 			return err
 		})
 		if reasons["none"] != 20 || p.eventApp.heldSeats() != 1 {
 			t.Errorf("got reasons %v and %d held seats, want 20 successes and 1 seat", reasons, p.eventApp.heldSeats())
 		}
-		if retry := call(t, p, bookingapi.CreateBooking, request("", "key", 1)); !retry.Replayed {
+		if retry := kit.Call(t, p.Client, bookingapi.CreateBooking, request("", "key", 1)); !retry.Replayed {
 			t.Errorf("got %+v, want it replayed", retry)
 		}
 		_, err := rpc.Call(t.Context(), p.Client, bookingapi.CreateBooking, request("", "key", 2))
@@ -286,7 +264,7 @@ func TestProgramWorksThroughItsSidecar(t *testing.T) {
 		}
 	})
 	t.Run("concurrent creates never oversell", func(t *testing.T) {
-		reasons := runConcurrently(60, func(i int) error {
+		reasons := kit.Outcomes(60, func(i int) error {
 			req := request(fmt.Sprint("racer", i), "", 1)
 			req.UserID = fmt.Sprint("u", i%7)
 			_, err := rpc.Call(t.Context(), p.Client, bookingapi.CreateBooking, req)
@@ -295,12 +273,12 @@ func TestProgramWorksThroughItsSidecar(t *testing.T) {
 		if reasons["none"] != capacity-1 || reasons[eventapi.ReasonSoldOut] != 60-(capacity-1) {
 			t.Errorf("got reasons %v, want %d successes and the rest sold out", reasons, capacity-1)
 		}
-		eventually(t, "all facts are published", func() bool { return p.unsent(t) == 0 })
+		p.awaitPublished(t)
 	})
 	t.Run("facts are published again to a recreated stream", func(t *testing.T) { testStreamLost(t, p) })
 	t.Run("a cancelled event cancels its bookings", func(t *testing.T) { testEventCancelled(t, p) })
 	t.Run("a hold without a booking is not live", func(t *testing.T) {
-		if s := call(t, p, bookingapi.SettleHold, bookingapi.SettleRequest{HoldID: "unknown_1_f"}); s.Live {
+		if s := kit.Call(t, p.Client, bookingapi.SettleHold, bookingapi.SettleRequest{HoldID: "unknown_1_f"}); s.Live {
 			t.Errorf("got %+v, want not live", s)
 		}
 	})
@@ -342,7 +320,7 @@ func testStreamLost(t *testing.T, p program) {
 		t.Fatal("no fact was published before the stream was recreated")
 	}
 	bus := p.bus(t)
-	eventually(t, "all facts are published again", func() bool {
+	kit.Eventually(t, timeout, "all facts are published again", func() bool {
 		if err := bus.Publish(t.Context(), outbox.Record{ID: "s1", Type: streams.FactMade, Data: data}); err != nil {
 			t.Fatal(err)
 		}
@@ -368,7 +346,7 @@ func testEventCancelled(t *testing.T, p program) {
 		t.Fatal(err)
 	}
 	bus := p.bus(t)
-	eventually(t, "all bookings are cancelled", func() bool {
+	kit.Eventually(t, timeout, "all bookings are cancelled", func() bool {
 		// Publish repeatedly, like the event app's sweep: this broker does not keep
 		// messages for later subscribers.
 		if err := bus.Publish(t.Context(), outbox.Record{ID: "f1", Type: eventapi.FactCancelled, Subject: "gala", Data: data}); err != nil {
@@ -377,7 +355,7 @@ func testEventCancelled(t *testing.T, p program) {
 		live, err := p.bookings.CountDocuments(t.Context(), bson.D{{Key: "state", Value: bson.D{{Key: "$in", Value: bson.A{"pending", "confirmed"}}}}})
 		return err == nil && live == 0 && p.eventApp.heldSeats() == 0
 	})
-	listed := call(t, p, bookingapi.ListBookings, bookingapi.ListRequest{Status: bookingapi.StatusCancelled})
+	listed := kit.Call(t, p.Client, bookingapi.ListBookings, bookingapi.ListRequest{Status: bookingapi.StatusCancelled})
 	if reason := listed.Items[0].CancelReason; reason != bookingapi.CancelledWithEvent {
 		t.Errorf("got reason %q, want %q", reason, bookingapi.CancelledWithEvent)
 	}
@@ -385,34 +363,13 @@ func testEventCancelled(t *testing.T, p program) {
 
 func TestSweepExpiresUnconfirmedBookings(t *testing.T) {
 	p := startProgram(t, map[string]string{"BOOKING_TTL": "1s"})
-	call(t, p, bookingapi.CreateBooking, request("b1", "", 2))
-	eventually(t, "the booking is expired", func() bool {
-		got := call(t, p, bookingapi.GetBooking, bookingapi.GetRequest{BookingID: "b1", UserID: "u1"})
+	kit.Call(t, p.Client, bookingapi.CreateBooking, request("b1", "", 2))
+	kit.Eventually(t, timeout, "the booking is expired", func() bool {
+		got := kit.Call(t, p.Client, bookingapi.GetBooking, bookingapi.GetRequest{BookingID: "b1", UserID: "u1"})
 		return got.Status == bookingapi.StatusExpired
 	})
-	eventually(t, "the seats are released", func() bool { return p.eventApp.heldSeats() == 0 })
-	eventually(t, "all facts are published", func() bool { return p.unsent(t) == 0 })
-}
-
-// runConcurrently calls fn in n goroutines and counts the reasons of its errors.
-// Success counts as "none".
-func runConcurrently(n int, fn func(i int) error) map[string]int {
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	reasons := map[string]int{}
-	for i := range n {
-		wg.Go(func() {
-			reason := "none"
-			if err := fn(i); err != nil {
-				reason = apperr.From(err).Reason
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			reasons[reason]++
-		})
-	}
-	wg.Wait()
-	return reasons
+	kit.Eventually(t, timeout, "the seats are released", func() bool { return p.eventApp.heldSeats() == 0 })
+	p.awaitPublished(t)
 }
 
 func TestRunRejectsAnEmptyEnvironment(t *testing.T) {

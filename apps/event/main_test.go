@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +20,7 @@ import (
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/daprpub"
 	"boxoffice/shared/rpc"
+	"boxoffice/test/kit"
 	"boxoffice/test/servers"
 )
 
@@ -68,7 +69,7 @@ func startProgram(t *testing.T) program {
 			t.Errorf("run: got %v, want no error", err)
 		}
 	})
-	eventually(t, "the app is ready", func() bool {
+	kit.Eventually(t, waitTimeout, "the app is ready", func() bool {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+env["APP_PORT"]+"/readyz", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -86,27 +87,6 @@ func startProgram(t *testing.T) program {
 	}
 	t.Cleanup(p.Close)
 	return p
-}
-
-// eventually waits until isTrue returns true.
-func eventually(t *testing.T, what string, isTrue func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(waitTimeout); !isTrue(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("%s: not true after %s", what, waitTimeout)
-		}
-	}
-}
-
-func call[Req, Res any](t *testing.T, p program, op rpc.Op[Req, Res], req Req) Res {
-	t.Helper()
-	res, err := rpc.Call(t.Context(), p.Client, op, req)
-	if err != nil {
-		t.Fatalf("%s: %v", op.Method, err)
-	}
-	return res
 }
 
 // twoDaysAhead returns the definition of an event that starts in two days.
@@ -149,14 +129,14 @@ func TestProgram(t *testing.T) {
 	t.Run("an unsold event is deleted after its end", func(t *testing.T) { testCleanup(t, p) })
 	t.Run("create without locks while Redis is unreachable", func(t *testing.T) {
 		p.stopRedis()
-		call(t, p, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "unlocked", OrganizerID: "boss", Event: twoDaysAhead("Unlocked", 1)})
+		kit.Call(t, p.Client, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "unlocked", OrganizerID: "boss", Event: twoDaysAhead("Unlocked", 1)})
 	})
 }
 
 func testRepeatedCreate(t *testing.T, p program) {
 	req := eventapi.CreateRequest{EventID: "gala", OrganizerID: "boss", Event: twoDaysAhead("Gala", 10)}
-	created := call(t, p, eventapi.CreateEvent, req)
-	if again := call(t, p, eventapi.CreateEvent, req); again != created {
+	created := kit.Call(t, p.Client, eventapi.CreateEvent, req)
+	if again := kit.Call(t, p.Client, eventapi.CreateEvent, req); again != created {
 		t.Errorf("repeated create: got %+v, want %+v", again, created)
 	}
 	req.EventID = "duplicate"
@@ -164,14 +144,14 @@ func testRepeatedCreate(t *testing.T, p program) {
 	if apperr.From(err).Reason != eventapi.ReasonDuplicate {
 		t.Errorf("same name and start: got %v, want %s", err, eventapi.ReasonDuplicate)
 	}
-	list := call(t, p, eventapi.ListEvents, eventapi.ListRequest{})
+	list := kit.Call(t, p.Client, eventapi.ListEvents, eventapi.ListRequest{})
 	if len(list.Items) != 1 || list.Items[0] != created.Event {
 		t.Errorf("list: got %+v, want %+v", list.Items, created.Event)
 	}
 }
 
 func testBookingFacts(t *testing.T, p program) {
-	call(t, p, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "life", OrganizerID: "boss", Event: twoDaysAhead("Life", 10)})
+	kit.Call(t, p.Client, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "life", OrganizerID: "boss", Event: twoDaysAhead("Life", 10)})
 	hold := bookingapi.Resource{HoldID: "b1_1_x", Booking: bookingapi.Booking{
 		ID: "b1", EventID: "life", UserID: "u1", Quantity: 2, ExpiresAt: contract.At(time.Now().Add(time.Hour)),
 	}}
@@ -180,65 +160,52 @@ func testBookingFacts(t *testing.T, p program) {
 	})
 	seats := func(available, held, sold int64) func() bool {
 		return func() bool {
-			a := call(t, p, eventapi.GetAvailability, eventapi.GetRequest{EventID: "life"})
+			a := kit.Call(t, p.Client, eventapi.GetAvailability, eventapi.GetRequest{EventID: "life"})
 			return a.Available == available && a.Held == held && a.Sold == sold
 		}
 	}
-	eventually(t, "the seats are held", seats(8, 2, 0))
+	kit.Eventually(t, waitTimeout, "the seats are held", seats(8, 2, 0))
 	// The in-memory broker loses facts that are published before the subscription exists.
 	// The test therefore repeats them, which also delivers duplicates.
-	eventually(t, "the seats are sold", func() bool {
+	kit.Eventually(t, waitTimeout, "the seats are sold", func() bool {
 		p.publish(t, bookingapi.FactCreated, hold)
 		p.publish(t, bookingapi.FactConfirmed, hold)
 		return seats(8, 0, 2)()
 	})
 	p.publish(t, "booking.unknown", hold)
 	p.publish(t, bookingapi.FactCancelled, hold)
-	eventually(t, "the seats are back", seats(10, 0, 0))
+	kit.Eventually(t, waitTimeout, "the seats are back", seats(10, 0, 0))
 }
 
-// reserve reserves holds in one request. It returns how many results have each reason. The
-// reason of a success is "none".
-func reserve(t *testing.T, p program, reqs ...eventapi.ReserveRequest) (reasons map[string]int) {
+// reserve reserves holds in one request and returns the result of each.
+func reserve(t *testing.T, p program, reqs ...eventapi.ReserveRequest) []error {
 	t.Helper()
 	results, err := rpc.CallEach(t.Context(), p.Client, eventapi.ReserveSeats, reqs)
 	if err != nil {
 		t.Error(err)
+		return slices.Repeat([]error{err}, len(reqs))
 	}
-	reasons = map[string]int{}
-	for _, r := range results {
-		reason := "none"
-		if r.Err != nil {
-			reason = apperr.From(r.Err).Reason
-		}
-		reasons[reason]++
+	errs := make([]error, len(results))
+	for i, r := range results {
+		errs[i] = r.Err
 	}
-	return reasons
+	return errs
 }
 
 func testLastSeats(t *testing.T, p program) {
-	call(t, p, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "last", OrganizerID: "boss", Event: twoDaysAhead("Last", 10)})
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	reasons := map[string]int{}
-	for i := range 30 {
-		wg.Go(func() {
-			var pair []eventapi.ReserveRequest
-			for j := range 2 {
-				pair = append(pair, eventapi.ReserveRequest{
-					HoldID: fmt.Sprintf("r%d-%d_1_x", i, j), EventID: "last", UserID: fmt.Sprint("u", i), Quantity: 1,
-					ExpiresAt: contract.At(time.Now().Add(time.Hour)),
-				})
-			}
-			got := reserve(t, p, pair...)
-			mu.Lock()
-			defer mu.Unlock()
-			for reason, n := range got {
-				reasons[reason] += n
-			}
-		})
-	}
-	wg.Wait()
+	kit.Call(t, p.Client, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "last", OrganizerID: "boss", Event: twoDaysAhead("Last", 10)})
+	var results [30][]error
+	kit.Concurrently(len(results), func(i int) {
+		var pair []eventapi.ReserveRequest
+		for j := range 2 {
+			pair = append(pair, eventapi.ReserveRequest{
+				HoldID: fmt.Sprintf("r%d-%d_1_x", i, j), EventID: "last", UserID: fmt.Sprint("u", i), Quantity: 1,
+				ExpiresAt: contract.At(time.Now().Add(time.Hour)),
+			})
+		}
+		results[i] = reserve(t, p, pair...)
+	})
+	reasons := kit.Reasons(slices.Concat(results[:]...))
 	if reasons["none"] != 10 || reasons[eventapi.ReasonSoldOut] != 50 {
 		t.Errorf("got %v, want 10 successes and 50 sold out", reasons)
 	}
@@ -248,8 +215,8 @@ func testCleanup(t *testing.T, p program) {
 	draft := eventapi.StatusDraft
 	past := twoDaysAhead("Past", 1)
 	past.StartsAt, past.EndsAt, past.Status = contract.At(time.Now().Add(-2*time.Hour)), contract.At(time.Now().Add(-time.Hour)), &draft
-	call(t, p, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "past", OrganizerID: "boss", Event: past})
-	eventually(t, "the event is deleted", func() bool {
+	kit.Call(t, p.Client, eventapi.CreateEvent, eventapi.CreateRequest{EventID: "past", OrganizerID: "boss", Event: past})
+	kit.Eventually(t, waitTimeout, "the event is deleted", func() bool {
 		_, err := rpc.Call(t.Context(), p.Client, eventapi.GetEvent, eventapi.GetRequest{EventID: "past", ByAdmin: true})
 		return apperr.From(err).Reason == eventapi.ReasonNotFound
 	})

@@ -2,7 +2,6 @@ package ratelimit_test
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"boxoffice/shared/ratelimit"
+	"boxoffice/test/kit"
 	"boxoffice/test/servers"
 )
 
@@ -162,19 +162,15 @@ func TestConcurrentRequestsAreAllCounted(t *testing.T) {
 		client := connect(t, addr)
 		limit := ratelimit.Limit{Bucket: "write", Subject: "u", Requests: 30, Period: time.Hour}
 		var allowed atomic.Int64
-		var wg sync.WaitGroup
-		for range 100 {
-			wg.Go(func() {
-				decision, err := take(t.Context(), client, limit)
-				if err != nil {
-					t.Error(err)
-				}
-				if !decision.Refused {
-					allowed.Add(1)
-				}
-			})
-		}
-		wg.Wait()
+		kit.Concurrently(100, func(int) {
+			decision, err := take(t.Context(), client, limit)
+			if err != nil {
+				t.Error(err)
+			}
+			if !decision.Refused {
+				allowed.Add(1)
+			}
+		})
 		if got := allowed.Load(); got != 30 {
 			t.Errorf("got %d of 100 requests allowed, want 30", got)
 		}

@@ -73,11 +73,16 @@ func Concurrently(n int, fn func(i int)) {
 	wg.Wait()
 }
 
-// Outcomes calls fn as Concurrently does. It counts the calls by the reason of the
-// apperr.Error that they returned. Calls that returned nil count under "none".
+// Outcomes calls fn as Concurrently does and counts the returned errors as Reasons does.
 func Outcomes(n int, fn func(i int) error) map[string]int {
 	errs := make([]error, n)
 	Concurrently(n, func(i int) { errs[i] = fn(i) })
+	return Reasons(errs)
+}
+
+// Reasons counts errors by the reason of their apperr.Error. Nil errors count under
+// "none".
+func Reasons(errs []error) map[string]int {
 	counts := map[string]int{}
 	for _, err := range errs {
 		if err == nil {

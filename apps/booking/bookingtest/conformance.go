@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"boxoffice/apps/booking/internal/booking"
 	"boxoffice/shared/contract"
+	"boxoffice/test/kit"
 )
 
 // Ports is the interface of a complete store.
@@ -149,18 +149,9 @@ func testReplace(t *testing.T, s Subject) {
 	wantRecord(t, s, b)
 }
 
-// runConcurrently calls fn in n goroutines and waits for them.
-func runConcurrently(n int, fn func(i int)) {
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() { fn(i) })
-	}
-	wg.Wait()
-}
-
 func testInsertRace(t *testing.T, s Subject) {
 	var won atomic.Int64
-	runConcurrently(16, func(i int) {
+	kit.Concurrently(16, func(i int) {
 		b := PendingBooking("b")
 		b.Quantity = int64(i + 1)
 		switch err := s.InsertBooking(t.Context(), b, fact(fmt.Sprint(i), "b")); {
@@ -179,7 +170,7 @@ func testReplaceRace(t *testing.T, s Subject) {
 	b := PendingBooking("b")
 	wantErr(t, "insert", s.InsertBooking(t.Context(), b), nil)
 	var won atomic.Int64
-	runConcurrently(16, func(i int) {
+	kit.Concurrently(16, func(i int) {
 		next := b
 		next.State = []booking.State{booking.Confirmed, booking.Cancelled, booking.Expired}[i%3]
 		switch err := s.ReplaceBooking(t.Context(), next, booking.Pending, 1, fact(fmt.Sprint(i), "b")); {

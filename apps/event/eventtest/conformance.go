@@ -5,12 +5,12 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
 	"boxoffice/apps/event/internal/event"
 	"boxoffice/shared/contract"
+	"boxoffice/test/kit"
 )
 
 // Ports is everything that a store implements.
@@ -284,21 +284,12 @@ func testDropFacts(t *testing.T, s Subject) {
 	wantErr(t, "no event", s.DropFacts(ctx, "none", "event.cancelled"), event.ErrNoEvent)
 }
 
-// concurrently calls fn in n goroutines and waits for all of them.
-func concurrently(n int, fn func(i int)) {
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() { fn(i) })
-	}
-	wg.Wait()
-}
-
 func testSeatsRace(t *testing.T, s Subject) {
 	e := NewEvent("e")
 	e.Seats = event.Seats{Capacity: 1000, Available: 1000, Version: 1}
 	insert(t, s, e)
 	const workers, each = 8, 20
-	concurrently(workers, func(i int) {
+	kit.Concurrently(workers, func(i int) {
 		for range each {
 			for {
 				e, err := s.GetEvent(t.Context(), "e")

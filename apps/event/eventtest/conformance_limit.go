@@ -12,6 +12,7 @@ import (
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/eventapi"
+	"boxoffice/test/kit"
 )
 
 func testLimits(t *testing.T, s Subject) {
@@ -77,7 +78,7 @@ func testClaimRace(t *testing.T, s Subject) {
 	key := event.LimitKey{EventID: "e", UserID: "u"}
 	const workers, limit = 16, 5
 	var granted atomic.Int64
-	concurrently(workers, func(i int) {
+	kit.Concurrently(workers, func(i int) {
 		got, err := s.Claim(t.Context(), event.Claim{LimitKey: key, HoldID: fmt.Sprintf("h%d_1_x", i), Quantity: 1, Max: limit, At: day0})
 		if err != nil {
 			t.Errorf("claim: %v", err)
@@ -110,12 +111,12 @@ func testLastSeats(t *testing.T, s Subject) {
 	})
 	const clients = 40
 	var reserved, refused atomic.Int64
-	concurrently(clients, func(i int) {
+	kit.Concurrently(clients, func(i int) {
 		req := eventapi.ReserveRequest{
 			HoldID: fmt.Sprintf("b%d_1_x", i), EventID: "e", UserID: fmt.Sprintf("u%d", i), Quantity: 1,
 			ExpiresAt: contract.At(day0.Add(3 * time.Hour)),
 		}
-		concurrently(1+i%2, func(n int) {
+		kit.Concurrently(1+i%2, func(n int) {
 			_, err := Reserve(t.Context(), svc, req)
 			switch {
 			case n > 0 && (err == nil || errors.Is(err, event.ErrSoldOut)):

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"boxoffice/shared/outbox"
+	"boxoffice/test/kit"
 )
 
 // Subject is an empty store under test.
@@ -118,14 +119,11 @@ func testConcurrentSaves(t *testing.T, s Subject) {
 		}
 	}
 	var errs [boxes]error
-	var wg sync.WaitGroup
-	for i, b := range read {
-		wg.Go(func() {
-			b.Records = nil
-			errs[i] = s.SaveBox(t.Context(), b, time.Time{})
-		})
-	}
-	wg.Wait()
+	kit.Concurrently(len(read), func(i int) {
+		b := read[i]
+		b.Records = nil
+		errs[i] = s.SaveBox(t.Context(), b, time.Time{})
+	})
 	for i, b := range read {
 		got := readBox(t, s, b.Document)
 		switch {
@@ -165,18 +163,14 @@ func testRacingClaims(t *testing.T, s Subject) {
 	s.Add(t, "d", "1", day0)
 	b := readBox(t, s, "d")
 	var wins atomic.Int64
-	var wg sync.WaitGroup
-	for range 16 {
-		wg.Go(func() {
-			switch err := s.ClaimBox(t.Context(), b, day0.Add(time.Hour)); {
-			case err == nil:
-				wins.Add(1)
-			case !errors.Is(err, outbox.ErrStale):
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
+	kit.Concurrently(16, func(int) {
+		switch err := s.ClaimBox(t.Context(), b, day0.Add(time.Hour)); {
+		case err == nil:
+			wins.Add(1)
+		case !errors.Is(err, outbox.ErrStale):
+			t.Error(err)
+		}
+	})
 	if got := wins.Load(); got != 1 {
 		t.Errorf("successful claims: got %d, want 1", got)
 	}
@@ -205,13 +199,9 @@ func testWatermark(t *testing.T, s Subject) {
 		}
 	}
 	wantWatermark(time.Time{})
-	var wg sync.WaitGroup
-	for i := range 16 {
-		wg.Go(func() {
-			wantError(t, "raise the watermark", s.RaiseWatermark(t.Context(), day0.Add(time.Duration(i)*time.Hour)), nil)
-		})
-	}
-	wg.Wait()
+	kit.Concurrently(16, func(i int) {
+		wantError(t, "raise the watermark", s.RaiseWatermark(t.Context(), day0.Add(time.Duration(i)*time.Hour)), nil)
+	})
 	wantWatermark(day0.Add(15 * time.Hour))
 	wantError(t, "raise the watermark to an earlier time", s.RaiseWatermark(t.Context(), day0), nil)
 	wantWatermark(day0.Add(15 * time.Hour))
@@ -240,12 +230,7 @@ func testRacingRelays(t *testing.T, s Subject) {
 		return outbox.New(outbox.Config{Store: s, Publisher: bus, Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)})
 	}
 	sweep := func() {
-		var wg sync.WaitGroup
-		for range relays {
-			r := newRelay()
-			wg.Go(func() { wantError(t, "sweep", r.Sweep(t.Context()), nil) })
-		}
-		wg.Wait()
+		kit.Concurrently(relays, func(int) { wantError(t, "sweep", newRelay().Sweep(t.Context()), nil) })
 	}
 	add := func(prefix string, at time.Time) {
 		for i := range boxes {

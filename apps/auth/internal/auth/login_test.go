@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"boxoffice/apps/auth/internal/authtest"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/authapi"
+	"boxoffice/test/kit"
 )
 
 func TestLogInStartsASession(t *testing.T) {
@@ -141,21 +141,17 @@ func TestConcurrentGuessesAreLockedOutAfterFive(t *testing.T) {
 	f := newFixture(t)
 	f.register()
 	var verified, locked atomic.Int64
-	var wg sync.WaitGroup
-	for range 200 {
-		wg.Go(func() {
-			_, err := f.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: "wrong password", Device: device})
-			switch apperr.From(err).Reason {
-			case "auth.invalid_credentials":
-				verified.Add(1)
-			case "auth.locked":
-				locked.Add(1)
-			default:
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
+	kit.Concurrently(200, func(int) {
+		_, err := f.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: "wrong password", Device: device})
+		switch apperr.From(err).Reason {
+		case "auth.invalid_credentials":
+			verified.Add(1)
+		case "auth.locked":
+			locked.Add(1)
+		default:
+			t.Error(err)
+		}
+	})
 	if verified.Load() != 5 || locked.Load() != 195 {
 		t.Errorf("got %d verified and %d locked, want 5 and 195", verified.Load(), locked.Load())
 	}
@@ -167,18 +163,14 @@ func TestConcurrentLogInsAllSucceed(t *testing.T) {
 	f := newFixture(t)
 	f.register()
 	f.clock.Advance(time.Second) // so that the registration is the oldest log-in
-	var wg sync.WaitGroup
 	logins := make([]authapi.Login, 10)
-	for i := range logins {
-		wg.Go(func() {
-			from := authapi.Device{Address: fmt.Sprint("192.0.2.", i%3)}
-			var err error
-			if logins[i], err = f.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: from}); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
+	kit.Concurrently(len(logins), func(i int) {
+		from := authapi.Device{Address: fmt.Sprint("192.0.2.", i%3)}
+		var err error
+		if logins[i], err = f.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: from}); err != nil {
+			t.Error(err)
+		}
+	})
 	if t.Failed() {
 		return
 	}

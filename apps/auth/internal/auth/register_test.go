@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -12,6 +11,7 @@ import (
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/authapi"
 	"boxoffice/shared/token"
+	"boxoffice/test/kit"
 )
 
 func TestRegisterCreatesAnAccountAndASession(t *testing.T) {
@@ -140,20 +140,16 @@ func TestRegisterRefusesATakenAddressAndAcceptsARepeatedRequest(t *testing.T) {
 func TestConcurrentRegistrationsOfAnAddressHaveOneWinner(t *testing.T) {
 	f := newFixture(t)
 	var won atomic.Int64
-	var wg sync.WaitGroup
-	for i := range 20 {
-		wg.Go(func() {
-			r := registration()
-			r.UserID = fmt.Sprint("u", i)
-			switch _, err := f.Register(t.Context(), r); {
-			case err == nil:
-				won.Add(1)
-			case !errors.Is(err, auth.ErrEmailTaken):
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
+	kit.Concurrently(20, func(i int) {
+		r := registration()
+		r.UserID = fmt.Sprint("u", i)
+		switch _, err := f.Register(t.Context(), r); {
+		case err == nil:
+			won.Add(1)
+		case !errors.Is(err, auth.ErrEmailTaken):
+			t.Error(err)
+		}
+	})
 	if won.Load() != 1 || f.users.Len() != 1 {
 		t.Errorf("got %d winners and %d users, want one of each", won.Load(), f.users.Len())
 	}

@@ -17,6 +17,7 @@ import (
 	"boxoffice/shared/contract/authapi"
 	"boxoffice/shared/rpc"
 	"boxoffice/shared/token"
+	"boxoffice/test/kit"
 )
 
 func TestRefreshReplacesTheSession(t *testing.T) {
@@ -98,19 +99,15 @@ func TestConcurrentRefreshesHaveOneSuccessor(t *testing.T) {
 	old := f.register()
 	var seen sync.Map
 	var distinct atomic.Int64
-	var wg sync.WaitGroup
-	for range 50 {
-		wg.Go(func() {
-			tokens, err := f.Refresh(t.Context(), authapi.RefreshRequest{RefreshToken: old.Tokens.RefreshToken})
-			if err != nil {
-				t.Error(err)
-			}
-			if _, known := seen.LoadOrStore(tokens, true); !known {
-				distinct.Add(1)
-			}
-		})
-	}
-	wg.Wait()
+	kit.Concurrently(50, func(int) {
+		tokens, err := f.Refresh(t.Context(), authapi.RefreshRequest{RefreshToken: old.Tokens.RefreshToken})
+		if err != nil {
+			t.Error(err)
+		}
+		if _, known := seen.LoadOrStore(tokens, true); !known {
+			distinct.Add(1)
+		}
+	})
 	if distinct.Load() != 1 || f.sessions.Writes() != 2 {
 		t.Errorf("got %d successors and %d writes, want 1 and 2", distinct.Load(), f.sessions.Writes())
 	}
@@ -216,20 +213,16 @@ func TestExpiryIsReportedOnce(t *testing.T) {
 	login := f.register()
 	f.clock.Advance(time.Second)
 	var expired, invalid atomic.Int64
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Go(func() {
-			switch _, err := f.check(login.Tokens.AccessToken); {
-			case errors.Is(err, auth.ErrSessionExpired):
-				expired.Add(1)
-			case errors.Is(err, auth.ErrSessionInvalid):
-				invalid.Add(1)
-			default:
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
+	kit.Concurrently(20, func(int) {
+		switch _, err := f.check(login.Tokens.AccessToken); {
+		case errors.Is(err, auth.ErrSessionExpired):
+			expired.Add(1)
+		case errors.Is(err, auth.ErrSessionInvalid):
+			invalid.Add(1)
+		default:
+			t.Error(err)
+		}
+	})
 	if expired.Load() != 1 || invalid.Load() != 19 {
 		t.Errorf("got %d expired and %d invalid, want 1 and 19", expired.Load(), invalid.Load())
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"boxoffice/apps/auth/internal/auth"
+	"boxoffice/test/kit"
 )
 
 // AttemptsSuite is the conformance suite of auth.Attempts.
@@ -140,7 +141,7 @@ func (s AttemptsSuite) delays(t *testing.T) {
 func (s AttemptsSuite) concurrentGuesses(t *testing.T) {
 	a, _ := s.Open(t)
 	var admitted atomic.Int64
-	runConcurrently(200, func(int) {
+	kit.Concurrently(200, func(int) {
 		d, err := a.Begin(t.Context(), "ann", "a")
 		if err != nil {
 			t.Error(err)

@@ -2,7 +2,6 @@ package authtest
 
 import (
 	"reflect"
-	"sync"
 	"testing"
 	"time"
 
@@ -66,19 +65,4 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// runConcurrently calls fn(0) to fn(n-1) at the same time and waits for all calls to
-// return.
-func runConcurrently(n int, fn func(i int)) {
-	start := make(chan struct{})
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() {
-			<-start
-			fn(i)
-		})
-	}
-	close(start)
-	wg.Wait()
 }

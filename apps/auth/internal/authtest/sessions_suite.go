@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"boxoffice/apps/auth/internal/auth"
+	"boxoffice/test/kit"
 )
 
 // SessionsSuite is the conformance suite of auth.Sessions.
@@ -75,7 +76,7 @@ func (s SessionsSuite) staleVersion(t *testing.T) {
 func (s SessionsSuite) concurrentUpdates(t *testing.T) {
 	ctx, id := t.Context(), s.NewUserID()
 	const workers = 8
-	runConcurrently(workers, func(i int) {
+	kit.Concurrently(workers, func(i int) {
 		for {
 			us, version, err := s.Sessions.Load(ctx, id)
 			if err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"boxoffice/apps/auth/internal/auth"
+	"boxoffice/test/kit"
 )
 
 // UsersSuite is the conformance suite of auth.Users.
@@ -118,7 +119,7 @@ func (s UsersSuite) concurrentAdds(t *testing.T) {
 		email := fmt.Sprintf("ann%d@example.com", n)
 		var winners sync.Map
 		var won atomic.Int64
-		runConcurrently(workers, func(i int) {
+		kit.Concurrently(workers, func(i int) {
 			u := NewUser(fmt.Sprintf("r%d-u%d", n, i), email)
 			switch _, err := users.Add(ctx, u); {
 			case err == nil:

@@ -23,6 +23,7 @@ import (
 	"boxoffice/shared/contract/authapi"
 	"boxoffice/shared/rpc"
 	"boxoffice/shared/token"
+	"boxoffice/test/kit"
 )
 
 const (
@@ -74,47 +75,38 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-func call[Req, Res any](t *testing.T, f *fixture, op rpc.Op[Req, Res], req Req) Res {
-	t.Helper()
-	res, err := rpc.Call(t.Context(), f.client, op, req)
-	if err != nil {
-		t.Fatalf("%s: %v", op.Method, err)
-	}
-	return res
-}
-
 func registration() authapi.RegisterRequest {
 	return authapi.RegisterRequest{UserID: "u1", Email: email, Password: password, Name: "Ann", Device: device}
 }
 
 func TestOperationsServeASessionFromRegistrationToLogOut(t *testing.T) {
 	f := newFixture(t)
-	registered := call(t, f, authapi.Register, registration())
+	registered := kit.Call(t, f.client, authapi.Register, registration())
 	want := authapi.User{ID: "u1", Email: email, Name: "Ann", Role: "user", IsActive: true, CreatedAt: contract.At(authtest.Epoch)}
 	if registered.User != want {
 		t.Errorf("got %+v, want %+v", registered.User, want)
 	}
-	login := call(t, f, authapi.LogIn, authapi.LogInRequest{Email: email, Password: password, Device: device})
+	login := kit.Call(t, f.client, authapi.LogIn, authapi.LogInRequest{Email: email, Password: password, Device: device})
 	if login.User != want || login.Tokens.TokenType != "Bearer" || login.Tokens.ExpiresIn != 900 {
 		t.Errorf("got %+v, want user %+v and a Bearer token for 900 s", login, want)
 	}
-	ring, err := token.NewRing(call(t, f, authapi.GetKeys, rpc.Nothing{}))
+	ring, err := token.NewRing(kit.Call(t, f.client, authapi.GetKeys, rpc.Nothing{}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	refreshed := call(t, f, authapi.Refresh, authapi.RefreshRequest{RefreshToken: login.Tokens.RefreshToken})
+	refreshed := kit.Call(t, f.client, authapi.Refresh, authapi.RefreshRequest{RefreshToken: login.Tokens.RefreshToken})
 	claims, err := token.Verify(refreshed.Tokens.AccessToken, ring, f.clock.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	checked := call(t, f, authapi.CheckSession, authapi.CheckSessionRequest{UserID: claims.Subject, SessionID: claims.SessionID})
+	checked := kit.Call(t, f.client, authapi.CheckSession, authapi.CheckSessionRequest{UserID: claims.Subject, SessionID: claims.SessionID})
 	wantSession := authapi.Session{
 		ID: claims.SessionID, FamilyID: checked.Session.FamilyID, UserID: "u1", ExpiresAt: contract.At(authtest.Epoch.Add(time.Hour)),
 	}
 	if checked.User != want || checked.Session != wantSession || checked.Session.FamilyID == "" {
 		t.Errorf("got %+v, want %+v of %+v", checked, wantSession, want)
 	}
-	call(t, f, authapi.LogOut, authapi.LogOutRequest{RefreshToken: refreshed.Tokens.RefreshToken})
+	kit.Call(t, f.client, authapi.LogOut, authapi.LogOutRequest{RefreshToken: refreshed.Tokens.RefreshToken})
 	_, err = rpc.Call(t.Context(), f.client, authapi.CheckSession, authapi.CheckSessionRequest{UserID: "u1", SessionID: claims.SessionID})
 	wantRefusal(t, "after the log-out", err, apperr.Unauthenticated, authapi.ReasonSessionInvalid)
 }
@@ -181,7 +173,7 @@ func TestRefusalsKeepTheirCodeAndReasonOnTheWire(t *testing.T) {
 	}
 	for _, tt := range tests {
 		f := newFixture(t)
-		call(t, f, authapi.Register, registration())
+		kit.Call(t, f.client, authapi.Register, registration())
 		wantRefusal(t, tt.name, tt.call(t.Context(), f), tt.code, tt.reason)
 	}
 }
@@ -189,7 +181,7 @@ func TestRefusalsKeepTheirCodeAndReasonOnTheWire(t *testing.T) {
 // A client must not be able to find out which e-mail addresses are registered.
 func TestUnknownAddressAndWrongPasswordGetTheSameRefusal(t *testing.T) {
 	f := newFixture(t)
-	call(t, f, authapi.Register, registration())
+	kit.Call(t, f.client, authapi.Register, registration())
 	_, wrong := rpc.Call(t.Context(), f.client, authapi.LogIn, authapi.LogInRequest{Email: email, Password: "wrong password"})
 	_, unknown := rpc.Call(t.Context(), f.client, authapi.LogIn, authapi.LogInRequest{Email: "ben@example.com", Password: password})
 	if wrong == nil || unknown == nil || wrong.Error() != unknown.Error() {

@@ -19,6 +19,7 @@ import (
 	"boxoffice/apps/booking/internal/mongobookings"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/outbox/outboxtest"
+	"boxoffice/test/kit/outboxes"
 	"boxoffice/test/servers"
 )
 
@@ -70,38 +71,12 @@ func failOnUnexpectedCommand(t *testing.T) *event.CommandMonitor {
 	}}
 }
 
-// facts returns the facts in all outboxes. It reads them directly from the collection.
-func facts(t *testing.T, c *mongo.Collection) []booking.Fact {
-	t.Helper()
-	cursor, err := c.Find(t.Context(), bson.D{}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var documents []struct {
-		ID     string `bson:"_id"`
-		Outbox []struct {
-			ID, Type, Data string
-			At             time.Time
-		}
-	}
-	if err := cursor.All(t.Context(), &documents); err != nil {
-		t.Fatal(err)
-	}
-	var all []booking.Fact
-	for _, d := range documents {
-		for _, r := range d.Outbox {
-			all = append(all, booking.Fact{ID: r.ID, Type: r.Type, Subject: d.ID, At: r.At.UTC(), Data: []byte(r.Data)})
-		}
-	}
-	return all
-}
-
 func TestStoreConforms(t *testing.T) {
 	o := &opener{uri: servers.StartMongo(t).URI}
 	t.Run("bookings", func(t *testing.T) {
 		bookingtest.Conform(t, func(t *testing.T) bookingtest.Subject {
 			store, c := o.open(t)
-			return bookingtest.Subject{Ports: store, Facts: func(t *testing.T) []booking.Fact { return facts(t, c) }}
+			return bookingtest.Subject{Ports: store, Facts: func(t *testing.T) []booking.Fact { return outboxes.Facts[booking.Fact](t, c) }}
 		})
 	})
 	t.Run("outboxes", func(t *testing.T) {

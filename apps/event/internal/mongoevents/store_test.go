@@ -19,6 +19,7 @@ import (
 	"boxoffice/apps/event/internal/mongoevents"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/outbox/outboxtest"
+	"boxoffice/test/kit/outboxes"
 	"boxoffice/test/servers"
 )
 
@@ -72,7 +73,7 @@ func TestStoreConforms(t *testing.T) {
 		events := db.Collection("events")
 		return eventtest.Subject{
 			Ports: store,
-			Facts: func(t *testing.T) []event.Fact { return readFacts(t, events) },
+			Facts: func(t *testing.T) []event.Fact { return outboxes.Facts[event.Fact](t, events) },
 			Publish: func(t *testing.T) {
 				t.Helper()
 				_, err := events.UpdateMany(t.Context(), bson.D{}, bson.D{{Key: "$set", Value: bson.D{{Key: "outbox.$[].sentAt", Value: time.Now()}}}})
@@ -90,32 +91,6 @@ func TestStoreConforms(t *testing.T) {
 	})
 	t.Run("every list and sweep uses an index", func(t *testing.T) { testIndexes(t, m.URI, &n) })
 	t.Run("Prepare refuses an index with different keys", func(t *testing.T) { testIndexWithDifferentKeys(t, m.URI, &n) })
-}
-
-// readFacts returns the facts in all outboxes, ordered by event.
-func readFacts(t *testing.T, events *mongo.Collection) []event.Fact {
-	t.Helper()
-	cursor, err := events.Find(t.Context(), bson.D{}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var documents []struct {
-		ID     string `bson:"_id"`
-		Outbox []struct {
-			ID, Type, Data string
-			At             time.Time
-		}
-	}
-	if err := cursor.All(t.Context(), &documents); err != nil {
-		t.Fatal(err)
-	}
-	var facts []event.Fact
-	for _, d := range documents {
-		for _, f := range d.Outbox {
-			facts = append(facts, event.Fact{ID: f.ID, Type: f.Type, Subject: d.ID, At: f.At.UTC(), Data: []byte(f.Data)})
-		}
-	}
-	return facts
 }
 
 // addFact adds a fact to an event, and inserts the event if there is none.
