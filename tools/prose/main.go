@@ -7,7 +7,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"go/scanner"
 	"go/token"
@@ -139,9 +138,9 @@ func hashComments(src []byte) []line {
 
 // splitLines returns the lines of src without their ends.
 func splitLines(src []byte) []string {
-	var lines []string
-	for s := bufio.NewScanner(strings.NewReader(string(src))); s.Scan(); {
-		lines = append(lines, s.Text())
+	lines := strings.Split(string(src), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSuffix(lines[i], "\r")
 	}
 	return lines
 }

@@ -22,6 +22,8 @@ func TestPhrasesAreFoundWherePeopleReadThem(t *testing.T) {
 		"question":                       {"a.md", "What is a hold?\n", ""},
 		"statement with a question word": {"a.md", "Which it does.\n", `1: "Which it does.": start a statement with its subject`},
 		"YAML comment":                   {"a.yaml", "x: 1 # somebody else\n", `1: "somebody else": name the component and use an active verb`},
+		"after a long line":              {"a.md", strings.Repeat("x", 1<<17) + "\nwho asks\n", `2: "who asks": name the component and use an active verb`},
+		"Windows line ends":              {"a.md", "Is it?\r\nWhich it does.\r\n", `2: "Which it does.": start a statement with its subject`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), tt.file)
