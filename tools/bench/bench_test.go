@@ -230,6 +230,21 @@ func TestCPUIsReadByGroup(t *testing.T) {
 	}
 }
 
+// The tables print "-" for a counter that was not read, and 0.000 for one that is 0.
+func TestCPUOfAProcessThatHasEndedIsNotRead(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "pids"), []byte("0\tstarted\tgateway\n"), 0o600); err != nil { // no process has the id 0
+		t.Fatal(err)
+	}
+	u := usage{}
+	if err := u.readCPU(dir, os.Getpid()); err != nil {
+		t.Fatal(err)
+	}
+	if ms, ok := u[cpu("gateway")]; ok {
+		t.Errorf("got %g ms for the gateway, want no counter", ms)
+	}
+}
+
 func TestRungsAreSelectedByWords(t *testing.T) {
 	for _, tt := range []struct {
 		name, words string

@@ -83,7 +83,7 @@ func (u usage) dividedBy(n float64) usage {
 const tickMillis = 10
 
 // readCPU adds the processor time of the stack's processes, the peer and this process.
-// It adds nothing where there is no /proc.
+// It adds no counter for a process that it cannot read, such as where there is no /proc.
 func (u usage) readCPU(data string, peer int) error {
 	text, err := os.ReadFile(filepath.Join(data, "pids")) //nolint:gosec // a file of the stack that the bench started
 	if err != nil {
@@ -91,7 +91,9 @@ func (u usage) readCPU(data string, peer int) error {
 	}
 	add := func(group string, pid string) error {
 		ticks, err := ticksOf(pid)
-		u[cpu(group)] += ticks * tickMillis
+		if err == nil {
+			u[cpu(group)] += ticks * tickMillis
+		}
 		return err
 	}
 	errs := []error{add("bench", "self"), add("peer", strconv.Itoa(peer))}
