@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"boxoffice/apps/auth/internal/authtest"
 	"boxoffice/apps/auth/internal/mongousers"
 	"boxoffice/shared/apperr"
+	"boxoffice/test/kit"
 	"boxoffice/test/servers"
 )
 
@@ -110,18 +110,14 @@ func testConcurrentTakeOvers(t *testing.T, uri string, n *atomic.Int64) {
 	store, db := open(t, uri, n)
 	reserve(t, db, "dead")
 	var won atomic.Int64
-	var wg sync.WaitGroup
-	for i := range 12 {
-		wg.Go(func() {
-			switch _, err := store.Add(t.Context(), authtest.NewUser(fmt.Sprint("u", i), email)); {
-			case err == nil:
-				won.Add(1)
-			case !errors.Is(err, auth.ErrEmailTaken):
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
+	kit.Concurrently(12, func(i int) {
+		switch _, err := store.Add(t.Context(), authtest.NewUser(fmt.Sprint("u", i), email)); {
+		case err == nil:
+			won.Add(1)
+		case !errors.Is(err, auth.ErrEmailTaken):
+			t.Error(err)
+		}
+	})
 	if won.Load() != 1 {
 		t.Errorf("got %d winners, want 1", won.Load())
 	}
@@ -166,7 +162,8 @@ func TestUnreachableServerIsNotAMissingUser(t *testing.T) {
 	defer cancel()
 	t.Cleanup(func() { _ = store.Close(t.Context()) })
 	go cancel() // faster than waiting for the driver's timeout
-	if _, err := store.User(ctx, "u1"); err == nil || errors.Is(err, auth.ErrNoUser) {
+	_, err = store.User(ctx, "u1")
+	if err == nil || errors.Is(err, auth.ErrNoUser) {
 		t.Errorf("got %v, want an error other than ErrNoUser", err)
 	}
 	if code := apperr.From(err).Code; err != nil && code != apperr.Internal && code != apperr.Unavailable {

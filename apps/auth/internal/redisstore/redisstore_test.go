@@ -1,7 +1,9 @@
 package redisstore_test
 
 import (
+	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -26,8 +28,20 @@ func connect(t *testing.T, addr string) *redis.Client {
 	return client
 }
 
-// noFallback is the local counter of tests in which Redis is reachable.
-type noFallback struct{ auth.Attempts }
+// noFallback is the local counter of tests in which Redis is reachable. Begin and
+// Withdraw fail, because Redis must count the attempts. Clear succeeds: it is also
+// called when Redis is reachable.
+type noFallback struct{}
+
+var errFallback = errors.New("called the local counter although Redis is reachable")
+
+func (noFallback) Begin(context.Context, string, string) (auth.AttemptDecision, error) {
+	return auth.AttemptDecision{}, errFallback
+}
+
+func (noFallback) Withdraw(context.Context, string, string) error { return errFallback }
+
+func (noFallback) Clear(context.Context, string, string) error { return nil }
 
 func TestAttemptsConform(t *testing.T) {
 	authtest.AttemptsSuite{Open: func(t *testing.T) (auth.Attempts, func(time.Duration)) {
@@ -52,7 +66,7 @@ func TestAttemptsFallBackToTheLocalCounter(t *testing.T) {
 
 func TestAttemptsOnEachServer(t *testing.T) {
 	servers.EachRedis(t, func(t *testing.T, addr string) {
-		a := redisstore.NewAttempts(connect(t, addr), noFallback{memattempts.NewCounter(authtest.NewClock(authtest.Epoch))})
+		a := redisstore.NewAttempts(connect(t, addr), noFallback{})
 		admitted := 0
 		for range 8 {
 			d, err := a.Begin(t.Context(), "ann@example.com", "192.0.2.1")
