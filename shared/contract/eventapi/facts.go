@@ -7,8 +7,10 @@ const Topic = "event-events"
 
 // The types of the event app's facts. Their subject is the event's id.
 const (
-	FactCreated   = "event.created"
-	FactUpdated   = "event.updated" // the definition changed; reservations and sales publish no facts
+	FactCreated = "event.created"
+	// FactUpdated means that the definition changed, or the status to draft or published.
+	// Reservations and sales publish no facts.
+	FactUpdated   = "event.updated"
 	FactCancelled = "event.cancelled"
 	FactDeleted   = "event.deleted"
 )

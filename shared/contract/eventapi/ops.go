@@ -40,7 +40,7 @@ var (
 
 	// ReleaseSeats gives the seats of a hold back, for the booking app. If the hold is
 	// unknown, the operation writes a tombstone, so that the hold can never be reserved.
-	// It has no refusals.
+	// It refuses only invalid requests.
 	ReleaseSeats = rpc.Op[ReleaseRequest, rpc.Nothing]{App: App, Method: "event.capacity.release", Timeout: 10 * time.Second}
 )
 

@@ -48,7 +48,7 @@ type Event struct {
 // Versioned is an event together with the version of its seats.
 type Versioned struct {
 	Event        Event `json:"event"`
-	SeatsVersion int64 `json:"seatsVersion"` // raised by every write of the event; it never decreases
+	SeatsVersion int64 `json:"seatsVersion"` // raised by every write of the seats or the definition; it never decreases
 }
 
 // ETag returns the event's entity tag, in quotes (RFC 9110, section 8.8.3).
@@ -132,7 +132,7 @@ type Availability struct {
 	Available int64  `json:"available"`
 	Held      int64  `json:"held"`
 	Sold      int64  `json:"sold"`
-	Version   int64  `json:"version"` // raised by every write of the event; it never decreases
+	Version   int64  `json:"version"` // raised by every write of the seats or the definition; it never decreases
 }
 
 // ReserveRequest is the request of ReserveSeats for one hold.
