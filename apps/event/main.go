@@ -59,8 +59,8 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	sidecar := dapr.NewClientWithConnection(conn)
 	bus := daprpub.Connect(a, sidecar, store.Outbox(), eventapi.Topic)
 
-	// Readiness does not depend on the booking app. Each of the two apps calls the other, so
-	// each would wait for the other to become ready.
+	// Readiness does not depend on the booking app. The two apps call each other, so each
+	// would otherwise wait for the other to become ready.
 	svc := event.New(event.Config{
 		Events:          enqueuingStore{store, bus.Relay},
 		Catalogue:       store,

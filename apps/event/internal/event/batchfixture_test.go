@@ -25,7 +25,9 @@ type batchFixture struct {
 	mu         sync.Mutex
 	hasStopped bool          // the first batch has reached its write
 	firstWrite chan struct{} // closed to let the first batch write
-	onOp       func(op string) error
+	// onOp is called before each operation once the first batch has stopped. If it returns
+	// an error, the operation fails. It may be nil.
+	onOp func(op string) error
 }
 
 func newBatchFixture(t *testing.T, change func(*eventapi.Definition)) *batchFixture {

@@ -79,7 +79,7 @@ func (s *Service) change(ctx context.Context, id, kind string, edit editFunc) (E
 // editFunc changes an event in place and reports whether it must be written.
 type editFunc func(e *Event, now time.Time) (isChanged bool, err error)
 
-// tryChange makes one attempt of a change. It returns ErrStale if the event was written
+// tryChange makes one attempt at a change. It returns ErrStale if the event was written
 // since it was read. It returns errMarked if edit does, after it has removed the marks.
 func (s *Service) tryChange(ctx context.Context, id, kind string, edit editFunc) (Event, error) {
 	before, err := s.visibleEvent(ctx, eventapi.GetRequest{EventID: id, ByAdmin: true})

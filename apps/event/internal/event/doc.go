@@ -34,9 +34,9 @@
 // completion: any process can finish the step from the mark alone, any number of times.
 // Four rules make this safe:
 //
-//   - Every write of the event compares seats.version and raises it, so no two writes
-//     succeed from the same counters. A process that was suspended before its write finds
-//     the write stale and starts again.
+//   - Every write of the seats or the definition compares seats.version and raises it, so
+//     no two writes succeed from the same counters. A process that was suspended before
+//     its write finds the write stale and starts again.
 //   - A mark is removed only after its step is finished.
 //   - No step of a hold begins before the previous one is finished (phase 3), so a mark
 //     never replaces one whose step is unfinished.
@@ -117,7 +117,7 @@
 // With the tombstone, which A writes before it gives the entry back, the write of B is
 // stale.
 //
-// A crash may leave an entry behind whose hold does not count toward the limit: the hold
+// A crash may leave behind an entry whose hold does not count toward the limit: the hold
 // was released, does not exist, or was reserved while the event had no limit. Each claim
 // therefore stamps the document with its time (claimedAt), unless the document is stamped
 // already. A sweep checks documents with old stamps and gives such entries back. If the

@@ -26,8 +26,8 @@ func (p *pausingStore) GetHolds(ctx context.Context, ids []string) (map[string]e
 	return holds, err
 }
 
-// A duplicate release reads the hold just before the first release, in the same process,
-// writes it as released. The duplicate must not count the seats a second time.
+// Two releases of one hold run in the same process. The second one reads the hold just
+// before the first one writes it as released. It must not count the seats again.
 func TestDuplicateReleasesCountOnce(t *testing.T) {
 	f := newFixture(t)
 	f.createGala(nil)

@@ -52,8 +52,9 @@ type Hold struct {
 	// Money in a tombstone.
 	UnitPrice contract.Money
 	State     HoldState
-	// Limited reports whether the hold has an entry in the user's limit. A tombstone may
-	// be Limited without one; giving back an entry that does not exist is harmless.
+	// Limited reports whether the hold claimed an entry in the user's limit, which its
+	// release gives back. A tombstone may be Limited without an entry; giving back an
+	// entry that does not exist is harmless.
 	Limited bool
 	// ExpiresAt is when the booking expires unless it is confirmed. It is zero in a
 	// tombstone.
@@ -65,8 +66,8 @@ type Hold struct {
 	SettleAt time.Time
 }
 
-// holdPurgeAfter is the minimum retention of a released hold. It must be longer than any
-// process can be suspended and then continue with a move.
+// holdPurgeAfter is the minimum retention of a released hold. It must exceed the
+// longest time for which a process can be suspended and then continue with a move.
 const holdPurgeAfter = 24 * time.Hour
 
 // PurgeAt returns the time from which the store may drop the hold. It reports false if

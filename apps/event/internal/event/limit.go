@@ -40,7 +40,7 @@ type Claim struct {
 	HoldID   string
 	Quantity int64
 	Max      int64     // the event's maxPerUser
-	At       time.Time // of the claim; the stamp, if the limit has none
+	At       time.Time // of the claim; becomes the stamp if the limit has none
 }
 
 // ClaimResult is the result of a claim.
@@ -51,7 +51,7 @@ const (
 	ClaimRefused   ClaimResult = iota // the hold has no entry
 	ClaimGranted                      // the claim added an entry
 	ClaimPresent                      // the hold had an entry, from an earlier attempt or a duplicate request
-	ClaimOverLimit                    // the hold had an entry, but the limit has been lowered since, below what is used
+	ClaimOverLimit                    // the hold had an entry, but Max has since been lowered below Used
 )
 
 // WithClaim returns the limit after a claim, and the claim's result. The limit is

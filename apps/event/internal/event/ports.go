@@ -46,7 +46,7 @@ type Catalogue interface {
 	// committed seats and no unpublished facts, in ascending order of seats.version.
 	UnfinishedCancellations(ctx context.Context, limit int) ([]string, error)
 	// EndedUnsold returns the ids of up to limit events that ended before the given time
-	// and never sold a ticket.
+	// and never sold a ticket. It never returns deleted events.
 	EndedUnsold(ctx context.Context, before time.Time, limit int) ([]string, error)
 }
 

@@ -73,8 +73,8 @@ func (h Hold) releasedAt(now time.Time) Hold {
 }
 
 // moveToReleased carries out a decision to release a hold or to write its tombstone. If
-// the event is gone, it releases the hold in any case. It returns the hold as it is
-// afterwards.
+// the event is gone, it releases the hold whatever decide says. It returns the hold as it
+// is afterwards.
 func (s *Service) moveToReleased(ctx context.Context, tombstone Hold, decide decision) (Hold, error) {
 	h, err := s.move(ctx, tombstone.EventID, &Member{holdID: tombstone.ID, decide: decide})
 	switch {
@@ -87,7 +87,8 @@ func (s *Service) moveToReleased(ctx context.Context, tombstone Hold, decide dec
 }
 
 // releaseWithoutEvent releases a hold whose event is gone, or writes its tombstone. There
-// are no seats to count, and any reserve that is under way will fail as well.
+// are no seats to count, and a reserve that is under way fails, because it finds the event
+// gone too.
 func (s *Service) releaseWithoutEvent(ctx context.Context, tombstone Hold) (Hold, error) {
 	h, found, err := s.getHold(ctx, tombstone.ID)
 	switch {

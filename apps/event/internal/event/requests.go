@@ -9,8 +9,8 @@ import (
 // hold number and a hash.
 const maxHoldID = 3 * validation.MaxID
 
-// validateReserves checks the rules that concern all reserves of one request.
-// validateReserve checks each of them.
+// validateReserves checks the rules that concern all reserves of one request together.
+// validateReserve checks a single reserve.
 func validateReserves(reqs []eventapi.ReserveRequest) error {
 	var p problems
 	holds := map[string]bool{}

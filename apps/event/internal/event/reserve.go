@@ -18,8 +18,8 @@ import (
 // ended. The response waits for all of them.
 const completeTimeout = 2 * time.Second
 
-// errReservedByDuplicate is returned by an attempt of a reserve that was refused while
-// a concurrent duplicate request reserved the same hold.
+// errReservedByDuplicate is returned by an attempt to reserve a hold if the attempt was
+// refused, but a concurrent duplicate request has reserved the hold.
 var errReservedByDuplicate = errors.New("a duplicate request reserved the hold")
 
 // ReserveSeats reserves the seats of up to eventapi.MaxReserves holds of one event; see

@@ -19,8 +19,8 @@ type Config struct {
 	IDs       IDs
 	Cursors   page.Cursors // for ListEvents
 	// HoldSettleAfter is how long a hold may stay unlinked to a booking before a sweep
-	// asks the booking app about it. Sweeps also leave marks and stamps alone that are
-	// younger than that.
+	// asks the booking app about it. Sweeps also ignore marks and stamps that are younger
+	// than that.
 	HoldSettleAfter time.Duration
 }
 

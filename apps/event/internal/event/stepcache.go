@@ -39,7 +39,7 @@ func (c *stepCache) has(eventID string, mark Hold) bool {
 }
 
 // finishedMarks returns the hold ids of the event's marks whose steps the cache has. It
-// removes steps from the cache for which the event has no mark.
+// removes from the cache the steps for which the event has no mark.
 func (c *stepCache) finishedMarks(e Event) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

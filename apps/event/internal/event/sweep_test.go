@@ -200,7 +200,7 @@ func TestCleanupDeletesUnsoldEvents(t *testing.T) {
 	f.wantErr("with a pending booking", err, nil)
 	f.release("a_1_x", "u1", 1)
 	m, err := f.Cleanup(t.Context())
-	f.wantErr("without", err, nil)
+	f.wantErr("without a pending booking", err, nil)
 	if n != 0 || m != 1 {
 		t.Errorf("deleted %d, then %d, want 0, then 1", n, m)
 	}
