@@ -8,8 +8,9 @@ import (
 	"boxoffice/shared/mongodb"
 )
 
-// eventDocument is an event with its seats and its outbox. WriteDefinition sets the fields
-// of definitionDocument; WriteSeats sets single fields of the seats.
+// eventDocument is an event with its seats and its outbox. WriteSeats sets only fields of
+// the seats. WriteDefinition sets all fields except the id, the marks and the outbox, to
+// which it adds facts.
 type eventDocument struct {
 	ID          string             `bson:"_id"`
 	OrganizerID string             `bson:"organizerId"`

@@ -45,7 +45,7 @@ func (s *Store) Claim(ctx context.Context, c event.Claim) (event.ClaimResult, er
 // tryClaim makes one attempt to claim an entry. It returns errClaimRace if the attempt
 // failed because of a concurrent write and the limit would grant the entry now.
 func (s *Store) tryClaim(ctx context.Context, c event.Claim) (event.ClaimResult, error) {
-	if c.Quantity <= c.Max { // otherwise the upsert would insert a document
+	if c.Quantity <= c.Max { // otherwise the upsert could insert a document that exceeds the limit
 		granted, err := s.addEntry(ctx, c)
 		switch {
 		case err != nil:

@@ -77,9 +77,9 @@ func filter(q event.Query) bson.D {
 	return bson.D{{Key: "$and", Value: all}}
 }
 
-// after returns conditions that match the events behind a position. The first one lets the
-// server start its index scan at the position. The second one excludes the events with the
-// same value whose ids are not behind the position's.
+// after returns conditions that match the events after a position. The first one lets the
+// server start its index scan at the position. The second one excludes the position's own
+// event, and those with the same value that come before it in the order.
 func after(sort event.Sort, at event.Position) bson.A {
 	field, direction := order(sort)
 	var value any = at.Time

@@ -132,9 +132,11 @@ func testIndexes(t *testing.T, uri string, n *atomic.Int64) {
 	ctx, now := t.Context(), time.Now()
 	for _, sort := range []event.Sort{event.ByStart, event.ByStartDesc, event.ByName, event.ByCreation} {
 		listed := []event.Query{{}, {Category: "c"}, {OrganizerID: "o"}}
+		// In the other orders, the server may prefer to find the events between From and To
+		// and to sort them in memory.
 		if sort == event.ByStart || sort == event.ByStartDesc {
 			listed = append(listed, event.Query{From: now, To: now.Add(time.Hour)})
-		} // in the other orders, the server may prefer to sort the events of the period itself
+		}
 		for _, q := range listed {
 			q.Statuses, q.Sort, q.Limit = []event.Status{event.Published}, sort, 20
 			run(spy.ListEvents(ctx, q))
