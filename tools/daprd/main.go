@@ -134,7 +134,7 @@ func defaultHostIP() error {
 // a failure, after a shutdown through the API, or because of a broker.
 func serveUntilDone(ctx context.Context, log logger.Logger, opts *options.Options, w watchConfig) error {
 	for hupCtx := range signals.OnHUP(ctx) {
-		if err := serve(hupCtx, log, opts, w); err != nil {
+		if err := serve(hupCtx, log, opts, w); err != nil { //nolint:contextcheck // hupCtx derives from ctx
 			return err
 		}
 		if ctx.Err() != nil || hupCtx.Err() == nil {

@@ -71,7 +71,7 @@ func Infra(ctx context.Context, o Options) error { return run(ctx, o, (*stack).i
 
 // Build builds the programs that Up needs and the machine does not have.
 func Build(ctx context.Context, o Options) (err error) {
-	s, err := open(o)
+	s, err := open(o) //nolint:contextcheck // leftovers are stopped even if ctx has ended
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func Build(ctx context.Context, o Options) (err error) {
 // run calls start, waits until ctx is done, and stops everything. If start fails
 // or ctx ends during it, run stops what has been started.
 func run(ctx context.Context, o Options, start func(*stack, context.Context) error) (err error) {
-	s, err := open(o)
+	s, err := open(o) //nolint:contextcheck // leftovers are stopped even if ctx has ended
 	if err != nil {
 		return err
 	}

@@ -112,7 +112,7 @@ func sources(root string) ([]string, error) {
 	type file struct{ dir, path string }
 	var files []file
 	packages := map[string]bool{}
-	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error { //nolint:gosec // root is the tree that is built
 		if err != nil {
 			return err
 		}

@@ -60,7 +60,7 @@ func (s *spawner) close() {
 // start starts p in a new process group. It calls ended with the pid when the
 // process has ended.
 func (s *spawner) start(p Process, out *output, ended func(pid int)) (*process, error) {
-	cmd := exec.Command(p.Path, p.Args...) //nolint:noctx // stopping is a signal, a wait and a kill, not a kill
+	cmd := exec.Command(p.Path, p.Args...) //nolint:gosec,noctx // the caller's program; a stop is a signal, a wait and then a kill
 	cmd.Env = append(append(os.Environ(), s.env...), p.Env...)
 	cmd.Dir = p.Dir
 	cmd.SysProcAttr = childAttr()

@@ -184,7 +184,7 @@ func (s *Supervisor) Start(ctx context.Context, stage ...Process) error {
 	}
 	s.stages = append(s.stages, children)
 	for _, c := range children {
-		go c.run()
+		go c.run() //nolint:contextcheck // a child runs until Stop
 	}
 	first := make(chan error, len(children))
 	for _, c := range children {
