@@ -207,10 +207,10 @@ func (b *batch) readEvent(ctx context.Context) error {
 // readHolds reads the holds of the members and starts a new attempt of each. If a hold
 // lags behind its mark in the snapshot, readHolds first finishes the step.
 func (b *batch) readHolds(ctx context.Context) error {
-	// Look into the cache before reading the holds. In the opposite order, another
-	// request could finish a step after the hold was read and before the cache was
-	// looked into. The step would then count as finished, but the hold that was read
-	// would still be in its earlier state.
+	// Check the cache before reading the holds. In the opposite order, another request
+	// could finish a step after the hold was read and before the cache was checked. The
+	// step would then count as finished, but the hold that was read would still be in its
+	// earlier state.
 	unfinished := b.unfinishedMarks()
 	holds, err := b.getHolds(ctx)
 	if err != nil {

@@ -80,7 +80,8 @@ func (s *Service) change(ctx context.Context, id, kind string, edit editFunc) (E
 type editFunc func(e *Event, now time.Time) (isChanged bool, err error)
 
 // tryChange makes one attempt at a change. It returns ErrStale if the event was written
-// since it was read. It returns errMarked if edit does, after it has removed the marks.
+// since it was read. If edit returns errMarked, tryChange removes the event's marks before
+// it returns errMarked too.
 func (s *Service) tryChange(ctx context.Context, id, kind string, edit editFunc) (Event, error) {
 	before, err := s.visibleEvent(ctx, eventapi.GetRequest{EventID: id, ByAdmin: true})
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 )
 
 // CreateEvent creates an event; see eventapi.CreateEvent. A retry with the same id and
-// request returns the event as it is now.
+// request returns the event as it is now. The retry is refused if the event's name or
+// start has changed since, or if the event was deleted.
 func (s *Service) CreateEvent(ctx context.Context, req eventapi.CreateRequest) (eventapi.Versioned, error) {
 	now := s.now()
 	e, err := newEvent(req, now)

@@ -79,7 +79,7 @@ func (f *fixture) define(change func(*eventapi.Definition)) eventapi.Definition 
 	return d
 }
 
-// createGala creates the event "gala", which has the definition of define.
+// createGala creates the event "gala" with the definition that define returns for change.
 func (f *fixture) createGala(change func(*eventapi.Definition)) {
 	f.t.Helper()
 	if _, err := f.CreateEvent(f.t.Context(), eventapi.CreateRequest{EventID: "gala", OrganizerID: "admin", Event: f.define(change)}); err != nil {

@@ -56,7 +56,7 @@ type Hold struct {
 	// release gives back. A tombstone may be Limited without an entry; giving back an
 	// entry that does not exist is harmless.
 	Limited bool
-	// ExpiresAt is when the booking expires unless it is confirmed. It is zero in a
+	// ExpiresAt is when the booking expires unless it is confirmed. It may be zero in a
 	// tombstone.
 	ExpiresAt time.Time
 	// MovedAt is when the hold reached its state.

@@ -86,8 +86,8 @@ type Limits interface {
 	// ClearStamp removes the stamp by compare-and-set on l.Version. It returns ErrStale if
 	// the version differs.
 	ClearStamp(ctx context.Context, l Limit) error
-	// StampedLimits returns up to limit documents that were stamped before the given time,
-	// in the order of their stamps.
+	// StampedLimits returns the Limits whose documents were stamped before the given time,
+	// in the order of their stamps. It returns at most limit of them.
 	StampedLimits(ctx context.Context, before time.Time, limit int) ([]Limit, error)
 }
 
