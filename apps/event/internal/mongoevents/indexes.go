@@ -45,7 +45,8 @@ func index(name string, keys bson.D, o *options.IndexOptionsBuilder) mongo.Index
 func eventIndexes() []mongo.IndexModel {
 	indexes := []mongo.IndexModel{
 		index("identity", bson.D{{Key: "identity", Value: 1}}, options.Index().SetUnique(true).SetSparse(true)),
-		// Its key never changes, so moves of seats do not have to update the index.
+		// The key of this index never changes. A move therefore updates the index only if the
+		// event had no marks before.
 		index("marked", bson.D{{Key: "createdAt", Value: 1}}, options.Index().SetPartialFilterExpression(bson.D{marked()})),
 		index("cancelled", bson.D{{Key: "seats.version", Value: 1}, {Key: "seats.committed", Value: 1}},
 			options.Index().SetPartialFilterExpression(unfinished())),

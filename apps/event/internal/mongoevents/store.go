@@ -1,7 +1,7 @@
 // Package mongoevents stores events, holds and limits in MongoDB.
 //
-// It uses three collections. Every write is a conditional operation on one document, or
-// several independent ones:
+// Every write is a conditional operation on one document, or several independent ones.
+// There are three collections:
 //
 //	events  {_id, identity, <definition>, status, version, seats: {..., version, marks}, outbox}
 //	holds   {_id: <hold>, state, settleAt, purgeAt, ...}
