@@ -38,8 +38,8 @@ func NewService(env Env) *Service {
 	})
 }
 
-// Unbatched is an event.Batcher that runs every move at once and alone. It suits tests that
-// control the order of operations.
+// Unbatched is an event.Batcher that runs every move immediately, in a batch of its own. It
+// suits tests that control the order of operations.
 type Unbatched struct{}
 
 // Do implements event.Batcher.

@@ -291,7 +291,7 @@ func (s *Store) MarkSent(eventID, factID string) {
 	s.events[eventID] = d
 }
 
-// Writes returns how many writes of documents the operations of the ports have made.
+// Writes returns the number of document writes that were made through the ports.
 func (s *Store) Writes() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
