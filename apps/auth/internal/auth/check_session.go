@@ -16,8 +16,8 @@ import (
 // the cache with its result under req.Lease.
 func (s *Service) CheckSession(ctx context.Context, req authapi.CheckSessionRequest) (authapi.CheckedSession, error) {
 	now := instant(s.clock.Now())
-	// A password change writes the user before the sessions, so the user is read first
-	// here too. Sessions with an older password version than the user's are invalid.
+	// A password change writes the user first and the sessions second. In between, the
+	// sessions have an older password version than the user. They are invalid already.
 	u, err := s.users.User(ctx, req.UserID)
 	userMissing := errors.Is(err, ErrNoUser)
 	if err != nil && !userMissing {

@@ -8,8 +8,8 @@ import (
 	"boxoffice/shared/apperr"
 )
 
-// hashRetryAfter is the Retry-After of requests that find the queue full. A few
-// hashes take about that long.
+// hashRetryAfter is the Retry-After of requests that find the queue full. Two cores
+// need about that long to work off a full queue of the default size.
 const hashRetryAfter = 2 * time.Second
 
 // Hasher hashes passwords. It limits how many hashes run at once, so that log-ins do
@@ -43,7 +43,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 }
 
 // Matches reports whether hash, in PHC string format, is a hash of the password, and
-// whether it is outdated: new hashes have other parameters. An empty hash matches no
+// whether its parameters differ from those of new hashes. An empty hash matches no
 // password and takes as long as a real one. If the queue is full, Matches does not
 // verify the password and returns apperr.Overloaded.
 func (h *Hasher) Matches(ctx context.Context, hash, password string) (ok, outdated bool, err error) {

@@ -20,8 +20,8 @@ type Users interface {
 	IDByEmail(ctx context.Context, email string) (string, error)
 	// User returns an account, or ErrNoUser.
 	User(ctx context.Context, id string) (User, error)
-	// Rehash stores hash to in place of hash from; both are hashes of the same password.
-	// It does nothing if the account has another hash than from.
+	// Rehash stores to as the account's password hash if the stored hash is from, and
+	// does nothing otherwise. Both are hashes of the same password.
 	Rehash(ctx context.Context, id, from, to string) error
 }
 
