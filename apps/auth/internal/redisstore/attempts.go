@@ -38,8 +38,8 @@ func NewAttempts(client redis.Scripter, local auth.Attempts) *Attempts {
 
 // beginScript counts an attempt, unless the pair is locked.
 //
-//	KEYS[1]  pair: a hash of n, the number of failures, and until, the end of the lock
-//	         in milliseconds by the clock of Redis
+//	KEYS[1]  pair: a Redis hash with the fields n, the number of failures, and until,
+//	         the end of the lock in milliseconds by the clock of Redis
 //	KEYS[2]  account: the number of failures
 //	ARGV[1]  TTL of the pair's failures in milliseconds
 //	ARGV[2]  TTL of the account's failures in milliseconds

@@ -92,8 +92,9 @@ func (c *Cache) Run(ctx context.Context) error {
 	return nil
 }
 
-// RetryPending retries all failed invalidations once, drops those that are obsolete,
-// and returns how many are left.
+// RetryPending goes through the failed invalidations once and returns how many are
+// left. It drops those that are obsolete and retries the others. It stops at the first
+// retry that fails.
 func (c *Cache) RetryPending(ctx context.Context) int {
 	c.mu.Lock()
 	pending := maps.Clone(c.pending)
