@@ -18,7 +18,7 @@ type settings struct {
 	SessionTTL time.Duration `env:"SESSION_TTL" default:"168h" min:"1s"`
 
 	// AdminEmail and AdminPassword are the credentials of the first admin. The account
-	// is created at startup if the address has none.
+	// is created at startup if no account has the address.
 	AdminEmail    string        `env:"ADMIN_EMAIL,required"`
 	AdminPassword config.Secret `env:"ADMIN_PASSWORD,required" min:"8"`
 

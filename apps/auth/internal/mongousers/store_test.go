@@ -126,8 +126,8 @@ func testConcurrentTakeOvers(t *testing.T, uri string, n *atomic.Int64) {
 	}
 }
 
-// A creator that repeats its request before any other creator asks for the address keeps
-// it.
+// testCreatorReturns checks that a creator keeps its address if it repeats its request
+// before any other creator asks for the address.
 func testCreatorReturns(t *testing.T, uri string, n *atomic.Int64) {
 	store, db := open(t, uri, n)
 	reserve(t, db, "u1")
