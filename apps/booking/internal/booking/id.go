@@ -29,7 +29,7 @@ func digest(s string) string {
 }
 
 // publicCode returns the eight-character code of a booking. The alphabet is
-// Crockford's base 32, without I, L, O and U, so that the code can be read aloud.
+// Crockford's base 32, which omits I, L, O and U, so that the code can be read aloud.
 func publicCode(id string) string {
 	sum := sha256.Sum256([]byte("code\n" + id))
 	s := base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").EncodeToString(sum[:5])

@@ -8,8 +8,8 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// reserve reserves the hold of b. If the event is sold out, it expires the event's
-// due bookings and, if that released seats, tries once more.
+// reserve reserves the hold of b. If the event is sold out, it expires due bookings of
+// the event (see expireDueOfEvent) and, if it expired any, tries once more.
 func (s *Service) reserve(ctx context.Context, b Booking) (eventapi.Reservation, error) {
 	req := eventapi.ReserveRequest{
 		HoldID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity,
@@ -36,9 +36,9 @@ type releaser struct {
 
 func (s *Service) newReleaser() *releaser { return &releaser{seats: s.seats} }
 
-// release releases the seats of b. After a call that the event app did not answer, it
-// does nothing: each further call would wait for its deadline, and a sweep of many
-// bookings would not finish.
+// release releases the seats of b. Once a call has failed with anything but a definite
+// refusal, release does nothing: if the event app hangs, each further call would wait
+// for its deadline, and a sweep of many bookings would not finish.
 func (r *releaser) release(ctx context.Context, b Booking) {
 	if r.isStopped {
 		return

@@ -12,7 +12,7 @@ func TestSettleReportsLiveHoldsAndInvalidatesTheRest(t *testing.T) {
 	notLive := bookingapi.Settlement{}
 	for _, tt := range []struct {
 		name   string
-		before func(f *fixture) // creates the booking own-id
+		before func(f *fixture) // prepares the record own-id; nil for no record
 		// hold returns the id of the hold to settle. If hold is nil, the test settles the
 		// record's hold, or hold 1 if the record has none.
 		hold func(f *fixture) string
