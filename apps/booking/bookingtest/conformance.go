@@ -205,7 +205,7 @@ func testList(t *testing.T, s Subject) {
 		{"of an event", booking.Query{EventID: "e1"}, []string{"b", "a"}},
 		{"of a user", booking.Query{UserID: "u1"}, []string{"d", "c", "a"}},
 		{"of a state", booking.Query{State: booking.Confirmed}, []string{"b"}},
-		{"of a user at an event", booking.Query{UserID: "u1", EventID: "e2", State: booking.Expired}, []string{"d"}},
+		{"of a user, an event and a state", booking.Query{UserID: "u1", EventID: "e2", State: booking.Expired}, []string{"d"}},
 		{"from", booking.Query{From: day0.Add(2 * time.Minute)}, []string{"d", "c", "b"}},
 		{"to", booking.Query{To: day0.Add(2 * time.Minute)}, []string{"a"}},
 		{"no match", booking.Query{UserID: "unknown"}, nil},

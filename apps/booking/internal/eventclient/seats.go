@@ -27,8 +27,9 @@ const (
 	maxBatchWait = time.Second
 )
 
-// Seats implements booking.Seats and booking.Events. Reserves of one event that
-// arrive concurrently are sent in one batch. It is safe for concurrent use.
+// Seats implements booking.Seats and booking.Events. Reserves of one event that arrive
+// while a batch is running are sent together in the next one. Seats is safe for
+// concurrent use.
 type Seats struct {
 	client  *rpc.Client
 	batches *coalesce.Group[*reserve]
