@@ -77,7 +77,7 @@ func (b *bench) reportGrowth(few, fewHops, many, manyHops *result, idle usage) {
 		}
 	})
 	cpu := func(bookings, hops *result) float64 { return bookings.cost(idle).cpu() / hops.cost(idle).cpu() }
-	b.printf("\nafter %d bookings, a booking costs %.2f times as many hops as after %d, and %.2f times the processor time\n",
+	b.printf("\nafter %d bookings, a booking costs %.2f times as many hops as after %d by rate, and %.2f times as many by processor time\n",
 		b.after, inHops(many, manyHops).median/inHops(few, fewHops).median, growthBlock, cpu(many, manyHops)/cpu(few, fewHops))
 }
 

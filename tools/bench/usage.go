@@ -83,7 +83,8 @@ func (u usage) dividedBy(n float64) usage {
 const tickMillis = 10
 
 // readCPU adds the processor time of the stack's processes, the peer and this process.
-// It adds no counter for a process that it cannot read, such as where there is no /proc.
+// It adds no counter for a process that it cannot read: one that has ended, or any process
+// on a system without /proc.
 func (u usage) readCPU(data string, peer int) error {
 	text, err := os.ReadFile(filepath.Join(data, "pids")) //nolint:gosec // a file of the stack that the bench started
 	if err != nil {
