@@ -62,7 +62,8 @@ func TestErrorWithoutAStackMentionsMakeRun(t *testing.T) {
 	}
 }
 
-// responder is a transport that calls itself for the response to each request.
+// responder is a function that returns the response to each request. It implements
+// http.RoundTripper.
 type responder func() *http.Response
 
 // RoundTrip implements http.RoundTripper.

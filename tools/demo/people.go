@@ -177,7 +177,7 @@ func (p *person) chooseEvent(ctx context.Context) error {
 	return fmt.Errorf("no event in the category %s has %d seats on sale", p.category, minSeats)
 }
 
-// isOnSale reports whether a person may book three seats of e now, and whether e has
+// isOnSale reports whether a person may book three seats of e now and e has at least
 // minSeats available.
 func isOnSale(e eventapi.Event, now time.Time) bool {
 	return e.Available >= minSeats && (e.MaxPerUser == nil || *e.MaxPerUser >= 3) &&
