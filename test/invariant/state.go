@@ -26,7 +26,7 @@ type State struct {
 	Listed map[string]bookingapi.Booking    // listed by the gateway for an admin, by booking id
 }
 
-// Event holds the fields of an event's document that Check uses.
+// Event has the fields of an event's document that Check uses.
 type Event struct {
 	ID         string `bson:"_id"`
 	MaxPerUser *int64 `bson:"maxPerUser"`
@@ -41,7 +41,7 @@ type Event struct {
 	Outbox []Record `bson:"outbox"`
 }
 
-// Hold holds the fields of a hold's document that Check uses.
+// Hold has the fields of a hold's document that Check uses.
 type Hold struct {
 	ID        string     `bson:"_id"`
 	EventID   string     `bson:"eventId"`
@@ -62,7 +62,7 @@ type Limit struct {
 	By      map[string]int64 `bson:"by"` // seats by hold id
 }
 
-// Booking holds the fields of a booking's document that Check uses.
+// Booking has the fields of a booking's document that Check uses.
 type Booking struct {
 	ID        string     `bson:"_id"`
 	State     string     `bson:"state"`

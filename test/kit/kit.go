@@ -23,9 +23,9 @@ type Condition interface {
 	func() bool | func() error
 }
 
-// Eventually checks condition until it holds. If it still does not hold after within,
-// Eventually fails the test with a message that contains what, the limit, and the
-// condition's last error. what is a clause that describes the condition, such as "the
+// Eventually checks condition until it holds. If it still does not hold after the time
+// within, Eventually fails the test with a message that contains the description what, the
+// time limit, and the condition's last error. The description is a clause such as "the
 // server is ready". Eventually must run in the test's own goroutine.
 func Eventually[C Condition](t testing.TB, within time.Duration, what string, condition C) {
 	t.Helper()

@@ -16,9 +16,9 @@ type history struct {
 	bookings []string                      // ids of bookings that were ever visible, in order of appearance
 	owner    map[string]string             // user ids
 	replies  map[string]bookingapi.Booking // the first successful reply to a create
-	// refused holds the step at which the latest definitely refused create started. A
-	// create that started earlier must not succeed after the refusal. expired holds the
-	// same for confirms that were refused because the booking had expired.
+	// refused is the latest step at which a create started that was definitely refused. A
+	// create that started earlier must not succeed after the refusal. expired is the same
+	// for confirms that were refused because the booking had expired.
 	refused, expired map[string]int
 	records          map[string]bookingtest.Booking // booking records at the last check
 	event            eventtest.Event                // at the last check

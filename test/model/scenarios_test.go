@@ -17,7 +17,7 @@ type scenario struct {
 	prepare         func(w *world) // spawns actors that finish before start, or nil
 	start           func(w *world) // spawns the actors that compete
 	// extraInterruptions is added to -interruptions, because the bug that the scenario
-	// looks for needs that many.
+	// looks for needs more interruptions than most.
 	extraInterruptions int
 }
 

@@ -22,7 +22,7 @@ type actor struct {
 	id   int
 	name string
 	// started is the step of the first store operation. Until then it is math.MaxInt,
-	// because the actor behaves like one that is spawned later.
+	// because an actor that has used no store behaves like one that is spawned later.
 	started int
 	frozen  bool   // suspended for now
 	crashed bool   // never resumed again; every operation fails
@@ -50,9 +50,9 @@ func (w *world) spawn(name string, run func(a *actor)) *actor {
 	return a
 }
 
-// gate stops the running actor before a store operation. If it returns an error before,
-// the operation fails without taking effect. If it returns an error after, the operation
-// takes effect, but fails.
+// gate stops the running actor before a store operation. If before is not nil, the
+// operation returns it and does not take effect. If after is not nil, the operation takes
+// effect and then returns after.
 func (w *world) gate(op string) (before, after error) {
 	a := w.current
 	if a == nil {

@@ -92,8 +92,8 @@ type SidecarConfig struct {
 	AppID      string
 	AppPort    int      // 0 if the app does not listen
 	Components []string // the texts of YAML files
-	APIToken   string   // required by the sidecar unless it is empty
-	AppToken   string   // sent to the app unless it is empty
+	APIToken   string   // token that the sidecar requires; empty for none
+	AppToken   string   // token that the sidecar sends to the app; empty for none
 }
 
 // Sidecar is a running daprd.

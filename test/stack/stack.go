@@ -42,7 +42,7 @@ type Stack struct {
 	log    *output
 }
 
-// Instance is an instance of an app, with its sidecar.
+// Instance describes one running replica of an app or of the gateway, and its sidecar.
 type Instance struct {
 	Name        string `json:"name"`
 	App         string `json:"app"`

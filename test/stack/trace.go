@@ -9,8 +9,8 @@ import (
 // Span is one span of a trace.
 type Span = traces.Span
 
-// Trace waits until Jaeger has the whole trace and complete returns nil for its root,
-// which Trace then returns. It gives up after WaitTimeout.
+// Trace waits until no span of the trace is missing in Jaeger and complete(root) returns
+// nil. It then returns the root. It gives up after WaitTimeout.
 func (s *Stack) Trace(ctx context.Context, id string, complete func(root *Span) error) (*Span, error) {
 	ctx, cancel := context.WithTimeout(ctx, WaitTimeout)
 	defer cancel()

@@ -227,7 +227,7 @@ func TestDeliveryAttemptsOutlastProbesAndEndBeforeRedelivery(t *testing.T) {
 	}
 }
 
-// A broker that limits deliveries silently drops a fact after the last one, even if the
+// A broker with a delivery limit drops a fact silently after the last delivery, even if the
 // sidecar did not store the fact as a dead letter.
 func TestDeliveriesAreNotLimited(t *testing.T) {
 	for file, c := range components(t) {
