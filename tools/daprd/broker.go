@@ -38,9 +38,9 @@ const checkTimeout = 2 * time.Second
 //   - If the broker comes back without the component's consumers, the component
 //     does not notice.
 //
-// In each case the watch makes the sidecar exit, so that it can be restarted. It
-// waits until the broker is reachable, because the sidecar serves invocations
-// without a broker.
+// In each case the watch makes the sidecar exit, so that it can be restarted. The
+// watch delays the exit until the broker is reachable, because the sidecar serves
+// invocations without a broker.
 type broker struct {
 	pubsub.PubSub
 	log   logger.Logger
@@ -272,9 +272,10 @@ func (b *broker) current() []*subscription {
 }
 
 // check returns an error that says why a subscription no longer receives messages,
-// or nil if the subscription is intact. It also returns nil if the broker does not
-// answer, because the next check asks again. The argument wasLost reports whether
-// the broker was unreachable since the last check.
+// or nil if the subscription is intact. The argument wasLost reports whether the
+// broker has been unreachable at any time since the last check. A consumer without
+// a durable name counts as lost after every such outage. Otherwise check returns nil
+// if the broker does not answer, because the next check asks again.
 func (c brokerConfig) check(ctx context.Context, js nats.JetStreamContext, s *subscription, wasLost bool) error {
 	created, err := c.consumer(ctx, js, s.topic)
 	switch {

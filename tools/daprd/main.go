@@ -8,8 +8,8 @@
 // Exit status:
 //
 //	0   after SIGINT, SIGTERM, a shutdown through the API, or a flag such as --version
-//	1   the runtime failed
-//	2   the flags are invalid
+//	1   the runtime failed, or its configuration is invalid
+//	2   the flags cannot be parsed
 //	75  the sidecar must be restarted because a broker is reachable again
 //
 // A second signal during the shutdown kills the process.
@@ -127,8 +127,8 @@ func defaultHostIP() error {
 	return nil
 }
 
-// serveUntilDone runs a runtime and replaces it by a new one on each SIGHUP. Dapr
-// sends SIGHUP to itself when a resource changes that cannot be reloaded in place.
+// serveUntilDone runs a runtime and replaces it with a new one on each SIGHUP. Dapr
+// sends SIGHUP to itself when a resource that cannot be reloaded in place changes.
 //
 // serveUntilDone returns when ctx is done or when a runtime stops by itself: after
 // a failure, after a shutdown through the API, or because of a broker.
