@@ -148,7 +148,8 @@ func (cs *cursors) release(cur *cursor, ended bool) {
 	cur.inUse, cur.lastUsed = false, time.Now()
 }
 
-// closeIdle closes the cursors that were not used for cursorTimeout.
+// closeIdle closes the cursors that have been idle for longer than cursorTimeout,
+// except those with noCursorTimeout.
 func (cs *cursors) closeIdle(now time.Time) {
 	cs.kill(func(cur *cursor) bool { return !cur.noTimeout && !cur.inUse && now.Sub(cur.lastUsed) > cursorTimeout })
 }

@@ -127,9 +127,9 @@ func TestCursorReadsSnapshot(t *testing.T) {
 	}
 }
 
-// TestConcurrentGetMoreReturnsEachDocumentOnce checks that of several connections
-// that read one cursor, exactly one gets each document. The others get CursorInUse,
-// or CursorNotFound at the end.
+// TestConcurrentGetMoreReturnsEachDocumentOnce checks that each document goes to
+// exactly one of several connections that read the same cursor. The others get
+// CursorInUse, or CursorNotFound at the end.
 func TestConcurrentGetMoreReturnsEachDocumentOnce(t *testing.T) {
 	s := startServer(t)
 	p := dial(t, s)
@@ -205,8 +205,8 @@ func TestKillSessionsClosesCursors(t *testing.T) {
 	p.expect(getMore(none, 1), `{"ok": 1}`)
 }
 
-// TestFindLimitAcrossBatches checks that find returns limit documents, or all of
-// them, even if they need several batches of 16 MiB.
+// TestFindLimitAcrossBatches checks that find returns limit documents, or all
+// documents if there are fewer, even if they need several batches of 16 MiB.
 func TestFindLimitAcrossBatches(t *testing.T) {
 	coll := connect(t, startServer(t)).Database("test").Collection("c")
 	ctx := testContext(t)

@@ -137,8 +137,8 @@ func (c *call) explainTarget() (sel selection, limit int64, err error) {
 }
 
 // isCollectionScan reports whether the plan reads all documents because no index
-// helps. A plan that reads all documents because of a hint to use the _id index is
-// reported as an index scan instead.
+// helps or because the hint is $natural. A plan that reads all documents because of
+// a hint to use the _id index is reported as an index scan instead.
 func isCollectionScan(p *plan.Plan, sel selection) bool {
 	pattern, _ := sel.hint.(bson.D)
 	natural := len(pattern) == 1 && pattern[0].Key == "$natural"

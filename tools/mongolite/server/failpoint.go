@@ -22,9 +22,9 @@ type failPoints struct {
 	write       writeFault
 }
 
-// failPointMode decides which commands trigger a fail point: all of them if always
-// is set, the next times commands if times is not 0, or, if skip is not 0, all
-// commands after the next skip ones. The zero value is off.
+// failPointMode decides which commands trigger a fail point. If always is set, all
+// commands do. If times is n, only the next n commands do. If skip is n, the next n
+// commands do not, and all later ones do. The zero value is off.
 type failPointMode struct {
 	always      bool
 	times, skip int64

@@ -42,8 +42,9 @@ func TestFailCommandModes(t *testing.T) {
 		{`{"configureFailPoint": "onPrimaryTransactionalWrite", "mode": "off", "data": {"nonsense": 1}}`, `{"ok": 0, "code": 40415}`},
 		{`{"ping": 1}`, works},
 	}...)
-	// A fail point matches a command by all its aliases, except that it never applies
-	// to configureFailPoint, which turns it off. hello and isMaster are two commands.
+	// A fail point matches a command under all of its aliases. It never applies to
+	// configureFailPoint, so it can always be turned off. hello and isMaster are
+	// separate commands.
 	p.setFailCommand(modeAlways, `{"failCommands": ["findandmodify", "configureFailPoint"], "errorCode": 91}`)
 	p.expect(`{"findAndModify": "c", "remove": true}`, `{"ok": 0, "code": 91}`)
 	p.setFailCommand(`"off"`, `{}`)

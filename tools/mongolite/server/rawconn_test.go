@@ -134,9 +134,9 @@ func (p *rawConn) receive() (bson.D, error) {
 	return d, bson.Unmarshal(body[5:], &d)
 }
 
-// withDB returns the command cmd, a document or its extended JSON, with a $db field.
-// It adds the database test, or admin for commands that run only there, unless cmd
-// has the field.
+// withDB returns the command cmd with a $db field. The command is a document or its
+// extended JSON. If it lacks the field, withDB adds the database test, or admin for
+// commands that run only there.
 func withDB(t testing.TB, cmd any) bson.D {
 	d, ok := cmd.(bson.D)
 	if s, text := cmd.(string); text {
@@ -156,7 +156,7 @@ func withDB(t testing.TB, cmd any) bson.D {
 	return append(d[:len(d):len(d)], bson.E{Key: "$db", Value: db})
 }
 
-// sendCommand sends a command, a document or its extended JSON.
+// sendCommand sends a command, which is a document or its extended JSON.
 func (p *rawConn) sendCommand(cmd any) {
 	p.t.Helper()
 	p.send(0, bodySection(p.t, withDB(p.t, cmd)))

@@ -83,7 +83,8 @@ func TestAggregate(t *testing.T) {
 		{`{"aggregate": 1, "pipeline": [{"$documents": [{"x": 1}, {"x": 2}]}, {"$match": {"x": 2}}], "cursor": {}}`, `{"ok": 1, "cursor": {"firstBatch": [{"x": 2}]}}`},
 		{`{"aggregate": "c", "pipeline": [{"$documents": [{"x": 1}]}], "cursor": {}}`, `{"ok": 0, "code": 73}`},
 		{`{"aggregate": 1, "pipeline": [{"$match": {}}], "cursor": {}}`, `{"ok": 0, "code": 73}`},
-		// $listLocalSessions lists sessions with retryable writes and the command's own.
+		// $listLocalSessions lists the sessions with retryable writes and the session of
+		// the command itself.
 		{`{"insert": "s", "documents": [{}], "lsid": {"id": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA==", "subType": "04"}}}, "txnNumber": 1}`, `{"n": 1}`},
 		{`{"aggregate": 1, "pipeline": [{"$listLocalSessions": {}}, {"$count": "n"}], "cursor": {}}`, `{"ok": 1, "cursor": {"firstBatch": [{"n": 1}]}}`},
 		{`{"aggregate": 1, "pipeline": [{"$listLocalSessions": {}}, {"$count": "n"}], "cursor": {}, "lsid": {"id": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAQ==", "subType": "04"}}}}`, `{"ok": 1, "cursor": {"firstBatch": [{"n": 2}]}}`},

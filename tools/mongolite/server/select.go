@@ -54,8 +54,9 @@ func (sel selection) open(r *storage.Reader, interrupted func() error) (*matchSc
 }
 
 // iterate returns an iterator over the documents that match, in the order of the
-// selection's sort, and the scan that it reads from. The caller reads at most
-// limit documents; 0 means no limit.
+// selection's sort, and the scan that it reads from. If the documents must be
+// sorted in memory, the iterator yields only the first limit of them; 0 means no
+// limit.
 func (sel selection) iterate(r *storage.Reader, interrupted func() error, limit int) (query.Iterator, *matchScan, error) {
 	f, p, err := sel.open(r, interrupted)
 	if err != nil {

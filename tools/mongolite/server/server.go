@@ -5,8 +5,8 @@
 // MongoDB in production. The server presents itself as the primary of a replica
 // set with one member, so that drivers use sessions and retryable writes.
 // A request for a feature that it does not implement fails as a whole, with
-// MongoDB's error code and the name of the feature. The server never ignores the
-// unsupported part and carries out the rest.
+// MongoDB's error code and the name of the feature. The server never executes such
+// a request without its unsupported part.
 //
 // A connection runs its commands one after another. The server finds each
 // command in a table, checks the fields of the request against the table, runs the
@@ -80,8 +80,8 @@ type Server struct {
 }
 
 // Start opens the data directory and serves on the listen address until Close.
-// It returns an error if the address is in use, and storage.ErrLocked if another
-// process uses the directory.
+// It returns an error if the address is in use, and storage.ErrLocked if the
+// directory is already open.
 func Start(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, commands: newCommands(), log: cfg.Log, started: time.Now(), conns: map[*conn]struct{}{}}
 	if s.log == nil {

@@ -50,9 +50,9 @@ func (s *sessions) load(store *storage.Store) error {
 	})
 }
 
-// begin waits until no other write of the session runs and makes txn its latest
-// transaction number. isNew reports whether txn is larger than the previous
-// number; if it is, no results are stored for txn yet. begin returns a
+// begin waits until no other write of the session runs. It then makes txn the
+// session's latest transaction number. isNew reports whether txn is larger than the
+// previous number; if it is, no results are stored for txn yet. begin returns a
 // TransactionTooOld error if txn is smaller. The caller must call unlock when the
 // write has finished.
 func (s *sessions) begin(id string, txn int64) (unlock func(), isNew bool, err error) {
@@ -126,7 +126,8 @@ func (s *sessions) refresh(ids map[string]bool) {
 	}
 }
 
-// removeIdle removes the sessions that were not used for sessionTimeout.
+// removeIdle removes the sessions that have been idle for longer than
+// sessionTimeout, except sessions with a running retryable write.
 func (s *sessions) removeIdle(store *storage.Store, now time.Time) error {
 	return s.remove(store, func(_ string, sess *session) bool { return now.Sub(sess.lastUsed) > sessionTimeout })
 }
@@ -218,7 +219,8 @@ func refreshSessions(c *call) (bson.D, error) {
 }
 
 // killSessions closes the cursors of the given sessions, or of all sessions if the
-// list is empty. It does not interrupt running statements.
+// list is empty. Of the running commands, it interrupts only a getMore that reads
+// one of these cursors.
 // https://www.mongodb.com/docs/manual/reference/command/killSessions/
 func killSessions(c *call) (bson.D, error) {
 	ids, err := c.sessionIDs()

@@ -11,7 +11,7 @@ import (
 	"boxoffice/tools/mongolite/server"
 )
 
-// lsid returns a session id that consists of 16 times the byte n.
+// lsid returns a session id of 16 bytes, each of which is n.
 func lsid(n byte) bson.D {
 	return bson.D{{Key: "id", Value: bson.Binary{Subtype: 4, Data: bytes.Repeat([]byte{n}, 16)}}}
 }

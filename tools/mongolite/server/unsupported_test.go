@@ -30,7 +30,7 @@ type probe struct {
 	cmd  string
 }
 
-// featureGroup is a section of the page.
+// featureGroup is a section of docs/unsupported.md.
 type featureGroup struct {
 	title, about string
 	probes       []probe
@@ -194,8 +194,8 @@ func featureGroups() []featureGroup {
 	}
 }
 
-// isUnknownName reports whether an error is MongoDB's for a name that it does not
-// have.
+// isUnknownName reports whether an error is one with which MongoDB rejects an
+// unknown name.
 func isUnknownName(code int32, message string) bool {
 	switch code {
 	case 40324, 40415, 168, 15952, 17276, 197:
@@ -206,7 +206,7 @@ func isUnknownName(code int32, message string) bool {
 
 // TestUnsupportedFeatures requests every feature of MongoDB 7.0. It checks that the
 // page lists each unsupported feature with the server's error, and that the server
-// treats no feature as a name that MongoDB does not have.
+// rejects no feature as an unknown name, except for commands.
 func TestUnsupportedFeatures(t *testing.T) {
 	p := dial(t, startServer(t))
 	var page strings.Builder

@@ -121,8 +121,9 @@ func (c *call) parseUpdate(doc bson.D) (mod modification, err error) {
 }
 
 // apply updates the documents that match, or inserts one if none matches and upsert
-// is set. n counts the documents that matched or were inserted, and modified those
-// that changed. id is the inserted _id, or bsonkit.Missing if nothing was inserted.
+// is set. n is the number of documents that matched or were inserted; modified is
+// the number of documents that changed. id is the inserted _id, or bsonkit.Missing
+// if nothing was inserted. If tx is nil, apply does nothing.
 func (mod *modification) apply(tx *storage.Tx) (n, modified int32, id any, err error) {
 	id = bsonkit.Missing
 	if tx == nil {
