@@ -145,8 +145,8 @@ func TestCodecMatchesDriver(t *testing.T) {
 }
 
 func TestCodecMatchesDriverOnTruncatedOrCorruptedInput(t *testing.T) {
-	// The documents with a single type matter here. The driver handles the whole
-	// document of all types, because that contains rare types.
+	// The documents with a single type matter here. The codec passes the document
+	// with all types to the driver, because it contains rare types.
 	for _, doc := range documents(t) {
 		raw, err := bson.Marshal(doc)
 		if err != nil {
