@@ -179,8 +179,9 @@ func rootField(c bsonkit.Column) string {
 }
 
 // providesOrder reports whether a scan of ix yields documents in the order of
-// sort, and whether the scan must then run in reverse. The first single columns
-// of ix are fixed to one value each, so they do not affect the order.
+// sort, and whether the scan must then run in reverse. The parameter single is the
+// number of leading columns of ix that are fixed to one value each. They do not
+// affect the order.
 func providesOrder(ix *storage.Index, single int, sort []bsonkit.Column) (ok, reverse bool) {
 	if len(sort) == 0 || ix.Multikey {
 		return false, false
@@ -227,8 +228,8 @@ func appendPoints(prefixes [][]byte, points []any, descending bool) ([][]byte, e
 	return slices.CompactFunc(next, bytes.Equal), nil
 }
 
-// rangesOf returns the range of s after each prefix, in order. It omits empty
-// ranges.
+// rangesOf returns one range for each prefix, in order: the keys that consist of
+// the prefix and a value in s. It omits empty ranges.
 func rangesOf(prefixes [][]byte, s *span, descending bool) ([]storage.Range, error) {
 	var list []storage.Range
 	for _, prefix := range prefixes {
