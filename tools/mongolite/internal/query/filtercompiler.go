@@ -135,7 +135,7 @@ func (c *filterCompiler) operators(path []string, ops bson.D) (*node, error) {
 }
 
 // operator compiles {op: arg}, one of the operators ops on a path. It returns a
-// nil node for an operator that has no effect of its own.
+// nil node for $comment and for $options, which regexOperator reads.
 func (c *filterCompiler) operator(path []string, ops bson.D, op string, arg any) (*node, error) {
 	switch op {
 	case "$eq", "$gt", "$gte", "$lt", "$lte":

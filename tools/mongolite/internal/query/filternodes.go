@@ -166,7 +166,7 @@ func sizeNode(path []string, arg any) (*node, error) {
 }
 
 // mongokitNode returns a node that applies an operator of mongokit to each
-// value. The operator never matches an array or a missing field.
+// value. The node never matches an array or a missing field.
 func mongokitNode(path []string, op string, arg any) (*node, error) {
 	run := func(v any) error {
 		return mongokit.ExpressionQueryOperators[op](mongokit.Context{}, &bson.D{{Key: "v", Value: v}}, op, "v", arg)

@@ -83,7 +83,7 @@ func compileGroup(spec any, vars *Vars) (*groupSpec, error) {
 const unsupportedAccumulators = `$accumulator $bottom $bottomN $concatArrays $firstN $lastN $maxN $median $minN $percentile
 	$setUnion $stdDevPop $stdDevSamp $top $topN`
 
-// addField compiles {name: {accumulator: argument}}, where v is the value.
+// addField compiles the field {name: v}, where v is {accumulator: argument}.
 func (g *groupSpec) addField(name string, v any, vars *Vars) error {
 	acc, ok := v.(bson.D)
 	switch {

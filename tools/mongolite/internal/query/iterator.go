@@ -37,8 +37,8 @@ type stream struct {
 func (s *stream) Next() (bson.D, error) { return s.next() }
 func (s *stream) Close()                { s.close() }
 
-// mapDocs returns an iterator that calls each for every document of in and yields
-// the results.
+// mapDocs returns an iterator that applies the function each to every document of
+// in and yields the results.
 func mapDocs(in Iterator, each func(bson.D) (bson.D, error)) Iterator {
 	return &stream{close: in.Close, next: func() (bson.D, error) {
 		doc, err := in.Next()

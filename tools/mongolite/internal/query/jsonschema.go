@@ -22,7 +22,7 @@ func jsonSchema(arg any) (*node, error) {
 		return nil, err
 	}
 	return &node{op: "$jsonSchema", test: func(doc any) (bool, error) {
-		// A schema has an unsynchronized cache, so each match uses a new one.
+		// A schema has an unsynchronized cache, so each match uses a new schema.
 		err := bsonkit.NewSchema(d).Evaluate(doc)
 		if err != nil && !errors.Is(err, bsonkit.ErrValidationFailed) {
 			return false, mongoerr.New(mongoerr.BadValue, "$jsonSchema: %s", err)

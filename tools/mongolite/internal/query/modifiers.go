@@ -52,7 +52,7 @@ func modifierFor(op string) modifierCompiler {
 	return nil
 }
 
-// always returns a modifier that sets every field to v.
+// always returns a modifier that sets the field to v, whatever its old value.
 func always(v any) modifier { return func(any) (any, error) { return v, nil } }
 
 // describe formats v for an error message.

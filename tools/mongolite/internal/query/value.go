@@ -148,8 +148,8 @@ func field(doc bson.D, key string) any {
 	return bsonkit.Missing
 }
 
-// setField returns doc with the field named key set to v. It replaces an
-// existing field in place and appends a new one. If v is Missing, it removes the
+// setField returns doc with the field named key set to v. An existing field keeps
+// its position; a new field is appended. If v is Missing, setField removes the
 // field. It does not modify doc.
 func setField(doc bson.D, key string, v any) bson.D {
 	i := slices.IndexFunc(doc, func(e bson.E) bool { return e.Key == key })
