@@ -72,8 +72,8 @@ func (s *Store) putCatalog(b *pebble.Batch, c *Collection, st *state) error {
 	return b.Set(catalogKey(c.NS), raw, nil)
 }
 
-// allocateID returns a new ID for a collection or index and records it as used
-// in b. The caller must hold s.mu. An ID is never reused, so leftover entries of
+// allocateID returns a new ID for a collection or index, and records in b that the
+// ID is used. The caller must hold s.mu. An ID is never reused, so leftover entries of
 // a dropped collection can never appear in another one.
 func (s *Store) allocateID(b *pebble.Batch) (uint32, error) {
 	id := s.nextID

@@ -47,7 +47,7 @@ type tableFailure struct {
 // last failure.
 const tableRetryDelay = 100 * time.Millisecond
 
-// newDisk returns a disk over the file system real that reports failures to s.
+// newDisk returns a disk over the file system real. The disk reports failures to s.
 func newDisk(real vfs.FS, s *Store) *disk {
 	return &disk{FS: real, fail: s.fail, err: s.Err, overlay: vfs.NewMem()}
 }
