@@ -48,8 +48,8 @@ type Request struct {
 	query    bool
 }
 
-// Sequence is an array field of a command that the message carries in a section
-// of its own, outside the body.
+// Sequence is an array field of a command that the message carries in a separate
+// section, outside the body.
 type Sequence struct {
 	Field string
 	Docs  []bson.Raw
@@ -226,7 +226,8 @@ func (req *Request) AppendReply(dst []byte, id int32, body bson.Raw) []byte {
 const maxDepth = 180
 
 // Validate returns an error unless all documents of req are well-formed BSON
-// whose nesting is within the limit. Documents that pass can be decoded.
+// whose nesting is within the limit. It also rejects JavaScript with scope, which
+// this server does not support. Documents that pass can be decoded.
 func Validate(req *Request) error {
 	if err := validate(bsoncore.Document(req.Body), 1); err != nil {
 		return err
