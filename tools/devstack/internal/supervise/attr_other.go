@@ -4,8 +4,9 @@ package supervise
 
 import "syscall"
 
-// childAttr puts a child into its own process group. These systems have no
-// parent-death signal, so the next Open kills what a killed supervisor left.
+// childAttr puts a child into its own process group. It sets no parent-death signal,
+// which most of these systems lack. The next Open therefore kills what a killed
+// supervisor left running.
 func childAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

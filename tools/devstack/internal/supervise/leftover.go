@@ -18,8 +18,8 @@ const goneWithin = 5 * time.Second
 func marker(dir string) string { return markerName + "=" + dir }
 
 // killLeftovers kills what an earlier supervisor of dir left running. It does not
-// ask the processes to end first: their supervisor was killed, so it could not
-// stop them in order either.
+// ask the processes to end first. On Linux, the death of their supervisor kills them
+// without a warning too.
 func (s *Supervisor) killLeftovers(dir string) error {
 	for _, r := range s.pids.records {
 		started, err := startTime(r.pid)

@@ -14,7 +14,8 @@ const (
 	// maxLine is the length in bytes at which a longer line is broken, so that a
 	// process that prints no line end cannot fill the memory.
 	maxLine = 16 << 10
-	// maxQuoted is the length in bytes at which a quoted line is cut.
+	// maxQuoted is the length in bytes at which a line is cut that an error
+	// message quotes.
 	maxQuoted = 300
 	// tailLines is the number of last lines that are quoted when a process ends
 	// unexpectedly.
@@ -141,7 +142,7 @@ func (o *output) last() string {
 
 // lastLines returns the remembered lines, shortened.
 func (o *output) lastLines() []string {
-	const limit = 1000 // a structured log line is longer than a quotation may be
+	const limit = 1000 // more than maxQuoted, because structured log lines are long
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	lines := make([]string, len(o.tail))

@@ -49,7 +49,7 @@ func TestOutputGoesToALogFile(t *testing.T) {
 				t.Errorf("mode of the log file: got %o, want %o", got, want)
 			}
 			if got := len(out.lines("printer")); verbose != (got > 0) {
-				t.Errorf("%d lines on the terminal", got)
+				t.Errorf("got %d lines on the terminal, want some only if verbose", got)
 			}
 		})
 	}

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// logSuffix ends the name of a log file, and previousSuffix follows it in
-	// the name of the one before.
+	// logSuffix ends the name of a log file. previousSuffix follows it in the
+	// name of the previous log file.
 	logSuffix       = ".log"
 	previousSuffix  = ".1"
 	defaultLogLimit = 8 << 20
@@ -19,8 +19,8 @@ const (
 // logDir holds one log file for each process name.
 //
 // A file is rotated when the supervisor starts and before it would exceed its
-// limit: it is renamed to <name>.log.1, which replaces the one before. A process
-// therefore has at most two files.
+// limit: it is renamed to <name>.log.1 and replaces the previous file of that name.
+// A process therefore has at most two files.
 type logDir struct {
 	dir   string
 	limit int64
@@ -70,7 +70,7 @@ func (d *logDir) close() {
 	}
 }
 
-// fileName returns the name of a process with "-" in the place of each character
+// fileName returns the name of a process with "-" in place of each character
 // that is not a letter, a digit, or one of "._-".
 func fileName(process string) string {
 	return strings.Map(func(r rune) rune {

@@ -22,7 +22,7 @@ type record struct {
 }
 
 // pidFile lists the running children on disk. Each change replaces the whole
-// file, so a reader never sees a part of a list.
+// file, so a reader never sees only part of the list.
 type pidFile struct {
 	path string
 

@@ -44,7 +44,7 @@ func HTTPWith(url string, header http.Header) Probe {
 			return err
 		}
 		maps.Copy(req.Header, header)
-		req.Close = true // a kept connection would outlive the probe
+		req.Close = true // an idle connection would outlive the probe
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {
 			return err

@@ -33,7 +33,7 @@ type process struct {
 
 // spawner starts processes from a single thread, which ends with the spawner. The
 // kernel sends the parent-death signal when the thread that started a child ends,
-// and Go's other threads end at any time.
+// and Go's other threads may end at any time.
 type spawner struct {
 	env      []string
 	requests chan func()
@@ -64,8 +64,8 @@ func (s *spawner) start(p Process, out *output, ended func(pid int)) (*process, 
 	cmd.Env = append(append(os.Environ(), s.env...), p.Env...)
 	cmd.Dir = p.Dir
 	cmd.SysProcAttr = childAttr()
-	// With a pipe that os/exec does not know, Wait returns when the process ends.
-	// Otherwise it would wait for every descendant that shares the output.
+	// Because os/exec does not copy from this pipe, Wait returns when the process
+	// ends. Otherwise it would wait for every descendant that shares the output.
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -81,8 +81,8 @@ func (s *spawner) start(p Process, out *output, ended func(pid int)) (*process, 
 		return nil, err
 	}
 	if p.Nice != 0 {
-		// The group, in case the process has started a child already. After an
-		// error the process runs with the usual niceness.
+		// Set it for the group, in case the process has started a child already. If
+		// that fails, the process runs with the usual niceness.
 		_ = syscall.Setpriority(syscall.PRIO_PGRP, cmd.Process.Pid, p.Nice)
 	}
 	proc := &process{pid: cmd.Process.Pid, out: out, done: make(chan struct{})}
@@ -142,11 +142,11 @@ func (p *process) endsBy(t time.Time) bool {
 	}
 }
 
-// errExitZero is the status of a process that should not end and did so with
-// exit status 0, for which os/exec has no error.
+// errExitZero is the status of a process that should have kept running and ended
+// with exit status 0, for which os/exec has no error.
 var errExitZero = errors.New("exit status 0")
 
-// status returns how a process ended that should have kept running.
+// status returns how the process ended, as an error even for exit status 0.
 func (p *process) status() error {
 	if p.err == nil {
 		return errExitZero

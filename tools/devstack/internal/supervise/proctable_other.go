@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// startTime returns the start time of a process as ps prints it, in seconds.
+// startTime returns the start time of a process as ps prints it, which is precise
+// to the second.
 func startTime(pid int) (string, error) {
 	out, err := exec.Command("ps", "-o", "stat=,lstart=", "-p", strconv.Itoa(pid)).Output() //nolint:noctx,gosec // does not block; a number
 	var exit *exec.ExitError
@@ -26,5 +27,6 @@ func startTime(pid int) (string, error) {
 	return strings.Join(fields[1:], " "), nil
 }
 
-// marked returns nothing: these systems do not show the environment of others.
+// marked returns nothing: there is no portable way to read the environment of
+// another process.
 func marked(string) []int { return nil }

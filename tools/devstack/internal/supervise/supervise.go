@@ -2,17 +2,18 @@
 // until each is ready, keeps their output in log files, restarts those that end,
 // and stops all of them in reverse order.
 //
-// No process outlives its supervisor. Three mechanisms ensure this:
+// Processes end with their supervisor, as far as the system allows. Three mechanisms
+// ensure this:
 //
 //   - Each child has its own process group. Ctrl-C in a terminal therefore reaches
 //     only the supervisor, which stops the children in order.
 //   - On Linux, the kernel kills the children when the supervisor dies (the
 //     parent-death signal of prctl(2)).
 //   - The supervisor's directory lists the running processes. The next Open on
-//     the directory kills those that a killed supervisor left, and, on Linux, their
-//     descendants, which it recognises by a variable in their environment.
+//     the directory kills those that a killed supervisor left running, and, on Linux,
+//     their descendants, which it recognises by a variable in their environment.
 //
-// The package knows nothing about what the processes do.
+// The package does not depend on what the processes do.
 package supervise
 
 import (
@@ -56,7 +57,8 @@ type Process struct {
 	// and does not prevent the restart.
 	BeforeRestart func(context.Context) error
 	// AfterRestart runs each time the process is ready after a restart. If it
-	// fails, the error is logged and it is repeated, until the process ends.
+	// fails, the error is logged and the call is repeated, until it succeeds or the
+	// process ends.
 	AfterRestart func(context.Context) error
 	// RestartStatus is the exit status with which the process asks for a restart.
 	// Such an end does not count as a failure. Zero means that there is none.
@@ -91,8 +93,8 @@ type Backoff struct {
 type Config struct {
 	// Name is in front of the supervisor's own lines.
 	Name string
-	// Dir keeps the files "lock" and "pids", and the directory "log" with the
-	// output of each process. It is created if it is missing, for the owner only.
+	// Dir contains the files "lock" and "pids", and the directory "log" with the
+	// output of each process. If it is missing, it is created with mode 0700.
 	Dir string
 	// Out receives the supervisor's own lines. When a process ends unexpectedly,
 	// the last lines of its log follow.
@@ -250,7 +252,7 @@ func (s *Supervisor) Close() error {
 	return errors.Join(s.pids.remove(), s.lock.Close())
 }
 
-// spawn starts one process and lists it while it runs.
+// spawn starts one process and lists it in the pid file while it runs.
 func (s *Supervisor) spawn(p Process) (*process, error) {
 	log, err := s.logs.file(p.Name)
 	if err != nil {
@@ -283,9 +285,9 @@ func (s *Supervisor) output(p Process, log *logFile) *output {
 	return &output{log: log, emit: emit, fail: fail}
 }
 
-// logEnd prints a line about a process that ended or failed. Unless the terminal
-// has shown its output already, the end of its log follows if quote is true, and
-// else the path of its log.
+// logEnd prints a line about a process that ended or failed. In verbose mode that is
+// all, because the terminal has shown the output already. Otherwise the line has the
+// path of the log, and the end of the log follows if quote is true.
 func (s *Supervisor) logEnd(p *process, name, line string, quote bool) {
 	switch {
 	case s.verbose:

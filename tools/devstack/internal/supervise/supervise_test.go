@@ -209,7 +209,7 @@ func TestChildrenSurviveTheEndOfThreads(t *testing.T) {
 	}
 	wait.Wait()
 	pids := pidsOf(t, dir)
-	s.Stop() // waits until the ends of the threads have had their effect
+	s.Stop() // takes long enough for parent-death signals to arrive
 	if restarts := out.lines("sup"); len(restarts) > 0 || len(pids) != 20 {
 		t.Errorf("%d of 20 processes run, and the supervisor printed %q", len(pids), restarts)
 	}
