@@ -1,6 +1,6 @@
-// Package buildcache builds Go programs and keeps them by content: when the
-// same sources are built again with the same toolchain and flags, the programs
-// are found in a directory.
+// Package buildcache builds Go programs and caches them under a hash of their
+// sources, toolchain and flags. When none of these has changed, a build returns
+// the cached programs.
 //
 // The programs of a target are in <dir>/<target>-<hash>/. Such an entry is
 // complete or absent, and is not removed while a process uses it.
@@ -26,7 +26,7 @@ const concurrent = 2
 // ErrNoToolchain means that there is no go command on the PATH.
 var ErrNoToolchain = errors.New("no Go toolchain on the PATH: install Go (https://go.dev/dl/) and start again")
 
-// Target is what one run of go build makes.
+// Target describes the programs that one run of go build produces.
 type Target struct {
 	// Name identifies the target in messages and in the name of its entry.
 	Name string
@@ -82,8 +82,8 @@ func (b *Built) Binary(name string) string { return filepath.Join(b.Dir, name) }
 // Release ends the use. The entry may be removed from then on.
 func (b *Built) Release() error { return b.use.Close() }
 
-// Lookup returns the target's programs if they have been built before. Otherwise
-// the error is fs.ErrNotExist.
+// Lookup returns the target's programs if they have been built before. If they
+// have not, the error wraps fs.ErrNotExist.
 func (c *Cache) Lookup(ctx context.Context, t Target) (*Built, error) {
 	p, err := c.plan(ctx, t)
 	if err != nil {
@@ -170,7 +170,7 @@ func (c *Cache) plan(ctx context.Context, t Target) (plan, error) {
 	return plan{target: t, goCmd: goCmd, dir: dir, entry: filepath.Join(dir, t.Name+"-"+hash)}, nil
 }
 
-// one builds one target.
+// one returns one target's programs, and builds them if they are missing.
 func (c *Cache) one(ctx context.Context, t Target, progress *progress) (*Built, error) {
 	p, err := c.plan(ctx, t)
 	if err != nil {
@@ -202,9 +202,10 @@ func (c *Cache) one(ctx context.Context, t Target, progress *progress) (*Built, 
 	return b, nil
 }
 
-// build makes the entry in a work directory, which is renamed when it is
+// build makes the entry in a work directory, and moves it to its place when it is
 // complete. Go's temporary files are in the work directory too, so a build that
-// is killed leaves nothing else. The next build of the target removes it.
+// is killed leaves nothing else. The next build of the target removes the work
+// directory.
 func (c *Cache) build(ctx context.Context, p plan, progress *progress) error {
 	name := p.target.Name
 	if err := sweep(p.dir, name); err != nil {
@@ -250,8 +251,8 @@ func (c *Cache) build(ctx context.Context, p plan, progress *progress) error {
 }
 
 func buildArgs(t Target, out string) []string {
-	// -v prints each package when its compilation begins, which is the progress.
-	// go build takes the output for a directory if it ends in a separator.
+	// -v prints each package when its compilation begins; watch counts these lines.
+	// go build treats the value of -o as a directory if it ends in a separator.
 	args := append([]string{"build", "-v"}, t.Flags...)
 	dest := out + string(filepath.Separator)
 	if t.Binary != "" {

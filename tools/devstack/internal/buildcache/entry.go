@@ -16,8 +16,8 @@ const (
 	// useFile is in each entry. A process that uses the entry holds a shared lock
 	// on it. Its modification time is the time of the last use.
 	useFile = ".use"
-	// lockFormat is the name of a target's lock file: one process at a time
-	// builds a target in one directory.
+	// lockFormat is the format of the name of a target's lock file. One process
+	// at a time builds a target in one directory.
 	lockFormat = ".build-%s.lock"
 	// workPrefix begins the name of the directory in which a build works.
 	workPrefix = ".work-"
@@ -49,9 +49,9 @@ func touchUse(dir string) error {
 	return os.WriteFile(filepath.Join(dir, useFile), nil, 0o644) //nolint:gosec // empty, opened by every user of the entry
 }
 
-// belongsTo reports whether the name of a directory, without its prefix, is a
-// target's name, "-" and a suffix. The suffix contains no "-": the
-// directory "a-b-1" belongs to the target "a-b" and not to the target "a".
+// belongsTo reports whether name is a target's name, "-" and a suffix without "-".
+// The directory "a-b-1" thus belongs to the target "a-b" and not to the target "a".
+// The caller removes workPrefix from the name of a work directory.
 func belongsTo(name, target string) bool {
 	suffix, ok := strings.CutPrefix(name, target+"-")
 	return ok && !strings.Contains(suffix, "-")
