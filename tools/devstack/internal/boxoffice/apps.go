@@ -159,7 +159,7 @@ func (s *stack) appProcess(i instance) supervise.Process {
 }
 
 // command returns the command of the run file. If devstack built a program of
-// that name, it replaces the path.
+// that name, path is the built program.
 func (s *stack) command(i instance) (path string, args []string) {
 	path, args = i.Command[0], i.Command[1:]
 	if built, ok := s.progs[filepath.Base(path)]; ok {

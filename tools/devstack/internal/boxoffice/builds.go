@@ -15,7 +15,7 @@ import (
 	"boxoffice/tools/devstack/internal/supervise"
 )
 
-// job is a build and the use that is made of its programs.
+// job is a build and the function that receives the built programs.
 type job struct {
 	target buildcache.Target
 	use    func(*buildcache.Built)
@@ -25,7 +25,7 @@ type job struct {
 // does not have. It builds Jaeger only if withJaeger is true; otherwise it uses a
 // Jaeger that has been built before.
 func (s *stack) buildAll(ctx context.Context, withJaeger bool) error {
-	jobs, err := s.sidecarJobs() // first, because it takes longest
+	jobs, err := s.sidecarJobs() // first, because it takes longest of those below, except Jaeger
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (s *stack) runGo(ctx context.Context, c buildcache.Command) error {
 	return s.sup.Run(ctx, goProcess(c))
 }
 
-// runGoNicely runs a build while the apps are in use.
+// runGoNicely runs a build with a low priority, because the apps are in use.
 func (s *stack) runGoNicely(ctx context.Context, c buildcache.Command) error {
 	p := goProcess(c)
 	p.Nice = backgroundNice
@@ -146,7 +146,7 @@ func (s *stack) runGoNicely(ctx context.Context, c buildcache.Command) error {
 func goProcess(c buildcache.Command) supervise.Process {
 	return supervise.Process{
 		Name: c.Name, Path: c.Path, Args: c.Args, Env: c.Env, Dir: c.Dir, Output: c.Output,
-		StopSignal: syscall.SIGINT, // go build removes its temporary files after no other signal
+		StopSignal: syscall.SIGINT, // after SIGTERM, go build would not remove its temporary files
 		StopWithin: 3 * time.Second,
 	}
 }

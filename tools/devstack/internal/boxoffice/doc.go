@@ -1,6 +1,6 @@
 // Package boxoffice starts Boxoffice: it chooses and starts the stores, builds
 // and starts the sidecars and apps with their environment, and prints the ready
-// screen. All that devstack knows about Boxoffice is in this package; supervise
+// screen. Everything that is specific to Boxoffice is in this package; supervise
 // and buildcache handle processes and builds in general.
 //
 // A start goes through these steps. Each is a method of stack:
@@ -13,6 +13,6 @@
 //	appStages    sidecars, then apps, then the gateway
 //
 // Jaeger is an exception. Only traces need it, and its build takes longer than
-// all others. If it has not been built before, it is built in the background
+// any other. If it has not been built before, it is built in the background
 // after the ready screen; see late.go.
 package boxoffice

@@ -40,7 +40,7 @@ func (s *stack) tokenEnv() []string {
 	return []string{"DAPR_API_TOKEN=" + s.secrets.apiToken, "APP_API_TOKEN=" + s.secrets.appToken}
 }
 
-// sidecarEnv returns what sidecars have in their environment in addition.
+// sidecarEnv returns the variables that only sidecars need.
 func sidecarEnv() []string {
 	return []string{
 		"DAPR_HOST_IP=127.0.0.1", // otherwise it registers the address of the outgoing interface
@@ -49,8 +49,8 @@ func sidecarEnv() []string {
 }
 
 // writeDaprEnv writes the file that the terminal of "dapr run -f" sources. The
-// CLI passes its own environment to both apps and sidecars, so it contains that of
-// both.
+// CLI passes its own environment to both apps and sidecars, so the file contains the
+// variables of both.
 func (s *stack) writeDaprEnv() error {
 	env := append(s.commonEnv(), sidecarEnv()...)
 	env = append(env,
@@ -72,7 +72,7 @@ func (s *stack) writeDaprEnv() error {
 
 func shellQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// shellWord returns s as a shell reads it, without quotes if none are needed.
+// shellWord returns s quoted for a shell, or s itself if it needs no quotes.
 func shellWord(s string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_-"
 	if s != "" && strings.Trim(s, plain) == "" {
@@ -121,6 +121,7 @@ func (s *stack) writeDescription() error {
 	if err != nil {
 		return err
 	}
-	// For the owner only: a URI from the environment may contain a password.
+	// Only the owner can read the file: a URI from the environment may contain a
+	// password.
 	return secrets.WriteFile(s.description(), append(data, '\n'))
 }

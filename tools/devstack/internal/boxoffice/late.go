@@ -10,7 +10,7 @@ import (
 	"boxoffice/tools/devstack/internal/supervise"
 )
 
-// Only traces need Jaeger, and its build takes longer than all others. A start
+// Only traces need Jaeger, and its build takes longer than any other. A start
 // without a built Jaeger therefore becomes ready without it. Apps and sidecars
 // send their traces to a sink, which discards them, until Jaeger has been built
 // in the background and replaces the sink.
@@ -47,7 +47,7 @@ func (s *stack) buildJaegerLate(ctx context.Context) <-chan lateBuild {
 	return result
 }
 
-// startJaegerLate replaces the sink by Jaeger. If that fails, it logs why, and the
+// startJaegerLate replaces the sink with Jaeger. If that fails, it logs why, and the
 // stack runs on without traces.
 func (s *stack) startJaegerLate(ctx context.Context, r lateBuild) {
 	err := r.err
@@ -76,8 +76,8 @@ func (s *stack) replaceSink(ctx context.Context) error {
 	return s.start(ctx, []supervise.Process{p})
 }
 
-// awaitLateBuild waits until a background build has ended, after the end of its
-// context. The channel may be nil.
+// awaitLateBuild waits until a background build has ended. The context of the build
+// must have ended before. The channel may be nil.
 func (s *stack) awaitLateBuild(building <-chan lateBuild) {
 	if building == nil {
 		return

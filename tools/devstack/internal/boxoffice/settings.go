@@ -3,7 +3,7 @@ package boxoffice
 import "time"
 
 // Ports of a start without --free-ports. The stores do not use their standard
-// ports, which servers of the user's may occupy. The ports of the apps and
+// ports, which the user's own servers may occupy. The ports of the apps and
 // sidecars are in the run file.
 const (
 	natsPort   = 14222
@@ -13,7 +13,7 @@ const (
 	otlpPort   = 4317
 )
 
-// The parts that apps play. Names are app IDs of the run file.
+// Apps with a special role. Names are app IDs of the run file.
 const (
 	// gatewayApp is the app that clients talk to. It starts last and stops first.
 	gatewayApp = "gateway"
@@ -24,7 +24,7 @@ const (
 	adminApp = "auth"
 )
 
-// Environment variables of the user's.
+// Environment variables that the user can set.
 const (
 	// gatewayPortVar overrides the gateway's port in the run file.
 	gatewayPortVar = "GATEWAY_PORT"
@@ -40,7 +40,7 @@ const (
 	provisioner     = "tools/streams"
 	firstAdminEmail = "admin@boxoffice.example"
 
-	// maxTraces limits the memory that Jaeger uses.
+	// maxTraces is the maximum number of traces that Jaeger keeps in memory.
 	maxTraces = "20000"
 	// backgroundNice is the niceness of a build while the apps are in use.
 	backgroundNice = 10
@@ -48,7 +48,7 @@ const (
 	// startTimeout is longer than the supervisor's default because all sidecars
 	// start at the same time, perhaps on two cores.
 	startTimeout = 90 * time.Second
-	// provisionTimeout limits a provisioning after the start, so that a broker
+	// provisionTimeout limits each run of the provisioner after the start, so that a broker
 	// that does not answer cannot delay the restart of a sidecar.
 	provisionTimeout = 3 * time.Second
 	// sidecarRestartStatus is the exit status with which tools/daprd asks to be

@@ -28,7 +28,7 @@ type Options struct {
 	RunFile string
 	// Replicas is the number of instances by app ID. The default is one.
 	Replicas map[string]int
-	// FreePorts uses a free port in the place of every usual one.
+	// FreePorts uses a free port instead of each usual one.
 	FreePorts bool
 	// JaegerFirst builds Jaeger before anything starts. Otherwise Up and Infra
 	// build it after they are ready, and traces begin when it is built.
@@ -97,7 +97,7 @@ func run(ctx context.Context, o Options, start func(*stack, context.Context) err
 	err = start(s, ctx)
 	switch {
 	case ctx.Err() != nil:
-		s.sup.Logf("stopping before all was up")
+		s.sup.Logf("stopping before everything was ready")
 		return nil
 	case err != nil:
 		return err

@@ -30,7 +30,8 @@ type server struct {
 	uri      string // given to the apps
 }
 
-// chooseStores decides by the environment and the programs on the PATH.
+// chooseStores chooses the servers from the environment and the programs on the
+// PATH.
 func (s *stack) chooseStores() (stores, error) {
 	var c stores
 	var err error
@@ -171,7 +172,7 @@ func (s *stack) natsProcess() supervise.Process {
 		Path:  s.stores.nats.program,
 		Args:  []string{"nats", "--listen", addr, "--data", s.nats()},
 		Ready: func(ctx context.Context) error { return natsserver.Ready(ctx, addr) },
-		// Its data may have been lost.
+		// NATS may have lost its data, and the streams with it.
 		AfterRestart: s.afterNATSRestart,
 		Hint:         damagedHint(s.nats()),
 	}

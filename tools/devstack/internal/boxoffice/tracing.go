@@ -14,8 +14,8 @@ import (
 	"boxoffice/tools/devstack/internal/supervise"
 )
 
-// tracing says where traces go: to a Jaeger that devstack runs, to an endpoint of
-// the user's, or nowhere.
+// tracing says where traces go: to a Jaeger that devstack runs, to an endpoint that
+// the environment names, or nowhere.
 type tracing struct {
 	external bool   // the environment names an endpoint
 	wanted   bool   // devstack runs Jaeger
@@ -23,11 +23,12 @@ type tracing struct {
 	v1       bool   // the program is a Jaeger 1, which is configured by flags
 	port     int    // of the query API and the page
 	otlp     int    // of the OTLP receiver
-	others   []int  // of servers that Jaeger cannot do without and nothing uses
+	others   []int  // of servers that Jaeger requires and nothing uses
 	endpoint string // where apps and sidecars send traces; empty for none
 }
 
-// chooseTracing decides by the environment and the programs on the PATH.
+// chooseTracing chooses where traces go, from the environment and the programs on
+// the PATH.
 func (s *stack) chooseTracing() (tracing, error) {
 	if e := s.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"); e != "" {
 		return tracing{external: true, endpoint: e}, nil
@@ -86,7 +87,7 @@ func (s *stack) jaegerProcess() (supervise.Process, error) {
 		Name: "jaeger",
 		Path: c.program,
 		Args: args,
-		// Jaeger would add traces of its own requests to those of Boxoffice.
+		// Otherwise Jaeger would add traces of its own requests to those of Boxoffice.
 		Env: []string{"OTEL_TRACES_SAMPLER=always_off", "OTEL_EXPORTER_OTLP_ENDPOINT=" + c.endpoint},
 		Ready: func(ctx context.Context) error {
 			return errors.Join(supervise.HTTP("http://"+query+"/api/services")(ctx), supervise.TCP(ports.Addr(c.otlp))(ctx))
