@@ -1,5 +1,4 @@
-// Package natsserver runs an embedded NATS server with JetStream on disk. Each
-// process can run one.
+// Package natsserver runs an embedded NATS server with JetStream on disk.
 package natsserver
 
 import (

@@ -4,7 +4,7 @@
 // ports from 20000 to 29999. This range is below the ephemeral range, from which the
 // system takes the ports of outgoing connections, so an allocated port does not
 // become the port of such a connection before the process listens on it. Processes
-// share the range by lock files, one for each block of a hundred ports.
+// share the range by means of lock files, one for each block of a hundred ports.
 package ports
 
 import (
@@ -17,7 +17,7 @@ import (
 	"syscall"
 )
 
-// Loopback is the address of the interface whose ports are meant.
+// Loopback is the address of the interface on which ports are checked and allocated.
 const Loopback = "127.0.0.1"
 
 const (
@@ -55,7 +55,7 @@ type Pool struct {
 }
 
 // NewPool returns a pool whose lock files are in dir. Pools with the same dir do not
-// allocate the same port, also in different processes.
+// allocate the same port, even in different processes.
 func NewPool(dir string) *Pool { return &Pool{dir: dir, nextBlock: first} }
 
 // SharedDir returns the directory that all processes of this user pass to NewPool.

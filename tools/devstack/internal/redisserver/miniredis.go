@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// tickEvery is the time between two expiries: a key expires at most that much
-	// too early or too late.
+	// tickEvery is the shortest time between two expiries. A key expires too early
+	// or too late by at most the time between two of them.
 	tickEvery = 20 * time.Millisecond
 	// tickShare limits the time spent on expiries, each of which visits all keys,
-	// to one part in that many.
+	// to about 1/tickShare of all time.
 	tickShare = 50
 )
 
 // replication is the section of INFO that Dapr's Redis components read. miniredis
-// does not have it. It describes a primary without replicas.
+// does not have it. This one describes a primary without replicas.
 const replication = "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n"
 
 // serveMiniredis serves miniredis at listen until ctx is done.

@@ -2,5 +2,5 @@
 
 package redisserver
 
-// dieWithParent does nothing: these systems have no parent-death signal.
+// dieWithParent does nothing: most of these systems have no parent-death signal.
 func dieWithParent() error { return nil }

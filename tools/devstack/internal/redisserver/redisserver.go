@@ -17,7 +17,7 @@ import (
 
 // Run serves at listen until ctx is done.
 //
-// If redis-server is on the PATH, Run replaces this process by it (execve(2)) and
+// If redis-server is on the PATH, Run replaces this process with it (execve(2)) and
 // does not return. The pid stays the same. On Linux, redis-server is killed when the
 // parent of this process ends.
 func Run(ctx context.Context, listen string) error {
@@ -34,8 +34,8 @@ func Run(ctx context.Context, listen string) error {
 	}
 	argv := []string{
 		"redis-server", "--bind", host, "--port", port, "--save", "", "--appendonly", "no",
-		// There is no password. Protected mode, which is the default, accepts only
-		// local connections then.
+		// There is no password. Without one, protected mode (the default) accepts
+		// only local connections.
 		"--protected-mode", "yes", "--daemonize", "no",
 	}
 	// The parent-death signal is set for one thread. The thread that calls exec

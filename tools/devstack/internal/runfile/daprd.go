@@ -81,7 +81,7 @@ func (a App) Environ() []string {
 }
 
 // trimmed returns an address without spaces. A run file has a blank address for
-// "none", because the CLI replaces an empty one by its default.
+// "none", because the CLI replaces an empty one with its default.
 func trimmed(s *string) string {
 	if s == nil {
 		return ""

@@ -69,8 +69,8 @@ type Sidecar struct {
 	RuntimePath         string `yaml:"runtimePath"`
 }
 
-// Read reads a run file. It returns an error if a field is unknown or missing, or
-// if a path does not exist.
+// Read reads a run file. It returns an error if a field is unknown, if a required
+// field is missing, or if a path does not exist.
 func Read(path string) (*File, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -142,7 +142,8 @@ func (a *App) check() error {
 	return nil
 }
 
-// makeAbsolute makes the paths absolute.
+// makeAbsolute resolves relative paths against base. It also moves ResourcesPath to
+// ResourcesPaths.
 func (s *Sidecar) makeAbsolute(base string) {
 	if s.ResourcesPath != "" {
 		s.ResourcesPaths = append(s.ResourcesPaths, s.ResourcesPath)
