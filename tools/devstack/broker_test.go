@@ -21,7 +21,8 @@ func TestStreamsAreCreatedAgainAfterNATSLostItsData(t *testing.T) {
 	if err := findStream(t, url); err != nil {
 		t.Fatal(err)
 	}
-	// Moved, not removed: the server that still runs would write files into it.
+	// Move the directory instead of removing it: the server still runs, and would
+	// write files to it during the removal.
 	if err := os.Rename(filepath.Join(tr.data, "nats"), filepath.Join(tr.data, "nats-before")); err != nil {
 		t.Fatal(err)
 	}

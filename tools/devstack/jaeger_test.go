@@ -27,7 +27,7 @@ func (tr *tree) withJaeger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range built { // its build takes long
+	for _, dir := range built { // the build of mongolite takes long
 		if err := os.Symlink(dir, filepath.Join(bin, filepath.Base(dir))); err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +141,7 @@ func TestStackRunsOnIfJaegerDoesNotStart(t *testing.T) {
 	r := tr.up(t)
 	r.awaitOutput(t, "no traces: jaeger ended before it was ready: exit status 2")
 	if !strings.Contains(r.out.String(), "  panic: no storage") {
-		t.Error("the end of its log is not on the terminal")
+		t.Error("the terminal does not show the end of Jaeger's log")
 	}
 	if status, _ := get(t, tr.stack(t).Gateway[0]+"/readyz"); status != http.StatusOK {
 		t.Errorf("the gateway's /readyz answers %d, want 200", status)

@@ -78,11 +78,11 @@ func runStack(ctx context.Context, name string, args []string, getenv func(strin
 	flags.StringVar(&o.RunFile, "run-file", "", "Dapr's multi-app run file (default dapr/dapr.yaml in the tree)")
 	flags.BoolVar(&o.FreePorts, "free-ports", false, "use free ports instead of the usual ones")
 	if name != "build" {
-		flags.BoolVar(&o.JaegerFirst, "jaeger-first", false, "build Jaeger before the start and not after it, so that no trace is lost")
+		flags.BoolVar(&o.JaegerFirst, "jaeger-first", false, "build Jaeger before anything starts, so that no trace is lost")
 		flags.BoolVar(&o.Verbose, "v", false, "print the output of every process")
 	}
 	if name == "up" {
-		flags.Func("replicas", "number of instances of apps, as booking=2,gateway=2", func(text string) error {
+		flags.Func("replicas", "number of instances of apps, such as booking=2,gateway=2", func(text string) error {
 			return parseReplicas(o.Replicas, text)
 		})
 	}
@@ -133,7 +133,7 @@ func parseReplicas(replicas map[string]int, text string) error {
 		app, count, ok := strings.Cut(part, "=")
 		n, err := strconv.Atoi(count)
 		if !ok || app == "" || err != nil || n < 1 {
-			return fmt.Errorf("%q must be an app and a positive number, as booking=2", part)
+			return fmt.Errorf("%q must be an app and a positive number, such as booking=2", part)
 		}
 		replicas[app] = n
 	}

@@ -71,7 +71,7 @@ func TestNoProcessIsLeft(t *testing.T) {
 			env, bin := tr.env, filepath.Join(tr.root, "bin")
 			r, ports := stage(t, tr)
 			r.kill(t)
-			tr.env = env // without what made the stage last
+			tr.env = env // without the variables that keep the stage from ending
 			if err := errors.Join(os.RemoveAll(bin), os.Symlink(builds, bin)); err != nil {
 				t.Fatal(err)
 			}
@@ -82,8 +82,8 @@ func TestNoProcessIsLeft(t *testing.T) {
 	}
 }
 
-// TestChildrenOfAKilledDevstackEnd checks that the kernel ends the children, without
-// a next start.
+// TestChildrenOfAKilledDevstackEnd checks that the kernel kills the children, without
+// another start of devstack.
 func TestChildrenOfAKilledDevstackEnd(t *testing.T) {
 	tr := newTree(t)
 	r := tr.up(t)

@@ -246,7 +246,7 @@ func TestInfraStartsTheStoresAndWritesDaprEnv(t *testing.T) {
 		}
 	}
 	if got["DAPRD_BROKER_LOOK_EVERY"] != "0s" {
-		t.Error("dapr.env: a sidecar may end to be restarted, but the CLI does not restart it")
+		t.Error("dapr.env: DAPRD_BROKER_LOOK_EVERY is not 0s; the CLI does not restart a sidecar that ends")
 	}
 	if got["DAPR_API_TOKEN"] != tr.secrets(t)["dapr-api-token"] {
 		t.Error("dapr.env: the API token is not that of secrets.json")

@@ -1,5 +1,5 @@
-// Command booking is a stand-in for an app. It answers only its sidecar, which
-// knows the app token.
+// Command booking is a stand-in for an app. It answers GET /hello only for its
+// sidecar, which sends the app token.
 package main
 
 import (
