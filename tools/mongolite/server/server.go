@@ -89,7 +89,7 @@ func Start(cfg Config) (*Server, error) {
 	}
 	s.cfg.ExpireEvery = cmp.Or(cfg.ExpireEvery, 10*time.Second)
 	var err error
-	if s.listener, err = new(net.ListenConfig).Listen(context.Background(), "tcp", cfg.Listen); err != nil {
+	if s.listener, err = net.Listen("tcp", cfg.Listen); err != nil { //nolint:noctx // Start has no context
 		return nil, err
 	}
 	s.store, err = storage.Open(storage.Options{

@@ -1,0 +1,29 @@
+package kit
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+)
+
+// DeclaredOperations returns the sorted wire names of the operations that the contract
+// package of an app declares, for example "event.get". The root is the path of the
+// repository, relative to the test's directory.
+func DeclaredOperations(t *testing.T, root, contractPackage string) []string {
+	t.Helper()
+	src, err := os.ReadFile(filepath.Join(root, "shared", "contract", contractPackage, "ops.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, m := range regexp.MustCompile(`Method: "([a-z.]+)"`).FindAllSubmatch(src, -1) {
+		names = append(names, string(m[1]))
+	}
+	if len(names) == 0 {
+		t.Fatalf("no operations in the package %s", contractPackage)
+	}
+	slices.Sort(names)
+	return names
+}
