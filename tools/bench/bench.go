@@ -162,7 +162,7 @@ func (b *bench) measureBlock(ctx context.Context, r rung, callers []*caller, l l
 func (b *bench) measureIdle(ctx context.Context) (usage, error) {
 	wait := rung{name: "idle", send: func(*caller) error {
 		select {
-		case <-time.After(b.settings.block):
+		case <-time.After(b.block):
 		case <-ctx.Done():
 		}
 		return nil

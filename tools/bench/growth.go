@@ -48,7 +48,7 @@ func (b *bench) measureGrowth(ctx context.Context) error {
 	sample := func() (bookings, hops *result, err error) {
 		bookings, hops = &result{rung: hot}, &result{rung: hop}
 		for range b.rounds {
-			reference, err := b.measureBlock(ctx, hop, callers, limit{time: b.settings.block / 2})
+			reference, err := b.measureBlock(ctx, hop, callers, limit{time: b.block / 2})
 			if err != nil {
 				return nil, nil, err
 			}

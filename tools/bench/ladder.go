@@ -28,7 +28,7 @@ func (b *bench) measureLadder(ctx context.Context) error {
 		}
 		idle = append(idle, sample)
 		for _, r := range results {
-			done, err := b.measureBlock(ctx, r.rung, callers, limit{time: b.settings.block})
+			done, err := b.measureBlock(ctx, r.rung, callers, limit{time: b.block})
 			if err != nil {
 				return err
 			}

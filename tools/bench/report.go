@@ -25,7 +25,7 @@ func (b *bench) report(results []*result, idle usage) {
 		}
 	})
 	b.printf("\n%d processors, %d clients, %d rounds of %s each: median (lowest .. highest)\n\n",
-		runtime.NumCPU(), b.clients, b.rounds, b.settings.block)
+		runtime.NumCPU(), b.clients, b.rounds, b.block)
 	b.table(func(row func(cells ...any)) {
 		row("rung", "requests/s", "of the Dapr hop", "p50", "p99", "CPU/request", "facts settled")
 		for _, r := range results {
