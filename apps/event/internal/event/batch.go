@@ -82,7 +82,7 @@ type Member struct {
 	// mustClaim reports whether the member must claim a limit entry before its seats
 	// move, as reserves must. It has no effect if the event has no limit.
 	mustClaim bool
-	// entry never falls. It is not part of the attempt, because an entry that was
+	// entry never decreases. It is not part of the attempt, because an entry that was
 	// claimed in one attempt must be given back if a later attempt refuses the hold.
 	entry entryEvidence
 

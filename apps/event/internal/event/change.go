@@ -176,7 +176,7 @@ func setTime(p *problems, field string, o contract.Optional[contract.Time], to *
 	*to = instant(at.Time)
 }
 
-// setOrEmpty sets a text, which null clears.
+// setOrEmpty sets a text field. Null sets it to the empty string.
 func setOrEmpty(o contract.Optional[string], to *string) {
 	if o.Present {
 		*to = o.Value

@@ -5,7 +5,7 @@
 // # Sources of truth
 //
 // The event's document decides whether seats move. The booking's record, in the booking
-// app, decides whether a booking is live. This app never frees seats only because
+// app, decides whether a booking is live. This app never frees seats merely because
 // time has passed. No lock protects seats, and safety does not depend on the delivery of
 // any message.
 //

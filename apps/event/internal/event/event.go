@@ -84,7 +84,7 @@ type Event struct {
 
 // setStatus changes the status. It returns ErrCancelled if the event is cancelled, which
 // is final except for a deletion. It returns ErrHasBookings if seats are committed and
-// the change must not happen then.
+// the transition does not allow that.
 func (e *Event) setStatus(to Status) error {
 	table := transitions()
 	i := slices.IndexFunc(table, func(t transition) bool { return t.from == e.Status && t.to == to })

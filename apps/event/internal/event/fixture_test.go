@@ -27,7 +27,7 @@ type fixture struct {
 	now   time.Time
 	ids   int
 
-	ops         []string                         // of the store, since the last call of wantOps
+	ops         []string                         // of the store, since ops was last cleared
 	onOp        func(op string)                  // called before each operation
 	settlements map[string]bookingapi.Settlement // a hold without one is dead
 	asked       []string                         // the holds that SettleHold was called for
@@ -141,7 +141,7 @@ func (f *fixture) wantUsed(what, user string, want int64) {
 	}
 }
 
-// wantOps checks the operations of the store since its last call.
+// wantOps checks the operations in f.ops and clears f.ops.
 func (f *fixture) wantOps(what string, want ...string) {
 	f.t.Helper()
 	if !slices.Equal(f.ops, want) {

@@ -147,9 +147,10 @@ func (r *reserve) limitBeforeSoldOut(ctx context.Context, refusal error) error {
 }
 
 // giveUp returns the error of a reserve that did not succeed. If the reserve was refused
-// and may have left a limit entry, giveUp first writes a tombstone, so that a concurrent
-// duplicate request that found the entry can no longer succeed, and then gives the entry
-// back. It returns errReservedByDuplicate if the duplicate has already succeeded.
+// and may have left a limit entry, giveUp first writes a tombstone and then gives the
+// entry back. The tombstone makes a concurrent duplicate request fail, even if that
+// request has found the entry. If the duplicate has already succeeded, giveUp returns
+// errReservedByDuplicate instead.
 //
 // After any other failure, giveUp leaves a possible entry to the sweep.
 func (r *reserve) giveUp(ctx context.Context, refusal error) error {
