@@ -41,7 +41,7 @@ func index(name string, keys bson.D, o *options.IndexOptionsBuilder) mongo.Index
 
 // eventIndexes returns the indexes of the events. Each order of a list has three: for all
 // events, for those of a category and for those of an organizer. Each sweep has a partial
-// index, which contains only the events that the sweep looks for.
+// or sparse index, which leaves out events that the sweep cannot match.
 func eventIndexes() []mongo.IndexModel {
 	indexes := []mongo.IndexModel{
 		index("identity", bson.D{{Key: "identity", Value: 1}}, options.Index().SetUnique(true).SetSparse(true)),

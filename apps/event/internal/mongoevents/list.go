@@ -47,8 +47,8 @@ func order(sort event.Sort) (field string, direction int) {
 	return "startsAt", 1
 }
 
-// filter returns the filter of a query. It starts with the conditions that bound the scan
-// of the order's index.
+// filter returns the filter of a query. The indexes of the lists contain all fields of the
+// filter except the status.
 func filter(q event.Query) bson.D {
 	var all bson.A
 	add := func(key string, value any) { all = append(all, bson.D{{Key: key, Value: value}}) }
