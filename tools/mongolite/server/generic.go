@@ -20,7 +20,7 @@ const genericFields = "$db lsid txnNumber readConcern writeConcern maxTimeMS com
 const genericUnsupported = "startTransaction autocommit apiStrict"
 
 // parseGenericFields checks the names of all fields. It then parses the field let
-// and, except for maxTimeMS, the fields that every command accepts.
+// and those of genericFields that have an effect. It leaves maxTimeMS to execute.
 func (c *call) parseGenericFields() error {
 	if err := c.checkFieldNames(); err != nil {
 		return err

@@ -183,7 +183,7 @@ func (p *rawConn) expect(cmd any, want string) bson.D {
 	return reply
 }
 
-// expectAll calls expect for pairs of a command and the reply that it must match.
+// expectAll calls expect for each exchange, a command and the wanted reply.
 func (p *rawConn) expectAll(exchanges ...[2]string) {
 	p.t.Helper()
 	for _, e := range exchanges {

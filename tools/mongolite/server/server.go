@@ -5,8 +5,8 @@
 // MongoDB in production. The server presents itself as the primary of a replica
 // set with one member, so that drivers use sessions and retryable writes.
 // A request for a feature that it does not implement fails as a whole, with
-// MongoDB's error code and the name of the feature. The server never executes such
-// a request without its unsupported part.
+// MongoDB's error code and the name of the feature. The server never executes just
+// the supported part of a request.
 //
 // A connection runs its commands one after another. The server finds each
 // command in a table, checks the fields of the request against the table, runs the

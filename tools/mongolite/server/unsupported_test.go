@@ -204,9 +204,9 @@ func isUnknownName(code int32, message string) bool {
 	return strings.Contains(message, "nknown ")
 }
 
-// TestUnsupportedFeatures requests every feature of MongoDB 7.0. It checks that the
-// page lists each unsupported feature with the server's error, and that the server
-// rejects no feature as an unknown name, except for commands.
+// TestUnsupportedFeatures requests every feature of MongoDB 7.0. It checks that
+// docs/unsupported.md lists each unsupported feature with the server's error, and
+// that the server rejects no feature as an unknown name, except for commands.
 func TestUnsupportedFeatures(t *testing.T) {
 	p := dial(t, startServer(t))
 	var page strings.Builder
@@ -224,7 +224,7 @@ running server:
 `)
 	var messages []string
 	for _, s := range featureGroups() {
-		groups := map[string][]string{} // names by the form of their error
+		groups := map[string][]string{} // names by form: the error with … in place of the name
 		var forms []string              // the keys of groups in the order of appearance
 		for _, pr := range s.probes {
 			code, message := replyError(p.run(pr.cmd))
