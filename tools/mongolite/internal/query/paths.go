@@ -107,8 +107,8 @@ func putElement(arr bson.A, path []string, value any) (any, error) {
 // Within an array, walk descends into every element that is a document, and a
 // numeric part of the path also selects the element with that index. If the
 // path ends at an array and elements is set, walk yields the elements of the
-// array and then the array itself. It yields Missing for a document without the
-// field, and nothing for an array without documents.
+// array and then the array itself. It yields Missing if a field does not exist, and
+// nothing for an array in which the path selects no element.
 func walk(v any, path []string, elements bool, yield func(any) bool) bool {
 	arr, isArray := v.(bson.A)
 	switch {

@@ -47,7 +47,7 @@ type tableFailure struct {
 // last failure.
 const tableRetryDelay = 100 * time.Millisecond
 
-// newDisk returns a disk over the file system real. The disk reports failures to s.
+// newDisk returns a disk that wraps the file system real and reports failures to s.
 func newDisk(real vfs.FS, s *Store) *disk {
 	return &disk{FS: real, fail: s.fail, err: s.Err, overlay: vfs.NewMem()}
 }
@@ -67,7 +67,7 @@ func isTable(name string) bool {
 	return strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob")
 }
 
-// handleError processes the error of an operation on the file name, and returns
+// handleError processes the error of an operation on the named file, and returns
 // the error that Pebble receives.
 func (d *disk) handleError(name string, err error) error {
 	switch {

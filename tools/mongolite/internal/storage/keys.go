@@ -93,9 +93,9 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, 0, 0)
 }
 
-// appendDouble appends the number f + excess. The excess is zero for a double.
-// It lets an int64 be encoded exactly: every int64 is less than 2^10 above the
-// greatest double that does not exceed it.
+// appendDouble appends the encoding of the number f + excess. The excess is zero
+// for a double. For an int64, it makes the encoding exact: every int64 is less than
+// 2^10 above the greatest double that does not exceed it.
 func appendDouble(dst []byte, f float64, excess uint16) []byte {
 	var bits uint64
 	switch {

@@ -146,7 +146,7 @@ func (tx *Tx) Delete(key []byte, old bson.D) error {
 }
 
 // checkUnique returns DuplicateKey if the unique index ix already has an entry
-// at the store key at.
+// with this store key.
 func (tx *Tx) checkUnique(ix *Index, at []byte, values []any) error {
 	_, closer, err := tx.batch.Get(at)
 	if errors.Is(err, pebble.ErrNotFound) {
