@@ -98,8 +98,8 @@ func TestFullDiskLosesNoAcknowledgedWrite(t *testing.T) {
 		{"manifest write", true, func(q *quotaFS) { q.fault = failOn("write", "MANIFEST") }},
 		{"manifest sync", true, func(q *quotaFS) { q.fault = failOn("sync", "MANIFEST") }},
 		{"directory sync", true, func(q *quotaFS) { q.fault = failOn("sync", "/") }},
-		// These faults occur once, and the next operation would succeed. The store
-		// must still not write anything after the gap in its files.
+		// These faults occur once, and the next operation would succeed. Even so, the
+		// store must not write anything after the gap in its files.
 		{"log write once", true, func(q *quotaFS) { q.fault = failOnce(failOn("write", ".log")) }},
 		{"log create once", true, func(q *quotaFS) { q.fault = failOnce(failOn("create", ".log")) }},
 		{"manifest write once", true, func(q *quotaFS) { q.fault = failOnce(failOn("write", "MANIFEST")) }},

@@ -68,8 +68,8 @@ func (l *ledger) version() int64 {
 }
 
 // record enters the outcome of a write of version v to the documents ids. It
-// returns err if the server refused the write, because writers never conflict: no
-// two of them write the same documents.
+// returns err if the server refused the write. The server has no reason to refuse
+// one, because no two writers write the same documents.
 func (l *ledger) record(err error, v int64, ids ...int64) error {
 	for _, id := range ids {
 		if err == nil {
