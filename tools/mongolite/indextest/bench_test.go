@@ -77,7 +77,8 @@ func BenchmarkFindByID(b *testing.B) {
 	}
 }
 
-// BenchmarkFindByIndex plans and scans the first ten rows of an event.
+// BenchmarkFindByIndex plans a query for the first ten rows of an event and scans
+// the index.
 func BenchmarkFindByIndex(b *testing.B) {
 	coll := seats(b, 10_000, byEvent)
 	sort, err := query.CompileSort(key("row"))

@@ -90,8 +90,8 @@ func TestListIndexesReturnsIndexesAsCreated(t *testing.T) {
 }
 
 // TestInvalidIndexIsRefused tries to create invalid and unsupported indexes, and
-// to drop and list indexes that do not exist. The error must name the reason and
-// leave the existing indexes as they are.
+// to drop and list indexes that do not exist. The error must name the reason, and
+// the existing indexes must stay as they are.
 func TestInvalidIndexIsRefused(t *testing.T) {
 	c := dial(t, startServer(t))
 	partial := func(filter bson.D) bson.E { return bson.E{Key: "partialFilterExpression", Value: filter} }

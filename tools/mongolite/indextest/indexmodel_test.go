@@ -155,9 +155,9 @@ func (ix *index) hasPosition() bool {
 	return slices.ContainsFunc(ix.key, func(e bson.E) bool { return strings.ContainsAny(e.Key, "0123456789") })
 }
 
-// refusals returns the error codes with which the indexes refuse docs as the
-// contents of a collection: 11000 for a duplicate key and 171 for parallel
-// arrays.
+// refusals returns the error codes that are justified if a collection with these
+// indexes would contain docs: 11000 for a duplicate key and 171 for parallel
+// arrays. It returns none if the indexes allow docs.
 func refusals(indexes []*index, docs []bson.D) (codes []int32, err error) {
 	for _, ix := range indexes {
 		if ix.hasPosition() {

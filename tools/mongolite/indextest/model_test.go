@@ -93,7 +93,8 @@ func matchDeviation(filter, doc bson.D) string {
 }
 
 // pathDeviation returns why mongokit and MongoDB may disagree on the values that
-// path reaches in doc. They do if the path leads through an array:
+// path reaches in doc. They may disagree if the path leads through an array,
+// because there mongokit deviates in three ways:
 //
 //   - mongokit collects the values into one list and drops documents without the
 //     field, so that it does not distinguish null from missing;

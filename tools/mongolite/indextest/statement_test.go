@@ -124,7 +124,7 @@ func (s *statement) fixUpsertID(id int32) {
 }
 
 // indexSort returns a sort by some columns of an index, forward or backward.
-// Sometimes it reverses the direction in between.
+// Sometimes the direction changes between two columns.
 func (cs *collections) indexSort(g gen) bson.D {
 	key, turn := slices.Clone(cs.randomIndex(g).key), pick(g, int32(1), int32(-1))
 	from := g.IntN(len(key))
