@@ -28,8 +28,8 @@ type suite struct {
 	test  string // the test that has a subtest for each file
 }
 
-// suites are all suites. Only version 1 of the driver has a runner for the legacy
-// formats. Version 2 contains the same files, but no runner for them.
+// suites lists the suites to run. Only version 1 of the driver has a runner for the
+// legacy formats. Version 2 contains the same files, but no runner for them.
 var suites = []suite{
 	{"v2/crud", unifiedV2, "testdata/crud/unified/*.json", "TestUnifiedSpec/crud/tests/unified"},
 	{"v2/retryable-writes", unifiedV2, "testdata/retryable-writes/unified/*.json", "TestUnifiedSpec/retryable-writes/tests/unified"},
