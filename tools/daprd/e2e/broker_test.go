@@ -173,8 +173,8 @@ func (b *brokerTest) deliver(t *testing.T, id string) {
 	eventually(t, "the fact "+id+" arrives", func() bool { return b.app.has(id) })
 }
 
-// awaitChecks waits until the sidecar has requested its consumer n times. It has
-// then received n-1 replies.
+// awaitChecks waits until the sidecar has requested its consumer n times. By then
+// the sidecar has received at least n-1 replies.
 func (b *brokerTest) awaitChecks(t *testing.T, n int) {
 	t.Helper()
 	requests, err := b.nats.connect(t).SubscribeSync("$JS.API.CONSUMER.INFO." + topic + "." + durable)
@@ -188,8 +188,8 @@ func (b *brokerTest) awaitChecks(t *testing.T, n int) {
 	}
 }
 
-// replaceConsumer deletes the durable consumer and creates a new one. The sidecar
-// of another replica does the same if it is the first to miss the consumer.
+// replaceConsumer deletes the durable consumer and creates a new one. After a
+// consumer is lost, the sidecar of another replica does the same if it notices first.
 func (b *brokerTest) replaceConsumer(t *testing.T) {
 	t.Helper()
 	js := b.nats.jetStream(t)

@@ -14,8 +14,8 @@ import (
 )
 
 // TestRuntimeConfigMatchesUpstream compares the settings that main.go passes to the
-// runtime with those of the official binary. A setting that is left out silently
-// keeps its zero value, so this test matters after every upgrade of Dapr.
+// runtime with those of the official binary. A setting that main.go omits keeps its
+// zero value without any error, so this test matters after every upgrade of Dapr.
 func TestRuntimeConfigMatchesUpstream(t *testing.T) {
 	upstream := filepath.Join(module(t, "github.com/dapr/dapr", "{{.Dir}}"), "cmd", "daprd", "app", "app.go")
 

@@ -52,8 +52,8 @@ type sidecar struct {
 }
 
 // start starts daprd with the components and with all its listeners, and waits
-// until it is ready. It is killed when t ends. Names are resolved in a file,
-// because mDNS would use the network.
+// until it is ready. It is killed when t ends. The sidecar resolves names through a
+// SQLite file, because mDNS would use the network.
 func start(t *testing.T, bin string, components []component, env []string, flags ...string) *sidecar {
 	t.Helper()
 	dir := t.TempDir()
@@ -101,7 +101,7 @@ spec:
 		_ = s.cmd.Wait() // ProcessState holds the outcome
 	}()
 	t.Cleanup(func() {
-		<-s.done // the end of t's context, which precedes cleanups, killed it
+		<-s.done // t's context ended before the cleanups, which killed the process
 		if t.Failed() {
 			t.Logf("daprd's log:\n%s", s.log(t))
 		}

@@ -1,5 +1,5 @@
-// Package e2e_test starts the sidecar like a user and tests it through its API. It
-// imports nothing of Dapr, so that go test -race need not compile Dapr a second
+// Package e2e_test starts the sidecar as a user would and tests it through its API.
+// It imports nothing of Dapr, so that go test -race need not compile Dapr a second
 // time. For the same reason it is not in the directory of main.go.
 //
 // DAPRD names the daprd binary to test. If it is empty, the test builds one.
