@@ -107,7 +107,7 @@ func appPortUses(apps []instance) []portUse {
 func (i *instance) sidecarName() string { return i.name + "-daprd" }
 
 // appStages returns the sidecars, the apps and the gateway as three stages. An
-// app is ready only with its sidecar, and needs it until it has stopped.
+// app needs its sidecar both to become ready and while it stops.
 func (s *stack) appStages() [][]supervise.Process {
 	var sidecars, apps, gateways []supervise.Process
 	for _, i := range s.apps {
@@ -173,8 +173,8 @@ func (s *stack) command(i instance) (path string, args []string) {
 	return path, args
 }
 
-// readiness returns the probe of an app. It asks the gateway for its readiness
-// path, and other apps for the health path of the run file. Without a health path
+// readiness returns the probe of an app. The probe requests the gateway's readiness
+// path, and for other apps the health path of the run file. Without a health path
 // it connects to the app's port.
 //
 // If the sidecar checks the app's health too, the probe also calls the app through
@@ -206,7 +206,7 @@ func (s *stack) readiness(i instance) supervise.Probe {
 	}
 }
 
-// reprovision is provision while apps run. It gives up after provisionTimeout.
+// reprovision calls provision after the start. It gives up after provisionTimeout.
 func (s *stack) reprovision(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, provisionTimeout)
 	defer cancel()

@@ -52,7 +52,7 @@ type stack struct {
 	cache *buildcache.Cache
 	ports *ports.Pool
 	built []*buildcache.Built // released by close
-	sink  *otlpsink.Sink      // receives traces until Jaeger is built; nil if Jaeger starts first
+	sink  *otlpsink.Sink      // receives traces until Jaeger is built; nil if Jaeger need not be built
 
 	file    *runfile.File // nil if infra has no run file
 	secrets credentials

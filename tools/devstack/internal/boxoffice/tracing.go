@@ -21,7 +21,7 @@ type tracing struct {
 	wanted   bool   // devstack runs Jaeger
 	program  string // path of Jaeger; empty until it is built
 	v1       bool   // the program is a Jaeger 1, which is configured by flags
-	port     int    // of the query API and the page
+	port     int    // of the query API and the web UI
 	otlp     int    // of the OTLP receiver
 	others   []int  // of servers that Jaeger requires and nothing uses
 	endpoint string // where apps and sidecars send traces; empty for none
