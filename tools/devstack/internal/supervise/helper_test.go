@@ -120,7 +120,7 @@ func (l *log) String() string {
 	return l.buf.String()
 }
 
-// lines returns the lines under a name, without the name.
+// lines returns the lines that have name as their prefix, without the prefix.
 func (l *log) lines(name string) []string {
 	var found []string
 	for line := range strings.Lines(l.String()) {

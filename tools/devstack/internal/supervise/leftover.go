@@ -9,7 +9,8 @@ import (
 )
 
 // markerName is a variable in the environment of every child. Descendants
-// inherit it, so they can be found when their parent, which is listed, is gone.
+// inherit it, so Open can find them after the child has ended. The pids file lists
+// only the children.
 const markerName = "SUPERVISED_IN"
 
 // goneWithin limits the wait for one process that was killed.

@@ -14,8 +14,8 @@ const (
 	// maxLine is the length in bytes at which a longer line is broken, so that a
 	// process that prints no line end cannot fill the memory.
 	maxLine = 16 << 10
-	// maxQuoted is the length in bytes at which a line is cut that an error
-	// message quotes.
+	// maxQuoted is the length in bytes to which a line is shortened when an error
+	// message quotes it.
 	maxQuoted = 300
 	// tailLines is the number of last lines that are quoted when a process ends
 	// unexpectedly.

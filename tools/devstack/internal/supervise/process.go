@@ -18,8 +18,8 @@ type Signal = syscall.Signal
 // process in a system call that cannot be interrupted.
 const killWithin = 2 * time.Second
 
-// outputWithin is how long the output of a process that ended is still read if a
-// descendant holds it open.
+// outputWithin limits how long output is read after its process has ended. A
+// descendant may hold the output open.
 const outputWithin = time.Second
 
 // process is one running process and its group.

@@ -32,7 +32,7 @@ const (
 	defaultReadyWithin = time.Minute
 	defaultStopWithin  = 5 * time.Second
 
-	// stopAllWithin limits Stop, killing included.
+	// stopAllWithin is the time after which Stop kills what is still running.
 	stopAllWithin = 9 * time.Second
 	// stopReserve is the part of that time that Stop reserves for each stage, so
 	// that a stage that hangs does not leave the next ones without time to stop.
@@ -99,8 +99,8 @@ type Config struct {
 	// Out receives the supervisor's own lines. When a process ends unexpectedly,
 	// the last lines of its log follow.
 	Out io.Writer
-	// Verbose makes Out receive every line of every process, with the name of
-	// the process in front.
+	// Verbose makes Out receive every line of every process that has no Output,
+	// with the name of the process in front.
 	Verbose bool
 	// LogLimit is the size in bytes that a log file does not exceed; zero means
 	// 8 MiB.
