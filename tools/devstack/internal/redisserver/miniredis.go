@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	// tickEvery is the shortest time between two expiries. A key expires too early
-	// or too late by at most the time between two of them.
+	// tickEvery is the shortest time between two expiry passes. A key expires too
+	// early or too late by at most the time between two passes.
 	tickEvery = 20 * time.Millisecond
-	// tickShare limits the time spent on expiries, each of which visits all keys,
-	// to about 1/tickShare of all time.
+	// tickShare limits the time spent on expiry passes, each of which visits all
+	// keys, to about 1/tickShare of all time.
 	tickShare = 50
 )
 

@@ -22,7 +22,8 @@ const (
 )
 
 // TestMain makes the test binary a server if the environment has an address. The
-// server must be a process, because redis-server replaces the one that starts it.
+// server needs a separate process, because redis-server replaces the process that
+// calls Run.
 func TestMain(m *testing.M) {
 	if listen := os.Getenv(listenVar); listen != "" {
 		if err := redisserver.Run(context.Background(), listen); err != nil {

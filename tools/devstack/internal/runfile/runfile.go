@@ -157,7 +157,7 @@ func (s *Sidecar) makeAbsolute(base string) {
 	}
 }
 
-// inherit copies the fields that are not set from common.
+// inherit copies from common the fields that s does not set.
 func (s *Sidecar) inherit(common Sidecar) {
 	setDefault(&s.ConfigFile, common.ConfigFile)
 	setDefault(&s.AppProtocol, common.AppProtocol)
