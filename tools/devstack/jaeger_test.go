@@ -27,7 +27,7 @@ func (tr *tree) withJaeger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range built { // the build of mongolite takes long
+	for _, dir := range built { // mongolite takes a long time to build
 		if err := os.Symlink(dir, filepath.Join(bin, filepath.Base(dir))); err != nil {
 			t.Fatal(err)
 		}

@@ -247,7 +247,7 @@ func (tr *tree) pids(t *testing.T) map[string]int {
 }
 
 // processes returns the processes whose command line or environment contains the
-// path of the tree. The process of the tests does not.
+// path of the tree. The test process is not one of them.
 func (tr *tree) processes(t *testing.T) []string {
 	t.Helper()
 	var found []string
