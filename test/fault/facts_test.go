@@ -19,7 +19,7 @@ func subscriptions() map[string]string {
 }
 
 // mongoOutage is longer than the health probes take to detect that an app has no
-// database, and shorter than all of the sidecar's attempts at one delivery.
+// database, and shorter than the sidecar's attempts at one delivery take together.
 const mongoOutage = 18 * time.Second
 
 // mongoFrozen delivers facts while the database is frozen. They must take effect

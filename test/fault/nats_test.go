@@ -13,9 +13,9 @@ import (
 	"boxoffice/test/stack"
 )
 
-// natsStopped checks that users can book, confirm and cancel without NATS, and that only
-// the counter of sold seats lags until NATS is back. It then checks that redelivered facts
-// change nothing.
+// natsStopped checks that users can book, confirm and cancel without NATS, and that the
+// seats of confirmed bookings count as held, not sold, until NATS is back. It then checks
+// that redelivered facts change nothing.
 func natsStopped(t *testing.T, o *outageStack) {
 	eventID, ledger := o.CreateEvent(t, 100), &invariant.Ledger{}
 	awaitAcknowledged(t, o) // the broker redelivers an unacknowledged fact only after half a minute

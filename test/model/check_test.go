@@ -16,7 +16,7 @@ type history struct {
 	bookings []string                      // ids of bookings that were ever visible, in order of appearance
 	owner    map[string]string             // user ids
 	replies  map[string]bookingapi.Booking // the first successful reply to a create
-	// refused is the latest step at which a create started that was definitely refused. A
+	// refused is the latest starting step of the creates that were definitely refused. A
 	// create that started earlier must not succeed after the refusal. expired is the same
 	// for confirms that were refused because the booking had expired.
 	refused, expired map[string]int

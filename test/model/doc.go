@@ -45,7 +45,7 @@
 //
 //	go test ./test/model -run RandomSchedules -args -seed 4711 -runs 1
 //
-// The exhaustive search takes a dozen scenarios of a few actors and tries every
+// The exhaustive search takes scenarios of a few actors each and tries every
 // schedule with a bounded number of interruptions. An interruption preempts the
 // running actor in favour of another one, or ends it. Few bugs need more than two.
 // No other faults are injected. Like VeriSoft, the search keeps no set of visited
