@@ -4,7 +4,7 @@
 // every rung once, so that a temporary slowdown of the machine affects all of them.
 // README.md describes the rungs and the tables.
 //
-// The bench ends with an error that names the rung at the first unexpected response.
+// At the first unexpected response, the bench ends with an error that names the rung.
 package main
 
 import (

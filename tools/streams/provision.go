@@ -71,7 +71,7 @@ func ensure(ctx context.Context, broker jetstream.JetStream, topic string) (*jet
 }
 
 // removeDeliveryLimits removes the delivery limit from the consumers of a stream. Earlier
-// releases created consumers with a limit, and a fact that reaches it is lost silently.
+// versions created consumers with a limit, and a fact that reaches it is lost silently.
 // Sidecars do not update existing consumers.
 func removeDeliveryLimits(ctx context.Context, broker jetstream.JetStream, stream jetstream.Stream) error {
 	consumers := stream.ListConsumers(ctx)
