@@ -13,7 +13,7 @@ import (
 // repository, relative to the test's directory.
 func DeclaredOperations(t *testing.T, root, contractPackage string) []string {
 	t.Helper()
-	src, err := os.ReadFile(filepath.Join(root, "shared", "contract", contractPackage, "ops.go"))
+	src, err := os.ReadFile(filepath.Join(root, "shared", "contract", contractPackage, "ops.go")) //nolint:gosec // a file of the repository
 	if err != nil {
 		t.Fatal(err)
 	}
