@@ -18,6 +18,7 @@ import (
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/rpc"
+	"boxoffice/test/kit"
 )
 
 // eventApp is a fake event app. It sends each batch of reserves to arrived and then
@@ -163,9 +164,10 @@ func TestReserveDoesNotWaitForAHangingBatch(t *testing.T) {
 // waitQueued waits until n reserves of the gala are queued.
 func waitQueued(t *testing.T, seats *eventclient.Seats, n int) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); seats.Queued("gala") < n; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("got %d queued reserves, want %d", seats.Queued("gala"), n)
+	kit.Eventually(t, 10*time.Second, "the reserves are queued", func() error {
+		if got := seats.Queued("gala"); got < n {
+			return fmt.Errorf("got %d queued reserves, want %d", got, n)
 		}
-	}
+		return nil
+	})
 }

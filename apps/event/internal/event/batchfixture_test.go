@@ -2,6 +2,7 @@ package event_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"boxoffice/apps/event/internal/event"
 	"boxoffice/shared/coalesce"
 	"boxoffice/shared/contract/eventapi"
+	"boxoffice/test/kit"
 )
 
 // batchFixture is a service whose moves are batched. Its first batch stops before the
@@ -80,12 +82,12 @@ func (b *batchFixture) enqueue(move func() error) (result func() error) {
 // waitQueued waits until n calls are queued.
 func (b *batchFixture) waitQueued(n int) {
 	b.t.Helper()
-	for end := time.Now().Add(10 * time.Second); b.batches.Queued("gala") != n; {
-		if time.Now().After(end) {
-			b.t.Fatalf("got %d queued calls, want %d", b.batches.Queued("gala"), n)
+	kit.Eventually(b.t, 10*time.Second, "the calls are queued", func() error {
+		if got := b.batches.Queued("gala"); got != n {
+			return fmt.Errorf("got %d queued calls, want %d", got, n)
 		}
-		time.Sleep(time.Millisecond)
-	}
+		return nil
+	})
 }
 
 // waitHolds waits until the store contains the holds.
@@ -107,17 +109,11 @@ func (b *batchFixture) waitHolds(ids ...string) {
 func (b *batchFixture) startFirst(id string) {
 	b.t.Helper()
 	b.wg.Go(func() { b.wantErr(id, b.reserving(id, "first", 1)(), nil) })
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	kit.Eventually(b.t, 10*time.Second, "the first batch has reached its write", func() bool {
 		b.mu.Lock()
-		hasStopped := b.hasStopped
-		b.mu.Unlock()
-		if hasStopped {
-			return
-		}
-		if time.Now().After(end) {
-			b.t.Fatal("the first batch did not reach its write")
-		}
-	}
+		defer b.mu.Unlock()
+		return b.hasStopped
+	})
 }
 
 // finish lets the first batch write, and waits until all moves have ended.
