@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,8 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
+
+	"boxoffice/tools/devstack/internal/ports"
 )
 
 // cached returns a program that has been built in bin/ of the repository. It skips
@@ -72,6 +78,73 @@ func TestRealSidecarUsesEachStore(t *testing.T) {
 		}
 		stores(t)
 	})
+}
+
+// TestSidecarStartsWhileAnotherReadsTheNames holds the lock of a reader of the name
+// database while a sidecar starts. A new database that is not yet in WAL mode cannot
+// be switched then. The sidecar would log SQLITE_BUSY and run without names.
+func TestSidecarStartsWhileAnotherReadsTheNames(t *testing.T) {
+	daprd := os.Getenv("DAPRD")
+	if daprd == "" {
+		daprd = cached(t, "daprd")
+	}
+	tr := newTree(t)
+	infra := tr.start(t, "infra", "--free-ports")
+	infra.awaitReady(t)
+	env := sourced(t, filepath.Join(tr.data, "dapr.env"))
+
+	names, err := os.OpenFile(env["NAME_RESOLUTION_DB"], os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer names.Close()
+	// A reader holds a shared lock on these bytes; https://sqlite.org/fileformat2.html
+	// calls them the lock-byte page.
+	shared := syscall.Flock_t{Type: syscall.F_RDLCK, Start: 0x40000002, Len: 510}
+	if err := syscall.FcntlFlock(names.Fd(), syscall.F_SETLK, &shared); err != nil {
+		t.Fatal(err)
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	args := []string{"--app-id", "reader", "--config", filepath.Join(tr.root, "dapr", "config.yaml"), "--enable-metrics=false"}
+	pool := ports.NewPool(ports.SharedDir())
+	defer pool.Close()
+	for _, flag := range []string{"--dapr-http-port", "--dapr-grpc-port", "--dapr-internal-grpc-port"} {
+		port, err := pool.Take()
+		if err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, flag, strconv.Itoa(port))
+	}
+	sidecar := exec.CommandContext(ctx, daprd, args...)
+	sidecar.Env = os.Environ()
+	for name, value := range env {
+		sidecar.Env = append(sidecar.Env, name+"="+value)
+	}
+	var out output
+	sidecar.Stdout, sidecar.Stderr = &out, &out
+	if err := sidecar.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- sidecar.Wait() }()
+	eventually(t, "the sidecar has started or ended", func() bool {
+		return strings.Contains(out.String(), "dapr initialized") || len(ended) > 0
+	})
+	if len(ended) > 0 {
+		t.Fatalf("the sidecar ended: %v\n%s", <-ended, out.String())
+	}
+	if strings.Contains(out.String(), "INIT_COMPONENT_FAILURE") {
+		t.Errorf("the sidecar runs without name resolution:\n%s", out.String())
+	}
+	if err := sidecar.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("the sidecar's end: %v", err)
+	}
+	infra.stop(t)
 }
 
 // goOnly returns the directory of the go command, a PATH without Redis or Jaeger.

@@ -254,6 +254,9 @@ func (s *stack) prepare() error {
 	if err := os.MkdirAll(filepath.Join(s.run(), "bin"), 0o700); err != nil {
 		return fmt.Errorf("make %s: %w", s.run(), err)
 	}
+	if err := createNames(s.names()); err != nil {
+		return fmt.Errorf("create the database of names: %w", err)
+	}
 	var err error
 	if s.secrets, err = s.openCredentials(); err != nil {
 		return err
