@@ -188,8 +188,9 @@ func (b *brokerTest) awaitChecks(t *testing.T, n int) {
 	}
 }
 
-// replaceConsumer deletes the durable consumer and creates a new one. After a
-// consumer is lost, the sidecar of another replica does the same if it notices first.
+// replaceConsumer deletes the durable consumer and creates another one with the same
+// name. A sidecar finds the same state if its consumer was lost and the sidecar of
+// another replica has already created a new one.
 func (b *brokerTest) replaceConsumer(t *testing.T) {
 	t.Helper()
 	js := b.nats.jetStream(t)

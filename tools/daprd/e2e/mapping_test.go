@@ -26,7 +26,8 @@ func TestRuntimeConfigMatchesUpstream(t *testing.T) {
 				t.Fatalf("found no %s in %s", literal, upstream)
 			}
 			for _, name := range slices.Sorted(maps.Keys(want)) {
-				// Any other value is a local variable, whose name may differ.
+				// Compare only the values of options. Other values may be local
+				// variables, whose names may differ.
 				isOption := strings.Contains(want[name], "opts.")
 				switch value, ok := got[name]; {
 				case !ok:

@@ -101,7 +101,7 @@ spec:
 		_ = s.cmd.Wait() // ProcessState holds the outcome
 	}()
 	t.Cleanup(func() {
-		<-s.done // t's context ended before the cleanups, which killed the process
+		<-s.done // t's context ends before the cleanups run, and its end kills the process
 		if t.Failed() {
 			t.Logf("daprd's log:\n%s", s.log(t))
 		}

@@ -22,9 +22,10 @@ type instance struct {
 	name string // the app ID; from the second instance on, a number follows
 }
 
-// instances returns each app of the run file as often as --replicas asks for. The
-// first instance has the ports of the run file, and free ones for those that the
-// file leaves out. Further instances have free ports only.
+// instances returns the instances of each app of the run file: one, or the number
+// that --replicas gives. Without --free-ports, the first instance of an app has the
+// ports of the run file, and a free port for each one that the file leaves out. All
+// other ports are free ones.
 func (s *stack) instances() ([]instance, error) {
 	for _, id := range slices.Sorted(maps.Keys(s.Replicas)) {
 		if !slices.ContainsFunc(s.file.Apps, func(a runfile.App) bool { return a.ID == id }) {
@@ -133,8 +134,8 @@ func (s *stack) sidecarProcess(i instance) supervise.Process {
 		Dir:   i.Dir,
 		Ready: supervise.HTTP("http://" + ports.Addr(i.HTTPPort) + "/v1.0/healthz/outbound"),
 		// A sidecar asks for a restart when its broker was unreachable for too long
-		// or came back without its data. An external broker is not restarted by the
-		// supervisor, so its streams are created here.
+		// or came back without its data. The supervisor does not notice when an
+		// external broker restarts, so BeforeRestart creates the streams.
 		BeforeRestart: s.reprovision,
 		RestartStatus: sidecarRestartStatus,
 		ReadyWithin:   startTimeout,
@@ -173,9 +174,9 @@ func (s *stack) command(i instance) (path string, args []string) {
 	return path, args
 }
 
-// readiness returns the probe of an app. The probe requests the gateway's readiness
-// path, and for other apps the health path of the run file. Without a health path
-// it connects to the app's port.
+// readiness returns the probe of an app. For the gateway, the probe requests
+// gatewayReadyPath. For any other app, it requests the health path of the run file,
+// or connects to the app's port if the file has no such path.
 //
 // If the sidecar checks the app's health too, the probe also calls the app through
 // the sidecar. The sidecar rejects calls until its own check has succeeded, and it

@@ -21,11 +21,11 @@ type job struct {
 	use    func(*buildcache.Built)
 }
 
-// buildAll builds the programs that the ready state needs and that the machine
-// does not have. It builds Jaeger only if withJaeger is true; otherwise it uses a
-// Jaeger that has been built before.
+// buildAll builds the programs of the stack, except those that are installed or
+// already built. It builds Jaeger only if withJaeger is true; otherwise it uses a
+// Jaeger that has been built before, if there is one.
 func (s *stack) buildAll(ctx context.Context, withJaeger bool) error {
-	jobs, err := s.sidecarJobs() // first, because it takes longest of those below, except Jaeger
+	jobs, err := s.sidecarJobs() // first, because only Jaeger takes longer to build
 	if err != nil {
 		return err
 	}
@@ -101,8 +101,8 @@ func (s *stack) tool(name, pkg string) buildcache.Target {
 	}
 }
 
-// appsJob returns one build of the program that provisions the broker and of the
-// apps of the run file that are Go packages of the root module.
+// appsJob returns a single job that builds the program that provisions the broker,
+// and every app of the run file that is a Go package of the root module.
 func (s *stack) appsJob() job {
 	target := buildcache.Target{
 		Name:     "apps",
@@ -170,7 +170,7 @@ func (s *stack) linkForCLI() error {
 	return nil
 }
 
-// runtimePath returns the value of the CLI's variable DAPR_RUNTIME_PATH.
+// runtimePath returns the directory that dapr.env names in DAPR_RUNTIME_PATH.
 func (s *stack) runtimePath() string { return filepath.Join(s.run(), "dapr") }
 
 func replaceLink(path, link string) error {

@@ -7,7 +7,7 @@
 //
 //	prepare      secrets, ports and directories
 //	checkPorts   a port that is in use ends the start before anything runs
-//	buildAll     programs that the ready state needs
+//	buildAll     programs that must run before the stack is ready
 //	startStores  NATS, Redis, MongoDB, Jaeger
 //	provision    tools/streams creates the streams
 //	appStages    sidecars, then apps, then the gateway

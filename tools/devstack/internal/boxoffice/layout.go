@@ -19,6 +19,6 @@ func (l layout) mongo(kind string) string { return filepath.Join(l.dir, kind) }
 // run returns the directory that is emptied at each start.
 func (l layout) run() string { return filepath.Join(l.dir, "run") }
 
-// names returns the database in which the sidecars register. It is created anew at
-// each start; otherwise sidecars would try the addresses of the previous run.
+// names returns the database in which the sidecars register. Each start creates an
+// empty one, so that sidecars do not try the addresses of the previous run.
 func (l layout) names() string { return filepath.Join(l.run(), "names.db") }

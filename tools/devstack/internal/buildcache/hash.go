@@ -106,8 +106,8 @@ func hashFile(h io.Writer, dir, name string) error {
 
 // sources returns the sorted names of the files that can become part of a program
 // of the module. These are all files in and below a directory with Go files, because
-// a package can embed files below its directory. Tests, nested modules, and
-// directories that the go command ignores are left out.
+// a package can embed files below its directory. Tests, nested modules, node_modules,
+// and directories that the go command ignores are left out.
 func sources(root string) ([]string, error) {
 	type file struct{ dir, path string }
 	var files []file
