@@ -138,8 +138,8 @@ func (f *fixture) storedDocument(key string) bson.M {
 }
 
 // TestSidecarKeepsStateInMongolite runs its subtests in order against one
-// server and one sidecar. The restart subtests use documents that the earlier
-// ones left behind.
+// server and one sidecar. The order matters: testServerRestart uses documents
+// that testTTL stored.
 func TestSidecarKeepsStateInMongolite(t *testing.T) {
 	f := newFixture(t)
 	t.Run("set, get and delete", f.run(testSetGetDelete))

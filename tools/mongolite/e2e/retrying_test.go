@@ -89,8 +89,8 @@ func (k *killTest) startRetrying(n int) *retryingWriters {
 }
 
 // write increments the counter of writer i. The driver retries a write once. If
-// that attempt fails too, write reads the counter to learn whether the increment
-// took effect.
+// that attempt fails too, this method reads the counter to learn whether the
+// increment took effect.
 func (r *retryingWriters) write(coll *mongo.Collection, i int) {
 	ctx, cancel := context.WithTimeout(r.ctx, 2*waitLimit)
 	defer cancel()

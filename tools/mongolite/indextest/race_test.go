@@ -2,6 +2,6 @@
 
 package indextest_test
 
-// defaultCases is lower with the race detector, which makes a case six times as
-// slow. The results do not depend on it.
+// defaultCases is lower with the race detector, which makes each case six times
+// as slow.
 const defaultCases = 2000

@@ -57,8 +57,8 @@ func findAndModify(c *call) (bson.D, error) {
 }
 
 // findAndModify updates, inserts or deletes one document and returns the command's
-// reply. The reply's field value holds the document before the modification, or
-// after it if returnNew is set.
+// reply. The field "value" of the reply holds the document before the
+// modification, or after it if returnNew is set.
 func (mod *modification) findAndModify(tx *storage.Tx, returnNew bool, projection *query.Projection) (bson.D, error) {
 	var old, value bson.D
 	last := bson.D{{Key: "n", Value: int32(0)}}

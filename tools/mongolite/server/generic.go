@@ -20,7 +20,8 @@ const genericFields = "$db lsid txnNumber readConcern writeConcern maxTimeMS com
 const genericUnsupported = "startTransaction autocommit apiStrict"
 
 // parseGenericFields checks the names of all fields. It then parses the field let
-// and those of genericFields that have an effect. It leaves maxTimeMS to execute.
+// and those of genericFields that have an effect, except maxTimeMS, which
+// call.execute parses.
 func (c *call) parseGenericFields() error {
 	if err := c.checkFieldNames(); err != nil {
 		return err

@@ -245,7 +245,8 @@ func killAllSessions(c *call) (bson.D, error) {
 }
 
 // storedResult returns the result that an earlier call stored for statement i. It
-// returns nil if the command is not a retry or the statement did not run before.
+// returns nil if the command is not a retry or if no result is stored. A statement
+// that failed has no stored result, so a retry runs it again.
 func (c *call) storedResult(i int) (result bson.D, err error) {
 	if !c.isRetry {
 		return nil, nil

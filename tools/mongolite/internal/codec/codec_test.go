@@ -54,8 +54,9 @@ func nested(depth int) bson.D {
 	return doc
 }
 
-// documents returns test documents by name: one with values of all types, and
-// two for each type, at the top level and nested.
+// documents returns test documents by name: one with values of all types, two for
+// each type (at the top level and nested), an empty one, and two that are deeply
+// nested.
 func documents(t testing.TB) map[string]bson.D {
 	all := allTypes(t)
 	docs := map[string]bson.D{"all types": all, "empty document": {}, "nested": nested(100), "nested beyond the limit of the codec": nested(400)}

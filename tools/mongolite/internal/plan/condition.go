@@ -114,9 +114,9 @@ func parseOperator(op string, v any) (condition, bool) {
 }
 
 // isIndexable reports whether the key of v leads to every document with a value
-// that equals v. It reports false for an array, which can equal a field or one
-// of its elements, for a regex, which matches strings, and for a value that has
-// no key.
+// that equals v. It reports false for three kinds of values: an array can equal
+// a field or an element of that field, a regex matches strings, and a Decimal128
+// or a document that contains one has no key.
 func isIndexable(v any) bool {
 	switch v := v.(type) {
 	case bson.A, primitive.Regex, primitive.Decimal128:

@@ -115,8 +115,9 @@ func coversMatches(ix *storage.Index, conds conditions) bool {
 	})
 }
 
-// buildPlan returns the plan that scans ix, and a score. Columns that are fixed
-// to points add most to the score, followed by a range and by the sort order.
+// buildPlan returns the plan that scans ix, and a score. A column that is fixed
+// to points adds more to the score than a range, and a range adds more than the
+// sort order. A unique index with one fixed value for every column gets a bonus.
 func buildPlan(ix *storage.Index, conds conditions, sort []bsonkit.Column) (*Plan, int, error) {
 	p := &Plan{Index: ix, Ranges: []storage.Range{{}}}
 	prefixes := [][]byte{nil}

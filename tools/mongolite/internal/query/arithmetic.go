@@ -175,7 +175,8 @@ func exprRound(name string, a []any) (any, error) {
 
 // roundTo reduces v to place decimal places. It rounds half to even, or
 // truncates if halfEven is false. A negative place counts digits to the left of
-// the decimal point. The result has the type of v.
+// the decimal point. The result has the type of v, except that an int that
+// overflows becomes a long. If a long overflows, roundTo returns it unchanged.
 func roundTo(v any, place int32, halfEven bool) any {
 	round := func(d decimal.Decimal) decimal.Decimal {
 		if halfEven {

@@ -11,9 +11,9 @@ import (
 )
 
 // compileIteration compiles the arguments that $map and $filter share: the
-// input array, and the expression that is evaluated for each element. That
-// expression is the argument named body. It reads the element from a variable,
-// whose name compileIteration returns as well.
+// input array, and the expression args[body], which is evaluated for each
+// element. The expression reads the element from a variable, whose name
+// compileIteration returns as well.
 func (c *exprCompiler) compileIteration(op string, args map[string]any, body string) (func(*scope) (bson.A, bool, error), expr, string, error) {
 	as := "this"
 	if v, ok := args["as"]; ok {

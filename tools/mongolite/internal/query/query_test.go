@@ -85,7 +85,7 @@ func checkError(t testing.TB, err error, code mongoerr.Code, text string) {
 	}
 }
 
-// drain returns all documents of it and closes it.
+// drain returns the remaining documents of an iterator and closes the iterator.
 func drain(t testing.TB, it query.Iterator) ([]bson.D, error) {
 	t.Helper()
 	defer it.Close()

@@ -101,7 +101,7 @@ func (c *exprCompiler) compileCond(name string, arg any) (expr, error) {
 }
 
 // namedArgs returns the arguments of an operator that takes a document of named
-// arguments. The lists of required and optional names are separated by spaces.
+// arguments. The names in required and in optional are separated by spaces.
 func namedArgs(op string, arg any, required, optional string) (map[string]any, error) {
 	d, ok := arg.(bson.D)
 	if !ok {

@@ -69,8 +69,9 @@ func compileUnwind(spec any) (*unwindSpec, error) {
 	return u, nil
 }
 
-// apply returns one document for each element of the array in doc. It treats a
-// value that is not an array as an array with that one element.
+// apply returns one document for each element of the array in doc. For a value
+// that is not an array, it returns one document. For an empty array, null or a
+// missing field, it returns none unless u.keepsEmpty is set.
 func (u *unwindSpec) apply(doc bson.D) ([]bson.D, error) {
 	v := getThroughDocs(doc, u.path)
 	arr, isArray := v.(bson.A)

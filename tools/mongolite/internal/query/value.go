@@ -191,7 +191,8 @@ func approxSize(v any) int {
 }
 
 // hashKey returns a string that identifies v in a map. Two values have the same
-// string if and only if they compare as equal.
+// string if and only if they are equal. Missing counts as equal to null, although
+// compare distinguishes them.
 func hashKey(v any) string {
 	var b strings.Builder
 	writeKey(&b, v)

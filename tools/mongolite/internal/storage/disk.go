@@ -179,8 +179,8 @@ type diskFile struct {
 	name string
 }
 
-// do runs an operation that writes to the file. Once the directory is frozen, do
-// ignores the operation and reports success, except for a table: Pebble then
+// do runs an operation that writes to the file. Once the directory is frozen, it
+// skips the operation and reports success, except for a table: Pebble then
 // receives an error and writes the table again, in memory.
 func (f *diskFile) do(op func() error) error {
 	if !f.d.isFrozen() {

@@ -60,8 +60,8 @@ func (s *Store) Results(fn func(StatementResult)) error {
 	return it.Error()
 }
 
-// Result returns the result of a statement of the session's write txn. It
-// returns nil if that statement has not been executed.
+// Result returns the result of one statement of the session's write with the
+// txnNumber txn. It returns nil if no such result is stored.
 func (s *Store) Result(session string, txn int64, statement int) (bson.Raw, error) {
 	raw, err := get(s.db, binary.BigEndian.AppendUint32(sessionKey(session), uint32(statement)))
 	if raw == nil || err != nil {

@@ -193,7 +193,7 @@ func (req *Request) parseQuery(body []byte) error {
 	return nil
 }
 
-// AppendReply appends to dst a reply to the request with the given id and body.
+// AppendReply appends the reply to req to dst. The reply has the given id and body.
 // It answers an OP_QUERY with an OP_REPLY, and an OP_MSG with an OP_MSG that
 // has a checksum if the request had one.
 func (req *Request) AppendReply(dst []byte, id int32, body bson.Raw) []byte {
@@ -221,7 +221,8 @@ func (req *Request) AppendReply(dst []byte, id int32, body bson.Raw) []byte {
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
-// maxDepth is the maximum nesting depth of a document.
+// maxDepth is the maximum nesting depth of a document. MongoDB's manual promises
+// only 100 levels:
 // https://www.mongodb.com/docs/manual/reference/limits/#mongodb-limit-Nested-Depth-for-BSON-Documents
 const maxDepth = 180
 
