@@ -61,9 +61,12 @@ func main() {
 }
 
 // run runs the sidecar with the given arguments. It returns nil after ctx is done
-// and the runtime has shut down. It also returns nil if a flag only asks for
-// information, which run prints to stdout. It returns errRestart after the runtime
-// has shut down because a broker is reachable again.
+// and the runtime has shut down. It returns an error that wraps errRestart after the
+// runtime has shut down because a broker is reachable again.
+//
+// With --version or --build-info, run starts no sidecar, prints the information to
+// stdout and returns. With --wait, it starts no sidecar either, and waits until the
+// sidecar at the given HTTP port is ready or Dapr's time limit has passed.
 //
 // run uses the environment of the process, because Dapr reads it in many places.
 // Dapr's flag parser exits the process if the flags are invalid, and on --help.

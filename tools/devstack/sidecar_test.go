@@ -81,8 +81,9 @@ func TestRealSidecarUsesEachStore(t *testing.T) {
 }
 
 // TestSidecarStartsWhileAnotherReadsTheNames holds the lock of a reader of the name
-// database while a sidecar starts. A new database that is not yet in WAL mode cannot
-// be switched then. The sidecar would log SQLITE_BUSY and run without names.
+// database while a sidecar starts. SQLite cannot switch a database to WAL mode while
+// it has a reader. If devstack had not created it in WAL mode, the sidecar would log
+// SQLITE_BUSY and run without name resolution.
 func TestSidecarStartsWhileAnotherReadsTheNames(t *testing.T) {
 	daprd := os.Getenv("DAPRD")
 	if daprd == "" {

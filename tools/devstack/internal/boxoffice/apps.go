@@ -107,8 +107,9 @@ func appPortUses(apps []instance) []portUse {
 
 func (i *instance) sidecarName() string { return i.name + "-daprd" }
 
-// appStages returns the sidecars, the apps and the gateway as three stages. An
-// app needs its sidecar both to become ready and while it stops.
+// appStages returns the sidecars, the apps and the gateway as three stages. An app
+// uses its sidecar before it is ready and while it stops, so the sidecar starts
+// first and stops last.
 func (s *stack) appStages() [][]supervise.Process {
 	var sidecars, apps, gateways []supervise.Process
 	for _, i := range s.apps {

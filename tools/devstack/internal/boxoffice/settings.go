@@ -20,7 +20,8 @@ const (
 	// gatewayReadyPath is the path that answers 200 when the gateway and
 	// everything that it depends on are ready.
 	gatewayReadyPath = "/readyz"
-	// adminApp is the only app that receives the first admin's credentials.
+	// adminApp is the only app to which devstack passes the first admin's
+	// credentials. If the user's environment sets them, every process inherits them.
 	adminApp = "auth"
 )
 
@@ -48,8 +49,9 @@ const (
 	// startTimeout is longer than the supervisor's default because all sidecars
 	// start at the same time, perhaps on two cores.
 	startTimeout = 90 * time.Second
-	// provisionTimeout limits each run of the provisioner after the start, so that a broker
-	// that does not answer cannot delay the restart of a sidecar.
+	// provisionTimeout limits each run of the provisioner after the start. It is short
+	// because the restart of a sidecar waits for that run, even if the broker does not
+	// answer.
 	provisionTimeout = 3 * time.Second
 	// sidecarRestartStatus is the exit status with which tools/daprd asks to be
 	// started again.

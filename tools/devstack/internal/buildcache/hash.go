@@ -20,10 +20,10 @@ import (
 // goSettings are the variables of "go env" that change the result of a build.
 var goSettings = [...]string{"GOVERSION", "GOOS", "GOARCH", "GOAMD64", "GOARM64", "GOEXPERIMENT", "GOFLAGS", "CGO_ENABLED"}
 
-// hash returns the name of a target's content: a digest of the toolchain, the
-// flags, and every source file of the target's module and of the local modules
-// that replace its dependencies. go.sum, which is one of these files, covers all
-// other dependencies.
+// hash returns a digest of everything that a build of the target depends on: the
+// toolchain, the packages, the flags, and the source files, go.mod and go.sum of the
+// target's module and of the local modules that replace its dependencies. The go.sum
+// files cover all other dependencies.
 func (c *Cache) hash(ctx context.Context, goCmd string, t Target) (string, error) {
 	h := sha256.New()
 	cmd := exec.CommandContext(ctx, goCmd, append([]string{"env"}, goSettings[:]...)...) //nolint:gosec // the go command, fixed names

@@ -80,8 +80,9 @@ func (a App) Environ() []string {
 	return env
 }
 
-// trimmed returns an address without spaces. A run file has a blank address for
-// "none", because the CLI replaces an empty one with its default.
+// trimmed returns an address without surrounding spaces, or "" if there is none. To
+// set no address, a run file contains a single space, because the CLI replaces an
+// empty address with its default.
 func trimmed(s *string) string {
 	if s == nil {
 		return ""

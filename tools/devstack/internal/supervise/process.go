@@ -115,8 +115,8 @@ func finishOutput(read *os.File, copied <-chan struct{}) {
 	<-copied
 }
 
-// stop asks the group to end, kills it at the given time, and returns when the
-// process has ended.
+// stop asks the group to end, and kills it at the given time. It returns when the
+// process has ended, or killWithin after the kill.
 func (p *process) stop(sig Signal, by time.Time) {
 	if sig == 0 {
 		sig = syscall.SIGTERM

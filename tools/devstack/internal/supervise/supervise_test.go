@@ -311,7 +311,7 @@ func TestDescendantsEndWithTheirProcess(t *testing.T) {
 }
 
 // TestKilledSupervisorLeavesNoProcess kills a supervisor whose process has a child.
-// The kernel kills the process, and the next Open its child.
+// The kernel must kill the process, and the next call of Open must kill the child.
 func TestKilledSupervisorLeavesNoProcess(t *testing.T) {
 	dir, out := t.TempDir(), &log{}
 	outer := open(t, t.TempDir(), out)
