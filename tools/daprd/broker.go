@@ -295,8 +295,8 @@ func (c brokerConfig) check(ctx context.Context, js nats.JetStreamContext, s *su
 	return nil
 }
 
-// consumer returns when the broker created the durable consumer of a topic. It
-// returns the zero time if the component uses no durable consumer.
+// consumer returns the time at which the broker created the durable consumer of a
+// topic. It returns the zero time if the component uses no durable consumer.
 func (c brokerConfig) consumer(ctx context.Context, js nats.JetStreamContext, topic string) (created time.Time, err error) {
 	stream := c.StreamName
 	if stream == "" {

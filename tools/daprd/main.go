@@ -10,7 +10,7 @@
 //	0   after SIGINT, SIGTERM, a shutdown through the API, or a flag such as --version
 //	1   the runtime failed, or its configuration is invalid
 //	2   the flags cannot be parsed
-//	75  the sidecar must be restarted because a broker is reachable again
+//	75  the sidecar must be restarted to restore its subscriptions
 //
 // A second signal during the shutdown kills the process.
 package main
@@ -61,8 +61,8 @@ func main() {
 }
 
 // run runs the sidecar with the given arguments. It returns nil after ctx is done
-// and the runtime has shut down. It returns an error that wraps errRestart after the
-// runtime has shut down because a broker is reachable again.
+// and the runtime has shut down. If the watch of a broker stopped the runtime, run
+// returns an error that wraps errRestart.
 //
 // With --version or --build-info, run starts no sidecar, prints the information to
 // stdout and returns. With --wait, it starts no sidecar either, and waits until the

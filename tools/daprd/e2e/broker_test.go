@@ -22,8 +22,8 @@ const (
 	topic   = "facts"
 	durable = "facts-of-e2e"
 
-	// statusRestart is the exit status of a sidecar that must be restarted because
-	// its broker is reachable again.
+	// statusRestart is the exit status of a sidecar that must be restarted to
+	// restore its subscriptions.
 	statusRestart = 75
 )
 

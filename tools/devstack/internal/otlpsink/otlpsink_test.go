@@ -39,7 +39,7 @@ func client(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
 }
 
-// TestAcceptsTraces sends what gRPC sends for an export: a frame of five bytes
+// TestAcceptsTraces sends what gRPC sends for an export: a prefix of five bytes
 // and a message.
 func TestAcceptsTraces(t *testing.T) {
 	_, addr := listen(t)

@@ -38,8 +38,8 @@ func Run(ctx context.Context, listen string) error {
 		// only local connections.
 		"--protected-mode", "yes", "--daemonize", "no",
 	}
-	// The parent-death signal is set for one thread. The thread that calls exec
-	// becomes the process, so it must be this one.
+	// The parent-death signal is set for one thread, and the thread that calls exec
+	// becomes the process. The same thread must therefore do both.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := dieWithParent(); err != nil {

@@ -105,8 +105,8 @@ func (c *child) run() {
 	}
 }
 
-// reportEnd prints that the process ended. It quotes the log only at the first of
-// a series of ends, since a process that keeps failing prints the same each time.
+// reportEnd prints that the process ended. It quotes the log only while the delay is
+// the shortest one, because a process that keeps failing prints the same each time.
 func (c *child) reportEnd(err error, delay time.Duration) {
 	line := fmt.Sprintf("%v; starting it again in %s", err, delay)
 	if c.last == nil {

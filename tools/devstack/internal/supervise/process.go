@@ -122,7 +122,7 @@ func (p *process) stop(sig Signal, by time.Time) {
 		sig = syscall.SIGTERM
 	}
 	signalGroup(p.pid, sig)
-	signalGroup(p.pid, syscall.SIGCONT) // a suspended process does not receive other signals
+	signalGroup(p.pid, syscall.SIGCONT) // a suspended process does not handle sig until it continues
 	if p.endsBy(by) {
 		return
 	}
@@ -130,7 +130,8 @@ func (p *process) stop(sig Signal, by time.Time) {
 	p.endsBy(time.Now().Add(killWithin))
 }
 
-// endsBy waits until the process has ended. It returns false at time t.
+// endsBy waits until the process has ended, but no longer than until t. It reports
+// whether the process has ended.
 func (p *process) endsBy(t time.Time) bool {
 	timer := time.NewTimer(time.Until(t))
 	defer timer.Stop()
