@@ -45,7 +45,16 @@ var (
 	// event app calls it when a hold is due to be settled. Once the answer is "not live",
 	// no booking can use the hold any more.
 	SettleHold = rpc.Op[SettleRequest, Settlement]{App: App, Method: "booking.settle", Timeout: 10 * time.Second}
+
+	// ReconcileBookings returns a page of the live bookings (pending or confirmed) of an
+	// event, ordered by id. The event app calls it to compare bookings with holds. It
+	// changes nothing. A booking that is live during all calls of a walk through the pages
+	// is on exactly one of them.
+	ReconcileBookings = rpc.Op[ReconcileRequest, ReconcilePage]{App: App, Method: "booking.reconcile", Timeout: 10 * time.Second}
 )
+
+// MaxReconcile is the maximum number of bookings in a page of ReconcileBookings.
+const MaxReconcile = 500
 
 // Reasons of refusals.
 const (

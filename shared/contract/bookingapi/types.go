@@ -97,3 +97,26 @@ type Settlement struct {
 	Live      bool `json:"live"`                // a pending or confirmed booking uses the hold
 	Confirmed bool `json:"confirmed,omitempty"` // that booking is confirmed
 }
+
+// ReconcileRequest is the request of ReconcileBookings.
+type ReconcileRequest struct {
+	EventID string `json:"eventId"`
+	Limit   int    `json:"limit"` // from 1 to MaxReconcile
+	// Cursor is the Next of the previous page. It is empty for the first page.
+	Cursor string `json:"cursor,omitempty"`
+}
+
+// ReconcilePage is the response of ReconcileBookings.
+type ReconcilePage struct {
+	Bookings []LiveBooking `json:"bookings"`
+	// Next is the Cursor of the next page. It is empty on the last page.
+	Next string `json:"next,omitempty"`
+}
+
+// LiveBooking is a pending or confirmed booking, as far as its hold is concerned.
+type LiveBooking struct {
+	BookingID string `json:"bookingId"`
+	HoldID    string `json:"holdId"`
+	Quantity  int64  `json:"quantity"`
+	Status    string `json:"status"`
+}

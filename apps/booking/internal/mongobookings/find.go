@@ -2,6 +2,7 @@ package mongobookings
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -66,13 +67,44 @@ func (s *Store) DueBookings(ctx context.Context, eventID string, now time.Time, 
 	return s.find(ctx, "find due bookings", filter, bson.D{{Key: "expiresAt", Value: 1}, {Key: "_id", Value: 1}}, limit)
 }
 
-// LiveBookings implements booking.Finder.
+// LiveBookings implements booking.Finder. It sends one query for each state, so that each
+// reads its bookings from the index in order and stops at the limit. One query for both
+// states would have to sort all live bookings of the event.
+//
+// A booking may be confirmed between the two queries, but never becomes pending again. The
+// query for confirmed bookings is therefore the second one: it finds what the first one
+// missed. A booking that both find was confirmed meanwhile.
 func (s *Store) LiveBookings(ctx context.Context, eventID, after string, limit int) ([]booking.Booking, error) {
-	return s.find(ctx, "find live bookings", bson.D{
-		{Key: "eventId", Value: eventID},
-		{Key: "state", Value: bson.D{{Key: "$in", Value: bson.A{string(booking.Pending), string(booking.Confirmed)}}}},
-		{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}},
-	}, bson.D{{Key: "_id", Value: 1}}, limit)
+	var live []booking.Booking
+	for _, state := range []booking.State{booking.Pending, booking.Confirmed} {
+		found, err := s.find(ctx, "find live bookings", bson.D{
+			{Key: "eventId", Value: eventID},
+			{Key: "state", Value: string(state)},
+			{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}},
+		}, bson.D{{Key: "_id", Value: 1}}, limit)
+		if err != nil {
+			return nil, err
+		}
+		live = mergeByID(live, found)
+	}
+	return live[:min(len(live), limit)], nil
+}
+
+// mergeByID merges two lists that are sorted by id. If both contain a booking, the result
+// has that of newer.
+func mergeByID(older, newer []booking.Booking) []booking.Booking {
+	merged := make([]booking.Booking, 0, len(older)+len(newer))
+	for len(older) > 0 && len(newer) > 0 {
+		switch order := strings.Compare(older[0].ID, newer[0].ID); {
+		case order < 0:
+			merged, older = append(merged, older[0]), older[1:]
+		case order == 0:
+			older = older[1:]
+		default:
+			merged, newer = append(merged, newer[0]), newer[1:]
+		}
+	}
+	return append(append(merged, older...), newer...)
 }
 
 // find returns the bookings that match filter. action names the query in errors.

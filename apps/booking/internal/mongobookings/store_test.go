@@ -87,6 +87,7 @@ func TestStoreConforms(t *testing.T) {
 	})
 	t.Run("every query uses an index", func(t *testing.T) { testIndexes(t, o) })
 	t.Run("only refused records are purged", func(t *testing.T) { testPurge(t, o) })
+	t.Run("a booking that is confirmed during a query for live bookings is found once", func(t *testing.T) { testConfirmedMeanwhile(t, o) })
 }
 
 // add inserts a booking with a fact, or appends the fact to an existing booking.
@@ -168,8 +169,8 @@ func testIndexes(t *testing.T, o *opener) {
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		t.Fatal(err)
 	}
-	if len(finds) != 9 {
-		t.Fatalf("got %d find commands, want 9", len(finds))
+	if len(finds) != 10 {
+		t.Fatalf("got %d find commands, want 10", len(finds))
 	}
 	for _, find := range finds {
 		var command bson.D
@@ -191,9 +192,42 @@ func testIndexes(t *testing.T, o *opener) {
 		if winning, err := plan.LookupErr("queryPlanner", "winningPlan"); err == nil {
 			collectStages(winning.Document(), stages)
 		}
-		if !stages["IXSCAN"] || stages["COLLSCAN"] {
-			t.Errorf("%v: got stages %v, want IXSCAN and no COLLSCAN; plan: %s", query, stages, plan)
+		if !stages["IXSCAN"] || stages["COLLSCAN"] || stages["SORT"] {
+			t.Errorf("%v: got stages %v, want IXSCAN, no COLLSCAN and no SORT; plan: %s", query, stages, plan)
 		}
+	}
+}
+
+// testConfirmedMeanwhile confirms a booking between the two queries of LiveBookings.
+func testConfirmedMeanwhile(t *testing.T, o *opener) {
+	writer, c := o.open(t)
+	for _, id := range []string{"a", "b", "c"} {
+		if err := writer.InsertBooking(t.Context(), bookingtest.PendingBooking(id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	queries := 0
+	store, err := mongobookings.Open(mongobookings.Config{URI: o.uri, Database: c.Database().Name(), Monitor: &event.CommandMonitor{
+		Started: func(_ context.Context, e *event.CommandStartedEvent) {
+			if e.CommandName != "find" {
+				return
+			}
+			if queries++; queries == 2 {
+				confirmed := bookingtest.PendingBooking("b")
+				confirmed.State = booking.Confirmed
+				if err := writer.ReplaceBooking(t.Context(), confirmed, booking.Pending, 1); err != nil {
+					t.Error(err)
+				}
+			}
+		},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close(t.Context())
+	live, err := store.LiveBookings(t.Context(), "e", "", 10)
+	if err != nil || len(live) != 3 || live[0].ID != "a" || live[1].ID != "b" || live[1].State != booking.Confirmed || live[2].ID != "c" {
+		t.Errorf("got %+v, %v, want a, b as confirmed, and c", live, err)
 	}
 }
 

@@ -16,4 +16,5 @@ func Bind(srv *rpc.Server, svc *booking.Service) {
 	rpc.Handle(srv, bookingapi.ConfirmBooking, svc.ConfirmBooking)
 	rpc.Handle(srv, bookingapi.CancelBooking, svc.CancelBooking)
 	rpc.Handle(srv, bookingapi.SettleHold, svc.SettleHold)
+	rpc.Handle(srv, bookingapi.ReconcileBookings, svc.ReconcileBookings)
 }
