@@ -28,8 +28,8 @@ devstack:
 	@mkdir -p bin
 	@cd tools/devstack && GOWORK=off CGO_ENABLED=0 go build -trimpath -o ../../bin/devstack .
 
-run: devstack ## start everything on this machine; Ctrl-C stops it
-	@exec bin/devstack up $(ARGS)
+run: devstack ## start everything on this machine; Ctrl-C stops it; REPLICAS=2 starts two of each app
+	@exec bin/devstack up $(if $(REPLICAS),--replicas $(REPLICAS)) $(ARGS)
 
 infra: devstack ## start the stores and Jaeger, for "dapr run -f"
 	@exec bin/devstack infra $(ARGS)

@@ -31,6 +31,10 @@ const callerKey = "caller"
 // it, and sends the response of r's endpoint.
 func (s *Server) handler(r route) fiber.Handler {
 	return func(c *fiber.Ctx) error {
+		if r.isShadowed(c) {
+			c.Set(fiber.HeaderAllow, "GET, HEAD")
+			return fiber.ErrMethodNotAllowed
+		}
 		var cred credentials
 		if r.access == anyone {
 			cred.err = tokenMissing()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
 
@@ -8,17 +9,98 @@ import (
 
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/rpc"
 )
 
 func bindCreateEvent(c *call) (eventapi.CreateRequest, error) {
+	key, err := c.idempotencyKey()
+	if err != nil {
+		return eventapi.CreateRequest{}, err
+	}
 	body, err := decode[eventapi.Definition](c)
-	return eventapi.CreateRequest{EventID: newID(), OrganizerID: c.caller.ID, Event: body}, err
+	return eventapi.CreateRequest{EventID: newID(), IdempotencyKey: key, OrganizerID: c.caller.ID, Event: body}, err
 }
 
-func presentCreatedEvent(c *call, v eventapi.Versioned) response {
-	c.Set(fiber.HeaderLocation, "/api/events/"+v.Event.ID)
+func presentCreatedEvent(c *call, created eventapi.Created) response {
+	c.Set(fiber.HeaderLocation, eventPath(created.Event.ID))
+	c.Set(fiber.HeaderETag, created.ETag())
+	if created.Replayed {
+		c.Set(headerReplayed, "true")
+	}
+	return response{http.StatusCreated, created.Event}
+}
+
+// eventPath returns the path of an event.
+func eventPath(id string) string { return "/api/events/" + id }
+
+func bindUpdateEvent(c *call) (eventapi.UpdateRequest, error) {
+	p := params{call: c}
+	req := eventapi.UpdateRequest{EventID: p.id("eventId"), ChangeID: newID(), Versions: p.ifMatch()}
+	if err := p.Err(); err != nil {
+		return req, err
+	}
+	var err error
+	req.Changes, err = decode[eventapi.Changes](c)
+	return req, err
+}
+
+func bindChangeEvent(c *call) (eventapi.ChangeRequest, error) {
+	p := params{call: c}
+	req := eventapi.ChangeRequest{EventID: p.id("eventId"), ChangeID: newID()}
+	return req, p.Err()
+}
+
+// presentChangedEvent presents an event to the admin who has changed it.
+func presentChangedEvent(c *call, v eventapi.Versioned) response {
 	c.Set(fiber.HeaderETag, v.ETag())
-	return response{http.StatusCreated, v.Event}
+	return response{http.StatusOK, v.Event}
+}
+
+func presentDeletedEvent(rpc.Nothing) any { return message{"The event has been deleted."} }
+
+// ifMatch parses the header If-Match (RFC 9110, section 13.1.1). It returns the versions
+// of the listed entity tags, or nil if every version matches. Weak tags match no version,
+// and neither do strong tags that are not an event's.
+func (p *params) ifMatch() []int64 {
+	fields := p.Request().Header.PeekAll(fiber.HeaderIfMatch)
+	text := strings.TrimSpace(string(bytes.Join(fields, []byte(","))))
+	if len(fields) == 0 || text == "*" {
+		return nil
+	}
+	versions, isValid := []int64{}, text != ""
+	for list := text; isValid && list != ""; {
+		tag, rest, ok := cutEntityTag(list)
+		rest = strings.TrimLeft(rest, " \t")
+		isValid = ok && (rest == "" || rest[0] == ',')
+		if version, ok := eventapi.ParseETag(tag); ok {
+			versions = append(versions, version)
+		}
+		list = strings.TrimLeft(rest, ", \t")
+	}
+	if !isValid {
+		p.Add(fiber.HeaderIfMatch, "invalid", `must be * or a list of entity tags, for example "3-7"`)
+	}
+	return versions
+}
+
+// cutEntityTag cuts an entity tag off the start of a list (RFC 9110, section 8.8.3). It
+// reports whether there is one.
+func cutEntityTag(list string) (tag, rest string, ok bool) {
+	opaque := strings.TrimPrefix(list, "W/")
+	if opaque == "" || opaque[0] != '"' {
+		return "", list, false
+	}
+	length := strings.IndexByte(opaque[1:], '"')
+	if length < 0 {
+		return "", list, false
+	}
+	for _, b := range []byte(opaque[1 : 1+length]) {
+		if b < 0x21 || b == 0x7f {
+			return "", list, false
+		}
+	}
+	end := len(list) - len(opaque) + length + 2
+	return list[:end], list[end:], true
 }
 
 func bindListEvents(c *call) (eventapi.ListRequest, error) {
@@ -29,6 +111,20 @@ func bindListEvents(c *call) (eventapi.ListRequest, error) {
 	}
 	return req, p.queryErr()
 }
+
+func bindListOrganizerEvents(c *call) (eventapi.ListRequest, error) {
+	p := params{call: c}
+	organizerID := p.id("organizerId")
+	if err := p.Err(); err != nil {
+		return eventapi.ListRequest{}, err
+	}
+	req, err := bindListEvents(c)
+	req.OrganizerID = organizerID
+	return req, err
+}
+
+// presentOrganizerEvents presents a list that is not public, so no cache may keep it.
+func presentOrganizerEvents(p contract.Page[eventapi.Event]) any { return newList(p) }
 
 func presentEvents(c *call, p contract.Page[eventapi.Event]) response {
 	setCacheHeaders(c)

@@ -24,16 +24,35 @@ type fakeEvent struct {
 	seats  eventapi.Availability
 	page   contract.Page[eventapi.Event]
 	fail   error                  // if not nil, the result of every operation
-	create eventapi.CreateRequest // the last request
-	list   eventapi.ListRequest   // the last request
-	get    eventapi.GetRequest    // the last request
+	replay bool                   // whether CreateEvent reports a replay
+	create eventapi.CreateRequest // the last request, as are the following
+	update eventapi.UpdateRequest
+	change eventapi.ChangeRequest // of CancelEvent or DeleteEvent
+	list   eventapi.ListRequest   // of ListEvents or ListOrganizerEvents
+	get    eventapi.GetRequest
 }
 
 func (f *fakeEvent) serve(log *slog.Logger, tracing *telemetry.Tracing) http.Handler {
 	srv := rpc.NewServer(rpc.ServerConfig{App: eventapi.App, Token: secret, Log: log, Tracing: tracing})
-	rpc.Handle(srv, eventapi.CreateEvent, func(_ context.Context, r eventapi.CreateRequest) (eventapi.Versioned, error) {
+	rpc.Handle(srv, eventapi.CreateEvent, func(_ context.Context, r eventapi.CreateRequest) (eventapi.Created, error) {
 		f.create = r
+		return eventapi.Created{Versioned: f.one, Replayed: f.replay}, f.fail
+	})
+	rpc.Handle(srv, eventapi.UpdateEvent, func(_ context.Context, r eventapi.UpdateRequest) (eventapi.Versioned, error) {
+		f.update = r
 		return f.one, f.fail
+	})
+	rpc.Handle(srv, eventapi.CancelEvent, func(_ context.Context, r eventapi.ChangeRequest) (eventapi.Versioned, error) {
+		f.change = r
+		return f.one, f.fail
+	})
+	rpc.Handle(srv, eventapi.DeleteEvent, func(_ context.Context, r eventapi.ChangeRequest) (rpc.Nothing, error) {
+		f.change = r
+		return rpc.Nothing{}, f.fail
+	})
+	rpc.Handle(srv, eventapi.ListOrganizerEvents, func(_ context.Context, r eventapi.ListRequest) (contract.Page[eventapi.Event], error) {
+		f.list = r
+		return f.page, f.fail
 	})
 	rpc.Handle(srv, eventapi.ListEvents, func(_ context.Context, r eventapi.ListRequest) (contract.Page[eventapi.Event], error) {
 		f.list = r
@@ -81,6 +100,116 @@ func TestCreateEvent(t *testing.T) {
 		if len(p.Errors) != 1 || p.Errors[0].Field != field {
 			t.Errorf("%s: got errors %v, want one about %s", body, p.Errors, field)
 		}
+	}
+}
+
+func TestCreateEventWithAnIdempotencyKey(t *testing.T) {
+	h := newHarness(t)
+	h.auth.user.Role = authapi.RoleAdmin
+	h.event.one, h.event.replay = eventapi.Versioned{Event: eventapi.Event{ID: "e1", Version: 1}, SeatsVersion: 1}, true
+	headers := append(bearer(h.token()), "Idempotency-Key", "k1")
+	res := h.do("POST", "/api/events", eventBody, headers...)
+	if res.StatusCode != 201 || res.Header.Get("Idempotency-Replayed") != "true" || h.event.create.IdempotencyKey != "k1" {
+		t.Errorf("got %d, replayed %q, key %q, want 201, true and k1", res.StatusCode, res.Header.Get("Idempotency-Replayed"), h.event.create.IdempotencyKey)
+	}
+	h.wantProblem(h.do("POST", "/api/events", eventBody, append(bearer(h.token()), "Idempotency-Key", "")...), 400, "invalid")
+	duplicate := apperr.New(apperr.Conflict, eventapi.ReasonDuplicate, "Taken.")
+	duplicate.ConflictsWith = "e9"
+	h.event.fail = duplicate
+	res = h.do("POST", "/api/events", eventBody, bearer(h.token())...)
+	h.wantProblem(res, 409, "event.duplicate")
+	if got := res.Header.Get("Location"); got != "/api/events/e9" {
+		t.Errorf("duplicate: got Location %q, want the existing event", got)
+	}
+}
+
+func TestUpdateEvent(t *testing.T) {
+	h := newHarness(t)
+	h.wantProblem(h.do("PUT", "/api/events/e1", `{"name":"New"}`), 401, "auth.token_missing")
+	h.wantProblem(h.do("PUT", "/api/events/e1", `{"name":"New"}`, bearer(h.token())...), 403, "auth.admin_required")
+	h.auth.user.Role = authapi.RoleAdmin
+	h = newHarness(t)
+	h.auth.user.Role = authapi.RoleAdmin
+	h.event.one = eventapi.Versioned{Event: eventapi.Event{ID: "e1", Version: 4}, SeatsVersion: 9}
+	for _, tt := range []struct {
+		ifMatch string
+		want    []int64 // nil means any version
+	}{
+		{"*", nil}, {" * ", nil},
+		{`"3-7"`, []int64{3}}, {`"3-7", "4-1"`, []int64{3, 4}}, {`"3-7" ,, "4-1",`, []int64{3, 4}},
+		{`W/"3-7"`, []int64{}}, {`W/"3-7", "4-1"`, []int64{4}},
+		{`"3"`, []int64{}}, {`"3-7x"`, []int64{}}, {`"a,b"`, []int64{}}, {`""`, []int64{}}, {`"03-7"`, []int64{}},
+	} {
+		res := h.do("PUT", "/api/events/e1", `{"name":"New"}`, append(bearer(h.token()), "If-Match", tt.ifMatch)...)
+		if res.StatusCode != 200 || res.Header.Get("ETag") != `"4-9"` {
+			t.Errorf("If-Match %s: got %d %s, ETag %q, want 200 and \"4-9\"", tt.ifMatch, res.StatusCode, res.body, res.Header.Get("ETag"))
+		}
+		if got := h.event.update.Versions; !slices.Equal(got, tt.want) || (got == nil) != (tt.want == nil) {
+			t.Errorf("If-Match %s: got versions %v, want %v", tt.ifMatch, got, tt.want)
+		}
+	}
+	for _, malformed := range []string{"", "3-7", `"3-7`, `"3-7" "4-1"`, `*, "3-7"`, `"3-7", *`, `w/"3-7"`, `"a b"`, `'3-7'`} {
+		p := h.wantProblem(h.do("PUT", "/api/events/e1", `{"name":"New"}`, append(bearer(h.token()), "If-Match", malformed)...), 400, "invalid")
+		if len(p.Errors) != 1 || p.Errors[0].Field != "If-Match" {
+			t.Errorf("If-Match %s: got errors %v, want one about If-Match", malformed, p.Errors)
+		}
+	}
+	h.do("PUT", "/api/events/e1", `{"name":"New","description":null,"capacity":7}`, bearer(h.token())...)
+	got := h.event.update
+	want := eventapi.Changes{Name: contract.Set("New"), Description: contract.Clear[string](), Capacity: contract.Set(int64(7))}
+	if got.EventID != "e1" || got.ChangeID == "" || got.Versions != nil || got.Changes != want {
+		t.Errorf("got request %+v, want event e1, a change id, any version and %+v", got, want)
+	}
+	first := got.ChangeID
+	h.do("PUT", "/api/events/e1", `{"name":"New"}`, bearer(h.token())...)
+	if h.event.update.ChangeID == first {
+		t.Error("the second request has the change id of the first one")
+	}
+	h.wantProblem(h.do("PUT", "/api/events/e1", `{"organizerId":"me"}`, bearer(h.token())...), 400, "invalid")
+	h.event.fail = apperr.New(apperr.PreconditionFailed, eventapi.ReasonVersionConflict, "Changed.")
+	h.wantProblem(h.do("PUT", "/api/events/e1", `{"name":"New"}`, bearer(h.token())...), 412, "event.version_conflict")
+}
+
+func TestCancelEventAndDeleteEvent(t *testing.T) {
+	h := newHarness(t)
+	for _, tt := range []struct{ method, path, body string }{
+		{"DELETE", "/api/events/e1", `{"message":"The event has been deleted."}`},
+		{"POST", "/api/events/e1/cancel", ""},
+	} {
+		h.auth.user.Role = authapi.RoleUser
+		h.wantProblem(h.do(tt.method, tt.path, "", bearer(h.token())...), 403, "auth.admin_required")
+		h = newHarness(t)
+		h.auth.user.Role = authapi.RoleAdmin
+		h.event.one = eventapi.Versioned{Event: eventapi.Event{ID: "e1", Status: "cancelled", Version: 2}, SeatsVersion: 3}
+		res := h.do(tt.method, tt.path, "", bearer(h.token())...)
+		if res.StatusCode != 200 || tt.body != "" && res.body != tt.body {
+			t.Errorf("%s %s: got %d %s, want 200 %s", tt.method, tt.path, res.StatusCode, res.body, tt.body)
+		}
+		if got := h.event.change; got.EventID != "e1" || got.ChangeID == "" {
+			t.Errorf("%s %s: got request %+v, want event e1 and a change id", tt.method, tt.path, got)
+		}
+		h.event.change = eventapi.ChangeRequest{}
+		h.event.fail = apperr.New(apperr.Conflict, eventapi.ReasonHasBookings, "Booked.")
+		h.wantProblem(h.do(tt.method, tt.path, "", bearer(h.token())...), 409, "event.has_bookings")
+	}
+}
+
+func TestListOrganizerEvents(t *testing.T) {
+	h := newHarness(t)
+	h.wantProblem(h.get("/api/events/organizer/u7"), 401, "auth.token_missing")
+	h.event.page = contract.Page[eventapi.Event]{Items: []eventapi.Event{{ID: "e1"}}, Limit: 5}
+	res := h.get("/api/events/organizer/u7?limit=5&sort=name", bearer(h.token())...)
+	if res.StatusCode != 200 || res.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("got %d, Cache-Control %q, want 200 and no-store", res.StatusCode, res.Header.Get("Cache-Control"))
+	}
+	if got := h.event.list; got.OrganizerID != "u7" || got.Limit != 5 || got.Sort != "name" || got.ByAdmin {
+		t.Errorf("got request %+v, want the organizer u7, limit 5, sorted by name", got)
+	}
+	h.wantProblem(h.get("/api/events/organizer/a.b", bearer(h.token())...), 400, "invalid")
+	h.event.list = eventapi.ListRequest{}
+	h.get("/api/events/organizer/availability", bearer(h.token())...)
+	if h.event.list.OrganizerID != "availability" {
+		t.Errorf("got organizer %q, want availability", h.event.list.OrganizerID)
 	}
 }
 

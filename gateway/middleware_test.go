@@ -27,6 +27,12 @@ func TestUnknownPathsAndMethodsGetProblems(t *testing.T) {
 		{"OPTIONS", "/api/auth/me", "GET, HEAD"},
 		{"BREW", "/api/auth/login", "POST"},
 		{"TRACE", "/api/auth/login", "POST"},
+		{"PUT", "/api/events", "GET, HEAD, POST"},
+		{"POST", "/api/events/e1", "GET, HEAD, PUT, DELETE"},
+		{"GET", "/api/events/e1/cancel", "POST"},
+		{"PUT", "/api/events/e1/availability", "GET, HEAD"},
+		{"POST", "/api/events/search/cancel", "GET, HEAD"},
+		{"POST", "/api/events/organizer/cancel", "GET, HEAD"},
 	} {
 		res := h.do(tt.method, tt.path, "")
 		h.wantProblem(res, 405, "method_not_allowed")

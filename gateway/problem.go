@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract/eventapi"
 )
 
 const problemType = "application/problem+json"
@@ -27,6 +28,7 @@ type problem struct {
 	Errors   []apperr.Field `json:"errors,omitempty"`
 
 	retryAfter time.Duration
+	location   string // of the resource that the request conflicts with; may be empty
 }
 
 // problemOf returns the problem document for err. An error that is neither a
@@ -39,6 +41,9 @@ func problemOf(err error) problem {
 	p := newProblem(statusOf(e.Code), e.Reason, e.Message)
 	p.Errors = e.Fields
 	p.retryAfter = e.RetryAfter
+	if e.Reason == eventapi.ReasonDuplicate && e.ConflictsWith != "" {
+		p.location = eventPath(e.ConflictsWith)
+	}
 	return p
 }
 
@@ -116,6 +121,9 @@ func (s *Server) sendProblem(c *fiber.Ctx, err error) error {
 		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(max(1, ceilSeconds(p.retryAfter))))
 	case p.Status == http.StatusTooManyRequests, p.Status == http.StatusServiceUnavailable:
 		c.Set(fiber.HeaderRetryAfter, "1")
+	}
+	if p.location != "" {
+		c.Set(fiber.HeaderLocation, p.location)
 	}
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	c.Set(fiber.HeaderContentType, problemType)

@@ -2,6 +2,9 @@ package main
 
 import (
 	"net/http"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
 
 	"boxoffice/shared/contract/authapi"
 	"boxoffice/shared/contract/bookingapi"
@@ -17,9 +20,20 @@ type route struct {
 	endpoint endpoint
 }
 
+// isShadowed reports whether the path of the request belongs to one of the routes that
+// search events or list an organizer's, although it also matches r. For example,
+// /api/events/search/cancel is a search for the word "cancel".
+func (r route) isShadowed(c *fiber.Ctx) bool {
+	if r.method == http.MethodGet || !strings.Contains(r.path, ":eventId/") {
+		return false // routes of the same method are tried in the order of the table
+	}
+	id := c.Params("eventId")
+	return id == "search" || id == "organizer"
+}
+
 // routes returns the routes of the whole API.
 func (s *Server) routes() []route {
-	const get, post = http.MethodGet, http.MethodPost
+	const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 	return []route{
 		{get, "/healthz", anyone, unlimited, local(s.getHealth)},
 		{get, "/readyz", anyone, unlimited, s.getReadiness},
@@ -33,8 +47,12 @@ func (s *Server) routes() []route {
 
 		{post, "/api/events", admin, write, withResponse(s, eventapi.CreateEvent, bindCreateEvent, presentCreatedEvent)},
 		{get, "/api/events", guest, browse, withResponse(s, eventapi.ListEvents, bindListEvents, presentEvents)},
+		{get, "/api/events/organizer/:organizerId", user, browse, withBody(s, eventapi.ListOrganizerEvents, http.StatusOK, bindListOrganizerEvents, presentOrganizerEvents)},
 		{get, "/api/events/:eventId", guest, browse, withResponse(s, eventapi.GetEvent, bindGetEvent, presentEvent)},
 		{get, "/api/events/:eventId/availability", guest, browse, withResponse(s, eventapi.GetAvailability, bindGetEvent, presentAvailability)},
+		{put, "/api/events/:eventId", admin, write, withResponse(s, eventapi.UpdateEvent, bindUpdateEvent, presentChangedEvent)},
+		{del, "/api/events/:eventId", admin, write, withBody(s, eventapi.DeleteEvent, http.StatusOK, bindChangeEvent, presentDeletedEvent)},
+		{post, "/api/events/:eventId/cancel", admin, write, withResponse(s, eventapi.CancelEvent, bindChangeEvent, presentChangedEvent)},
 
 		{post, "/api/bookings", user, write, withResponse(s, bookingapi.CreateBooking, bindCreateBooking, presentCreatedBooking)},
 		{get, "/api/bookings", admin, browse, withBody(s, bookingapi.ListBookings, http.StatusOK, bindListBookings, presentBookings)},

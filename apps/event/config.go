@@ -18,6 +18,7 @@ type settings struct {
 
 // The names of the app's Dapr components. Package daprpub defines those of the bus.
 const (
-	lockStore = "lock"
-	cleanup   = "cleanup"
+	lockStore  = "lock"
+	cacheStore = "eventcache"
+	cleanup    = "cleanup"
 )

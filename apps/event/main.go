@@ -9,11 +9,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	_ "time/tzdata" // the known time zones must not depend on the host
 
 	dapr "github.com/dapr/go-sdk/client"
 
 	"boxoffice/apps/event/internal/bookingclient"
+	"boxoffice/apps/event/internal/daprcache"
 	"boxoffice/apps/event/internal/event"
 	"boxoffice/apps/event/internal/mongoevents"
 	"boxoffice/apps/event/internal/transport"
@@ -66,6 +66,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		Catalogue:       store,
 		Holds:           store,
 		Limits:          store,
+		Cache:           daprcache.New(sidecar, cacheStore),
 		Bookings:        bookingclient.NewBookings(a.Client),
 		Batches:         event.NewBatches(telemetry.FollowerSpan("move seats")),
 		Locks:           daprlock.New(sidecar, lockStore),

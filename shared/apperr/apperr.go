@@ -28,6 +28,9 @@ type Error struct {
 	Fields []Field
 	// RetryAfter is how long to wait before a retry; zero if unknown.
 	RetryAfter time.Duration
+	// ConflictsWith is the id of the existing resource that the request conflicts with. It
+	// is empty unless the app that refused the request names one.
+	ConflictsWith string
 
 	overloaded bool // set by Overloaded
 	cause      error

@@ -35,6 +35,8 @@ type wireError struct {
 	Message    string         `json:"message"`
 	Fields     []apperr.Field `json:"fields,omitempty"`
 	RetryAfter int            `json:"retryAfter,omitempty"` // seconds
+	// ConflictsWith is the id of an existing resource.
+	ConflictsWith string `json:"conflictsWith,omitempty"`
 }
 
 // decodeRequest decodes a request. Its error is an *apperr.Error with the code Invalid.
@@ -101,7 +103,7 @@ func statusOf(err *apperr.Error) int {
 func toWire(err *apperr.Error) *wireError {
 	return &wireError{
 		Code: string(err.Code), Reason: err.Reason, Message: err.Message, Fields: err.Fields,
-		RetryAfter: int(math.Ceil(err.RetryAfter.Seconds())),
+		RetryAfter: int(math.Ceil(err.RetryAfter.Seconds())), ConflictsWith: err.ConflictsWith,
 	}
 }
 
@@ -115,5 +117,6 @@ func fromWire(w *wireError) error {
 	e := apperr.New(code, w.Reason, w.Message)
 	e.Fields = w.Fields
 	e.RetryAfter = time.Duration(max(w.RetryAfter, 0)) * time.Second
+	e.ConflictsWith = w.ConflictsWith
 	return e
 }

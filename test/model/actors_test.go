@@ -95,7 +95,7 @@ func (w *world) sweepBookings() *actor {
 func (w *world) update(c eventapi.Changes) {
 	svc := w.event()
 	w.spawn(fmt.Sprintf("update capacity %v limit %v", c.Capacity, c.MaxPerUser), func(*actor) {
-		_, _ = svc.UpdateEvent(context.Background(), eventapi.UpdateRequest{EventID: eventID, Changes: c})
+		_, _ = svc.UpdateEvent(context.Background(), eventapi.UpdateRequest{EventID: eventID, ChangeID: w.NewID(), Changes: c})
 	})
 }
 
@@ -103,7 +103,7 @@ func (w *world) update(c eventapi.Changes) {
 func (w *world) cancelEvent() {
 	svc := w.event()
 	w.spawn("cancel the event", func(*actor) {
-		_, _ = svc.CancelEvent(context.Background(), eventapi.GetRequest{EventID: eventID})
+		_, _ = svc.CancelEvent(context.Background(), eventapi.ChangeRequest{EventID: eventID, ChangeID: w.NewID()})
 	})
 }
 
@@ -111,7 +111,7 @@ func (w *world) cancelEvent() {
 func (w *world) deleteEvent() {
 	svc := w.event()
 	w.spawn("delete the event", func(*actor) {
-		_, _ = svc.DeleteEvent(context.Background(), eventapi.GetRequest{EventID: eventID})
+		_, _ = svc.DeleteEvent(context.Background(), eventapi.ChangeRequest{EventID: eventID, ChangeID: w.NewID()})
 	})
 }
 

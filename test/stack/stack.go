@@ -129,6 +129,17 @@ func (s *Stack) Instance(app string) (Instance, error) {
 	return Instance{}, fmt.Errorf("no instance of %s", app)
 }
 
+// Gateways returns the base URLs of all gateways.
+func (s *Stack) Gateways() []string {
+	var urls []string
+	for _, i := range s.Instances {
+		if i.App == "gateway" {
+			urls = append(urls, fmt.Sprintf("http://127.0.0.1:%d", i.Port))
+		}
+	}
+	return urls
+}
+
 // readDescription reads the files in which the devstack describes the stack.
 func (s *Stack) readDescription() error {
 	dir := s.Data

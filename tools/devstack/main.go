@@ -82,7 +82,7 @@ func runStack(ctx context.Context, name string, args []string, getenv func(strin
 		flags.BoolVar(&o.Verbose, "v", false, "print the output of every process")
 	}
 	if name == "up" {
-		flags.Func("replicas", "number of instances of apps, such as booking=2,gateway=2", func(text string) error {
+		flags.Func("replicas", "number of instances: of all apps, such as 2, or of some, such as booking=2,gateway=2", func(text string) error {
 			return parseReplicas(o.Replicas, text)
 		})
 	}
@@ -127,13 +127,16 @@ func parse(flags *flag.FlagSet, args []string) error {
 	return nil
 }
 
-// parseReplicas adds counts such as "booking=2,gateway=2" to replicas.
+// parseReplicas adds counts such as "2" or "booking=2,gateway=2" to replicas.
 func parseReplicas(replicas map[string]int, text string) error {
 	for part := range strings.SplitSeq(text, ",") {
 		app, count, ok := strings.Cut(part, "=")
+		if !ok {
+			app, count = boxoffice.AllApps, part
+		}
 		n, err := strconv.Atoi(count)
-		if !ok || app == "" || err != nil || n < 1 {
-			return fmt.Errorf("%q must be an app and a positive number, such as booking=2", part)
+		if app == "" || err != nil || n < 1 || n > boxoffice.MaxReplicas {
+			return fmt.Errorf("%q must be a number from 1 to %d, such as 2, or an app and a number, such as booking=2", part, boxoffice.MaxReplicas)
 		}
 		replicas[app] = n
 	}

@@ -42,6 +42,7 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 		{"WriteSeats compares seats.version", testWriteSeats},
 		{"WriteDefinition compares both versions", testWriteDefinition},
 		{"DropFacts removes the facts of one type", testDropFacts},
+		{"the outbox is bounded", testBoundedOutbox},
 		{"only one of several concurrent WriteSeats succeeds at each version", testSeatsRace},
 		{"ListEvents filters, sorts and limits", testList},
 		{"the queries of sweeps find their events", testCatalogue},
@@ -71,6 +72,7 @@ func NewEvent(id string) event.Event {
 			SalesStartAt: &from, SalesEndAt: &to, CancellationCutoffHours: 24,
 		},
 		Status: event.Published, Version: 1, CreatedAt: day0, UpdatedAt: day0.Add(time.Millisecond),
+		Fingerprint: "fingerprint-" + id, ChangeIDs: []string{"change-1", "change-2"},
 		Seats: event.Seats{Capacity: 10, Available: 10, Version: 1},
 	}
 }
@@ -160,6 +162,11 @@ func testIdentity(t *testing.T, s Subject) {
 	duplicate := NewEvent("duplicate")
 	duplicate.OrganizerID, duplicate.Name = a.OrganizerID, a.Name
 	wantErr(t, "same identity", s.InsertEvent(ctx, duplicate, newFact("f", "duplicate")), event.ErrNameTaken)
+	if id, err := s.FindIdentity(ctx, a.Identity()); err != nil || id != "a" {
+		t.Errorf("FindIdentity: got %q, %v, want a", id, err)
+	}
+	_, err := s.FindIdentity(ctx, "unknown")
+	wantErr(t, "FindIdentity of an unknown identity", err, event.ErrNoEvent)
 
 	renamed := read(t, s, "b")
 	renamed.OrganizerID, renamed.Name = a.OrganizerID, a.Name
@@ -174,6 +181,50 @@ func testIdentity(t *testing.T, s Subject) {
 	a.Status, a.Version = event.Deleted, 3
 	wantErr(t, "delete", s.WriteDefinition(ctx, a, 2), nil)
 	wantErr(t, "identity of a deleted event", s.InsertEvent(ctx, duplicate, newFact("f", "duplicate")), nil)
+}
+
+// testBoundedOutbox changes an event until its outbox is full, first of published facts and
+// then of unpublished ones.
+func testBoundedOutbox(t *testing.T, s Subject) {
+	ctx := t.Context()
+	insert(t, s, NewEvent("e"))
+	change := func(n int) error {
+		e := read(t, s, "e")
+		e.Version++
+		return s.WriteDefinition(ctx, e, e.Version-1, newFact("f"+strconv.Itoa(n), "e"))
+	}
+	for n := range 2 * event.MaxFacts {
+		s.Publish(t)
+		err := change(n)
+		if errors.Is(err, event.ErrStale) { // the store has made room
+			err = change(n)
+		}
+		wantErr(t, "change", err, nil)
+	}
+	facts := s.Facts(t)
+	if n := len(facts); n > event.MaxFacts || n < event.MaxFacts/4 {
+		t.Errorf("got %d facts, want a quarter to all of %d", n, event.MaxFacts)
+	}
+	if last := facts[len(facts)-1].ID; last != "f"+strconv.Itoa(2*event.MaxFacts-1) {
+		t.Errorf("got the last fact %s, want the newest one", last)
+	}
+
+	// The outbox has one unpublished fact now. Fill it with more.
+	var err error
+	for n := 0; n < 2*event.MaxFacts && !errors.Is(err, event.ErrOutboxFull); n++ {
+		if err = change(100 + n); errors.Is(err, event.ErrStale) {
+			err = change(100 + n)
+		}
+	}
+	wantErr(t, "change with unpublished facts only", err, event.ErrOutboxFull)
+	before := read(t, s, "e")
+	wantErr(t, "another change", change(999), event.ErrOutboxFull)
+	wantEvent(t, read(t, s, "e"), before)
+	if n := len(s.Facts(t)); n != event.MaxFacts {
+		t.Errorf("got %d facts, want %d", n, event.MaxFacts)
+	}
+	before.Status, before.Version = event.Cancelled, before.Version+1
+	wantErr(t, "cancel", s.WriteDefinition(ctx, before, before.Version-1, newFact("cancel", "e")), nil)
 }
 
 // seatsWrite returns a write of the event's seats that carries moves and removes marks.

@@ -33,7 +33,7 @@ type Env struct {
 func NewService(env Env) *Service {
 	return event.New(event.Config{
 		Events: env.Store, Catalogue: env.Store, Holds: env.Store, Limits: env.Store,
-		Bookings: env.Bookings, Batches: Unbatched{}, Locks: Unlocked{}, Clock: env.Clock, IDs: env.IDs,
+		Bookings: env.Bookings, Batches: Unbatched{}, Cache: NoCache{}, Locks: Unlocked{}, Clock: env.Clock, IDs: env.IDs,
 		HoldSettleAfter: env.HoldSettleAfter,
 	})
 }
@@ -54,6 +54,22 @@ func (Unbatched) Do(ctx context.Context, _ string, work coalesce.Work[*event.Mem
 func NewBatches() *coalesce.Group[*event.Member] {
 	return event.NewBatches(func(_, _ context.Context) (end func()) { return nil })
 }
+
+// NoCache is an event.Cache that keeps nothing.
+type NoCache struct{}
+
+var _ event.Cache = NoCache{}
+
+// PutEvent implements event.Cache.
+func (NoCache) PutEvent(context.Context, eventapi.Versioned, time.Duration) error { return nil }
+
+// GetEvent implements event.Cache.
+func (NoCache) GetEvent(context.Context, string) (eventapi.Versioned, error) {
+	return eventapi.Versioned{}, event.ErrNoEvent
+}
+
+// DropEvent implements event.Cache.
+func (NoCache) DropEvent(context.Context, string) error { return nil }
 
 // Unlocked is an event.Locker that takes no locks.
 type Unlocked struct{}

@@ -123,9 +123,10 @@ func (s *Store) GetEvent(ctx context.Context, id string) (event.Event, error) {
 	return clone(e), err
 }
 
-// clone returns the event with a copy of its marks.
+// clone returns the event with copies of its marks and change ids.
 func clone(e event.Event) event.Event {
 	e.Seats.Marks = maps.Clone(e.Seats.Marks)
+	e.ChangeIDs = slices.Clone(e.ChangeIDs)
 	return e
 }
 
@@ -153,6 +154,12 @@ func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int6
 		if s.nameTaken(e) {
 			return event.ErrNameTaken
 		}
+		if e.Status != event.Cancelled && e.Status != event.Deleted && len(d.outbox)+len(facts) > event.MaxFacts {
+			d.outbox = dropSent(d.outbox, len(d.outbox)+len(facts)-event.MaxFacts/2)
+			if len(d.outbox)+len(facts) > event.MaxFacts {
+				return event.ErrOutboxFull
+			}
+		}
 		e.Seats.Marks = d.Seats.Marks
 		e.Seats.Version++
 		d.Event = e
@@ -162,6 +169,17 @@ func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int6
 		s.events[e.ID] = d
 		*s.writes++
 		return nil
+	})
+}
+
+// dropSent returns the records without the first n published ones.
+func dropSent(records []Record, n int) []Record {
+	return slices.DeleteFunc(slices.Clone(records), func(r Record) bool {
+		isDropped := r.Sent && n > 0
+		if isDropped {
+			n--
+		}
+		return isDropped
 	})
 }
 
@@ -208,6 +226,15 @@ func compare(sort event.Sort, a, b event.Position) int {
 		return -n
 	}
 	return n
+}
+
+// FindIdentity implements event.Catalogue.
+func (s *Store) FindIdentity(ctx context.Context, identity string) (string, error) {
+	ids, err := s.ids(ctx, "events.identity", 1, func(d document) bool { return d.Identity() == identity })
+	if err == nil && len(ids) == 0 {
+		err = event.ErrNoEvent
+	}
+	return strings.Join(ids, ""), err
 }
 
 // MarkedEvents implements event.Catalogue.

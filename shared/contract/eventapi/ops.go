@@ -15,15 +15,37 @@ const App = "event"
 // The operations of the event app. Each refuses an invalid request with the code
 // apperr.Invalid and lists the invalid fields.
 var (
-	// CreateEvent creates an event. It is idempotent: EventID is the idempotency key.
-	// Refusal: event.duplicate.
-	CreateEvent = rpc.Op[CreateRequest, Versioned]{App: App, Method: "event.create", Timeout: 10 * time.Second}
+	// CreateEvent creates an event. It is idempotent: a repeated request with the same
+	// key or event id gets the first answer again. Refusals: event.duplicate, which names
+	// the existing event (apperr.Error.ConflictsWith), and idempotency.mismatch
+	// (apperr.Unprocessable) if the key was used for a different request.
+	CreateEvent = rpc.Op[CreateRequest, Created]{App: App, Method: "event.create", Timeout: 10 * time.Second}
+
+	// UpdateEvent changes the definition of an event, or its status to draft or published.
+	// It is idempotent: a repeated request with the same change id changes nothing.
+	// Refusals: event.not_found, event.version_conflict, event.cancelled,
+	// event.duplicate, event.capacity_below_committed, event.has_bookings.
+	UpdateEvent = rpc.Op[UpdateRequest, Versioned]{App: App, Method: "event.update", Timeout: 10 * time.Second}
+
+	// CancelEvent cancels an event, which cannot be undone. The booking app then cancels
+	// the event's live bookings. A cancelled event stays as it is. Refusal:
+	// event.not_found.
+	CancelEvent = rpc.Op[ChangeRequest, Versioned]{App: App, Method: "event.cancel", Timeout: 10 * time.Second}
+
+	// DeleteEvent removes an event that has no live bookings. It is idempotent: a repeated
+	// request with the same change id succeeds. Refusals: event.not_found,
+	// event.has_bookings.
+	DeleteEvent = rpc.Op[ChangeRequest, rpc.Nothing]{App: App, Method: "event.delete", Timeout: 10 * time.Second}
 
 	// GetEvent returns one event. Only admins see drafts. Refusal: event.not_found.
 	GetEvent = rpc.Op[GetRequest, Versioned]{App: App, Method: "event.get", Timeout: 10 * time.Second}
 
 	// ListEvents returns a page of the events that match. Only admins see drafts.
 	ListEvents = rpc.Op[ListRequest, contract.Page[Event]]{App: App, Method: "event.list", Timeout: 10 * time.Second}
+
+	// ListOrganizerEvents returns a page of the events that one organizer created, which
+	// may be none. Only admins see drafts.
+	ListOrganizerEvents = rpc.Op[ListRequest, contract.Page[Event]]{App: App, Method: "event.organizer", Timeout: 10 * time.Second}
 
 	// GetAvailability returns the seat counters of an event. Refusal: event.not_found.
 	GetAvailability = rpc.Op[GetRequest, Availability]{App: App, Method: "event.availability", Timeout: 10 * time.Second}
@@ -60,4 +82,5 @@ const (
 	ReasonSoldOut           = "booking.sold_out"
 	ReasonLimitExceeded     = "booking.limit_exceeded"
 	ReasonHoldDead          = "hold.dead"
+	ReasonMismatch          = "idempotency.mismatch"
 )

@@ -49,10 +49,21 @@ type Event struct {
 type Versioned struct {
 	Event        Event `json:"event"`
 	SeatsVersion int64 `json:"seatsVersion"` // raised by every write of the seats or the definition; it never decreases
+	// CopiedAt is when the event was copied into a cache. It is nil unless GetEvent returned
+	// the copy because the database did not answer.
+	CopiedAt *contract.Time `json:"copiedAt,omitempty"`
 }
 
 // ETag returns the event's entity tag, in quotes (RFC 9110, section 8.8.3).
 func (v Versioned) ETag() string { return fmt.Sprintf(`"%d-%d"`, v.Event.Version, v.SeatsVersion) }
+
+// ParseETag returns the event's version in an entity tag that ETag returned. It reports
+// false for any other tag, and for a weak one.
+func ParseETag(tag string) (version int64, ok bool) {
+	var v Versioned
+	n, err := fmt.Sscanf(tag, `"%d-%d"`, &v.Event.Version, &v.SeatsVersion)
+	return v.Event.Version, err == nil && n == 2 && v.ETag() == tag
+}
 
 // Definition is the definition of a new event. Absent fields get their defaults.
 type Definition struct {
@@ -74,11 +85,23 @@ type Definition struct {
 
 // CreateRequest is the request of CreateEvent.
 type CreateRequest struct {
-	// EventID is the id of the new event. The caller generates one for each event, and
-	// sends the same one in every retry.
-	EventID     string     `json:"eventId"`
-	OrganizerID string     `json:"organizerId"` // the admin who creates the event
-	Event       Definition `json:"event"`
+	// EventID is the id of the new event. The caller generates one for each client
+	// request, and sends the same one in every retry. It is ignored if there is an
+	// IdempotencyKey.
+	EventID string `json:"eventId"`
+	// IdempotencyKey is the client's key, if it sent one. The event's id is then derived
+	// from the key and the organizer.
+	IdempotencyKey string     `json:"idempotencyKey,omitempty"`
+	OrganizerID    string     `json:"organizerId"` // the admin who creates the event
+	Event          Definition `json:"event"`
+}
+
+// Created is the response of CreateEvent: the event as it was created, even if it has
+// changed since.
+type Created struct {
+	Versioned
+	// Replayed means that an earlier request with the same key created the event.
+	Replayed bool `json:"replayed,omitempty"`
 }
 
 // Changes are the fields of an event that an update changes. Absent fields stay unchanged.
@@ -99,12 +122,22 @@ type Changes struct {
 	Status                  contract.Optional[string]         `json:"status,omitzero"`
 }
 
-// UpdateRequest is a request to change an event.
+// UpdateRequest is the request of UpdateEvent.
 type UpdateRequest struct {
 	EventID string `json:"eventId"`
-	// Version is the event's version that the change is based on. Zero means any version.
-	Version int64   `json:"version,omitempty"`
-	Changes Changes `json:"changes"`
+	// ChangeID identifies the change. The caller generates one for each client request,
+	// and sends the same one in every retry, so that a retry is recognised.
+	ChangeID string `json:"changeId"`
+	// Versions are the versions of the event on which the change may be based. Nil means
+	// any version. An empty list, which matches no version, is possible too.
+	Versions []int64 `json:"versions,omitzero"`
+	Changes  Changes `json:"changes"`
+}
+
+// ChangeRequest is the request of CancelEvent and of DeleteEvent.
+type ChangeRequest struct {
+	EventID  string `json:"eventId"`
+	ChangeID string `json:"changeId"` // as in UpdateRequest
 }
 
 // GetRequest identifies an event.
@@ -113,11 +146,12 @@ type GetRequest struct {
 	ByAdmin bool   `json:"byAdmin,omitempty"` // whether the caller may see drafts
 }
 
-// ListRequest is the request of ListEvents. Empty fields do not restrict the list.
+// ListRequest is the request of ListEvents and of ListOrganizerEvents. Empty fields do not
+// restrict the list.
 type ListRequest struct {
 	contract.PageRequest
 	ByAdmin     bool           `json:"byAdmin,omitempty"`
-	OrganizerID string         `json:"organizerId,omitempty"`
+	OrganizerID string         `json:"organizerId,omitempty"` // required by ListOrganizerEvents
 	Category    string         `json:"category,omitempty"`
 	Status      string         `json:"status,omitempty"`
 	From        *contract.Time `json:"from,omitempty"` // lower bound of startsAt, inclusive

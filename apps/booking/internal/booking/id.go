@@ -3,29 +3,22 @@ package booking
 import (
 	"crypto/sha256"
 	"encoding/base32"
-	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/shared/idempotency"
 )
 
 // KeyedID returns the id of the booking that a user creates with an idempotency
 // key.
-func KeyedID(userID, key string) string { return digest(userID + "\n" + key) }
+func KeyedID(userID, key string) string { return idempotency.ID(userID, key) }
 
 // fingerprint returns a hash of the fields that distinguish one request from another.
 // Two requests for the same booking id are duplicates if their fingerprints are equal.
 func fingerprint(req bookingapi.CreateRequest) string {
-	return digest(req.UserID + "\n" + req.EventID + "\n" + strconv.FormatInt(req.Quantity, 10))
-}
-
-// digest returns the first 128 bits of the SHA-256 of s in hexadecimal. Finding a
-// collision takes about 2^64 attempts, and only affects the user who finds it.
-func digest(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:16])
+	return idempotency.Fingerprint(req.UserID + "\n" + req.EventID + "\n" + strconv.FormatInt(req.Quantity, 10))
 }
 
 // publicCode returns the eight-character code of a booking. The alphabet is

@@ -1,25 +1,22 @@
 package booking
 
 import (
-	"strings"
-
 	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/shared/idempotency"
 	"boxoffice/shared/validation"
 )
 
-const (
-	maxIdempotencyKey   = 128 // bytes
-	maxPaymentReference = 128 // code points
-)
+// maxPaymentReference is the maximum length of a payment reference in code points.
+const maxPaymentReference = 128
 
 // validateCreate returns an apperr.Invalid error that lists every invalid field of
 // req.
 func (s *Service) validateCreate(req bookingapi.CreateRequest) error {
 	var p validation.Problems
-	if key := req.IdempotencyKey; key == "" {
+	if req.IdempotencyKey == "" {
 		p.ID("bookingId", req.BookingID)
-	} else if len(key) > maxIdempotencyKey || strings.IndexFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) >= 0 {
-		p.Add("Idempotency-Key", "invalid", "must be 1 to %d visible ASCII characters, without spaces", maxIdempotencyKey)
+	} else {
+		idempotency.CheckKey(&p, req.IdempotencyKey)
 	}
 	p.ID("userId", req.UserID)
 	p.ID("eventId", req.EventID)

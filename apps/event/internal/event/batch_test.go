@@ -78,7 +78,7 @@ func TestReservesOfOneRequestShareABatch(t *testing.T) {
 		return nil, nil
 	})
 	svc := event.New(event.Config{
-		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f, Locks: eventtest.Unlocked{},
+		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f, Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{},
 		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Batches: eventtest.NewBatches(),
 	})
 	invalid := f.hold("w_1_x", "u5", 0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"boxoffice/shared/apperr"
@@ -13,15 +14,21 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// UpdateEvent changes the definition or the status of an event. Refusals:
-// event.not_found, event.version_conflict, event.cancelled, event.duplicate,
-// event.capacity_below_committed, event.has_bookings.
+// UpdateEvent changes the definition or the status of an event; see
+// eventapi.UpdateEvent.
 func (s *Service) UpdateEvent(ctx context.Context, req eventapi.UpdateRequest) (eventapi.Versioned, error) {
+	var p problems
+	p.ID("eventId", req.EventID)
+	p.ID("changeId", req.ChangeID)
+	if err := p.Err(); err != nil {
+		return eventapi.Versioned{}, err
+	}
 	if req.Changes == (eventapi.Changes{}) {
 		return eventapi.Versioned{}, apperr.New(apperr.Invalid, "", "Send at least one field to change.")
 	}
-	e, err := s.change(ctx, req.EventID, eventapi.FactUpdated, func(e *Event, now time.Time) (bool, error) {
-		if req.Version != 0 && req.Version != e.Version {
+	id := eventapi.ChangeRequest{EventID: req.EventID, ChangeID: req.ChangeID}
+	e, err := s.change(ctx, id, eventapi.FactUpdated, func(e *Event, now time.Time) (bool, error) {
+		if req.Versions != nil && !slices.Contains(req.Versions, e.Version) {
 			return false, ErrVersionConflict
 		}
 		return true, e.apply(req.Changes, now)
@@ -29,11 +36,12 @@ func (s *Service) UpdateEvent(ctx context.Context, req eventapi.UpdateRequest) (
 	return e.versioned(), err
 }
 
-// CancelEvent cancels an event, which cannot be undone. The booking app then cancels the
-// event's live bookings. CancelEvent does nothing if the event is cancelled already.
-// Refusal: event.not_found.
-func (s *Service) CancelEvent(ctx context.Context, req eventapi.GetRequest) (eventapi.Versioned, error) {
-	e, err := s.change(ctx, req.EventID, eventapi.FactCancelled, func(e *Event, _ time.Time) (bool, error) {
+// CancelEvent cancels an event; see eventapi.CancelEvent.
+func (s *Service) CancelEvent(ctx context.Context, req eventapi.ChangeRequest) (eventapi.Versioned, error) {
+	if err := validateChange(req); err != nil {
+		return eventapi.Versioned{}, err
+	}
+	e, err := s.change(ctx, req, eventapi.FactCancelled, func(e *Event, _ time.Time) (bool, error) {
 		if e.Status == Cancelled {
 			return false, nil
 		}
@@ -42,10 +50,12 @@ func (s *Service) CancelEvent(ctx context.Context, req eventapi.GetRequest) (eve
 	return e.versioned(), err
 }
 
-// DeleteEvent removes an event that has no live bookings. Refusals: event.not_found,
-// event.has_bookings.
-func (s *Service) DeleteEvent(ctx context.Context, req eventapi.GetRequest) (rpc.Nothing, error) {
-	_, err := s.change(ctx, req.EventID, eventapi.FactDeleted, func(e *Event, _ time.Time) (bool, error) {
+// DeleteEvent removes an event; see eventapi.DeleteEvent.
+func (s *Service) DeleteEvent(ctx context.Context, req eventapi.ChangeRequest) (rpc.Nothing, error) {
+	if err := validateChange(req); err != nil {
+		return rpc.Nothing{}, err
+	}
+	_, err := s.change(ctx, req, eventapi.FactDeleted, func(e *Event, _ time.Time) (bool, error) {
 		if err := e.setStatus(Deleted); err != nil {
 			return false, err
 		}
@@ -58,6 +68,10 @@ func (s *Service) DeleteEvent(ctx context.Context, req eventapi.GetRequest) (rpc
 	return rpc.Nothing{}, err
 }
 
+// outboxRetryAfter is how long a client should wait before it changes an event again whose
+// facts the relay cannot publish at the moment.
+const outboxRetryAfter = 5 * time.Second
+
 // errMarked is returned by an attempt to delete an event that has marks. The attempt
 // removes the marks, and is then repeated.
 var errMarked = errors.New("the event has marks")
@@ -65,12 +79,15 @@ var errMarked = errors.New("the event has marks")
 // change makes every change of a definition or a status. It reads the event, calls edit,
 // and writes the result by compare-and-set on the event's version and on seats.version. A
 // change and a reserve that started from the same snapshot therefore never both succeed.
-// change returns the event as it is afterwards.
-func (s *Service) change(ctx context.Context, id, kind string, edit editFunc) (Event, error) {
+//
+// The write also stores the id of the change. If the event has the id already, an earlier
+// attempt of the same request has made the change, and change does nothing. change returns
+// the event as it is afterwards.
+func (s *Service) change(ctx context.Context, req eventapi.ChangeRequest, kind string, edit editFunc) (Event, error) {
 	var e Event
 	err := cas.Retry(ctx, func(ctx context.Context) error {
 		var err error
-		e, err = s.tryChange(ctx, id, kind, edit)
+		e, err = s.tryChange(ctx, req, kind, edit)
 		return err
 	}, ErrStale, errMarked)
 	return e, err
@@ -82,10 +99,10 @@ type editFunc func(e *Event, now time.Time) (isChanged bool, err error)
 // tryChange makes one attempt at a change. It returns ErrStale if the event was written
 // since it was read. If edit returns errMarked, tryChange removes the event's marks before
 // it returns errMarked too.
-func (s *Service) tryChange(ctx context.Context, id, kind string, edit editFunc) (Event, error) {
-	before, err := s.visibleEvent(ctx, eventapi.GetRequest{EventID: id, ByAdmin: true})
-	if err != nil {
-		return Event{}, err
+func (s *Service) tryChange(ctx context.Context, req eventapi.ChangeRequest, kind string, edit editFunc) (Event, error) {
+	before, err := s.eventToChange(ctx, req)
+	if err != nil || before.hasChange(req.ChangeID) {
+		return before, err
 	}
 	e, now := before, s.now()
 	isChanged, err := edit(&e, now)
@@ -98,7 +115,7 @@ func (s *Service) tryChange(ctx context.Context, id, kind string, edit editFunc)
 	case err != nil || !isChanged:
 		return before, err
 	}
-	e.raiseVersion(now)
+	e.recordChange(req.ChangeID, now)
 	fact, err := s.newFact(kind, e)
 	if err != nil {
 		return Event{}, err
@@ -106,11 +123,27 @@ func (s *Service) tryChange(ctx context.Context, id, kind string, edit editFunc)
 	err = s.events.WriteDefinition(ctx, e, before.Version, fact)
 	switch {
 	case errors.Is(err, ErrNameTaken):
-		return Event{}, ErrDuplicate
+		return Event{}, s.duplicateOf(ctx, e)
+	case errors.Is(err, ErrOutboxFull):
+		return Event{}, apperr.Overloaded(outboxRetryAfter).WithCause(err)
 	case err != nil:
-		return Event{}, fmt.Errorf("write event %s: %w", id, err)
+		return Event{}, fmt.Errorf("write event %s: %w", e.ID, err)
 	}
+	s.dropCached(ctx, e.ID)
 	e.Seats.Version++
+	return e, nil
+}
+
+// eventToChange returns the event that a request changes. It returns a deleted event only
+// if the request has changed it already, and ErrNotFound otherwise.
+func (s *Service) eventToChange(ctx context.Context, req eventapi.ChangeRequest) (Event, error) {
+	e, err := s.events.GetEvent(ctx, req.EventID)
+	switch {
+	case errors.Is(err, ErrNoEvent), err == nil && !e.Visible(true) && !e.hasChange(req.ChangeID):
+		return Event{}, ErrNotFound
+	case err != nil:
+		return Event{}, fmt.Errorf("get event %s: %w", req.EventID, err)
+	}
 	return e, nil
 }
 

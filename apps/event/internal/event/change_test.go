@@ -12,7 +12,7 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-func (f *fixture) create(id string, change func(*eventapi.Definition)) (eventapi.Versioned, error) {
+func (f *fixture) create(id string, change func(*eventapi.Definition)) (eventapi.Created, error) {
 	return f.CreateEvent(f.t.Context(), eventapi.CreateRequest{EventID: id, OrganizerID: "admin", Event: f.define(change)})
 }
 
@@ -20,11 +20,11 @@ func TestCreateEventSetsDefaults(t *testing.T) {
 	f := newFixture(t)
 	got, err := f.create("gala", nil)
 	f.wantErr("create", err, nil)
-	want := eventapi.Versioned{SeatsVersion: 1, Event: eventapi.Event{
+	want := eventapi.Created{Versioned: eventapi.Versioned{SeatsVersion: 1, Event: eventapi.Event{
 		ID: "gala", Name: "Gala", StartsAt: contract.At(f.now.Add(48 * time.Hour)), EndsAt: contract.At(f.now.Add(50 * time.Hour)),
 		Timezone: "UTC", Capacity: 10, Available: 10, Price: contract.Money{Currency: "EUR"}, Status: "published",
 		OrganizerID: "admin", Version: 1, CreatedAt: contract.At(f.now), UpdatedAt: contract.At(f.now),
-	}}
+	}}}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -35,19 +35,88 @@ func TestCreateEventSetsDefaults(t *testing.T) {
 	f.wantOps("create", "events.insert")
 }
 
+// change returns the request of a change with a new id.
+func (f *fixture) change(eventID string) eventapi.ChangeRequest {
+	return eventapi.ChangeRequest{EventID: eventID, ChangeID: f.NewID()}
+}
+
 func TestCreateEventIsIdempotent(t *testing.T) {
 	f := newFixture(t)
 	first, err := f.create("gala", nil)
 	f.wantErr("create", err, nil)
-	again, err := f.create("gala", nil)
+	f.reserve("a_1_x", "u1", 2) // the answer to a retry is the first one, whatever has happened since
+	f.now = f.now.Add(time.Second)
+	again, err := f.createAt(first.Event.CreatedAt.Time, "gala", "")
 	if err != nil || again != first {
 		t.Errorf("retry: got %+v, %v, want %+v", again, err, first)
 	}
-	_, err = f.create("other", nil)
+	_, err = f.create("other", func(d *eventapi.Definition) { d.StartsAt, d.EndsAt = first.Event.StartsAt, first.Event.EndsAt })
 	f.wantErr("the same name and start", err, event.ErrDuplicate)
+	if e := apperr.From(err); e.ConflictsWith != "gala" {
+		t.Errorf("got a conflict with %q, want gala", e.ConflictsWith)
+	}
 	_, err = f.create("gala", func(d *eventapi.Definition) { d.Name = "Other" })
 	if got, want := invalidFields(err), []string{"eventId:taken"}; !slices.Equal(got, want) {
 		t.Errorf("another event's id: got %v, want %v", err, want)
+	}
+}
+
+// createAt creates an event whose definition is that of define at the given time.
+func (f *fixture) createAt(at time.Time, id, key string) (eventapi.Created, error) {
+	now := f.now
+	f.now = at
+	d := f.define(nil)
+	f.now = now
+	return f.CreateEvent(f.t.Context(), eventapi.CreateRequest{EventID: id, IdempotencyKey: key, OrganizerID: "admin", Event: d})
+}
+
+func TestCreateEventWithAKey(t *testing.T) {
+	f := newFixture(t)
+	began := f.now
+	first, err := f.createAt(began, "ignored", "key-1")
+	if err != nil || first.Replayed || first.Event.ID == "ignored" {
+		t.Fatalf("got %+v, %v, want a new event whose id depends on the key", first, err)
+	}
+	_, err = f.UpdateEvent(t.Context(), eventapi.UpdateRequest{
+		EventID: first.Event.ID, ChangeID: "c", Changes: eventapi.Changes{Name: contract.Set("Renamed")},
+	})
+	f.wantErr("rename", err, nil)
+	f.now = f.now.Add(100 * time.Hour) // the event is over, so it could not be created now
+	writes := f.store.Writes()
+	again, err := f.createAt(began, "other", "key-1")
+	want := first
+	want.Replayed = true
+	if err != nil || again != want {
+		t.Errorf("replay: got %+v, %v, want %+v", again, err, want)
+	}
+	_, err = f.createAt(began.Add(time.Hour), "other", "key-1")
+	f.wantErr("another body", err, event.ErrIdempotencyMismatch)
+	_, err = f.createAt(began, "other", "key 1")
+	if got, want := invalidFields(err), []string{"Idempotency-Key:invalid"}; !slices.Equal(got, want) {
+		t.Errorf("malformed key: got %v, want %v", got, want)
+	}
+	if f.store.Writes() != writes {
+		t.Error("a replay or a refusal wrote to the store")
+	}
+	f.now = began
+	_, err = f.createAt(began, "other", "key-2") // the name is free again
+	f.wantErr("another key", err, nil)
+}
+
+func TestConcurrentCreatesWithOneKeyMakeOneEvent(t *testing.T) {
+	f := newFixture(t)
+	var inner eventapi.Created
+	f.onOp = func(op string) {
+		if op == "events.insert" {
+			f.onOp = nil
+			var err error
+			inner, err = f.createAt(f.now, "b", "key")
+			f.wantErr("the concurrent create", err, nil)
+		}
+	}
+	outer, err := f.createAt(f.now, "a", "key")
+	if err != nil || outer.Versioned != inner.Versioned || inner.Replayed || !outer.Replayed {
+		t.Errorf("got %+v, %v and %+v, want the same event, replayed to the second", outer, err, inner)
 	}
 }
 
@@ -105,16 +174,17 @@ func TestUpdateEvent(t *testing.T) {
 		name    string
 		before  func(f *fixture)
 		changes eventapi.Changes
-		version int64
+		version []int64
 		want    error
 		fields  []string
 		check   func(e eventapi.Versioned) bool
 	}{
-		{name: "a name", changes: eventapi.Changes{Name: contract.Set("New")}, version: 1,
+		{name: "a name", changes: eventapi.Changes{Name: contract.Set("New")}, version: []int64{7, 1},
 			check: func(e eventapi.Versioned) bool {
 				return e.Event.Name == "New" && e.Event.Version == 2 && e.SeatsVersion == 3
 			}},
-		{name: "another version", changes: eventapi.Changes{Name: contract.Set("New")}, version: 2, want: event.ErrVersionConflict},
+		{name: "another version", changes: eventapi.Changes{Name: contract.Set("New")}, version: []int64{2}, want: event.ErrVersionConflict},
+		{name: "no version", changes: eventapi.Changes{Name: contract.Set("New")}, version: []int64{}, want: event.ErrVersionConflict},
 		{name: "no changes", want: apperr.New(apperr.Invalid, "", "")},
 		{name: "clear optional fields", changes: eventapi.Changes{
 			Description: contract.Clear[string](), Category: contract.Clear[string](), Venue: contract.Clear[string](),
@@ -136,7 +206,7 @@ func TestUpdateEvent(t *testing.T) {
 			check: func(e eventapi.Versioned) bool { return e.Event.Status == "published" }},
 		{name: "status cancelled", changes: eventapi.Changes{Status: contract.Set("cancelled")}, fields: []string{"status:invalid"}},
 		{name: "a cancelled event", before: func(f *fixture) {
-			_, err := f.CancelEvent(f.t.Context(), eventapi.GetRequest{EventID: "gala"})
+			_, err := f.CancelEvent(f.t.Context(), f.change("gala"))
 			f.wantErr("cancel", err, nil)
 		}, changes: eventapi.Changes{Name: contract.Set("New")}, want: event.ErrCancelled},
 		{name: "to the name of another event", before: func(f *fixture) {
@@ -152,7 +222,7 @@ func TestUpdateEvent(t *testing.T) {
 				tt.before(f)
 			}
 			writes := f.store.Writes()
-			got, err := f.UpdateEvent(t.Context(), eventapi.UpdateRequest{EventID: "gala", Version: tt.version, Changes: tt.changes})
+			got, err := f.UpdateEvent(t.Context(), eventapi.UpdateRequest{EventID: "gala", ChangeID: "c", Versions: tt.version, Changes: tt.changes})
 			switch {
 			case tt.fields != nil:
 				if fields := invalidFields(err); !slices.Equal(fields, tt.fields) {
@@ -170,7 +240,7 @@ func TestUpdateEvent(t *testing.T) {
 		})
 	}
 	f := newFixture(t)
-	_, err := f.UpdateEvent(t.Context(), eventapi.UpdateRequest{EventID: "none", Changes: eventapi.Changes{Name: contract.Set("n")}})
+	_, err := f.UpdateEvent(t.Context(), eventapi.UpdateRequest{EventID: "none", ChangeID: "c", Changes: eventapi.Changes{Name: contract.Set("n")}})
 	f.wantErr("no event", err, event.ErrNotFound)
 }
 
@@ -179,16 +249,16 @@ func TestCancelEventAndDeleteEvent(t *testing.T) {
 	f.createGala(nil)
 	f.reserve("a_1_x", "u1", 2)
 	ask := eventapi.GetRequest{EventID: "gala"}
-	_, err := f.DeleteEvent(t.Context(), ask)
+	_, err := f.DeleteEvent(t.Context(), f.change("gala"))
 	f.wantErr("delete with bookings", err, event.ErrHasBookings)
 	for range 2 {
-		got, err := f.CancelEvent(t.Context(), ask)
+		got, err := f.CancelEvent(t.Context(), f.change("gala"))
 		if err != nil || got.Event.Status != "cancelled" || got.Event.Version != 2 {
 			t.Errorf("cancel: got %+v, %v, want status cancelled and version 2", got, err)
 		}
 	}
 	f.release("a_1_x", "u1", 2)
-	_, err = f.DeleteEvent(t.Context(), ask)
+	_, err = f.DeleteEvent(t.Context(), f.change("gala"))
 	f.wantErr("delete", err, nil)
 	for name, call := range map[string]func() error{
 		"get": func() error {
@@ -196,8 +266,8 @@ func TestCancelEventAndDeleteEvent(t *testing.T) {
 			return err
 		},
 		"availability": func() error { _, err := f.GetAvailability(t.Context(), ask); return err },
-		"cancel":       func() error { _, err := f.CancelEvent(t.Context(), ask); return err },
-		"delete":       func() error { _, err := f.DeleteEvent(t.Context(), ask); return err },
+		"cancel":       func() error { _, err := f.CancelEvent(t.Context(), f.change("gala")); return err },
+		"delete":       func() error { _, err := f.DeleteEvent(t.Context(), f.change("gala")); return err },
 	} {
 		f.wantErr(name, call(), event.ErrNotFound)
 	}

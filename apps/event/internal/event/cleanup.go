@@ -19,7 +19,7 @@ func (s *Service) Cleanup(ctx context.Context) (int, error) {
 	var failed []error
 	n := 0
 	for _, id := range ids {
-		switch _, err := s.DeleteEvent(ctx, eventapi.GetRequest{EventID: id, ByAdmin: true}); {
+		switch _, err := s.DeleteEvent(ctx, eventapi.ChangeRequest{EventID: id, ChangeID: s.ids.NewID()}); {
 		case err == nil:
 			n++
 		case errors.Is(err, ErrNotFound), errors.Is(err, ErrHasBookings):

@@ -40,7 +40,7 @@ func (p *problems) checkDefinition(d Definition, capacity int64) {
 	case !d.EndsAt.After(d.StartsAt):
 		p.Add("endsAt", "invalid", "must be after startsAt")
 	}
-	if !isTimezone(d.Timezone) {
+	if !timezones()[d.Timezone] {
 		p.Add("timezone", "invalid", "must be a time zone of the IANA database, for example Europe/Berlin")
 	}
 	p.Range("capacity", capacity, 1, maxCapacity)
@@ -73,14 +73,4 @@ func (p *problems) parseNewStatus(s string) Status {
 		p.Add("status", "invalid", "must be draft or published")
 	}
 	return status
-}
-
-// isTimezone reports whether name is a time zone of the IANA database. It rejects
-// "Local", which package time accepts as the name of the machine's own zone.
-func isTimezone(name string) bool {
-	if name == "" || name == "Local" {
-		return false
-	}
-	_, err := time.LoadLocation(name)
-	return err == nil
 }

@@ -37,7 +37,7 @@ func TestDuplicateReleasesCountOnce(t *testing.T) {
 	holds := &pausingStore{Store: f.store, beforeMove: none, afterRead: none}
 	svc := event.New(event.Config{
 		Events: f.store, Catalogue: f.store, Holds: holds, Limits: f.store, Bookings: f,
-		Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
+		Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 	})
 	release := func() error { return svc.OnBookingExpired(t.Context(), f.fact("a_1_x", "u1", 2)) }
 

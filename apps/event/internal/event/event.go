@@ -75,9 +75,14 @@ type Event struct {
 	ID          string
 	OrganizerID string
 	Definition
-	Status    Status
-	Version   int64 // starts at 1, raised by each change of the definition or the status
-	Seats     Seats
+	Status  Status
+	Version int64 // starts at 1, raised by each change of the definition or the status
+	Seats   Seats
+	// Fingerprint is a hash of the request that created the event.
+	Fingerprint string
+	// ChangeIDs are the ids of the latest changes, in the order of the changes. There are
+	// at most maxChangeIDs.
+	ChangeIDs []string
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
@@ -100,11 +105,20 @@ func (e *Event) setStatus(to Status) error {
 	return nil
 }
 
-// raiseVersion records a change of the definition or the status.
-func (e *Event) raiseVersion(now time.Time) {
+// maxChangeIDs limits the ids in Event.ChangeIDs. A retry of a change is not recognised
+// any more once this many other changes have followed.
+const maxChangeIDs = 32
+
+// recordChange records a change of the definition or the status.
+func (e *Event) recordChange(id string, now time.Time) {
 	e.Version++
 	e.UpdatedAt = now
+	ids := append(slices.Clone(e.ChangeIDs), id)
+	e.ChangeIDs = ids[max(0, len(ids)-maxChangeIDs):]
 }
+
+// hasChange reports whether a change with this id is among the latest ones.
+func (e Event) hasChange(id string) bool { return slices.Contains(e.ChangeIDs, id) }
 
 // Visible reports whether a client may see the event. Only admins see drafts.
 func (e Event) Visible(byAdmin bool) bool {

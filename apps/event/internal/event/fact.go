@@ -18,6 +18,11 @@ type Fact struct {
 	Data    []byte // JSON of an eventapi.Fact
 }
 
+// MaxFacts limits the facts in the outbox of an event that is not cancelled or deleted. A
+// fact carries the whole event, up to about 40 KB, so the outbox stays far below the limit
+// of a document, which is 16 MB.
+const MaxFacts = 32
+
 // newFact returns a fact of the given type that carries the event as it is in e.
 func (s *Service) newFact(kind string, e Event) (Fact, error) {
 	f := Fact{ID: s.ids.NewID(), Type: kind, Subject: e.ID, At: e.UpdatedAt}

@@ -32,10 +32,32 @@ type fixture struct {
 	settlements map[string]bookingapi.Settlement // a hold without one is dead
 	asked       []string                         // the holds that SettleHold was called for
 	settleErr   error                            // returned by SettleHold
+	copies      copies
+}
+
+// copies is an event.Cache without expiry.
+type copies map[string]eventapi.Versioned
+
+func (c copies) PutEvent(_ context.Context, e eventapi.Versioned, _ time.Duration) error {
+	c[e.Event.ID] = e
+	return nil
+}
+
+func (c copies) GetEvent(_ context.Context, id string) (eventapi.Versioned, error) {
+	e, ok := c[id]
+	if !ok {
+		return e, event.ErrNoEvent
+	}
+	return e, nil
+}
+
+func (c copies) DropEvent(_ context.Context, id string) error {
+	delete(c, id)
+	return nil
 }
 
 func newFixture(t *testing.T) *fixture {
-	f := &fixture{t: t, now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC), settlements: map[string]bookingapi.Settlement{}}
+	f := &fixture{t: t, now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC), settlements: map[string]bookingapi.Settlement{}, copies: copies{}}
 	f.store = eventtest.NewStore()
 	f.restart()
 	return f
@@ -52,7 +74,7 @@ func (f *fixture) restart() {
 	})
 	f.Service = event.New(event.Config{
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f,
-		Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
+		Cache: f.copies, Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 	})
 }
 

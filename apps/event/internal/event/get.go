@@ -4,17 +4,38 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/eventapi"
 )
 
+// storeTimeout is how long a read for the public waits for the store before it uses the
+// cache.
+const storeTimeout = 2 * time.Second
+
 // GetEvent returns an event; see eventapi.GetEvent.
 func (s *Service) GetEvent(ctx context.Context, req eventapi.GetRequest) (eventapi.Versioned, error) {
-	e, err := s.visibleEvent(ctx, req)
-	if err != nil {
-		return eventapi.Versioned{}, err
+	if req.ByAdmin { // an admin, or another app, must not decide on the basis of a copy
+		e, err := s.visibleEvent(ctx, req)
+		return e.versioned(), err
 	}
-	return e.versioned(), nil
+	e, err := s.publicEvent(ctx, req)
+	switch {
+	case err == nil:
+		s.cacheEvent(ctx, e)
+		return e.versioned(), nil
+	case apperr.VerdictOf(err) != apperr.Refused:
+		return s.cachedEvent(ctx, req.EventID, err)
+	}
+	return eventapi.Versioned{}, err
+}
+
+// publicEvent is visibleEvent with storeTimeout.
+func (s *Service) publicEvent(ctx context.Context, req eventapi.GetRequest) (Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return s.visibleEvent(ctx, req)
 }
 
 // GetAvailability returns the seat counters of an event; see

@@ -94,6 +94,16 @@ func (s *Service) ListEvents(ctx context.Context, req eventapi.ListRequest) (con
 	return result, nil
 }
 
+// ListOrganizerEvents returns a page of an organizer's events; see
+// eventapi.ListOrganizerEvents.
+func (s *Service) ListOrganizerEvents(ctx context.Context, req eventapi.ListRequest) (contract.Page[eventapi.Event], error) {
+	var p problems
+	if p.ID("organizerId", req.OrganizerID); p.Err() != nil {
+		return contract.Page[eventapi.Event]{}, p.Err()
+	}
+	return s.ListEvents(ctx, req)
+}
+
 // newQuery returns the query of a request, and a string that identifies the list: the
 // request without its page. A cursor is accepted only for the list that it came from.
 func (s *Service) newQuery(req eventapi.ListRequest) (q Query, list string, err error) {

@@ -6,6 +6,7 @@ import (
 
 	"boxoffice/shared/coalesce"
 	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/shared/contract/eventapi"
 )
 
 // Events stores events, each as one document that includes its outbox. Every method is a
@@ -27,6 +28,10 @@ type Events interface {
 	// seats.version must be e.Seats.Version. The write raises seats.version by one.
 	// WriteDefinition returns ErrStale if either version differs or there is no event, and
 	// ErrNameTaken as InsertEvent does.
+	//
+	// The outbox of a draft or published event holds at most MaxFacts facts. If the new
+	// ones do not fit, the store first drops the oldest published ones, and may then return
+	// ErrStale. If unpublished facts leave no room, it returns ErrOutboxFull.
 	WriteDefinition(ctx context.Context, e Event, version int64, facts ...Fact) error
 	// DropFacts removes all facts of a type from an event's outbox, published or not. It
 	// returns ErrNoEvent if there is no event. It returns ErrStale if the outbox changed
@@ -39,6 +44,9 @@ type Catalogue interface {
 	// ListEvents returns up to q.Limit events that match q, in its order, starting after
 	// its position. It never returns deleted events.
 	ListEvents(ctx context.Context, q Query) ([]Event, error)
+	// FindIdentity returns the id of the event with this Identity. It returns ErrNoEvent if
+	// there is none.
+	FindIdentity(ctx context.Context, identity string) (id string, err error)
 	// MarkedEvents returns the ids of up to limit events that have a mark whose MovedAt is
 	// before the given time.
 	MarkedEvents(ctx context.Context, before time.Time, limit int) ([]string, error)
@@ -89,6 +97,17 @@ type Limits interface {
 	// StampedLimits returns the Limits whose documents were stamped before the given time,
 	// in the order of their stamps. It returns at most limit of them.
 	StampedLimits(ctx context.Context, before time.Time, limit int) ([]Limit, error)
+}
+
+// Cache keeps copies of public events. It may lose any of them at any time. Its methods
+// give up within a fraction of a second.
+type Cache interface {
+	// PutEvent stores a copy that expires after ttl.
+	PutEvent(ctx context.Context, e eventapi.Versioned, ttl time.Duration) error
+	// GetEvent returns the copy of an event. It returns ErrNoEvent if there is none.
+	GetEvent(ctx context.Context, id string) (eventapi.Versioned, error)
+	// DropEvent removes the copy of an event, if there is one.
+	DropEvent(ctx context.Context, id string) error
 }
 
 // Bookings asks the booking app about bookings.

@@ -5,6 +5,14 @@ import (
 	"boxoffice/shared/validation"
 )
 
+// validateChange checks the ids of a request to cancel or delete an event.
+func validateChange(req eventapi.ChangeRequest) error {
+	var p problems
+	p.ID("eventId", req.EventID)
+	p.ID("changeId", req.ChangeID)
+	return p.Err()
+}
+
 // maxHoldID is the maximum length of a hold's id, which consists of its booking's id, the
 // hold number and a hash.
 const maxHoldID = 3 * validation.MaxID

@@ -65,11 +65,11 @@ func TestReserveRefusesInOrder(t *testing.T) {
 	}{
 		{"a draft", func(_ *fixture, d *eventapi.Definition) { d.Status = ptr("draft") }, nil, event.ErrNotFound},
 		{"a deleted event", nil, func(f *fixture) {
-			_, err := f.DeleteEvent(f.t.Context(), eventapi.GetRequest{EventID: "gala"})
+			_, err := f.DeleteEvent(f.t.Context(), f.change("gala"))
 			f.wantErr("delete", err, nil)
 		}, event.ErrNotFound},
 		{"cancelled and started", nil, func(f *fixture) {
-			_, err := f.CancelEvent(f.t.Context(), eventapi.GetRequest{EventID: "gala"})
+			_, err := f.CancelEvent(f.t.Context(), f.change("gala"))
 			f.wantErr("cancel", err, nil)
 			f.now = f.now.Add(49 * time.Hour)
 		}, event.ErrCancelled},
@@ -112,7 +112,7 @@ func TestReserveKeepsThePriceOfItsHold(t *testing.T) {
 	f := newFixture(t)
 	f.createGala(func(d *eventapi.Definition) { d.Price = &contract.Money{Amount: 100, Currency: "EUR"} })
 	f.reserve("a_1_x", "u1", 1)
-	_, err := f.UpdateEvent(t.Context(), eventapi.UpdateRequest{EventID: "gala", Changes: eventapi.Changes{
+	_, err := f.UpdateEvent(t.Context(), eventapi.UpdateRequest{EventID: "gala", ChangeID: f.NewID(), Changes: eventapi.Changes{
 		Price: contract.Set(contract.Money{Amount: 200, Currency: "EUR"}),
 	}})
 	f.wantErr("update", err, nil)
@@ -213,7 +213,7 @@ func TestReleaseAfterTheEventWasDeleted(t *testing.T) {
 	f.createGala(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(2)) })
 	f.reserve("a_1_x", "u1", 1)
 	f.release("a_1_x", "u1", 1)
-	_, err := f.DeleteEvent(t.Context(), eventapi.GetRequest{EventID: "gala"})
+	_, err := f.DeleteEvent(t.Context(), f.change("gala"))
 	f.wantErr("delete", err, nil)
 	f.release("a_1_x", "u1", 1)
 	f.release("b_1_x", "u1", 1)
@@ -253,7 +253,7 @@ func TestMarksAreBounded(t *testing.T) {
 		other.now, other.store = f.now, f.store
 		svc := event.New(event.Config{
 			Events: f.store, Catalogue: f.store, Holds: f.store, Limits: f.store, Bookings: other,
-			Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: other, IDs: other, HoldSettleAfter: settleAfter,
+			Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: other, IDs: other, HoldSettleAfter: settleAfter,
 		})
 		req := f.hold(f.NewID()+"_1_x", "u1", 1)
 		if _, err := eventtest.Reserve(t.Context(), svc, req); err != nil {

@@ -12,6 +12,7 @@ type Config struct {
 	Catalogue Catalogue
 	Holds     Holds
 	Limits    Limits
+	Cache     Cache
 	Bookings  Bookings
 	Batches   Batcher // see NewBatches
 	Locks     Locker
@@ -30,6 +31,7 @@ type Service struct {
 	catalogue   Catalogue
 	holds       Holds
 	limits      Limits
+	cache       Cache
 	bookings    Bookings
 	batches     Batcher
 	locks       Locker
@@ -39,12 +41,13 @@ type Service struct {
 	settleAfter time.Duration
 	steps       stepCache
 	links       pendingLinks
+	cacheTimes  cacheTimes
 }
 
 // New returns a Service.
 func New(cfg Config) *Service {
 	return &Service{
-		events: cfg.Events, catalogue: cfg.Catalogue, holds: cfg.Holds, limits: cfg.Limits, bookings: cfg.Bookings,
+		events: cfg.Events, catalogue: cfg.Catalogue, holds: cfg.Holds, limits: cfg.Limits, cache: cfg.Cache, bookings: cfg.Bookings,
 		batches: cfg.Batches, locks: cfg.Locks, clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors,
 		settleAfter: cfg.HoldSettleAfter,
 	}

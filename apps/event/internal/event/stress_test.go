@@ -61,7 +61,7 @@ func newStress(t *testing.T, seed uint64) *stress {
 	for i := range s.svcs {
 		s.batches[i] = eventtest.NewBatches()
 		s.svcs[i] = event.New(event.Config{
-			Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: s, Locks: eventtest.Unlocked{},
+			Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: s, Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{},
 			Batches: s.batches[i], Clock: s, IDs: s, HoldSettleAfter: settleAfter,
 		})
 	}
@@ -73,7 +73,7 @@ func newStress(t *testing.T, seed uint64) *stress {
 		d.MaxPerUser = &s.limit
 	}
 	f := &fixture{t: t, Service: event.New(event.Config{
-		Events: s.store, Locks: eventtest.Unlocked{}, Clock: s, IDs: s,
+		Events: s.store, Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{}, Clock: s, IDs: s,
 	})}
 	_, err := f.CreateEvent(t.Context(), eventapi.CreateRequest{EventID: "gala", OrganizerID: "admin", Event: d})
 	f.wantErr("create", err, nil)
@@ -234,7 +234,7 @@ func (s *stress) act() {
 	}
 	svc := s.svcs[s.roll(2)]
 	change := func(c eventapi.Changes) {
-		_, _ = svc.UpdateEvent(ctx, eventapi.UpdateRequest{EventID: "gala", Changes: c})
+		_, _ = svc.UpdateEvent(ctx, eventapi.UpdateRequest{EventID: "gala", ChangeID: s.NewID(), Changes: c})
 	}
 	switch n := s.roll(100); {
 	case n < 50:

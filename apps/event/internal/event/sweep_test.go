@@ -150,7 +150,7 @@ func TestSweepRepeatsCancellations(t *testing.T) {
 	f := newFixture(t)
 	f.createGala(nil)
 	f.reserve("a_1_x", "u1", 1)
-	_, err := f.CancelEvent(t.Context(), eventapi.GetRequest{EventID: "gala"})
+	_, err := f.CancelEvent(t.Context(), f.change("gala"))
 	f.wantErr("cancel", err, nil)
 	count := func() int {
 		ids := map[string]bool{}

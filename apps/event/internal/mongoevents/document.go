@@ -17,6 +17,7 @@ type eventDocument struct {
 	Identity    string             `bson:"identity,omitempty"` // unique; absent in deleted events
 	Definition  definitionDocument `bson:",inline"`
 	CreatedAt   time.Time          `bson:"createdAt"`
+	Fingerprint string             `bson:"fingerprint"`
 	Seats       seatsDocument      `bson:"seats"`
 
 	Outbox mongodb.OutboxFields `bson:",inline"`
@@ -39,6 +40,7 @@ type definitionDocument struct {
 	Status       string        `bson:"status"`
 	Version      int64         `bson:"version"`
 	UpdatedAt    time.Time     `bson:"updatedAt"`
+	ChangeIDs    []string      `bson:"changeIds"`
 }
 
 type moneyDocument struct {
@@ -87,7 +89,7 @@ type limitDocument struct {
 func toDocument(e event.Event, outbox mongodb.OutboxFields) eventDocument {
 	return eventDocument{
 		ID: e.ID, OrganizerID: e.OrganizerID, Identity: e.Identity(), Definition: toDefinition(e),
-		CreatedAt: e.CreatedAt, Seats: toSeats(e.Seats), Outbox: outbox,
+		CreatedAt: e.CreatedAt, Fingerprint: e.Fingerprint, Seats: toSeats(e.Seats), Outbox: outbox,
 	}
 }
 
@@ -98,6 +100,7 @@ func toDefinition(e event.Event) definitionDocument {
 		MaxPerUser: e.MaxPerUser, SalesStartAt: e.SalesStartAt, SalesEndAt: e.SalesEndAt,
 		CutoffHours: e.CancellationCutoffHours,
 		Status:      string(e.Status), Version: e.Version, UpdatedAt: e.UpdatedAt,
+		ChangeIDs: e.ChangeIDs,
 	}
 }
 
@@ -135,7 +138,7 @@ func fromDocument(d eventDocument) event.Event {
 			CancellationCutoffHours: def.CutoffHours,
 		},
 		Status: event.Status(def.Status), Version: def.Version, Seats: fromSeats(d.Seats),
-		CreatedAt: d.CreatedAt.UTC(), UpdatedAt: def.UpdatedAt.UTC(),
+		Fingerprint: d.Fingerprint, ChangeIDs: def.ChangeIDs, CreatedAt: d.CreatedAt.UTC(), UpdatedAt: def.UpdatedAt.UTC(),
 	}
 }
 

@@ -3,6 +3,7 @@ package mongoevents
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -85,6 +86,7 @@ func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int6
 	set = append(set,
 		bson.E{Key: "organizerId", Value: e.OrganizerID},
 		bson.E{Key: "createdAt", Value: e.CreatedAt},
+		bson.E{Key: "fingerprint", Value: e.Fingerprint},
 		bson.E{Key: "seats.capacity", Value: e.Seats.Capacity},
 		bson.E{Key: "seats.available", Value: e.Seats.Available},
 		bson.E{Key: "seats.held", Value: e.Seats.Held},
@@ -101,19 +103,56 @@ func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int6
 	}
 	update = append(update, bson.E{Key: "$set", Value: set})
 	update = append(update, mongodb.PushFacts(ctx, facts)...)
-	res, err := s.events.UpdateOne(ctx, bson.D{
+	filter := bson.D{
 		{Key: "_id", Value: e.ID}, {Key: "version", Value: version}, {Key: "seats.version", Value: e.Seats.Version},
-	}, update)
-	if mongo.IsDuplicateKeyError(err) {
+	}
+	// Few facts follow the cancellation of an event, so they need no bound.
+	isBounded := e.Status != event.Cancelled && e.Status != event.Deleted
+	if isBounded {
+		full := fmt.Sprintf("outbox.%d", event.MaxFacts-len(facts))
+		filter = append(filter, bson.E{Key: full, Value: bson.D{{Key: "$exists", Value: false}}})
+	}
+	res, err := s.events.UpdateOne(ctx, filter, update)
+	switch {
+	case mongo.IsDuplicateKeyError(err):
 		return event.ErrNameTaken
+	case err == nil && res.MatchedCount == 0 && isBounded:
+		return s.makeRoom(ctx, e.ID, len(facts))
 	}
 	return staleUnlessMatched(res, "write event", err)
 }
 
+// makeRoom is called after a write of an event with n new facts matched nothing. If there
+// is no room for the facts, it drops the oldest published ones, so that half of the outbox
+// is free. It returns ErrStale, or ErrOutboxFull if there is still no room.
+func (s *Store) makeRoom(ctx context.Context, id string, n int) error {
+	box, err := s.Outbox().Box(ctx, id)
+	switch {
+	case errors.Is(err, outbox.ErrNoBox), err == nil && len(box.Records)+n <= event.MaxFacts:
+		return event.ErrStale
+	case err != nil:
+		return err
+	}
+	excess := len(box.Records) + n - event.MaxFacts/2
+	box.Records = slices.DeleteFunc(box.Records, func(r outbox.Record) bool {
+		isDropped := excess > 0 && !r.SentAt.IsZero()
+		if isDropped {
+			excess--
+		}
+		return isDropped
+	})
+	if len(box.Records)+n > event.MaxFacts {
+		return event.ErrOutboxFull
+	}
+	if err := s.saveBox(ctx, box); err != nil {
+		return err
+	}
+	return event.ErrStale
+}
+
 // DropFacts implements event.Events.
 func (s *Store) DropFacts(ctx context.Context, id, kind string) error {
-	boxes := s.Outbox()
-	box, err := boxes.Box(ctx, id)
+	box, err := s.Outbox().Box(ctx, id)
 	switch {
 	case errors.Is(err, outbox.ErrNoBox):
 		return event.ErrNoEvent
@@ -125,9 +164,15 @@ func (s *Store) DropFacts(ctx context.Context, id, kind string) error {
 	if len(box.Records) == before {
 		return nil
 	}
+	return s.saveBox(ctx, box)
+}
+
+// saveBox saves a box from which facts were dropped. It returns event.ErrStale if the
+// stored box has changed; nothing has happened then.
+func (s *Store) saveBox(ctx context.Context, box outbox.Box) error {
 	// Without the dropped facts, the box may be due later than box.Due. The relay then
 	// finds nothing to do at that time.
-	err = boxes.SaveBox(ctx, box, box.Due)
+	err := s.Outbox().SaveBox(ctx, box, box.Due)
 	if errors.Is(err, outbox.ErrStale) {
 		return event.ErrStale
 	}

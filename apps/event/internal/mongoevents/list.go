@@ -99,6 +99,18 @@ func after(sort event.Sort, at event.Position) bson.A {
 	}
 }
 
+// FindIdentity implements event.Catalogue.
+func (s *Store) FindIdentity(ctx context.Context, identity string) (string, error) {
+	ids, err := s.ids(ctx, "find identity", bson.D{{Key: "identity", Value: identity}}, nil, 1)
+	switch {
+	case err != nil:
+		return "", err
+	case len(ids) == 0:
+		return "", event.ErrNoEvent
+	}
+	return ids[0], nil
+}
+
 // MarkedEvents implements event.Catalogue.
 func (s *Store) MarkedEvents(ctx context.Context, before time.Time, limit int) ([]string, error) {
 	// The keys of the marks are the ids of holds, so no filter can name their fields. The
@@ -129,10 +141,14 @@ func (s *Store) EndedUnsold(ctx context.Context, before time.Time, limit int) ([
 	), bson.D{{Key: "endsAt", Value: 1}}, limit)
 }
 
-// ids returns the ids of up to limit events that match, in the given order.
+// ids returns the ids of up to limit events that match, in the given order. A nil sort
+// means any order.
 func (s *Store) ids(ctx context.Context, what string, filter, sort bson.D, limit int) ([]string, error) {
-	cursor, err := s.events.Find(ctx, filter, options.Find().
-		SetSort(sort).SetLimit(int64(limit)).SetProjection(bson.D{{Key: "_id", Value: 1}}))
+	opts := options.Find().SetLimit(int64(limit)).SetProjection(bson.D{{Key: "_id", Value: 1}})
+	if sort != nil {
+		opts.SetSort(sort)
+	}
+	cursor, err := s.events.Find(ctx, filter, opts)
 	if err != nil {
 		return nil, mongodb.WrapError(what, err)
 	}

@@ -12,8 +12,12 @@ import (
 // contract, so nothing is converted.
 func Bind(srv *rpc.Server, svc *event.Service) {
 	rpc.Handle(srv, eventapi.CreateEvent, svc.CreateEvent)
+	rpc.Handle(srv, eventapi.UpdateEvent, svc.UpdateEvent)
+	rpc.Handle(srv, eventapi.CancelEvent, svc.CancelEvent)
+	rpc.Handle(srv, eventapi.DeleteEvent, svc.DeleteEvent)
 	rpc.Handle(srv, eventapi.GetEvent, svc.GetEvent)
 	rpc.Handle(srv, eventapi.ListEvents, svc.ListEvents)
+	rpc.Handle(srv, eventapi.ListOrganizerEvents, svc.ListOrganizerEvents)
 	rpc.Handle(srv, eventapi.GetAvailability, svc.GetAvailability)
 	rpc.HandleEach(srv, eventapi.ReserveSeats, svc.ReserveSeats)
 	rpc.Handle(srv, eventapi.ReleaseSeats, svc.ReleaseSeats)

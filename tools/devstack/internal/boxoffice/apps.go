@@ -24,11 +24,12 @@ type instance struct {
 
 // instances returns the instances of each app of the run file: one, or the number
 // that --replicas gives. Without --free-ports, the first instance of an app has the
-// ports of the run file, and a free port for each one that the file leaves out. All
-// other ports are free ones.
+// ports of the run file, and each further one has the ports of the one before it plus
+// replicaStep. A port that the run file leaves out is a free one. With --free-ports,
+// all ports are free ones.
 func (s *stack) instances() ([]instance, error) {
 	for _, id := range slices.Sorted(maps.Keys(s.Replicas)) {
-		if !slices.ContainsFunc(s.file.Apps, func(a runfile.App) bool { return a.ID == id }) {
+		if id != AllApps && !slices.ContainsFunc(s.file.Apps, func(a runfile.App) bool { return a.ID == id }) {
 			return nil, fmt.Errorf("--replicas: the run file has no app %q", id)
 		}
 	}
@@ -37,15 +38,11 @@ func (s *stack) instances() ([]instance, error) {
 		if err := s.overridePort(&app); err != nil {
 			return nil, err
 		}
-		count := 1
-		if n, ok := s.Replicas[app.ID]; ok {
-			count = n
-		}
-		for n := 1; n <= count; n++ {
+		for n := range s.replicasOf(app.ID) {
 			i := instance{App: app, name: app.ID}
-			if n > 1 {
-				i.name += "-" + strconv.Itoa(n)
-				i.clearPorts()
+			if n > 0 {
+				i.name += "-" + strconv.Itoa(n+1)
+				i.shiftPorts(n * replicaStep)
 			}
 			if err := s.fillPorts(&i.App); err != nil {
 				return nil, err
@@ -54,6 +51,14 @@ func (s *stack) instances() ([]instance, error) {
 		}
 	}
 	return all, nil
+}
+
+// replicasOf returns the number of instances of an app.
+func (s *stack) replicasOf(id string) int {
+	if n, ok := s.Replicas[id]; ok {
+		return n
+	}
+	return max(1, s.Replicas[AllApps])
 }
 
 // overridePort sets the gateway's port from the environment.
@@ -70,9 +75,12 @@ func (s *stack) overridePort(app *runfile.App) error {
 	return nil
 }
 
-func (i *instance) clearPorts() {
+// shiftPorts adds a distance to each port that the run file gives.
+func (i *instance) shiftPorts(distance int) {
 	for _, port := range portFields(&i.App) {
-		*port = 0
+		if *port != 0 {
+			*port += distance
+		}
 	}
 }
 

@@ -13,6 +13,17 @@ const (
 	otlpPort   = 4317
 )
 
+// The instances of an app. The ports of the run file leave room for MaxReplicas.
+const (
+	// AllApps is the key of Options.Replicas for the apps that it does not name.
+	AllApps = "*"
+	// MaxReplicas is the maximum number of instances of an app.
+	MaxReplicas = 9
+	// replicaStep is the distance between the ports of an instance and those of the next
+	// one.
+	replicaStep = 10
+)
+
 // Apps with a special role. Names are app IDs of the run file.
 const (
 	// gatewayApp is the app that clients talk to. It starts last and stops first.

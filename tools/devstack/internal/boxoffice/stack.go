@@ -26,7 +26,8 @@ type Options struct {
 	Data string
 	// RunFile is the list of apps. Empty means dapr/dapr.yaml below Root.
 	RunFile string
-	// Replicas is the number of instances by app ID. The default is one.
+	// Replicas is the number of instances by app ID. The key AllApps stands for the apps
+	// that have no entry. The default is one.
 	Replicas map[string]int
 	// FreePorts uses a free port instead of each usual one.
 	FreePorts bool
