@@ -50,7 +50,7 @@ func bindChangeEvent(c *call) (eventapi.ChangeRequest, error) {
 	return req, p.Err()
 }
 
-// presentChangedEvent presents an event to the admin who has changed it.
+// presentChangedEvent presents an event after a change.
 func presentChangedEvent(c *call, v eventapi.Versioned) response {
 	c.Set(fiber.HeaderETag, v.ETag())
 	return response{http.StatusOK, v.Event}
