@@ -1,7 +1,10 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"hash/fnv"
 	"log/slog"
 	"sync"
@@ -51,6 +54,7 @@ type queueItem struct {
 	document string
 	span     trace.SpanContext // of the writer
 	box      *Box              // as the writer inserted it; nil if it must be read
+	done     chan<- error      // receives the result; nil if nobody waits for it
 }
 
 // New returns a relay. It handles enqueued documents while Run runs.
@@ -76,13 +80,54 @@ func (r *Relay) EnqueueNew(ctx context.Context, box Box) {
 
 func (r *Relay) enqueue(ctx context.Context, item queueItem) {
 	item.span = trace.SpanContextFromContext(ctx)
-	// The same worker handles all items of a document, so its records stay in order.
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(item.document)) // never fails
 	select {
-	case r.queues[h.Sum32()%workers] <- item:
+	case r.queueOf(item.document) <- item:
 	default:
 	}
+}
+
+// queueOf returns the queue of a document. The same worker handles all items of a document,
+// so its records stay in order.
+func (r *Relay) queueOf(document string) chan queueItem {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(document)) // never fails
+	return r.queues[h.Sum32()%workers]
+}
+
+// PublishNow publishes the records of documents, and returns when the bus has them. Work in
+// bulk calls it instead of Enqueue, once for each part of the work: it then proceeds no
+// faster than its facts are published, and other documents wait behind one part only.
+//
+// PublishNow waits for room in the queues. If it returns an error, some records were not
+// published; they are left to the sweep. PublishNow needs Run: without it, it waits until
+// ctx ends.
+func (r *Relay) PublishNow(ctx context.Context, documents ...string) error {
+	done := make(chan error, len(documents)) // a worker never waits, even if PublishNow has returned
+	span := trace.SpanContextFromContext(ctx)
+	for i, document := range documents {
+		select {
+		case r.queueOf(document) <- queueItem{document: document, span: span, done: done}:
+		case <-ctx.Done():
+			return fmt.Errorf("enqueue %d of %d outboxes: %w", len(documents)-i, len(documents), ctx.Err())
+		}
+	}
+	var first error
+	failed := 0
+	for i := range documents {
+		select {
+		case err := <-done:
+			if err != nil {
+				failed++
+				first = cmp.Or(first, err)
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("publish %d of %d outboxes: %w", len(documents)-i, len(documents), ctx.Err())
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("publish %d of %d outboxes: %w", failed, len(documents), first)
+	}
+	return nil
 }
 
 // Run handles enqueued documents until ctx ends. It then handles those that are still
@@ -123,14 +168,21 @@ func (r *Relay) consume(ctx context.Context, queue <-chan queueItem, stopping <-
 	}
 }
 
+// errPaused is the result of documents that the relay discards after a failure or while it
+// stops.
+var errPaused = errors.New("the relay is paused")
+
 // handle publishes the records of one enqueued document. A failure pauses the relay.
 func (r *Relay) handle(ctx context.Context, item queueItem) {
-	if ctx.Err() != nil || r.now().UnixNano() < r.pausedUntil.Load() {
-		return // left to the sweep
+	err := errPaused
+	if ctx.Err() == nil && r.now().UnixNano() >= r.pausedUntil.Load() {
+		ctx = trace.ContextWithSpanContext(ctx, item.span)
+		if err = r.relayEnqueued(ctx, item); err != nil {
+			r.pausedUntil.Store(r.now().Add(failurePause).UnixNano())
+			r.log.WarnContext(ctx, "publishing facts failed, the sweep will retry", telemetry.KeyError, err.Error())
+		}
 	}
-	ctx = trace.ContextWithSpanContext(ctx, item.span)
-	if err := r.relayEnqueued(ctx, item); err != nil {
-		r.pausedUntil.Store(r.now().Add(failurePause).UnixNano())
-		r.log.WarnContext(ctx, "publishing facts failed, the sweep will retry", telemetry.KeyError, err.Error())
+	if item.done != nil {
+		item.done <- err
 	}
 }
