@@ -57,8 +57,12 @@ func (s State) checkSeats(r *report, e Event) {
 		r.add("I2", "event %s: capacity %d is not available %d + held %d + sold %d", e.ID, n.Capacity, n.Available, n.Held, n.Sold)
 	}
 	byHolds, byBookings := map[string]int64{}, map[string]int64{}
-	for _, h := range s.counted(e) {
+	counted := s.counted(e)
+	for _, h := range counted {
 		byHolds[h.State] += h.Quantity
+	}
+	if n.Live != int64(len(counted)) {
+		r.add("I2", "event %s counts %d live holds, but has %d", e.ID, n.Live, len(counted))
 	}
 	for _, b := range s.Bookings {
 		if b.EventID == e.ID {

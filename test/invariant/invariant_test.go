@@ -51,7 +51,7 @@ func newWorld(t *testing.T, client *mongo.Client) *world {
 	now := time.Now()
 	w.insert("events", bson.M{
 		"_id": "e", "maxPerUser": 5, "outbox": bson.A{record("f0", "event.created", now)},
-		"seats": bson.M{"capacity": 10, "available": 5, "held": 3, "sold": 2, "version": 9, "marks": bson.M{}},
+		"seats": bson.M{"capacity": 10, "available": 5, "held": 3, "sold": 2, "live": 2, "version": 9, "marks": bson.M{}},
 	})
 	w.insert("limits", bson.M{"_id": "e:u", "eventId": "e", "userId": "u", "used": 5, "by": bson.M{"b1_1_x": 2, "b2_1_x": 3}})
 	w.fact("f0", "event.created", "e")
@@ -144,6 +144,7 @@ func defects() map[string]defect {
 			w.set("events", "e", "seats.available", 6)
 			w.seats.Held, w.seats.Available = 2, 6
 		}, []string{"I2"}},
+		"the live holds are miscounted":              {func(w *world) { w.set("events", "e", "seats.live", 3) }, []string{"I2"}},
 		"the gateway reports other counters":         {func(w *world) { w.seats.Available = 6 }, []string{"I2"}},
 		"a hold lags behind its booking":             {func(w *world) { w.set("holds", "b1_1_x", "state", "held") }, []string{"I2"}},
 		"a booking names a hold that does not exist": {func(w *world) { w.set("bookings", "b2", "holdId", "b2_2_x") }, []string{"I2", "I6"}},

@@ -35,6 +35,7 @@ type Event struct {
 		Available int64           `bson:"available"`
 		Held      int64           `bson:"held"`
 		Sold      int64           `bson:"sold"`
+		Live      int64           `bson:"live"` // the number of holds that are held or sold
 		Version   int64           `bson:"version"`
 		Marks     map[string]Hold `bson:"marks"`
 	} `bson:"seats"`

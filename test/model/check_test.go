@@ -115,6 +115,9 @@ func checkSeats(e eventtest.Event, counted map[string]eventtest.Hold) error {
 	if held != s.Held || sold != s.Sold {
 		return fmt.Errorf("I2: the event counts %d held and %d sold seats, but its holds add up to %d and %d", s.Held, s.Sold, held, sold)
 	}
+	if s.Live != int64(len(counted)) {
+		return fmt.Errorf("I2: the event counts %d live holds, but has %d", s.Live, len(counted))
+	}
 	return nil
 }
 

@@ -129,8 +129,9 @@ func wantErr(t *testing.T, what string, got, want error) {
 
 func testRoundTrip(t *testing.T, s Subject) {
 	full := NewEvent("full")
+	full.CancelledLive = 4
 	full.Seats = event.Seats{
-		Capacity: 10, Available: 3, Held: 2, Sold: 5, Version: 7, EverSold: true,
+		Capacity: 10, Available: 3, Held: 2, Sold: 5, Live: 3, Version: 7, EverSold: true,
 		Marks: map[string]event.Hold{"b_1_x": NewHold("b_1_x", "full", 2)},
 	}
 	bare := event.Event{
@@ -248,7 +249,7 @@ func testWriteSeats(t *testing.T, s Subject) {
 	wantErr(t, "compute", err, nil)
 	wantErr(t, "write", s.WriteSeats(ctx, w), nil)
 	want := e
-	want.Seats = event.Seats{Capacity: 10, Available: 7, Held: 3, Version: 2, Marks: map[string]event.Hold{h.ID: h}}
+	want.Seats = event.Seats{Capacity: 10, Available: 7, Held: 3, Live: 1, Version: 2, Marks: map[string]event.Hold{h.ID: h}}
 	wantEvent(t, read(t, s, "e"), want)
 
 	wantErr(t, "repeated write", s.WriteSeats(ctx, w), event.ErrStale)
@@ -264,7 +265,7 @@ func testWriteSeats(t *testing.T, s Subject) {
 	wantErr(t, "compute", err, nil)
 	wantErr(t, "write", s.WriteSeats(ctx, w), nil)
 	want.Seats = event.Seats{
-		Capacity: 10, Available: 5, Held: 2, Sold: 3, Version: 3, EverSold: true,
+		Capacity: 10, Available: 5, Held: 2, Sold: 3, Live: 2, Version: 3, EverSold: true,
 		Marks: map[string]event.Hold{sold.ID: sold, tombstone.ID: tombstone, second.ID: second},
 	}
 	wantEvent(t, read(t, s, "e"), want)
@@ -287,7 +288,7 @@ func testWriteDefinition(t *testing.T, s Subject) {
 	wantErr(t, "another seats.version", s.WriteDefinition(ctx, stale, 1, newFact("no", "e")), event.ErrStale)
 	e = read(t, s, "e")
 	next := e
-	next.Name, next.Version, next.MaxPerUser, next.SalesEndAt = "Changed", 2, nil, nil
+	next.Name, next.Version, next.MaxPerUser, next.SalesEndAt, next.CancelledLive = "Changed", 2, nil, nil, 1
 	next.Seats.Marks = nil // WriteDefinition must ignore them
 	next.Seats, _ = next.Seats.Resized(20)
 	wantErr(t, "another version", s.WriteDefinition(ctx, next, 5, newFact("no", "e")), event.ErrStale)
@@ -366,7 +367,7 @@ func testSeatsRace(t *testing.T, s Subject) {
 		}
 	})
 	got := read(t, s, "e").Seats
-	if got.Held != workers*each || got.Available != 1000-workers*each || got.Version != 1+workers*each {
+	if got.Held != workers*each || got.Live != workers*each || got.Available != 1000-workers*each || got.Version != 1+workers*each {
 		t.Errorf("after %d moves: got %+v, want one seat held and the version raised by one for each", workers*each, got)
 	}
 }

@@ -43,6 +43,15 @@ type Event struct {
 	Version                 int64          `json:"version"` // raised by changes of the definition or status, not by reservations and sales
 	CreatedAt               contract.Time  `json:"createdAt"`
 	UpdatedAt               contract.Time  `json:"updatedAt"`
+	// Cancellation is the progress of the cancellation. Only admins see it, and only in a
+	// cancelled event.
+	Cancellation *Cancellation `json:"cancellation,omitempty"`
+}
+
+// Cancellation is the progress of the cancellation of an event's bookings.
+type Cancellation struct {
+	Total int64 `json:"total"` // the bookings that were live when the event was cancelled
+	Done  int64 `json:"done"`  // those of them whose seats are free again
 }
 
 // Versioned is an event together with the version of its seats.
@@ -184,7 +193,7 @@ type Reservation struct {
 	UnitPrice contract.Money `json:"unitPrice"`
 }
 
-// ReleaseRequest is the request of ReleaseSeats.
+// ReleaseRequest is the request of ReleaseSeats for one hold.
 type ReleaseRequest struct {
 	HoldID   string `json:"holdId"`
 	EventID  string `json:"eventId"`

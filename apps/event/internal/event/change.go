@@ -33,7 +33,7 @@ func (s *Service) UpdateEvent(ctx context.Context, req eventapi.UpdateRequest) (
 		}
 		return true, e.apply(req.Changes, now)
 	})
-	return e.versioned(), err
+	return e.versionedToAdmin(), err
 }
 
 // CancelEvent cancels an event; see eventapi.CancelEvent.
@@ -47,7 +47,7 @@ func (s *Service) CancelEvent(ctx context.Context, req eventapi.ChangeRequest) (
 		}
 		return true, e.setStatus(Cancelled)
 	})
-	return e.versioned(), err
+	return e.versionedToAdmin(), err
 }
 
 // DeleteEvent removes an event; see eventapi.DeleteEvent.

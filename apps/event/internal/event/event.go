@@ -83,8 +83,11 @@ type Event struct {
 	// ChangeIDs are the ids of the latest changes, in the order of the changes. There are
 	// at most maxChangeIDs.
 	ChangeIDs []string
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	// CancelledLive is the Seats.Live at the time when the event was cancelled: the number
+	// of bookings that have to be cancelled with it. It is 0 until then.
+	CancelledLive int64
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
 }
 
 // setStatus changes the status. It returns ErrCancelled if the event is cancelled, which
@@ -100,6 +103,9 @@ func (e *Event) setStatus(to Status) error {
 		return fmt.Errorf("event %s: no transition from %s to %s", e.ID, e.Status, to)
 	case table[i].mustBeUnbooked && e.Seats.Committed() > 0:
 		return ErrHasBookings
+	}
+	if to == Cancelled {
+		e.CancelledLive = e.Seats.Live
 	}
 	e.Status = to
 	return nil
@@ -159,7 +165,7 @@ func (e Event) Identity() string {
 	return e.OrganizerID + "\n" + e.StartsAt.UTC().Format(time.RFC3339Nano) + "\n" + e.Name
 }
 
-// Public returns the event as clients see it.
+// Public returns the event as clients see it, and as facts announce it.
 func (e Event) Public() eventapi.Event {
 	return eventapi.Event{
 		ID: e.ID, Name: e.Name,

@@ -18,7 +18,7 @@ const storeTimeout = 2 * time.Second
 func (s *Service) GetEvent(ctx context.Context, req eventapi.GetRequest) (eventapi.Versioned, error) {
 	if req.ByAdmin { // an admin, or another app, must not decide on the basis of a copy
 		e, err := s.visibleEvent(ctx, req)
-		return e.versioned(), err
+		return e.versionedToAdmin(), err
 	}
 	e, err := s.publicEvent(ctx, req)
 	switch {

@@ -89,7 +89,7 @@ func (s *Service) ListEvents(ctx context.Context, req eventapi.ListRequest) (con
 		}
 	}
 	for _, e := range events {
-		result.Items = append(result.Items, e.Public())
+		result.Items = append(result.Items, e.publicTo(req.ByAdmin))
 	}
 	return result, nil
 }

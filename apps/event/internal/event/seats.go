@@ -12,6 +12,9 @@ type Seats struct {
 	Available int64
 	Held      int64
 	Sold      int64
+	// Live is the number of holds that are held or sold. It shows the progress of a
+	// cancellation.
+	Live int64
 	// Version is raised by one with every write of the seats or the definition. Each of
 	// these writes compares it first.
 	Version int64
@@ -50,8 +53,8 @@ type SeatsWrite struct {
 	Version int64
 
 	// The counters after the write.
-	Available, Held, Sold int64
-	EverSold              bool
+	Available, Held, Sold, Live int64
+	EverSold                    bool
 
 	Set     map[string]Hold // the marks to set, by hold
 	Cleared []string        // the marks to remove, none of which is in Set
@@ -61,7 +64,7 @@ type SeatsWrite struct {
 func (s Seats) NewWrite(eventID string) SeatsWrite {
 	return SeatsWrite{
 		EventID: eventID, Version: s.Version,
-		Available: s.Available, Held: s.Held, Sold: s.Sold, EverSold: s.EverSold,
+		Available: s.Available, Held: s.Held, Sold: s.Sold, Live: s.Live, EverSold: s.EverSold,
 		Set: map[string]Hold{},
 	}
 }
@@ -85,6 +88,7 @@ func (w *SeatsWrite) Add(m Move) error {
 		// Nothing was counted for the hold. A tombstone counts nothing either.
 		if m.To.State != Released {
 			next.Available -= q
+			next.Live++
 		}
 	}
 	switch m.To.State {
@@ -96,6 +100,7 @@ func (w *SeatsWrite) Add(m Move) error {
 	case Released:
 		if m.From != "" {
 			next.Available += q
+			next.Live = max(0, next.Live-1) // nothing depends on Live but a display
 		}
 	}
 	if q <= 0 || next.Available < 0 || next.Held < 0 || next.Sold < 0 {
@@ -137,6 +142,6 @@ func (w SeatsWrite) Apply(s Seats) Seats {
 
 // counters returns s with the counters of the write.
 func (w SeatsWrite) counters(s Seats) Seats {
-	s.Available, s.Held, s.Sold = w.Available, w.Held, w.Sold
+	s.Available, s.Held, s.Sold, s.Live = w.Available, w.Held, w.Sold, w.Live
 	return s
 }

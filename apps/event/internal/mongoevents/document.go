@@ -41,6 +41,8 @@ type definitionDocument struct {
 	Version      int64         `bson:"version"`
 	UpdatedAt    time.Time     `bson:"updatedAt"`
 	ChangeIDs    []string      `bson:"changeIds"`
+	// CancelledLive is Seats.Live at the time of the cancellation.
+	CancelledLive int64 `bson:"cancelledLive"`
 }
 
 type moneyDocument struct {
@@ -55,6 +57,7 @@ type seatsDocument struct {
 	Held      int64                   `bson:"held"`
 	Sold      int64                   `bson:"sold"`
 	Committed int64                   `bson:"committed"`
+	Live      int64                   `bson:"live"`
 	Version   int64                   `bson:"version"`
 	EverSold  bool                    `bson:"everSold"`
 	Marks     map[string]holdDocument `bson:"marks"` // never null
@@ -100,13 +103,13 @@ func toDefinition(e event.Event) definitionDocument {
 		MaxPerUser: e.MaxPerUser, SalesStartAt: e.SalesStartAt, SalesEndAt: e.SalesEndAt,
 		CutoffHours: e.CancellationCutoffHours,
 		Status:      string(e.Status), Version: e.Version, UpdatedAt: e.UpdatedAt,
-		ChangeIDs: e.ChangeIDs,
+		ChangeIDs: e.ChangeIDs, CancelledLive: e.CancelledLive,
 	}
 }
 
 func toSeats(s event.Seats) seatsDocument {
 	d := seatsDocument{
-		Capacity: s.Capacity, Available: s.Available, Held: s.Held, Sold: s.Sold, Committed: s.Committed(),
+		Capacity: s.Capacity, Available: s.Available, Held: s.Held, Sold: s.Sold, Committed: s.Committed(), Live: s.Live,
 		Version: s.Version, EverSold: s.EverSold, Marks: make(map[string]holdDocument, len(s.Marks)),
 	}
 	for id, mark := range s.Marks {
@@ -139,12 +142,13 @@ func fromDocument(d eventDocument) event.Event {
 		},
 		Status: event.Status(def.Status), Version: def.Version, Seats: fromSeats(d.Seats),
 		Fingerprint: d.Fingerprint, ChangeIDs: def.ChangeIDs, CreatedAt: d.CreatedAt.UTC(), UpdatedAt: def.UpdatedAt.UTC(),
+		CancelledLive: def.CancelledLive,
 	}
 }
 
 func fromSeats(d seatsDocument) event.Seats {
 	s := event.Seats{
-		Capacity: d.Capacity, Available: d.Available, Held: d.Held, Sold: d.Sold,
+		Capacity: d.Capacity, Available: d.Available, Held: d.Held, Sold: d.Sold, Live: d.Live,
 		Version: d.Version, EverSold: d.EverSold,
 	}
 	if len(d.Marks) > 0 {

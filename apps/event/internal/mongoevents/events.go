@@ -56,6 +56,7 @@ func (s *Store) WriteSeats(ctx context.Context, w event.SeatsWrite) error {
 		{Key: "seats.held", Value: w.Held},
 		{Key: "seats.sold", Value: w.Sold},
 		{Key: "seats.committed", Value: w.Held + w.Sold},
+		{Key: "seats.live", Value: w.Live},
 		{Key: "seats.everSold", Value: w.EverSold},
 		{Key: "seats.version", Value: w.Version + 1},
 	}
@@ -92,6 +93,7 @@ func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int6
 		bson.E{Key: "seats.held", Value: e.Seats.Held},
 		bson.E{Key: "seats.sold", Value: e.Seats.Sold},
 		bson.E{Key: "seats.committed", Value: e.Seats.Committed()},
+		bson.E{Key: "seats.live", Value: e.Seats.Live},
 		bson.E{Key: "seats.everSold", Value: e.Seats.EverSold},
 		bson.E{Key: "seats.version", Value: e.Seats.Version + 1},
 	)
