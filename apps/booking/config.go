@@ -16,7 +16,14 @@ type settings struct {
 	BookingTTL time.Duration `env:"BOOKING_TTL" default:"15m" min:"1s"`
 	// MaxPerBooking is the maximum number of tickets in one booking.
 	MaxPerBooking int `env:"MAX_PER_BOOKING" default:"10" min:"1"`
+	// CancellationRate is the maximum number of bookings that a process cancels in a second
+	// with their events. It must not exceed the facts that the event app can consume, or
+	// the facts of other events would wait behind those of a cancellation.
+	CancellationRate int `env:"CANCELLATION_RATE" default:"200" min:"50"`
 }
+
+// cancellationParallel is the number of bookings that a job cancels concurrently.
+const cancellationParallel = 8
 
 // lockStore is the name of the Dapr component that provides locks.
 const lockStore = "lock"

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	dapr "github.com/dapr/go-sdk/client"
+	"go.opentelemetry.io/otel/trace"
 
 	"boxoffice/apps/booking/internal/booking"
 	"boxoffice/apps/booking/internal/eventclient"
@@ -20,8 +21,10 @@ import (
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/daprlock"
 	"boxoffice/shared/daprpub"
+	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/page"
+	"boxoffice/shared/telemetry"
 	"boxoffice/shared/telemetry/mongotrace"
 )
 
@@ -61,8 +64,12 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	// this one.
 	seats := eventclient.NewSeats(a.Client)
 	svc := booking.New(booking.Config{
-		Store:         enqueuingStore{store, bus.Relay},
-		Finder:        store,
+		Store:  enqueuingStore{store, bus.Relay},
+		Finder: store,
+		Cancellations: booking.CancellationConfig{
+			Jobs: store, Unpublished: store, Publisher: publisher{bus.Relay}, Pacer: newPacer(cfg.CancellationRate),
+			Trace: startSpan(a.Tracing), Parallel: cancellationParallel,
+		},
 		Seats:         seats,
 		Events:        seats,
 		Locks:         daprlock.New(sidecar, lockStore),
@@ -74,11 +81,34 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	})
 	transport.Bind(a.Server, svc)
 	transport.Subscribe(bus.Routes, svc)
+	a.Background(lifecycle.Part{Name: "cancellations", Run: func(ctx context.Context) error {
+		return svc.RunCancellations(ctx, func(ctx context.Context, err error) {
+			a.Log.WarnContext(ctx, "cancelling the bookings of events failed, will be retried", telemetry.KeyError, err.Error())
+		})
+	}})
 	bus.HandleSweep(func(ctx context.Context) error {
+		svc.WakeCancellations()
 		_, err := svc.ExpireBookings(ctx)
 		return err
 	})
 	return nil
+}
+
+// startSpan returns a function that starts spans for work that no request has caused.
+func startSpan(tracing trace.TracerProvider) func(ctx context.Context, name string) (context.Context, func()) {
+	tracer := tracing.Tracer("boxoffice/apps/booking")
+	return func(ctx context.Context, name string) (context.Context, func()) {
+		ctx, span := tracer.Start(ctx, name)
+		return ctx, func() { span.End() }
+	}
+}
+
+// publisher is a booking.Publisher that publishes facts through the relay.
+type publisher struct{ relay *outbox.Relay }
+
+// PublishFacts implements booking.Publisher.
+func (p publisher) PublishFacts(ctx context.Context, bookingIDs []string) error {
+	return p.relay.PublishNow(ctx, bookingIDs...)
 }
 
 // enqueuingStore is a booking.Store that also asks the relay to publish the facts of

@@ -89,11 +89,13 @@ func (e *eventApp) reserve(_ context.Context, r eventapi.ReserveRequest) (eventa
 	return eventapi.Reservation{UnitPrice: contract.Money{Amount: 2500, Currency: "EUR"}}, nil
 }
 
-func (e *eventApp) release(_ context.Context, r eventapi.ReleaseRequest) (rpc.Nothing, error) {
+func (e *eventApp) releaseAll(_ context.Context, reqs []eventapi.ReleaseRequest) ([]rpc.Result[rpc.Nothing], error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.holds[r.HoldID] = 0
-	return rpc.Nothing{}, nil
+	for _, r := range reqs {
+		e.holds[r.HoldID] = 0
+	}
+	return make([]rpc.Result[rpc.Nothing], len(reqs)), nil
 }
 
 func (e *eventApp) getEvent(context.Context, eventapi.GetRequest) (eventapi.Versioned, error) {
@@ -108,7 +110,7 @@ func (e *eventApp) startProxy(t *testing.T, sidecar string) (port string) {
 		App: eventapi.App, Token: appToken, Log: telemetry.NewLog(t.Output(), "event", "test"), Tracing: noop.NewTracerProvider(),
 	})
 	rpc.HandleEach(srv, eventapi.ReserveSeats, e.reserveAll)
-	rpc.Handle(srv, eventapi.ReleaseSeats, e.release)
+	rpc.HandleEach(srv, eventapi.ReleaseSeats, e.releaseAll)
 	rpc.Handle(srv, eventapi.GetEvent, e.getEvent)
 	target, err := url.Parse(sidecar)
 	if err != nil {
@@ -277,6 +279,16 @@ func TestProgramWorksThroughItsSidecar(t *testing.T) {
 	})
 	t.Run("facts are published again to a recreated stream", func(t *testing.T) { testStreamLost(t, p) })
 	t.Run("a cancelled event cancels its bookings", func(t *testing.T) { testEventCancelled(t, p) })
+	t.Run("the live bookings of an event are reconciled", func(t *testing.T) {
+		if page := kit.Call(t, p.Client, bookingapi.ReconcileBookings, bookingapi.ReconcileRequest{EventID: "gala", Limit: 1}); len(page.Bookings) != 0 || page.Next != "" {
+			t.Errorf("got %+v, want no live booking", page)
+		}
+		b := kit.Call(t, p.Client, bookingapi.CreateBooking, request("late", "", 1)).Booking
+		page := kit.Call(t, p.Client, bookingapi.ReconcileBookings, bookingapi.ReconcileRequest{EventID: "gala", Limit: 1})
+		if len(page.Bookings) != 1 || page.Bookings[0].BookingID != b.ID || page.Bookings[0].HoldID == "" || page.Next != "" {
+			t.Errorf("got %+v, want the booking %s", page, b.ID)
+		}
+	})
 	t.Run("a hold without a booking is not live", func(t *testing.T) {
 		if s := kit.Call(t, p.Client, bookingapi.SettleHold, bookingapi.SettleRequest{HoldID: "unknown_1_f"}); s.Live {
 			t.Errorf("got %+v, want not live", s)

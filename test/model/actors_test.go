@@ -91,6 +91,13 @@ func (w *world) sweepBookings() *actor {
 	return w.spawn("sweep of bookings", func(*actor) { _, _ = svc.ExpireBookings(context.Background()) })
 }
 
+// runCancellations spawns the work on the jobs that cancel the bookings of cancelled
+// events.
+func (w *world) runCancellations() *actor {
+	svc := w.booking()
+	return w.spawn("jobs of cancelled events", func(*actor) { _ = svc.ContinueCancellations(context.Background()) })
+}
+
 // update spawns an admin's request to change the event.
 func (w *world) update(c eventapi.Changes) {
 	svc := w.event()

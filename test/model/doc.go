@@ -26,15 +26,15 @@
 //   - fail a store operation before it takes effect, or lose the reply afterwards;
 //   - delay, repeat or lose calls between the apps, and lose their replies;
 //   - deliver a fact any number of times, in any order;
-//   - advance the clock, run a sweep, change an event's capacity or limit, and
-//     cancel or delete the event.
+//   - advance the clock, run a sweep, change an event's capacity or limit, cancel or
+//     delete the event, and run the job that cancels the bookings of a cancelled event.
 //
 // # Invariants
 //
 // After every step, the counters must add up, every live booking must have its
 // hold, no limit may be exceeded, and no booking may contradict a reply that a
 // client has received. A schedule ends with a recovery without faults: time passes,
-// sweeps run, and facts arrive. After that, no booking may be pending past its
+// sweeps and jobs run, and facts arrive. After that, no booking may be pending past its
 // expiry, no hold may be without a booking, and no fact may be unpublished. The
 // checks name the invariants I1 to I8, as package invariant does.
 //

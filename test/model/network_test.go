@@ -22,9 +22,16 @@ func (c eventClient) ReserveSeats(ctx context.Context, req eventapi.ReserveReque
 	return call(c.w, "reserve "+req.HoldID, func() (eventapi.Reservation, error) { return eventtest.Reserve(ctx, c.w.event(), req) })
 }
 
-func (c eventClient) ReleaseSeats(ctx context.Context, req eventapi.ReleaseRequest) error {
-	_, err := call(c.w, "release "+req.HoldID, func() (rpc.Nothing, error) { return c.w.event().ReleaseSeats(ctx, req) })
-	return err
+// ReleaseSeats makes one call for each release, so that the scheduler can interrupt the
+// list anywhere.
+func (c eventClient) ReleaseSeats(ctx context.Context, reqs []eventapi.ReleaseRequest) []error {
+	errs := make([]error, len(reqs))
+	for i, req := range reqs {
+		_, errs[i] = call(c.w, "release "+req.HoldID, func() (rpc.Nothing, error) {
+			return rpc.Nothing{}, eventtest.Release(ctx, c.w.event(), req)
+		})
+	}
+	return errs
 }
 
 func (c eventClient) GetEvent(ctx context.Context, id string) (eventapi.Event, error) {

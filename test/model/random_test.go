@@ -154,9 +154,9 @@ func (w *world) decide() {
 }
 
 // recover advances the clock by settleAfter and wait, and lets the system recover
-// without faults: each sweep runs twice, and every fact that is not acknowledged is
-// delivered, in random order. Some acknowledged facts are delivered again. Then recover
-// checks what must hold at rest.
+// without faults: each sweep runs twice, every fact that is not acknowledged is delivered,
+// in random order, and the jobs of cancelled events run. Some acknowledged facts are
+// delivered again. Then recover checks what must hold at rest.
 func (w *world) recover(wait time.Duration) error {
 	w.faultless = true
 	defer func() { w.faultless = false }()
@@ -171,6 +171,9 @@ func (w *world) recover(wait time.Duration) error {
 		for range 2 { // the handler of a fact may write another fact
 			w.relay()
 			if err := w.deliverAll(); err != nil {
+				return err
+			}
+			if err := w.finish(w.runCancellations()); err != nil {
 				return err
 			}
 		}

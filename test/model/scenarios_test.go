@@ -99,6 +99,17 @@ func scenarios() []scenario {
 			w.cancelEvent()
 			w.sweepEvents()
 		}},
+		{name: "the job of a cancelled event, and a cancel", capacity: 2, prepare: func(w *world) {
+			booked(w)
+			w.cancelEvent()
+			w.spawn("delivery of the cancellation", func(*actor) {
+				_ = w.booking().OnEventCancelled(context.Background(), eventapi.Fact{Resource: eventapi.Event{ID: eventID}})
+			})
+		}, start: func(w *world) {
+			w.runCancellations()
+			w.cancel(id, "u1")
+			w.runCancellations()
+		}},
 		{name: "the event is deleted", capacity: 2, limit: 2, prepare: booked, start: func(w *world) {
 			w.cancel(id, "u1")
 			w.deleteEvent()

@@ -7,16 +7,17 @@ import (
 
 // workload is the relative frequency of each kind of actor in a schedule.
 type workload struct {
-	create, confirm, cancel, deliver, sweepEvents, sweepBookings, capacity, limit, cancelEvent, deleteEvent int
+	create, confirm, cancel, deliver, sweepEvents, sweepBookings, capacity, limit, cancelEvent, deleteEvent, jobs int
 }
 
 func workloads() []workload {
 	return []workload{
-		{45, 9, 8, 12, 8, 5, 5, 5, 2, 1},
-		{30, 3, 20, 12, 8, 5, 2, 6, 1, 13},  // deletions
-		{30, 20, 5, 15, 10, 12, 3, 3, 1, 1}, // expiries and late confirms
-		{50, 2, 12, 5, 12, 3, 4, 12, 0, 0},  // limits
-		{60, 4, 6, 6, 14, 2, 8, 0, 0, 0},    // idempotency keys
+		{45, 9, 8, 12, 8, 5, 5, 5, 2, 1, 2},
+		{30, 3, 20, 12, 8, 5, 2, 6, 1, 13, 1},  // deletions
+		{30, 20, 5, 15, 10, 12, 3, 3, 1, 1, 1}, // expiries and late confirms
+		{50, 2, 12, 5, 12, 3, 4, 12, 0, 0, 0},  // limits
+		{60, 4, 6, 6, 14, 2, 8, 0, 0, 0, 0},    // idempotency keys
+		{40, 9, 5, 15, 10, 5, 2, 2, 6, 1, 10},  // cancelled events
 	}
 }
 
@@ -59,6 +60,7 @@ func (w *world) spawnRandom() {
 		}},
 		{load.cancelEvent, w.cancelEvent},
 		{load.deleteEvent, w.deleteEvent},
+		{load.jobs, func() { w.runCancellations() }},
 	}
 	sum := 0
 	for _, k := range kinds {

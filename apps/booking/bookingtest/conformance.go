@@ -18,6 +18,7 @@ import (
 type Ports interface {
 	booking.Store
 	booking.Finder
+	booking.Cancellations
 }
 
 // Subject is an empty store under test.
@@ -28,8 +29,8 @@ type Subject struct {
 	Facts func(t *testing.T) []booking.Fact
 }
 
-// Conform checks that a store fulfils the contracts of booking.Store and
-// booking.Finder. It calls open once for each subtest; open returns an empty store.
+// Conform checks that a store fulfils the contracts of booking.Store, booking.Finder and
+// booking.Cancellations. It calls open once for each subtest; open returns an empty store.
 func Conform(t *testing.T, open func(t *testing.T) Subject) {
 	for _, part := range []struct {
 		name string
@@ -42,6 +43,9 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 		{"lists are filtered, sorted and limited", testList},
 		{"due bookings are found", testDue},
 		{"live bookings are found", testLive},
+		{"a cancellation is read as it was stored", testCancellationRoundTrip},
+		{"exactly one concurrent write of a cancellation succeeds", testCancellationRace},
+		{"due cancellations are found", testDueCancellations},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, open(t)) })
 	}

@@ -34,7 +34,7 @@ type Env struct {
 // NewService returns a Service that uses env and takes no locks.
 func NewService(env Env) *Service {
 	return booking.New(booking.Config{
-		Store: env.Store, Finder: env.Store, Seats: env.Seats, Events: env.Events, Locks: NoLocks{},
+		Store: env.Store, Finder: env.Store, Cancellations: CancellationConfig(env.Store), Seats: env.Seats, Events: env.Events, Locks: NoLocks{},
 		Clock: env.Clock, IDs: env.IDs, TTL: env.TTL, MaxPerBooking: env.MaxPerBooking,
 	})
 }

@@ -25,9 +25,10 @@ type Gate func(op string) (before, after error)
 type Store struct {
 	gate Gate
 
-	writes   *int64
-	mu       *sync.Mutex
-	bookings map[string]document
+	writes        *int64
+	mu            *sync.Mutex
+	bookings      map[string]document
+	cancellations map[string]booking.Cancellation // by event id
 }
 
 type document struct {
@@ -50,6 +51,7 @@ func NewStore() *Store {
 	return &Store{
 		gate: func(string) (before, after error) { return nil, nil },
 		mu:   new(sync.Mutex), writes: new(int64), bookings: map[string]document{},
+		cancellations: map[string]booking.Cancellation{},
 	}
 }
 

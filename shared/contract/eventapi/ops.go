@@ -60,13 +60,15 @@ var (
 	// hold.dead.
 	ReserveSeats = rpc.Op[[]ReserveRequest, []rpc.Answer[Reservation]]{App: App, Method: "event.capacity.reserve", Timeout: 10 * time.Second}
 
-	// ReleaseSeats gives the seats of a hold back, for the booking app. If the hold is
-	// unknown, the operation writes a tombstone, so that the hold can never be reserved.
-	// It refuses only invalid requests.
-	ReleaseSeats = rpc.Op[ReleaseRequest, rpc.Nothing]{App: App, Method: "event.capacity.release", Timeout: 10 * time.Second}
+	// ReleaseSeats gives the seats of 1 to MaxReserves distinct holds of one event back, for
+	// the booking app. The answers are in the order of the requests and independent of each
+	// other. The operation is idempotent: a hold that was released stays released. If a
+	// hold is unknown, the operation writes a tombstone, so that the hold can never be
+	// reserved. It refuses only invalid requests.
+	ReleaseSeats = rpc.Op[[]ReleaseRequest, []rpc.Answer[rpc.Nothing]]{App: App, Method: "event.capacity.release", Timeout: 10 * time.Second}
 )
 
-// MaxReserves is the maximum number of holds in one ReserveSeats request.
+// MaxReserves is the maximum number of holds in one request of ReserveSeats or ReleaseSeats.
 const MaxReserves = 32
 
 // The reasons of refusals.

@@ -2,7 +2,6 @@ package booking
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -26,7 +25,7 @@ func (s *Service) CancelBooking(ctx context.Context, req bookingapi.CancelReques
 				return b, err
 			}
 		}
-		return s.cancel(ctx, b, reason, s.newReleaser())
+		return s.cancel(ctx, b, reason)
 	})
 	if err != nil {
 		return bookingapi.Booking{}, err
@@ -50,9 +49,9 @@ func (s *Service) checkCutoff(ctx context.Context, b Booking) error {
 	return nil
 }
 
-// cancel cancels b and releases its seats. It returns ErrStale if the record
-// changed since b was read.
-func (s *Service) cancel(ctx context.Context, b Booking, reason CancelReason, seats *releaser) (Booking, error) {
+// cancel cancels b and releases its seats. It returns ErrStale if the record changed
+// since b was read.
+func (s *Service) cancel(ctx context.Context, b Booking, reason CancelReason) (Booking, error) {
 	switch b.State {
 	case Cancelled:
 		return b, nil
@@ -62,37 +61,17 @@ func (s *Service) cancel(ctx context.Context, b Booking, reason CancelReason, se
 		return b, ErrNotFound
 	case Pending, Confirmed:
 	}
-	next := b
-	next.State, next.CancelledAt, next.CancelReason = Cancelled, s.now(), reason
-	next.UpdatedAt = next.CancelledAt
-	next.Revision++
+	next := b.cancelled(reason, s.now())
 	if err := s.replace(ctx, b, next); err != nil {
 		return b, err
 	}
-	seats.release(ctx, next)
+	s.newReleaser().release(ctx, next)
 	return next, nil
 }
 
-// OnEventCancelled cancels the live bookings of a cancelled event. It tries all of
-// them, even if some cannot be cancelled, and returns the errors joined. It is
-// idempotent and may run concurrently.
-func (s *Service) OnEventCancelled(ctx context.Context, fact eventapi.Fact) error {
-	var failed []error
-	seats, after := s.newReleaser(), ""
-	for {
-		live, err := s.finder.LiveBookings(ctx, fact.Resource.ID, after, batchSize)
-		if err != nil {
-			return fmt.Errorf("find bookings of event %s: %w", fact.Resource.ID, err)
-		}
-		for _, b := range live {
-			after = b.ID
-			_, err := s.update(ctx, b, func(b Booking) (Booking, error) { return s.cancel(ctx, b, ByEventCancelled, seats) })
-			if err != nil && !errors.Is(err, ErrExpired) {
-				failed = append(failed, err)
-			}
-		}
-		if len(live) < batchSize {
-			return errors.Join(failed...)
-		}
-	}
+// cancelled returns the live booking b as it is after a cancellation at the given time.
+func (b Booking) cancelled(reason CancelReason, now time.Time) Booking {
+	b.State, b.CancelledAt, b.CancelReason, b.UpdatedAt = Cancelled, now, reason, now
+	b.Revision++
+	return b
 }

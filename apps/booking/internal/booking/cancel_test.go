@@ -68,33 +68,3 @@ func TestCancelByAdminRecordsTheReason(t *testing.T) {
 		t.Errorf("got %+v, %v, want reason admin", got, err)
 	}
 }
-
-func TestCancelledEventCancelsItsLiveBookings(t *testing.T) {
-	f := newFixture(t)
-	const many = 450
-	for range many {
-		f.book(request(f.NewID(), 1))
-	}
-	id := f.book(request("", 1)).Booking.ID
-	_, err := f.confirm(id)
-	f.wantErr("confirm", err, nil)
-	other := request("other", 1)
-	other.EventID = "other"
-	untouched := f.book(other).Booking.ID
-	f.now = f.now.Add(72 * time.Hour) // after the start: the cut-off does not apply
-	for range 2 {
-		f.wantErr("event cancelled", f.OnEventCancelled(t.Context(), eventapi.Fact{Resource: eventapi.Event{ID: "gala"}}), nil)
-	}
-	cancelled := 0
-	for _, b := range f.store.Contents() {
-		if b.State == booking.Cancelled && b.CancelReason == booking.ByEventCancelled {
-			cancelled++
-		}
-	}
-	if cancelled != many+1 || len(f.released) != many+1 {
-		t.Errorf("got %d cancelled and %d released, want %d of each", cancelled, len(f.released), many+1)
-	}
-	if b := f.record(untouched); b.State != booking.Pending {
-		t.Errorf("booking of the other event: got state %s, want pending", b.State)
-	}
-}

@@ -37,10 +37,11 @@ func (s *Service) ConfirmBooking(ctx context.Context, req bookingapi.ConfirmRequ
 func (s *Service) confirm(ctx context.Context, b Booking, reference *string) (Booking, error) {
 	now := s.now()
 	if b.State == Pending && b.isDue(now) {
-		expired, err := s.expire(ctx, b, s.newReleaser())
+		expired, err := s.expire(ctx, b)
 		if err != nil {
 			return b, err
 		}
+		s.newReleaser().release(ctx, expired)
 		b = expired
 	}
 	next := b

@@ -88,6 +88,36 @@
 // optimisation: if the release fails, the event app releases the seats when it
 // receives the fact.
 //
+// Cancelled and expired bookings are kept. Users and admins read them, an expired
+// booking can still be confirmed, and an idempotency key is valid as long as its
+// booking.
+//
+// # Cancelled events
+//
+// An event may have a hundred thousand live bookings. The fact that it was cancelled
+// only stores a job (a Cancellation), so that the consumer of facts is free again at
+// once. Every process works on jobs in the background:
+//
+//   - A process claims a due job for the duration of a lease, by compare-and-set. Each
+//     page of bookings renews the lease and saves the position. When a process dies or
+//     stalls, another one claims the job after the lease and continues there.
+//   - A page of live bookings is read by id. A few of them at a time are changed by
+//     compare-and-set. Then their seats are released, 32 in one call, and their facts are
+//     published.
+//   - Neither the lease nor the position decides anything. The job is done when a query
+//     from the first id finds no live booking, and when the fact was not repeated since.
+//     The event app repeats it as long as the event has held or sold seats, so a booking
+//     that was created during the job is found as well.
+//
+// A job with errors pauses and is retried. A booking that cannot be cancelled keeps its
+// job from being done, but does not keep the other bookings from being cancelled.
+//
+// A job must not starve other events. It publishes the facts of a page before it reads the
+// next page, so that a fact of another booking waits behind one page at most, and an
+// outage of the bus stops the job instead of filling the outboxes. The seats are released
+// before the facts are published, so that the event app's consumer finds nothing to do for
+// most of them. A pacer keeps the job below the rate at which that consumer works.
+//
 // # Settle
 //
 // SettleHold tells the event app whether a hold belongs to a live booking. It
@@ -108,4 +138,7 @@
 //	confirm                      read, replace
 //	cancel                       read, replace, release; for a confirmed booking
 //	                             also a read of the event, for its cut-off
+//	event cancelled              read, insert of the job
+//	page of a job                query for 128 bookings, 128 replaces, 4 releases, replace of
+//	                             the job
 package booking

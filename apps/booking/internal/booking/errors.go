@@ -43,6 +43,8 @@ var (
 	ErrExists = errors.New("booking already exists")
 	// ErrStale means that a compare-and-set found a changed record.
 	ErrStale = errors.New("booking changed since it was read")
+	// ErrNoCancellation means that the event has no job.
+	ErrNoCancellation = errors.New("no such cancellation")
 )
 
 // supersededRetryAfter is the time that a client should wait after its request was

@@ -7,20 +7,18 @@ import (
 	"time"
 )
 
-// batchSize is the maximum number of bookings that one query for due or live bookings
-// returns.
+// batchSize is the maximum number of bookings that one query for due bookings returns.
 const batchSize = 200
 
-// expire expires a pending booking and releases its seats. It returns ErrStale if
-// the record changed since b was read.
-func (s *Service) expire(ctx context.Context, b Booking, seats *releaser) (Booking, error) {
+// expire expires a pending booking. The caller then releases its seats. It returns
+// ErrStale if the record changed since b was read.
+func (s *Service) expire(ctx context.Context, b Booking) (Booking, error) {
 	next := b
 	next.State, next.UpdatedAt = Expired, s.now()
 	next.Revision++
 	if err := s.replace(ctx, b, next); err != nil {
 		return b, err
 	}
-	seats.release(ctx, next)
 	return next, nil
 }
 
@@ -39,23 +37,25 @@ func (s *Service) ExpireBookings(ctx context.Context) (int, error) {
 	}
 }
 
-// expireDue expires one batch of due bookings. It returns how many it expired, and
-// whether more may be due. An empty eventID means all events.
+// expireDue expires one batch of due bookings and then releases their seats. It returns
+// how many it expired, and whether more may be due. An empty eventID means all events.
 func (s *Service) expireDue(ctx context.Context, eventID string, seats *releaser) (n int, hasMore bool, err error) {
 	due, err := s.finder.DueBookings(ctx, eventID, s.now(), batchSize)
 	if err != nil {
 		return 0, false, fmt.Errorf("find due bookings: %w", err)
 	}
+	var expired []Booking
 	var failed []error
 	for _, b := range due {
-		switch _, err := s.expire(ctx, b, seats); {
+		switch next, err := s.expire(ctx, b); {
 		case err == nil:
-			n++
+			expired = append(expired, next)
 		case !errors.Is(err, ErrStale): // a stale booking was confirmed, cancelled or expired meanwhile
 			failed = append(failed, err)
 		}
 	}
-	return n, len(due) == batchSize, errors.Join(failed...)
+	seats.release(ctx, expired...)
+	return len(expired), len(due) == batchSize, errors.Join(failed...)
 }
 
 const (

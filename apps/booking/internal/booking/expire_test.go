@@ -3,8 +3,6 @@ package booking_test
 import (
 	"testing"
 	"time"
-
-	"boxoffice/shared/contract/eventapi"
 )
 
 func TestSweepExpiresDueBookings(t *testing.T) {
@@ -36,6 +34,22 @@ func TestSweepExpiresMoreThanOneBatch(t *testing.T) {
 	}
 }
 
+// The seats of each event's due bookings are released in few calls.
+func TestSweepReleasesInBatches(t *testing.T) {
+	f := newFixture(t)
+	for i := range 100 {
+		req := request(f.NewID(), 1)
+		if i%2 == 0 {
+			req.EventID = "other"
+		}
+		f.book(req)
+	}
+	f.now = f.now.Add(ttl)
+	if n, err := f.ExpireBookings(t.Context()); err != nil || n != 100 || len(f.released) != 100 || f.releases != 4 {
+		t.Errorf("got %d expired, %v, %d released in %d calls, want 100, 100 and 4", n, err, len(f.released), f.releases)
+	}
+}
+
 // While the event app hangs, each release would wait for its deadline. The sweep must
 // stop releasing after the first one and still expire all bookings.
 func TestSweepStopsReleasingWhenTheEventAppHangs(t *testing.T) {
@@ -46,24 +60,16 @@ func TestSweepStopsReleasingWhenTheEventAppHangs(t *testing.T) {
 		f.book(request(f.NewID(), 1))
 	}
 	f.now = f.now.Add(ttl)
-	if n, err := f.ExpireBookings(t.Context()); err != nil || n != many || len(f.released) != 1 {
-		t.Errorf("got %d expired, %v, %d releases, want %d and 1", n, err, len(f.released), many)
-	}
-	for range many {
-		f.book(request(f.NewID(), 1))
-	}
-	f.released = nil
-	f.wantErr("event cancelled", f.OnEventCancelled(t.Context(), eventapi.Fact{Resource: eventapi.Event{ID: "gala"}}), nil)
-	if len(f.released) != 1 {
-		t.Errorf("got %d releases for the cancelled event, want 1", len(f.released))
+	if n, err := f.ExpireBookings(t.Context()); err != nil || n != many || f.releases != 1 {
+		t.Errorf("got %d expired, %v, %d releases, want %d and 1", n, err, f.releases, many)
 	}
 	// The next sweep releases again. A refusal does not stop it.
-	f.onRelease, f.released = errSoldOut, nil
-	for range 3 {
+	f.onRelease, f.releases = errSoldOut, 0
+	for range 40 {
 		f.book(request(f.NewID(), 1))
 	}
 	f.now = f.now.Add(ttl)
-	if n, err := f.ExpireBookings(t.Context()); err != nil || n != 3 || len(f.released) != 3 {
-		t.Errorf("got %d expired, %v, %d releases, want 3 and 3", n, err, len(f.released))
+	if n, err := f.ExpireBookings(t.Context()); err != nil || n != 40 || f.releases != 2 {
+		t.Errorf("got %d expired, %v, %d releases, want 40 and 2", n, err, f.releases)
 	}
 }

@@ -44,6 +44,7 @@ type fixture struct {
 	// onRelease is the result of every release.
 	onRelease error
 	released  []string // ids of the holds that were released
+	releases  int      // calls of ReleaseSeats
 	event     eventapi.Event
 }
 
@@ -56,7 +57,7 @@ func newFixture(t *testing.T) *fixture {
 		return nil, nil
 	})
 	f.Service = booking.New(booking.Config{
-		Store: logged, Finder: logged, Seats: f, Events: f, Locks: bookingtest.NoLocks{}, Clock: f, IDs: f,
+		Store: logged, Finder: logged, Cancellations: bookingtest.CancellationConfig(logged), Seats: f, Events: f, Locks: bookingtest.NoLocks{}, Clock: f, IDs: f,
 		TTL: ttl, MaxPerBooking: 10,
 	})
 	return f
@@ -79,10 +80,19 @@ func (f *fixture) ReserveSeats(_ context.Context, req eventapi.ReserveRequest) (
 	return eventapi.Reservation{UnitPrice: contract.Money{Amount: 2500, Currency: "EUR"}}, nil
 }
 
-func (f *fixture) ReleaseSeats(_ context.Context, req eventapi.ReleaseRequest) error {
+func (f *fixture) ReleaseSeats(_ context.Context, reqs []eventapi.ReleaseRequest) []error {
 	f.calls = append(f.calls, "release")
-	f.released = append(f.released, req.HoldID)
-	return f.onRelease
+	f.releases++
+	errs := make([]error, len(reqs))
+	for i, req := range reqs {
+		f.released = append(f.released, req.HoldID)
+		errs[i] = f.onRelease
+		if req.EventID != reqs[0].EventID || len(reqs) > eventapi.MaxReserves {
+			f.t.Errorf("got %d releases, one of them of event %s and one of %s, want at most %d of one event",
+				len(reqs), reqs[0].EventID, req.EventID, eventapi.MaxReserves)
+		}
+	}
+	return errs
 }
 
 func (f *fixture) GetEvent(context.Context, string) (eventapi.Event, error) {

@@ -51,16 +51,52 @@ type Seats interface {
 	// as Refused, no seats were reserved. After any other error they may have been.
 	ReserveSeats(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error)
 
-	// ReleaseSeats calls eventapi.ReleaseSeats. Implementations should give up after
-	// a short time, because the event app also releases seats when it receives the
-	// fact.
-	ReleaseSeats(ctx context.Context, req eventapi.ReleaseRequest) error
+	// ReleaseSeats calls eventapi.ReleaseSeats for 1 to eventapi.MaxReserves distinct holds
+	// of one event. It returns the error of each release, in the order of the requests.
+	// Implementations should give up after a short time, because the event app also
+	// releases seats when it receives the facts.
+	ReleaseSeats(ctx context.Context, reqs []eventapi.ReleaseRequest) []error
 }
 
 // Events reads events from the event app.
 type Events interface {
 	// GetEvent calls eventapi.GetEvent as an admin.
 	GetEvent(ctx context.Context, eventID string) (eventapi.Event, error)
+}
+
+// Cancellations stores jobs, one for each cancelled event. Every write is conditional and
+// writes one document. The store may delete a job after its Cancellation.PurgeAt.
+type Cancellations interface {
+	// InsertCancellation stores a new job, whose version must be 1. It returns ErrExists if
+	// the event has a job.
+	InsertCancellation(ctx context.Context, c Cancellation) error
+
+	// GetCancellation returns the job of an event, or ErrNoCancellation if there is none.
+	GetCancellation(ctx context.Context, eventID string) (Cancellation, error)
+
+	// ReplaceCancellation is a compare-and-set: it stores c with the version c.Version+1
+	// if the stored version is c.Version. Otherwise it changes nothing and returns
+	// ErrStale.
+	ReplaceCancellation(ctx context.Context, c Cancellation) error
+
+	// DueCancellations returns at most limit jobs with Due <= now, in ascending order of
+	// Due. It never returns jobs that are done.
+	DueCancellations(ctx context.Context, now time.Time, limit int) ([]Cancellation, error)
+}
+
+// Publisher publishes the facts in the outboxes of bookings.
+type Publisher interface {
+	// PublishFacts publishes the facts of bookings and returns when the bus has them. If it
+	// returns an error, some of them are not published yet. They stay in their outboxes,
+	// and a sweep publishes them.
+	PublishFacts(ctx context.Context, bookingIDs []string) error
+}
+
+// Pacer limits how fast bookings are cancelled with their events.
+type Pacer interface {
+	// Wait waits for the time that n more bookings take. It returns ctx.Err() if ctx ends
+	// first.
+	Wait(ctx context.Context, n int) error
 }
 
 // Locker provides advisory locks that keep processes from repeating each other's

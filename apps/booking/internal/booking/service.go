@@ -14,6 +14,7 @@ import (
 type Config struct {
 	Store         Store
 	Finder        Finder
+	Cancellations CancellationConfig
 	Seats         Seats
 	Events        Events
 	Locks         Locker
@@ -24,10 +25,27 @@ type Config struct {
 	MaxPerBooking int64         // maximum number of tickets in one booking
 }
 
+// CancellationConfig configures the jobs that cancel the bookings of cancelled events. All
+// fields must be set.
+type CancellationConfig struct {
+	Jobs Cancellations
+	// Unpublished is Config.Store without the publishing of facts: nothing publishes the
+	// facts of its writes until PublishFacts or a sweep does.
+	Unpublished Store
+	Publisher   Publisher
+	Pacer       Pacer
+	// Trace starts a span with a name. The span ends when end is called.
+	Trace func(ctx context.Context, name string) (traced context.Context, end func())
+	// Parallel is the maximum number of bookings that a job cancels concurrently, from 1.
+	Parallel int
+}
+
 // Service implements the use cases. It is safe for concurrent use.
 type Service struct {
 	store         Store
 	finder        Finder
+	jobs          CancellationConfig
+	wake          chan struct{} // asks RunCancellations to look for due jobs
 	seats         Seats
 	events        Events
 	locks         Locker
@@ -44,7 +62,7 @@ type Service struct {
 // New returns a Service.
 func New(cfg Config) *Service {
 	return &Service{
-		store: cfg.Store, finder: cfg.Finder, seats: cfg.Seats, events: cfg.Events, locks: cfg.Locks,
+		store: cfg.Store, finder: cfg.Finder, jobs: cfg.Cancellations, wake: make(chan struct{}, 1), seats: cfg.Seats, events: cfg.Events, locks: cfg.Locks,
 		clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors, ttl: cfg.TTL, maxPerBooking: cfg.MaxPerBooking,
 		lastScan: map[string]time.Time{},
 	}
@@ -66,14 +84,19 @@ func (s *Service) insert(ctx context.Context, b Booking) error {
 }
 
 // replace changes a record from was to b and stores the fact about the change. All
-// changes of a record go through it. It returns ErrStale if the stored record no longer
-// has the state and the hold number of was.
+// changes of a record go through it or replaceIn. It returns ErrStale if the stored record
+// no longer has the state and the hold number of was.
 func (s *Service) replace(ctx context.Context, was, b Booking) error {
+	return s.replaceIn(ctx, s.store, was, b)
+}
+
+// replaceIn is replace in the given store.
+func (s *Service) replaceIn(ctx context.Context, store Store, was, b Booking) error {
 	facts, err := s.newFacts(was.State, b)
 	if err != nil {
 		return err
 	}
-	if err := s.store.ReplaceBooking(ctx, b, was.State, was.HoldNumber, facts...); err != nil {
+	if err := store.ReplaceBooking(ctx, b, was.State, was.HoldNumber, facts...); err != nil {
 		return fmt.Errorf("change booking %s from %s to %s: %w", b.ID, was.State, b.State, err)
 	}
 	return nil

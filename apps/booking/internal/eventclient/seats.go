@@ -21,18 +21,19 @@ const (
 	// its sweep.
 	releaseTimeout = 2 * time.Second
 
-	// maxBatchWait limits how long a reserve waits for the running batch. If the event
+	// maxBatchWait limits how long a request waits for the running batch. If the event
 	// app hangs, further batches must still reach it, or the circuit breaker would not
 	// see enough failures to open.
 	maxBatchWait = time.Second
 )
 
 // Seats implements booking.Seats and booking.Events. Reserves of one event that arrive
-// while a batch is running are sent together in the next one. Seats is safe for
-// concurrent use.
+// while a batch of them is running are sent together in the next one, and so are releases.
+// Seats is safe for concurrent use.
 type Seats struct {
-	client  *rpc.Client
-	batches *coalesce.Group[*reserve]
+	client   *rpc.Client
+	reserves *coalesce.Group[*member[eventapi.ReserveRequest, eventapi.Reservation]]
+	releases *coalesce.Group[*member[eventapi.ReleaseRequest, rpc.Nothing]]
 }
 
 var (
@@ -42,55 +43,81 @@ var (
 
 // NewSeats returns a Seats that calls the event app with client.
 func NewSeats(client *rpc.Client) *Seats {
-	return &Seats{client: client, batches: coalesce.New(coalesce.Config[*reserve]{
-		MaxItems: eventapi.MaxReserves, Timeout: eventapi.ReserveSeats.Timeout, MaxWait: maxBatchWait,
-		Key:    func(r *reserve) string { return r.req.HoldID },
-		Follow: telemetry.FollowerSpan(rpc.CallName(eventapi.ReserveSeats)),
-	})}
+	return &Seats{
+		client: client,
+		reserves: newBatches(eventapi.ReserveSeats, eventapi.ReserveSeats.Timeout,
+			func(r eventapi.ReserveRequest) string { return r.HoldID }),
+		releases: newBatches(eventapi.ReleaseSeats, releaseTimeout,
+			func(r eventapi.ReleaseRequest) string { return r.HoldID }),
+	}
 }
 
-// reserve is a member of a batch.
-type reserve struct {
-	req    eventapi.ReserveRequest
-	result rpc.Result[eventapi.Reservation]
+// member is a request in a batch, and its result.
+type member[Req, Res any] struct {
+	req    Req
+	result rpc.Result[Res]
+}
+
+// newBatches returns a group whose batches each make one call of op. No batch contains two
+// requests about the same hold.
+func newBatches[Req, Res any](op rpc.Op[[]Req, []rpc.Answer[Res]], timeout time.Duration, hold func(Req) string) *coalesce.Group[*member[Req, Res]] {
+	return coalesce.New(coalesce.Config[*member[Req, Res]]{
+		MaxItems: eventapi.MaxReserves, Timeout: timeout, MaxWait: maxBatchWait,
+		Key:    func(m *member[Req, Res]) string { return hold(m.req) },
+		Follow: telemetry.FollowerSpan(rpc.CallName(op)),
+	})
+}
+
+// send returns a function that sends a batch to the event app and sets the result of each
+// member.
+func send[Req, Res any](client *rpc.Client, op rpc.Op[[]Req, []rpc.Answer[Res]]) coalesce.Work[*member[Req, Res]] {
+	return func(ctx context.Context, batch []*member[Req, Res], _ func()) {
+		reqs := make([]Req, len(batch))
+		for i, m := range batch {
+			reqs[i] = m.req
+		}
+		results, err := rpc.CallEach(ctx, client, op, reqs)
+		if err != nil && !apperr.From(err).Failure() {
+			// A refusal of the whole batch, for example as malformed, says nothing about any
+			// single request, so no member may treat it as a definite refusal.
+			err = apperr.Fault(err)
+		}
+		for i, m := range batch {
+			if err != nil {
+				m.result.Err = err
+			} else {
+				m.result = results[i]
+			}
+		}
+	}
 }
 
 // ReserveSeats implements booking.Seats.
 func (s *Seats) ReserveSeats(ctx context.Context, req eventapi.ReserveRequest) (eventapi.Reservation, error) {
-	r := &reserve{req: req}
-	if err := s.batches.Do(ctx, req.EventID, s.reserveBatch, r); err != nil {
+	r := &member[eventapi.ReserveRequest, eventapi.Reservation]{req: req}
+	if err := s.reserves.Do(ctx, req.EventID, send(s.client, eventapi.ReserveSeats), r); err != nil {
 		return eventapi.Reservation{}, fmt.Errorf("reserve hold %s: %w", req.HoldID, err)
 	}
 	return r.result.Data, r.result.Err
 }
 
-// reserveBatch sends a batch to the event app and sets the result of each member.
-func (s *Seats) reserveBatch(ctx context.Context, batch []*reserve, _ func()) {
-	reqs := make([]eventapi.ReserveRequest, len(batch))
-	for i, r := range batch {
-		reqs[i] = r.req
-	}
-	results, err := rpc.CallEach(ctx, s.client, eventapi.ReserveSeats, reqs)
-	if err != nil && !apperr.From(err).Failure() {
-		// A refusal of the whole batch, for example as malformed, says nothing about any
-		// single reserve, so no member may treat it as a definite refusal.
-		err = apperr.Fault(err)
-	}
-	for i, r := range batch {
-		if err != nil {
-			r.result.Err = err
-		} else {
-			r.result = results[i]
-		}
-	}
-}
-
 // ReleaseSeats implements booking.Seats. It gives up after releaseTimeout.
-func (s *Seats) ReleaseSeats(ctx context.Context, req eventapi.ReleaseRequest) error {
+func (s *Seats) ReleaseSeats(ctx context.Context, reqs []eventapi.ReleaseRequest) []error {
 	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 	defer cancel()
-	_, err := rpc.Call(ctx, s.client, eventapi.ReleaseSeats, req)
-	return err
+	releases := make([]*member[eventapi.ReleaseRequest, rpc.Nothing], len(reqs))
+	for i, req := range reqs {
+		releases[i] = &member[eventapi.ReleaseRequest, rpc.Nothing]{req: req}
+	}
+	err := s.releases.Do(ctx, reqs[0].EventID, send(s.client, eventapi.ReleaseSeats), releases...)
+	errs := make([]error, len(reqs))
+	for i, r := range releases {
+		errs[i] = r.result.Err
+		if err != nil {
+			errs[i] = fmt.Errorf("release hold %s: %w", r.req.HoldID, err)
+		}
+	}
+	return errs
 }
 
 // GetEvent implements booking.Events.

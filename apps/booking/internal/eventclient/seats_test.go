@@ -21,17 +21,20 @@ import (
 	"boxoffice/test/kit"
 )
 
-// eventApp is a fake event app. It sends each batch of reserves to arrived and then
-// waits until resume is closed. The unit price of a reservation is its quantity. A
-// reserve of more than 99 seats is refused as sold out.
+// eventApp is a fake event app. It sends each batch of reserves to arrived, each batch of
+// releases to released, and then waits until resume is closed. The unit price of a
+// reservation is its quantity. A request about more than 99 seats is refused as sold out.
 type eventApp struct {
-	arrived chan []eventapi.ReserveRequest
-	resume  chan struct{}
-	err     error // if not nil, the result of every batch
+	arrived  chan []eventapi.ReserveRequest
+	released chan []eventapi.ReleaseRequest
+	resume   chan struct{}
+	err      error // if not nil, the result of every batch
 }
 
 func newEventApp() *eventApp {
-	return &eventApp{arrived: make(chan []eventapi.ReserveRequest, 10), resume: make(chan struct{})}
+	return &eventApp{
+		arrived: make(chan []eventapi.ReserveRequest, 10), released: make(chan []eventapi.ReleaseRequest, 10), resume: make(chan struct{}),
+	}
 }
 
 var errSoldOut = apperr.New(apperr.Conflict, eventapi.ReasonSoldOut, "No tickets are left.")
@@ -52,11 +55,24 @@ func (e *eventApp) reserve(_ context.Context, reqs []eventapi.ReserveRequest) ([
 	return results, nil
 }
 
+func (e *eventApp) release(_ context.Context, reqs []eventapi.ReleaseRequest) ([]rpc.Result[rpc.Nothing], error) {
+	e.released <- reqs
+	<-e.resume
+	results := make([]rpc.Result[rpc.Nothing], len(reqs))
+	for i, req := range reqs {
+		if req.Quantity > 99 {
+			results[i].Err = errSoldOut
+		}
+	}
+	return results, e.err
+}
+
 // newSeats returns a Seats that calls e.
 func (e *eventApp) newSeats(t *testing.T) *eventclient.Seats {
 	t.Helper()
 	srv := rpc.NewServer(rpc.ServerConfig{App: eventapi.App, Token: "app", Log: slog.New(slog.DiscardHandler), Tracing: noop.NewTracerProvider()})
 	rpc.HandleEach(srv, eventapi.ReserveSeats, e.reserve)
+	rpc.HandleEach(srv, eventapi.ReleaseSeats, e.release)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/v1.0/invoke/"+eventapi.App+"/method/{method}", func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Set("dapr-api-token", "app")
@@ -161,12 +177,73 @@ func TestReserveDoesNotWaitForAHangingBatch(t *testing.T) {
 	wg.Wait()
 }
 
-// waitQueued waits until n reserves of the gala are queued.
+func releaseOf(id, event string, quantity int64) eventapi.ReleaseRequest {
+	return eventapi.ReleaseRequest{HoldID: id, EventID: event, UserID: "u", Quantity: quantity}
+}
+
+// Releases of one event that arrive while a batch is running form the next batch, together
+// with the lists of other callers that fit. Each release gets its own result.
+func TestConcurrentReleasesOfAnEventShareABatch(t *testing.T) {
+	e := newEventApp()
+	seats := e.newSeats(t)
+	var wg sync.WaitGroup
+	release := func(want error, reqs ...eventapi.ReleaseRequest) {
+		wg.Go(func() {
+			errs := seats.ReleaseSeats(t.Context(), reqs)
+			if len(errs) != len(reqs) {
+				t.Errorf("got %d errors, want %d", len(errs), len(reqs))
+			}
+			for i, err := range errs {
+				if req := reqs[i]; req.Quantity > 99 && !errors.Is(err, want) || req.Quantity <= 99 && err != nil {
+					t.Errorf("%s: got %v, want %v", req.HoldID, err, want)
+				}
+			}
+		})
+	}
+	release(nil, releaseOf("a_1_x", "gala", 1))
+	if got := <-e.released; len(got) != 1 {
+		t.Errorf("got a first batch of %d, want 1", len(got))
+	}
+	release(errSoldOut, releaseOf("b_1_x", "gala", 1), releaseOf("c_1_x", "gala", 100), releaseOf("d_1_x", "gala", 1))
+	release(nil, releaseOf("e_1_x", "gala", 1))
+	release(nil, releaseOf("e_1_x", "gala", 1)) // a duplicate is in another batch
+	waitQueued(t, seats, 3)
+	close(e.resume)
+	wg.Wait()
+	if second, third := <-e.released, <-e.released; len(second) != 4 || len(third) != 1 || third[0].HoldID != "e_1_x" {
+		t.Errorf("got batches %+v and %+v, want four releases, then the duplicate", second, third)
+	}
+}
+
+func TestFailedReleaseIsAFailureOfEachHold(t *testing.T) {
+	e := newEventApp()
+	e.err = apperr.InvalidFields(apperr.Field{Field: "data"})
+	close(e.resume)
+	for i, err := range e.newSeats(t).ReleaseSeats(t.Context(), []eventapi.ReleaseRequest{releaseOf("a_1_x", "gala", 1), releaseOf("b_1_x", "gala", 1)}) {
+		if apperr.From(err).Code != apperr.Internal {
+			t.Errorf("release %d: got %v, want an internal error", i, err)
+		}
+	}
+}
+
+// A release delays its caller for a short time only.
+func TestReleaseGivesUpWhenTheEventAppHangs(t *testing.T) {
+	e := newEventApp()
+	seats := e.newSeats(t)
+	defer close(e.resume) // before the server closes, which waits for its requests
+	began := time.Now()
+	errs := seats.ReleaseSeats(t.Context(), []eventapi.ReleaseRequest{releaseOf("a_1_x", "gala", 1)})
+	if d := time.Since(began); len(errs) != 1 || apperr.From(errs[0]).Code != apperr.Timeout || d > eventapi.ReleaseSeats.Timeout/2 {
+		t.Errorf("got %v after %s, want a timeout long before that of the operation", errs, d)
+	}
+}
+
+// waitQueued waits until n calls about the gala are queued.
 func waitQueued(t *testing.T, seats *eventclient.Seats, n int) {
 	t.Helper()
-	kit.Eventually(t, 10*time.Second, "the reserves are queued", func() error {
+	kit.Eventually(t, 10*time.Second, "the calls are queued", func() error {
 		if got := seats.Queued("gala"); got < n {
-			return fmt.Errorf("got %d queued reserves, want %d", got, n)
+			return fmt.Errorf("got %d queued calls, want %d", got, n)
 		}
 		return nil
 	})

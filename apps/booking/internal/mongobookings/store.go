@@ -1,5 +1,6 @@
-// Package mongobookings stores bookings in MongoDB. A booking and its outbox are one
-// document, and every write is one conditional operation on one document.
+// Package mongobookings stores bookings in MongoDB, and the jobs that cancel them with
+// their events. A booking and its outbox are one document, a job is another, and every
+// write is one conditional operation on one document.
 package mongobookings
 
 import (
@@ -15,17 +16,20 @@ import (
 	"boxoffice/shared/mongodb"
 )
 
-// Store implements booking.Store and booking.Finder. It is safe for concurrent use.
+// Store implements booking.Store, booking.Finder and booking.Cancellations. It is safe for
+// concurrent use.
 type Store struct {
 	*mongodb.Client
-	bookings *mongo.Collection
-	inserts  *mongodb.Inserter
-	finds    *mongodb.Finder[document]
+	bookings      *mongo.Collection
+	inserts       *mongodb.Inserter
+	finds         *mongodb.Finder[document]
+	cancellations *mongo.Collection
 }
 
 var (
-	_ booking.Store  = (*Store)(nil)
-	_ booking.Finder = (*Store)(nil)
+	_ booking.Store         = (*Store)(nil)
+	_ booking.Finder        = (*Store)(nil)
+	_ booking.Cancellations = (*Store)(nil)
 )
 
 // Config configures Open.
@@ -41,7 +45,8 @@ func Open(cfg Config) (*Store, error) {
 	bookings := client.DB.Collection("bookings")
 	return &Store{
 		Client: client, bookings: bookings, inserts: mongodb.NewInserter(bookings),
-		finds: mongodb.NewFinder[document](bookings, mongodb.WithoutOutbox()),
+		finds:         mongodb.NewFinder[document](bookings, mongodb.WithoutOutbox()),
+		cancellations: client.DB.Collection("cancellations"),
 	}, nil
 }
 
@@ -54,16 +59,21 @@ func (s *Store) Prepare(ctx context.Context) error {
 	if _, err := s.bookings.Indexes().CreateMany(ctx, indexes()); err != nil {
 		return fmt.Errorf("create indexes of bookings: %w", err)
 	}
+	if _, err := s.cancellations.Indexes().CreateMany(ctx, cancellationIndexes()); err != nil {
+		return fmt.Errorf("create indexes of cancellations: %w", err)
+	}
 	return nil
 }
+
+func index(name string, opts *options.IndexOptionsBuilder, keys ...bson.E) mongo.IndexModel {
+	return mongo.IndexModel{Keys: bson.D(keys), Options: opts.SetName(name)}
+}
+
+func asc(key string) bson.E { return bson.E{Key: key, Value: 1} }
 
 // indexes returns the indexes for lists, for the queries of the sweeps, and for the
 // purge of refused records.
 func indexes() []mongo.IndexModel {
-	index := func(name string, opts *options.IndexOptionsBuilder, keys ...bson.E) mongo.IndexModel {
-		return mongo.IndexModel{Keys: bson.D(keys), Options: opts.SetName(name)}
-	}
-	asc := func(key string) bson.E { return bson.E{Key: key, Value: 1} }
 	desc := func(key string) bson.E { return bson.E{Key: key, Value: -1} }
 	return []mongo.IndexModel{
 		index("newest", options.Index(), desc("createdAt"), desc("_id")),

@@ -166,11 +166,12 @@ func testIndexes(t *testing.T, o *opener) {
 	_, err2 := store.DueBookings(t.Context(), "e", now, 2)
 	_, err3 := store.LiveBookings(t.Context(), "e", "", 2)
 	_, err4 := store.Outbox().DueBoxes(t.Context(), now, now.Add(time.Hour), 2)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	_, err5 := store.DueCancellations(t.Context(), now, 2)
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		t.Fatal(err)
 	}
-	if len(finds) != 10 {
-		t.Fatalf("got %d find commands, want 10", len(finds))
+	if len(finds) != 11 {
+		t.Fatalf("got %d find commands, want 11", len(finds))
 	}
 	for _, find := range finds {
 		var command bson.D

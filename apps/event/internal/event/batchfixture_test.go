@@ -131,7 +131,6 @@ func (b *batchFixture) reserving(id, user string, quantity int64) func() error {
 
 func (b *batchFixture) releasing(id, user string, quantity int64) func() error {
 	return func() error {
-		_, err := b.svc.ReleaseSeats(b.t.Context(), eventapi.ReleaseRequest{HoldID: id, EventID: "gala", UserID: user, Quantity: quantity})
-		return err
+		return eventtest.Release(b.t.Context(), b.svc, eventapi.ReleaseRequest{HoldID: id, EventID: "gala", UserID: user, Quantity: quantity})
 	}
 }

@@ -154,4 +154,7 @@
 //	repeated reserve              2
 //	release, sell                 4; 5 for a release under a limit
 //	repeated release or sell      2
+//
+// The releases of one request are a batch: 32 of them share the two reads and the write of
+// the event. Their holds are updated concurrently.
 package event

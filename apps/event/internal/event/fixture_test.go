@@ -126,7 +126,7 @@ func (f *fixture) reserve(id, user string, quantity int64) {
 
 func (f *fixture) release(id, user string, quantity int64) {
 	f.t.Helper()
-	_, err := f.ReleaseSeats(f.t.Context(), eventapi.ReleaseRequest{HoldID: id, EventID: "gala", UserID: user, Quantity: quantity})
+	err := eventtest.Release(f.t.Context(), f.Service, eventapi.ReleaseRequest{HoldID: id, EventID: "gala", UserID: user, Quantity: quantity})
 	f.wantErr("release "+id, err, nil)
 }
 

@@ -10,13 +10,56 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// ReleaseSeats gives the seats of a hold back; see eventapi.ReleaseSeats.
-func (s *Service) ReleaseSeats(ctx context.Context, req eventapi.ReleaseRequest) (rpc.Nothing, error) {
-	if err := validateRelease(req); err != nil {
-		return rpc.Nothing{}, err
+// ReleaseSeats gives the seats of up to eventapi.MaxReserves holds of one event back; see
+// eventapi.ReleaseSeats. The results are in the order of the requests.
+func (s *Service) ReleaseSeats(ctx context.Context, reqs []eventapi.ReleaseRequest) ([]rpc.Result[rpc.Nothing], error) {
+	if err := validateReleases(reqs); err != nil {
+		return nil, err
 	}
-	err := s.release(ctx, Hold{ID: req.HoldID, EventID: req.EventID, UserID: req.UserID, Quantity: req.Quantity})
-	return rpc.Nothing{}, err
+	results := make([]rpc.Result[rpc.Nothing], len(reqs))
+	releases := make([]*release, len(reqs)) // nil where the request is invalid
+	var members []*Member
+	for i, req := range reqs {
+		if results[i].Err = validateRelease(req); results[i].Err == nil {
+			h := Hold{ID: req.HoldID, EventID: req.EventID, UserID: req.UserID, Quantity: req.Quantity}
+			releases[i] = s.newRelease(h, decideRelease(h))
+			members = append(members, releases[i].member)
+		}
+	}
+	s.joinBatch(ctx, reqs[0].EventID, members...)
+	completeAll(ctx, len(reqs), func(ctx context.Context, i int) {
+		if r := releases[i]; r != nil {
+			_, results[i].Err = r.complete(ctx)
+		}
+	})
+	return results, nil
+}
+
+// release is the move of one hold to the state Released, or the writing of its tombstone.
+type release struct {
+	svc       *Service
+	tombstone Hold // written if the hold is unknown
+	member    *Member
+}
+
+// newRelease returns a release whose member carries out decide. The caller joins a batch
+// with the member and then calls complete.
+func (s *Service) newRelease(tombstone Hold, decide decision) *release {
+	return &release{svc: s, tombstone: tombstone, member: &Member{holdID: tombstone.ID, decide: decide}}
+}
+
+// complete returns the hold as the batch left it, after it has finished the step. If the
+// event is gone, complete releases the hold whatever the decision says.
+func (r *release) complete(ctx context.Context) (h Hold, err error) {
+	defer recoverTo(&err, "release of hold "+r.tombstone.ID)
+	switch found, err := r.svc.complete(ctx, r.member); {
+	case errors.Is(err, errGone):
+		return r.svc.releaseWithoutEvent(ctx, r.tombstone)
+	case err != nil:
+		return Hold{}, err
+	default:
+		return *found, nil
+	}
 }
 
 // release releases a hold in any state. If the hold is unknown, release writes h as a
@@ -72,18 +115,12 @@ func (h Hold) releasedAt(now time.Time) Hold {
 	return h
 }
 
-// moveToReleased carries out a decision to release a hold or to write its tombstone. If
-// the event is gone, it releases the hold whatever decide says. It returns the hold as it
-// is afterwards.
+// moveToReleased carries out a decision to release a hold or to write its tombstone. It
+// returns the hold as it is afterwards.
 func (s *Service) moveToReleased(ctx context.Context, tombstone Hold, decide decision) (Hold, error) {
-	h, err := s.move(ctx, tombstone.EventID, &Member{holdID: tombstone.ID, decide: decide})
-	switch {
-	case errors.Is(err, errGone):
-		return s.releaseWithoutEvent(ctx, tombstone)
-	case err != nil:
-		return Hold{}, err
-	}
-	return *h, nil
+	r := s.newRelease(tombstone, decide)
+	s.joinBatch(ctx, tombstone.EventID, r.member)
+	return r.complete(ctx)
 }
 
 // releaseWithoutEvent releases a hold whose event is gone, or writes its tombstone. There

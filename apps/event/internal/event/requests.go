@@ -20,19 +20,32 @@ const maxHoldID = 3 * validation.MaxID
 // validateReserves checks the rules that concern all reserves of one request together.
 // validateReserve checks a single reserve.
 func validateReserves(reqs []eventapi.ReserveRequest) error {
+	return validateHolds(len(reqs), func(i int) (holdID, eventID string) { return reqs[i].HoldID, reqs[i].EventID })
+}
+
+// validateReleases checks the rules that concern all releases of one request together.
+// validateRelease checks a single release.
+func validateReleases(reqs []eventapi.ReleaseRequest) error {
+	return validateHolds(len(reqs), func(i int) (holdID, eventID string) { return reqs[i].HoldID, reqs[i].EventID })
+}
+
+// validateHolds checks that a request is about 1 to eventapi.MaxReserves distinct holds of
+// one event. The function hold returns the ids of one of its n holds and of its event.
+func validateHolds(n int, hold func(i int) (holdID, eventID string)) error {
 	var p problems
-	holds := map[string]bool{}
-	for _, req := range reqs {
-		if holds[req.HoldID] {
-			p.Add("holdId", "duplicate", "must be different in each reserve")
+	holds, events := map[string]bool{}, map[string]bool{}
+	for i := range n {
+		holdID, eventID := hold(i)
+		if holds[holdID] {
+			p.Add("holdId", "duplicate", "must be different for each hold")
 		}
-		holds[req.HoldID] = true
-		if req.EventID != reqs[0].EventID {
-			p.Add("eventId", "mixed", "must be the same in all reserves")
-		}
+		holds[holdID], events[eventID] = true, true
 	}
-	if len(reqs) == 0 || len(reqs) > eventapi.MaxReserves {
-		p.Add("data", "out_of_range", "must contain 1 to %d reserves", eventapi.MaxReserves)
+	if len(events) > 1 {
+		p.Add("eventId", "mixed", "must be the same for all holds")
+	}
+	if n == 0 || n > eventapi.MaxReserves {
+		p.Add("data", "out_of_range", "must contain 1 to %d holds", eventapi.MaxReserves)
 	}
 	return p.Err()
 }

@@ -14,7 +14,7 @@ import (
 	"boxoffice/shared/rpc"
 )
 
-// completeTimeout limits how long the reserves of a request may work after their batch has
+// completeTimeout limits how long the members of a request may work after their batch has
 // ended. The response waits for all of them.
 const completeTimeout = 2 * time.Second
 
@@ -38,22 +38,26 @@ func (s *Service) ReserveSeats(ctx context.Context, reqs []eventapi.ReserveReque
 		}
 	}
 	s.joinBatch(ctx, reqs[0].EventID, members...)
-	// Most reserves have nothing left to do after the batch. All complete concurrently,
-	// so that a slow one does not use up the time of the others.
-	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
-	defer cancel()
-	var others sync.WaitGroup
-	complete := func(i int) {
+	completeAll(ctx, len(reqs), func(ctx context.Context, i int) {
 		if r := reserves[i]; r != nil {
 			results[i].Data, results[i].Err = r.complete(ctx)
 		}
-	}
-	for i := range reserves[1:] {
-		others.Go(func() { complete(i + 1) })
-	}
-	complete(0)
-	others.Wait()
+	})
 	return results, nil
+}
+
+// completeAll calls complete for each of the n members of a request, whose batch has ended.
+// Most members have little left to do. All complete concurrently, so that a slow one does
+// not use up the time of the others. complete must not panic.
+func completeAll(ctx context.Context, n int, complete func(ctx context.Context, i int)) {
+	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
+	defer cancel()
+	var others sync.WaitGroup
+	for i := 1; i < n; i++ {
+		others.Go(func() { complete(ctx, i) })
+	}
+	complete(ctx, 0)
+	others.Wait()
 }
 
 // reserve is the reservation of one hold.

@@ -167,8 +167,7 @@ func (s *stress) release(ctx context.Context, b *stressBooking) error {
 	s.mu.Lock()
 	b.live, b.dead = false, true
 	s.mu.Unlock()
-	_, err := s.svcs[s.roll(2)].ReleaseSeats(ctx, eventapi.ReleaseRequest{HoldID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity})
-	return err
+	return eventtest.Release(ctx, s.svcs[s.roll(2)], eventapi.ReleaseRequest{HoldID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity})
 }
 
 func (s *stress) sell(ctx context.Context, b *stressBooking) error {

@@ -118,7 +118,7 @@ func TestSweepRepairsAfterCrashes(t *testing.T) {
 			req := f.hold("a_1_x", "u1", 2)
 			if tt.release {
 				f.reserve("a_1_x", "u1", 2)
-				_, err := svc.ReleaseSeats(t.Context(), eventapi.ReleaseRequest{HoldID: req.HoldID, EventID: "gala", UserID: "u1", Quantity: 2})
+				err := eventtest.Release(t.Context(), svc, eventapi.ReleaseRequest{HoldID: req.HoldID, EventID: "gala", UserID: "u1", Quantity: 2})
 				if err == nil {
 					t.Fatal("got no error, want the crash")
 				}

@@ -20,5 +20,5 @@ func Bind(srv *rpc.Server, svc *event.Service) {
 	rpc.Handle(srv, eventapi.ListOrganizerEvents, svc.ListOrganizerEvents)
 	rpc.Handle(srv, eventapi.GetAvailability, svc.GetAvailability)
 	rpc.HandleEach(srv, eventapi.ReserveSeats, svc.ReserveSeats)
-	rpc.Handle(srv, eventapi.ReleaseSeats, svc.ReleaseSeats)
+	rpc.HandleEach(srv, eventapi.ReleaseSeats, svc.ReleaseSeats)
 }
