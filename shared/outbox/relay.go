@@ -54,7 +54,7 @@ type queueItem struct {
 	document string
 	span     trace.SpanContext // of the writer
 	box      *Box              // as the writer inserted it; nil if it must be read
-	done     chan<- error      // receives the result; nil if nobody waits for it
+	done     chan<- error      // receives the result; nil unless PublishNow waits for it
 }
 
 // New returns a relay. It handles enqueued documents while Run runs.

@@ -47,7 +47,7 @@ func TestAdminsSeeTheProgressOfACancellation(t *testing.T) {
 	f.release("gone_1_x", "u2", 1)
 	f.wantProgress("published", nil)
 
-	cancelled, err := f.CancelEvent(t.Context(), eventapi.GetRequest{EventID: "gala", ByAdmin: true})
+	cancelled, err := f.CancelEvent(t.Context(), f.change("gala"))
 	f.wantErr("cancel", err, nil)
 	if p := cancelled.Event.Cancellation; p == nil || *p != (eventapi.Cancellation{Total: 2}) {
 		t.Errorf("got %+v, want 0 of 2", p)
@@ -67,7 +67,7 @@ func TestAdminsSeeTheProgressOfACancellation(t *testing.T) {
 	}
 	f.release("unknown_1_x", "u3", 1)
 	f.wantProgress("a tombstone", &eventapi.Cancellation{Total: 2, Done: 1})
-	_, err = f.CancelEvent(t.Context(), eventapi.GetRequest{EventID: "gala", ByAdmin: true})
+	_, err = f.CancelEvent(t.Context(), f.change("gala"))
 	f.wantErr("cancel again", err, nil)
 	f.wantProgress("cancelled again", &eventapi.Cancellation{Total: 2, Done: 1})
 	f.release("sold_1_x", "u1", 3)

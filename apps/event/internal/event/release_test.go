@@ -32,7 +32,7 @@ func (f *fixture) countingService(fail func(op string) error) (svc *event.Servic
 		return before, nil
 	})
 	svc = event.New(event.Config{
-		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f, Locks: eventtest.Unlocked{},
+		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f, Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{},
 		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Batches: eventtest.NewBatches(),
 	})
 	return svc, func() map[string]int {
@@ -122,7 +122,7 @@ func TestEachReleaseOfARequestHasItsOwnResult(t *testing.T) {
 func TestReleasesAfterTheEventWasDeleted(t *testing.T) {
 	f := newFixture(t)
 	f.createGala(nil)
-	_, err := f.DeleteEvent(t.Context(), eventapi.GetRequest{EventID: "gala"})
+	_, err := f.DeleteEvent(t.Context(), f.change("gala"))
 	f.wantErr("delete", err, nil)
 	results, err := f.ReleaseSeats(t.Context(), []eventapi.ReleaseRequest{releaseOf("a_1_x", "u1", 1)})
 	if err != nil || results[0].Err != nil {
