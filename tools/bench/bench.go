@@ -57,10 +57,10 @@ func (b *bench) open(ctx context.Context) error {
 	if err := b.startOthers(); err != nil {
 		return err
 	}
-	if b.fixtures, err = createFixtures(ctx, b.stack, b.gateway, b.clients); err != nil {
+	if b.fixtures, err = createFixtures(ctx, b.stack, b.gateway, b.clients, b.events); err != nil {
 		return fmt.Errorf("create accounts and events: %w", err)
 	}
-	b.printf("ready in %s, with %d clients, %d events\n\n", time.Since(start).Round(time.Second), b.clients, manyEvents+2)
+	b.printf("ready in %s, with %d clients, %d events\n\n", time.Since(start).Round(time.Second), b.clients, b.events+2)
 	return nil
 }
 
@@ -78,7 +78,7 @@ func (b *bench) start(ctx context.Context) error {
 	const unreachable = "=10000000/1m"
 	env := []string{
 		"RATE_LIMIT_BROWSE" + unreachable, "RATE_LIMIT_WRITE" + unreachable, "RATE_LIMIT_LOGIN" + unreachable,
-		"ACCESS_TOKEN_TTL=24h",
+		"ACCESS_TOKEN_TTL=24h", "STREAMS_PER_ADDRESS=100000",
 	}
 	if b.profile != "" {
 		dir, err := filepath.Abs(b.profile)

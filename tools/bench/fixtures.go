@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"boxoffice/shared/contract"
@@ -24,12 +26,14 @@ type fixtures struct {
 	tokens  []string // access tokens, one for each caller
 	logIns  [][]byte // bodies of log-in requests, one for each caller; no other rung uses their accounts
 	spread  []string // ids of manyEvents events
+	all     []string // ids of all events of the setting -events, those of spread first
+	terms   []string // for each event of all, a word that only its name contains
 	hot     string   // id of the event of the rung hotRung
 	soldOut string   // id of an event without available seats
 }
 
 // createFixtures creates accounts and events through the API.
-func createFixtures(ctx context.Context, s *stack.Stack, gateway *server, callers int) (*fixtures, error) {
+func createFixtures(ctx context.Context, s *stack.Stack, gateway *server, callers, events int) (*fixtures, error) {
 	f := &fixtures{}
 	c := &caller{}
 	for i := range callers {
@@ -57,13 +61,10 @@ func createFixtures(ctx context.Context, s *stack.Stack, gateway *server, caller
 		err := gateway.post(ctx, c, "/api/events", admin, eventDefinition(capacity), http.StatusCreated, &event)
 		return event.ID, err
 	}
-	for range manyEvents {
-		id, err := createEvent(ampleSeats)
-		if err != nil {
-			return nil, err
-		}
-		f.spread = append(f.spread, id)
+	if err := f.createEvents(ctx, gateway, admin, events); err != nil {
+		return nil, err
 	}
+	f.spread = f.all[:manyEvents]
 	if f.hot, err = createEvent(ampleSeats); err != nil {
 		return nil, err
 	}
@@ -71,6 +72,29 @@ func createFixtures(ctx context.Context, s *stack.Stack, gateway *server, caller
 		return nil, err
 	}
 	return f, gateway.post(ctx, c, "/api/bookings", f.tokens[0], order(f.soldOut), http.StatusCreated, nil)
+}
+
+// createEvents creates n events, several at a time.
+func (f *fixtures) createEvents(ctx context.Context, gateway *server, admin string, n int) error {
+	const workers = 8
+	f.all, f.terms = make([]string, n), make([]string, n)
+	failed := make([]error, workers)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			c := &caller{}
+			for i := w; i < n && failed[w] == nil; i += workers {
+				var event eventapi.Event
+				body := eventDefinition(ampleSeats)
+				f.terms[i] = stack.Unique("norma")[len("norma-"):]
+				body.Name = "Norma " + f.terms[i]
+				failed[w] = gateway.post(ctx, c, "/api/events", admin, body, http.StatusCreated, &event)
+				f.all[i] = event.ID
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(failed...)
 }
 
 // logIn returns an access token of the admin.

@@ -30,12 +30,14 @@ func main() {
 
 // settings are the command-line flags.
 type settings struct {
-	clients int
-	rounds  int
-	block   time.Duration
-	rungs   string
-	after   int
-	profile string
+	clients  int
+	rounds   int
+	block    time.Duration
+	rungs    string
+	after    int
+	events   int
+	watchers int
+	profile  string
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
@@ -52,9 +54,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	b := &bench{settings: set, out: stdout}
 	err = b.open(ctx)
 	if err == nil {
-		if set.after > 0 {
+		switch {
+		case set.after > 0:
 			err = b.measureGrowth(ctx)
-		} else {
+		case set.watchers > 0:
+			err = b.measureWatchers(ctx)
+		default:
 			err = b.measureLadder(ctx)
 		}
 	}
@@ -73,6 +78,8 @@ func parse(args []string, stdout io.Writer) (settings, error) {
 	flags.DurationVar(&s.block, "block", 3*time.Second, "duration of one measurement of a rung")
 	flags.StringVar(&s.rungs, "rungs", "", "measure only the Dapr hop and the rungs whose names contain one of these comma-separated words")
 	flags.IntVar(&s.after, "after", 0, "instead of the ladder, compare the cost of a booking after this many bookings of one event with the cost after 200")
+	flags.IntVar(&s.events, "events", manyEvents, "number of events; the rungs of reads and searches use all of them")
+	flags.IntVar(&s.watchers, "watchers", 0, "instead of the ladder, compare the cost of bookings while this many clients watch the event's availability with their cost without watchers")
 	flags.StringVar(&s.profile, "profile", "", "write a CPU profile of each of Boxoffice's programs, over its whole run, to this directory")
 	if err := flags.Parse(args); err != nil {
 		return s, err
@@ -82,6 +89,10 @@ func parse(args []string, stdout io.Writer) (settings, error) {
 		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case s.clients < 1 || s.rounds < 1 || s.block <= 0:
 		return s, errors.New("-clients, -rounds and -block must be positive")
+	case s.events < manyEvents:
+		return s, fmt.Errorf("-events must be at least %d", manyEvents)
+	case s.watchers < 0 || s.watchers > 0 && s.after > 0:
+		return s, errors.New("-watchers must not be negative, and excludes -after")
 	case s.after != 0 && s.after <= 2*growthBlock:
 		return s, fmt.Errorf("-after must be more than %d", 2*growthBlock)
 	}

@@ -44,8 +44,20 @@ func (b *bench) ladder() []rung {
 			send: operation(b.sidecar, "/v1.0/invoke/auth/method/auth.jwks", b.stack.APIToken, response{http.StatusOK, keys}),
 		},
 		{
-			name: "GET event", description: "GET /api/events/{id}, 200 events in turn, without a token",
-			send: b.getEvent(),
+			name: "GET event", description: "GET /api/events/{id}, 200 events in turn, without a token; mostly from the gateway's cache",
+			send: b.getEvent(b.fixtures.spread),
+		},
+		{
+			name: "GET event, uncached", description: fmt.Sprintf("the same for %d events in turn", len(b.fixtures.all)),
+			send: b.getEvent(b.fixtures.all),
+		},
+		{
+			name: "list", description: fmt.Sprintf("GET /api/events, the first 20 of %d, each time with another bound of startsAt", len(b.fixtures.all)),
+			send: b.listEvents(),
+		},
+		{
+			name: "search", description: fmt.Sprintf("GET /api/events/search/{term} for the names of %d events in turn", len(b.fixtures.all)),
+			send: b.searchEvents(),
 		},
 		{
 			name: "authenticated GET", description: "GET /api/auth/me: rate limit, token and session, without a call to an app",
@@ -101,11 +113,32 @@ func operation(s *server, path, token string, want response) func(*caller) error
 	}
 }
 
-// getEvent returns a function that reads many events in turn.
-func (b *bench) getEvent() func(*caller) error {
+// listEvents returns a function that lists events. No two requests are equal, so no cache
+// has the answers.
+func (b *bench) listEvents() func(*caller) error {
 	var turn atomic.Int64
 	return func(c *caller) error {
-		id := b.fixtures.spread[int(turn.Add(1))%len(b.fixtures.spread)]
+		from := time.Unix(1_700_000_000+turn.Add(1), 0).UTC().Format(time.RFC3339)
+		b.gateway.prepare(c, http.MethodGet, "/api/events?from="+from, "", nil)
+		return b.gateway.send(c, response{http.StatusOK, []byte(`"nextCursor":"`)})
+	}
+}
+
+// searchEvents returns a function that searches for the name of one event after another.
+func (b *bench) searchEvents() func(*caller) error {
+	var turn atomic.Int64
+	return func(c *caller) error {
+		i := int(turn.Add(1)) % len(b.fixtures.all)
+		b.gateway.prepare(c, http.MethodGet, "/api/events/search/"+b.fixtures.terms[i], "", nil)
+		return b.gateway.send(c, response{http.StatusOK, []byte(b.fixtures.all[i])})
+	}
+}
+
+// getEvent returns a function that reads events in turn.
+func (b *bench) getEvent(ids []string) func(*caller) error {
+	var turn atomic.Int64
+	return func(c *caller) error {
+		id := ids[int(turn.Add(1))%len(ids)]
 		b.gateway.prepare(c, http.MethodGet, "/api/events/"+id, "", nil)
 		return b.gateway.send(c, response{http.StatusOK, []byte(id)})
 	}
