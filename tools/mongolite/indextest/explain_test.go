@@ -198,6 +198,13 @@ func TestPlannerChoosesIndexAndBounds(t *testing.T) {
 		{name: "multikey index does not serve a sort without a filter", indexes: []definition{plain("tags")}, sort: key("tags"), plan: collscanSorted, stats: returning(scan100, 100)},
 		{name: "multikey, only one column of an array is bounded", indexes: []definition{plain("items.k", "items.v")}, filter: d{{Key: "items.k", Value: int32(50)}, {Key: "items.v", Value: int32(50)}}, plan: bounded(ixscan, "items.k"), stats: scanned(1)},
 		{name: "multikey, equality with an array", indexes: []definition{plain("tags")}, filter: d{{Key: "tags", Value: a{int32(5), int32(6)}}}, plan: collscan, stats: returning(scan100, 1)},
+		{name: "multikey, $elemMatch intersects bounds", indexes: []definition{plain("tags")}, filter: d{{Key: "tags", Value: op("$elemMatch", d{{Key: "$gt", Value: int32(10)}, {Key: "$lt", Value: int32(13)}})}}, plan: bounded(ixscan, "tags"), stats: examined{4, 3, 3}},
+		{name: "$elemMatch on the fields of an element", indexes: []definition{plain("items")}, filter: d{{Key: "items", Value: op("$elemMatch", d{{Key: "k", Value: int32(5)}})}}, plan: collscan, stats: returning(scan100, 1)},
+		{name: "multikey, bounds of a column without arrays are intersected", indexes: []definition{plain("tags", "b")}, filter: d{{Key: "tags", Value: int32(50)}, {Key: "b", Value: d{{Key: "$gt", Value: int32(48)}, {Key: "$lt", Value: int32(50)}}}}, plan: bounded(ixscan, "tags", "b"), stats: scanned(1)},
+		{name: "multikey, sort by the column after an equality", indexes: []definition{plain("tags", "b")}, filter: d{{Key: "tags", Value: int32(50)}}, sort: key("-b"), limit: 1, plan: backward(bounded(ixscan, "tags")), stats: scanned(1)},
+		{name: "multikey, sort by the column of an equality", indexes: []definition{plain("tags", "b")}, filter: d{{Key: "tags", Value: int32(50)}}, sort: key("tags", "b"), plan: withSort(bounded(ixscan, "tags")), stats: scanned(2)},
+		{name: "multikey, sort by a column before the array", indexes: []definition{plain("a", "b", "tags")}, filter: d{{Key: "a", Value: int32(3)}}, sort: key("b"), plan: bounded(ixscan, "a"), stats: examined{20, 10, 10}},
+		{name: "multikey, sort by a column after the array", indexes: []definition{plain("a", "tags", "b")}, filter: d{{Key: "a", Value: int32(3)}}, sort: key("b"), plan: withSort(bounded(ixscan, "a")), stats: examined{20, 10, 10}},
 
 		{name: "sparse", indexes: []definition{with(plain("s"), "sparse", true)}, filter: d{{Key: "s", Value: op("$gte", int32(90))}}, plan: bounded(ixscan, "s"), stats: scanned(5)},
 		{name: "sparse, null", indexes: []definition{with(plain("s"), "sparse", true)}, filter: d{{Key: "s", Value: nil}}, plan: collscan, stats: returning(scan100, 50)},

@@ -378,6 +378,28 @@ func TestIndexBecomesMultikey(t *testing.T) {
 	}
 }
 
+// TestOnlyColumnsWithArraysAreMultikey checks that the planner notices each further
+// column of an index that receives an array.
+func TestOnlyColumnsWithArraysAreMultikey(t *testing.T) {
+	c := dial(t, startServer(t))
+	if err := c.createIndex("columns", "ix", key("tags", "b")); err != nil {
+		t.Fatal(err)
+	}
+	c.insert(t, "columns", d{{Key: "_id", Value: int32(1)}, {Key: "tags", Value: a{"x", "y"}}, {Key: "b", Value: int32(5)}})
+	find := d{{Key: "find", Value: "columns"}, {Key: "filter", Value: d{{Key: "tags", Value: "x"}, {Key: "b", Value: d{{Key: "$gt", Value: int32(10)}, {Key: "$lt", Value: int32(20)}}}}}, {Key: "sort", Value: key("b")}}
+	if p := readPlan(c.must(t, d{{Key: "explain", Value: find}})); p.hasSort {
+		t.Error("b without arrays: got a sort in memory, want the order of the index")
+	}
+	c.insert(t, "columns", d{{Key: "_id", Value: int32(2)}, {Key: "tags", Value: "x"}, {Key: "b", Value: a{int32(1), int32(30)}}})
+	if p := readPlan(c.must(t, d{{Key: "explain", Value: find}})); !p.hasSort {
+		t.Error("b with an array: got the order of the index, want a sort in memory")
+	}
+	docs, err := c.documents(find)
+	if err != nil || len(docs) != 1 || lookup(docs[0], "_id") != int32(2) {
+		t.Errorf("find: got %v and the error %v, want the document 2: two of its elements meet the conditions", docs, err)
+	}
+}
+
 // TestIndexBuildsUnderConcurrentWrites creates and drops indexes while documents
 // are inserted, updated and deleted. In the end the indexes and the documents must
 // agree.

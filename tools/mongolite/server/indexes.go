@@ -67,6 +67,10 @@ const (
 	indexUnsupported = "collation hidden weights default_language language_override textIndexVersion 2dsphereIndexVersion bits min max wildcardProjection storageEngine clustered prepareUnique"
 )
 
+// maxKeyFields is the maximum number of fields of an index.
+// https://www.mongodb.com/docs/manual/reference/limits/#mongodb-limit-Number-of-Indexed-Fields-in-a-Compound-Index
+const maxKeyFields = 32
+
 // parseIndexSpec parses and checks an element of createIndexes.indexes.
 func parseIndexSpec(d bson.D) (spec storage.IndexSpec, err error) {
 	const name = "createIndexes.indexes"
@@ -87,6 +91,9 @@ func parseIndexSpec(d bson.D) (spec storage.IndexSpec, err error) {
 	}
 	if len(spec.Key) == 0 {
 		return spec, mongoerr.New(mongoerr.CannotCreateIndex, "Index keys cannot be empty.")
+	}
+	if len(spec.Key) > maxKeyFields {
+		return spec, mongoerr.New(mongoerr.CannotCreateIndex, "An index must have at most %d fields, but has %d", maxKeyFields, len(spec.Key))
 	}
 	for _, e := range spec.Key {
 		if err := checkKeyField(e); err != nil {

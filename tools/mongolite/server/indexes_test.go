@@ -11,6 +11,10 @@ func TestCreateListAndDropIndexes(t *testing.T) {
 	create := func(coll, index string) string {
 		return fmt.Sprintf(`{"createIndexes": %q, "indexes": [%s]}`, coll, index)
 	}
+	manyKeys := ""
+	for i := range 32 {
+		manyKeys += fmt.Sprintf(`"x%d": 1, `, i)
+	}
 	p.expectAll([][2]string{
 		{create("c", `{"key": {"a": 1}, "name": "a_1"}`), `{"ok": 1, "numIndexesBefore": 1, "numIndexesAfter": 2, "createdCollectionAutomatically": false}`},
 		{create("c", `{"key": {"a": 1}, "name": "a_1"}`), `{"ok": 1, "numIndexesBefore": 2, "numIndexesAfter": 2, "note": "all indexes already exist"}`},
@@ -38,6 +42,7 @@ func TestCreateListAndDropIndexes(t *testing.T) {
 		{create("c", `{"key": {"x": 0}, "name": "x"}`), `{"ok": 0, "code": 67}`},
 		{create("c", `{"key": {"$x": 1}, "name": "x"}`), `{"ok": 0, "code": 67}`},
 		{create("c", `{"key": {"x..y": 1}, "name": "x"}`), `{"ok": 0, "code": 67}`},
+		{create("c", fmt.Sprintf(`{"key": {%s"last": 1}, "name": "x"}`, manyKeys)), `{"ok": 0, "code": 67}`},
 		{create("c", `{"key": {"x": 1, "y": 1}, "name": "x", "expireAfterSeconds": 1}`), `{"ok": 0, "code": 67}`},
 		{create("c", `{"key": {"_id": 1}, "name": "_id_", "sparse": true}`), `{"ok": 0, "code": 197}`},
 		{create("c", `{"key": {"x": 1}, "name": "x", "sparse": true, "partialFilterExpression": {"x": 1}}`), `{"ok": 0, "code": 67}`},

@@ -57,6 +57,12 @@ func (c conditions) collect(filter bson.D) {
 		}
 		for _, op := range operators(e.Value) {
 			c.operators[e.Key] = append(c.operators[e.Key], op)
+			if op.Key == "$elemMatch" {
+				if cond, ok := elementCondition(op.Value); ok {
+					c.usable[e.Key] = append(c.usable[e.Key], cond)
+				}
+				continue
+			}
 			if cond, ok := parseOperator(op.Key, op.Value); ok {
 				c.usable[e.Key] = append(c.usable[e.Key], cond)
 			}
@@ -72,6 +78,26 @@ func operators(v any) bson.D {
 		return bson.D{{Key: "$eq", Value: v}}
 	}
 	return ops
+}
+
+// elementCondition returns the condition that {$elemMatch: arg} places on one
+// element of an array. The operators in arg apply to the same element, so their
+// bounds are intersected even in a multikey index. elementCondition reports false
+// if none of them can bound a scan.
+// https://www.mongodb.com/docs/manual/core/multikey-index-bounds/#intersect-bounds-for-multikey-index
+func elementCondition(arg any) (condition, bool) {
+	ops, _ := arg.(bson.D)
+	if len(ops) == 0 || !strings.HasPrefix(ops[0].Key, "$") {
+		return condition{}, false // a filter on the fields of the element
+	}
+	var conds []condition
+	for _, op := range ops {
+		if cond, ok := parseOperator(op.Key, op.Value); ok {
+			conds = append(conds, cond)
+		}
+	}
+	points, interval := resolve(conds, false)
+	return condition{points: points, span: interval}, len(conds) > 0
 }
 
 // parseOperator returns the condition that {op: v} places on a path. It reports
@@ -196,7 +222,7 @@ func (s *span) isWithin(o *span) bool {
 }
 
 // resolve merges the conditions on one path into points or a span. It returns
-// nil for both if there are no conditions. In a multikey index each condition
+// nil for both if there are no conditions. If the path is multikey, each condition
 // may be satisfied by a different element, so only one of them bounds the scan.
 func resolve(conds []condition, multikey bool) ([]any, *span) {
 	if len(conds) == 0 {

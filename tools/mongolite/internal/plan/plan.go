@@ -131,7 +131,7 @@ func buildPlan(ix *storage.Index, conds conditions, sort []bsonkit.Column) (*Pla
 		if ix.Multikey && slices.ContainsFunc(ix.Columns[:i], func(c bsonkit.Column) bool { return rootField(c) == rootField(column) }) {
 			break
 		}
-		points, interval := resolve(conds.usable[column.Path], ix.Multikey)
+		points, interval := resolve(conds.usable[column.Path], ix.IsMultikey(i))
 		if points == nil && interval == nil || len(points)*len(prefixes) > maxPoints {
 			break
 		}
@@ -183,12 +183,18 @@ func rootField(c bsonkit.Column) string {
 // sort, and whether the scan must then run in reverse. The parameter single is the
 // number of leading columns of ix that are fixed to one value each. They do not
 // affect the order.
+//
+// A multikey column in the sort, or before a column of the sort, destroys the order
+// of the documents, unless it is one of those leading columns. A leading multikey
+// column is fixed in the entries of the scan, but not in the documents, so it must
+// not be in the sort either.
 func providesOrder(ix *storage.Index, single int, sort []bsonkit.Column) (ok, reverse bool) {
-	if len(sort) == 0 || ix.Multikey {
+	if len(sort) == 0 {
 		return false, false
 	}
 	fixed := func(path string) bool {
-		return slices.ContainsFunc(ix.Columns[:single], func(c bsonkit.Column) bool { return c.Path == path })
+		i := slices.IndexFunc(ix.Columns[:single], func(c bsonkit.Column) bool { return c.Path == path })
+		return i >= 0 && !ix.IsMultikey(i)
 	}
 	i, directed := 0, false
 	for _, want := range sort {
@@ -198,7 +204,7 @@ func providesOrder(ix *storage.Index, single int, sort []bsonkit.Column) (ok, re
 		for i < len(ix.Columns) && i < single && ix.Columns[i].Path != want.Path {
 			i++
 		}
-		if i == len(ix.Columns) || ix.Columns[i].Path != want.Path {
+		if i == len(ix.Columns) || ix.Columns[i].Path != want.Path || ix.IsMultikey(i) {
 			return false, false
 		}
 		if r := ix.Columns[i].Reverse != want.Reverse; !directed {

@@ -18,10 +18,10 @@ import (
 // arrays as a whole. If paths lead through an array, there is a row for each of
 // its elements.
 //
-// IndexKeys also reports whether a path leads through an array or ends at one.
-// It returns CannotIndexParallelArrays if two paths lead through or end at
-// different arrays.
-func IndexKeys(doc bson.D, paths [][]string) (rows [][]any, multikey bool, err error) {
+// Bit i of arrays is set if path i leads through an array or ends at one. There
+// must be at most 32 paths. IndexKeys returns CannotIndexParallelArrays if two
+// paths lead through or end at different arrays.
+func IndexKeys(doc bson.D, paths [][]string) (rows [][]any, arrays uint32, err error) {
 	columns := make([]keyColumn, len(paths))
 	multi := -1 // index of the column whose path contains a number and has several values, or -1
 	var values []any
@@ -35,7 +35,7 @@ func IndexKeys(doc bson.D, paths [][]string) (rows [][]any, multikey bool, err e
 		case !several:
 			columns[i].v, columns[i].done = found[0], true
 		case multi >= 0:
-			return nil, false, parallelArraysError(path, paths[multi])
+			return nil, 0, parallelArraysError(path, paths[multi])
 		default:
 			multi, values = i, found
 		}
@@ -45,16 +45,16 @@ func IndexKeys(doc bson.D, paths [][]string) (rows [][]any, multikey bool, err e
 	}
 	for _, v := range values {
 		columns[multi].v, columns[multi].done = v, true
-		more, multikey, err := expand(slices.Clone(columns))
-		if multikey && err == nil {
+		more, others, err := expand(slices.Clone(columns))
+		if others != 0 && err == nil {
 			err = parallelArraysError(paths[multi], paths[(multi+1)%len(paths)])
 		}
 		if err != nil {
-			return nil, false, err
+			return nil, 0, err
 		}
 		rows = append(rows, more...)
 	}
-	return rows, true, nil
+	return rows, 1 << multi, nil
 }
 
 func parallelArraysError(a, b []string) error {
@@ -94,7 +94,9 @@ type keyColumn struct {
 // expand follows the path of each column until it reaches a value or an array.
 // At an array, it continues with each element in turn. All columns that reach an
 // array at this point must reach the same one.
-func expand(columns []keyColumn) (rows [][]any, multikey bool, err error) {
+//
+// Bit i of arrays is set if column i reaches an array.
+func expand(columns []keyColumn) (rows [][]any, arrays uint32, err error) {
 	var arr bson.A
 	var arrPath []string
 	for i := range columns {
@@ -114,9 +116,10 @@ func expand(columns []keyColumn) (rows [][]any, multikey bool, err error) {
 		}
 		here := c.path[:len(c.path)-len(c.rest)]
 		if arr != nil && !slices.Equal(here, arrPath) {
-			return nil, false, parallelArraysError(here, arrPath)
+			return nil, 0, parallelArraysError(here, arrPath)
 		}
 		arr, arrPath = a, here
+		arrays |= 1 << i
 	}
 	switch {
 	case arr == nil:
@@ -124,7 +127,7 @@ func expand(columns []keyColumn) (rows [][]any, multikey bool, err error) {
 		for i, c := range columns {
 			row[i] = c.v
 		}
-		return [][]any{row}, false, nil
+		return [][]any{row}, 0, nil
 	case len(arr) == 0: // the key of an empty array is the array itself
 		arr = bson.A{arr}
 	}
@@ -141,11 +144,11 @@ func expand(columns []keyColumn) (rows [][]any, multikey bool, err error) {
 				c.v, c.done = bsonkit.Missing, true
 			}
 		}
-		more, _, err := expand(next)
+		more, inner, err := expand(next)
 		if err != nil {
-			return nil, false, err
+			return nil, 0, err
 		}
-		rows = append(rows, more...)
+		rows, arrays = append(rows, more...), arrays|inner
 	}
-	return rows, true, nil
+	return rows, arrays, nil
 }

@@ -33,6 +33,10 @@ type IndexSpec struct {
 	// column. One document may then have several entries. Once set, Multikey is
 	// never reset.
 	Multikey bool `bson:"multikey,omitempty"`
+	// MultikeyColumns has bit i set if a document ever had an array on the path of
+	// column i. It is 0 in a multikey index that an earlier version stored; every
+	// column then counts as multikey. Use IsMultikey.
+	MultikeyColumns uint32 `bson:"multikeyColumns,omitempty"`
 }
 
 // Index is an index of a collection. An Index is immutable; a change replaces
@@ -65,6 +69,25 @@ func newIndex(spec IndexSpec) (*Index, error) {
 	return ix, nil
 }
 
+// IsMultikey reports whether a document may have an array on the path of column i.
+func (ix *Index) IsMultikey(i int) bool {
+	return ix.Multikey && (ix.MultikeyColumns == 0 || ix.MultikeyColumns&(1<<i) != 0)
+}
+
+// withArrays returns ix after it received a document with arrays on the paths of
+// the given columns, as query.IndexKeys reports them. It returns ix itself if that
+// changes nothing.
+func (ix *Index) withArrays(columns uint32) *Index {
+	unknown := ix.Multikey && ix.MultikeyColumns == 0
+	if unknown || columns&^ix.MultikeyColumns == 0 {
+		return ix
+	}
+	marked := *ix
+	marked.Multikey = true
+	marked.MultikeyColumns |= columns
+	return &marked
+}
+
 // IsID reports whether ix is the index of _id. Its entries are the documents
 // themselves.
 func (ix *Index) IsID() bool { return ix.Name == "_id_" }
@@ -88,24 +111,24 @@ type entry struct {
 }
 
 // entries returns the entries of doc in the index, sorted and without
-// duplicates. It also reports whether doc has an array on the path of a column.
-// It returns no entries if a sparse or partial index omits doc.
-func (ix *Index) entries(doc bson.D) (list []entry, multikey bool, err error) {
+// duplicates, and the columns on whose paths doc has an array, as query.IndexKeys
+// does. It returns no entries if a sparse or partial index omits doc.
+func (ix *Index) entries(doc bson.D) (list []entry, arrays uint32, err error) {
 	if ix.Filter != nil {
 		if ok, err := ix.Filter.Match(doc); !ok || err != nil {
-			return nil, false, err
+			return nil, 0, err
 		}
 	}
-	rows, multikey, err := query.IndexKeys(doc, ix.paths)
+	rows, arrays, err := query.IndexKeys(doc, ix.paths)
 	if err != nil || ix.Sparse && !slices.ContainsFunc(rows, hasValue) {
-		return nil, false, err
+		return nil, 0, err
 	}
 	list = make([]entry, len(rows))
 	for i, values := range rows {
 		var key []byte
 		for j, v := range values {
 			if key, err = appendColumn(key, v, ix.Columns[j].Reverse); err != nil {
-				return nil, false, err
+				return nil, 0, err
 			}
 		}
 		list[i] = entry{key, values}
@@ -114,7 +137,7 @@ func (ix *Index) entries(doc bson.D) (list []entry, multikey bool, err error) {
 		slices.SortFunc(list, func(a, b entry) int { return bytes.Compare(a.key, b.key) })
 		list = slices.CompactFunc(list, func(a, b entry) bool { return bytes.Equal(a.key, b.key) })
 	}
-	return list, multikey, nil
+	return list, arrays, nil
 }
 
 // hasSameEntries reports whether old and doc share the values that the index

@@ -17,10 +17,10 @@ import (
 // statement began. Only the checks of unique indexes see its own writes.
 type Tx struct {
 	Reader
-	c        *Collection
-	st       *state
-	batch    *pebble.Batch
-	multikey []*Index // indexes that this statement makes multikey
+	c      *Collection
+	st     *state
+	batch  *pebble.Batch
+	arrays map[*Index]uint32 // columns of indexes that this statement makes multikey
 }
 
 // Write calls fn while it holds the collection's write lock, and then applies
@@ -44,7 +44,7 @@ func (c *Collection) Write(fn func(*Tx) error) error {
 	if tx.Empty() {
 		return tx.batch.Close()
 	}
-	if len(tx.multikey) == 0 {
+	if len(tx.arrays) == 0 {
 		return c.store.apply(tx.batch)
 	}
 	return tx.commitState(&state{indexes: slices.Clone(st.indexes)})
@@ -54,14 +54,10 @@ func (c *Collection) Write(fn func(*Tx) error) error {
 func (tx *Tx) Empty() bool { return tx.batch.Empty() }
 
 // commitState applies the batch and sets the collection's state to next, after
-// it has marked the indexes in tx.multikey as multikey.
+// it has marked the columns in tx.arrays as multikey.
 func (tx *Tx) commitState(next *state) error {
 	for i, ix := range next.indexes {
-		if slices.Contains(tx.multikey, ix) {
-			marked := *ix
-			marked.Multikey = true
-			next.indexes[i] = &marked
-		}
+		next.indexes[i] = ix.withArrays(tx.arrays[ix])
 	}
 	if err := tx.c.store.putCatalog(tx.batch, tx.c, next); err != nil {
 		return err
@@ -163,7 +159,13 @@ func (tx *Tx) checkUnique(ix *Index, at []byte, values []any) error {
 type indexChanges struct {
 	key            []byte
 	removed, added [][]byte // store keys
-	multikey       []*Index // indexes that become multikey
+	arrays         []indexArrays
+}
+
+// indexArrays names the columns of an index that a document makes multikey.
+type indexArrays struct {
+	ix      *Index
+	columns uint32
 }
 
 // indexChanges returns the changes that replace the index entries of old with
@@ -178,19 +180,19 @@ func (tx *Tx) indexChanges(indexes []*Index, key []byte, old, doc bson.D) (ch in
 			continue
 		}
 		var oldEntries, newEntries []entry
-		var multikey bool
+		var arrays uint32
 		if old != nil {
 			if oldEntries, _, err = ix.entries(old); err != nil {
 				return ch, err
 			}
 		}
 		if doc != nil {
-			if newEntries, multikey, err = ix.entries(doc); err != nil {
+			if newEntries, arrays, err = ix.entries(doc); err != nil {
 				return ch, err
 			}
 		}
-		if multikey && !ix.Multikey {
-			ch.multikey = append(ch.multikey, ix)
+		if ix.withArrays(arrays) != ix {
+			ch.arrays = append(ch.arrays, indexArrays{ix, arrays})
 		}
 		for _, e := range oldEntries {
 			if !contains(newEntries, e) {
@@ -229,10 +231,11 @@ func (ch indexChanges) write(tx *Tx) error {
 			return err
 		}
 	}
-	for _, ix := range ch.multikey {
-		if !slices.Contains(tx.multikey, ix) {
-			tx.multikey = append(tx.multikey, ix)
+	for _, a := range ch.arrays {
+		if tx.arrays == nil {
+			tx.arrays = map[*Index]uint32{}
 		}
+		tx.arrays[a.ix] |= a.columns
 	}
 	return nil
 }
