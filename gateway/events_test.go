@@ -29,6 +29,7 @@ type fakeEvent struct {
 	update eventapi.UpdateRequest
 	change eventapi.ChangeRequest // of CancelEvent or DeleteEvent
 	list   eventapi.ListRequest   // of ListEvents or ListOrganizerEvents
+	search eventapi.SearchRequest
 	get    eventapi.GetRequest
 }
 
@@ -56,6 +57,10 @@ func (f *fakeEvent) serve(log *slog.Logger, tracing *telemetry.Tracing) http.Han
 	})
 	rpc.Handle(srv, eventapi.ListEvents, func(_ context.Context, r eventapi.ListRequest) (contract.Page[eventapi.Event], error) {
 		f.list = r
+		return f.page, f.fail
+	})
+	rpc.Handle(srv, eventapi.SearchEvents, func(_ context.Context, r eventapi.SearchRequest) (contract.Page[eventapi.Event], error) {
+		f.search = r
 		return f.page, f.fail
 	})
 	rpc.Handle(srv, eventapi.GetEvent, func(_ context.Context, r eventapi.GetRequest) (eventapi.Versioned, error) {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract"
@@ -106,6 +108,18 @@ func (p *params) page() contract.PageRequest {
 	p.Range("limit", int64(n), 1, page.MaxLimit)
 	req.Limit = n
 	return req
+}
+
+// pathText returns a path parameter that may contain any text. Clients percent-encode it
+// (RFC 3986, section 2.1), and Fiber leaves it as it is, so that an encoded slash belongs
+// to the parameter. pathText returns "" if the parameter is malformed.
+func (p *params) pathText(name string) string {
+	text, err := url.PathUnescape(p.Params(name))
+	if err != nil || !utf8.ValidString(text) {
+		p.Add(name, "invalid", "must be percent-encoded UTF-8")
+		return ""
+	}
+	return strings.Clone(text) // PathUnescape returns its argument if nothing is encoded
 }
 
 // id returns a path parameter that must be an id.

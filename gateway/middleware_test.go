@@ -72,25 +72,31 @@ func TestUnparsableRequestGetsAProblem(t *testing.T) {
 		{"unknown method", "BREW /healthz HTTP/1.1\r\nHost: a\r\n\r\n", 405, "method_not_allowed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-			go func() { _, _ = io.WriteString(conn, tt.request) }() // fails if the server responds before it has read everything
-			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer res.Body.Close()
-			body, err := io.ReadAll(res.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			h.wantProblem(response{res, string(body)}, tt.status, tt.code)
+			h.wantProblem(sendRaw(t, addr, tt.request), tt.status, tt.code)
 		})
 	}
+}
+
+// sendRaw writes a request to a TCP connection and returns the response.
+func sendRaw(t *testing.T, addr, request string) response {
+	t.Helper()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	go func() { _, _ = io.WriteString(conn, request) }() // fails if the server responds before it has read everything
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response{res, string(body)}
 }
 
 // listen starts the gateway on a free port and returns its address.

@@ -48,6 +48,9 @@ func (s *Server) routes() []route {
 		{post, "/api/events", admin, write, withResponse(s, eventapi.CreateEvent, bindCreateEvent, presentCreatedEvent)},
 		{get, "/api/events", guest, browse, withResponse(s, eventapi.ListEvents, bindListEvents, presentEvents)},
 		{get, "/api/events/organizer/:organizerId", user, browse, withBody(s, eventapi.ListOrganizerEvents, http.StatusOK, bindListOrganizerEvents, presentOrganizerEvents)},
+		// Fiber uses the first route that matches, and this path also matches
+		// /api/events/:eventId/availability if the term is "availability".
+		{get, "/api/events/search/:searchTerm", guest, browse, withResponse(s, eventapi.SearchEvents, bindSearchEvents, presentEvents)},
 		{get, "/api/events/:eventId", guest, browse, withResponse(s, eventapi.GetEvent, bindGetEvent, presentEvent)},
 		{get, "/api/events/:eventId/availability", guest, browse, withResponse(s, eventapi.GetAvailability, bindGetEvent, presentAvailability)},
 		{put, "/api/events/:eventId", admin, write, withResponse(s, eventapi.UpdateEvent, bindUpdateEvent, presentChangedEvent)},

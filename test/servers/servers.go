@@ -41,7 +41,7 @@ type Mongo struct {
 
 // StartMongo returns an empty database on the server that $MONGO_URI names. Without
 // that variable, it starts a mongolite server.
-func StartMongo(t *testing.T) Mongo {
+func StartMongo(t testing.TB) Mongo {
 	t.Helper()
 	m := Mongo{URI: os.Getenv("MONGO_URI"), Database: "test_" + strings.ToLower(rand.Text()[:10])}
 	if m.URI == "" {
@@ -67,7 +67,7 @@ func StartMongo(t *testing.T) Mongo {
 
 // startMongolite starts a mongolite server, and returns the URI that it prints once it
 // listens.
-func startMongolite(t *testing.T) string {
+func startMongolite(t testing.TB) string {
 	t.Helper()
 	cmd := exec.Command(build(t, "mongolite"), "--listen", "127.0.0.1:0", "--data", t.TempDir()) //nolint:gosec,noctx // ended by its cleanup
 	cmd.Stderr = t.Output()
@@ -162,7 +162,7 @@ func daprd(t *testing.T) string {
 
 // start starts a program. The program ends with the test, and on Linux also with the
 // test's process.
-func start(t *testing.T, cmd *exec.Cmd) {
+func start(t testing.TB, cmd *exec.Cmd) {
 	t.Helper()
 	cmd.WaitDelay = stopWithin
 	ended, err := process.Start(cmd, syscall.SIGKILL)
@@ -218,7 +218,7 @@ func awaitListening(t *testing.T, port int) string {
 
 // build builds tools/<name> unless it is up to date, and returns the program's path in
 // bin/. A file lock keeps the tests of several packages from building it at once.
-func build(t *testing.T, name string) string {
+func build(t testing.TB, name string) string {
 	t.Helper()
 	root := repository(t)
 	bin := filepath.Join(root, "bin")
@@ -246,7 +246,7 @@ func build(t *testing.T, name string) string {
 
 // ldflags returns the linker flags in the file ldflags of a program's directory. If
 // there is no such file, it returns flags that omit debugging information.
-func ldflags(t *testing.T, dir string) string {
+func ldflags(t testing.TB, dir string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "ldflags")) //nolint:gosec // a path in the repository
 	if errors.Is(err, fs.ErrNotExist) {
@@ -259,7 +259,7 @@ func ldflags(t *testing.T, dir string) string {
 }
 
 // repository returns the root of the repository.
-func repository(t *testing.T) string {
+func repository(t testing.TB) string {
 	t.Helper()
 	_, file, _, ok := runtime.Caller(0)
 	if !ok || !filepath.IsAbs(file) {

@@ -57,12 +57,12 @@ func testLimits(t *testing.T, s Subject) {
 	if err != nil || len(found) != 1 {
 		t.Fatalf("stamped limits: got %v, %v, want one", found, err)
 	}
-	wantErr(t, "give back", s.GiveBack(ctx, key, "b_1_x", 1), nil)
+	wantErr(t, "give back", s.GiveBack(ctx, key, "b_1_x", 1, day0), nil)
 	expect("after giving back", 3, 3, day0, map[string]int64{"a_1_x": 3})
-	wantErr(t, "give back again", s.GiveBack(ctx, key, "b_1_x", 1), nil)
-	wantErr(t, "give back without an entry", s.GiveBack(ctx, key, "z_1_x", 1), nil)
-	wantErr(t, "give back another quantity", s.GiveBack(ctx, key, "a_1_x", 1), nil)
-	wantErr(t, "give back without a limit", s.GiveBack(ctx, event.LimitKey{EventID: "e", UserID: "x"}, "a_1_x", 3), nil)
+	wantErr(t, "give back again", s.GiveBack(ctx, key, "b_1_x", 1, day0), nil)
+	wantErr(t, "give back without an entry", s.GiveBack(ctx, key, "z_1_x", 1, day0), nil)
+	wantErr(t, "give back another quantity", s.GiveBack(ctx, key, "a_1_x", 1, day0), nil)
+	wantErr(t, "give back without a limit", s.GiveBack(ctx, event.LimitKey{EventID: "e", UserID: "x"}, "a_1_x", 3, day0), nil)
 	expect("after giving back once", 3, 3, day0, map[string]int64{"a_1_x": 3})
 
 	wantErr(t, "clear the stamp of a changed limit", s.ClearStamp(ctx, found[0]), event.ErrStale)
@@ -72,6 +72,54 @@ func testLimits(t *testing.T, s Subject) {
 	expect("no stamp", 3, 3, time.Time{}, map[string]int64{"a_1_x": 3})
 	claim("after the stamp was cleared", "d_1_x", 1, 4, time.Minute, event.ClaimGranted)
 	expect("a new stamp", 4, 4, day0.Add(time.Minute), map[string]int64{"a_1_x": 3, "d_1_x": 1})
+}
+
+// testLimitPurge checks when a limit may be dropped, and that a limit that was dropped
+// cannot be mistaken for the former one.
+func testLimitPurge(t *testing.T, s Subject) {
+	ctx := t.Context()
+	key := event.LimitKey{EventID: "e", UserID: "u"}
+	claim := func(hold string, at time.Duration) {
+		t.Helper()
+		got, err := s.Claim(ctx, event.Claim{LimitKey: key, HoldID: hold, Quantity: 2, Max: 4, At: day0.Add(at)})
+		if err != nil || got != event.ClaimGranted {
+			t.Fatalf("claim %s: got %v, %v, want it granted", hold, got, err)
+		}
+	}
+	expect := func(name string, want time.Time) event.Limit {
+		t.Helper()
+		l, err := s.GetLimit(ctx, key)
+		if err != nil || !l.PurgeAt.Equal(want) {
+			t.Errorf("%s: got PurgeAt %v, %v, want %v", name, l.PurgeAt, err, want)
+		}
+		return l
+	}
+	giveBack := func(hold string, purgeAt time.Time) {
+		t.Helper()
+		wantErr(t, "give back "+hold, s.GiveBack(ctx, key, hold, 2, purgeAt), nil)
+	}
+	purgeAt := day0.Add(24 * time.Hour)
+	giveBack("a_1_x", purgeAt)
+	if l := expect("give back without a limit", time.Time{}); l.Version != 0 {
+		t.Errorf("give back without a limit: got %+v, want no limit", l)
+	}
+	claim("a_1_x", 0)
+	claim("b_1_x", 0)
+	giveBack("a_1_x", purgeAt)
+	expect("one entry is left", time.Time{})
+	giveBack("b_1_x", purgeAt)
+	expect("no entry is left", purgeAt)
+	giveBack("b_1_x", purgeAt.Add(time.Hour))
+	stamped := expect("given back again", purgeAt)
+	claim("c_1_x", time.Minute)
+	expect("a new entry", time.Time{})
+	giveBack("c_1_x", purgeAt.Add(time.Hour))
+	expect("no entry is left again", purgeAt.Add(time.Hour))
+
+	// The version of a limit that was dropped starts again, so the stamp tells it apart.
+	l := expect("before a stale write", purgeAt.Add(time.Hour))
+	l.ClaimedAt = stamped.ClaimedAt.Add(-24 * time.Hour)
+	wantErr(t, "clear another stamp at the same version", s.ClearStamp(ctx, l), event.ErrStale)
 }
 
 func testClaimRace(t *testing.T, s Subject) {

@@ -31,6 +31,14 @@ func testList(t *testing.T, s Subject) {
 		{"by name", event.Query{Statuses: all, Sort: event.ByName}, []string{"b", "c", "d", "a"}},
 		{"by creation", event.Query{Statuses: all, Sort: event.ByCreation}, []string{"a", "c", "d", "b"}},
 		{"of a status", event.Query{Statuses: []event.Status{event.Cancelled}, Sort: event.ByStart}, []string{"c"}},
+		{"of two statuses", event.Query{Statuses: []event.Status{event.Cancelled, event.Published}, Sort: event.ByStart}, []string{"b", "c", "a"}},
+		{"of two other statuses", event.Query{Statuses: []event.Status{event.Cancelled, event.Draft}, Sort: event.ByStart}, []string{"c", "d"}},
+		{"of a status and a category", event.Query{Statuses: []event.Status{event.Published}, Category: "food", Sort: event.ByName}, []string{"b"}},
+		{"of a status and an organizer", event.Query{Statuses: []event.Status{event.Draft}, OrganizerID: "o3", Sort: event.ByName}, []string{"d"}},
+		{"of an organizer and a category", event.Query{Statuses: all, OrganizerID: "o1", Category: "zoo", Sort: event.ByStart}, []string{"a"}},
+		{"of a deleted event's status", event.Query{Statuses: []event.Status{event.Deleted}, Sort: event.ByStart}, nil},
+		{"from and to, by name", event.Query{Statuses: all, From: day0.Add(2 * time.Hour), To: day0.Add(3 * time.Hour), Sort: event.ByName}, []string{"c", "d"}},
+		{"from and to, descending", event.Query{Statuses: all, From: day0.Add(time.Hour), To: day0.Add(3 * time.Hour), Sort: event.ByStartDesc}, []string{"d", "c", "b"}},
 		{"of a category", event.Query{Statuses: all, Category: "food", Sort: event.ByStart}, []string{"b", "c", "d"}},
 		{"of an organizer", event.Query{Statuses: all, OrganizerID: "o1", Sort: event.ByStart}, []string{"b", "a"}},
 		{"from", event.Query{Statuses: all, From: day0.Add(2 * time.Hour), Sort: event.ByStart}, []string{"c", "d", "a"}},
@@ -59,6 +67,44 @@ func testList(t *testing.T, s Subject) {
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("%s, %d at a time: got %v, want %v", tt.name, limit, got, tt.want)
 			}
+		}
+	}
+}
+
+// testListTies lists events that are equal in the order, page by page.
+func testListTies(t *testing.T, s Subject) {
+	var want []string
+	for _, id := range []string{"a", "b", "c", "d", "e", "f", "g"} {
+		e := NewEvent(id)
+		e.Name = "Same"
+		insert(t, s, e)
+		want = append(want, id)
+	}
+	for _, sort := range []event.Sort{event.ByStart, event.ByStartDesc, event.ByName, event.ByCreation} {
+		if sort == event.ByStartDesc {
+			slices.Reverse(want)
+		}
+		var got []string
+		q := event.Query{Statuses: []event.Status{event.Published}, Sort: sort, Limit: 3}
+		for range 4 {
+			found, err := s.ListEvents(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(found) == 0 {
+				break
+			}
+			for _, e := range found {
+				got = append(got, e.ID)
+			}
+			at := sort.At(found[len(found)-1])
+			q.After = &at
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("sort %s: got %v, want %v", sort, got, want)
+		}
+		if sort == event.ByStartDesc {
+			slices.Reverse(want)
 		}
 	}
 }

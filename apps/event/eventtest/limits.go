@@ -42,7 +42,7 @@ func (s *Store) Claim(ctx context.Context, c event.Claim) (event.ClaimResult, er
 }
 
 // GiveBack implements event.Limits.
-func (s *Store) GiveBack(ctx context.Context, key event.LimitKey, holdID string, quantity int64) error {
+func (s *Store) GiveBack(ctx context.Context, key event.LimitKey, holdID string, quantity int64, purgeAt time.Time) error {
 	return s.do(ctx, "limits.giveback", func() error {
 		l, ok := s.limits[key]
 		if !ok || l.By[holdID] != quantity {
@@ -52,6 +52,9 @@ func (s *Store) GiveBack(ctx context.Context, key event.LimitKey, holdID string,
 		delete(l.By, holdID)
 		l.Used -= quantity
 		l.Version++
+		if l.Used == 0 && l.PurgeAt.IsZero() {
+			l.PurgeAt = purgeAt
+		}
 		s.limits[key] = l
 		*s.writes++
 		return nil
@@ -62,7 +65,7 @@ func (s *Store) GiveBack(ctx context.Context, key event.LimitKey, holdID string,
 func (s *Store) ClearStamp(ctx context.Context, l event.Limit) error {
 	return s.do(ctx, "limits.clearstamp", func() error {
 		stored, ok := s.limits[l.LimitKey]
-		if !ok || stored.Version != l.Version {
+		if !ok || stored.Version != l.Version || !stored.ClaimedAt.Equal(l.ClaimedAt) {
 			return event.ErrStale
 		}
 		stored.ClaimedAt = time.Time{}

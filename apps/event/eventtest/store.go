@@ -213,7 +213,7 @@ func (s *Store) ListEvents(ctx context.Context, q event.Query) ([]event.Event, e
 }
 
 func matches(q event.Query, e event.Event) bool {
-	return slices.Contains(q.Statuses, e.Status) &&
+	return e.Status != event.Deleted && slices.Contains(q.Statuses, e.Status) &&
 		(q.OrganizerID == "" || e.OrganizerID == q.OrganizerID) &&
 		(q.Category == "" || e.Category == q.Category) &&
 		(q.From.IsZero() || !e.StartsAt.Before(q.From)) &&

@@ -47,6 +47,10 @@ var (
 	// may be none. Only admins see drafts.
 	ListOrganizerEvents = rpc.Op[ListRequest, contract.Page[Event]]{App: App, Method: "event.organizer", Timeout: 10 * time.Second}
 
+	// SearchEvents returns a page of the events that contain all words of the term, best
+	// match first. Only admins see drafts.
+	SearchEvents = rpc.Op[SearchRequest, contract.Page[Event]]{App: App, Method: "event.search", Timeout: 10 * time.Second}
+
 	// GetAvailability returns the seat counters of an event. Refusal: event.not_found.
 	GetAvailability = rpc.Op[GetRequest, Availability]{App: App, Method: "event.availability", Timeout: 10 * time.Second}
 

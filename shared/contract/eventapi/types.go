@@ -168,6 +168,15 @@ type ListRequest struct {
 	Sort        string         `json:"sort,omitempty"` // default: SortStartsAt
 }
 
+// SearchRequest is the request of SearchEvents.
+type SearchRequest struct {
+	contract.PageRequest
+	ByAdmin bool `json:"byAdmin,omitempty"` // whether the caller may see drafts
+	// Term contains the words to find. It has at most 200 code points and 20 different
+	// words. Punctuation and symbols separate words and have no other meaning.
+	Term string `json:"term"`
+}
+
 // Availability is the response of GetAvailability: the seat counters of an event.
 type Availability struct {
 	EventID   string `json:"eventId"`

@@ -76,6 +76,10 @@
 // since nothing would finish their steps afterwards. If a release finds that the event
 // is gone, it still releases its hold and gives the limit entry back.
 //
+// The store keeps a deleted event for eventPurgeAfter, and in any case until its last fact
+// has left the outbox. Afterwards, every use case treats the event as unknown, which it
+// already did before.
+//
 // # Batches
 //
 // Concurrent moves of one event are coalesced into batches (package coalesce). Each
@@ -95,8 +99,8 @@
 // # The limit for each user
 //
 // An event may limit how many tickets each user has. For each event and user, a document
-// {used, by: {<hold>: quantity}, version, claimedAt} counts the tickets. It has an entry
-// for each of the user's holds that counts toward the limit.
+// {used, by: {<hold>: quantity}, version, claimedAt, purgeAt} counts the tickets. It has
+// an entry for each of the user's holds that counts toward the limit.
 //
 // In phase 4, a reserve that is about to take seats claims an entry before the event is
 // written. A claim is one conditional update of the document. The claims of a batch run
@@ -126,6 +130,10 @@
 //
 // The limit covers only holds that were reserved after it was set.
 //
+// The store may drop a limit whose last entry was given back limitPurgeAfter ago; the next
+// claim then starts a new one, with a new version and a new stamp. The sweep clears a
+// stamp by compare-and-set on both, so it never mistakes the new document for the old one.
+//
 // # Liveness
 //
 // A crash may leave a hold without a booking. The fact booking.created links a hold to
@@ -141,6 +149,14 @@
 // The booking app's other facts sell or release holds. The state of the hold serves as
 // the inbox: a duplicate fact finds that the hold has reached its state already, and
 // changes nothing.
+//
+// # Search
+//
+// A search compares normalized words (see splitWords). The store keeps the words of each
+// event and finds the events that have a word with a given prefix, at most maxCandidates
+// of them in one query. The use case compares the other words of the term and ranks the
+// candidates in memory, so the work of a search is bounded, whatever the term and however
+// many events match. SearchEvents says which matches it may miss for that reason.
 //
 // # Cost
 //

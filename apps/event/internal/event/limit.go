@@ -32,6 +32,10 @@ type Limit struct {
 	// ClaimedAt is the stamp: the time of the oldest claim since a sweep last cleared the
 	// stamp. It is zero if no claim has added an entry since.
 	ClaimedAt time.Time
+	// PurgeAt is the time from which the store may drop the limit. It is zero if the
+	// limit has entries. A limit that is dropped is the same as one without entries,
+	// except that its version starts again.
+	PurgeAt time.Time
 }
 
 // Claim is a request for an entry in a limit.
@@ -73,6 +77,7 @@ func (l Limit) WithClaim(c Claim) (Limit, ClaimResult) {
 	l.By = by
 	l.Used += c.Quantity
 	l.Version++
+	l.PurgeAt = time.Time{}
 	if l.ClaimedAt.IsZero() {
 		l.ClaimedAt = c.At
 	}
@@ -129,10 +134,16 @@ func (s *Service) exceedsLimit(ctx context.Context, e Event, h Hold) (bool, erro
 // giveBackEntry removes the hold's entry from the user's limit. The hold must already be
 // released. Otherwise a duplicate reserve that found the entry might succeed.
 func (s *Service) giveBackEntry(ctx context.Context, h Hold) error {
-	if err := s.limits.GiveBack(ctx, h.limitKey(), h.ID, h.Quantity); err != nil {
+	if err := s.giveBack(ctx, h.limitKey(), h.ID, h.Quantity); err != nil {
 		return fmt.Errorf("give back the limit entry of hold %s: %w", h.ID, err)
 	}
 	return nil
+}
+
+// giveBack removes an entry. If it was the last one, the store may drop the limit after
+// limitPurgeAfter.
+func (s *Service) giveBack(ctx context.Context, key LimitKey, holdID string, quantity int64) error {
+	return s.limits.GiveBack(ctx, key, holdID, quantity, s.now().Add(limitPurgeAfter))
 }
 
 // settleLimit gives back the entries that crashes left behind in a stamped limit. If there
@@ -164,7 +175,7 @@ func (s *Service) settleEntry(ctx context.Context, key LimitKey, holdID string, 
 	case h.State == Released || !h.Limited:
 		// A hold that was reserved while the event had no limit needs no entry. An earlier
 		// attempt to reserve it, while there was a limit, left this one behind.
-		return s.limits.GiveBack(ctx, key, holdID, quantity)
+		return s.giveBack(ctx, key, holdID, quantity)
 	}
 	return nil
 }

@@ -11,7 +11,8 @@ import (
 
 // Events stores events, each as one document that includes its outbox. Every method is a
 // read or one conditional write of one document, except DropFacts, which is both. The
-// store may drop a deleted event once all facts in its outbox have been published.
+// store may drop a deleted event from Event.PurgeAt on, once all facts in its outbox have
+// been published.
 type Events interface {
 	// InsertEvent stores a new event and its fact. It returns ErrExists if the id is
 	// taken, and ErrNameTaken if another event has the same Identity.
@@ -47,6 +48,13 @@ type Catalogue interface {
 	// FindIdentity returns the id of the event with this Identity. It returns ErrNoEvent if
 	// there is none.
 	FindIdentity(ctx context.Context, identity string) (id string, err error)
+	// SearchEvents returns up to q.Limit candidates that match q. Candidates whose words
+	// equal the prefix come first, and among those the ones that have the word in a more
+	// important Field, then those that start earlier.
+	SearchEvents(ctx context.Context, q SearchQuery) ([]Candidate, error)
+	// GetEvents returns the events that exist, by id, without their marks. It may return
+	// deleted events.
+	GetEvents(ctx context.Context, ids []string) (map[string]Event, error)
 	// MarkedEvents returns the ids of up to limit events that have a mark whose MovedAt is
 	// before the given time.
 	MarkedEvents(ctx context.Context, before time.Time, limit int) ([]string, error)
@@ -79,20 +87,23 @@ type Holds interface {
 }
 
 // Limits stores how many tickets of limited events each user has, in one document for
-// each event and user.
+// each event and user. The store may drop a limit from Limit.PurgeAt on.
 type Limits interface {
 	// GetLimit returns a limit. If there is none, it returns a zero Limit with the key.
 	GetLimit(ctx context.Context, key LimitKey) (Limit, error)
 	// Claim adds an entry if the sum of all entries, including the new one, is at most
 	// c.Max. It then also raises the version, and stamps the document unless it is stamped
-	// already. If the hold has an entry already, Claim changes nothing. Limit.WithClaim
+	// already, and clears PurgeAt. If the hold has an entry already, Claim changes nothing. Limit.WithClaim
 	// defines the results.
 	Claim(ctx context.Context, c Claim) (ClaimResult, error)
 	// GiveBack removes the entry of a hold, subtracts its quantity from used, and raises
-	// the version. It does nothing if there is no entry with this quantity.
-	GiveBack(ctx context.Context, key LimitKey, holdID string, quantity int64) error
-	// ClearStamp removes the stamp by compare-and-set on l.Version. It returns ErrStale if
-	// the version differs.
+	// the version. It does not do so if there is no entry with this quantity. If no entry
+	// is left, it sets PurgeAt, unless it is set already. If GiveBack fails, it may have
+	// done only a part of this; it must be repeated then.
+	GiveBack(ctx context.Context, key LimitKey, holdID string, quantity int64, purgeAt time.Time) error
+	// ClearStamp removes the stamp by compare-and-set on l.Version and l.ClaimedAt. It
+	// returns ErrStale if either differs. The version alone is not enough, because it
+	// starts again after the store has dropped a limit.
 	ClearStamp(ctx context.Context, l Limit) error
 	// StampedLimits returns the Limits whose documents were stamped before the given time,
 	// in the order of their stamps. It returns at most limit of them.

@@ -14,11 +14,11 @@ import (
 type eventDocument struct {
 	ID          string             `bson:"_id"`
 	OrganizerID string             `bson:"organizerId"`
-	Identity    string             `bson:"identity,omitempty"` // unique; absent in deleted events
 	Definition  definitionDocument `bson:",inline"`
 	CreatedAt   time.Time          `bson:"createdAt"`
 	Fingerprint string             `bson:"fingerprint"`
 	Seats       seatsDocument      `bson:"seats"`
+	Derived     derivedDocument    `bson:",inline"`
 
 	Outbox mongodb.OutboxFields `bson:",inline"`
 }
@@ -87,12 +87,13 @@ type limitDocument struct {
 	By        map[string]int64 `bson:"by"`
 	Version   int64            `bson:"version"`
 	ClaimedAt *time.Time       `bson:"claimedAt,omitempty"`
+	PurgeAt   *time.Time       `bson:"purgeAt,omitempty"` // for the TTL index
 }
 
 func toDocument(e event.Event, outbox mongodb.OutboxFields) eventDocument {
 	return eventDocument{
-		ID: e.ID, OrganizerID: e.OrganizerID, Identity: e.Identity(), Definition: toDefinition(e),
-		CreatedAt: e.CreatedAt, Fingerprint: e.Fingerprint, Seats: toSeats(e.Seats), Outbox: outbox,
+		ID: e.ID, OrganizerID: e.OrganizerID, Definition: toDefinition(e), CreatedAt: e.CreatedAt,
+		Fingerprint: e.Fingerprint, Seats: toSeats(e.Seats), Derived: toDerived(e), Outbox: outbox,
 	}
 }
 
@@ -172,6 +173,7 @@ func fromLimit(d limitDocument) event.Limit {
 	return event.Limit{
 		LimitKey: event.LimitKey{EventID: d.EventID, UserID: d.UserID},
 		Used:     d.Used, By: d.By, Version: d.Version, ClaimedAt: mongodb.ZeroTime(d.ClaimedAt),
+		PurgeAt: mongodb.ZeroTime(d.PurgeAt),
 	}
 }
 

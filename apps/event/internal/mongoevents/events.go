@@ -39,7 +39,7 @@ func (s *Store) InsertEvent(ctx context.Context, e event.Event, fact event.Fact)
 // GetEvent implements event.Events.
 func (s *Store) GetEvent(ctx context.Context, id string) (event.Event, error) {
 	var d eventDocument
-	err := s.events.FindOne(ctx, byID(id), options.FindOne().SetProjection(mongodb.WithoutOutbox())).Decode(&d)
+	err := s.events.FindOne(ctx, byID(id), options.FindOne().SetProjection(withoutDerived(mongodb.WithoutOutbox()))).Decode(&d)
 	switch {
 	case errors.Is(err, mongo.ErrNoDocuments):
 		return event.Event{}, event.ErrNoEvent
@@ -97,13 +97,14 @@ func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int6
 		bson.E{Key: "seats.everSold", Value: e.Seats.EverSold},
 		bson.E{Key: "seats.version", Value: e.Seats.Version + 1},
 	)
-	var update bson.D
-	if identity := e.Identity(); identity != "" {
-		set = append(set, bson.E{Key: "identity", Value: identity})
-	} else {
-		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "identity", Value: ""}}})
+	derived, missing, err := derivedFields(e)
+	if err != nil {
+		return mongodb.WrapError("write event", err)
 	}
-	update = append(update, bson.E{Key: "$set", Value: set})
+	update := bson.D{{Key: "$set", Value: append(set, derived...)}}
+	if len(missing) > 0 {
+		update = append(update, bson.E{Key: "$unset", Value: missing})
+	}
 	update = append(update, mongodb.PushFacts(ctx, facts)...)
 	filter := bson.D{
 		{Key: "_id", Value: e.ID}, {Key: "version", Value: version}, {Key: "seats.version", Value: e.Seats.Version},

@@ -26,6 +26,7 @@ func (s *Store) Prepare(ctx context.Context) error {
 		}},
 		{s.limits, []mongo.IndexModel{
 			index("stamped", bson.D{{Key: "claimedAt", Value: 1}}, options.Index().SetSparse(true)),
+			index("to_purge", bson.D{{Key: "purgeAt", Value: 1}}, options.Index().SetExpireAfterSeconds(0)),
 		}},
 	} {
 		if _, err := c.collection.Indexes().CreateMany(ctx, c.indexes); err != nil {
@@ -39,9 +40,10 @@ func index(name string, keys bson.D, o *options.IndexOptionsBuilder) mongo.Index
 	return mongo.IndexModel{Keys: keys, Options: o.SetName(name)}
 }
 
-// eventIndexes returns the indexes of the events. Each order of a list has three: for all
-// events, for those of a category and for those of an organizer. Each sweep has a partial
-// or sparse index, which leaves out events that the sweep cannot match.
+// eventIndexes returns the indexes of the events. Each field that lists are sorted by has
+// one, which serves all lists; see derivedDocument. Each sweep has a partial or sparse
+// index, which leaves out events that the sweep cannot match. A move of seats changes no
+// key of the indexes of lists and words.
 func eventIndexes() []mongo.IndexModel {
 	indexes := []mongo.IndexModel{
 		index("identity", bson.D{{Key: "identity", Value: 1}}, options.Index().SetUnique(true).SetSparse(true)),
@@ -51,16 +53,14 @@ func eventIndexes() []mongo.IndexModel {
 		index("cancelled", bson.D{{Key: "seats.version", Value: 1}, {Key: "seats.committed", Value: 1}},
 			options.Index().SetPartialFilterExpression(unfinished())),
 		mongodb.OutboxIndex(),
-		index("ended", bson.D{{Key: "endsAt", Value: 1}}, options.Index().SetPartialFilterExpression(unsold())),
+		index("ended_unsold", bson.D{{Key: "endsAt", Value: 1}}, options.Index().SetPartialFilterExpression(unsold())),
+		index("words", bson.D{{Key: "words", Value: 1}, {Key: "startsAt", Value: 1}}, options.Index()),
+		index("to_purge", bson.D{{Key: "purgeAt", Value: 1}},
+			options.Index().SetExpireAfterSeconds(0).SetPartialFilterExpression(purgeable())),
 	}
-	for _, prefix := range []string{"", "category", "organizerId"} {
-		for _, field := range []string{"startsAt", "name", "createdAt"} {
-			name, keys := "by_"+field, bson.D{{Key: field, Value: 1}, {Key: "_id", Value: 1}}
-			if prefix != "" {
-				name, keys = prefix+"_"+name, append(bson.D{{Key: prefix, Value: 1}}, keys...)
-			}
-			indexes = append(indexes, index(name, keys, options.Index()))
-		}
+	for _, field := range []string{"startsAt", "name", "createdAt"} {
+		indexes = append(indexes, index("list_by_"+field,
+			bson.D{{Key: "lists", Value: 1}, {Key: field, Value: 1}, {Key: "_id", Value: 1}}, options.Index()))
 	}
 	return indexes
 }
@@ -79,5 +79,21 @@ func unfinished() bson.D {
 	}
 }
 
-// unsold matches events that never sold a ticket, as the index "ended" does.
-func unsold() bson.D { return bson.D{{Key: "seats.everSold", Value: false}} }
+// unsold matches events that never sold a ticket and are not deleted, as the index
+// "ended_unsold" does.
+func unsold() bson.D {
+	return bson.D{
+		{Key: "seats.everSold", Value: false},
+		{Key: "identity", Value: bson.D{{Key: "$exists", Value: true}}},
+	}
+}
+
+// purgeable matches deleted events whose outboxes are empty. A fact leaves the outbox one
+// day after it was published, so the TTL index "to_purge" never contains an event with an
+// unpublished fact, however long the broker is unreachable.
+func purgeable() bson.D {
+	return bson.D{
+		{Key: "purgeAt", Value: bson.D{{Key: "$exists", Value: true}}},
+		{Key: "outbox", Value: bson.A{}},
+	}
+}

@@ -81,6 +81,7 @@ func (s *Store) addEntry(ctx context.Context, c event.Claim) (granted bool, err 
 			{Key: "$set", Value: bson.D{{Key: entry, Value: c.Quantity}}},
 			// $min keeps the older stamp.
 			{Key: "$min", Value: bson.D{{Key: "claimedAt", Value: c.At}}},
+			{Key: "$unset", Value: bson.D{{Key: "purgeAt", Value: ""}}},
 			{Key: "$setOnInsert", Value: bson.D{{Key: "eventId", Value: c.EventID}, {Key: "userId", Value: c.UserID}}},
 		},
 		options.UpdateOne().SetUpsert(true))
@@ -96,15 +97,25 @@ func (s *Store) addEntry(ctx context.Context, c event.Claim) (granted bool, err 
 // entryPath returns the path of a hold's entry. The id contains neither . nor $.
 func entryPath(holdID string) string { return "by." + holdID }
 
-// GiveBack implements event.Limits.
-func (s *Store) GiveBack(ctx context.Context, key event.LimitKey, holdID string, quantity int64) error {
+// GiveBack implements event.Limits. It sends two updates in one command. The second one
+// sets purgeAt if no entry is left. If the first one succeeds and the second one fails,
+// the caller repeats both.
+func (s *Store) GiveBack(ctx context.Context, key event.LimitKey, holdID string, quantity int64, purgeAt time.Time) error {
 	entry := entryPath(holdID)
-	_, err := s.limits.UpdateOne(ctx,
-		bson.D{{Key: "_id", Value: key.String()}, {Key: entry, Value: quantity}},
-		bson.D{
-			{Key: "$inc", Value: bson.D{{Key: "used", Value: -quantity}, {Key: "version", Value: int64(1)}}},
-			{Key: "$unset", Value: bson.D{{Key: entry, Value: ""}}},
-		})
+	_, err := s.limits.BulkWrite(ctx, []mongo.WriteModel{
+		mongo.NewUpdateOneModel().
+			SetFilter(bson.D{{Key: "_id", Value: key.String()}, {Key: entry, Value: quantity}}).
+			SetUpdate(bson.D{
+				{Key: "$inc", Value: bson.D{{Key: "used", Value: -quantity}, {Key: "version", Value: int64(1)}}},
+				{Key: "$unset", Value: bson.D{{Key: entry, Value: ""}}},
+			}),
+		mongo.NewUpdateOneModel().
+			SetFilter(bson.D{
+				{Key: "_id", Value: key.String()}, {Key: "used", Value: int64(0)},
+				{Key: "purgeAt", Value: bson.D{{Key: "$exists", Value: false}}},
+			}).
+			SetUpdate(bson.D{{Key: "$set", Value: bson.D{{Key: "purgeAt", Value: purgeAt}}}}),
+	})
 	if err != nil {
 		return mongodb.WrapError("give back", err)
 	}
@@ -114,7 +125,7 @@ func (s *Store) GiveBack(ctx context.Context, key event.LimitKey, holdID string,
 // ClearStamp implements event.Limits.
 func (s *Store) ClearStamp(ctx context.Context, l event.Limit) error {
 	res, err := s.limits.UpdateOne(ctx,
-		bson.D{{Key: "_id", Value: l.String()}, {Key: "version", Value: l.Version}},
+		bson.D{{Key: "_id", Value: l.String()}, {Key: "version", Value: l.Version}, {Key: "claimedAt", Value: l.ClaimedAt}},
 		bson.D{{Key: "$unset", Value: bson.D{{Key: "claimedAt", Value: ""}}}})
 	return staleUnlessMatched(res, "clear stamp", err)
 }

@@ -13,18 +13,56 @@ import (
 
 // ListEvents implements event.Catalogue. It returns the events without their marks, which
 // only moves of seats need.
+//
+// A page that starts after a position may take two queries: one for the events that have
+// the same value in the order's field, and one for those beyond. Each scans exactly the
+// index entries that it returns. A single query could not, because a range over two fields
+// is not a range of the index.
 func (s *Store) ListEvents(ctx context.Context, q event.Query) ([]event.Event, error) {
+	if q.After == nil {
+		return s.listEvents(ctx, q, q.Limit)
+	}
 	field, direction := order(q.Sort)
-	cursor, err := s.events.Find(ctx, filter(q), options.Find().
+	var value any = q.After.Time
+	if q.Sort == event.ByName {
+		value = q.After.Name
+	}
+	beyond := "$gt"
+	if direction < 0 {
+		beyond = "$lt"
+	}
+	events, err := s.listEvents(ctx, q, q.Limit,
+		bson.E{Key: field, Value: value}, bson.E{Key: "_id", Value: bson.D{{Key: beyond, Value: q.After.ID}}})
+	if err != nil || len(events) == q.Limit {
+		return events, err
+	}
+	rest, err := s.listEvents(ctx, q, q.Limit-len(events), bson.E{Key: field, Value: bson.D{{Key: beyond, Value: value}}})
+	return append(events, rest...), err
+}
+
+// listEvents returns up to limit events that match q and all conditions, in the order of
+// q. It ignores the position of q.
+func (s *Store) listEvents(ctx context.Context, q event.Query, limit int, conditions ...bson.E) ([]event.Event, error) {
+	field, direction := order(q.Sort)
+	all := filter(q)
+	for _, c := range conditions {
+		all = append(all, bson.D{c})
+	}
+	return s.findEvents(ctx, "list events", bson.D{{Key: "$and", Value: all}}, options.Find().
 		SetSort(bson.D{{Key: field, Value: direction}, {Key: "_id", Value: direction}}).
-		SetLimit(int64(q.Limit)).
-		SetProjection(bson.D{{Key: "outbox", Value: 0}, {Key: "seats.marks", Value: 0}}))
+		SetLimit(int64(limit)))
+}
+
+// findEvents returns the events that match, without their marks.
+func (s *Store) findEvents(ctx context.Context, what string, filter bson.D, opts *options.FindOptionsBuilder) ([]event.Event, error) {
+	cursor, err := s.events.Find(ctx, filter, opts.SetProjection(
+		withoutDerived(bson.D{{Key: "outbox", Value: 0}, {Key: "seats.marks", Value: 0}})))
 	if err != nil {
-		return nil, mongodb.WrapError("list events", err)
+		return nil, mongodb.WrapError(what, err)
 	}
 	var documents []eventDocument
 	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongodb.WrapError("list events", err)
+		return nil, mongodb.WrapError(what, err)
 	}
 	var events []event.Event
 	for _, d := range documents {
@@ -47,16 +85,29 @@ func order(sort event.Sort) (field string, direction int) {
 	return "startsAt", 1
 }
 
-// filter returns the filter of a query. The indexes of the lists contain all fields of the
-// filter except the status.
-func filter(q event.Query) bson.D {
+// filter returns the conditions of a query, except its position. The first one names a
+// list, so that the query scans only entries of that list in an index. Of the others, only
+// the bounds of the start in an order by start narrow the scan further.
+func filter(q event.Query) bson.A {
 	var all bson.A
 	add := func(key string, value any) { all = append(all, bson.D{{Key: key, Value: value}}) }
-	if q.Category != "" {
+	name, isExact := listOf(q.Statuses)
+	switch {
+	case q.OrganizerID != "":
+		name = organizerList(name, q.OrganizerID)
+	case q.Category != "":
+		name = categoryList(name, q.Category)
+	}
+	add("lists", name)
+	if q.OrganizerID != "" && q.Category != "" {
 		add("category", q.Category)
 	}
-	if q.OrganizerID != "" {
-		add("organizerId", q.OrganizerID)
+	if !isExact {
+		statuses := bson.A{}
+		for _, status := range q.Statuses {
+			statuses = append(statuses, string(status))
+		}
+		add("status", bson.D{{Key: "$in", Value: statuses}})
 	}
 	if !q.From.IsZero() {
 		add("startsAt", bson.D{{Key: "$gte", Value: q.From}})
@@ -64,39 +115,7 @@ func filter(q event.Query) bson.D {
 	if !q.To.IsZero() {
 		add("startsAt", bson.D{{Key: "$lt", Value: q.To}})
 	}
-	if q.After != nil {
-		all = append(all, after(q.Sort, *q.After)...)
-	}
-	var statuses bson.A
-	for _, status := range q.Statuses {
-		if status != event.Deleted {
-			statuses = append(statuses, string(status))
-		}
-	}
-	add("status", bson.D{{Key: "$in", Value: statuses}})
-	return bson.D{{Key: "$and", Value: all}}
-}
-
-// after returns conditions that match the events after a position. The first one lets the
-// server start its index scan at the position. The second one excludes the position's own
-// event, and those with the same value that come before it in the order.
-func after(sort event.Sort, at event.Position) bson.A {
-	field, direction := order(sort)
-	var value any = at.Time
-	if sort == event.ByName {
-		value = at.Name
-	}
-	beyond := "$gt"
-	if direction < 0 {
-		beyond = "$lt"
-	}
-	return bson.A{
-		bson.D{{Key: field, Value: bson.D{{Key: beyond + "e", Value: value}}}},
-		bson.D{{Key: "$or", Value: bson.A{
-			bson.D{{Key: field, Value: bson.D{{Key: beyond, Value: value}}}},
-			bson.D{{Key: "_id", Value: bson.D{{Key: beyond, Value: at.ID}}}},
-		}}},
-	}
+	return all
 }
 
 // FindIdentity implements event.Catalogue.
@@ -137,7 +156,6 @@ func (s *Store) UnfinishedCancellations(ctx context.Context, limit int) ([]strin
 func (s *Store) EndedUnsold(ctx context.Context, before time.Time, limit int) ([]string, error) {
 	return s.ids(ctx, "find ended events", append(unsold(),
 		bson.E{Key: "endsAt", Value: bson.D{{Key: "$lt", Value: before}}},
-		bson.E{Key: "status", Value: bson.D{{Key: "$ne", Value: string(event.Deleted)}}},
 	), bson.D{{Key: "endsAt", Value: 1}}, limit)
 }
 

@@ -3,12 +3,17 @@
 // Every write is a conditional operation on one document, or several independent ones.
 // There are three collections:
 //
-//	events  {_id, identity, <definition>, status, version, seats: {..., version, marks}, outbox}
+//	events  {_id, <definition>, status, version, seats: {..., version, marks}, outbox,
+//	         identity, lists, words, purgeAt}
 //	holds   {_id: <hold>, state, settleAt, purgeAt, ...}
-//	limits  {_id: <event>:<user>, used, by: {<hold>: quantity}, version, claimedAt}
+//	limits  {_id: <event>:<user>, used, by: {<hold>: quantity}, version, claimedAt, purgeAt}
 //
-// The identity (organizer, start and name) is unique; a deleted event has none. A TTL
-// index makes the database delete a released hold after its purgeAt.
+// The last four fields of an event are derived from the others, for indexes. The identity
+// (organizer, start and name) is unique. A deleted event has a purgeAt and none of the
+// other three.
+//
+// TTL indexes make the database delete a released hold, a limit without entries, and a
+// deleted event with an empty outbox after their purgeAt.
 package mongoevents
 
 import (

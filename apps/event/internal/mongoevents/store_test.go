@@ -89,7 +89,14 @@ func TestStoreConforms(t *testing.T) {
 			return outboxtest.Subject{Store: store.Outbox(), Add: func(t *testing.T, document, id string, at time.Time) { addFact(t, store, document, id, at) }}
 		})
 	})
-	t.Run("every list and sweep uses an index", func(t *testing.T) { testIndexes(t, m.URI, &n) })
+	t.Run("every sweep uses an index", func(t *testing.T) { testIndexes(t, m.URI, &n) })
+	t.Run("beside many other events", func(t *testing.T) {
+		store, db := open(t, m.URI, &n)
+		fillAll(t, db, store)
+		t.Run("lists examine only what they return", func(t *testing.T) { testListIndexes(t, m.URI, db) })
+		t.Run("searches examine only what they return", func(t *testing.T) { testSearchIndex(t, m.URI, db, store) })
+	})
+	t.Run("deleted events are purged once their facts are published", func(t *testing.T) { testPurge(t, m.URI, &n) })
 	t.Run("Prepare refuses an index with different keys", func(t *testing.T) { testIndexWithDifferentKeys(t, m.URI, &n) })
 }
 
@@ -109,14 +116,38 @@ func addFact(t *testing.T, store *mongoevents.Store, id, factID string, at time.
 	}
 }
 
-// testIndexes records the queries of the store and checks the server's plans for them.
+// testIndexes checks the server's plans for the queries of sweeps.
 func testIndexes(t *testing.T, uri string, n *atomic.Int64) {
 	_, db := open(t, uri, n)
-	var queries []bson.Raw
+	spy, queries := openSpy(t, uri, db)
+	run := func(_ any, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, now := t.Context(), time.Now()
+	run(spy.MarkedEvents(ctx, now, 1))
+	run(spy.UnfinishedCancellations(ctx, 1))
+	run(spy.EndedUnsold(ctx, now, 1))
+	run(spy.HoldsToSettle(ctx, now, 1))
+	run(spy.Outbox().DueBoxes(ctx, now, now.Add(time.Hour), 1))
+	run(spy.StampedLimits(ctx, now, 1))
+	for _, find := range queries() {
+		if p := explain(t, db, find); p.stages["COLLSCAN"] || p.stages["SORT"] || !p.stages["IXSCAN"] {
+			t.Errorf("query %s\nhas the stages %v", find, p.stages)
+		}
+	}
+}
+
+// openSpy returns a store with the database, and a function that returns the find commands
+// that the store has sent since the last call.
+func openSpy(t *testing.T, uri string, db *mongo.Database) (spy *mongoevents.Store, queries func() []bson.Raw) {
+	t.Helper()
+	var sent []bson.Raw
 	spy, err := mongoevents.Open(mongoevents.Config{URI: uri, Database: db.Name(), Monitor: &mongoevent.CommandMonitor{
 		Started: func(_ context.Context, e *mongoevent.CommandStartedEvent) {
 			if e.CommandName == "find" {
-				queries = append(queries, append(bson.Raw(nil), e.Command...))
+				sent = append(sent, append(bson.Raw(nil), e.Command...))
 			}
 		},
 	}})
@@ -124,52 +155,42 @@ func testIndexes(t *testing.T, uri string, n *atomic.Int64) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = spy.Close(context.WithoutCancel(t.Context())) })
-	run := func(_ any, err error) {
-		if err != nil {
-			t.Fatal(err)
+	return spy, func() []bson.Raw {
+		defer func() { sent = nil }()
+		return sent
+	}
+}
+
+// plan is what explain reports about a query.
+type plan struct {
+	stages         map[string]bool
+	keys           int64 // examined
+	docs, returned int64 // examined, returned
+}
+
+func explain(t *testing.T, db *mongo.Database, find bson.Raw) plan {
+	t.Helper()
+	command := bson.D{}
+	for _, key := range []string{"find", "filter", "sort", "limit", "projection"} {
+		if v, err := find.LookupErr(key); err == nil {
+			command = append(command, bson.E{Key: key, Value: v})
 		}
 	}
-	ctx, now := t.Context(), time.Now()
-	for _, sort := range []event.Sort{event.ByStart, event.ByStartDesc, event.ByName, event.ByCreation} {
-		listed := []event.Query{{}, {Category: "c"}, {OrganizerID: "o"}}
-		// In the other orders, the server may prefer to find the events between From and To
-		// and to sort them in memory.
-		if sort == event.ByStart || sort == event.ByStartDesc {
-			listed = append(listed, event.Query{From: now, To: now.Add(time.Hour)})
-		}
-		for _, q := range listed {
-			q.Statuses, q.Sort, q.Limit = []event.Status{event.Published}, sort, 20
-			run(spy.ListEvents(ctx, q))
-			q.After = &event.Position{ID: "x", Time: now, Name: "n"}
-			run(spy.ListEvents(ctx, q))
-		}
+	var reply struct {
+		QueryPlanner struct {
+			WinningPlan bson.Raw `bson:"winningPlan"`
+		} `bson:"queryPlanner"`
+		ExecutionStats struct {
+			Returned int64 `bson:"nReturned"`
+			Keys     int64 `bson:"totalKeysExamined"`
+			Docs     int64 `bson:"totalDocsExamined"`
+		} `bson:"executionStats"`
 	}
-	run(spy.MarkedEvents(ctx, now, 1))
-	run(spy.UnfinishedCancellations(ctx, 1))
-	run(spy.EndedUnsold(ctx, now, 1))
-	run(spy.HoldsToSettle(ctx, now, 1))
-	run(spy.Outbox().DueBoxes(ctx, now, now.Add(time.Hour), 1))
-	run(spy.StampedLimits(ctx, now, 1))
-	for _, find := range queries {
-		command := bson.D{}
-		for _, key := range []string{"find", "filter", "sort", "limit", "projection"} {
-			if v, err := find.LookupErr(key); err == nil {
-				command = append(command, bson.E{Key: key, Value: v})
-			}
-		}
-		var plan struct {
-			QueryPlanner struct {
-				WinningPlan bson.Raw `bson:"winningPlan"`
-			} `bson:"queryPlanner"`
-		}
-		if err := db.RunCommand(ctx, bson.D{{Key: "explain", Value: command}, {Key: "verbosity", Value: "queryPlanner"}}).Decode(&plan); err != nil {
-			t.Fatal(err)
-		}
-		stages := stagesOf(plan.QueryPlanner.WinningPlan)
-		if stages["COLLSCAN"] || stages["SORT"] || !stages["IXSCAN"] {
-			t.Errorf("query %s\nhas the plan %s", find, plan.QueryPlanner.WinningPlan)
-		}
+	if err := db.RunCommand(t.Context(), bson.D{{Key: "explain", Value: command}, {Key: "verbosity", Value: "executionStats"}}).Decode(&reply); err != nil {
+		t.Fatal(err)
 	}
+	stats := reply.ExecutionStats
+	return plan{stagesOf(reply.QueryPlanner.WinningPlan), stats.Keys, stats.Docs, stats.Returned}
 }
 
 // stagesOf returns the stages at all levels of a plan.

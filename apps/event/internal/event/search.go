@@ -1,0 +1,192 @@
+package event
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"boxoffice/shared/contract"
+	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/page"
+)
+
+const (
+	// maxTerm limits the length of a search term in code points.
+	maxTerm = 200
+	// maxTermWords limits the different words of a search term.
+	maxTermWords = 20
+	// maxCandidates limits the candidates of one query.
+	maxCandidates = 1000
+	// maxSearchQueries limits the queries of one search.
+	maxSearchQueries = 3
+)
+
+// SearchQuery selects the events that have a word with a prefix.
+type SearchQuery struct {
+	Prefix string // a normalized word, never empty
+	// Drafts reports whether drafts match too. Published and cancelled events always
+	// match, and deleted ones never do.
+	Drafts bool
+	Limit  int
+}
+
+// Candidate is an event that a query of a search found. Words contains its words in
+// ascending order, as Event.SearchWords returns them.
+type Candidate struct {
+	ID       string
+	StartsAt time.Time
+	Words    []Word
+}
+
+// rank returns how well a candidate matches the words of a term; less is better. It is the
+// sum, over all words of the term, of the most important field in which the candidate has
+// a word with this prefix. rank reports false unless the candidate has all words.
+func (c Candidate) rank(term []string) (rank int, ok bool) {
+	for _, prefix := range term {
+		i, _ := slices.BinarySearchFunc(c.Words, prefix, func(w Word, prefix string) int { return strings.Compare(w.Text, prefix) })
+		best, found := InText, false
+		for ; i < len(c.Words) && strings.HasPrefix(c.Words[i].Text, prefix); i++ {
+			best, found = min(best, c.Words[i].In), true
+		}
+		if !found {
+			return 0, false
+		}
+		rank += int(best)
+	}
+	return rank, true
+}
+
+// match is the position of an event in the result of a search.
+type match struct {
+	Rank  int       `json:"r"`
+	Start time.Time `json:"t"`
+	ID    string    `json:"i"`
+}
+
+// compare orders matches: the best rank first, then the earliest start, then the id.
+func (m match) compare(o match) int {
+	return cmp.Or(cmp.Compare(m.Rank, o.Rank), m.Start.Compare(o.Start), strings.Compare(m.ID, o.ID))
+}
+
+// search is a validated SearchRequest.
+type search struct {
+	words  []string // of the term, different and normalized
+	drafts bool
+	limit  int
+	list   string // identifies the result for cursors
+	after  *match
+}
+
+// SearchEvents returns a page of the events that contain all words of a term; see
+// eventapi.SearchEvents. A word of the term matches every word that begins with it. A
+// term without any word matches nothing.
+//
+// The result is complete if some word among the longest three of the term is the prefix
+// of a word in at most maxCandidates events (less one). Otherwise it contains only events
+// among the first maxCandidates candidates for each of these words. For a term with one
+// word, those are the events that contain the very word; see Catalogue.SearchEvents.
+func (s *Service) SearchEvents(ctx context.Context, req eventapi.SearchRequest) (contract.Page[eventapi.Event], error) {
+	result := contract.Page[eventapi.Event]{Items: []eventapi.Event{}}
+	q, err := s.newSearch(req)
+	if err != nil {
+		return result, err
+	}
+	result.Limit = q.limit
+	matches, err := s.findMatches(ctx, q)
+	if err != nil {
+		return result, fmt.Errorf("search events: %w", err)
+	}
+	if len(matches) > q.limit {
+		matches = matches[:q.limit]
+		if result.NextCursor, err = s.cursors.Encode(q.list, matches[q.limit-1]); err != nil {
+			return result, err
+		}
+	}
+	if len(matches) == 0 {
+		return result, nil
+	}
+	ids := make([]string, len(matches))
+	for i, m := range matches {
+		ids[i] = m.ID
+	}
+	events, err := s.catalogue.GetEvents(ctx, ids)
+	if err != nil {
+		return result, fmt.Errorf("search events: read %d events: %w", len(ids), err)
+	}
+	for _, id := range ids {
+		// The event may have been deleted or unpublished since it was found.
+		if e, ok := events[id]; ok && e.Visible(req.ByAdmin) {
+			result.Items = append(result.Items, e.Public())
+		}
+	}
+	return result, nil
+}
+
+// newSearch returns the search that a request asks for. A cursor is accepted only for the
+// term that it came from.
+func (s *Service) newSearch(req eventapi.SearchRequest) (search, error) {
+	var p problems
+	q := search{drafts: req.ByAdmin, limit: page.Limit(req.Limit, &p.Problems)}
+	if !utf8.ValidString(req.Term) {
+		p.Add("searchTerm", "invalid", "must be UTF-8")
+	}
+	p.MaxLength("searchTerm", req.Term, maxTerm)
+	if p.Err() == nil {
+		q.words = slices.Compact(slices.Sorted(slices.Values(splitWords(req.Term))))
+	}
+	if n := len(q.words); n > maxTermWords {
+		p.Add("searchTerm", "too_many_words", "must contain at most %d different words, but has %d", maxTermWords, n)
+	}
+	if err := p.Err(); err != nil {
+		return q, err
+	}
+	filter := req
+	filter.PageRequest = contract.PageRequest{}
+	text, err := json.Marshal(filter)
+	if err != nil {
+		return q, fmt.Errorf("identify the search: %w", err)
+	}
+	q.list = "search " + string(text)
+	if req.Cursor != "" {
+		q.after = new(match)
+		err = s.cursors.Decode(q.list, req.Cursor, q.after)
+	}
+	return q, err
+}
+
+// findMatches returns the matches after the search's position, in order. It queries for
+// the longest word first, because it expects that fewer events have it, and stops when a
+// query has returned all its candidates: every match is among them.
+func (s *Service) findMatches(ctx context.Context, q search) ([]match, error) {
+	longest := slices.Clone(q.words)
+	slices.SortStableFunc(longest, func(a, b string) int { return cmp.Compare(utf8.RuneCountInString(b), utf8.RuneCountInString(a)) })
+	var matches []match
+	seen := map[string]bool{}
+	for _, prefix := range longest[:min(len(longest), maxSearchQueries)] {
+		candidates, err := s.catalogue.SearchEvents(ctx, SearchQuery{Prefix: prefix, Drafts: q.drafts, Limit: maxCandidates})
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range candidates {
+			if seen[c.ID] {
+				continue
+			}
+			seen[c.ID] = true
+			rank, ok := c.rank(q.words)
+			m := match{Rank: rank, Start: c.StartsAt, ID: c.ID}
+			if ok && (q.after == nil || m.compare(*q.after) > 0) {
+				matches = append(matches, m)
+			}
+		}
+		if len(candidates) < maxCandidates {
+			break
+		}
+	}
+	slices.SortFunc(matches, match.compare)
+	return matches, nil
+}
