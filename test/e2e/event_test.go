@@ -173,7 +173,7 @@ func TestConcurrentDuplicatesCreateOneEvent(t *testing.T) {
 
 // The trace of a request to create an event must show the spans of the sequence diagram.
 func TestCreateEventIsOneTrace(t *testing.T) {
-	admin, _ := running.Admin(t)
+	admin := running.NewAdmin(t)
 	res := admin.Do(t, "POST", "/api/events", stack.EventBody(stack.Unique("Carmen"), "opera"))
 	res.Want(t, 201, nil)
 	root, err := running.Trace(t.Context(), res.TraceID(t), func(root *stack.Span) error {

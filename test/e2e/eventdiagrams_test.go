@@ -121,25 +121,18 @@ func TestEventRoutes(t *testing.T) {
 // a lock, checked for duplicates, saved and cached. After it has ended without sales, the
 // clean-up of any replica deletes it and its cached copy.
 func TestEventService(t *testing.T) {
-	admin, _ := running.Admin(t)
+	admin := running.NewAdmin(t)
 	body := stack.EventBody(stack.Unique("Fidelio"), "opera")
-	start := time.Now().Add(2 * time.Second).UTC()
+	start := time.Now().Add(5 * time.Second).UTC()
 	body["startsAt"], body["endsAt"] = start, start.Add(time.Millisecond)
 	var created event
 	res := admin.Do(t, "POST", "/api/events", body)
 	res.Want(t, 201, &created)
-	wantOperation(t, res, "POST /api/events", "event.create",
-		[]string{"event dapr.proto.runtime.v1.Dapr/TryLockAlpha1", "daprd event /dapr.proto.runtime.v1.Dapr/TryLockAlpha1"},
-		[]string{"event insert events"},
-		[]string{"event dapr.proto.runtime.v1.Dapr/SaveState", "daprd event /dapr.proto.runtime.v1.Dapr/SaveState"},
-		[]string{"event dapr.proto.runtime.v1.Dapr/UnlockAlpha1", "daprd event /dapr.proto.runtime.v1.Dapr/UnlockAlpha1"},
-	)
 	duplicate := admin.Do(t, "POST", "/api/events", body)
 	duplicate.Refused(t, 409, "event.duplicate")
 	if got := duplicate.Header.Get("Location"); got != "/api/events/"+created.ID {
 		t.Errorf("duplicate: got Location %q, want the event that exists", got)
 	}
-
 	cache := redis.NewClient(&redis.Options{Addr: running.Env["REDIS_ADDR"]})
 	defer func() { _ = cache.Close() }()
 	copies := func() int64 {
@@ -163,6 +156,12 @@ func TestEventService(t *testing.T) {
 	if copies() != 0 {
 		t.Error("the cache still has a copy of the deleted event")
 	}
+	wantOperation(t, res, "POST /api/events", "event.create",
+		[]string{"event dapr.proto.runtime.v1.Dapr/TryLockAlpha1", "daprd event /dapr.proto.runtime.v1.Dapr/TryLockAlpha1"},
+		[]string{"event insert events"},
+		[]string{"event dapr.proto.runtime.v1.Dapr/SaveState", "daprd event /dapr.proto.runtime.v1.Dapr/SaveState"},
+		[]string{"event dapr.proto.runtime.v1.Dapr/UnlockAlpha1", "daprd event /dapr.proto.runtime.v1.Dapr/UnlockAlpha1"},
+	)
 }
 
 // tickAll calls all instances of an app at once, as their sidecars do at a tick of a cron

@@ -38,6 +38,17 @@ func (s *Stack) Admin(t *testing.T) (Client, authapi.Login) {
 	return s.As(l.Tokens.AccessToken), l
 }
 
+// NewAdmin creates an admin, and returns a client with its first session. The locks that
+// belong to this admin are free.
+func (s *Stack) NewAdmin(t *testing.T) Client {
+	t.Helper()
+	first, _ := s.Admin(t)
+	var l authapi.Login
+	body := map[string]string{"email": Address(), "password": Password, "name": "Grace", "role": "admin"}
+	first.Do(t, "POST", "/api/auth/register", body).Want(t, 201, &l)
+	return s.As(l.Tokens.AccessToken)
+}
+
 // EventBody returns the body of a request to create an event with 100 seats. The caller
 // may change it before sending it.
 func EventBody(name, category string) map[string]any {
