@@ -41,13 +41,22 @@ const checkTimeout = 2 * time.Second
 // In each case the watch makes the sidecar exit, so that it can be restarted. The
 // watch delays the exit until the broker is reachable, because the sidecar serves
 // invocations without a broker.
+//
+// A component without durable consumers has no place in the stream to return to, so
+// it gains nothing from a restart. The watch then replaces the component within the
+// running sidecar, which receives what is published from that time on. Unlike other
+// components it does not fail if the broker is unreachable when the sidecar starts.
 type broker struct {
-	pubsub.PubSub
-	log   logger.Logger
-	watch watchConfig
-	conf  brokerConfig
+	log      logger.Logger
+	watch    watchConfig
+	metadata pubsub.Metadata
+	conf     brokerConfig
 
-	mu            sync.Mutex
+	replacing sync.Mutex // held while the component is replaced or gets a subscription
+	mu        sync.Mutex
+	component pubsub.PubSub // nil before it has connected for the first time
+	// subscriptions are the current ones, and without durable consumers also those for
+	// which the component has not connected yet.
 	subscriptions map[*subscription]struct{}
 }
 
@@ -99,14 +108,20 @@ type brokerConfig struct {
 
 // subscription is the consumer of one topic.
 type subscription struct {
-	topic   string
-	created time.Time // when the broker created the consumer; zero before the first check
+	topic string
+	// created is when the broker created the consumer, or the stream if the consumer is
+	// not durable. It is zero before the first check.
+	created time.Time
+
+	// The arguments of Subscribe.
+	ctx     context.Context
+	req     pubsub.SubscribeRequest
+	handler pubsub.Handler
 }
 
 // newBroker returns a JetStream component with a watch that w configures.
 func newBroker(log logger.Logger, w watchConfig) *broker {
 	return &broker{
-		PubSub:        jetstream.NewJetStream(log),
 		log:           log,
 		watch:         w,
 		subscriptions: map[*subscription]struct{}{},
@@ -115,21 +130,66 @@ func newBroker(log logger.Logger, w watchConfig) *broker {
 
 // Init initializes the component and starts the watch. It returns the component's
 // error. If the component failed because the broker is unreachable, the watch still
-// runs and makes the sidecar exit when the broker is reachable.
+// runs. It then makes the sidecar exit when the broker is reachable, or, without
+// durable consumers, initializes the component then; in that case Init returns nil.
 func (b *broker) Init(ctx context.Context, md pubsub.Metadata) error {
-	failed := b.PubSub.Init(ctx, md)
+	component := jetstream.NewJetStream(b.log)
+	failed := component.Init(ctx, md)
+	if failed == nil {
+		b.component = component
+	}
 	// A restart cannot fix any other error than an unreachable broker.
 	if b.watch.interval == 0 || failed != nil && !isUnreachable(failed) {
 		return failed
 	}
+	b.metadata = md
 	if err := metadata.DecodeMetadata(md.Properties, &b.conf); err != nil {
 		return errors.Join(failed, err)
 	}
-	if failed != nil {
-		b.log.Warn("The broker is unreachable at startup. The sidecar will exit for a restart when the broker is reachable")
-	}
 	b.watch.spawn(func(ctx context.Context) { b.run(ctx, failed != nil) })
+	switch {
+	case failed == nil:
+	case b.conf.durable():
+		b.log.Warn("The broker is unreachable at startup. The sidecar will exit for a restart when the broker is reachable")
+	default:
+		b.log.Warn("The broker is unreachable at startup. The component will connect when the broker is reachable")
+		return nil
+	}
 	return failed
+}
+
+// durable reports whether the component's consumers are durable.
+func (c brokerConfig) durable() bool { return c.DurableName != "" }
+
+// errNotConnected is returned for a message while the component has not connected yet.
+var errNotConnected = errors.New("the broker has been unreachable since the start")
+
+// current returns the component, or nil if it has not connected yet.
+func (b *broker) current() pubsub.PubSub {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.component
+}
+
+// Features implements pubsub.PubSub.
+func (b *broker) Features() []pubsub.Feature { return nil }
+
+// Publish publishes a message.
+func (b *broker) Publish(ctx context.Context, req *pubsub.PublishRequest) error {
+	if c := b.current(); c != nil {
+		return c.Publish(ctx, req)
+	}
+	return pubsub.NewRetriableError(errNotConnected)
+}
+
+// Close closes the component.
+func (b *broker) Close() error {
+	b.replacing.Lock()
+	defer b.replacing.Unlock()
+	if c := b.current(); c != nil {
+		return c.Close()
+	}
+	return nil
 }
 
 // isUnreachable reports whether a connection failed because no broker answered.
@@ -143,10 +203,14 @@ func isUnreachable(err error) bool {
 // done. If Subscribe fails, for example because the stream does not exist, Dapr
 // calls it again.
 func (b *broker) Subscribe(ctx context.Context, req pubsub.SubscribeRequest, handler pubsub.Handler) error {
-	if err := b.PubSub.Subscribe(ctx, req, handler); err != nil {
-		return err
+	b.replacing.Lock()
+	defer b.replacing.Unlock()
+	if c := b.current(); c != nil {
+		if err := c.Subscribe(ctx, req, handler); err != nil {
+			return err
+		}
 	}
-	s := &subscription{topic: req.Topic}
+	s := &subscription{topic: req.Topic, ctx: ctx, req: req, handler: handler}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.subscriptions[s] = struct{}{}
@@ -158,9 +222,33 @@ func (b *broker) Subscribe(ctx context.Context, req pubsub.SubscribeRequest, han
 	return nil
 }
 
+// replace replaces the component with a new one that has the same subscriptions.
+func (b *broker) replace(ctx context.Context) error {
+	b.replacing.Lock()
+	defer b.replacing.Unlock()
+	next := jetstream.NewJetStream(b.log)
+	if err := next.Init(ctx, b.metadata); err != nil {
+		return err
+	}
+	for _, s := range b.subscribed() {
+		if err := next.Subscribe(s.ctx, s.req, s.handler); err != nil {
+			return errors.Join(fmt.Errorf("topic %s: %w", s.topic, err), next.Close())
+		}
+		s.created = time.Time{}
+	}
+	b.mu.Lock()
+	old := b.component
+	b.component = next
+	b.mu.Unlock()
+	if old != nil {
+		_ = old.Close() // fails because its connection is closed
+	}
+	return nil
+}
+
 // run checks the broker at regular intervals, over a separate connection that
 // reconnects forever. It returns when it has stopped the runtime or when ctx is
-// done. The argument mustRestart reports whether the component failed to connect.
+// done; a component without durable consumers is replaced instead. The argument mustRestart reports whether the component failed to connect.
 func (b *broker) run(ctx context.Context, mustRestart bool) {
 	conn, js, err := b.connect()
 	if err != nil {
@@ -174,8 +262,17 @@ func (b *broker) run(ctx context.Context, mustRestart bool) {
 	defer tick.Stop()
 	for {
 		if reason := b.check(ctx, conn, js, &state); reason != nil && ctx.Err() == nil {
-			b.watch.exit(fmt.Errorf("%w: %w", errRestart, reason))
-			return
+			if b.conf.durable() {
+				b.watch.exit(fmt.Errorf("%w: %w", errRestart, reason))
+				return
+			}
+			if err := b.replace(ctx); err != nil {
+				b.log.Warnf("The component cannot be replaced yet: %s", err)
+				state.mustRestart = true
+			} else {
+				b.log.Warnf("The component was replaced: %s", reason)
+				state = connState{reconnects: conn.Stats().Reconnects}
+			}
 		}
 		select {
 		case <-tick.C:
@@ -229,12 +326,12 @@ func (b *broker) connect() (*nats.Conn, nats.JetStreamContext, error) {
 // connState is the state of the watch's connection between two checks.
 type connState struct {
 	lostAt      time.Time // when the broker became unreachable; zero while it is reachable
-	mustRestart bool      // the component did not survive the outage, or may not have
+	mustRestart bool      // the component did not survive the outage, or may not have; a restart or replacement is due
 	reconnects  uint64    // the connection's number of reconnects
 }
 
-// check returns the reason for which the sidecar must exit now, or nil if it can
-// continue.
+// check returns the reason for which the sidecar must exit now, or the component must
+// be replaced, or nil if it can continue.
 func (b *broker) check(ctx context.Context, conn *nats.Conn, js nats.JetStreamContext, state *connState) error {
 	if !conn.IsConnected() {
 		if state.lostAt.IsZero() {
@@ -242,8 +339,11 @@ func (b *broker) check(ctx context.Context, conn *nats.Conn, js nats.JetStreamCo
 		}
 		if outage := time.Since(state.lostAt); outage > b.watch.maxOutage && !state.mustRestart {
 			state.mustRestart = true
-			b.log.Warnf("The broker has been unreachable for too long. The sidecar will exit for a restart when the broker is reachable. Outage so far: %s",
-				outage.Round(time.Second))
+			remedy := "The sidecar will exit for a restart"
+			if !b.conf.durable() {
+				remedy = "The component will be replaced"
+			}
+			b.log.Warnf("The broker has been unreachable for too long. %s when the broker is reachable. Outage so far: %s", remedy, outage.Round(time.Second))
 		}
 		return nil
 	}
@@ -256,7 +356,7 @@ func (b *broker) check(ctx context.Context, conn *nats.Conn, js nats.JetStreamCo
 
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	for _, s := range b.current() {
+	for _, s := range b.subscribed() {
 		if err := b.conf.check(ctx, js, s, wasLost); err != nil {
 			return fmt.Errorf("topic %s: %w", s.topic, err)
 		}
@@ -264,8 +364,8 @@ func (b *broker) check(ctx context.Context, conn *nats.Conn, js nats.JetStreamCo
 	return nil
 }
 
-// current returns the current subscriptions.
-func (b *broker) current() []*subscription {
+// subscribed returns the current subscriptions.
+func (b *broker) subscribed() []*subscription {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Collect(maps.Keys(b.subscriptions))
@@ -283,20 +383,20 @@ func (c brokerConfig) check(ctx context.Context, js nats.JetStreamContext, s *su
 		return errors.New("the stream no longer exists")
 	case errors.Is(err, nats.ErrConsumerNotFound):
 		return errors.New("the consumer no longer exists")
-	case c.DurableName == "" && wasLost:
+	case !c.durable() && wasLost:
 		return errors.New("the consumer is not durable and the broker was unreachable")
 	case err != nil:
 		return nil
 	case s.created.IsZero():
 		s.created = created
 	case !created.Equal(s.created):
-		return errors.New("the consumer was replaced by another one with the same name")
+		return errors.New("the consumer or its stream was replaced by another one with the same name")
 	}
 	return nil
 }
 
 // consumer returns the time at which the broker created the durable consumer of a
-// topic. It returns the zero time if the component uses no durable consumer.
+// topic, or the stream if the component uses no durable consumer.
 func (c brokerConfig) consumer(ctx context.Context, js nats.JetStreamContext, topic string) (created time.Time, err error) {
 	stream := c.StreamName
 	if stream == "" {
@@ -304,9 +404,12 @@ func (c brokerConfig) consumer(ctx context.Context, js nats.JetStreamContext, to
 			return time.Time{}, err
 		}
 	}
-	if c.DurableName == "" {
-		_, err = js.StreamInfo(stream, nats.Context(ctx))
-		return time.Time{}, err
+	if !c.durable() {
+		info, err := js.StreamInfo(stream, nats.Context(ctx))
+		if err != nil {
+			return time.Time{}, err
+		}
+		return info.Created, nil
 	}
 	info, err := js.ConsumerInfo(stream, c.DurableName, nats.Context(ctx))
 	if err != nil {

@@ -96,21 +96,74 @@ func testBroker(t *testing.T, bin string) {
 		b.replaceConsumer(t)
 		b.expectRestart(t, s)
 	})
+
+	// Without a durable consumer, the sidecar subscribes again and keeps running.
+	broadcast := func(name string, fn func(*testing.T, *brokerTest)) {
+		run("broadcast: "+name, func(t *testing.T, b *brokerTest) { b.isBroadcast = true; fn(t, b) })
+	}
+	broadcast("broker unreachable at startup", func(t *testing.T, b *brokerTest) {
+		s := b.sidecar(t)
+		b.invoke(t, s)
+		b.nats.start(t)
+		b.provision(t)
+		b.deliver(t, "after")
+		b.expectRunning(t, s)
+	})
+	broadcast("short outage", func(t *testing.T, b *brokerTest) {
+		s := b.subscribed(t)
+		b.nats.kill(t)
+		b.nats.start(t)
+		b.deliver(t, "after")
+		b.expectRunning(t, s)
+	})
+	broadcast("long outage", func(t *testing.T, b *brokerTest) {
+		s := b.subscribed(t, "DAPRD_BROKER_AWAY_AT_MOST=200ms")
+		b.nats.kill(t)
+		eventually(t, "the sidecar reports that the outage is too long", func() bool {
+			return strings.Contains(s.log(t), "The broker has been unreachable for too long. The component will be replaced")
+		})
+		b.invoke(t, s)
+		b.nats.start(t)
+		b.deliver(t, "after")
+		b.expectRunning(t, s)
+	})
+	broadcast("broker lost its data", func(t *testing.T, b *brokerTest) {
+		s := b.subscribed(t)
+		b.nats.kill(t)
+		b.nats.wipe(t)
+		b.nats.start(t)
+		eventually(t, "the sidecar notices that the stream is missing", func() bool {
+			return strings.Contains(s.log(t), "The component cannot be replaced yet")
+		})
+		b.provision(t)
+		b.deliver(t, "after")
+		b.expectRunning(t, s)
+	})
+	broadcast("facts reach every replica", func(t *testing.T, b *brokerTest) {
+		b.subscribed(t)
+		other := &brokerTest{nats: b.nats, app: newApp(t), daprd: b.daprd, isBroadcast: true}
+		other.sidecar(t)
+		other.deliver(t, "both")
+		eventually(t, "the fact arrives at the first replica too", func() bool { return b.app.has("both") })
+	})
 }
 
 // brokerTest is the environment of a sidecar: its broker and its app.
 type brokerTest struct {
-	nats  *natsServer
-	app   *app
-	daprd string
+	nats        *natsServer
+	app         *app
+	daprd       string
+	isBroadcast bool // the component has no durable consumer
 }
 
 // sidecar starts a sidecar for the app, with the broker as its pub/sub component.
 func (b *brokerTest) sidecar(t *testing.T, env ...string) *sidecar {
 	t.Helper()
-	return start(t, b.daprd, []component{{kind: "pubsub.jetstream", metadata: map[string]string{
-		"natsURL": b.nats.url(), "durableName": durable, "queueGroupName": durable, "ackWait": "1s",
-	}}}, append([]string{frequentChecks}, env...), "--app-port", strconv.Itoa(b.app.port))
+	metadata := map[string]string{"natsURL": b.nats.url(), "durableName": durable, "queueGroupName": durable, "ackWait": "1s"}
+	if b.isBroadcast {
+		metadata = map[string]string{"natsURL": b.nats.url(), "deliverPolicy": "new", "ackPolicy": "none"}
+	}
+	return start(t, b.daprd, []component{{kind: "pubsub.jetstream", metadata: metadata}}, append([]string{frequentChecks}, env...), "--app-port", strconv.Itoa(b.app.port))
 }
 
 // subscribed starts the broker with a stream and a sidecar, and waits until a fact
@@ -163,21 +216,32 @@ func (b *brokerTest) provision(t *testing.T) {
 	}
 }
 
-// deliver publishes a fact and waits until the app has received it.
+// deliver publishes a fact and waits until the app has received it. A broadcast only
+// reaches subscriptions that exist already, so the fact is published repeatedly then.
 func (b *brokerTest) deliver(t *testing.T, id string) {
 	t.Helper()
 	fact := fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":"e2e","type":"fact","data":{}}`, id)
-	if _, err := b.nats.jetStream(t).Publish(topic, []byte(fact)); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the fact "+id+" arrives", func() bool { return b.app.has(id) })
+	js, published := b.nats.jetStream(t), false
+	eventually(t, "the fact "+id+" arrives", func() bool {
+		if !published || b.isBroadcast {
+			if _, err := js.Publish(topic, []byte(fact)); err != nil {
+				t.Fatal(err)
+			}
+			published = true
+		}
+		return b.app.has(id)
+	})
 }
 
-// awaitChecks waits until the sidecar has requested its consumer n times. By then
-// the sidecar has received at least n-1 replies.
+// awaitChecks waits until the sidecar has requested its consumer n times, or its stream
+// if the consumer is not durable. By then the sidecar has received at least n-1 replies.
 func (b *brokerTest) awaitChecks(t *testing.T, n int) {
 	t.Helper()
-	requests, err := b.nats.connect(t).SubscribeSync("$JS.API.CONSUMER.INFO." + topic + "." + durable)
+	subject := "$JS.API.CONSUMER.INFO." + topic + "." + durable
+	if b.isBroadcast {
+		subject = "$JS.API.STREAM.INFO." + topic
+	}
+	requests, err := b.nats.connect(t).SubscribeSync(subject)
 	if err != nil {
 		t.Fatal(err)
 	}
