@@ -20,6 +20,10 @@ type Config struct {
 	Browse Rate `env:"RATE_LIMIT_BROWSE" default:"600/1m"` // GET and HEAD
 	Write  Rate `env:"RATE_LIMIT_WRITE" default:"120/1m"`  // every other request
 	LogIn  Rate `env:"RATE_LIMIT_LOGIN" default:"30/1m"`   // register and log-in
+
+	// ReadCacheBytes limits the memory of the cache of public reads, in bytes. Zero
+	// turns the cache off.
+	ReadCacheBytes int64 `env:"READ_CACHE_BYTES" default:"33554432" min:"0"`
 }
 
 // Rate is the number of requests that a user or a client address may send in a

@@ -19,6 +19,9 @@ type response struct {
 	body   any
 }
 
+// encoded is a body that is already JSON.
+type encoded []byte
+
 // message is the body of a response that carries no data.
 type message struct {
 	Message string `json:"message"`
@@ -71,9 +74,12 @@ func send(c *fiber.Ctx, res response) error {
 		c.Status(res.status)
 		return nil
 	}
-	body, err := json.Marshal(res.body)
-	if err != nil {
-		return err
+	body, isEncoded := res.body.(encoded)
+	if !isEncoded {
+		var err error
+		if body, err = json.Marshal(res.body); err != nil {
+			return err
+		}
 	}
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
 	return c.Status(res.status).Send(body)

@@ -132,9 +132,8 @@ func bindSearchEvents(c *call) (eventapi.SearchRequest, error) {
 	return req, p.queryErr()
 }
 
-func presentEvents(c *call, p contract.Page[eventapi.Event]) response {
-	setCacheHeaders(c)
-	return response{http.StatusOK, newList(p)}
+func presentEvents(p contract.Page[eventapi.Event]) representation {
+	return representation{body: newList(p)}
 }
 
 func bindGetEvent(c *call) (eventapi.GetRequest, error) {
@@ -143,29 +142,12 @@ func bindGetEvent(c *call) (eventapi.GetRequest, error) {
 	return req, p.Err()
 }
 
-func presentEvent(c *call, v eventapi.Versioned) response {
-	setCacheHeaders(c)
-	c.Set(fiber.HeaderETag, v.ETag())
-	if matchesETag(c.Get(fiber.HeaderIfNoneMatch), v.ETag()) {
-		return response{status: http.StatusNotModified}
-	}
-	return response{http.StatusOK, v.Event}
+func presentEvent(v eventapi.Versioned) representation {
+	return representation{body: v.Event, etag: v.ETag(), version: v.SeatsVersion}
 }
 
-func presentAvailability(c *call, a eventapi.Availability) response {
-	setCacheHeaders(c)
-	return response{http.StatusOK, a}
-}
-
-// setCacheHeaders allows any cache to keep the response for one second. The response
-// to an admin must not be cached, because it may contain drafts.
-func setCacheHeaders(c *call) {
-	c.Set(fiber.HeaderVary, fiber.HeaderAuthorization)
-	if c.byAdmin() {
-		c.Set(fiber.HeaderCacheControl, "private, no-store")
-		return
-	}
-	c.Set(fiber.HeaderCacheControl, "public, max-age=1")
+func presentAvailability(s eventapi.Seats) representation {
+	return representation{body: s.Availability, version: s.Version, status: s.Status}
 }
 
 // matchesETag reports whether ifNoneMatch lists etag, which must not contain a comma.

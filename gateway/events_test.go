@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,10 +19,12 @@ import (
 )
 
 // fakeEvent implements the event app's operations. Its fields hold the results to
-// return and record the requests.
+// return and record the requests. Tests whose requests are concurrent call set to change
+// them.
 type fakeEvent struct {
-	one    eventapi.Versioned
-	seats  eventapi.Availability
+	mu     sync.Mutex
+	one    eventapi.Versioned // a draft exists for admins only
+	seats  eventapi.Seats
 	page   contract.Page[eventapi.Event]
 	fail   error                  // if not nil, the result of every operation
 	replay bool                   // whether CreateEvent reports a replay
@@ -31,45 +34,96 @@ type fakeEvent struct {
 	list   eventapi.ListRequest   // of ListEvents or ListOrganizerEvents
 	search eventapi.SearchRequest
 	get    eventapi.GetRequest
+	calls  map[string]int      // by operation and, if it is an admin's, " by admin"
+	before func(called string) // called before an operation, with the key of calls; may be nil
+}
+
+// set calls fn while no operation uses the fields.
+func (f *fakeEvent) set(fn func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fn()
+}
+
+// count returns how often an operation was called.
+func (f *fakeEvent) count(called string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[called]
+}
+
+// begin counts a call and locks the fields until the returned function is called.
+func (f *fakeEvent) begin(method string, byAdmin bool) (end func()) {
+	if byAdmin {
+		method += " by admin"
+	}
+	f.mu.Lock()
+	if f.calls == nil {
+		f.calls = map[string]int{}
+	}
+	f.calls[method]++
+	if before := f.before; before != nil {
+		f.mu.Unlock()
+		before(method)
+		f.mu.Lock()
+	}
+	return f.mu.Unlock
+}
+
+// visible returns the error for a caller that must not see the event.
+func (f *fakeEvent) visible(byAdmin bool) error {
+	if f.fail == nil && f.one.Event.Status == eventapi.StatusDraft && !byAdmin {
+		return apperr.New(apperr.NotFound, eventapi.ReasonNotFound, "There is no such event.")
+	}
+	return f.fail
 }
 
 func (f *fakeEvent) serve(log *slog.Logger, tracing *telemetry.Tracing) http.Handler {
 	srv := rpc.NewServer(rpc.ServerConfig{App: eventapi.App, Token: secret, Log: log, Tracing: tracing})
 	rpc.Handle(srv, eventapi.CreateEvent, func(_ context.Context, r eventapi.CreateRequest) (eventapi.Created, error) {
+		defer f.begin("create", true)()
 		f.create = r
 		return eventapi.Created{Versioned: f.one, Replayed: f.replay}, f.fail
 	})
 	rpc.Handle(srv, eventapi.UpdateEvent, func(_ context.Context, r eventapi.UpdateRequest) (eventapi.Versioned, error) {
+		defer f.begin("update", true)()
 		f.update = r
 		return f.one, f.fail
 	})
 	rpc.Handle(srv, eventapi.CancelEvent, func(_ context.Context, r eventapi.ChangeRequest) (eventapi.Versioned, error) {
+		defer f.begin("cancel", true)()
 		f.change = r
 		return f.one, f.fail
 	})
 	rpc.Handle(srv, eventapi.DeleteEvent, func(_ context.Context, r eventapi.ChangeRequest) (rpc.Nothing, error) {
+		defer f.begin("delete", true)()
 		f.change = r
 		return rpc.Nothing{}, f.fail
 	})
 	rpc.Handle(srv, eventapi.ListOrganizerEvents, func(_ context.Context, r eventapi.ListRequest) (contract.Page[eventapi.Event], error) {
+		defer f.begin("organizer", r.ByAdmin)()
 		f.list = r
 		return f.page, f.fail
 	})
 	rpc.Handle(srv, eventapi.ListEvents, func(_ context.Context, r eventapi.ListRequest) (contract.Page[eventapi.Event], error) {
+		defer f.begin("list", r.ByAdmin)()
 		f.list = r
 		return f.page, f.fail
 	})
 	rpc.Handle(srv, eventapi.SearchEvents, func(_ context.Context, r eventapi.SearchRequest) (contract.Page[eventapi.Event], error) {
+		defer f.begin("search", r.ByAdmin)()
 		f.search = r
 		return f.page, f.fail
 	})
 	rpc.Handle(srv, eventapi.GetEvent, func(_ context.Context, r eventapi.GetRequest) (eventapi.Versioned, error) {
+		defer f.begin("get", r.ByAdmin)()
 		f.get = r
-		return f.one, f.fail
+		return f.one, f.visible(r.ByAdmin)
 	})
-	rpc.Handle(srv, eventapi.GetAvailability, func(_ context.Context, r eventapi.GetRequest) (eventapi.Availability, error) {
+	rpc.Handle(srv, eventapi.GetAvailability, func(_ context.Context, r eventapi.GetRequest) (eventapi.Seats, error) {
+		defer f.begin("availability", r.ByAdmin)()
 		f.get = r
-		return f.seats, f.fail
+		return f.seats, f.visible(r.ByAdmin)
 	})
 	return srv
 }

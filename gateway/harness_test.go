@@ -46,7 +46,8 @@ type harness struct {
 	cache   *sessioncache.Cache
 	log     *bytes.Buffer
 	spans   *tracetest.InMemoryExporter
-	now     time.Time
+	started *tracetest.SpanRecorder // also has the spans that have not ended
+	now     time.Time               // the gateway's clock; real time if it is zero
 	private ed25519.PrivateKey
 }
 
@@ -71,7 +72,10 @@ func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &harness{t: t, log: &bytes.Buffer{}, spans: tracetest.NewInMemoryExporter(), now: time.Now(), private: private}
+	h := &harness{
+		t: t, log: &bytes.Buffer{}, spans: tracetest.NewInMemoryExporter(), started: tracetest.NewSpanRecorder(),
+		now: time.Now(), private: private,
+	}
 	h.auth = &fakeAuth{
 		user:    authapi.User{ID: "u1", Email: "ada@example.org", Name: "Ada", Role: authapi.RoleUser, IsActive: true, CreatedAt: contract.At(h.now)},
 		session: authapi.Session{ID: "s1", FamilyID: "f1", UserID: "u1", ExpiresAt: contract.At(h.now.Add(time.Hour))},
@@ -85,14 +89,19 @@ func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 	}
 	t.Cleanup(func() { _ = client.Close() })
 
-	tracing := telemetry.New("gateway", "test", 1, sdktrace.WithSyncer(h.spans))
+	tracing := telemetry.New("gateway", "test", 1, sdktrace.WithSyncer(h.spans), sdktrace.WithSpanProcessor(h.started))
 	log := telemetry.NewLog(h.log, "gateway", "test")
 	calls := rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar(t, map[string]http.Handler{
 		authapi.App: h.auth.serve(log, tracing), eventapi.App: h.event.serve(log, tracing),
 		bookingapi.App: h.booking.serve(log, tracing),
 	}), Token: secret, Tracing: tracing})
 	t.Cleanup(calls.Close)
-	clock := func() time.Time { return h.now }
+	clock := func() time.Time {
+		if h.now.IsZero() {
+			return time.Now()
+		}
+		return h.now
+	}
 	keys := main.NewKeyring(clock, func(ctx context.Context) (token.KeySet, error) {
 		return rpc.Call(ctx, calls, authapi.GetKeys, rpc.Nothing{})
 	})
@@ -103,7 +112,7 @@ func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 	}
 	ready := lifecycle.NewReadiness(time.Second, lifecycle.Check{Name: "auth", Probe: keys.Check})
 	h.server = main.NewServer(cfg, main.Deps{
-		Log: log, Tracing: tracing, Calls: calls, Cache: h.cache, Keys: keys, Ready: ready, Now: clock,
+		Log: log, Tracing: tracing, Calls: calls, Cache: h.cache, Keys: keys, Ready: ready, Now: clock, AppToken: secret,
 	})
 	if err := ready.Part(0).Start(t.Context()); err != nil {
 		t.Fatal(err)

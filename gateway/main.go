@@ -56,13 +56,14 @@ func wire(_ context.Context, a *app.App, cfg Config) error {
 
 	//nolint:contextcheck // each request has its own context
 	server := NewServer(cfg, Deps{
-		Log:     a.Log,
-		Tracing: a.Tracing,
-		Calls:   a.Client,
-		Cache:   sessioncache.New(client, newID),
-		Keys:    keys,
-		Ready:   a.Readiness(),
-		Now:     time.Now,
+		Log:      a.Log,
+		Tracing:  a.Tracing,
+		Calls:    a.Client,
+		Cache:    sessioncache.New(client, newID),
+		Keys:     keys,
+		Ready:    a.Readiness(),
+		Now:      time.Now,
+		AppToken: a.AppToken.Reveal(),
 	})
 	a.Listen(server.Part(a.Addr()))
 	return nil

@@ -46,13 +46,13 @@ func (s *Server) routes() []route {
 		{get, "/api/auth/me", user, browse, local(getMe)},
 
 		{post, "/api/events", admin, write, withResponse(s, eventapi.CreateEvent, bindCreateEvent, presentCreatedEvent)},
-		{get, "/api/events", guest, browse, withResponse(s, eventapi.ListEvents, bindListEvents, presentEvents)},
+		{get, "/api/events", guest, browse, readEvents(s, eventapi.ListEvents, bindListEvents)},
 		{get, "/api/events/organizer/:organizerId", user, browse, withBody(s, eventapi.ListOrganizerEvents, http.StatusOK, bindListOrganizerEvents, presentOrganizerEvents)},
 		// Fiber uses the first route that matches, and this path also matches
 		// /api/events/:eventId/availability if the term is "availability".
-		{get, "/api/events/search/:searchTerm", guest, browse, withResponse(s, eventapi.SearchEvents, bindSearchEvents, presentEvents)},
-		{get, "/api/events/:eventId", guest, browse, withResponse(s, eventapi.GetEvent, bindGetEvent, presentEvent)},
-		{get, "/api/events/:eventId/availability", guest, browse, withResponse(s, eventapi.GetAvailability, bindGetEvent, presentAvailability)},
+		{get, "/api/events/search/:searchTerm", guest, browse, readEvents(s, eventapi.SearchEvents, bindSearchEvents)},
+		{get, "/api/events/:eventId", guest, browse, readEvent(s, eventapi.GetEvent, tolerant(), presentEvent)},
+		{get, "/api/events/:eventId/availability", guest, browse, readEvent(s, eventapi.GetAvailability, exact(), presentAvailability)},
 		{put, "/api/events/:eventId", admin, write, withResponse(s, eventapi.UpdateEvent, bindUpdateEvent, presentChangedEvent)},
 		{del, "/api/events/:eventId", admin, write, withBody(s, eventapi.DeleteEvent, http.StatusOK, bindChangeEvent, presentDeletedEvent)},
 		{post, "/api/events/:eventId/cancel", admin, write, withResponse(s, eventapi.CancelEvent, bindChangeEvent, presentChangedEvent)},

@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/trace"
 
+	"boxoffice/gateway/internal/readcache"
 	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/ratelimit"
 	"boxoffice/shared/rpc"
@@ -40,6 +41,8 @@ type Deps struct {
 	Keys    *Keyring
 	Ready   *lifecycle.Readiness
 	Now     func() time.Time
+	// AppToken authenticates the sidecar, which delivers facts.
+	AppToken string
 }
 
 // Server is the HTTP server of the gateway.
@@ -55,6 +58,8 @@ type Server struct {
 	now         func() time.Time
 	rates       map[bucket]Rate
 	proxies     []netip.Prefix
+	reads       *readcache.Cache // nil if it is turned off
+	appToken    string
 }
 
 // NewServer returns a server with all routes. It listens once the lifecycle part that
@@ -65,6 +70,8 @@ func NewServer(cfg Config, d Deps) *Server {
 		localLimits: ratelimit.NewLocal(d.Now, localCounters),
 		rates:       map[bucket]Rate{browse: cfg.Browse, write: cfg.Write, logIn: cfg.LogIn},
 		proxies:     cfg.Proxies,
+		reads:       newReads(cfg.ReadCacheBytes, d.Now),
+		appToken:    d.AppToken,
 	}
 	s.fiber = fiber.New(fiber.Config{
 		AppName:               "boxoffice",
@@ -92,9 +99,15 @@ func NewServer(cfg Config, d Deps) *Server {
 			s.fiber.Add(fiber.MethodHead, r.path, s.handler(r))
 		}
 	}
-	// Fiber responds to an unknown method itself, without calling any handler.
-	serve := s.fiber.Handler()
-	s.fiber.Server().Handler = func(c *fasthttp.RequestCtx) { replaceUnknownMethod(c); serve(c) }
+	serve, serveFact := s.fiber.Handler(), s.factHandler(d.Tracing)
+	s.fiber.Server().Handler = func(c *fasthttp.RequestCtx) {
+		if s.isFact(c) {
+			serveFact(c)
+			return
+		}
+		replaceUnknownMethod(c) // Fiber responds to an unknown method itself, without calling any handler
+		serve(c)
+	}
 	return s
 }
 

@@ -96,7 +96,7 @@ func (c *Client) post(ctx context.Context, app, method string, body []byte) (sta
 		return 0, nil, err
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set(tokenHeader, c.token)
+	r.Header.Set(TokenHeader, c.token)
 	res, err := c.http.Do(r)
 	if err != nil {
 		return 0, nil, err

@@ -19,9 +19,9 @@ import (
 	"boxoffice/shared/telemetry"
 )
 
-// tokenHeader carries both of Dapr's tokens: DAPR_API_TOKEN from the app to the sidecar,
+// TokenHeader carries both of Dapr's tokens: DAPR_API_TOKEN from the app to the sidecar,
 // and APP_API_TOKEN from the sidecar to the app.
-const tokenHeader = "dapr-api-token"
+const TokenHeader = "dapr-api-token"
 
 // Server serves the operations of one app. It is an http.Handler for the paths /<method>,
 // which only the app's sidecar may call.
@@ -57,16 +57,21 @@ func NewServer(cfg ServerConfig) *Server {
 // topics and bindings need this check as much as those of operations. If token is empty,
 // every request is refused.
 func RequireToken(token string, next http.Handler) http.Handler {
-	// The hashes have equal lengths, so the comparison does not reveal the token's length.
-	want := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		got := sha256.Sum256([]byte(r.Header.Get(tokenHeader)))
-		if token == "" || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+		if !TokenMatches(token, r.Header.Get(TokenHeader)) {
 			http.Error(w, "the app token is missing or wrong", http.StatusUnauthorized)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// TokenMatches reports whether got is token, in a time that does not depend on got. An
+// empty token matches nothing.
+func TokenMatches(token, got string) bool {
+	// The hashes have equal lengths, so the comparison does not reveal the token's length.
+	a, b := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(got))
+	return token != "" && subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
 // Handle serves op with fn. To refuse a request, fn returns an *apperr.Error; any other

@@ -40,6 +40,9 @@ type Stack struct {
 	cmd    *exec.Cmd
 	exited <-chan error
 	log    *output
+
+	seats sync.Mutex // held by Seats
+	admin *Client    // the client of Seats, once it has logged in
 }
 
 // Instance describes one running replica of an app or of the gateway, and its sidecar.

@@ -51,8 +51,9 @@ var (
 	// match first. Only admins see drafts.
 	SearchEvents = rpc.Op[SearchRequest, contract.Page[Event]]{App: App, Method: "event.search", Timeout: 10 * time.Second}
 
-	// GetAvailability returns the seat counters of an event. Refusal: event.not_found.
-	GetAvailability = rpc.Op[GetRequest, Availability]{App: App, Method: "event.availability", Timeout: 10 * time.Second}
+	// GetAvailability returns the seat counters and the status of an event. Refusal:
+	// event.not_found.
+	GetAvailability = rpc.Op[GetRequest, Seats]{App: App, Method: "event.availability", Timeout: 10 * time.Second}
 
 	// ReserveSeats reserves the seats of 1 to MaxReserves distinct holds of one event, for
 	// the booking app. The answers are in the order of the requests and independent of

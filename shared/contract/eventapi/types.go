@@ -177,7 +177,7 @@ type SearchRequest struct {
 	Term string `json:"term"`
 }
 
-// Availability is the response of GetAvailability: the seat counters of an event.
+// Availability are the seat counters of an event as clients see them.
 type Availability struct {
 	EventID   string `json:"eventId"`
 	Capacity  int64  `json:"capacity"`
@@ -185,6 +185,13 @@ type Availability struct {
 	Held      int64  `json:"held"`
 	Sold      int64  `json:"sold"`
 	Version   int64  `json:"version"` // raised by every write of the seats or the definition; it never decreases
+}
+
+// Seats is the response of GetAvailability: the seat counters of an event, and its status,
+// which tells a client that watches the counters when they have become final.
+type Seats struct {
+	Availability
+	Status string `json:"status"`
 }
 
 // ReserveRequest is the request of ReserveSeats for one hold.

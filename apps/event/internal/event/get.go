@@ -38,16 +38,19 @@ func (s *Service) publicEvent(ctx context.Context, req eventapi.GetRequest) (Eve
 	return s.visibleEvent(ctx, req)
 }
 
-// GetAvailability returns the seat counters of an event; see
+// GetAvailability returns the seat counters and the status of an event; see
 // eventapi.GetAvailability.
-func (s *Service) GetAvailability(ctx context.Context, req eventapi.GetRequest) (eventapi.Availability, error) {
+func (s *Service) GetAvailability(ctx context.Context, req eventapi.GetRequest) (eventapi.Seats, error) {
 	e, err := s.visibleEvent(ctx, req)
 	if err != nil {
-		return eventapi.Availability{}, err
+		return eventapi.Seats{}, err
 	}
-	return eventapi.Availability{
-		EventID: e.ID, Capacity: e.Seats.Capacity, Available: e.Seats.Available,
-		Held: e.Seats.Held, Sold: e.Seats.Sold, Version: e.Seats.Version,
+	return eventapi.Seats{
+		Availability: eventapi.Availability{
+			EventID: e.ID, Capacity: e.Seats.Capacity, Available: e.Seats.Available,
+			Held: e.Seats.Held, Sold: e.Seats.Sold, Version: e.Seats.Version,
+		},
+		Status: string(e.Status),
 	}, nil
 }
 
