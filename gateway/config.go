@@ -24,6 +24,10 @@ type Config struct {
 	// ReadCacheBytes limits the memory of the cache of public reads, in bytes. Zero
 	// turns the cache off.
 	ReadCacheBytes int64 `env:"READ_CACHE_BYTES" default:"33554432" min:"0"`
+
+	// StreamsPerAddress is the number of availability streams that one client address
+	// may have open. An IPv6 address counts as its /64.
+	StreamsPerAddress int `env:"STREAMS_PER_ADDRESS" default:"10" min:"1"`
 }
 
 // Rate is the number of requests that a user or a client address may send in a

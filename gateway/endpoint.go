@@ -51,8 +51,8 @@ func (s *Server) handler(r route) fiber.Handler {
 		}
 		// This check follows admit, so that a request that fails it still counts
 		// against its rate limit.
-		if c.Accepts(fiber.MIMEApplicationJSON, problemType) == "" {
-			return fiber.ErrNotAcceptable
+		if err := checkAccept(c, r.path); err != nil {
+			return err
 		}
 		caller, err := s.authorize(c.UserContext(), r.access, cred, entry)
 		if err != nil {
@@ -69,8 +69,20 @@ func (s *Server) handler(r route) fiber.Handler {
 	}
 }
 
+// checkAccept returns an error unless the client accepts the media type of the route's
+// responses.
+func checkAccept(c *fiber.Ctx, path string) error {
+	switch {
+	case path == streamPath && c.Accepts(eventStreamType) == "":
+		return errNoEventStream()
+	case path != streamPath && c.Accepts(fiber.MIMEApplicationJSON, problemType) == "":
+		return fiber.ErrNotAcceptable
+	}
+	return nil
+}
+
 func send(c *fiber.Ctx, res response) error {
-	if res.body == nil { // 304
+	if res.body == nil { // 304, or a stream
 		c.Status(res.status)
 		return nil
 	}

@@ -106,7 +106,7 @@ func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 		return rpc.Call(ctx, calls, authapi.GetKeys, rpc.Nothing{})
 	})
 	h.cache = sessioncache.New(client, func() string { return "lease" })
-	cfg := main.Config{}
+	cfg := main.Config{StreamsPerAddress: 10}
 	for _, f := range change {
 		f(&cfg)
 	}

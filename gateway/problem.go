@@ -31,11 +31,20 @@ type problem struct {
 	location   string // of the resource that the request conflicts with; may be empty
 }
 
-// problemOf returns the problem document for err. An error that is neither a
-// *fiber.Error nor an *apperr.Error becomes an internal error without its text.
+// problemError is an error whose problem document no apperr.Code describes.
+type problemError struct{ problem }
+
+// Error implements error.
+func (e problemError) Error() string { return e.Code }
+
+// problemOf returns the problem document for err. An error that is neither a problemError
+// nor a *fiber.Error nor an *apperr.Error becomes an internal error without its text.
 func problemOf(err error) problem {
 	if e, ok := errors.AsType[*fiber.Error](err); ok {
 		return fiberProblem(e.Code)
+	}
+	if e, ok := errors.AsType[problemError](err); ok {
+		return e.problem
 	}
 	e := apperr.From(err)
 	p := newProblem(statusOf(e.Code), e.Reason, e.Message)

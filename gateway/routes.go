@@ -53,6 +53,7 @@ func (s *Server) routes() []route {
 		{get, "/api/events/search/:searchTerm", guest, browse, readEvents(s, eventapi.SearchEvents, bindSearchEvents)},
 		{get, "/api/events/:eventId", guest, browse, readEvent(s, eventapi.GetEvent, tolerant(), presentEvent)},
 		{get, "/api/events/:eventId/availability", guest, browse, readEvent(s, eventapi.GetAvailability, exact(), presentAvailability)},
+		{get, streamPath, guest, browse, s.streamAvailability},
 		{put, "/api/events/:eventId", admin, write, withResponse(s, eventapi.UpdateEvent, bindUpdateEvent, presentChangedEvent)},
 		{del, "/api/events/:eventId", admin, write, withBody(s, eventapi.DeleteEvent, http.StatusOK, bindChangeEvent, presentDeletedEvent)},
 		{post, "/api/events/:eventId/cancel", admin, write, withResponse(s, eventapi.CancelEvent, bindChangeEvent, presentChangedEvent)},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/trace"
 
+	"boxoffice/gateway/internal/live"
 	"boxoffice/gateway/internal/readcache"
 	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/ratelimit"
@@ -30,6 +32,10 @@ const (
 	// localCounters bounds the memory that rate limiting uses while Redis is
 	// unreachable: at most twice as many counters are kept.
 	localCounters = 50_000
+
+	// maxStreams bounds the number of open availability streams. Each takes two
+	// goroutines and a connection, about 30 KiB.
+	maxStreams = 10_000
 )
 
 // Deps are the dependencies of the gateway. All must be set.
@@ -59,6 +65,7 @@ type Server struct {
 	rates       map[bucket]Rate
 	proxies     []netip.Prefix
 	reads       *readcache.Cache // nil if it is turned off
+	streams     *live.Hub
 	appToken    string
 }
 
@@ -73,6 +80,10 @@ func NewServer(cfg Config, d Deps) *Server {
 		reads:       newReads(cfg.ReadCacheBytes, d.Now),
 		appToken:    d.AppToken,
 	}
+	s.streams = live.NewHub(live.Config{
+		Poll: s.pollAvailability, Interval: streamInterval, RetryInterval: maxReadAge,
+		MaxWatchers: maxStreams, MaxPerAddress: cfg.StreamsPerAddress, Log: d.Log,
+	})
 	s.fiber = fiber.New(fiber.Config{
 		AppName:               "boxoffice",
 		BodyLimit:             maxBody,
@@ -111,7 +122,8 @@ func NewServer(cfg Config, d Deps) *Server {
 	return s
 }
 
-// Part returns the lifecycle part that listens on addr and serves requests.
+// Part returns the lifecycle part that listens on addr and serves requests. To stop, it
+// ends the streams, which have no end of their own, and waits for the other requests.
 func (s *Server) Part(addr string) lifecycle.Part {
 	var listener net.Listener
 	return lifecycle.Part{
@@ -121,8 +133,10 @@ func (s *Server) Part(addr string) lifecycle.Part {
 			listener, err = new(net.ListenConfig).Listen(ctx, "tcp", addr)
 			return err
 		},
-		Run:  func(context.Context) error { return s.fiber.Listener(listener) },
-		Stop: s.fiber.ShutdownWithContext,
+		Run: func(context.Context) error { return s.fiber.Listener(listener) },
+		Stop: func(ctx context.Context) error {
+			return errors.Join(s.streams.Stop(ctx), s.fiber.ShutdownWithContext(ctx))
+		},
 	}
 }
 

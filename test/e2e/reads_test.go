@@ -1,7 +1,12 @@
 package e2e_test
 
 import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,4 +46,42 @@ func TestChangeReachesTheReadCacheOfTheGateway(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+func TestAvailabilityStreamShowsABooking(t *testing.T) {
+	eventID := running.CreateEvent(t, 10)
+	ada := running.As(register(t).Tokens.AccessToken)
+	ctx, cancel := context.WithTimeout(t.Context(), stack.WaitTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, running.Gateway+"/api/events/"+eventID+"/availability/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/event-stream")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if got := res.Header.Get("Content-Type"); res.StatusCode != http.StatusOK || got != "text/event-stream" {
+		t.Fatalf("got %d, %q, want 200, text/event-stream", res.StatusCode, got)
+	}
+	lines := bufio.NewScanner(res.Body)
+	if err := awaitLine(lines, `"available":10,"held":0`); err != nil {
+		t.Fatal(err)
+	}
+	ada.Book(t, eventID, 3, "").Want(t, 201, nil)
+	if err := awaitLine(lines, `"available":7,"held":3`); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitLine reads lines until one contains text.
+func awaitLine(lines *bufio.Scanner, text string) error {
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), text) {
+			return nil
+		}
+	}
+	return fmt.Errorf("got the end of the stream, %v, want a line with %s", lines.Err(), text)
 }

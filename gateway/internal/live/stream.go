@@ -1,0 +1,118 @@
+package live
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+const (
+	// heartbeat is the time after which a comment is sent if nothing else was. It keeps
+	// proxies from closing the connection, and detects a client that is gone.
+	heartbeat = 15 * time.Second
+	// writeTimeout limits how long a client takes to receive one event. Afterwards it
+	// is dropped.
+	writeTimeout = 5 * time.Second
+	// reconnectAfter is how long clients wait before they reconnect to a gateway that
+	// has stopped.
+	reconnectAfter = 2 * time.Second
+	// maxInput is how many bytes a client may send while it watches. It should send none.
+	maxInput = 64 << 10
+)
+
+// Stream writes header and then the updates of a watcher to a connection. It returns when
+// the subject has ended, the hub is stopping, the client has closed the connection, or
+// the client did not receive an event within writeTimeout. The caller closes the
+// connection.
+type Stream struct {
+	Watcher *Watcher
+	Conn    net.Conn
+	Header  []byte // the head of the HTTP response
+	Subject string
+	Last    int64 // the version that the client has already; only newer ones are sent
+}
+
+// Run writes the stream and closes the watcher. The HTTP response has no length and ends
+// with the connection.
+func (s Stream) Run() {
+	defer s.Watcher.Close()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, _ = io.CopyN(io.Discard, s.Conn, maxInput) // ends with any error
+	}()
+	// Nothing may use the connection after Run returns.
+	defer func() {
+		_ = s.Conn.SetReadDeadline(time.Unix(1, 0))
+		<-gone
+	}()
+	if s.write(s.Header) == nil {
+		s.run(gone)
+	}
+}
+
+// run writes events until the stream ends. gone is closed when the client has
+// disconnected.
+func (s Stream) run(gone <-chan struct{}) {
+	beat := time.NewTimer(heartbeat)
+	defer beat.Stop()
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	// changed is nil during the pause after an event, and otherwise the watcher's channel.
+	var changed <-chan struct{}
+	for {
+		var out []byte
+		select {
+		case <-pause.C:
+			changed = s.Watcher.Changed()
+			continue
+		case <-changed:
+			u := s.Watcher.Latest()
+			out = s.events(u)
+			if u.Closed {
+				_ = s.write(out) // the stream ends in any case
+				return
+			}
+			if out == nil {
+				continue
+			}
+			s.Last, changed = u.Version, nil
+			pause.Reset(s.Watcher.hub.cfg.Interval)
+		case <-beat.C:
+			out = []byte(": heartbeat\n\n")
+		case <-s.Watcher.hub.stopping:
+			_ = s.write(fmt.Appendf(nil, "retry: %d\n\n", reconnectAfter.Milliseconds())) // the stream ends in any case
+			return
+		case <-gone:
+			return
+		}
+		if s.write(out) != nil {
+			return
+		}
+		beat.Reset(heartbeat)
+	}
+}
+
+// events returns an update as the events that the client does not have yet.
+func (s Stream) events(u Update) []byte {
+	var b bytes.Buffer
+	if u.Data != nil && u.Version > s.Last {
+		fmt.Fprintf(&b, "id: %d\nevent: availability\ndata: %s\n\n", u.Version, u.Data)
+	}
+	if u.Closed {
+		// Clients ignore an event without data.
+		fmt.Fprintf(&b, "event: closed\ndata: {\"eventId\":%q}\n\n", s.Subject)
+	}
+	return b.Bytes()
+}
+
+// write sends data before the write timeout.
+func (s Stream) write(data []byte) error {
+	if err := s.Conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	_, err := s.Conn.Write(data)
+	return err
+}
