@@ -40,7 +40,7 @@ type stream struct {
 // openStream opens a stream over a connection of its own, which ends with the test.
 func openStream(t *testing.T, addr string, headers ...string) *stream {
 	t.Helper()
-	res := requestStream(t, addr, headers...)
+	res := requestStream(t, addr, headers...) //nolint:bodyclose // requestStream closes it when the test ends
 	if res.StatusCode != 200 {
 		body, _ := io.ReadAll(res.Body)
 		t.Fatalf("got %d %s, want 200", res.StatusCode, body)

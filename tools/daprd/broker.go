@@ -231,7 +231,7 @@ func (b *broker) replace(ctx context.Context) error {
 		return err
 	}
 	for _, s := range b.subscribed() {
-		if err := next.Subscribe(s.ctx, s.req, s.handler); err != nil {
+		if err := next.Subscribe(s.ctx, s.req, s.handler); err != nil { //nolint:contextcheck // a subscription keeps the context of its subscriber
 			return errors.Join(fmt.Errorf("topic %s: %w", s.topic, err), next.Close())
 		}
 		s.created = time.Time{}

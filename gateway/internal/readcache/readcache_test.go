@@ -51,8 +51,8 @@ func value(version int64) readcache.Value {
 	return readcache.Value{Body: fmt.Appendf(nil, "v%d", version), Version: version}
 }
 
-// returns returns a fetch function that returns v and err.
-func returns(v readcache.Value, err error) func(context.Context) (readcache.Value, error) {
+// fixed returns a fetch function that returns v and err.
+func fixed(v readcache.Value, err error) func(context.Context) (readcache.Value, error) {
 	return func(context.Context) (readcache.Value, error) { return v, err }
 }
 
@@ -101,11 +101,11 @@ func TestEntryIsFreshUntilItsMaxAgeSinceBeforeTheLoad(t *testing.T) {
 			t.Errorf("got age %s, %s, want the duration of the load, 400ms, and a miss", got.Age, got.Source)
 		}
 		time.Sleep(600*time.Millisecond - 1)
-		if got := h.want(gala, policy, returns(value(2), nil), "v1", readcache.Hit); got.Age != time.Second-1 {
+		if got := h.want(gala, policy, fixed(value(2), nil), "v1", readcache.Hit); got.Age != time.Second-1 {
 			t.Errorf("got age %s, want %s", got.Age, time.Second-1)
 		}
-		time.Sleep(1)
-		h.want(gala, policy, returns(value(2), nil), "v2", readcache.Miss)
+		time.Sleep(time.Nanosecond)
+		h.want(gala, policy, fixed(value(2), nil), "v2", readcache.Miss)
 	})
 }
 
@@ -152,9 +152,9 @@ func TestReadThatLeavesFailsNoOther(t *testing.T) {
 
 func TestFailuresAreReplacedByStaleEntriesForALimitedTime(t *testing.T) {
 	run(t, mebibyte, func(t *testing.T, h *harness) {
-		h.want(gala, policy, returns(value(1), nil), "v1", readcache.Miss)
+		h.want(gala, policy, fixed(value(1), nil), "v1", readcache.Miss)
 		time.Sleep(61*time.Second - 1)
-		if got := h.want(gala, policy, returns(value(0), errDown), "v1", readcache.Stale); got.Age != 61*time.Second-1 {
+		if got := h.want(gala, policy, fixed(value(0), errDown), "v1", readcache.Stale); got.Age != 61*time.Second-1 {
 			t.Errorf("got age %s, want %s", got.Age, 61*time.Second-1)
 		}
 		// A refusal is the app's answer, and strict reads accept no stale entry.
@@ -162,28 +162,28 @@ func TestFailuresAreReplacedByStaleEntriesForALimitedTime(t *testing.T) {
 			policy readcache.Policy
 			err    error
 		}{"refusal": {policy, errFalse}, "not stale for": {strict, errDown}} {
-			if _, err := h.cache.Get(t.Context(), gala, tt.policy, returns(readcache.Value{}, tt.err)); !errors.Is(err, tt.err) {
+			if _, err := h.cache.Get(t.Context(), gala, tt.policy, fixed(readcache.Value{}, tt.err)); !errors.Is(err, tt.err) {
 				t.Errorf("%s: got %v, want %v", name, err, tt.err)
 			}
 		}
-		time.Sleep(1)
-		if _, err := h.cache.Get(t.Context(), gala, policy, returns(readcache.Value{}, errDown)); !errors.Is(err, errDown) {
+		time.Sleep(time.Nanosecond)
+		if _, err := h.cache.Get(t.Context(), gala, policy, fixed(readcache.Value{}, errDown)); !errors.Is(err, errDown) {
 			t.Errorf("after 61s: got %v, want %v", err, errDown)
 		}
-		h.want(gala, policy, returns(value(2), nil), "v2", readcache.Miss) // the failure was not stored
+		h.want(gala, policy, fixed(value(2), nil), "v2", readcache.Miss) // the failure was not stored
 	})
 }
 
 func TestRefusalsAreStoredButNeverServedStale(t *testing.T) {
 	run(t, mebibyte, func(t *testing.T, h *harness) {
-		refuse := returns(readcache.Value{Refusal: errNone}, nil)
+		refuse := fixed(readcache.Value{Refusal: errNone}, nil)
 		for _, source := range []readcache.Source{readcache.Miss, readcache.Hit} {
 			if got := h.want(gala, policy, refuse, "", source); !errors.Is(got.Refusal, errNone) {
 				t.Errorf("%s: got refusal %v, want %v", source, got.Refusal, errNone)
 			}
 		}
 		time.Sleep(time.Second)
-		if got, err := h.cache.Get(t.Context(), gala, policy, returns(value(0), errDown)); !errors.Is(err, errDown) {
+		if got, err := h.cache.Get(t.Context(), gala, policy, fixed(value(0), errDown)); !errors.Is(err, errDown) {
 			t.Errorf("got %+v, %v, want %v", got, err, errDown)
 		}
 	})
@@ -194,17 +194,17 @@ func TestDropRemovesOnlyTheEntriesOfItsSubjects(t *testing.T) {
 		seats, other := readcache.Key{Subject: "gala", Read: "seats"}, readcache.Key{Subject: "jazz", Read: "event"}
 		keys := []readcache.Key{gala, seats, other, list}
 		for _, key := range keys {
-			h.want(key, policy, returns(value(1), nil), "v1", readcache.Miss)
+			h.want(key, policy, fixed(value(1), nil), "v1", readcache.Miss)
 		}
 		h.cache.Drop("gala", "")
 		for i, source := range []readcache.Source{readcache.Miss, readcache.Miss, readcache.Hit, readcache.Miss} {
 			body := map[readcache.Source]string{readcache.Miss: "v2", readcache.Hit: "v1"}[source]
-			h.want(keys[i], policy, returns(value(2), nil), body, source)
+			h.want(keys[i], policy, fixed(value(2), nil), body, source)
 		}
 		// A dropped entry does not replace a failure either.
 		time.Sleep(time.Second)
 		h.cache.Drop("gala")
-		if _, err := h.cache.Get(t.Context(), gala, policy, returns(readcache.Value{}, errDown)); !errors.Is(err, errDown) {
+		if _, err := h.cache.Get(t.Context(), gala, policy, fixed(readcache.Value{}, errDown)); !errors.Is(err, errDown) {
 			t.Errorf("got %v, want %v", err, errDown)
 		}
 	})
@@ -228,13 +228,13 @@ func TestLoadThatBeganBeforeADropIsNotStored(t *testing.T) {
 		if got := <-later.got; string(got.Body) != "v2" {
 			t.Errorf("read after the drop: got %q, want v2", got.Body)
 		}
-		h.want(gala, policy, returns(value(3), nil), "v2", readcache.Hit)
+		h.want(gala, policy, fixed(value(3), nil), "v2", readcache.Hit)
 	})
 }
 
 func TestFailureAfterADropIsNotReplacedByTheDroppedEntry(t *testing.T) {
 	run(t, mebibyte, func(t *testing.T, h *harness) {
-		h.want(gala, policy, returns(value(1), nil), "v1", readcache.Miss)
+		h.want(gala, policy, fixed(value(1), nil), "v1", readcache.Miss)
 		time.Sleep(time.Second)
 		fail := make(chan struct{})
 		result := make(chan error, 1)
@@ -259,7 +259,7 @@ func TestSlowLoadIsNotJoinedForLongerThanThePolicyAllows(t *testing.T) {
 		first := h.start(t.Context(), gala, strict)
 		time.Sleep(time.Second - 1)
 		joined := h.start(t.Context(), gala, strict)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		second := h.start(t.Context(), gala, strict)
 		second.result <- value(2)
 		if got := <-second.got; string(got.Body) != "v2" {
@@ -273,22 +273,22 @@ func TestSlowLoadIsNotJoinedForLongerThanThePolicyAllows(t *testing.T) {
 				t.Errorf("overtaken load: got %q, want v2", got.Body)
 			}
 		}
-		h.want(gala, strict, returns(value(3), nil), "v2", readcache.Hit)
+		h.want(gala, strict, fixed(value(3), nil), "v2", readcache.Hit)
 	})
 }
 
 func TestVersionNeverGoesBackUntilTheLowerOneLasts(t *testing.T) {
 	run(t, mebibyte, func(t *testing.T, h *harness) {
-		h.want(gala, strict, returns(value(7), nil), "v7", readcache.Miss)
+		h.want(gala, strict, fixed(value(7), nil), "v7", readcache.Miss)
 		for range 59 {
 			time.Sleep(time.Second)
-			h.want(gala, strict, returns(value(5), nil), "v7", readcache.Miss)
+			h.want(gala, strict, fixed(value(5), nil), "v7", readcache.Miss)
 		}
 		time.Sleep(time.Second)
-		h.want(gala, strict, returns(value(5), nil), "v5", readcache.Miss)
+		h.want(gala, strict, fixed(value(5), nil), "v5", readcache.Miss)
 		// A deleted resource has no version, and is gone at once.
 		time.Sleep(time.Second)
-		if got := h.want(gala, strict, returns(readcache.Value{Refusal: errNone}, nil), "", readcache.Miss); got.Refusal == nil {
+		if got := h.want(gala, strict, fixed(readcache.Value{Refusal: errNone}, nil), "", readcache.Miss); got.Refusal == nil {
 			t.Error("got no refusal, want one")
 		}
 	})
@@ -300,7 +300,7 @@ func TestLeastRecentlyUsedEntriesAreEvicted(t *testing.T) {
 		return readcache.Key{Subject: fmt.Sprintf("e%02d", i), Params: strings.Repeat("n", 77)}
 	}
 	body := strings.Repeat("b", 408)
-	load := returns(readcache.Value{Body: []byte(body)}, nil) // 1000 bytes with the key and the overhead
+	load := fixed(readcache.Value{Body: []byte(body)}, nil) // 1000 bytes with the key and the overhead
 	run(t, entries*1000, func(t *testing.T, h *harness) {
 		for i := range entries {
 			h.want(key(i), policy, load, body, readcache.Miss)
@@ -314,7 +314,7 @@ func TestLeastRecentlyUsedEntriesAreEvicted(t *testing.T) {
 		h.want(key(1), policy, load, body, readcache.Miss)
 		// Invented keys cannot fill the memory.
 		for i := range 1000 {
-			h.want(key(100+i), policy, returns(readcache.Value{Refusal: errNone}, nil), "", readcache.Miss)
+			h.want(key(100+i), policy, fixed(readcache.Value{Refusal: errNone}, nil), "", readcache.Miss)
 			if _, bytes := h.cache.Size(); bytes > entries*1000 {
 				t.Fatalf("got %d bytes, want at most %d", bytes, entries*1000)
 			}
@@ -322,8 +322,8 @@ func TestLeastRecentlyUsedEntriesAreEvicted(t *testing.T) {
 		}
 		// An entry that is larger than the cache is returned, but not stored.
 		large := readcache.Value{Body: make([]byte, entries*1000)}
-		h.want(gala, policy, returns(large, nil), string(large.Body), readcache.Miss)
-		h.want(gala, policy, returns(large, nil), string(large.Body), readcache.Miss)
+		h.want(gala, policy, fixed(large, nil), string(large.Body), readcache.Miss)
+		h.want(gala, policy, fixed(large, nil), string(large.Body), readcache.Miss)
 		for i := range 1100 {
 			h.cache.Drop(key(i).Subject)
 		}
@@ -339,7 +339,7 @@ func TestPanicOfALoadIsAnErrorForItsReads(t *testing.T) {
 		if apperr.From(err).Code != apperr.Internal || !strings.Contains(err.Error(), "a bug") {
 			t.Errorf("got %v, want an internal error with the panic", err)
 		}
-		h.want(gala, policy, returns(value(1), nil), "v1", readcache.Miss)
+		h.want(gala, policy, fixed(value(1), nil), "v1", readcache.Miss)
 	})
 }
 
