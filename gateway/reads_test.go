@@ -44,7 +44,10 @@ func (h *harness) wantVersion(path string, version int64, headers ...string) res
 
 // readPaths returns the routes of cached reads, by the operation that they call.
 func readPaths() map[string]string {
-	return map[string]string{"list": "/api/events", "get": "/api/events/e1", "availability": "/api/events/e1/availability"}
+	return map[string]string{
+		"list": "/api/events", "search": "/api/events/search/gala",
+		"get": "/api/events/e1", "availability": "/api/events/e1/availability",
+	}
 }
 
 func TestPublicReadsAreCachedForASecond(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
@@ -187,6 +188,26 @@ func TestStreamsPerAddressAreLimited(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// A client usually has all addresses of an IPv6 network of 64 bits.
+func TestStreamsPerAddressCountNetworksOfIPv6(t *testing.T) {
+	h := newLiveHarness(t, func(c *main.Config) {
+		c.StreamsPerAddress = 1
+		c.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	})
+	addr := listen(t, h.server)
+	for _, tt := range []struct {
+		client string
+		status int
+	}{
+		{"2001:db8::1", 200}, {"2001:db8::ffff:2", 429}, {"2001:db8:0:1::1", 200},
+		{"192.0.2.1", 200}, {"192.0.2.2", 200}, {"::ffff:192.0.2.1", 429},
+	} {
+		if res := requestStream(t, addr, "X-Forwarded-For", tt.client); res.StatusCode != tt.status {
+			t.Errorf("%s: got %d, want %d", tt.client, res.StatusCode, tt.status)
+		}
+	}
 }
 
 func TestStreamsShareOnePollAndEndWithTheirClients(t *testing.T) {
