@@ -107,9 +107,17 @@ func (f *jobFixture) GetEvent(context.Context, string) (eventapi.Event, error) {
 	return eventapi.Event{}, errDown
 }
 
+// PublishFacts fails the test if the seats of a booking have not been released yet: the
+// event app's consumer would have to release them one by one.
 func (f *jobFixture) PublishFacts(_ context.Context, bookingIDs []string) error {
+	contents := f.store.Contents()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for _, id := range bookingIDs {
+		if f.releaseErr == nil && f.released[contents[id].HoldID] == 0 {
+			f.t.Errorf("the fact of booking %s is published before its seats are released", id)
+		}
+	}
 	if f.publishErr == nil {
 		f.published = append(f.published, bookingIDs...)
 	}
