@@ -145,9 +145,9 @@ func (r *cancellationRun) putBack(ctx context.Context, mustPause bool) {
 // facts and saves the position. If there are no live bookings at all, it stores that the
 // job is done. It adds errors to r.failed.
 //
-// It reports whether the job must pause: the store or the bus fails, no booking of the page
-// could be cancelled, or the pass has ended and some bookings could not. A single booking
-// that fails does not keep the job from the bookings behind it.
+// It reports whether the job must pause: the store or the bus fails, or bookings of the page
+// failed and none was cancelled. A single booking that fails does not keep the job from the
+// bookings behind it. The passes end in a pause when only bookings that fail are left.
 func (r *cancellationRun) cancelPage(ctx context.Context) (mustPause bool) {
 	ctx, end := r.svc.jobs.Trace(ctx, "cancel bookings")
 	defer end()
@@ -170,7 +170,7 @@ func (r *cancellationRun) cancelPage(ctx context.Context) (mustPause bool) {
 		c.Cancelled += int64(len(cancelled))
 		c.Due = r.svc.now().Add(claimLease)
 	})
-	return r.fail(err) || mustPause || position == "" && len(r.failed) > 0
+	return r.fail(err) || mustPause
 }
 
 // fail adds err to r.failed and reports whether it is an error.
