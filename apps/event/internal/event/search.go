@@ -22,7 +22,10 @@ const (
 	maxTermWords = 20
 	// maxCandidates limits the candidates of one query.
 	maxCandidates = 1000
-	// maxSearchQueries limits the queries of one search.
+	// maxProbe limits the candidates of a probe, which shows whether few events have a
+	// word of a term.
+	maxProbe = 100
+	// maxSearchQueries limits the queries of one search that follow the probes.
 	maxSearchQueries = 3
 )
 
@@ -86,10 +89,10 @@ type search struct {
 // eventapi.SearchEvents. A word of the term matches every word that begins with it. A
 // term without any word matches nothing.
 //
-// The result is complete if some word among the longest three of the term is the prefix
-// of a word in at most maxCandidates events (less one). Otherwise it contains only events
-// among the first maxCandidates candidates for each of these words. For a term with one
-// word, those are the events that contain the very word; see Catalogue.SearchEvents.
+// The result is complete if fewer than maxProbe events have some word of the term, or if
+// fewer than maxCandidates events have one of its longest three words. Otherwise it
+// contains only events among the first maxCandidates candidates for each of these three.
+// Catalogue.SearchEvents defines which come first.
 func (s *Service) SearchEvents(ctx context.Context, req eventapi.SearchRequest) (contract.Page[eventapi.Event], error) {
 	result := contract.Page[eventapi.Event]{Items: []eventapi.Event{}}
 	q, err := s.newSearch(req)
@@ -159,34 +162,66 @@ func (s *Service) newSearch(req eventapi.SearchRequest) (search, error) {
 	return q, err
 }
 
-// findMatches returns the matches after the search's position, in order. It queries for
-// the longest word first, because it expects that fewer events have it, and stops when a
-// query has returned all its candidates: every match is among them.
+// findMatches returns the matches after the search's position, in order.
+//
+// If a query for one word returns fewer candidates than its limit, it has returned all
+// events that have the word, so all matches are among them. findMatches therefore probes
+// the words of the term with a small limit, the longest first, because a longer word is
+// probably rarer. If many events have each word, it queries for the longest words again
+// with the full limit.
 func (s *Service) findMatches(ctx context.Context, q search) ([]match, error) {
 	longest := slices.Clone(q.words)
 	slices.SortStableFunc(longest, func(a, b string) int { return cmp.Compare(utf8.RuneCountInString(b), utf8.RuneCountInString(a)) })
-	var matches []match
-	seen := map[string]bool{}
-	for _, prefix := range longest[:min(len(longest), maxSearchQueries)] {
-		candidates, err := s.catalogue.SearchEvents(ctx, SearchQuery{Prefix: prefix, Drafts: q.drafts, Limit: maxCandidates})
+	if len(longest) > 1 {
+		candidates, err := s.findCandidates(ctx, q, longest, maxProbe)
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range candidates {
-			if seen[c.ID] {
-				continue
-			}
-			seen[c.ID] = true
-			rank, ok := c.rank(q.words)
-			m := match{Rank: rank, Start: c.StartsAt, ID: c.ID}
-			if ok && (q.after == nil || m.compare(*q.after) > 0) {
-				matches = append(matches, m)
-			}
+		if candidates.areComplete {
+			return q.rank(candidates), nil
 		}
-		if len(candidates) < maxCandidates {
+	}
+	candidates, err := s.findCandidates(ctx, q, longest[:min(len(longest), maxSearchQueries)], maxCandidates)
+	return q.rank(candidates), err
+}
+
+// candidates are the events that a series of queries found.
+type candidates struct {
+	byID        map[string]Candidate
+	areComplete bool // whether they contain all matches
+}
+
+// findCandidates queries for one word after another, until a query returns fewer
+// candidates than limit.
+func (s *Service) findCandidates(ctx context.Context, q search, words []string, limit int) (candidates, error) {
+	found := candidates{byID: map[string]Candidate{}}
+	for _, prefix := range words {
+		list, err := s.catalogue.SearchEvents(ctx, SearchQuery{Prefix: prefix, Drafts: q.drafts, Limit: limit})
+		if err != nil {
+			return found, err
+		}
+		for _, c := range list {
+			found.byID[c.ID] = c
+		}
+		if len(list) < limit {
+			found.areComplete = true
 			break
 		}
 	}
+	return found, nil
+}
+
+// rank returns the matches among candidates that come after the search's position, in
+// order.
+func (q search) rank(found candidates) []match {
+	var matches []match
+	for _, c := range found.byID {
+		rank, ok := c.rank(q.words)
+		m := match{Rank: rank, Start: c.StartsAt, ID: c.ID}
+		if ok && (q.after == nil || m.compare(*q.after) > 0) {
+			matches = append(matches, m)
+		}
+	}
 	slices.SortFunc(matches, match.compare)
-	return matches, nil
+	return matches
 }

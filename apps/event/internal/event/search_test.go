@@ -79,7 +79,7 @@ func TestSearchEvents(t *testing.T) {
 		{"opera house", []string{"Concert"}},
 		{"house opera old", []string{"Concert"}},
 		{"ho op", []string{"Concert"}},
-		{"opera opera", all},
+		{"opera OPERA", all},
 		{"opera gala", []string{"Gala"}}, // in different fields
 		{"opera nothing", nil},
 		{"operetta", nil}, // a draft
@@ -170,11 +170,11 @@ func TestSearchEventsValidates(t *testing.T) {
 // has the word "few" too.
 type manyStore struct {
 	event.Catalogue
-	queries []string
+	queries []string // each as prefix:limit
 }
 
 func (s *manyStore) SearchEvents(_ context.Context, q event.SearchQuery) ([]event.Candidate, error) {
-	s.queries = append(s.queries, q.Prefix)
+	s.queries = append(s.queries, fmt.Sprintf("%s:%d", q.Prefix, q.Limit))
 	count := q.Limit
 	if q.Prefix == "few" {
 		count = 1
@@ -195,19 +195,21 @@ func (s *manyStore) GetEvents(_ context.Context, ids []string) (map[string]event
 	return events, nil
 }
 
-// A search stops when a query returned all its candidates, and after three queries.
+// A search probes all words, and then queries for three at most. It stops when a query
+// returned fewer candidates than its limit.
 func TestSearchEventsLimitsItsQueries(t *testing.T) {
 	for _, tt := range []struct {
 		term    string
 		queries []string
 		items   int
 	}{
-		{"many", []string{"many"}, 100},
-		{"few", []string{"few"}, 1},
-		{"many few", []string{"many", "few"}, 1},
-		{"mu few mos many", []string{"many", "few"}, 1},
-		{"m mu mo", []string{"mo", "mu", "m"}, 100},
-		{"m mu mo ma", []string{"ma", "mo", "mu"}, 100},
+		{"many", []string{"many:1000"}, 100},
+		{"few", []string{"few:1000"}, 1},
+		{"many few", []string{"many:100", "few:100"}, 1},
+		{"mu few mos many", []string{"many:100", "few:100"}, 1},
+		{"many most much m few", []string{"many:100", "most:100", "much:100", "few:100"}, 1},
+		{"m mu mo", []string{"mo:100", "mu:100", "m:100", "mo:1000", "mu:1000", "m:1000"}, 100},
+		{"m mu mo ma", []string{"ma:100", "mo:100", "mu:100", "m:100", "ma:1000", "mo:1000", "mu:1000"}, 100},
 	} {
 		store := &manyStore{}
 		svc := event.New(event.Config{Catalogue: store})

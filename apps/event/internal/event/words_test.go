@@ -64,7 +64,7 @@ func TestSearchWordsAreNormalized(t *testing.T) {
 
 func TestSearchWordsKeepTheMostImportantField(t *testing.T) {
 	e := event.Event{Status: event.Published, Definition: event.Definition{
-		Name: "Opera Opera", Venue: "Opera House", Category: "music house", Description: "An opera with music. Über alles!",
+		Name: "Opera, opera", Venue: "Opera House", Category: "music house", Description: "An opera with music. Über alles!",
 	}}
 	want := []event.Word{
 		{Text: "alles", In: event.InText}, {Text: "an", In: event.InText}, {Text: "house", In: event.InVenue},

@@ -137,14 +137,9 @@ func toWords(e event.Event) []string {
 	return words
 }
 
-// fromWords is the inverse of toWords. It ignores words that toWords did not write.
-func fromWords(stored []string) []event.Word {
-	words := make([]event.Word, 0, len(stored))
-	for _, s := range stored {
-		text, field, _ := strings.Cut(strings.TrimPrefix(s, draftMark), " ")
-		if in, err := strconv.Atoi(field); err == nil {
-			words = append(words, event.Word{Text: text, In: event.Field(in)})
-		}
-	}
-	return words
+// fromWord returns the word that toWords stored as s. It reports false for any other text.
+func fromWord(s string) (w event.Word, ok bool) {
+	text, field, _ := strings.Cut(strings.TrimPrefix(s, draftMark), " ")
+	in, err := strconv.Atoi(field)
+	return event.Word{Text: text, In: event.Field(in)}, err == nil
 }

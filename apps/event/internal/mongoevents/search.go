@@ -2,7 +2,7 @@ package mongoevents
 
 import (
 	"context"
-	"time"
+	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -50,19 +50,43 @@ func (s *Store) findCandidates(ctx context.Context, prefix string, limit int) ([
 	if err != nil {
 		return nil, mongodb.WrapError("search events", err)
 	}
-	var documents []struct {
-		ID       string    `bson:"_id"`
-		StartsAt time.Time `bson:"startsAt"`
-		Words    []string  `bson:"words"`
+	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }()
+	var candidates []event.Candidate
+	for cursor.Next(ctx) {
+		c, err := toCandidate(cursor.Current)
+		if err != nil {
+			return nil, mongodb.WrapError("search events", err)
+		}
+		candidates = append(candidates, c)
 	}
-	if err := cursor.All(ctx, &documents); err != nil {
+	if err := cursor.Err(); err != nil {
 		return nil, mongodb.WrapError("search events", err)
 	}
-	candidates := make([]event.Candidate, len(documents))
-	for i, d := range documents {
-		candidates[i] = event.Candidate{ID: d.ID, StartsAt: d.StartsAt.UTC(), Words: fromWords(d.Words)}
-	}
 	return candidates, nil
+}
+
+// toCandidate decodes a projected event. A search may find many events with many words, so
+// it reads their bytes instead of decoding them by reflection.
+func toCandidate(document bson.Raw) (event.Candidate, error) {
+	var c event.Candidate
+	id, isString := document.Lookup("_id").StringValueOK()
+	startsAt, isTime := document.Lookup("startsAt").TimeOK()
+	array, isArray := document.Lookup("words").ArrayOK()
+	if !isString || !isTime || !isArray {
+		return c, fmt.Errorf("event %s: got %s, want an id, a start and words", id, document)
+	}
+	words, err := array.Values()
+	if err != nil {
+		return c, fmt.Errorf("words of event %s: %w", id, err)
+	}
+	c = event.Candidate{ID: id, StartsAt: startsAt.UTC(), Words: make([]event.Word, 0, len(words))}
+	for _, word := range words {
+		text, _ := word.StringValueOK()
+		if w, ok := fromWord(text); ok {
+			c.Words = append(c.Words, w)
+		}
+	}
+	return c, nil
 }
 
 // GetEvents implements event.Catalogue.
