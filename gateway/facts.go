@@ -36,8 +36,8 @@ func (s *Server) factHandler(tracing trace.TracerProvider) fasthttp.RequestHandl
 // cache does not depend on facts: without them its entries expire a second later.
 func (s *Server) onEventFact(_ context.Context, e daprsub.Event[eventapi.Fact]) error {
 	// The topic also carries the announcements of tools/streams, which name no event.
-	if id := e.Data.Resource.ID; id != "" && s.reads != nil {
-		s.reads.Drop(id, listSubject)
+	if id := e.Data.Resource.ID; id != "" {
+		s.dropReads(id)
 	}
 	return nil
 }

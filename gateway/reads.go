@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -128,6 +129,25 @@ func (s *Server) cached(ctx context.Context, name, subject string, req any, p re
 		return readcache.Result{}, err
 	}
 	return s.reads.Get(ctx, readcache.Key{Subject: subject, Read: name, Params: string(params)}, p, fetch)
+}
+
+// change returns the endpoint of a route that changes an event. Reads of this gateway that
+// begin after the response see the change. The fact arrives a little later, at the other
+// gateways too. The entries are also dropped if the endpoint fails, because the outcome of
+// the change may be unknown.
+func (s *Server) change(e endpoint) endpoint {
+	return func(c *call) (response, error) {
+		res, err := e(c)
+		s.dropReads(strings.Clone(c.Params("eventId")))
+		return res, err
+	}
+}
+
+// dropReads drops what the cache contains about an event, and all lists.
+func (s *Server) dropReads(eventID string) {
+	if s.reads != nil {
+		s.reads.Drop(eventID, listSubject)
+	}
 }
 
 // encodeRead calls op and encodes its result. That an event does not exist is a result as

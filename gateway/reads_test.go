@@ -397,6 +397,34 @@ func TestFactDropsTheReadsOfItsEventAndAllLists(t *testing.T) {
 	}
 }
 
+// The admin's gateway shows a change at once, before its fact has arrived, and also if it
+// does not know the outcome.
+func TestChangeDropsTheReadsOfItsEventAndAllLists(t *testing.T) {
+	for _, tt := range []struct{ method, path, body string }{
+		{"POST", "/api/events", eventBody}, {"PUT", "/api/events/e1", `{"name":"New"}`},
+		{"POST", "/api/events/e1/cancel", ""}, {"DELETE", "/api/events/e1", ""},
+	} {
+		for _, fail := range []error{nil, apperr.TimedOut(errors.New("slow"))} {
+			h := newHarness(t, withReadCache)
+			h.auth.user.Role = authapi.RoleAdmin
+			h.setVersion(1)
+			for _, path := range readPaths() {
+				h.wantVersion(path, 1)
+			}
+			h.event.fail = fail
+			if res := h.do(tt.method, tt.path, tt.body, bearer(h.token())...); (res.StatusCode/100 == 2) != (fail == nil) {
+				t.Errorf("%s %s: got %d %s, want success only without a failure", tt.method, tt.path, res.StatusCode, res.body)
+			}
+			h.event.fail = nil
+			h.setVersion(2)
+			for operation, path := range readPaths() {
+				isOld := tt.path == "/api/events" && (operation == "get" || operation == "availability")
+				h.wantVersion(path, map[bool]int64{true: 1, false: 2}[isOld])
+			}
+		}
+	}
+}
+
 // valuesOf returns the values of a map.
 func valuesOf(m map[string]string) func(func(string) bool) {
 	return func(yield func(string) bool) {

@@ -45,7 +45,7 @@ func (s *Server) routes() []route {
 		{post, "/api/auth/logout", anyone, write, withBody(s, authapi.LogOut, http.StatusOK, bindLogOut, presentLoggedOut)},
 		{get, "/api/auth/me", user, browse, local(getMe)},
 
-		{post, "/api/events", admin, write, withResponse(s, eventapi.CreateEvent, bindCreateEvent, presentCreatedEvent)},
+		{post, "/api/events", admin, write, s.change(withResponse(s, eventapi.CreateEvent, bindCreateEvent, presentCreatedEvent))},
 		{get, "/api/events", guest, browse, readEvents(s, eventapi.ListEvents, bindListEvents)},
 		{get, "/api/events/organizer/:organizerId", user, browse, withBody(s, eventapi.ListOrganizerEvents, http.StatusOK, bindListOrganizerEvents, presentOrganizerEvents)},
 		// Fiber uses the first route that matches, and this path also matches
@@ -54,9 +54,9 @@ func (s *Server) routes() []route {
 		{get, "/api/events/:eventId", guest, browse, readEvent(s, eventapi.GetEvent, tolerant(), presentEvent)},
 		{get, "/api/events/:eventId/availability", guest, browse, readEvent(s, eventapi.GetAvailability, exact(), presentAvailability)},
 		{get, streamPath, guest, browse, s.streamAvailability},
-		{put, "/api/events/:eventId", admin, write, withResponse(s, eventapi.UpdateEvent, bindUpdateEvent, presentChangedEvent)},
-		{del, "/api/events/:eventId", admin, write, withBody(s, eventapi.DeleteEvent, http.StatusOK, bindChangeEvent, presentDeletedEvent)},
-		{post, "/api/events/:eventId/cancel", admin, write, withResponse(s, eventapi.CancelEvent, bindChangeEvent, presentChangedEvent)},
+		{put, "/api/events/:eventId", admin, write, s.change(withResponse(s, eventapi.UpdateEvent, bindUpdateEvent, presentChangedEvent))},
+		{del, "/api/events/:eventId", admin, write, s.change(withBody(s, eventapi.DeleteEvent, http.StatusOK, bindChangeEvent, presentDeletedEvent))},
+		{post, "/api/events/:eventId/cancel", admin, write, s.change(withResponse(s, eventapi.CancelEvent, bindChangeEvent, presentChangedEvent))},
 
 		{post, "/api/bookings", user, write, withResponse(s, bookingapi.CreateBooking, bindCreateBooking, presentCreatedBooking)},
 		{get, "/api/bookings", admin, browse, withBody(s, bookingapi.ListBookings, http.StatusOK, bindListBookings, presentBookings)},
