@@ -86,7 +86,7 @@ func TestStoreConforms(t *testing.T) {
 		})
 	})
 	t.Run("every query uses an index", func(t *testing.T) { testIndexes(t, o) })
-	t.Run("only refused records are purged", func(t *testing.T) { testPurge(t, o) })
+	t.Run("only refused records and finished jobs are purged", func(t *testing.T) { testPurge(t, o) })
 	t.Run("a booking that is confirmed during a query for live bookings is found once", func(t *testing.T) { testConfirmedMeanwhile(t, o) })
 }
 
@@ -105,7 +105,7 @@ func add(t *testing.T, store *mongobookings.Store, id, factID string, at time.Ti
 }
 
 // testPurge checks purgeAt, the time from which MongoDB may delete a document. Only
-// refused records have one.
+// refused records and jobs that are done have one.
 func testPurge(t *testing.T, o *opener) {
 	store, c := o.open(t)
 	refused := bookingtest.RefusedRecord("r")
@@ -133,6 +133,22 @@ func testPurge(t *testing.T, o *opener) {
 	for _, id := range []string{"b", "r"} {
 		if at := purgeAt(id); at != nil {
 			t.Errorf("booking %s: got purgeAt %v, want null", id, at)
+		}
+	}
+
+	jobs := c.Database().Collection("cancellations")
+	done := booking.Cancellation{EventID: "done", Version: 1, DoneAt: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
+	open := booking.Cancellation{EventID: "open", Version: 1, Due: done.DoneAt}
+	if err := errors.Join(store.InsertCancellation(t.Context(), done), store.InsertCancellation(t.Context(), open)); err != nil {
+		t.Fatal(err)
+	}
+	want, _ = done.PurgeAt()
+	for _, one := range []bson.E{{Key: "purgeAt", Value: want}, {Key: "due", Value: done.DoneAt}} {
+		exists := bson.E{Key: one.Key, Value: bson.D{{Key: "$exists", Value: true}}}
+		for _, filter := range []bson.D{{one}, {exists}} {
+			if n, err := jobs.CountDocuments(t.Context(), filter); err != nil || n != 1 {
+				t.Errorf("jobs with %v: got %d, %v, want 1", filter, n, err)
+			}
 		}
 	}
 }
