@@ -143,7 +143,11 @@ func bindGetEvent(c *call) (eventapi.GetRequest, error) {
 }
 
 func presentEvent(v eventapi.Versioned) representation {
-	return representation{body: v.Event, etag: v.ETag(), version: v.SeatsVersion}
+	r := representation{body: v.Event, etag: v.ETag(), version: v.SeatsVersion}
+	if v.CopiedAt != nil {
+		r.asOf = v.CopiedAt.Time
+	}
+	return r
 }
 
 func presentAvailability(s eventapi.Seats) representation {

@@ -59,9 +59,10 @@ func exact() freshness {
 // representation is the result of a read as clients see it.
 type representation struct {
 	body    any
-	etag    string // empty for none
-	version int64  // zero for none
-	status  string // the event's status if the body does not contain it
+	etag    string    // empty for none
+	version int64     // zero for none
+	status  string    // the event's status if the body does not contain it
+	asOf    time.Time // when the body was current, if the app has answered with a copy
 }
 
 // readEvent returns the endpoint of a route that reads something about the event in its
@@ -91,6 +92,10 @@ func read[Req, Res any](s *Server, op rpc.Op[Req, Res], f freshness, subject fun
 		} else {
 			setMaxAge(c, f, 0)
 		}
+		if !p.asOf.IsZero() {
+			setMaxAge(c, f, f.policy.MaxAge)
+			setStale(c, s.now().Sub(p.asOf))
+		}
 		return conditional(c, p.etag, p.body)
 	})
 	return func(c *call) (response, error) {
@@ -114,8 +119,7 @@ func read[Req, Res any](s *Server, op rpc.Op[Req, Res], f freshness, subject fun
 		}
 		setMaxAge(c, f, res.Age)
 		if res.Source == readcache.Stale {
-			c.Set(fiber.HeaderAge, strconv.Itoa(int(res.Age.Seconds())))
-			c.Set(headerStale, "true")
+			setStale(c, res.Age)
 		}
 		return conditional(c, res.ETag, encoded(res.Body)), nil
 	}
@@ -162,7 +166,14 @@ func encodeRead[Req, Res any](ctx context.Context, s *Server, op rpc.Op[Req, Res
 	}
 	p := present(res)
 	body, err := json.Marshal(p.body)
-	return readcache.Value{Body: body, ETag: p.etag, Version: p.version, Status: p.status}, err
+	return readcache.Value{Body: body, ETag: p.etag, Version: p.version, Status: p.status, AsOf: p.asOf}, err
+}
+
+// setStale tells the client that the answer is old because the event app or its database
+// failed.
+func setStale(c *call, age time.Duration) {
+	c.Set(fiber.HeaderAge, strconv.Itoa(int(age.Seconds())))
+	c.Set(headerStale, "true")
 }
 
 // setMaxAge allows any cache to keep the response for the rest of its freshness. age is

@@ -358,6 +358,24 @@ func TestStaleAnswersReplaceFailuresForAMinute(t *testing.T) {
 }
 
 // A refusal is the app's answer. It is not replaced by what the app answered before.
+// While its database does not answer, the event app answers with a copy. The gateway marks
+// it as stale, with and without its cache.
+func TestCopyFromTheEventAppIsStale(t *testing.T) {
+	for name, change := range map[string]func(*main.Config){
+		"cache on": withReadCache, "cache off": func(cfg *main.Config) { cfg.ReadCacheBytes = 0 },
+	} {
+		h := newHarness(t, change)
+		at := contract.At(h.now.Add(-7 * time.Second))
+		h.event.set(func() {
+			h.event.one = eventapi.Versioned{Event: eventapi.Event{ID: "e1", Version: 2}, SeatsVersion: 2, CopiedAt: &at}
+		})
+		res := h.get("/api/events/e1")
+		if res.StatusCode != 200 || res.Header.Get("X-Boxoffice-Stale") != "true" || res.Header.Get("Age") != "7" || res.Header.Get("Cache-Control") != "public, max-age=0" {
+			t.Errorf("%s: got %d, %v, want 200, stale, 7 s old and no freshness", name, res.StatusCode, res.Header)
+		}
+	}
+}
+
 func TestRefusalReplacesAStaleAnswer(t *testing.T) {
 	h := newHarness(t, withReadCache)
 	h.setVersion(1)

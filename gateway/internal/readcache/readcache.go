@@ -60,6 +60,9 @@ type Value struct {
 	ETag    string
 	Version int64  // zero if the value has no version
 	Status  string // for the caller; the cache does not interpret it
+	// AsOf is when the value was current, if it is older than its load: it is a copy that
+	// replaces an answer. It is zero otherwise.
+	AsOf time.Time
 	// Refusal is the reason why there is no value, for example that the resource does
 	// not exist. It is stored like a value.
 	Refusal error
@@ -72,7 +75,7 @@ type Source string
 const (
 	Hit   Source = "hit"   // a fresh entry
 	Miss  Source = "miss"  // a load
-	Stale Source = "stale" // an entry that is no longer fresh, because the load failed
+	Stale Source = "stale" // a value that is no longer fresh, because the load failed
 )
 
 // Result is the result of a read.
@@ -167,7 +170,7 @@ func (c *Cache) Get(ctx context.Context, key Key, p Policy, fetch func(context.C
 	}
 	now := c.cfg.Now()
 	if l.err == nil {
-		return Result{Value: l.value, Age: now.Sub(l.began), Source: Miss}, nil
+		return resultOf(l.value, l.began, now, Miss), nil
 	}
 	if e := l.fallback; e != nil && e.Refusal == nil && p.StaleFor > 0 && apperr.From(l.err).Failure() {
 		if age := now.Sub(e.began); age < p.MaxAge+p.StaleFor {
@@ -175,6 +178,14 @@ func (c *Cache) Get(ctx context.Context, key Key, p Policy, fetch func(context.C
 		}
 	}
 	return Result{}, l.err
+}
+
+// resultOf returns a value whose load began at the given time. A copy is always stale.
+func resultOf(v Value, began, now time.Time, source Source) Result {
+	if !v.AsOf.IsZero() {
+		return Result{Value: v, Age: now.Sub(v.AsOf), Source: Stale}
+	}
+	return Result{Value: v, Age: now.Sub(began), Source: source}
 }
 
 // lookup returns a fresh entry as a hit. If there is none, it returns a load to wait for.
@@ -185,7 +196,7 @@ func (c *Cache) lookup(ctx context.Context, key Key, p Policy) (l *load, hit Res
 	now := c.cfg.Now()
 	if e, ok := c.entries.Get(key); ok {
 		if age := now.Sub(e.began); age < p.MaxAge {
-			return nil, Result{Value: e.Value, Age: age, Source: Hit}, false
+			return nil, resultOf(e.Value, e.began, now, Hit), false
 		}
 	}
 	l = c.loads[key]
@@ -211,6 +222,14 @@ func (c *Cache) run(key Key, l *load, fetch func(context.Context) (Value, error)
 	if err != nil {
 		if ok {
 			l.fallback = &current
+		}
+		return
+	}
+	if ok && current.Refusal == nil && value.AsOf.Before(current.began) && !value.AsOf.IsZero() {
+		// The entry is newer than the copy, although it is no longer fresh.
+		l.value = current.Value
+		if l.value.AsOf.IsZero() {
+			l.value.AsOf = current.began
 		}
 		return
 	}

@@ -175,6 +175,28 @@ func TestFailuresAreReplacedByStaleEntriesForALimitedTime(t *testing.T) {
 	})
 }
 
+// A copy replaces an answer, for example while a database fails. It is stale, and an entry
+// that is newer replaces it.
+func TestCopyIsStaleAndYieldsToANewerEntry(t *testing.T) {
+	run(t, mebibyte, func(t *testing.T, h *harness) {
+		copied := value(1)
+		copied.AsOf = time.Now()
+		time.Sleep(5 * time.Second)
+		for range 2 { // a load, and then an entry
+			if got := h.want(gala, policy, fixed(copied, nil), "v1", readcache.Stale); got.Age != 5*time.Second {
+				t.Errorf("got age %s, want that of the copy, 5s", got.Age)
+			}
+		}
+		time.Sleep(time.Second)
+		h.want(gala, policy, fixed(value(2), nil), "v2", readcache.Miss)
+		time.Sleep(3 * time.Second)
+		if got := h.want(gala, policy, fixed(copied, nil), "v2", readcache.Stale); got.Age != 3*time.Second {
+			t.Errorf("got age %s, want that of the entry, 3s", got.Age)
+		}
+		h.want(gala, policy, fixed(value(3), nil), "v3", readcache.Miss)
+	})
+}
+
 func TestRefusalsAreStoredButNeverServedStale(t *testing.T) {
 	run(t, mebibyte, func(t *testing.T, h *harness) {
 		refuse := fixed(readcache.Value{Refusal: errNone}, nil)
