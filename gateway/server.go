@@ -34,7 +34,7 @@ const (
 	localCounters = 50_000
 
 	// maxStreams bounds the number of open availability streams. Each takes two
-	// goroutines and a connection, about 30 KiB.
+	// goroutines, a connection and its read buffer, about 40 KiB.
 	maxStreams = 10_000
 )
 

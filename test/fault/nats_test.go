@@ -2,9 +2,12 @@ package fault_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"boxoffice/shared/contract/bookingapi"
@@ -33,10 +36,43 @@ func natsStopped(t *testing.T, o *outageStack) {
 	if seats := o.Seats(t, eventID); seats.Held != 6 || seats.Sold != 0 {
 		t.Errorf("without NATS: got seats %+v, want 6 held and none sold", seats)
 	}
+	sidecar, err := o.PID("gateway-daprd")
+	if err != nil {
+		t.Fatal(err)
+	}
 	o.nats.Start(t)
 	o.awaitSold(t, eventID, 5)
 	awaitInvariants(t, o.Stack, []string{eventID}, ledger)
 	redeliver(t, o, eventID)
+	awaitBroadcast(t, o)
+	if pid, err := o.PID("gateway-daprd"); err != nil || pid != sidecar {
+		t.Errorf("the sidecar of the gateway: got process %d, %v, want no restart of %d", pid, err, sidecar)
+	}
+}
+
+// awaitBroadcast waits until the gateway's sidecar has subscribed again, and checks that the
+// fact of a change then reaches the gateway.
+func awaitBroadcast(t *testing.T, o *outageStack) {
+	t.Helper()
+	kit.Eventually(t, stack.WaitTimeout, "the gateway's sidecar has subscribed again", func() bool {
+		return strings.Contains(o.Log(), "The component was replaced")
+	})
+	admin, _ := o.Admin(t)
+	res := admin.Do(t, "POST", "/api/events", stack.EventBody(stack.Unique("Norma"), "opera"))
+	res.Want(t, 201, nil)
+	if _, err := o.Trace(t.Context(), res.TraceID(t), func(root *stack.Span) error {
+		if !contains(root, "gateway facts /facts/events") {
+			return errors.New("the fact has not reached the gateway")
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// contains reports whether a trace contains a span with the given label.
+func contains(s *stack.Span, label string) bool {
+	return s.Label() == label || slices.ContainsFunc(s.Children, func(c *stack.Span) bool { return contains(c, label) })
 }
 
 // redeliver publishes every fact about an event five more times in random order, and
