@@ -204,7 +204,8 @@ func TestStreamsPerAddressCountNetworksOfIPv6(t *testing.T) {
 		{"2001:db8::1", 200}, {"2001:db8::ffff:2", 429}, {"2001:db8:0:1::1", 200},
 		{"192.0.2.1", 200}, {"192.0.2.2", 200}, {"::ffff:192.0.2.1", 429},
 	} {
-		if res := requestStream(t, addr, "X-Forwarded-For", tt.client); res.StatusCode != tt.status {
+		res := requestStream(t, addr, "X-Forwarded-For", tt.client) //nolint:bodyclose // requestStream closes it when the test ends
+		if res.StatusCode != tt.status {
 			t.Errorf("%s: got %d, want %d", tt.client, res.StatusCode, tt.status)
 		}
 	}
