@@ -69,7 +69,7 @@ func (s *Service) confirm(ctx context.Context, b Booking, reference *string) (Bo
 // before it refuses.
 func (s *Service) confirmLate(ctx context.Context, expired, next Booking) (Booking, error) {
 	next.HoldNumber = expired.HoldNumber + 1
-	next.HoldID = holdID(expired.ID, next.HoldNumber, expired.Fingerprint)
+	next.HoldID = bookingapi.HoldID(expired.ID, next.HoldNumber, expired.Fingerprint)
 	hold := next
 	hold.ExpiresAt = next.UpdatedAt.Add(s.ttl)
 	// The reservation's unit price is ignored: the booking keeps the price at which

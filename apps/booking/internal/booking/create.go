@@ -51,7 +51,7 @@ func (s *Service) create(ctx context.Context, a *attempt) (bookingapi.Created, e
 	now := s.now()
 	b := Booking{
 		ID: a.id, HoldNumber: a.holdNumber, State: Pending,
-		HoldID: holdID(a.id, a.holdNumber, a.fingerprint), Fingerprint: a.fingerprint,
+		HoldID: bookingapi.HoldID(a.id, a.holdNumber, a.fingerprint), Fingerprint: a.fingerprint,
 		EventID: a.req.EventID, UserID: a.req.UserID, Quantity: a.req.Quantity,
 		ExpiresAt: now.Add(s.ttl), CreatedAt: now, UpdatedAt: now, Revision: 1,
 	}

@@ -11,7 +11,7 @@ import (
 // SettleHold implements bookingapi.SettleHold. It invalidates the number of a hold
 // before it reports the hold as not live, so that the answer stays true.
 func (s *Service) SettleHold(ctx context.Context, req bookingapi.SettleRequest) (bookingapi.Settlement, error) {
-	id, number, err := parseHoldID(req.HoldID)
+	id, number, err := bookingapi.ParseHoldID(req.HoldID)
 	if err != nil {
 		return bookingapi.Settlement{}, apperr.InvalidFields(apperr.Field{
 			Field: "holdId", Code: "invalid", Message: "must be a hold id: <booking>_<number>_<fingerprint>",
