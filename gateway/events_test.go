@@ -34,6 +34,10 @@ type fakeEvent struct {
 	list   eventapi.ListRequest   // of ListEvents or ListOrganizerEvents
 	search eventapi.SearchRequest
 	get    eventapi.GetRequest
+
+	log        contract.Page[eventapi.CapacityLogEntry]
+	logRequest eventapi.CapacityLogRequest // the last request
+
 	calls  map[string]int      // by operation and, if it is an admin's, " by admin"
 	before func(called string) // called before an operation, with the key of calls; may be nil
 }
@@ -124,6 +128,10 @@ func (f *fakeEvent) serve(log *slog.Logger, tracing *telemetry.Tracing) http.Han
 		defer f.begin("availability", r.ByAdmin)()
 		f.get = r
 		return f.seats, f.visible(r.ByAdmin)
+	})
+	rpc.Handle(srv, eventapi.ListCapacityLog, func(_ context.Context, r eventapi.CapacityLogRequest) (contract.Page[eventapi.CapacityLogEntry], error) {
+		f.logRequest = r
+		return f.log, f.fail
 	})
 	return srv
 }

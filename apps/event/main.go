@@ -67,6 +67,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		Holds:           store,
 		Limits:          store,
 		Cache:           daprcache.New(sidecar, cacheStore),
+		Log:             store,
 		Bookings:        bookingclient.NewBookings(a.Client),
 		Batches:         event.NewBatches(telemetry.FollowerSpan("move seats")),
 		Locks:           daprlock.New(sidecar, lockStore),

@@ -77,12 +77,34 @@ func (s State) checkSeats(r *report, e Event) {
 	if byBookings[pending] != n.Held || byBookings[confirmed] != n.Sold {
 		r.add("I2", "event %s counts %d held and %d sold seats, but its bookings add up to %d and %d", e.ID, n.Held, n.Sold, byBookings[pending], byBookings[confirmed])
 	}
+	if sum := s.logged(e); sum.Available != n.Available || sum.Held != n.Held || sum.Sold != n.Sold {
+		r.add("I2", "event %s: available %d, held %d, sold %d, but its log entries add up to %d, %d and %d",
+			e.ID, n.Available, n.Held, n.Sold, sum.Available, sum.Held, sum.Sold)
+	}
 	if s.Seats == nil {
 		return
 	}
 	if a := s.Seats[e.ID]; a.Capacity != n.Capacity || a.Available != n.Available || a.Held != n.Held || a.Sold != n.Sold {
 		r.add("I2", "event %s: the gateway reports %+v, but the store has %+v", e.ID, a, n)
 	}
+}
+
+// logged returns the sum of an event's log entries, wherever they are.
+func (s State) logged(e Event) Entry {
+	sum := e.Opening
+	known := map[[2]int64]bool{}
+	for _, entry := range slices.Concat(s.Log, slices.Collect(maps.Values(e.Seats.Entries))) {
+		id := [2]int64{entry.Version, int64(entry.Number)}
+		isOther := entry.EventID != "" && entry.EventID != e.ID // entries in an event have no event id
+		if isOther || known[id] || entry.Version <= e.Opening.Through {
+			continue
+		}
+		known[id] = true
+		sum.Available += entry.Available
+		sum.Held += entry.Held
+		sum.Sold += entry.Sold
+	}
+	return sum
 }
 
 // counted returns the holds that an event's counters include. A mark overrides its

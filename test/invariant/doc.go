@@ -4,7 +4,7 @@
 // booking protocol:
 //
 //	I1  no event has more seats taken than its capacity
-//	I2  counters, holds and live bookings add up to the same sums
+//	I2  counters, holds, live bookings and log entries add up to the same sums
 //	I3  a booking that was reported with 201 exists, and a refused one does not
 //	I4  one idempotency key makes one booking with one hold, however often it is sent
 //	I5  each fact is in its stream exactly once

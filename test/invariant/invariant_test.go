@@ -51,8 +51,16 @@ func newWorld(t *testing.T, client *mongo.Client) *world {
 	now := time.Now()
 	w.insert("events", bson.M{
 		"_id": "e", "maxPerUser": 5, "outbox": bson.A{record("f0", "event.created", now)},
-		"seats": bson.M{"capacity": 10, "available": 5, "held": 3, "sold": 2, "live": 2, "version": 9, "marks": bson.M{}},
+		"seats": bson.M{"capacity": 10, "available": 5, "held": 3, "sold": 2, "live": 2, "version": 9, "marks": bson.M{}, "entries": bson.M{
+			"8-0": bson.M{"version": 8, "number": 0, "available": 0, "held": -2, "sold": 2},
+			"9-0": bson.M{"version": 9, "number": 0, "available": 1, "held": -1, "sold": 0},
+		}},
+		"opening": bson.M{"through": 1, "available": 10, "held": 0, "sold": 0},
 	})
+	w.insert("capacity_log", bson.M{"_id": "e:1:0", "eventId": "e", "version": 1, "number": 0, "available": 10, "held": 0, "sold": 0})
+	w.insert("capacity_log", bson.M{"_id": "e:2:0", "eventId": "e", "version": 2, "number": 0, "available": -6, "held": 6, "sold": 0})
+	w.insert("capacity_log", bson.M{"_id": "e:8:0", "eventId": "e", "version": 8, "number": 0, "available": 0, "held": -2, "sold": 2})
+	w.insert("capacity_log", bson.M{"_id": "f:2:0", "eventId": "f", "version": 2, "number": 0, "available": 1, "held": 0, "sold": 0})
 	w.insert("limits", bson.M{"_id": "e:u", "eventId": "e", "userId": "u", "used": 5, "by": bson.M{"b1_1_x": 2, "b2_1_x": 3}})
 	w.fact("f0", "event.created", "e")
 	for _, b := range []struct {
@@ -133,8 +141,11 @@ func defects() map[string]defect {
 		"more seats taken than the capacity": {func(w *world) {
 			w.set("events", "e", "seats.capacity", 4)
 			w.set("events", "e", "seats.available", -1)
+			w.set("capacity_log", "e:2:0", "available", -12)
 			w.seats.Capacity, w.seats.Available = 4, -1
 		}, []string{"I1"}},
+		"a log entry is missing":           {func(w *world) { w.remove("capacity_log", "e:2:0") }, []string{"I2"}},
+		"a log entry is in the event only": {func(w *world) { w.remove("capacity_log", "e:8:0") }, nil},
 		"a seat is lost": {func(w *world) {
 			w.set("events", "e", "seats.available", 4)
 			w.seats.Available = 4

@@ -18,6 +18,7 @@ type State struct {
 	Events   map[string]Event
 	Holds    map[string]Hold
 	Limits   []Limit
+	Log      []Entry            // of the capacity logs
 	Bookings map[string]Booking // except refused ones
 
 	// Check ignores those of the following fields that are nil.
@@ -38,8 +39,11 @@ type Event struct {
 		Live      int64           `bson:"live"` // the number of holds that are held or sold
 		Version   int64           `bson:"version"`
 		Marks     map[string]Hold `bson:"marks"`
+		// Entries are log entries that may not be in the capacity log yet.
+		Entries map[string]Entry `bson:"entries"`
 	} `bson:"seats"`
-	Outbox []Record `bson:"outbox"`
+	Opening Entry    `bson:"opening"` // includes the log entries up to its version
+	Outbox  []Record `bson:"outbox"`
 }
 
 // Hold has the fields of a hold's document that Check uses.
@@ -52,6 +56,17 @@ type Hold struct {
 	Limited   bool       `bson:"limited"`
 	ExpiresAt *time.Time `bson:"expiresAt"`
 	SettleAt  *time.Time `bson:"settleAt"` // when the event app asks the booking app about it
+}
+
+// Entry is an entry of a capacity log: a change of the counters.
+type Entry struct {
+	EventID   string `bson:"eventId"`
+	Version   int64  `bson:"version"`
+	Number    int    `bson:"number"`
+	Through   int64  `bson:"through"` // of an opening entry
+	Available int64  `bson:"available"`
+	Held      int64  `bson:"held"`
+	Sold      int64  `bson:"sold"`
 }
 
 // Limit is the document that counts one user's seats of one event.
@@ -121,6 +136,7 @@ func Read(ctx context.Context, dbs Databases, eventIDs []string) (State, error) 
 		{dbs.Event.Collection("holds"), in("eventId"), &holds},
 		{dbs.Event.Collection("limits"), in("eventId"), &s.Limits},
 		{dbs.Event.Collection("events"), in("_id"), &events},
+		{dbs.Event.Collection("capacity_log"), in("eventId"), &s.Log}, // after the events: entries move from them to the log
 	} {
 		cursor, err := read.from.Find(ctx, read.filter)
 		if err != nil {

@@ -80,6 +80,9 @@ func (w *world) check() error {
 	if err := checkSeats(e, counted); err != nil {
 		return err
 	}
+	if sum, s := c.LogSum(eventID), e.Seats; sum.Available != s.Available || sum.Held != s.Held || sum.Sold != s.Sold {
+		return fmt.Errorf("I2: the log entries add up to %+v, but the counters are %+v", sum, s)
+	}
 	records := w.bookingStore.Contents()
 	for _, id := range slices.Sorted(maps.Keys(records)) {
 		if err := w.checkBooking(records[id], counted); err != nil {

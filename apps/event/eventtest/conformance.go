@@ -19,6 +19,7 @@ type Ports interface {
 	event.Catalogue
 	event.Holds
 	event.Limits
+	event.CapacityLog
 }
 
 // Subject is the store under test.
@@ -55,6 +56,8 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 		{"limits are claimed and given back", testLimits},
 		{"concurrent claims do not exceed the limit", testClaimRace},
 		{"concurrent reserves do not oversell", testLastSeats},
+		{"the capacity log lists, folds and deletes entries", testCapacityLog},
+		{"WriteOpening compares Through", testWriteOpening},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, open(t)) })
 	}
@@ -90,6 +93,14 @@ func NewHold(id, eventID string, quantity int64) event.Hold {
 	}
 }
 
+// NewEntry returns a log entry with every field set.
+func NewEntry(version int64, number int) event.Entry {
+	return event.Entry{
+		Version: version, Number: number, At: day0.Add(time.Duration(version) * time.Minute), Cause: event.CauseExpired,
+		Change: event.Change{Available: version, Held: -version, Sold: int64(number)}, HoldID: "b_1_x", TraceID: "0102030405060708090a0b0c0d0e0f10",
+	}
+}
+
 // newFact returns a fact that the event was created.
 func newFact(id, eventID string) event.Fact {
 	return event.Fact{ID: id, Type: "event.created", Subject: eventID, At: day0, Data: []byte(`{"messageId":"` + id + `"}`)}
@@ -111,12 +122,15 @@ func read(t *testing.T, s Subject, id string) event.Event {
 	return e
 }
 
-// wantEvent compares events. An empty map of marks equals a nil one.
+// wantEvent compares events. An empty map of marks equals a nil one, and no entries equal nil.
 func wantEvent(t *testing.T, got, want event.Event) {
 	t.Helper()
 	for _, e := range []*event.Event{&got, &want} {
 		if len(e.Seats.Marks) == 0 {
 			e.Seats.Marks = nil
+		}
+		if len(e.Seats.Entries) == 0 {
+			e.Seats.Entries = nil
 		}
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -136,8 +150,10 @@ func testRoundTrip(t *testing.T, s Subject) {
 	full.CancelledLive = 4
 	full.Seats = event.Seats{
 		Capacity: 10, Available: 3, Held: 2, Sold: 5, Live: 3, Version: 7, EverSold: true,
-		Marks: map[string]event.Hold{"b_1_x": NewHold("b_1_x", "full", 2)},
+		Marks:   map[string]event.Hold{"b_1_x": NewHold("b_1_x", "full", 2)},
+		Entries: []event.Entry{NewEntry(2, 0), NewEntry(2, 1), NewEntry(10, 0)},
 	}
+	full.Opening = event.Opening{Through: 1, At: day0, Sum: event.Change{Available: 5, Held: -1, Sold: 6}}
 	bare := event.Event{
 		ID: "bare", OrganizerID: "o", Status: event.Draft, Version: 1, CreatedAt: day0, UpdatedAt: day0,
 		Definition: event.Definition{
@@ -253,7 +269,10 @@ func testWriteSeats(t *testing.T, s Subject) {
 	wantErr(t, "compute", err, nil)
 	wantErr(t, "write", s.WriteSeats(ctx, w), nil)
 	want := e
-	want.Seats = event.Seats{Capacity: 10, Available: 7, Held: 3, Live: 1, Version: 2, Marks: map[string]event.Hold{h.ID: h}}
+	entry := event.Entry{Version: 2, At: h.MovedAt, Cause: event.CauseReserved, Change: event.Change{Available: -3, Held: 3}, HoldID: h.ID}
+	want.Seats = event.Seats{
+		Capacity: 10, Available: 7, Held: 3, Live: 1, Version: 2, Marks: map[string]event.Hold{h.ID: h}, Entries: []event.Entry{entry},
+	}
 	wantEvent(t, read(t, s, "e"), want)
 
 	wantErr(t, "repeated write", s.WriteSeats(ctx, w), event.ErrStale)
@@ -271,11 +290,22 @@ func testWriteSeats(t *testing.T, s Subject) {
 	want.Seats = event.Seats{
 		Capacity: 10, Available: 5, Held: 2, Sold: 3, Live: 2, Version: 3, EverSold: true,
 		Marks: map[string]event.Hold{sold.ID: sold, tombstone.ID: tombstone, second.ID: second},
+		Entries: []event.Entry{
+			entry,
+			{Version: 3, Number: 0, At: day0, Cause: event.CauseSold, Change: event.Change{Held: -3, Sold: 3}, HoldID: sold.ID},
+			{Version: 3, Number: 2, At: day0, Cause: event.CauseReserved, Change: event.Change{Available: -2, Held: 2}, HoldID: second.ID},
+		},
 	}
 	wantEvent(t, read(t, s, "e"), want)
 	w, _ = seatsWrite(want, nil, []string{sold.ID, tombstone.ID, "unknown"})
+	w.Drop(func(e event.Entry) bool { return e.Version == 3 })
 	wantErr(t, "clear", s.WriteSeats(ctx, w), nil)
-	want.Seats.Version, want.Seats.Marks = 4, map[string]event.Hold{second.ID: second}
+	want.Seats.Version, want.Seats.Marks, want.Seats.Entries = 4, map[string]event.Hold{second.ID: second}, []event.Entry{entry}
+	wantEvent(t, read(t, s, "e"), want)
+	w, _ = seatsWrite(want, nil, nil)
+	w.Drop(func(event.Entry) bool { return true })
+	wantErr(t, "drop all entries", s.WriteSeats(ctx, w), nil)
+	want.Seats.Version, want.Seats.Entries = 5, nil
 	wantEvent(t, read(t, s, "e"), want)
 }
 
@@ -293,12 +323,13 @@ func testWriteDefinition(t *testing.T, s Subject) {
 	e = read(t, s, "e")
 	next := e
 	next.Name, next.Version, next.MaxPerUser, next.SalesEndAt, next.CancelledLive = "Changed", 2, nil, nil, 1
-	next.Seats.Marks = nil // WriteDefinition must ignore them
+	next.Seats.Marks, next.Opening = nil, event.Opening{Through: 7} // WriteDefinition must ignore them
+	next.Seats.Entries = []event.Entry{NewEntry(3, 0)}
 	next.Seats, _ = next.Seats.Resized(20)
 	wantErr(t, "another version", s.WriteDefinition(ctx, next, 5, newFact("no", "e")), event.ErrStale)
 	wantErr(t, "both versions match", s.WriteDefinition(ctx, next, 1, newFact("x", "e"), newFact("y", "e")), nil)
 	wantErr(t, "repeated write", s.WriteDefinition(ctx, next, 1, newFact("no", "e")), event.ErrStale)
-	next.Seats.Version, next.Seats.Marks = 3, map[string]event.Hold{h.ID: h}
+	next.Seats.Version, next.Seats.Marks, next.Opening = 3, map[string]event.Hold{h.ID: h}, event.Opening{}
 	wantEvent(t, read(t, s, "e"), next)
 	var ids []string
 	for _, f := range s.Facts(t) {

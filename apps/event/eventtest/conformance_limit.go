@@ -154,7 +154,7 @@ func testLastSeats(t *testing.T, s Subject) {
 	e.Seats = event.Seats{Capacity: 10, Available: 10, Version: 1}
 	insert(t, s, e)
 	svc := event.New(event.Config{
-		Events: s, Catalogue: s, Holds: s, Limits: s, Cache: NoCache{}, Locks: Unlocked{},
+		Events: s, Catalogue: s, Holds: s, Limits: s, Log: s, Cache: NoCache{}, Locks: Unlocked{},
 		Batches: NewBatches(), Clock: fixedClock{}, HoldSettleAfter: time.Minute,
 	})
 	const clients = 40

@@ -123,6 +123,8 @@ func testCatalogue(t *testing.T, s Subject) {
 	add("plain", func(*event.Event) {})
 	add("old-mark", func(e *event.Event) { e.Seats.Marks = mark(0) })
 	add("new-mark", func(e *event.Event) { e.Seats.Marks = mark(time.Hour) })
+	add("old-entry", func(e *event.Event) { e.Seats.Entries = []event.Entry{NewEntry(2, 0), NewEntry(9, 0)} })
+	add("new-entry", func(e *event.Event) { e.Seats.Entries = []event.Entry{NewEntry(7, 0), NewEntry(8, 0)} })
 	add("cancelled-held", func(e *event.Event) { e.Status, e.Seats.Held, e.Seats.Available = event.Cancelled, 1, 9 })
 	add("cancelled-sold", func(e *event.Event) {
 		e.Status, e.Seats.Sold, e.Seats.Available, e.Seats.Version = event.Cancelled, 1, 9, 5
@@ -145,6 +147,10 @@ func testCatalogue(t *testing.T, s Subject) {
 	check("marked before a time", got, err, "old-mark")
 	got, err = s.MarkedEvents(ctx, day0, 10)
 	check("marked before the first mark", got, err)
+	got, err = s.UnloggedEvents(ctx, day0.Add(7*time.Minute), 10)
+	check("with an entry before a time", got, err, "old-entry")
+	got, err = s.UnloggedEvents(ctx, day0.Add(2*time.Minute), 10)
+	check("with an entry before the first one", got, err)
 	got, err = s.UnfinishedCancellations(ctx, 10)
 	check("cancelled with unpublished facts", got, err)
 	s.Publish(t)

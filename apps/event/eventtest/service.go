@@ -29,12 +29,13 @@ type Env struct {
 	HoldSettleAfter time.Duration
 }
 
-// NewService returns a Service without locks, whose moves are not batched.
+// NewService returns a Service without locks, whose moves are not batched and whose
+// operations never run concurrently.
 func NewService(env Env) *Service {
 	return event.New(event.Config{
-		Events: env.Store, Catalogue: env.Store, Holds: env.Store, Limits: env.Store,
+		Events: env.Store, Catalogue: env.Store, Holds: env.Store, Limits: env.Store, Log: env.Store,
 		Bookings: env.Bookings, Batches: Unbatched{}, Cache: NoCache{}, Locks: Unlocked{}, Clock: env.Clock, IDs: env.IDs,
-		HoldSettleAfter: env.HoldSettleAfter,
+		HoldSettleAfter: env.HoldSettleAfter, Both: InOrder,
 	})
 }
 
@@ -70,6 +71,13 @@ func (NoCache) GetEvent(context.Context, string) (eventapi.Versioned, error) {
 
 // DropEvent implements event.Cache.
 func (NoCache) DropEvent(context.Context, string) error { return nil }
+
+// InOrder calls two functions one after the other. It suits tests that control the order of
+// operations, as event.Config.Both.
+func InOrder(a, b func()) {
+	a()
+	b()
+}
 
 // Unlocked is an event.Locker that takes no locks.
 type Unlocked struct{}

@@ -19,7 +19,7 @@ import (
 // error, the operation happens but fails, as if the reply had been lost. A gate may block.
 type Gate func(op string) (before, after error)
 
-// Store stores events, holds and limits in memory. Each operation does only what a
+// Store stores events, holds, limits and capacity logs in memory. Each operation does only what a
 // document database can do with conditional operations on single documents.
 type Store struct {
 	gate Gate
@@ -29,6 +29,7 @@ type Store struct {
 	events map[string]document
 	holds  map[string]event.Hold
 	limits map[event.LimitKey]event.Limit
+	logs   map[string]map[event.EntryPosition]event.Entry // by event
 }
 
 type document struct {
@@ -47,6 +48,8 @@ var (
 	_ event.Catalogue = (*Store)(nil)
 	_ event.Holds     = (*Store)(nil)
 	_ event.Limits    = (*Store)(nil)
+
+	_ event.CapacityLog = (*Store)(nil)
 )
 
 // NewStore returns an empty store.
@@ -54,7 +57,7 @@ func NewStore() *Store {
 	return &Store{
 		gate: func(string) (before, after error) { return nil, nil },
 		mu:   new(sync.Mutex), writes: new(int64), events: map[string]document{}, holds: map[string]event.Hold{},
-		limits: map[event.LimitKey]event.Limit{},
+		limits: map[event.LimitKey]event.Limit{}, logs: map[string]map[event.EntryPosition]event.Entry{},
 	}
 }
 
@@ -160,7 +163,7 @@ func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int6
 				return event.ErrOutboxFull
 			}
 		}
-		e.Seats.Marks = d.Seats.Marks
+		e.Seats.Marks, e.Opening = d.Seats.Marks, d.Opening
 		e.Seats.Version++
 		d.Event = e
 		for _, f := range facts {
@@ -330,9 +333,10 @@ type Contents struct {
 	Events map[string]event.Event
 	Holds  map[string]event.Hold
 	Limits map[event.LimitKey]event.Limit
+	Logs   map[string][]event.Entry // by event, in ascending order
 }
 
-// Contents returns a snapshot of the store. The caller may modify its three maps, but not
+// Contents returns a snapshot of the store. The caller may modify its maps, but not
 // the maps inside their values.
 func (s *Store) Contents() Contents {
 	s.mu.Lock()
@@ -341,5 +345,9 @@ func (s *Store) Contents() Contents {
 	for id, d := range s.events {
 		events[id] = d.Event
 	}
-	return Contents{Events: events, Holds: maps.Clone(s.holds), Limits: maps.Clone(s.limits)}
+	logs := make(map[string][]event.Entry, len(s.logs))
+	for id := range s.logs {
+		logs[id] = s.entries(id)
+	}
+	return Contents{Events: events, Holds: maps.Clone(s.holds), Limits: maps.Clone(s.limits), Logs: logs}
 }

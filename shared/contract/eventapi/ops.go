@@ -55,6 +55,13 @@ var (
 	// event.not_found.
 	GetAvailability = rpc.Op[GetRequest, Seats]{App: App, Method: "event.availability", Timeout: 10 * time.Second}
 
+	// ListCapacityLog returns a page of the capacity log of an event, newest first, for
+	// admins. It has exactly one entry for each change of the counters; the sums of all
+	// entries are the counters. Entries older than 30 days are combined in one, the last
+	// one. A cursor of a log whose entries were combined meanwhile is refused as invalid.
+	// Refusal: event.not_found.
+	ListCapacityLog = rpc.Op[CapacityLogRequest, contract.Page[CapacityLogEntry]]{App: App, Method: "event.capacity.log", Timeout: 10 * time.Second}
+
 	// ReserveSeats reserves the seats of 1 to MaxReserves distinct holds of one event, for
 	// the booking app. The answers are in the order of the requests and independent of
 	// each other. The operation is idempotent: the hold's id is the idempotency key.

@@ -215,4 +215,7 @@ type ReleaseRequest struct {
 	EventID  string `json:"eventId"`
 	UserID   string `json:"userId"`
 	Quantity int64  `json:"quantity"`
+	// Cause is the cause of the entry in the capacity log: released, expired or cancelled.
+	// Absent means released.
+	Cause string `json:"cause,omitempty"`
 }

@@ -49,7 +49,7 @@ func (r *releaser) release(ctx context.Context, bookings ...Booking) {
 			events = append(events, b.EventID)
 		}
 		byEvent[b.EventID] = append(byEvent[b.EventID], eventapi.ReleaseRequest{
-			HoldID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity,
+			HoldID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity, Cause: releaseCause(b),
 		})
 	}
 	for _, event := range events {
@@ -62,4 +62,16 @@ func (r *releaser) release(ctx context.Context, bookings ...Booking) {
 			}
 		}
 	}
+}
+
+// releaseCause returns why the seats of b are released, for the event's capacity log.
+func releaseCause(b Booking) string {
+	switch b.State {
+	case Cancelled:
+		return eventapi.CauseCancelled
+	case Expired:
+		return eventapi.CauseExpired
+	case Pending, Confirmed, Refused:
+	}
+	return eventapi.CauseReleased
 }

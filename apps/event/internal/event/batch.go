@@ -79,12 +79,15 @@ type Member struct {
 	ctx    context.Context //nolint:containedctx // of the member's request; its claims use it
 	holdID string
 	decide decision
+	cause  Cause // of a release
 	// mustClaim reports whether the member must claim a limit entry before its seats
 	// move, as reserves must. It has no effect if the event has no limit.
 	mustClaim bool
 	// entry never decreases. It is not part of the attempt, because an entry that was
 	// claimed in one attempt must be given back if a later attempt refuses the hold.
 	entry entryEvidence
+	// toLog are the log entries of the batch, if this member must log them.
+	toLog []Entry
 
 	attempt
 }
@@ -138,7 +141,8 @@ func (s *Service) joinBatch(ctx context.Context, eventID string, members ...*Mem
 
 // complete returns the hold of a member whose batch has ended, or nil if there is
 // none. If the member sold or released the hold, complete first finishes the step; the
-// batch itself finishes only the steps of new holds.
+// batch itself finishes only the steps of new holds. One of the members also logs the
+// entries of the batch, unless the batch has done so.
 func (s *Service) complete(ctx context.Context, m *Member) (*Hold, error) {
 	switch o := m.outcome; {
 	case o.kind == failed:
@@ -147,8 +151,15 @@ func (s *Service) complete(ctx context.Context, m *Member) (*Hold, error) {
 		return m.hold, nil
 	case o.next.State == Held: // finished by the batch
 		return &o.next, nil
-	default:
+	case len(m.toLog) == 0:
 		return &o.next, s.finishSteps(ctx, o.next)
+	default:
+		var err error
+		s.both(
+			func() { err = s.finishSteps(ctx, o.next) },
+			func() { s.tryLogEntries(ctx, o.next.EventID, m.toLog) },
+		)
+		return &o.next, err
 	}
 }
 
@@ -158,11 +169,13 @@ type batch struct {
 	svc     *Service
 	eventID string
 	members []*Member
-	event   Event // the snapshot of the current attempt
+	event   Event   // the snapshot of the current attempt
+	written []Entry // the log entries of the batch's write
 }
 
-// run moves the seats of all members and then inserts the new holds. It calls release
-// as soon as the seats are written, so that the next batch does not wait for the holds.
+// run moves the seats of all members. Then it inserts the new holds and logs the entries of
+// the write concurrently. It calls release as soon as the seats are written, so that the next
+// batch does not wait for the rest.
 func (b *batch) run(ctx context.Context, release func()) {
 	err := cas.Retry(ctx, b.tryMove, ErrStale)
 	release()
@@ -170,7 +183,23 @@ func (b *batch) run(ctx context.Context, release func()) {
 		failAll(b.members, err)
 		return
 	}
-	b.insertHolds(ctx)
+	b.finish(ctx)
+}
+
+// finish finishes the steps of all new holds of the batch in one write, and logs the entries
+// of the batch. If the batch has no new holds, one of the members that moved logs the entries
+// instead, while it finishes its own step. The entries thus never delay a response by more
+// than the finishing of the steps does.
+func (b *batch) finish(ctx context.Context) {
+	isNew := func(m *Member) bool { return m.outcome.kind == moved && m.outcome.next.State == Held }
+	hasMoved := func(m *Member) bool { return m.outcome.kind == moved }
+	switch i := slices.IndexFunc(b.members, hasMoved); {
+	case i < 0:
+	case slices.ContainsFunc(b.members, isNew):
+		b.svc.both(func() { b.insertHolds(ctx) }, func() { b.svc.tryLogEntries(ctx, b.eventID, b.written) })
+	default:
+		b.members[i].toLog = b.written
+	}
 }
 
 // tryMove makes one attempt at phases 1 to 4: it reads the event and then the holds,
@@ -188,7 +217,11 @@ func (b *batch) tryMove(ctx context.Context) error {
 	if len(w.Set) == 0 {
 		return nil
 	}
-	return b.svc.writeMoves(ctx, b.event, w)
+	if err := b.svc.writeMoves(ctx, b.event, w); err != nil {
+		return err
+	}
+	b.written = w.NewEntries()
+	return nil
 }
 
 // readEvent takes a new snapshot of the event.
@@ -309,10 +342,11 @@ func (m *Member) decideOn(e Event, now time.Time) outcome {
 
 // move returns the move of the seats that the member's outcome requires.
 func (m *Member) move() Move {
-	if m.hold == nil {
-		return Move{To: m.outcome.next}
+	move := Move{To: m.outcome.next, Cause: m.cause, TraceID: traceID(m.ctx)}
+	if m.hold != nil {
+		move.From = m.hold.State
 	}
-	return Move{From: m.hold.State, To: m.outcome.next}
+	return move
 }
 
 // pendingClaims returns the members that must claim an entry before their seats move.

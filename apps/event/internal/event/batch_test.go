@@ -54,7 +54,7 @@ func TestConcurrentMovesShareAWrite(t *testing.T) {
 	for _, op := range b.ops {
 		count[op]++
 	}
-	for op, want := range map[string]int{"events.read": 3, "holds.read": 3, "events.seats": 2, "holds.insert": 2, "holds.move": 1} {
+	for op, want := range map[string]int{"events.read": 3, "holds.read": 3, "events.seats": 2, "holds.insert": 2, "holds.move": 1, "log.insert": 2} {
 		if count[op] != want {
 			t.Errorf("got %d × %s, want %d: %v", count[op], op, want, b.ops)
 		}
@@ -78,8 +78,8 @@ func TestReservesOfOneRequestShareABatch(t *testing.T) {
 		return nil, nil
 	})
 	svc := event.New(event.Config{
-		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f, Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{},
-		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Batches: eventtest.NewBatches(),
+		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: f, Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{},
+		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Batches: eventtest.NewBatches(), Both: eventtest.InOrder,
 	})
 	invalid := f.hold("w_1_x", "u5", 0)
 	got, err := svc.ReserveSeats(t.Context(), []eventapi.ReserveRequest{
@@ -94,7 +94,7 @@ func TestReservesOfOneRequestShareABatch(t *testing.T) {
 	f.wantErr("a hold that exists", got[3].Err, nil)
 	f.wantErr("four seats", got[4].Err, nil)
 	f.wantSeats("in the end", 0, 10, 0)
-	if want := []string{"events.read", "holds.read", "events.seats", "holds.insert"}; !slices.Equal(ops, want) {
+	if want := []string{"events.read", "holds.read", "events.seats", "holds.insert", "log.insert"}; !slices.Equal(ops, want) {
 		t.Errorf("got operations %v, want %v", ops, want)
 	}
 

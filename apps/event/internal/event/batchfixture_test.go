@@ -55,7 +55,7 @@ func newBatchFixture(t *testing.T, change func(*eventapi.Definition)) *batchFixt
 		return nil
 	})
 	b.svc = event.New(event.Config{
-		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: b, Batches: b.batches,
+		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: b, Batches: b.batches,
 		Locks: eventtest.Unlocked{}, Clock: b, IDs: b, HoldSettleAfter: settleAfter,
 	})
 	return b

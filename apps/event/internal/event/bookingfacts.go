@@ -30,14 +30,14 @@ func (s *Service) OnBookingConfirmed(ctx context.Context, fact bookingapi.Fact) 
 
 // OnBookingCancelled gives the seats of the booking's hold back.
 func (s *Service) OnBookingCancelled(ctx context.Context, fact bookingapi.Fact) error {
-	return s.releaseBooking(ctx, fact.Resource)
+	return s.releaseBooking(ctx, fact.Resource, CauseCancelled)
 }
 
 // OnBookingExpired gives the seats of the booking's hold back.
 func (s *Service) OnBookingExpired(ctx context.Context, fact bookingapi.Fact) error {
-	return s.releaseBooking(ctx, fact.Resource)
+	return s.releaseBooking(ctx, fact.Resource, CauseExpired)
 }
 
-func (s *Service) releaseBooking(ctx context.Context, b bookingapi.Resource) error {
-	return s.release(ctx, Hold{ID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity})
+func (s *Service) releaseBooking(ctx context.Context, b bookingapi.Resource, cause Cause) error {
+	return s.release(ctx, Hold{ID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity}, cause)
 }

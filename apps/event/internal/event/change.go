@@ -115,6 +115,11 @@ func (s *Service) tryChange(ctx context.Context, req eventapi.ChangeRequest, kin
 	case err != nil || !isChanged:
 		return before, err
 	}
+	if err := s.boundEntries(ctx, before); err != nil {
+		return Event{}, err
+	}
+	e.Seats.Entries = s.logged.missing(before)
+	e.addCapacityEntry(ctx, CauseCapacityChanged, before.Seats, now)
 	e.recordChange(req.ChangeID, now)
 	fact, err := s.newFact(kind, e)
 	if err != nil {
@@ -130,6 +135,8 @@ func (s *Service) tryChange(ctx context.Context, req eventapi.ChangeRequest, kin
 		return Event{}, fmt.Errorf("write event %s: %w", e.ID, err)
 	}
 	s.dropCached(ctx, e.ID)
+	s.logged.keep(e.ID, e.Seats.Entries, before.Seats.Version)
+	s.tryLogEntries(ctx, e.ID, e.Seats.Entries)
 	e.Seats.Version++
 	return e, nil
 }

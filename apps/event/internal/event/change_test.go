@@ -32,7 +32,7 @@ func TestCreateEventSetsDefaults(t *testing.T) {
 	if len(facts) != 1 || facts[0].Type != eventapi.FactCreated || facts[0].Subject != "gala" {
 		t.Errorf("got facts %+v, want one event.created", facts)
 	}
-	f.wantOps("create", "events.insert")
+	f.wantOps("create", "events.insert", "log.insert")
 }
 
 // change returns the request of a change with a new id.

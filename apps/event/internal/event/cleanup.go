@@ -8,10 +8,18 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// Cleanup deletes events that have ended and never sold a ticket. It returns the number of
-// deleted events.
+// Cleanup deletes events that have ended and never sold a ticket, and folds old entries of
+// capacity logs. It returns the number of deleted events. A failure does not stop the rest of
+// the cleanup; Cleanup returns all errors, joined.
 func (s *Service) Cleanup(ctx context.Context) (int, error) {
 	defer s.locks.Lock(ctx, "sweep:events")()
+	n, err := s.deleteUnsold(ctx)
+	return n, errors.Join(err, s.foldLogs(ctx))
+}
+
+// deleteUnsold deletes up to sweepBatch events that have ended and never sold a ticket. It
+// returns the number of deleted events.
+func (s *Service) deleteUnsold(ctx context.Context) (int, error) {
 	ids, err := s.catalogue.EndedUnsold(ctx, s.now(), sweepBatch)
 	if err != nil {
 		return 0, fmt.Errorf("clean up events: %w", err)

@@ -32,6 +32,7 @@ func (s *Service) CreateEvent(ctx context.Context, req eventapi.CreateRequest) (
 	if err != nil {
 		return eventapi.Created{}, err
 	}
+	e.addCapacityEntry(ctx, CauseCreated, Seats{}, e.CreatedAt)
 	defer s.locks.Lock(ctx, "event_create:"+e.OrganizerID)()
 	fact, err := s.newFact(eventapi.FactCreated, e)
 	if err != nil {
@@ -51,6 +52,7 @@ func (s *Service) CreateEvent(ctx context.Context, req eventapi.CreateRequest) (
 	case err != nil:
 		return eventapi.Created{}, fmt.Errorf("create event: %w", err)
 	}
+	s.tryLogEntries(ctx, e.ID, e.Seats.Entries)
 	s.cacheEvent(ctx, e)
 	return eventapi.Created{Versioned: e.versioned()}, nil
 }

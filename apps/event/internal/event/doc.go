@@ -80,6 +80,36 @@
 // has left the outbox. Afterwards, every use case treats the event as unknown, which it
 // already did before.
 //
+// # The capacity log
+//
+// The capacity log of an event has one entry for each change of its counters: the change,
+// its cause, its time, the hold and the trace. The sums of all entries are the counters.
+//
+// An entry is committed together with its change. The write that changes the counters also
+// adds the entry to the event's document. The entry is then copied to the log, which is a
+// collection of its own, and a later write removes it from the document. The document thus
+// is an outbox of entries, and does not grow. Three rules keep the log complete:
+//
+//   - Only one write succeeds at each version. The seats.version that the write makes, and
+//     a number within the write, therefore identify an entry. Copying it is idempotent.
+//   - An entry is removed from the document only after it was copied.
+//   - A reader of the log takes a snapshot of the event at version v, copies the entries
+//     that the snapshot still has, and reads the entries up to v.
+//
+// A move does not wait for the copy longer than for the finishing of its step, and does not
+// fail if the copy fails. The sweep copies the entries that a crash left, even those of a
+// deleted event.
+//
+// Entries older than foldAfter are folded: their sum becomes the opening entry, which is
+// part of the event's document. The compare-and-set of the opening entry is the commit point
+// of a fold. It also sets the version through which entries were folded. Readers ignore
+// entries up to that version, and deleting them is idempotent completion. A reader reads the
+// entries before the opening entry, so it misses none between the two. If a process that was
+// suspended copies a folded entry once more, readers ignore it, and the next fold deletes it.
+//
+// The log is unbounded only within foldAfter. Its entries are deleted at that age as well
+// when their event is gone.
+//
 // # Batches
 //
 // Concurrent moves of one event are coalesced into batches (package coalesce). Each
@@ -90,9 +120,11 @@
 // claims (see below), so a decision is a pure function of the event, the hold and the
 // time.
 //
-// In phase 5, one write inserts the new holds of a batch. Each member whose hold was
-// sold or released finishes its own step. The next batch does not wait for phase 5. If
-// it moves one of the same holds, its phase 3 finishes what is left.
+// In phase 5, one write inserts the new holds of a batch, and another one copies its log
+// entries at the same time. Each member whose hold was sold or released finishes its own
+// step; if there are no new holds, one of these members also copies the entries. The next
+// batch does not wait for phase 5. If it moves one of the same holds, its phase 3 finishes
+// what is left.
 //
 // Batches of several processes race as single moves do; the compare-and-set decides.
 //
@@ -141,7 +173,7 @@
 // no booking was linked to it within HoldSettleAfter, or its booking should have expired
 // at least HoldSettleAfter ago. The booking app answers live or dead. Before it answers
 // dead, it makes the booking impossible; the sweep then releases the hold. The sweep also
-// finishes the steps of old marks.
+// finishes the steps of old marks, and copies old log entries.
 //
 // A process remembers new links until its next sweep, which writes many of them at once.
 // If the process is killed before that, a sweep asks about their holds unnecessarily.
@@ -162,7 +194,9 @@
 //
 // Without contention, each use case runs this many store operations one after another.
 // All members of a batch share the reads, the write of the event and the insert. Claims,
-// updates of holds and returns of limit entries are one operation for each hold.
+// updates of holds and returns of limit entries are one operation for each hold. The insert
+// of a batch's log entries is not in the table, because it runs beside the last operations:
+// the insert or the updates of the holds.
 //
 //	reserve                       4: event, hold, event (write), hold (insert)
 //	reserve under a limit         5: the claim in addition

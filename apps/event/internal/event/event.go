@@ -78,6 +78,7 @@ type Event struct {
 	Status  Status
 	Version int64 // starts at 1, raised by each change of the definition or the status
 	Seats   Seats
+	Opening Opening // of the capacity log
 	// Fingerprint is a hash of the request that created the event.
 	Fingerprint string
 	// ChangeIDs are the ids of the latest changes, in the order of the changes. There are

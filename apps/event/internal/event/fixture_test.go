@@ -73,8 +73,9 @@ func (f *fixture) restart() {
 		return nil, nil
 	})
 	f.Service = event.New(event.Config{
-		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f,
+		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: f,
 		Cache: f.copies, Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
+		Both: eventtest.InOrder,
 	})
 }
 

@@ -19,9 +19,12 @@ const maxMarks = 4 * maxBatch
 func (h Hold) mustGiveBackEntry() bool { return h.Limited && h.State == Released }
 
 // writeMoves makes the write w, which was computed from e. The write also removes the
-// marks of e whose steps are finished. writeMoves returns ErrStale if the event was
-// written since e was read; no seats have moved then.
+// marks of e whose steps are finished, and the log entries of e that are logged. writeMoves
+// returns ErrStale if the event was written since e was read; no seats have moved then.
 func (s *Service) writeMoves(ctx context.Context, e Event, w SeatsWrite) error {
+	if err := s.boundEntries(ctx, e); err != nil {
+		return err
+	}
 	finished := s.steps.finishedMarks(e)
 	if len(e.Seats.Marks)-len(finished) >= maxMarks {
 		all, err := s.finishMarks(ctx, e)
@@ -33,13 +36,16 @@ func (s *Service) writeMoves(ctx context.Context, e Event, w SeatsWrite) error {
 	return s.writeSeats(ctx, w, finished)
 }
 
-// writeSeats makes the write w, and removes the marks of the holds in finished.
+// writeSeats makes the write w. It removes the marks of the holds in finished, and the log
+// entries that are known to be logged.
 func (s *Service) writeSeats(ctx context.Context, w SeatsWrite, finished []string) error {
 	w.Clear(finished)
+	w.Drop(func(entry Entry) bool { return s.logged.has(w.EventID, entry) })
 	if err := s.events.WriteSeats(ctx, w); err != nil {
 		return fmt.Errorf("write seats of event %s: %w", w.EventID, err)
 	}
 	s.steps.forget(w.EventID, w.Cleared)
+	s.logged.keep(w.EventID, w.Entries, w.Version)
 	return nil
 }
 
@@ -100,11 +106,15 @@ func (s *Service) finishMarks(ctx context.Context, e Event) ([]string, error) {
 	return ids, s.finishSteps(ctx, unfinished...)
 }
 
-// clearMarks finishes the steps of all marks of e, and removes the marks. It returns
-// ErrStale if the event was written since e was read; the steps are finished even then.
+// clearMarks finishes the steps of all marks of e and logs all of its entries. It then
+// removes the marks and the entries. It returns ErrStale if the event was written since e
+// was read; the steps are finished and the entries are logged even then.
 func (s *Service) clearMarks(ctx context.Context, e Event) error {
 	ids, err := s.finishMarks(ctx, e)
 	if err != nil {
+		return err
+	}
+	if err := s.logAll(ctx, e); err != nil {
 		return err
 	}
 	return s.writeSeats(ctx, e.Seats.NewWrite(e.ID), ids)

@@ -24,7 +24,8 @@ type Events interface {
 	// definition as it is. It returns ErrStale if the version differs or there is no
 	// event.
 	WriteSeats(ctx context.Context, w SeatsWrite) error
-	// WriteDefinition stores all of e except its marks, and adds facts to the outbox. It
+	// WriteDefinition stores all of e except its marks and its opening entry, and adds facts
+	// to the outbox. It
 	// is a compare-and-set: the stored event must have the given version, and its
 	// seats.version must be e.Seats.Version. The write raises seats.version by one.
 	// WriteDefinition returns ErrStale if either version differs or there is no event, and
@@ -34,6 +35,11 @@ type Events interface {
 	// ones do not fit, the store first drops the oldest published ones, and may then return
 	// ErrStale. If unpublished facts leave no room, it returns ErrOutboxFull.
 	WriteDefinition(ctx context.Context, e Event, version int64, facts ...Fact) error
+	// WriteOpening sets the opening entry of an event's capacity log by compare-and-set on
+	// its version: the stored one must have the given Through. It does not concern the
+	// seats, and leaves seats.version as it is. It returns ErrStale if Through differs or
+	// there is no event.
+	WriteOpening(ctx context.Context, eventID string, through int64, next Opening) error
 	// DropFacts removes all facts of a type from an event's outbox, published or not. It
 	// returns ErrNoEvent if there is no event. It returns ErrStale if the outbox changed
 	// while it ran; nothing has happened then.
@@ -58,6 +64,9 @@ type Catalogue interface {
 	// MarkedEvents returns the ids of up to limit events that have a mark whose MovedAt is
 	// before the given time.
 	MarkedEvents(ctx context.Context, before time.Time, limit int) ([]string, error)
+	// UnloggedEvents returns the ids of up to limit events that have a log entry whose At is
+	// before the given time.
+	UnloggedEvents(ctx context.Context, before time.Time, limit int) ([]string, error)
 	// UnfinishedCancellations returns the ids of up to limit cancelled events that have
 	// committed seats and no unpublished facts, in ascending order of seats.version.
 	UnfinishedCancellations(ctx context.Context, limit int) ([]string, error)
@@ -119,6 +128,25 @@ type Cache interface {
 	GetEvent(ctx context.Context, id string) (eventapi.Versioned, error)
 	// DropEvent removes the copy of an event, if there is one.
 	DropEvent(ctx context.Context, id string) error
+}
+
+// CapacityLog stores the entries of the capacity logs, each as one document. The entries of
+// an event that have left it, and were not folded yet, are here.
+type CapacityLog interface {
+	// InsertEntries adds entries to the log of an event, independently of each other. It
+	// leaves an entry that exists as it is.
+	InsertEntries(ctx context.Context, eventID string, entries []Entry) error
+	// ListEntries returns up to q.Limit entries that match q, in descending order.
+	ListEntries(ctx context.Context, q EntryQuery) ([]Entry, error)
+	// OldestEntries returns up to limit entries of an event whose version is greater than
+	// after, in ascending order.
+	OldestEntries(ctx context.Context, eventID string, after int64, limit int) ([]Entry, error)
+	// OldLogs returns the ids of events that have entries whose At is before the given time.
+	// It looks at no more than the oldest limit entries of all events.
+	OldLogs(ctx context.Context, before time.Time, limit int) ([]string, error)
+	// DeleteEntries deletes up to limit entries of an event whose version is at most through,
+	// and returns how many it found.
+	DeleteEntries(ctx context.Context, eventID string, through int64, limit int) (int, error)
 }
 
 // Bookings asks the booking app about bookings.

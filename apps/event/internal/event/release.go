@@ -22,7 +22,7 @@ func (s *Service) ReleaseSeats(ctx context.Context, reqs []eventapi.ReleaseReque
 	for i, req := range reqs {
 		if results[i].Err = validateRelease(req); results[i].Err == nil {
 			h := Hold{ID: req.HoldID, EventID: req.EventID, UserID: req.UserID, Quantity: req.Quantity}
-			releases[i] = s.newRelease(h, decideRelease(h))
+			releases[i] = s.newRelease(h, decideRelease(h), Cause(req.Cause))
 			members = append(members, releases[i].member)
 		}
 	}
@@ -42,10 +42,10 @@ type release struct {
 	member    *Member
 }
 
-// newRelease returns a release whose member carries out decide. The caller joins a batch
-// with the member and then calls complete.
-func (s *Service) newRelease(tombstone Hold, decide decision) *release {
-	return &release{svc: s, tombstone: tombstone, member: &Member{holdID: tombstone.ID, decide: decide}}
+// newRelease returns a release whose member carries out decide, for the given cause. The
+// caller joins a batch with the member and then calls complete.
+func (s *Service) newRelease(tombstone Hold, decide decision, cause Cause) *release {
+	return &release{svc: s, tombstone: tombstone, member: &Member{holdID: tombstone.ID, decide: decide, cause: cause}}
 }
 
 // complete returns the hold as the batch left it, after it has finished the step. If the
@@ -62,17 +62,17 @@ func (r *release) complete(ctx context.Context) (h Hold, err error) {
 	}
 }
 
-// release releases a hold in any state. If the hold is unknown, release writes h as a
-// tombstone.
-func (s *Service) release(ctx context.Context, h Hold) error {
-	_, err := s.moveToReleased(ctx, h, decideRelease(h))
+// release releases a hold in any state, for the given cause. If the hold is unknown, release
+// writes h as a tombstone.
+func (s *Service) release(ctx context.Context, h Hold, cause Cause) error {
+	_, err := s.moveToReleased(ctx, h, decideRelease(h), cause)
 	return err
 }
 
 // writeTombstone writes h as a tombstone if the hold is unknown, and gives its limit entry
 // back. If the hold's seats are counted, it does nothing and reports true.
 func (s *Service) writeTombstone(ctx context.Context, h Hold) (isCounted bool, err error) {
-	current, err := s.moveToReleased(ctx, h, decideTombstone(h))
+	current, err := s.moveToReleased(ctx, h, decideTombstone(h), CauseReleased)
 	if err != nil {
 		return false, err
 	}
@@ -117,8 +117,8 @@ func (h Hold) releasedAt(now time.Time) Hold {
 
 // moveToReleased carries out a decision to release a hold or to write its tombstone. It
 // returns the hold as it is afterwards.
-func (s *Service) moveToReleased(ctx context.Context, tombstone Hold, decide decision) (Hold, error) {
-	r := s.newRelease(tombstone, decide)
+func (s *Service) moveToReleased(ctx context.Context, tombstone Hold, decide decision, cause Cause) (Hold, error) {
+	r := s.newRelease(tombstone, decide, cause)
 	s.joinBatch(ctx, tombstone.EventID, r.member)
 	return r.complete(ctx)
 }

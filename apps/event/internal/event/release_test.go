@@ -32,7 +32,7 @@ func (f *fixture) countingService(fail func(op string) error) (svc *event.Servic
 		return before, nil
 	})
 	svc = event.New(event.Config{
-		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f, Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{},
+		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: f, Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{},
 		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Batches: eventtest.NewBatches(),
 	})
 	return svc, func() map[string]int {

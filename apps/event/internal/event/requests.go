@@ -62,6 +62,9 @@ func validateReserve(req eventapi.ReserveRequest) error {
 func validateRelease(req eventapi.ReleaseRequest) error {
 	var p problems
 	p.checkHold(req.HoldID, req.EventID, req.UserID, req.Quantity)
+	if !isReleaseCause(Cause(req.Cause)) {
+		p.Add("cause", "invalid", "must be one of released, expired, cancelled")
+	}
 	return p.Err()
 }
 

@@ -3,6 +3,7 @@ package event
 import (
 	"fmt"
 	"maps"
+	"slices"
 )
 
 // Seats are the seat counters of an event. Capacity is always the sum of Available,
@@ -23,6 +24,9 @@ type Seats struct {
 	// Marks are the holds of recent moves in their new states, by id. The documents of
 	// these holds may lag behind.
 	Marks map[string]Hold
+	// Entries are the recent entries of the capacity log, in ascending order. The log itself
+	// may not have them yet.
+	Entries []Entry
 }
 
 // Committed returns the number of seats that are held or sold.
@@ -42,6 +46,22 @@ func (s Seats) Resized(capacity int64) (Seats, error) {
 type Move struct {
 	From HoldState // empty if there was no hold
 	To   Hold      // the hold in its new state
+
+	Cause   Cause  // of a release; the new state is the cause of the other moves
+	TraceID string // of the request that moves the seats; may be empty
+}
+
+// cause returns the cause of the log entry of the move.
+func (m Move) cause() Cause {
+	switch {
+	case m.To.State == Held:
+		return CauseReserved
+	case m.To.State == Sold:
+		return CauseSold
+	case m.Cause == "":
+		return CauseReleased
+	}
+	return m.Cause
 }
 
 // SeatsWrite is one compare-and-set of an event's seats. It carries the moves of any
@@ -58,6 +78,10 @@ type SeatsWrite struct {
 
 	Set     map[string]Hold // the marks to set, by hold
 	Cleared []string        // the marks to remove, none of which is in Set
+
+	// Entries are the log entries that the event has after the write, in ascending order:
+	// those that it had, except dropped ones, and one for each move that changed a counter.
+	Entries []Entry
 }
 
 // NewWrite returns a compare-and-set of the seats that carries no moves.
@@ -65,12 +89,38 @@ func (s Seats) NewWrite(eventID string) SeatsWrite {
 	return SeatsWrite{
 		EventID: eventID, Version: s.Version,
 		Available: s.Available, Held: s.Held, Sold: s.Sold, Live: s.Live, EverSold: s.EverSold,
-		Set: map[string]Hold{},
+		Set: map[string]Hold{}, Entries: slices.Clip(s.Entries),
 	}
 }
 
-// Add adds a move to the write: it counts the seats and sets the mark. It returns an
-// error and adds nothing if the counters contradict the move.
+// newVersion returns the seats.version that the write makes.
+func (w SeatsWrite) newVersion() int64 { return w.Version + 1 }
+
+// change returns the difference between the counters of next and those of w.
+func (w SeatsWrite) change(next SeatsWrite) Change {
+	return Change{Available: next.Available - w.Available, Held: next.Held - w.Held, Sold: next.Sold - w.Sold}
+}
+
+// NewEntries returns the entries that the write adds to the event.
+func (w SeatsWrite) NewEntries() []Entry {
+	first := slices.IndexFunc(w.Entries, func(e Entry) bool { return e.Version == w.newVersion() })
+	if first < 0 {
+		return nil
+	}
+	return w.Entries[first:]
+}
+
+// Drop makes the write remove the entries for which isLogged returns true. These entries
+// must be in the capacity log. Entries that the write adds stay.
+func (w *SeatsWrite) Drop(isLogged func(Entry) bool) {
+	w.Entries = slices.DeleteFunc(slices.Clone(w.Entries), func(e Entry) bool {
+		return e.Version != w.newVersion() && isLogged(e)
+	})
+}
+
+// Add adds a move to the write: it counts the seats, sets the mark, and adds the log entry
+// if a counter changes. It returns an error and adds nothing if the counters contradict the
+// move.
 func (w *SeatsWrite) Add(m Move) error {
 	contradiction := func(err error) error {
 		return fmt.Errorf("move hold %s of event %s: %w", m.To.ID, w.EventID, err)
@@ -106,6 +156,12 @@ func (w *SeatsWrite) Add(m Move) error {
 	if q <= 0 || next.Available < 0 || next.Held < 0 || next.Sold < 0 {
 		return contradiction(fmt.Errorf("%d seats leave available %d, held %d, sold %d", q, next.Available, next.Held, next.Sold))
 	}
+	if change := w.change(next); change != (Change{}) {
+		next.Entries = append(slices.Clip(next.Entries), Entry{
+			Version: w.newVersion(), Number: len(w.Set), At: m.To.MovedAt,
+			Cause: m.cause(), Change: change, HoldID: m.To.ID, TraceID: m.TraceID,
+		})
+	}
 	*w = next
 	w.Set[m.To.ID] = m.To
 	return nil
@@ -127,7 +183,8 @@ func (w *SeatsWrite) Clear(holdIDs []string) {
 func (w SeatsWrite) Apply(s Seats) Seats {
 	s = w.counters(s)
 	s.EverSold = w.EverSold
-	s.Version = w.Version + 1
+	s.Version = w.newVersion()
+	s.Entries = w.Entries
 	marks := maps.Clone(s.Marks)
 	if marks == nil {
 		marks = make(map[string]Hold, len(w.Set))

@@ -14,7 +14,7 @@ func TestReserveUsesFewOperations(t *testing.T) {
 	f := newFixture(t)
 	f.createGala(nil)
 	f.reserve("a_1_x", "u1", 2)
-	f.wantOps("reserve", "events.read", "holds.read", "events.seats", "holds.insert")
+	f.wantOps("reserve", "events.read", "holds.read", "events.seats", "holds.insert", "log.insert")
 	f.reserve("a_1_x", "u1", 2)
 	f.wantOps("reserve again", "events.read", "holds.read")
 	f.reserve("b_1_x", "u1", 8)
@@ -23,11 +23,11 @@ func TestReserveUsesFewOperations(t *testing.T) {
 	f.wantErr("sold out", err, event.ErrSoldOut)
 	f.wantOps("sold out", "events.read", "holds.read")
 	f.release("a_1_x", "u1", 2)
-	f.wantOps("release", "events.read", "holds.read", "events.seats", "holds.move")
+	f.wantOps("release", "events.read", "holds.read", "events.seats", "holds.move", "log.insert")
 	f.release("a_1_x", "u1", 2)
 	f.wantOps("release again", "events.read", "holds.read")
 	f.wantErr("sell", f.OnBookingConfirmed(t.Context(), f.fact("b_1_x", "u1", 8)), nil)
-	f.wantOps("sell", "events.read", "holds.read", "events.seats", "holds.move")
+	f.wantOps("sell", "events.read", "holds.read", "events.seats", "holds.move", "log.insert")
 	f.wantSeats("in the end", 2, 0, 8)
 	if marks := f.store.Contents().Events["gala"].Seats.Marks; len(marks) != 1 {
 		t.Errorf("got %d marks, want only that of the last move", len(marks))
@@ -38,12 +38,12 @@ func TestReserveUnderALimitUsesFewOperations(t *testing.T) {
 	f := newFixture(t)
 	f.createGala(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(3)) })
 	f.reserve("a_1_x", "u1", 2)
-	f.wantOps("reserve", "events.read", "holds.read", "limits.claim", "events.seats", "holds.insert")
+	f.wantOps("reserve", "events.read", "holds.read", "limits.claim", "events.seats", "holds.insert", "log.insert")
 	_, err := eventtest.Reserve(t.Context(), f.Service, f.hold("b_1_x", "u1", 2))
 	f.wantErr("too many", err, event.ErrLimitExceeded)
 	f.wantOps("too many", "events.read", "holds.read", "limits.claim")
 	f.release("a_1_x", "u1", 2)
-	f.wantOps("release", "events.read", "holds.read", "events.seats", "holds.move", "limits.giveback")
+	f.wantOps("release", "events.read", "holds.read", "events.seats", "holds.move", "limits.giveback", "log.insert")
 	f.wantUsed("released", "u1", 0)
 	f.reserve("b_1_x", "u1", 3)
 	f.reserve("c_1_x", "u2", 3)
@@ -242,27 +242,28 @@ func TestSeatsWriteRefusesContradictions(t *testing.T) {
 	}
 }
 
-// Many processes leave marks. Before there are too many, a move finishes their steps and
-// removes them.
-func TestMarksAreBounded(t *testing.T) {
+// Many processes leave marks and log entries. Before there are too many, a move finishes the
+// steps, logs the entries, and removes them.
+func TestMarksAndEntriesAreBounded(t *testing.T) {
 	f := newFixture(t)
 	f.createGala(func(d *eventapi.Definition) { d.Capacity = 1000 })
-	most := 0
+	marks, entries := 0, 0
 	for i := range 300 {
 		other := newFixture(t)
 		other.now, other.store = f.now, f.store
 		svc := event.New(event.Config{
-			Events: f.store, Catalogue: f.store, Holds: f.store, Limits: f.store, Bookings: other,
+			Events: f.store, Catalogue: f.store, Holds: f.store, Limits: f.store, Log: f.store, Bookings: other,
 			Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: other, IDs: other, HoldSettleAfter: settleAfter,
 		})
 		req := f.hold(f.NewID()+"_1_x", "u1", 1)
 		if _, err := eventtest.Reserve(t.Context(), svc, req); err != nil {
 			t.Fatalf("reserve %d: %v", i, err)
 		}
-		most = max(most, len(f.store.Contents().Events["gala"].Seats.Marks))
+		seats := f.store.Contents().Events["gala"].Seats
+		marks, entries = max(marks, len(seats.Marks)), max(entries, len(seats.Entries))
 	}
-	if most > 129 {
-		t.Errorf("got %d marks, want at most 129", most)
+	if marks > 129 || entries > 129 {
+		t.Errorf("got %d marks and %d log entries, want at most 129 of each", marks, entries)
 	}
 	f.wantSeats("all counted", 700, 300, 0)
 }

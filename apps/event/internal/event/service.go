@@ -1,6 +1,7 @@
 package event
 
 import (
+	"sync"
 	"time"
 
 	"boxoffice/shared/page"
@@ -13,6 +14,7 @@ type Config struct {
 	Holds     Holds
 	Limits    Limits
 	Cache     Cache
+	Log       CapacityLog
 	Bookings  Bookings
 	Batches   Batcher // see NewBatches
 	Locks     Locker
@@ -23,6 +25,10 @@ type Config struct {
 	// asks the booking app about it. Sweeps also ignore marks and stamps that are younger
 	// than that.
 	HoldSettleAfter time.Duration
+	// Both calls two functions and returns when both have returned. It is optional; by
+	// default the functions run concurrently. Tests that control the order of operations
+	// set it.
+	Both func(a, b func())
 }
 
 // Service implements the use cases of the event app. It is safe for concurrent use.
@@ -32,6 +38,7 @@ type Service struct {
 	holds       Holds
 	limits      Limits
 	cache       Cache
+	log         CapacityLog
 	bookings    Bookings
 	batches     Batcher
 	locks       Locker
@@ -39,18 +46,33 @@ type Service struct {
 	ids         IDs
 	cursors     page.Cursors
 	settleAfter time.Duration
+	both        func(a, b func())
 	steps       stepCache
+	logged      logCache
 	links       pendingLinks
 	cacheTimes  cacheTimes
 }
 
 // New returns a Service.
 func New(cfg Config) *Service {
-	return &Service{
-		events: cfg.Events, catalogue: cfg.Catalogue, holds: cfg.Holds, limits: cfg.Limits, cache: cfg.Cache, bookings: cfg.Bookings,
-		batches: cfg.Batches, locks: cfg.Locks, clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors,
-		settleAfter: cfg.HoldSettleAfter,
+	both := cfg.Both
+	if both == nil {
+		both = concurrently
 	}
+	return &Service{
+		events: cfg.Events, catalogue: cfg.Catalogue, holds: cfg.Holds, limits: cfg.Limits, cache: cfg.Cache, log: cfg.Log, bookings: cfg.Bookings,
+		batches: cfg.Batches, locks: cfg.Locks, clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors,
+		settleAfter: cfg.HoldSettleAfter, both: both,
+	}
+}
+
+// concurrently runs two functions concurrently, a in the goroutine of the caller. It waits
+// for b even if a panics.
+func concurrently(a, b func()) {
+	var other sync.WaitGroup
+	defer other.Wait()
+	other.Go(b)
+	a()
 }
 
 func (s *Service) now() time.Time { return instant(s.clock.Now()) }

@@ -61,7 +61,7 @@ func newStress(t *testing.T, seed uint64) *stress {
 	for i := range s.svcs {
 		s.batches[i] = eventtest.NewBatches()
 		s.svcs[i] = event.New(event.Config{
-			Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: s, Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{},
+			Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: s, Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{},
 			Batches: s.batches[i], Clock: s, IDs: s, HoldSettleAfter: settleAfter,
 		})
 	}
@@ -73,7 +73,7 @@ func newStress(t *testing.T, seed uint64) *stress {
 		d.MaxPerUser = &s.limit
 	}
 	f := &fixture{t: t, Service: event.New(event.Config{
-		Events: s.store, Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{}, Clock: s, IDs: s,
+		Events: s.store, Log: s.store, Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{}, Clock: s, IDs: s,
 	})}
 	_, err := f.CreateEvent(t.Context(), eventapi.CreateRequest{EventID: "gala", OrganizerID: "admin", Event: d})
 	f.wantErr("create", err, nil)
@@ -268,8 +268,11 @@ func (s *stress) checkInvariants() {
 	if seats.Available < 0 || seats.Held < 0 || seats.Sold < 0 || seats.Capacity != seats.Available+seats.Held+seats.Sold {
 		s.Errorf("inconsistent counters: capacity %d, available %d, held %d, sold %d", seats.Capacity, seats.Available, seats.Held, seats.Sold)
 	}
-	if len(seats.Marks) > 200 {
-		s.Errorf("got %d marks, want at most 200", len(seats.Marks))
+	if len(seats.Marks) > 200 || len(seats.Entries) > 200 {
+		s.Errorf("got %d marks and %d log entries, want at most 200 of each", len(seats.Marks), len(seats.Entries))
+	}
+	if sum := c.LogSum("gala"); sum != (event.Change{Available: seats.Available, Held: seats.Held, Sold: seats.Sold}) {
+		s.Errorf("the log entries add up to %+v, want the counters %+v", sum, seats)
 	}
 	if s.limit == 0 {
 		return
@@ -329,7 +332,7 @@ func (s *stress) quiesce() {
 	s.Error("100 sweeps did not finish the work")
 }
 
-// isSettled reports whether no stamps and no marks are left.
+// isSettled reports whether no stamps, no marks and no unlogged entries are left.
 func (s *stress) isSettled() bool {
 	c := s.store.Contents()
 	for _, l := range c.Limits {
@@ -337,7 +340,8 @@ func (s *stress) isSettled() bool {
 			return false
 		}
 	}
-	return len(c.Events["gala"].Seats.Marks) == 0
+	seats := c.Events["gala"].Seats
+	return len(seats.Marks)+len(seats.Entries) == 0
 }
 
 // checkFinal checks that all documents match the bookings once the work is finished.
@@ -370,6 +374,13 @@ func (s *stress) checkFinal() {
 	}
 	if seats.Held != held || seats.Sold != sold || seats.Available != seats.Capacity-held-sold {
 		s.Errorf("got available %d, held %d, sold %d of %d, want %d held and %d sold", seats.Available, seats.Held, seats.Sold, seats.Capacity, held, sold)
+	}
+	var logged event.Change
+	for _, e := range c.Logs["gala"] {
+		logged = logged.Plus(e.Change)
+	}
+	if logged != (event.Change{Available: seats.Available, Held: seats.Held, Sold: seats.Sold}) {
+		s.Errorf("the log adds up to %+v, want the counters %+v", logged, seats)
 	}
 	for key, l := range c.Limits {
 		var sum int64

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"boxoffice/shared/apperr"
@@ -29,13 +30,19 @@ func (s *Service) Sweep(ctx context.Context) error {
 	)
 }
 
-// sweepMarks finishes the steps of old marks and removes them. Recent marks are left to
-// the next moves of their events.
+// sweepMarks finishes the steps of old marks and logs old entries, and removes both from
+// their events. Recent ones are left to the next moves of their events.
 func (s *Service) sweepMarks(ctx context.Context) error {
-	ids, err := s.catalogue.MarkedEvents(ctx, s.now().Add(-s.settleAfter), sweepBatch)
+	before := s.now().Add(-s.settleAfter)
+	ids, err := s.catalogue.MarkedEvents(ctx, before, sweepBatch)
 	if err != nil {
 		return fmt.Errorf("sweep marks: %w", err)
 	}
+	unlogged, err := s.catalogue.UnloggedEvents(ctx, before, sweepBatch)
+	if err != nil {
+		return fmt.Errorf("sweep log entries: %w", err)
+	}
+	ids = slices.Compact(slices.Sorted(slices.Values(append(ids, unlogged...))))
 	var failed []error
 	for _, id := range ids {
 		e, err := s.events.GetEvent(ctx, id)
@@ -79,7 +86,7 @@ func (s *Service) sweepHolds(ctx context.Context) error {
 func (s *Service) settle(ctx context.Context, h Hold, b bookingapi.Settlement) error {
 	switch {
 	case !b.Live:
-		return s.release(ctx, h)
+		return s.release(ctx, h, CauseReleased)
 	case b.Confirmed:
 		return s.sell(ctx, h.EventID, h.ID) // the fact was lost, or is late
 	}

@@ -91,8 +91,9 @@ func (f *fixture) stopAt(op string) *event.Service {
 		return nil, nil
 	})
 	return event.New(event.Config{
-		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Bookings: f,
+		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: f,
 		Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
+		Both: eventtest.InOrder, Cache: eventtest.NoCache{},
 	})
 }
 

@@ -9,8 +9,8 @@ import (
 )
 
 // eventDocument is an event with its seats and its outbox. WriteSeats sets only fields of
-// the seats. WriteDefinition sets all fields except the id, the marks and the outbox, to
-// which it adds facts.
+// the seats. WriteDefinition sets all fields except the id, the marks, the opening entry and
+// the outbox, to which it adds facts.
 type eventDocument struct {
 	ID          string             `bson:"_id"`
 	OrganizerID string             `bson:"organizerId"`
@@ -18,6 +18,7 @@ type eventDocument struct {
 	CreatedAt   time.Time          `bson:"createdAt"`
 	Fingerprint string             `bson:"fingerprint"`
 	Seats       seatsDocument      `bson:"seats"`
+	Opening     openingDocument    `bson:"opening"`
 	Derived     derivedDocument    `bson:",inline"`
 
 	Outbox mongodb.OutboxFields `bson:",inline"`
@@ -61,6 +62,10 @@ type seatsDocument struct {
 	Version   int64                   `bson:"version"`
 	EverSold  bool                    `bson:"everSold"`
 	Marks     map[string]holdDocument `bson:"marks"` // never null
+
+	// Entries has the log entries by their ids. It is a document, as Marks is, because the
+	// filter of an index can compare it with an empty one.
+	Entries map[string]entryDocument `bson:"entries"`
 }
 
 // holdDocument is an event.Hold, either as a document of its own or as a mark.
@@ -93,7 +98,7 @@ type limitDocument struct {
 func toDocument(e event.Event, outbox mongodb.OutboxFields) eventDocument {
 	return eventDocument{
 		ID: e.ID, OrganizerID: e.OrganizerID, Definition: toDefinition(e), CreatedAt: e.CreatedAt,
-		Fingerprint: e.Fingerprint, Seats: toSeats(e.Seats), Derived: toDerived(e), Outbox: outbox,
+		Fingerprint: e.Fingerprint, Seats: toSeats(e.Seats), Opening: toOpening(e.Opening), Derived: toDerived(e), Outbox: outbox,
 	}
 }
 
@@ -112,6 +117,7 @@ func toSeats(s event.Seats) seatsDocument {
 	d := seatsDocument{
 		Capacity: s.Capacity, Available: s.Available, Held: s.Held, Sold: s.Sold, Committed: s.Committed(), Live: s.Live,
 		Version: s.Version, EverSold: s.EverSold, Marks: make(map[string]holdDocument, len(s.Marks)),
+		Entries: toEntries(s.Entries),
 	}
 	for id, mark := range s.Marks {
 		d.Marks[id] = toHold(mark)
@@ -141,7 +147,7 @@ func fromDocument(d eventDocument) event.Event {
 			MaxPerUser: def.MaxPerUser, SalesStartAt: inUTC(def.SalesStartAt), SalesEndAt: inUTC(def.SalesEndAt),
 			CancellationCutoffHours: def.CutoffHours,
 		},
-		Status: event.Status(def.Status), Version: def.Version, Seats: fromSeats(d.Seats),
+		Status: event.Status(def.Status), Version: def.Version, Seats: fromSeats(d.Seats), Opening: fromOpening(d.Opening),
 		Fingerprint: d.Fingerprint, ChangeIDs: def.ChangeIDs, CreatedAt: d.CreatedAt.UTC(), UpdatedAt: def.UpdatedAt.UTC(),
 		CancelledLive: def.CancelledLive,
 	}
@@ -150,7 +156,7 @@ func fromDocument(d eventDocument) event.Event {
 func fromSeats(d seatsDocument) event.Seats {
 	s := event.Seats{
 		Capacity: d.Capacity, Available: d.Available, Held: d.Held, Sold: d.Sold, Live: d.Live,
-		Version: d.Version, EverSold: d.EverSold,
+		Version: d.Version, EverSold: d.EverSold, Entries: fromEntries(d.Entries),
 	}
 	if len(d.Marks) > 0 {
 		s.Marks = make(map[string]event.Hold, len(d.Marks))

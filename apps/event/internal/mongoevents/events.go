@@ -59,6 +59,7 @@ func (s *Store) WriteSeats(ctx context.Context, w event.SeatsWrite) error {
 		{Key: "seats.live", Value: w.Live},
 		{Key: "seats.everSold", Value: w.EverSold},
 		{Key: "seats.version", Value: w.Version + 1},
+		{Key: "seats.entries", Value: toEntries(w.Entries)},
 	}
 	for id, mark := range w.Set {
 		set = append(set, bson.E{Key: markPath(id), Value: toHold(mark)})
@@ -96,6 +97,7 @@ func (s *Store) WriteDefinition(ctx context.Context, e event.Event, version int6
 		bson.E{Key: "seats.live", Value: e.Seats.Live},
 		bson.E{Key: "seats.everSold", Value: e.Seats.EverSold},
 		bson.E{Key: "seats.version", Value: e.Seats.Version + 1},
+		bson.E{Key: "seats.entries", Value: toEntries(e.Seats.Entries)},
 	)
 	derived, missing, err := derivedFields(e)
 	if err != nil {

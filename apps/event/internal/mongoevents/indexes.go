@@ -28,6 +28,7 @@ func (s *Store) Prepare(ctx context.Context) error {
 			index("stamped", bson.D{{Key: "claimedAt", Value: 1}}, options.Index().SetSparse(true)),
 			index("to_purge", bson.D{{Key: "purgeAt", Value: 1}}, options.Index().SetExpireAfterSeconds(0)),
 		}},
+		{s.log, []mongo.IndexModel{index("old", bson.D{{Key: "at", Value: 1}}, options.Index())}},
 	} {
 		if _, err := c.collection.Indexes().CreateMany(ctx, c.indexes); err != nil {
 			return fmt.Errorf("create indexes of %s: %w", c.collection.Name(), err)
@@ -47,9 +48,10 @@ func index(name string, keys bson.D, o *options.IndexOptionsBuilder) mongo.Index
 func eventIndexes() []mongo.IndexModel {
 	indexes := []mongo.IndexModel{
 		index("identity", bson.D{{Key: "identity", Value: 1}}, options.Index().SetUnique(true).SetSparse(true)),
-		// The key of this index never changes. A move therefore updates the index only if the
-		// event had no marks before.
+		// The keys of these two indexes never change. A move therefore updates them only if
+		// the event had no marks, or no entries, before.
 		index("marked", bson.D{{Key: "createdAt", Value: 1}}, options.Index().SetPartialFilterExpression(bson.D{marked()})),
+		index("unlogged", bson.D{{Key: "createdAt", Value: 1}}, options.Index().SetPartialFilterExpression(bson.D{unlogged()})),
 		index("cancelled", bson.D{{Key: "seats.version", Value: 1}, {Key: "seats.committed", Value: 1}},
 			options.Index().SetPartialFilterExpression(unfinished())),
 		mongodb.OutboxIndex(),
@@ -69,6 +71,12 @@ func eventIndexes() []mongo.IndexModel {
 // query can use the index only if it contains the same filter.
 func marked() bson.E {
 	return bson.E{Key: "seats.marks", Value: bson.D{{Key: "$gt", Value: bson.D{}}}}
+}
+
+// unlogged matches events that have log entries. It is the filter of the partial index
+// "unlogged".
+func unlogged() bson.E {
+	return bson.E{Key: "seats.entries", Value: bson.D{{Key: "$gt", Value: bson.D{}}}}
 }
 
 // unfinished matches cancelled events with committed seats, as the index "cancelled" does.

@@ -11,8 +11,8 @@ import (
 	"boxoffice/shared/mongodb"
 )
 
-// ListEvents implements event.Catalogue. It returns the events without their marks, which
-// only moves of seats need.
+// ListEvents implements event.Catalogue. It returns the events without their marks and
+// log entries, which only writes of an event need.
 //
 // A page that starts after a position may take two queries: one for the events that have
 // the same value in the order's field, and one for those beyond. Each scans exactly the
@@ -53,10 +53,10 @@ func (s *Store) listEvents(ctx context.Context, q event.Query, limit int, condit
 		SetLimit(int64(limit)))
 }
 
-// findEvents returns the events that match, without their marks.
+// findEvents returns the events that match, without their marks and log entries.
 func (s *Store) findEvents(ctx context.Context, what string, filter bson.D, opts *options.FindOptionsBuilder) ([]event.Event, error) {
 	cursor, err := s.events.Find(ctx, filter, opts.SetProjection(
-		withoutDerived(bson.D{{Key: "outbox", Value: 0}, {Key: "seats.marks", Value: 0}})))
+		withoutDerived(bson.D{{Key: "outbox", Value: 0}, {Key: "seats.marks", Value: 0}, {Key: "seats.entries", Value: 0}})))
 	if err != nil {
 		return nil, mongodb.WrapError(what, err)
 	}
@@ -132,17 +132,26 @@ func (s *Store) FindIdentity(ctx context.Context, identity string) (string, erro
 
 // MarkedEvents implements event.Catalogue.
 func (s *Store) MarkedEvents(ctx context.Context, before time.Time, limit int) ([]string, error) {
-	// The keys of the marks are the ids of holds, so no filter can name their fields. The
-	// expression computes the time of the oldest mark.
+	return s.ids(ctx, "find marked events", bson.D{marked(), oldestBefore("seats.marks", "movedAt", before)},
+		bson.D{{Key: "createdAt", Value: 1}}, limit)
+}
+
+// oldestBefore matches events in which the oldest of the documents in a map, by the time in
+// their field, is older than the given time. The keys of the map are ids, so no filter can
+// name the fields of its documents; an expression computes the time.
+func oldestBefore(path, field string, before time.Time) bson.E {
 	oldest := bson.D{{Key: "$min", Value: bson.D{{Key: "$map", Value: bson.D{
-		{Key: "input", Value: bson.D{{Key: "$objectToArray", Value: "$seats.marks"}}},
-		{Key: "as", Value: "mark"},
-		{Key: "in", Value: "$$mark.v.movedAt"},
+		{Key: "input", Value: bson.D{{Key: "$objectToArray", Value: "$" + path}}},
+		{Key: "as", Value: "one"},
+		{Key: "in", Value: "$$one.v." + field},
 	}}}}}
-	return s.ids(ctx, "find marked events", bson.D{
-		marked(),
-		{Key: "$expr", Value: bson.D{{Key: "$lt", Value: bson.A{oldest, before}}}},
-	}, bson.D{{Key: "createdAt", Value: 1}}, limit)
+	return bson.E{Key: "$expr", Value: bson.D{{Key: "$lt", Value: bson.A{oldest, before}}}}
+}
+
+// UnloggedEvents implements event.Catalogue.
+func (s *Store) UnloggedEvents(ctx context.Context, before time.Time, limit int) ([]string, error) {
+	return s.ids(ctx, "find unlogged events", bson.D{unlogged(), oldestBefore("seats.entries", "at", before)},
+		bson.D{{Key: "createdAt", Value: 1}}, limit)
 }
 
 // UnfinishedCancellations implements event.Catalogue.

@@ -1,12 +1,13 @@
-// Package mongoevents stores events, holds and limits in MongoDB.
+// Package mongoevents stores events, holds, limits and capacity logs in MongoDB.
 //
 // Every write is a conditional operation on one document, or several independent ones.
-// There are three collections:
+// There are four collections:
 //
-//	events  {_id, <definition>, status, version, seats: {..., version, marks}, outbox,
-//	         identity, lists, words, purgeAt}
-//	holds   {_id: <hold>, state, settleAt, purgeAt, ...}
-//	limits  {_id: <event>:<user>, used, by: {<hold>: quantity}, version, claimedAt, purgeAt}
+//	events        {_id, <definition>, status, version, seats: {..., version, marks, entries},
+//	               opening, outbox, identity, lists, words, purgeAt}
+//	holds         {_id: <hold>, state, settleAt, purgeAt, ...}
+//	limits        {_id: <event>:<user>, used, by: {<hold>: quantity}, version, claimedAt, purgeAt}
+//	capacity_log  {_id: <event>:<version>:<number>, at, cause, available, held, sold, ...}
 //
 // The last four fields of an event are derived from the others, for indexes. The identity
 // (organizer, start and name) is unique. A deleted event has a purgeAt and none of the
@@ -29,6 +30,7 @@ type Store struct {
 	events *mongo.Collection
 	holds  *mongo.Collection
 	limits *mongo.Collection
+	log    *mongo.Collection
 }
 
 var (
@@ -36,6 +38,8 @@ var (
 	_ event.Catalogue = (*Store)(nil)
 	_ event.Holds     = (*Store)(nil)
 	_ event.Limits    = (*Store)(nil)
+
+	_ event.CapacityLog = (*Store)(nil)
 )
 
 // Config holds the parameters of Open.
@@ -51,6 +55,7 @@ func Open(cfg Config) (*Store, error) {
 	return &Store{
 		Client: client,
 		events: client.DB.Collection("events"), holds: client.DB.Collection("holds"), limits: client.DB.Collection("limits"),
+		log: client.DB.Collection("capacity_log"),
 	}, nil
 }
 

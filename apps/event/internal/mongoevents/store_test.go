@@ -55,7 +55,7 @@ func open(t *testing.T, uri string, n *atomic.Int64) (*mongoevents.Store, *mongo
 // list.
 func checkCommands(t *testing.T) *mongoevent.CommandMonitor {
 	known := map[string]bool{
-		"insert": true, "find": true, "getMore": true, "update": true, "createIndexes": true,
+		"insert": true, "find": true, "getMore": true, "update": true, "delete": true, "createIndexes": true,
 		"ping": true, "endSessions": true, "killCursors": true,
 	}
 	return &mongoevent.CommandMonitor{Started: func(_ context.Context, e *mongoevent.CommandStartedEvent) {
@@ -97,6 +97,7 @@ func TestStoreConforms(t *testing.T) {
 		t.Run("searches examine only what they return", func(t *testing.T) { testSearchIndex(t, m.URI, db, store) })
 	})
 	t.Run("deleted events are purged once their facts are published", func(t *testing.T) { testPurge(t, m.URI, &n) })
+	t.Run("a page of the log examines nothing else", func(t *testing.T) { testLogPageIsRead(t, m.URI, &n) })
 	t.Run("Prepare refuses an index with different keys", func(t *testing.T) { testIndexWithDifferentKeys(t, m.URI, &n) })
 }
 
@@ -127,6 +128,11 @@ func testIndexes(t *testing.T, uri string, n *atomic.Int64) {
 	}
 	ctx, now := t.Context(), time.Now()
 	run(spy.MarkedEvents(ctx, now, 1))
+	run(spy.UnloggedEvents(ctx, now, 1))
+	run(spy.ListEntries(ctx, event.EntryQuery{EventID: "e", Before: event.EntryPosition{Version: 9}, Limit: 20}))
+	run(spy.OldestEntries(ctx, "e", 0, 20))
+	run(spy.OldLogs(ctx, now, 20))
+	run(spy.DeleteEntries(ctx, "e", 9, 20))
 	run(spy.UnfinishedCancellations(ctx, 1))
 	run(spy.EndedUnsold(ctx, now, 1))
 	run(spy.HoldsToSettle(ctx, now, 1))
@@ -191,6 +197,31 @@ func explain(t *testing.T, db *mongo.Database, find bson.Raw) plan {
 	}
 	stats := reply.ExecutionStats
 	return plan{stagesOf(reply.QueryPlanner.WinningPlan), stats.Keys, stats.Docs, stats.Returned}
+}
+
+// A page of the capacity log is read from the index of the ids: the server examines no more
+// documents than it returns, whatever other entries there are.
+func testLogPageIsRead(t *testing.T, uri string, n *atomic.Int64) {
+	store, db := open(t, uri, n)
+	for _, id := range []string{"a", "e", "z"} {
+		var entries []event.Entry
+		for version := range int64(50) {
+			entries = append(entries, eventtest.NewEntry(version, 0))
+		}
+		if err := store.InsertEntries(t.Context(), id, entries); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spy, queries := openSpy(t, uri, db)
+	page, err := spy.ListEntries(t.Context(), event.EntryQuery{EventID: "e", After: 3, Before: event.EntryPosition{Version: 40}, Limit: 20})
+	if err != nil || len(page) != 20 {
+		t.Fatalf("got %d entries, %v, want 20", len(page), err)
+	}
+	for _, find := range queries() {
+		if p := explain(t, db, find); p.returned != 20 || p.docs > p.returned || p.keys > p.returned+1 {
+			t.Errorf("got %+v, want 20 returned and no more examined", p)
+		}
+	}
 }
 
 // stagesOf returns the stages at all levels of a plan.
