@@ -38,6 +38,9 @@ type fakeEvent struct {
 	log        contract.Page[eventapi.CapacityLogEntry]
 	logRequest eventapi.CapacityLogRequest // the last request
 
+	reconciliation   eventapi.Reconciliation
+	reconcileRequest eventapi.ReconcileRequest // the last request
+
 	calls  map[string]int      // by operation and, if it is an admin's, " by admin"
 	before func(called string) // called before an operation, with the key of calls; may be nil
 }
@@ -132,6 +135,10 @@ func (f *fakeEvent) serve(log *slog.Logger, tracing *telemetry.Tracing) http.Han
 	rpc.Handle(srv, eventapi.ListCapacityLog, func(_ context.Context, r eventapi.CapacityLogRequest) (contract.Page[eventapi.CapacityLogEntry], error) {
 		f.logRequest = r
 		return f.log, f.fail
+	})
+	rpc.Handle(srv, eventapi.ReconcileEvent, func(_ context.Context, r eventapi.ReconcileRequest) (eventapi.Reconciliation, error) {
+		f.reconcileRequest = r
+		return f.reconciliation, f.fail
 	})
 	return srv
 }

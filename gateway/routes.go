@@ -58,6 +58,7 @@ func (s *Server) routes() []route {
 		{del, "/api/events/:eventId", admin, write, s.change(withBody(s, eventapi.DeleteEvent, http.StatusOK, bindChangeEvent, presentDeletedEvent))},
 		{post, "/api/events/:eventId/cancel", admin, write, s.change(withResponse(s, eventapi.CancelEvent, bindChangeEvent, presentChangedEvent))},
 		{get, "/api/events/:eventId/capacity-log", admin, browse, withBody(s, eventapi.ListCapacityLog, http.StatusOK, bindListCapacityLog, presentCapacityLog)},
+		{post, "/api/events/:eventId/reconcile", admin, write, operation(s, eventapi.ReconcileEvent, http.StatusOK, bindReconcileEvent)},
 
 		{post, "/api/bookings", user, write, withResponse(s, bookingapi.CreateBooking, bindCreateBooking, presentCreatedBooking)},
 		{get, "/api/bookings", admin, browse, withBody(s, bookingapi.ListBookings, http.StatusOK, bindListBookings, presentBookings)},

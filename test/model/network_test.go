@@ -45,6 +45,12 @@ func (c bookingClient) SettleHold(ctx context.Context, holdID string) (bookingap
 	})
 }
 
+func (c bookingClient) ReconcileBookings(ctx context.Context, req bookingapi.ReconcileRequest) (bookingapi.ReconcilePage, error) {
+	return call(c.w, "reconcile "+req.EventID, func() (bookingapi.ReconcilePage, error) {
+		return c.w.booking().ReconcileBookings(ctx, req)
+	})
+}
+
 // call runs fn in the other app as part of the running actor. Unless the world is
 // faultless, the network may delay the call beyond its timeout, repeat it later, or
 // lose its reply.

@@ -34,7 +34,7 @@ type Env struct {
 func NewService(env Env) *Service {
 	return event.New(event.Config{
 		Events: env.Store, Catalogue: env.Store, Holds: env.Store, Limits: env.Store, Log: env.Store,
-		Bookings: env.Bookings, Batches: Unbatched{}, Cache: NoCache{}, Locks: Unlocked{}, Clock: env.Clock, IDs: env.IDs,
+		Bookings: env.Bookings, Drifts: Unreported{}, Batches: Unbatched{}, Cache: NoCache{}, Locks: Unlocked{}, Clock: env.Clock, IDs: env.IDs,
 		HoldSettleAfter: env.HoldSettleAfter, Both: InOrder,
 	})
 }

@@ -62,6 +62,12 @@ var (
 	// Refusal: event.not_found.
 	ListCapacityLog = rpc.Op[CapacityLogRequest, contract.Page[CapacityLogEntry]]{App: App, Method: "event.capacity.log", Timeout: 10 * time.Second}
 
+	// ReconcileEvent compares the counters of an event with its holds, and its holds with the
+	// bookings, for admins. If Mend is set, it also mends what it can: it writes the counters,
+	// releases the holds of dead bookings, and sells those of confirmed ones. Repeating it is
+	// harmless. Refusal: event.not_found.
+	ReconcileEvent = rpc.Op[ReconcileRequest, Reconciliation]{App: App, Method: "event.reconcile", Timeout: 10 * time.Second}
+
 	// ReserveSeats reserves the seats of 1 to MaxReserves distinct holds of one event, for
 	// the booking app. The answers are in the order of the requests and independent of
 	// each other. The operation is idempotent: the hold's id is the idempotency key.

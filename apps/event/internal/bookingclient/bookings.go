@@ -21,3 +21,8 @@ func NewBookings(client *rpc.Client) *Bookings { return &Bookings{client: client
 func (b *Bookings) SettleHold(ctx context.Context, holdID string) (bookingapi.Settlement, error) {
 	return rpc.Call(ctx, b.client, bookingapi.SettleHold, bookingapi.SettleRequest{HoldID: holdID})
 }
+
+// ReconcileBookings implements event.Bookings.
+func (b *Bookings) ReconcileBookings(ctx context.Context, req bookingapi.ReconcileRequest) (bookingapi.ReconcilePage, error) {
+	return rpc.Call(ctx, b.client, bookingapi.ReconcileBookings, req)
+}

@@ -8,13 +8,13 @@ import (
 	"boxoffice/shared/contract/eventapi"
 )
 
-// Cleanup deletes events that have ended and never sold a ticket, and folds old entries of
-// capacity logs. It returns the number of deleted events. A failure does not stop the rest of
+// Cleanup deletes events that have ended and never sold a ticket, folds old entries of
+// capacity logs, and compares events with their holds and bookings. It returns the number of deleted events. A failure does not stop the rest of
 // the cleanup; Cleanup returns all errors, joined.
 func (s *Service) Cleanup(ctx context.Context) (int, error) {
 	defer s.locks.Lock(ctx, "sweep:events")()
 	n, err := s.deleteUnsold(ctx)
-	return n, errors.Join(err, s.foldLogs(ctx))
+	return n, errors.Join(err, s.foldLogs(ctx), s.reconcileEvents(ctx))
 }
 
 // deleteUnsold deletes up to sweepBatch events that have ended and never sold a ticket. It

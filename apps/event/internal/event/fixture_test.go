@@ -33,6 +33,10 @@ type fixture struct {
 	asked       []string                         // the holds that SettleHold was called for
 	settleErr   error                            // returned by SettleHold
 	copies      copies
+
+	live    map[string]bookingapi.LiveBooking // returned by ReconcileBookings, by hold
+	reports []eventapi.Reconciliation         // passed to ReportDrift
+	onWait  func()                            // called between two comparisons
 }
 
 // copies is an event.Cache without expiry.
@@ -75,7 +79,7 @@ func (f *fixture) restart() {
 	f.Service = event.New(event.Config{
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: f,
 		Cache: f.copies, Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
-		Both: eventtest.InOrder,
+		Both: eventtest.InOrder, Drifts: f, Wait: f.wait,
 	})
 }
 

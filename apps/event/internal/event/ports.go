@@ -70,6 +70,9 @@ type Catalogue interface {
 	// UnfinishedCancellations returns the ids of up to limit cancelled events that have
 	// committed seats and no unpublished facts, in ascending order of seats.version.
 	UnfinishedCancellations(ctx context.Context, limit int) ([]string, error)
+	// EventIDs returns the ids of up to limit events in ascending order, starting after the
+	// given id. It never returns those of deleted events.
+	EventIDs(ctx context.Context, after string, limit int) ([]string, error)
 	// EndedUnsold returns the ids of up to limit events that ended before the given time
 	// and never sold a ticket. It never returns deleted events.
 	EndedUnsold(ctx context.Context, before time.Time, limit int) ([]string, error)
@@ -90,6 +93,9 @@ type Holds interface {
 	// PostponeSettle sets SettleAt of holds, by id. It ignores holds that are not held or
 	// do not exist.
 	PostponeSettle(ctx context.Context, at map[string]time.Time) error
+	// CountedHolds returns up to limit held or sold holds of an event, in the order of their
+	// ids, starting after the given id.
+	CountedHolds(ctx context.Context, eventID, after string, limit int) ([]Hold, error)
 	// HoldsToSettle returns up to limit holds whose SettleAt is not after now, in the
 	// order of SettleAt.
 	HoldsToSettle(ctx context.Context, now time.Time, limit int) ([]Hold, error)
@@ -154,6 +160,15 @@ type Bookings interface {
 	// SettleHold reports in the Settlement whether a hold belongs to a live booking. If it
 	// does not, the booking app guarantees that it never will.
 	SettleHold(ctx context.Context, holdID string) (bookingapi.Settlement, error)
+	// ReconcileBookings returns a page of the live bookings of an event; see
+	// bookingapi.ReconcileBookings.
+	ReconcileBookings(ctx context.Context, req bookingapi.ReconcileRequest) (bookingapi.ReconcilePage, error)
+}
+
+// Drifts tells an operator about differences that a reconciliation found.
+type Drifts interface {
+	// ReportDrift reports the differences of r, and what was mended.
+	ReportDrift(ctx context.Context, r eventapi.Reconciliation)
 }
 
 // Batcher coalesces concurrent moves of one event's seats. Batching only saves work, so

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ type Config struct {
 	Cache     Cache
 	Log       CapacityLog
 	Bookings  Bookings
+	Drifts    Drifts
 	Batches   Batcher // see NewBatches
 	Locks     Locker
 	Clock     Clock
@@ -29,6 +31,9 @@ type Config struct {
 	// default the functions run concurrently. Tests that control the order of operations
 	// set it.
 	Both func(a, b func())
+	// Wait waits for a duration, or until ctx ends. It is optional; by default it waits with
+	// a timer. Tests set it.
+	Wait func(ctx context.Context, d time.Duration) error
 }
 
 // Service implements the use cases of the event app. It is safe for concurrent use.
@@ -40,6 +45,7 @@ type Service struct {
 	cache       Cache
 	log         CapacityLog
 	bookings    Bookings
+	drifts      Drifts
 	batches     Batcher
 	locks       Locker
 	clock       Clock
@@ -47,6 +53,8 @@ type Service struct {
 	cursors     page.Cursors
 	settleAfter time.Duration
 	both        func(a, b func())
+	wait        func(ctx context.Context, d time.Duration) error
+	reconciler  reconciler
 	steps       stepCache
 	logged      logCache
 	links       pendingLinks
@@ -59,10 +67,14 @@ func New(cfg Config) *Service {
 	if both == nil {
 		both = concurrently
 	}
+	wait := cfg.Wait
+	if wait == nil {
+		wait = waitFor
+	}
 	return &Service{
-		events: cfg.Events, catalogue: cfg.Catalogue, holds: cfg.Holds, limits: cfg.Limits, cache: cfg.Cache, log: cfg.Log, bookings: cfg.Bookings,
+		events: cfg.Events, catalogue: cfg.Catalogue, holds: cfg.Holds, limits: cfg.Limits, cache: cfg.Cache, log: cfg.Log, bookings: cfg.Bookings, drifts: cfg.Drifts,
 		batches: cfg.Batches, locks: cfg.Locks, clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors,
-		settleAfter: cfg.HoldSettleAfter, both: both,
+		settleAfter: cfg.HoldSettleAfter, both: both, wait: wait,
 	}
 }
 
@@ -73,6 +85,18 @@ func concurrently(a, b func()) {
 	defer other.Wait()
 	other.Go(b)
 	a()
+}
+
+// waitFor waits for a duration. It returns ctx.Err() if ctx ends before.
+func waitFor(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (s *Service) now() time.Time { return instant(s.clock.Now()) }

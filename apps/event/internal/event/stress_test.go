@@ -127,6 +127,11 @@ func (s *stress) SettleHold(_ context.Context, holdID string) (bookingapi.Settle
 	return bookingapi.Settlement{Live: b.live, Confirmed: b.live && b.confirmed}, nil
 }
 
+// ReconcileBookings returns an empty page. No test of this type reconciles.
+func (s *stress) ReconcileBookings(context.Context, bookingapi.ReconcileRequest) (bookingapi.ReconcilePage, error) {
+	return bookingapi.ReconcilePage{}, nil
+}
+
 // newBooking returns a booking that has not been tried yet.
 func (s *stress) newBooking() *stressBooking {
 	id := s.NewID() + "_1_x"

@@ -27,6 +27,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 		s.sweepHolds(ctx),
 		s.sweepLimits(ctx),
 		s.sweepCancellations(ctx),
+		s.recheckSuspects(ctx),
 	)
 }
 

@@ -21,6 +21,7 @@ func (s *Store) Prepare(ctx context.Context) error {
 	}{
 		{s.events, eventIndexes()},
 		{s.holds, []mongo.IndexModel{
+			index("by_event", bson.D{{Key: "eventId", Value: 1}, {Key: "_id", Value: 1}}, options.Index()),
 			index("to_settle", bson.D{{Key: "settleAt", Value: 1}}, options.Index().SetSparse(true)),
 			index("to_purge", bson.D{{Key: "purgeAt", Value: 1}}, options.Index().SetExpireAfterSeconds(0)),
 		}},

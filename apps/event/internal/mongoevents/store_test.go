@@ -133,6 +133,8 @@ func testIndexes(t *testing.T, uri string, n *atomic.Int64) {
 	run(spy.OldestEntries(ctx, "e", 0, 20))
 	run(spy.OldLogs(ctx, now, 20))
 	run(spy.DeleteEntries(ctx, "e", 9, 20))
+	run(spy.CountedHolds(ctx, "e", "a", 20))
+	run(spy.EventIDs(ctx, "a", 20))
 	run(spy.UnfinishedCancellations(ctx, 1))
 	run(spy.EndedUnsold(ctx, now, 1))
 	run(spy.HoldsToSettle(ctx, now, 1))

@@ -21,6 +21,7 @@ func Bind(srv *rpc.Server, svc *event.Service) {
 	rpc.Handle(srv, eventapi.SearchEvents, svc.SearchEvents)
 	rpc.Handle(srv, eventapi.GetAvailability, svc.GetAvailability)
 	rpc.Handle(srv, eventapi.ListCapacityLog, svc.ListCapacityLog)
+	rpc.Handle(srv, eventapi.ReconcileEvent, svc.ReconcileEvent)
 	rpc.HandleEach(srv, eventapi.ReserveSeats, svc.ReserveSeats)
 	rpc.HandleEach(srv, eventapi.ReleaseSeats, svc.ReleaseSeats)
 }
