@@ -239,6 +239,23 @@ func TestDeliveriesAreNotLimited(t *testing.T) {
 	}
 }
 
+// Every replica of the gateway must receive every fact. With a durable name or a queue group
+// the replicas would share the facts, and without deliverPolicy new each start would receive
+// the whole stream.
+func TestBroadcastReachesEveryReplica(t *testing.T) {
+	c := components(t)["../../components/pubsub-broadcast-jetstream/pubsub-broadcast.yaml"]
+	got := map[string]string{}
+	for _, m := range c.Spec.Metadata {
+		got[m.Name] = m.Value
+	}
+	if got["durableName"] != "" || got["queueGroupName"] != "" || got["deliverPolicy"] != "new" {
+		t.Errorf("got metadata %v, want neither a durable name nor a queue group, and deliverPolicy new", got)
+	}
+	if !slices.Equal(c.Scopes, []string{"gateway"}) || got["subscriptionScopes"] != "gateway="+eventapi.Topic || got["publishingScopes"] != "gateway=" {
+		t.Errorf("got scopes %v and metadata %v, want a gateway that only subscribes to %s", c.Scopes, got, eventapi.Topic)
+	}
+}
+
 // metadata returns the value of one of a component's metadata items.
 func metadata(t *testing.T, c component, name string) string {
 	t.Helper()
