@@ -186,7 +186,7 @@
 //
 // A search compares normalized words (see splitWords). The store keeps the words of each
 // event and finds the events that have a word with a given prefix, at most maxCandidates
-// of them in one query. The use case compares the other words of the term and ranks the
+// of them in one search. The use case compares the other words of the term and ranks the
 // candidates in memory, so the work of a search is bounded, whatever the term and however
 // many events match. SearchEvents says which matches it may miss for that reason.
 //

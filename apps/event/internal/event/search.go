@@ -20,13 +20,11 @@ const (
 	maxTerm = 200
 	// maxTermWords limits the different words of a search term.
 	maxTermWords = 20
-	// maxCandidates limits the candidates of one query.
+	// maxCandidates limits the candidates of one search, over all its queries.
 	maxCandidates = 1000
 	// maxProbe limits the candidates of a probe, which shows whether few events have a
 	// word of a term.
-	maxProbe = 100
-	// maxSearchQueries limits the queries of one search that follow the probes.
-	maxSearchQueries = 3
+	maxProbe = 50
 )
 
 // SearchQuery selects the events that have a word with a prefix.
@@ -89,10 +87,14 @@ type search struct {
 // eventapi.SearchEvents. A word of the term matches every word that begins with it. A
 // term without any word matches nothing.
 //
-// The result is complete if fewer than maxProbe events have some word of the term, or if
-// fewer than maxCandidates events have one of its longest three words. Otherwise it
-// contains only events among the first maxCandidates candidates for each of these three.
-// Catalogue.SearchEvents defines which come first.
+// A search reads at most maxCandidates candidates. The result is complete if one of these
+// is true; otherwise it contains only events among the candidates, of which
+// Catalogue.SearchEvents defines the order:
+//
+//   - The term has one word, and fewer than maxCandidates events have it.
+//   - Fewer than maxProbe events have some word of the term. For a term of more than ten
+//     words the limit is lower; see findMatches.
+//   - Fewer than half of maxCandidates events have its longest word.
 func (s *Service) SearchEvents(ctx context.Context, req eventapi.SearchRequest) (contract.Page[eventapi.Event], error) {
 	result := contract.Page[eventapi.Event]{Items: []eventapi.Event{}}
 	q, err := s.newSearch(req)
@@ -167,48 +169,51 @@ func (s *Service) newSearch(req eventapi.SearchRequest) (search, error) {
 // If a query for one word returns fewer candidates than its limit, it has returned all
 // events that have the word, so all matches are among them. findMatches therefore probes
 // the words of the term with a small limit, the longest first, because a longer word is
-// probably rarer. If many events have each word, it queries for the longest words again
-// with the full limit.
+// probably rarer. The probes use at most half of maxCandidates. If many events have each
+// word, a query for the longest word uses the rest.
 func (s *Service) findMatches(ctx context.Context, q search) ([]match, error) {
 	longest := slices.Clone(q.words)
 	slices.SortStableFunc(longest, func(a, b string) int { return cmp.Compare(utf8.RuneCountInString(b), utf8.RuneCountInString(a)) })
+	found := candidates{byID: map[string]Candidate{}, left: maxCandidates}
 	if len(longest) > 1 {
-		candidates, err := s.findCandidates(ctx, q, longest, maxProbe)
-		if err != nil {
-			return nil, err
-		}
-		if candidates.areComplete {
-			return q.rank(candidates), nil
+		probe := min(maxProbe, maxCandidates/2/len(longest))
+		if err := s.findCandidates(ctx, q, longest, probe, &found); err != nil || found.areComplete {
+			return q.rank(found), err
 		}
 	}
-	candidates, err := s.findCandidates(ctx, q, longest[:min(len(longest), maxSearchQueries)], maxCandidates)
-	return q.rank(candidates), err
+	if len(longest) > 0 {
+		if err := s.findCandidates(ctx, q, longest[:1], found.left, &found); err != nil {
+			return nil, err
+		}
+	}
+	return q.rank(found), nil
 }
 
 // candidates are the events that a series of queries found.
 type candidates struct {
 	byID        map[string]Candidate
+	left        int  // how many more candidates the search may read
 	areComplete bool // whether they contain all matches
 }
 
 // findCandidates queries for one word after another, until a query returns fewer
-// candidates than limit.
-func (s *Service) findCandidates(ctx context.Context, q search, words []string, limit int) (candidates, error) {
-	found := candidates{byID: map[string]Candidate{}}
+// candidates than limit. It adds the candidates to found.
+func (s *Service) findCandidates(ctx context.Context, q search, words []string, limit int, found *candidates) error {
 	for _, prefix := range words {
 		list, err := s.catalogue.SearchEvents(ctx, SearchQuery{Prefix: prefix, Drafts: q.drafts, Limit: limit})
 		if err != nil {
-			return found, err
+			return err
 		}
+		found.left -= len(list)
 		for _, c := range list {
 			found.byID[c.ID] = c
 		}
 		if len(list) < limit {
 			found.areComplete = true
-			break
+			return nil
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // rank returns the matches among candidates that come after the search's position, in

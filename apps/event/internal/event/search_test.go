@@ -195,8 +195,8 @@ func (s *manyStore) GetEvents(_ context.Context, ids []string) (map[string]event
 	return events, nil
 }
 
-// A search probes all words, and then queries for three at most. It stops when a query
-// returned fewer candidates than its limit.
+// A search probes all words, and then queries for the longest one. It stops when a query
+// returned fewer candidates than its limit, and reads 1,000 candidates at most.
 func TestSearchEventsLimitsItsQueries(t *testing.T) {
 	for _, tt := range []struct {
 		term    string
@@ -205,11 +205,11 @@ func TestSearchEventsLimitsItsQueries(t *testing.T) {
 	}{
 		{"many", []string{"many:1000"}, 100},
 		{"few", []string{"few:1000"}, 1},
-		{"many few", []string{"many:100", "few:100"}, 1},
-		{"mu few mos many", []string{"many:100", "few:100"}, 1},
-		{"many most much m few", []string{"many:100", "most:100", "much:100", "few:100"}, 1},
-		{"m mu mo", []string{"mo:100", "mu:100", "m:100", "mo:1000", "mu:1000", "m:1000"}, 100},
-		{"m mu mo ma", []string{"ma:100", "mo:100", "mu:100", "m:100", "ma:1000", "mo:1000", "mu:1000"}, 100},
+		{"many few", []string{"many:50", "few:50"}, 1},
+		{"mu few mos many", []string{"many:50", "few:50"}, 1},
+		{"many most much m few", []string{"many:50", "most:50", "much:50", "few:50"}, 1},
+		{"m mu mo", []string{"mo:50", "mu:50", "m:50", "mo:850"}, 100},
+		{"m mu mo ma", []string{"ma:50", "mo:50", "mu:50", "m:50", "ma:800"}, 100},
 	} {
 		store := &manyStore{}
 		svc := event.New(event.Config{Catalogue: store})
