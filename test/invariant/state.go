@@ -30,6 +30,7 @@ type State struct {
 // Event has the fields of an event's document that Check uses.
 type Event struct {
 	ID         string `bson:"_id"`
+	Status     string `bson:"status"`
 	MaxPerUser *int64 `bson:"maxPerUser"`
 	Seats      struct {
 		Capacity  int64           `bson:"capacity"`

@@ -136,6 +136,9 @@ func TestCapacityLogRefusals(t *testing.T) {
 	f.wantErr("delete", err, nil)
 	_, err = f.ListCapacityLog(t.Context(), eventapi.CapacityLogRequest{EventID: "gala"})
 	f.wantErr("a deleted event", err, event.ErrNotFound)
+	if n := len(f.store.Contents().Logs["gala"]); n != 0 {
+		t.Errorf("got %d log entries of a deleted event, want none", n)
+	}
 }
 
 // The entries of a process that stopped after its write are still in the event. A reader of

@@ -65,6 +65,9 @@ func (s *Service) DeleteEvent(ctx context.Context, req eventapi.ChangeRequest) (
 		// Once the event is deleted, nothing finishes the steps of its marks.
 		return false, errMarked
 	})
+	if err == nil {
+		s.tryDeleteLog(ctx, req.EventID)
+	}
 	return rpc.Nothing{}, err
 }
 

@@ -107,8 +107,8 @@
 // entries before the opening entry, so it misses none between the two. If a process that was
 // suspended copies a folded entry once more, readers ignore it, and the next fold deletes it.
 //
-// The log is unbounded only within foldAfter. Its entries are deleted at that age as well
-// when their event is gone.
+// The log is unbounded only within foldAfter. It is deleted with its event. Entries that were
+// copied later, or that the deletion missed, are deleted at the age of foldAfter.
 //
 // # Batches
 //
@@ -189,6 +189,23 @@
 // of them in one search. The use case compares the other words of the term and ranks the
 // candidates in memory, so the work of a search is bounded, whatever the term and however
 // many events match. SearchEvents says which matches it may miss for that reason.
+//
+// # Reconciliation
+//
+// Counters, holds and bookings should never differ for longer than a sweep takes. An hourly
+// job checks that: it compares all events in turn, in the order of their ids. The booking app
+// lists the live bookings of an event.
+//
+// Counters and holds are compared at one seats.version. The event is read, the steps of its
+// marks are finished, and the holds are read. If the version is still the same afterwards, a
+// difference is certain; otherwise the counters are not compared this time. Holds and bookings
+// are in two databases, so a difference may be work in flight. Holds that moved within
+// HoldSettleAfter are not compared, and a difference counts only if a second comparison, at
+// least HoldSettleAfter later, finds it again.
+//
+// Drift is reported, and mended only on request. A mend settles holds as the sweep does. It
+// writes the counters that the holds add up to by compare-and-set on the version that was read
+// before the holds, together with the log entry that makes the log add up as well.
 //
 // # Cost
 //

@@ -120,7 +120,13 @@ func (s *Service) deleteEntries(ctx context.Context, eventID string, through int
 	}
 }
 
-// DeleteCapacityLog deletes all entries of an event that no longer exists. It may be repeated
+// tryDeleteLog deletes the log of an event that was just deleted. It ignores failures: nobody
+// can read the log any more, and the entries that are left are deleted at the age of foldAfter.
+func (s *Service) tryDeleteLog(ctx context.Context, eventID string) {
+	_ = s.DeleteCapacityLog(ctx, eventID)
+}
+
+// DeleteCapacityLog deletes all entries of an event that was deleted. It may be repeated
 // after a failure.
 func (s *Service) DeleteCapacityLog(ctx context.Context, eventID string) error {
 	if err := s.deleteEntries(ctx, eventID, math.MaxInt64); err != nil {
