@@ -269,12 +269,14 @@ func TestReconcileIgnoresWorkInFlight(t *testing.T) {
 	f.live["c_1_x"] = bookingapi.LiveBooking{BookingID: "c", HoldID: "c_2_x", Quantity: 1, Status: bookingapi.StatusPending}
 	f.onWait = func() {
 		f.release("b_1_x", "u1", 1)
+		f.cancelBooking("a_1_x") // only the second comparison sees this
 		f.live["c_1_x"] = bookingapi.LiveBooking{BookingID: "c", HoldID: "c_1_x", Quantity: 1, Status: bookingapi.StatusConfirmed}
 	}
 	if r := f.reconcile(true); len(r.Drift) != 0 || len(r.Mended) != 0 || !r.Complete {
 		t.Errorf("got %+v, want no drift", r)
 	}
 
+	f.release("a_1_x", "u1", 1)
 	// A process stopped between the counters and the hold. The comparison finishes the step.
 	svc := f.stopAt("holds.insert")
 	if _, err := eventtest.Reserve(t.Context(), svc, f.hold("late_1_x", "u1", 1)); err == nil {
@@ -308,6 +310,28 @@ func TestReconcileSaysWhenSeatsMoveDuringIt(t *testing.T) {
 	f.onOp = nil
 	if r := f.reconcile(true); !r.Complete || len(r.Mended) != 1 {
 		t.Errorf("got %+v, want one mend", r)
+	}
+}
+
+// Seats move after a mend has read the holds, and before it writes the counters. The mend
+// starts again, so that the move is not lost.
+func TestMendStartsAgainWhenSeatsMove(t *testing.T) {
+	f := newDriftFixture(t)
+	f.store.Tamper("gala", func(seats *event.Seats, _ map[string]event.Hold) { seats.Available, seats.Held = 6, 2 })
+	moved := false
+	f.onOp = func(op string) {
+		if op == "log.list" && !moved {
+			moved = true
+			f.reserve("new_1_x", "u1", 1)
+		}
+	}
+	if r := f.reconcile(true); len(r.Mended) != 1 || !moved {
+		t.Errorf("got %+v, want one mend", r)
+	}
+	f.wantSeats("mended", 6, 2, 2)
+	f.wantLogSum("mended")
+	if live := f.store.Contents().Events["gala"].Seats.Live; live != 4 {
+		t.Errorf("got %d live holds, want 4", live)
 	}
 }
 
