@@ -5,7 +5,6 @@ import (
 	"strings"
 	"unicode"
 
-	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -64,11 +63,9 @@ func (e Event) SearchWords() []Word {
 // words with spaces, such as Chinese, have few and long words.
 //
 // The steps are: compatibility decomposition (Unicode Standard Annex 15, form NFKD),
-// removal of marks and of invisible format characters, full case folding, and
-// replaceLetter.
+// removal of marks and of invisible format characters, case folding, and replaceLetter.
 func splitWords(s string) []string {
-	s = strings.Map(dropMark, norm.NFKD.String(s))
-	s = cases.Fold().String(s)
+	s = strings.Map(normalizeRune, norm.NFKD.String(s))
 	var words []string
 	var word strings.Builder
 	length := 0
@@ -95,13 +92,16 @@ func splitWords(s string) []string {
 	return words
 }
 
-// dropMark returns -1 for the runes that normalization removes: accents and other
-// nonspacing marks, enclosing marks, and format characters such as the soft hyphen.
-func dropMark(r rune) rune {
+// normalizeRune returns a decomposed rune without its case. It returns -1 for the runes
+// that normalization removes: accents and other nonspacing marks, enclosing marks, and
+// format characters such as the soft hyphen.
+func normalizeRune(r rune) rune {
 	if unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf) {
 		return -1
 	}
-	return r
+	// Some letters have several lower-case forms of one upper-case form: the two Greek
+	// sigmas, or the i and the dotless i.
+	return unicode.ToLower(unicode.ToUpper(r))
 }
 
 // isWordRune reports whether r belongs to a word. The modifier letters that look like an
@@ -113,12 +113,14 @@ func isWordRune(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.Is(unicode.Mc, r)
 }
 
-// replaceLetter returns the ASCII form of a Latin letter that has no decomposition in
-// Unicode, and any other rune as it is. Its argument is case-folded.
+// replaceLetter returns the ASCII form of a lower-case Latin letter that has no
+// decomposition in Unicode, and any other rune as it is.
 func replaceLetter(r rune) string {
 	switch r {
 	case 'æ':
 		return "ae"
+	case 'ß': // also the capital one
+		return "ss"
 	case 'œ':
 		return "oe"
 	case 'þ':
@@ -131,8 +133,6 @@ func replaceLetter(r rune) string {
 		return "l"
 	case 'ħ':
 		return "h"
-	case 'ı': // the Turkish dotless i; the dotted capital I decomposes
-		return "i"
 	case 'ŋ':
 		return "n"
 	case 'ŧ':

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -36,9 +37,11 @@ func TestSearchWordsAreNormalized(t *testing.T) {
 		{"STRASSE Straße STRAẞE", []string{"strasse"}},
 		{"Øresund Łódź Đurđević Ísafjörður Þór Ægir Œuvre Ħamrun", []string{"aegir", "durdevic", "hamrun", "isafjordur", "lodz", "oeuvre", "oresund", "thor"}},
 		{"DİYARBAKIR Diyarbakır diyarbakir", []string{"diyarbakir"}},
-		{"ΟΔΥΣΣΕΎΣ Οδυσσεύς", []string{"οδυσσευσ"}}, // the final sigma folds to the other one
-		{"東京ドーム", []string{"東京トーム"}},                // NFKD separates the voicing mark, which is dropped
-		{"ﾄﾞｰﾑ ドーム", []string{"トーム"}},               // half-width and full-width katakana
+		{"ΟΔΥΣΣΕΎΣ Οδυσσεύς", []string{"οδυσσευσ"}},  // the final sigma folds to the other one
+		{"ᏅᏆ ꮕꮖ", []string{"ꮕꮖ"}},                    // Cherokee, where the upper-case letters are the older ones
+		{"ΜΙΚΡΌΣ μικρός µικρός", []string{"μικροσ"}}, // the last one begins with the micro sign
+		{"東京ドーム", []string{"東京トーム"}},                 // NFKD separates the voicing mark, which is dropped
+		{"ﾄﾞｰﾑ ドーム", []string{"トーム"}},                // half-width and full-width katakana
 		{"부산 부산", []string{"부산"}},
 		{"한국", []string{"한국"}},
 		{"हिन्दी", []string{"हिनदी"}},
@@ -58,6 +61,21 @@ func TestSearchWordsAreNormalized(t *testing.T) {
 		}
 		if !slices.Equal(got, tt.want) {
 			t.Errorf("%q: got %q, want %q", tt.text, got, tt.want)
+		}
+	}
+}
+
+// Every letter is found by its other case, and by its own normalized form.
+func TestSearchWordsIgnoreCase(t *testing.T) {
+	for r := range rune(unicode.MaxRune) {
+		if !unicode.IsLetter(r) || unicode.Is(unicode.Lo, r) && r > 0x3000 { // the others have no case
+			continue
+		}
+		want := textsOf(named(string(r)))
+		for _, other := range []string{string(unicode.ToUpper(r)), string(unicode.ToLower(r)), strings.ToUpper(string(r)), strings.Join(want, " ")} {
+			if got := textsOf(named(other)); !slices.Equal(got, want) {
+				t.Errorf("%c: got %q for %q, want %q", r, got, other, want)
+			}
 		}
 	}
 }
@@ -97,7 +115,7 @@ func TestSearchWordsAreBounded(t *testing.T) {
 
 func FuzzSearchWords(f *testing.F) {
 	for _, seed := range []string{
-		"Beyoncé", "STRAẞE", "Łódź", "İı", "ΟΔΥΣΣΕΎΣ", "東京ドーム", "부산", "ŉ ǰ ΐ ᾳ", "\ufdfa", "a\u0345\u0301", "\xff", "x\u00ady", "🎭", "$regex .*",
+		"Beyoncé", "STRAẞE", "Łódź", "İı", "ΟΔΥΣΣΕΎΣ", "東京ドーム", "ꮕꮖ", "부산", "ŉ ǰ ΐ ᾳ", "\ufdfa", "a\u0345\u0301", "\xff", "x\u00ady", "🎭", "$regex .*",
 	} {
 		f.Add(seed)
 	}
