@@ -44,8 +44,6 @@ func TestTTLIndexExpiresOnlyDatesInThePast(t *testing.T) {
 		"ascending":  {Keys: bson.D{{"exp", 1}}, Options: options.Index().SetExpireAfterSeconds(600)},
 		"descending": {Keys: bson.D{{"exp", -1}}, Options: options.Index().SetExpireAfterSeconds(600)},
 		"sparse":     {Keys: bson.D{{"exp", 1}}, Options: options.Index().SetExpireAfterSeconds(600).SetSparse(true)},
-		"partial": {Keys: bson.D{{"exp", 1}}, Options: options.Index().SetExpireAfterSeconds(600).
-			SetPartialFilterExpression(bson.D{{"_id", bson.D{{"$gt", ""}}}})},
 	}
 	db := connect(t, serve(t, server.Config{ExpireEvery: 5 * time.Millisecond}).Addr()).Database("ttl")
 	ctx := deadline(t)
