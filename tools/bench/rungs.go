@@ -48,6 +48,10 @@ func (b *bench) ladder() []rung {
 			send: b.getEvent(b.fixtures.spread),
 		},
 		{
+			name: "GET event, cached", description: "the same for one event: all but one answer a second from the gateway's cache",
+			send: b.getEvent(b.fixtures.spread[:1]),
+		},
+		{
 			name: "GET event, uncached", description: fmt.Sprintf("the same for %d events in turn", len(b.fixtures.all)),
 			send: b.getEvent(b.fixtures.all),
 		},

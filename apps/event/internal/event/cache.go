@@ -14,6 +14,10 @@ const (
 	cacheTTL = time.Minute
 	// cacheInterval is how long a process does not store another copy of an event.
 	cacheInterval = cacheTTL / 2
+	// cachePause is the minimum time between two copies that reads store. It bounds the
+	// cost of reads of many different events. An event that is read more often is more
+	// likely to get a copy.
+	cachePause = 100 * time.Millisecond
 	// maxCacheTimes limits the events for which a process remembers when it last stored a
 	// copy. When the limit is reached, the process forgets all of them.
 	maxCacheTimes = 4096
@@ -21,17 +25,21 @@ const (
 
 // cacheTimes are the times at which this process last stored copies of events.
 type cacheTimes struct {
-	mu   sync.Mutex
-	last map[string]time.Time // by event
+	mu     sync.Mutex
+	last   map[string]time.Time // by event
+	latest time.Time            // of all events
 }
 
-// isDue reports whether a copy of the event should be stored now, and if so records that.
+// isDue reports whether a copy of an event that was read should be stored now, and if so
+// records that.
 func (c *cacheTimes) isDue(id string, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if last, ok := c.last[id]; ok && now.Sub(last) < cacheInterval {
+	last, ok := c.last[id]
+	if ok && now.Sub(last) < cacheInterval || now.Sub(c.latest) < cachePause {
 		return false
 	}
+	c.latest = now
 	if c.last == nil || len(c.last) >= maxCacheTimes {
 		c.last = map[string]time.Time{}
 	}
@@ -39,15 +47,22 @@ func (c *cacheTimes) isDue(id string, now time.Time) bool {
 	return true
 }
 
-// cacheEvent stores a copy of a public event, unless this process did so a short time ago.
-// If that fails, the event has no copy for a while, which is harmless.
+// cacheRead stores a copy of an event that was read, unless this process stored one a short
+// time ago.
+func (s *Service) cacheRead(ctx context.Context, e Event) {
+	if s.cacheTimes.isDue(e.ID, s.now()) {
+		s.cacheEvent(ctx, e)
+	}
+}
+
+// cacheEvent stores a copy of a public event. If that fails, the event has no copy for a
+// while, which is harmless.
 func (s *Service) cacheEvent(ctx context.Context, e Event) {
-	now := s.now()
-	if !e.Visible(false) || !s.cacheTimes.isDue(e.ID, now) {
+	if !e.Visible(false) {
 		return
 	}
 	copied := e.versioned()
-	at := contract.At(now)
+	at := contract.At(s.now())
 	copied.CopiedAt = &at
 	_ = s.cache.PutEvent(ctx, copied, cacheTTL)
 }

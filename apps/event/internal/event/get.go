@@ -23,7 +23,7 @@ func (s *Service) GetEvent(ctx context.Context, req eventapi.GetRequest) (eventa
 	e, err := s.publicEvent(ctx, req)
 	switch {
 	case err == nil:
-		s.cacheEvent(ctx, e)
+		s.cacheRead(ctx, e)
 		return e.versioned(), nil
 	case apperr.VerdictOf(err) != apperr.Refused:
 		return s.cachedEvent(ctx, req.EventID, err)
