@@ -76,7 +76,7 @@ func createFixtures(ctx context.Context, s *stack.Stack, gateway *server, caller
 
 // createEvents creates n events, several at a time.
 func (f *fixtures) createEvents(ctx context.Context, gateway *server, admin string, n int) error {
-	const workers = 8
+	workers := min(8, gateway.http.MaxConns) // of which each uses one connection
 	f.all, f.terms = make([]string, n), make([]string, n)
 	failed := make([]error, workers)
 	var wg sync.WaitGroup

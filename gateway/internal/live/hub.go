@@ -10,6 +10,7 @@ package live
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -32,6 +33,16 @@ type Update struct {
 	Version int64  // never decreases
 	Data    []byte // nil if the subject no longer exists
 	Closed  bool   // the subject has ended; no further update follows
+
+	event []byte // Data as an event of a stream, which all watchers share
+}
+
+// withEvent returns the update with its event.
+func (u Update) withEvent() Update {
+	if u.Data != nil {
+		u.event = fmt.Appendf(nil, "id: %d\nevent: availability\ndata: %s\n\n", u.Version, u.Data)
+	}
+	return u
 }
 
 // Config configures a Hub. All fields must be set.
@@ -142,7 +153,7 @@ func (h *Hub) leave(address string) {
 // The caller holds the lock.
 func (h *Hub) open(subject string, first Update) *topic {
 	ctx, cancel := context.WithCancel(context.Background())
-	t := &topic{subject: subject, latest: first, watchers: map[*Watcher]struct{}{}, cancel: cancel}
+	t := &topic{subject: subject, latest: first.withEvent(), watchers: map[*Watcher]struct{}{}, cancel: cancel}
 	if first.Closed {
 		return t
 	}
@@ -197,7 +208,7 @@ func (h *Hub) publish(t *topic, u Update) {
 	if t.latest.Closed || u.Version <= t.latest.Version && !u.Closed {
 		return
 	}
-	t.latest = u
+	t.latest = u.withEvent()
 	if u.Closed && h.topics[t.subject] == t {
 		delete(h.topics, t.subject) // a later watcher polls anew
 	}

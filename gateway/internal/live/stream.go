@@ -1,10 +1,10 @@
 package live
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -97,15 +97,15 @@ func (s Stream) run(gone <-chan struct{}) {
 
 // events returns an update as the events that the client does not have yet.
 func (s Stream) events(u Update) []byte {
-	var b bytes.Buffer
-	if u.Data != nil && u.Version > s.Last {
-		fmt.Fprintf(&b, "id: %d\nevent: availability\ndata: %s\n\n", u.Version, u.Data)
+	var events []byte
+	if u.Version > s.Last {
+		events = u.event
 	}
 	if u.Closed {
 		// Clients ignore an event without data.
-		fmt.Fprintf(&b, "event: closed\ndata: {\"eventId\":%q}\n\n", s.Subject)
+		events = fmt.Appendf(slices.Clip(events), "event: closed\ndata: {\"eventId\":%q}\n\n", s.Subject)
 	}
-	return b.Bytes()
+	return events
 }
 
 // write sends data before the write timeout.
