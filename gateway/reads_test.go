@@ -137,7 +137,7 @@ func TestReadCacheCanBeTurnedOff(t *testing.T) {
 }
 
 func TestConcurrentReadsCostOneCall(t *testing.T) {
-	const readers = 100
+	const readers = 1000
 	h := newHarness(t, withReadCache)
 	h.setVersion(1)
 	proceed := make(chan struct{})
@@ -160,7 +160,7 @@ func TestConcurrentReadsCostOneCall(t *testing.T) {
 		})
 	}()
 	const name = "call event/method/event.get"
-	kit.Eventually(t, 10*time.Second, "all readers wait for the call", func() error {
+	kit.Eventually(t, time.Minute, "all readers wait for the call", func() error {
 		n := 0
 		for _, s := range h.started.Started() {
 			if s.Name() == name {
