@@ -6,7 +6,6 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"boxoffice/shared/apperr"
-	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/bookingapi"
 )
 
@@ -94,5 +93,3 @@ func bindListBookings(c *call) (bookingapi.ListRequest, error) {
 	}
 	return req, p.queryErr()
 }
-
-func presentBookings(p contract.Page[bookingapi.Booking]) any { return newList(p) }

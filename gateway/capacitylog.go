@@ -1,7 +1,6 @@
 package main
 
 import (
-	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/eventapi"
 )
 
@@ -13,5 +12,3 @@ func bindListCapacityLog(c *call) (eventapi.CapacityLogRequest, error) {
 	}
 	return req, query.queryErr()
 }
-
-func presentCapacityLog(p contract.Page[eventapi.CapacityLogEntry]) any { return newList(p) }

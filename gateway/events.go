@@ -123,9 +123,6 @@ func bindListOrganizerEvents(c *call) (eventapi.ListRequest, error) {
 	return req, err
 }
 
-// presentOrganizerEvents presents a list that is not public, so no cache may keep it.
-func presentOrganizerEvents(p contract.Page[eventapi.Event]) any { return newList(p) }
-
 func bindSearchEvents(c *call) (eventapi.SearchRequest, error) {
 	p := params{call: c}
 	req := eventapi.SearchRequest{PageRequest: p.page(), ByAdmin: c.byAdmin(), Term: p.pathText("searchTerm")}

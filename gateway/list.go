@@ -36,6 +36,9 @@ func newList[T any](p contract.Page[T]) list[T] {
 	return l
 }
 
+// presentList presents a list that is not public, so no cache may keep it.
+func presentList[T any](p contract.Page[T]) any { return newList(p) }
+
 // params parses query and path parameters and collects their problems. Its methods
 // copy the strings that they return, because Fiber reuses the request's memory.
 type params struct {

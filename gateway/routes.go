@@ -47,7 +47,7 @@ func (s *Server) routes() []route {
 
 		{post, "/api/events", admin, write, s.change(withResponse(s, eventapi.CreateEvent, bindCreateEvent, presentCreatedEvent))},
 		{get, "/api/events", guest, browse, readEvents(s, eventapi.ListEvents, bindListEvents)},
-		{get, "/api/events/organizer/:organizerId", user, browse, withBody(s, eventapi.ListOrganizerEvents, http.StatusOK, bindListOrganizerEvents, presentOrganizerEvents)},
+		{get, "/api/events/organizer/:organizerId", user, browse, withBody(s, eventapi.ListOrganizerEvents, http.StatusOK, bindListOrganizerEvents, presentList)},
 		// Fiber uses the first route that matches, and this path also matches
 		// /api/events/:eventId/availability if the term is "availability".
 		{get, "/api/events/search/:searchTerm", guest, browse, readEvents(s, eventapi.SearchEvents, bindSearchEvents)},
@@ -57,12 +57,12 @@ func (s *Server) routes() []route {
 		{put, "/api/events/:eventId", admin, write, s.change(withResponse(s, eventapi.UpdateEvent, bindUpdateEvent, presentChangedEvent))},
 		{del, "/api/events/:eventId", admin, write, s.change(withBody(s, eventapi.DeleteEvent, http.StatusOK, bindChangeEvent, presentDeletedEvent))},
 		{post, "/api/events/:eventId/cancel", admin, write, s.change(withResponse(s, eventapi.CancelEvent, bindChangeEvent, presentChangedEvent))},
-		{get, "/api/events/:eventId/capacity-log", admin, browse, withBody(s, eventapi.ListCapacityLog, http.StatusOK, bindListCapacityLog, presentCapacityLog)},
+		{get, "/api/events/:eventId/capacity-log", admin, browse, withBody(s, eventapi.ListCapacityLog, http.StatusOK, bindListCapacityLog, presentList)},
 		{post, "/api/events/:eventId/reconcile", admin, write, operation(s, eventapi.ReconcileEvent, http.StatusOK, bindReconcileEvent)},
 
 		{post, "/api/bookings", user, write, withResponse(s, bookingapi.CreateBooking, bindCreateBooking, presentCreatedBooking)},
-		{get, "/api/bookings", admin, browse, withBody(s, bookingapi.ListBookings, http.StatusOK, bindListBookings, presentBookings)},
-		{get, "/api/bookings/me", user, browse, withBody(s, bookingapi.ListBookings, http.StatusOK, bindListOwnBookings, presentBookings)},
+		{get, "/api/bookings", admin, browse, withBody(s, bookingapi.ListBookings, http.StatusOK, bindListBookings, presentList)},
+		{get, "/api/bookings/me", user, browse, withBody(s, bookingapi.ListBookings, http.StatusOK, bindListOwnBookings, presentList)},
 		{get, "/api/bookings/:bookingId", user, browse, operation(s, bookingapi.GetBooking, http.StatusOK, bindGetBooking)},
 		{post, "/api/bookings/:bookingId/confirm", user, write, operation(s, bookingapi.ConfirmBooking, http.StatusOK, bindConfirmBooking)},
 		{post, "/api/bookings/:bookingId/cancel", user, write, operation(s, bookingapi.CancelBooking, http.StatusOK, bindGetBooking)},

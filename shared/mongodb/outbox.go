@@ -171,26 +171,13 @@ func sameMilliseconds(a, b time.Time) bool {
 
 // DueBoxes implements outbox.Store.
 func (o *Outbox) DueBoxes(ctx context.Context, from, to time.Time, limit int) ([]string, error) {
-	cursor, err := o.documents.Find(ctx,
+	return FindAll(ctx, o.documents, "find due outboxes",
 		bson.D{{Key: "outboxDue", Value: bson.D{{Key: "$gte", Value: from}, {Key: "$lt", Value: to}}}},
 		options.Find().
 			SetSort(bson.D{{Key: "outboxDue", Value: 1}}).
 			SetLimit(int64(limit)).
-			SetProjection(bson.D{{Key: "_id", Value: 1}}))
-	if err != nil {
-		return nil, WrapError("find due outboxes", err)
-	}
-	var found []struct {
-		ID string `bson:"_id"`
-	}
-	if err := cursor.All(ctx, &found); err != nil {
-		return nil, WrapError("find due outboxes", err)
-	}
-	var ids []string
-	for _, d := range found {
-		ids = append(ids, d.ID)
-	}
-	return ids, nil
+			SetProjection(bson.D{{Key: "_id", Value: 1}}),
+		IDOf)
 }
 
 // RaiseWatermark implements outbox.Store.

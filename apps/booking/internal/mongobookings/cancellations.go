@@ -94,19 +94,7 @@ func (s *Store) ReplaceCancellation(ctx context.Context, c booking.Cancellation)
 
 // DueCancellations implements booking.Cancellations.
 func (s *Store) DueCancellations(ctx context.Context, now time.Time, limit int) ([]booking.Cancellation, error) {
-	cursor, err := s.cancellations.Find(ctx,
+	return mongodb.FindAll(ctx, s.cancellations, "find due cancellations",
 		bson.D{{Key: "due", Value: bson.D{{Key: "$lte", Value: now}}}},
-		options.Find().SetSort(bson.D{{Key: "due", Value: 1}}).SetLimit(int64(limit)))
-	if err != nil {
-		return nil, mongodb.WrapError("find due cancellations", err)
-	}
-	var documents []cancellationDocument
-	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongodb.WrapError("find due cancellations", err)
-	}
-	due := make([]booking.Cancellation, len(documents))
-	for i, d := range documents {
-		due[i] = fromCancellation(d)
-	}
-	return due, nil
+		options.Find().SetSort(bson.D{{Key: "due", Value: 1}}).SetLimit(int64(limit)), fromCancellation)
 }

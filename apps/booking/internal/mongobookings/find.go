@@ -109,18 +109,6 @@ func mergeByID(older, newer []booking.Booking) []booking.Booking {
 
 // find returns the bookings that match filter. action names the query in errors.
 func (s *Store) find(ctx context.Context, action string, filter, order bson.D, limit int) ([]booking.Booking, error) {
-	cursor, err := s.bookings.Find(ctx, filter,
-		options.Find().SetSort(order).SetLimit(int64(limit)).SetProjection(mongodb.WithoutOutbox()))
-	if err != nil {
-		return nil, mongodb.WrapError(action, err)
-	}
-	var documents []document
-	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongodb.WrapError(action, err)
-	}
-	found := make([]booking.Booking, len(documents))
-	for i, d := range documents {
-		found[i] = fromDocument(d)
-	}
-	return found, nil
+	return mongodb.FindAll(ctx, s.bookings, action, filter,
+		options.Find().SetSort(order).SetLimit(int64(limit)).SetProjection(mongodb.WithoutOutbox()), fromDocument)
 }

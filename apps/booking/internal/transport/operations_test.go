@@ -1,11 +1,7 @@
 package transport_test
 
 import (
-	"log/slog"
-	"slices"
 	"testing"
-
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"boxoffice/apps/booking/internal/transport"
 	"boxoffice/shared/contract/bookingapi"
@@ -14,11 +10,7 @@ import (
 )
 
 func TestEveryDeclaredOperationIsServed(t *testing.T) {
-	srv := rpc.NewServer(rpc.ServerConfig{
-		App: bookingapi.App, Token: "test-token", Log: slog.New(slog.DiscardHandler), Tracing: noop.NewTracerProvider(),
+	kit.EveryDeclaredOperationIsServed(t, "../../../..", bookingapi.App, func(srv *rpc.Server) {
+		transport.Bind(srv, nil) // no operation is called
 	})
-	transport.Bind(srv, nil) // no operation is called
-	if got, want := srv.Methods(), kit.DeclaredOperations(t, "../../../..", "bookingapi"); !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
 }

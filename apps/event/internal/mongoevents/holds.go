@@ -28,19 +28,7 @@ func (s *Store) GetHolds(ctx context.Context, ids []string) (map[string]event.Ho
 }
 
 func (s *Store) findHolds(ctx context.Context, what string, filter bson.D, opts *options.FindOptionsBuilder) ([]event.Hold, error) {
-	cursor, err := s.holds.Find(ctx, filter, opts)
-	if err != nil {
-		return nil, mongodb.WrapError(what, err)
-	}
-	var documents []holdDocument
-	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongodb.WrapError(what, err)
-	}
-	var holds []event.Hold
-	for _, d := range documents {
-		holds = append(holds, fromHold(d))
-	}
-	return holds, nil
+	return mongodb.FindAll(ctx, s.holds, what, filter, opts, fromHold)
 }
 
 // InsertHolds implements event.Holds.
@@ -49,10 +37,16 @@ func (s *Store) InsertHolds(ctx context.Context, holds []event.Hold) error {
 	for i, h := range holds {
 		documents[i] = toHold(h)
 	}
+	return insertAbsent(ctx, s.holds, "insert holds", documents)
+}
+
+// insertAbsent inserts the documents whose ids are not taken. It leaves the others as they
+// are stored.
+func insertAbsent[D any](ctx context.Context, c *mongo.Collection, what string, documents []D) error {
 	// An unordered insert continues after an id that is taken.
-	_, err := s.holds.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
+	_, err := c.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
 	if err != nil && !failedOnlyOnTakenIDs(err) {
-		return mongodb.WrapError("insert holds", err)
+		return mongodb.WrapError(what, err)
 	}
 	return nil
 }

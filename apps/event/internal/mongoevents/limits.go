@@ -132,19 +132,7 @@ func (s *Store) ClearStamp(ctx context.Context, l event.Limit) error {
 
 // StampedLimits implements event.Limits.
 func (s *Store) StampedLimits(ctx context.Context, before time.Time, limit int) ([]event.Limit, error) {
-	cursor, err := s.limits.Find(ctx,
+	return mongodb.FindAll(ctx, s.limits, "find stamped limits",
 		bson.D{{Key: "claimedAt", Value: bson.D{{Key: "$lt", Value: before}}}},
-		options.Find().SetSort(bson.D{{Key: "claimedAt", Value: 1}}).SetLimit(int64(limit)))
-	if err != nil {
-		return nil, mongodb.WrapError("find stamped limits", err)
-	}
-	var documents []limitDocument
-	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongodb.WrapError("find stamped limits", err)
-	}
-	var limits []event.Limit
-	for _, d := range documents {
-		limits = append(limits, fromLimit(d))
-	}
-	return limits, nil
+		options.Find().SetSort(bson.D{{Key: "claimedAt", Value: 1}}).SetLimit(int64(limit)), fromLimit)
 }

@@ -55,20 +55,8 @@ func (s *Store) listEvents(ctx context.Context, q event.Query, limit int, condit
 
 // findEvents returns the events that match, without their marks and log entries.
 func (s *Store) findEvents(ctx context.Context, what string, filter bson.D, opts *options.FindOptionsBuilder) ([]event.Event, error) {
-	cursor, err := s.events.Find(ctx, filter, opts.SetProjection(
-		withoutDerived(bson.D{{Key: "outbox", Value: 0}, {Key: "seats.marks", Value: 0}, {Key: "seats.entries", Value: 0}})))
-	if err != nil {
-		return nil, mongodb.WrapError(what, err)
-	}
-	var documents []eventDocument
-	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongodb.WrapError(what, err)
-	}
-	var events []event.Event
-	for _, d := range documents {
-		events = append(events, fromDocument(d))
-	}
-	return events, nil
+	opts.SetProjection(withoutDerived(bson.D{{Key: "outbox", Value: 0}, {Key: "seats.marks", Value: 0}, {Key: "seats.entries", Value: 0}}))
+	return mongodb.FindAll(ctx, s.events, what, filter, opts, fromDocument)
 }
 
 // order returns the field that an order sorts by, and its direction.
@@ -175,19 +163,5 @@ func (s *Store) ids(ctx context.Context, what string, filter, sort bson.D, limit
 	if sort != nil {
 		opts.SetSort(sort)
 	}
-	cursor, err := s.events.Find(ctx, filter, opts)
-	if err != nil {
-		return nil, mongodb.WrapError(what, err)
-	}
-	var documents []struct {
-		ID string `bson:"_id"`
-	}
-	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongodb.WrapError(what, err)
-	}
-	var ids []string
-	for _, d := range documents {
-		ids = append(ids, d.ID)
-	}
-	return ids, nil
+	return mongodb.FindAll(ctx, s.events, what, filter, opts, mongodb.IDOf)
 }

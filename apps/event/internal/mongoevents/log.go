@@ -112,12 +112,7 @@ func (s *Store) InsertEntries(ctx context.Context, eventID string, entries []eve
 		documents[i] = toEntry(e)
 		documents[i].ID, documents[i].EventID = entryID(eventID, event.EntryPosition{Version: e.Version, Number: e.Number}), eventID
 	}
-	// An unordered insert continues after an id that is taken.
-	_, err := s.log.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
-	if err != nil && !failedOnlyOnTakenIDs(err) {
-		return mongodb.WrapError("insert log entries", err)
-	}
-	return nil
+	return insertAbsent(ctx, s.log, "insert log entries", documents)
 }
 
 // ListEntries implements event.CapacityLog.
@@ -138,62 +133,37 @@ func endOfLog(eventID string) string { return eventID + ";" } // a semicolon fol
 
 // findEntries returns up to limit entries whose ids are in a range.
 func (s *Store) findEntries(ctx context.Context, what string, ids bson.D, direction, limit int) ([]event.Entry, error) {
-	cursor, err := s.log.Find(ctx, bson.D{{Key: "_id", Value: ids}},
-		options.Find().SetSort(bson.D{{Key: "_id", Value: direction}}).SetLimit(int64(limit)))
-	if err != nil {
-		return nil, mongodb.WrapError(what, err)
-	}
-	var documents []entryDocument
-	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongodb.WrapError(what, err)
-	}
-	var entries []event.Entry
-	for _, d := range documents {
-		entries = append(entries, fromEntry(d))
-	}
-	return entries, nil
+	return mongodb.FindAll(ctx, s.log, what, bson.D{{Key: "_id", Value: ids}},
+		options.Find().SetSort(bson.D{{Key: "_id", Value: direction}}).SetLimit(int64(limit)), fromEntry)
 }
 
 // OldLogs implements event.CapacityLog.
 func (s *Store) OldLogs(ctx context.Context, before time.Time, limit int) ([]string, error) {
-	cursor, err := s.log.Find(ctx, bson.D{{Key: "at", Value: bson.D{{Key: "$lt", Value: before}}}},
-		options.Find().SetSort(bson.D{{Key: "at", Value: 1}}).SetLimit(int64(limit)).SetProjection(bson.D{{Key: "eventId", Value: 1}}))
-	if err != nil {
-		return nil, mongodb.WrapError("find old log entries", err)
-	}
-	var documents []entryDocument
-	if err := cursor.All(ctx, &documents); err != nil {
-		return nil, mongodb.WrapError("find old log entries", err)
-	}
+	all, err := mongodb.FindAll(ctx, s.log, "find old log entries", bson.D{{Key: "at", Value: bson.D{{Key: "$lt", Value: before}}}},
+		options.Find().SetSort(bson.D{{Key: "at", Value: 1}}).SetLimit(int64(limit)).SetProjection(bson.D{{Key: "eventId", Value: 1}}),
+		func(d entryDocument) string { return d.EventID })
 	var ids []string
 	known := map[string]bool{}
-	for _, d := range documents {
-		if !known[d.EventID] {
-			known[d.EventID] = true
-			ids = append(ids, d.EventID)
+	for _, id := range all {
+		if !known[id] {
+			known[id] = true
+			ids = append(ids, id)
 		}
 	}
-	return ids, nil
+	return ids, err
 }
 
 // DeleteEntries implements event.CapacityLog.
 func (s *Store) DeleteEntries(ctx context.Context, eventID string, through int64, limit int) (int, error) {
 	// The last id bounds the delete, which cannot have a limit.
-	cursor, err := s.log.Find(ctx, bson.D{{Key: "_id", Value: bson.D{
+	found, err := mongodb.FindAll(ctx, s.log, "find folded log entries", bson.D{{Key: "_id", Value: bson.D{
 		{Key: "$gte", Value: writeID(eventID, 0)}, {Key: "$lt", Value: throughVersion(eventID, through)},
-	}}}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}).SetLimit(int64(limit)).SetProjection(bson.D{{Key: "_id", Value: 1}}))
-	if err != nil {
-		return 0, mongodb.WrapError("find folded log entries", err)
-	}
-	var found []entryDocument
-	if err := cursor.All(ctx, &found); err != nil {
-		return 0, mongodb.WrapError("find folded log entries", err)
-	}
-	if len(found) == 0 {
-		return 0, nil
+	}}}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}).SetLimit(int64(limit)).SetProjection(bson.D{{Key: "_id", Value: 1}}), mongodb.IDOf)
+	if err != nil || len(found) == 0 {
+		return 0, err
 	}
 	_, err = s.log.DeleteMany(ctx, bson.D{{Key: "_id", Value: bson.D{
-		{Key: "$gte", Value: found[0].ID}, {Key: "$lte", Value: found[len(found)-1].ID},
+		{Key: "$gte", Value: found[0]}, {Key: "$lte", Value: found[len(found)-1]},
 	}}})
 	if err != nil {
 		return 0, mongodb.WrapError("delete folded log entries", err)
