@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"boxoffice/shared/app"
 )
 
 // pacer implements booking.Pacer: it spaces pieces of work so that they do not exceed a rate
@@ -25,13 +27,7 @@ func (p *pacer) Wait(ctx context.Context, n int) error {
 		p.free = now
 	}
 	p.free = p.free.Add(time.Duration(n) * p.interval)
-	timer := time.NewTimer(p.free.Sub(now))
+	wait := p.free.Sub(now)
 	p.mu.Unlock()
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return app.Clock{}.Sleep(ctx, wait)
 }

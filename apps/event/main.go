@@ -77,6 +77,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		IDs:             app.IDs{},
 		Cursors:         page.NewCursors(a.AppToken.Reveal()),
 		HoldSettleAfter: cfg.HoldSettleAfter,
+		Wait:            app.Clock{}.Sleep,
 	})
 	a.Use(lifecycle.Part{Name: "links", Stop: svc.FlushLinks})
 	transport.Bind(a.Server, svc)

@@ -31,8 +31,7 @@ type Config struct {
 	// default the functions run concurrently. Tests that control the order of operations
 	// set it.
 	Both func(a, b func())
-	// Wait waits for a duration, or until ctx ends. It is optional; by default it waits with
-	// a timer. Tests set it.
+	// Wait waits for a duration. It returns ctx.Err() if ctx ends before.
 	Wait func(ctx context.Context, d time.Duration) error
 }
 
@@ -67,14 +66,10 @@ func New(cfg Config) *Service {
 	if both == nil {
 		both = concurrently
 	}
-	wait := cfg.Wait
-	if wait == nil {
-		wait = waitFor
-	}
 	return &Service{
 		events: cfg.Events, catalogue: cfg.Catalogue, holds: cfg.Holds, limits: cfg.Limits, cache: cfg.Cache, log: cfg.Log, bookings: cfg.Bookings, drifts: cfg.Drifts,
 		batches: cfg.Batches, locks: cfg.Locks, clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors,
-		settleAfter: cfg.HoldSettleAfter, both: both, wait: wait,
+		settleAfter: cfg.HoldSettleAfter, both: both, wait: cfg.Wait,
 	}
 }
 
@@ -85,18 +80,6 @@ func concurrently(a, b func()) {
 	defer other.Wait()
 	other.Go(b)
 	a()
-}
-
-// waitFor waits for a duration. It returns ctx.Err() if ctx ends before.
-func waitFor(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 func (s *Service) now() time.Time { return instant(s.clock.Now()) }
