@@ -6,12 +6,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"boxoffice/gateway"
 	"boxoffice/shared/lifecycle"
+	"boxoffice/test/kit"
 )
 
 const loginBody = `{"email":"ada@example.org","password":"correct horse"}`
@@ -102,12 +104,7 @@ func sendRaw(t *testing.T, addr, request string) response {
 // listen starts the gateway on a free port and returns its address.
 func listen(t *testing.T, server *main.Server) string {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.Addr().String()
-	free.Close()
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(kit.FreePort(t)))
 	ctx, cancel := context.WithCancel(t.Context())
 	up := make(chan struct{})
 	done := make(chan error, 1)

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -245,12 +246,7 @@ func TestStreamsShareOnePollAndEndWithTheirClients(t *testing.T) {
 
 func TestStopEndsStreamsWithRetry(t *testing.T) {
 	h := newLiveHarness(t)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.Addr().String()
-	free.Close()
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(kit.FreePort(t)))
 	part := h.server.Part(addr)
 	if err := part.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -145,7 +145,7 @@ type program struct {
 func startProgram(t *testing.T, extraEnv map[string]string) program {
 	t.Helper()
 	db, redis := servers.StartMongo(t), servers.StartRedis(t)
-	port := servers.FreePort(t)
+	port := kit.FreePort(t)
 	subscription, err := os.ReadFile("../../dapr/subscriptions/booking-to-event-facts.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -40,7 +40,7 @@ type program struct {
 func startProgram(t *testing.T) program {
 	t.Helper()
 	mongo, redisServer := servers.StartMongo(t), servers.StartRedis(t)
-	port := servers.FreePort(t)
+	port := kit.FreePort(t)
 	subscription, err := os.ReadFile("../../dapr/subscriptions/event-to-booking-facts.yaml")
 	if err != nil {
 		t.Fatal(err)

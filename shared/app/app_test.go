@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -25,6 +24,7 @@ import (
 	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/rpc"
 	"boxoffice/shared/telemetry"
+	"boxoffice/test/kit"
 )
 
 const appToken = "the token of the app"
@@ -53,12 +53,7 @@ func (d *diary) part(name string) lifecycle.Part {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return strconv.Itoa(kit.FreePort(t))
 }
 
 func TestRunStartsServesAndStopsInOrder(t *testing.T) {

@@ -1,5 +1,5 @@
 // Package kit helps tests of all packages to wait for a condition, to run a function
-// concurrently, and to call an app's operations.
+// concurrently, to find a free port, and to call an app's operations.
 package kit
 
 import (

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"runtime"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -104,5 +107,22 @@ func TestOutcomesCountsTheReasonsOfErrors(t *testing.T) {
 	})
 	if want := map[string]int{"sold_out": 3, "none": 2}; !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestFreePortReturnsEachPortOnce(t *testing.T) {
+	const n = 200
+	ports := make([]int, n)
+	kit.Concurrently(n, func(i int) { ports[i] = kit.FreePort(t) })
+	slices.Sort(ports)
+	if got := len(slices.Compact(slices.Clone(ports))); got != n {
+		t.Errorf("got %d different ports, want %d", got, n)
+	}
+	for _, port := range ports {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			t.Fatalf("the port is not free: %v", err)
+		}
+		l.Close()
 	}
 }

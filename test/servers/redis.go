@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"boxoffice/test/kit"
+
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
 )
@@ -41,7 +43,7 @@ func EachRedis(t *testing.T, fn func(t *testing.T, addr string)) {
 
 func startRedisServer(t *testing.T, path string) string {
 	t.Helper()
-	port := FreePort(t)
+	port := kit.FreePort(t)
 	//nolint:gosec,noctx // found on the PATH; ended by its cleanup
 	cmd := exec.Command(path, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
 	start(t, cmd)

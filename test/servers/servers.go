@@ -120,12 +120,12 @@ func StartSidecar(t *testing.T, cfg SidecarConfig) Sidecar {
 			t.Fatal(err)
 		}
 	}
-	s := Sidecar{HTTPPort: FreePort(t), GRPCPort: FreePort(t)}
+	s := Sidecar{HTTPPort: kit.FreePort(t), GRPCPort: kit.FreePort(t)}
 	args := []string{
 		"--app-id", cfg.AppID, "--resources-path", dir, "--log-level", "error",
 		"--placement-host-address", "", "--scheduler-host-address", "",
 		"--dapr-http-port", strconv.Itoa(s.HTTPPort), "--dapr-grpc-port", strconv.Itoa(s.GRPCPort),
-		"--dapr-internal-grpc-port", strconv.Itoa(FreePort(t)), "--enable-metrics=false",
+		"--dapr-internal-grpc-port", strconv.Itoa(kit.FreePort(t)), "--enable-metrics=false",
 		"--dapr-listen-addresses", "127.0.0.1",
 	}
 	if cfg.AppPort > 0 {
@@ -266,15 +266,4 @@ func repository(t testing.TB) string {
 		t.Fatal("the path of the sources is unknown; run the test without -trimpath")
 	}
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
-}
-
-// FreePort returns a port that no server listens on.
-func FreePort(t *testing.T) int {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
 }

@@ -13,7 +13,6 @@ import (
 
 	"boxoffice/test/kit"
 	"boxoffice/test/process"
-	"boxoffice/test/servers"
 )
 
 // Server is a NATS or Redis server that a test controls. A stack uses it if the stack's
@@ -42,7 +41,7 @@ func StartRedis(t *testing.T) *Server {
 
 func startServer(t *testing.T, name string, args ...string) *Server {
 	t.Helper()
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(servers.FreePort(t)))
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(kit.FreePort(t)))
 	s := &Server{Addr: addr, name: name, args: append([]string{name, "--listen", addr}, args...)}
 	t.Cleanup(func() { s.Stop(t) })
 	s.Start(t)

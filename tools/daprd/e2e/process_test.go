@@ -206,7 +206,7 @@ func freePorts(t *testing.T) map[string]int {
 		"dapr-http-port", "dapr-grpc-port", "dapr-internal-grpc-port", "dapr-public-port", "metrics-port", "profile-port",
 	} {
 		for tries := 0; ports[flag] == 0; tries++ {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000)))
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 30000+rand.IntN(2700)))
 			if err != nil {
 				if tries > 100 {
 					t.Fatal(err)

@@ -181,7 +181,7 @@ func (p *process) wait(t *testing.T) int {
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000)))
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 30000+rand.IntN(2700)))
 		if errors.Is(err, syscall.EADDRINUSE) {
 			continue
 		}
