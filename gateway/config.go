@@ -21,6 +21,10 @@ type Config struct {
 	Write  Rate `env:"RATE_LIMIT_WRITE" default:"120/1m"`  // every other request
 	LogIn  Rate `env:"RATE_LIMIT_LOGIN" default:"30/1m"`   // register and log-in
 
+	// Refusals limits the creates of bookings that a user may have refused. Further
+	// creates of the user get 429 until some of them are forgotten.
+	Refusals Rate `env:"RATE_LIMIT_REFUSALS" default:"60/1m"`
+
 	// ReadCacheBytes limits the memory of the cache of public reads, in bytes. Zero
 	// turns the cache off.
 	ReadCacheBytes int64 `env:"READ_CACHE_BYTES" default:"33554432" min:"0"`

@@ -34,7 +34,7 @@ func TestEveryBucketHasALimitByDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []main.Rate{cfg.Browse, cfg.Write, cfg.LogIn} {
+	for _, r := range []main.Rate{cfg.Browse, cfg.Write, cfg.Refusals, cfg.LogIn} {
 		if r.Requests == 0 {
 			t.Errorf("got %+v, want a limit for every bucket", cfg)
 		}

@@ -60,7 +60,7 @@ func (s *Server) routes() []route {
 		{get, "/api/events/:eventId/capacity-log", admin, browse, withBody(s, eventapi.ListCapacityLog, http.StatusOK, bindListCapacityLog, presentList)},
 		{post, "/api/events/:eventId/reconcile", admin, write, operation(s, eventapi.ReconcileEvent, http.StatusOK, bindReconcileEvent)},
 
-		{post, "/api/bookings", user, write, withResponse(s, bookingapi.CreateBooking, bindCreateBooking, presentCreatedBooking)},
+		{post, "/api/bookings", user, refusable, s.countRefusals(withResponse(s, bookingapi.CreateBooking, bindCreateBooking, presentCreatedBooking))},
 		{get, "/api/bookings", admin, browse, withBody(s, bookingapi.ListBookings, http.StatusOK, bindListBookings, presentList)},
 		{get, "/api/bookings/me", user, browse, withBody(s, bookingapi.ListBookings, http.StatusOK, bindListOwnBookings, presentList)},
 		{get, "/api/bookings/:bookingId", user, browse, operation(s, bookingapi.GetBooking, http.StatusOK, bindGetBooking)},

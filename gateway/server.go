@@ -75,7 +75,7 @@ func NewServer(cfg Config, d Deps) *Server {
 	s := &Server{
 		log: d.Log, calls: d.Calls, cache: d.Cache, keys: d.Keys, ready: d.Ready, now: d.Now,
 		localLimits: ratelimit.NewLocal(d.Now, localCounters),
-		rates:       map[bucket]Rate{browse: cfg.Browse, write: cfg.Write, logIn: cfg.LogIn},
+		rates:       map[bucket]Rate{browse: cfg.Browse, write: cfg.Write, refusals: cfg.Refusals, logIn: cfg.LogIn},
 		proxies:     cfg.Proxies,
 		reads:       newReads(cfg.ReadCacheBytes, d.Now),
 		appToken:    d.AppToken,

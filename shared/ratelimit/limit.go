@@ -8,12 +8,15 @@ type Limit struct {
 	Subject  string        // the user or client address that is counted
 	Requests int           // at least 1
 	Period   time.Duration // at least a millisecond
+	// Peek makes the limit refuse a request without ever counting one. Something else
+	// counts against it, for example what came of earlier requests.
+	Peek bool
 }
 
 // Decision is the outcome of counting a request against one or more limits. It
 // describes one of them, the deciding limit. If any limit refuses the request, that
 // is the refusing limit with the longest RetryIn. Otherwise it is the limit with the
-// smallest Remaining.
+// smallest Remaining among those without Peek.
 type Decision struct {
 	Index     int           // position of the deciding limit in the list of limits
 	Refused   bool          // if true, the request was not counted against any limit

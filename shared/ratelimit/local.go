@@ -28,26 +28,63 @@ func NewLocal(now func() time.Time, size int) *Local {
 	return &Local{now: now, size: size, newer: map[localKey]time.Time{}}
 }
 
-// Take counts one request against limit, unless limit refuses the request.
-func (l *Local) Take(limit Limit) Decision {
+// Take counts one request against the limits, except those with Peek, unless one of them
+// refuses the request.
+func (l *Local) Take(limits ...Limit) Decision {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := localKey{limit.Bucket, limit.Subject}
-	now, step := l.now(), limit.Period/time.Duration(limit.Requests)
-	full, ok := l.newer[key]
-	if !ok {
-		full = l.older[key]
+	var decision Decision
+	decided := false
+	now, next := l.now(), make([]time.Time, len(limits))
+	for i, limit := range limits {
+		one, full := limit.take(i, now, l.full(limit))
+		switch next[i] = full; {
+		case one.Refused && (!decision.Refused || one.RetryIn > decision.RetryIn):
+			decision = one
+		case one.Refused, decision.Refused, limit.Peek:
+		case !decided || one.Remaining < decision.Remaining:
+			decided, decision = true, one
+		}
 	}
+	if decision.Refused {
+		return decision
+	}
+	for i, limit := range limits {
+		if !limit.Peek {
+			l.set(limit, next[i])
+		}
+	}
+	return decision
+}
+
+// take decides on a request at the time now, when the bucket would be full again at full.
+// It returns that time with the request counted. index is the limit's position in a list.
+func (limit Limit) take(index int, now, full time.Time) (Decision, time.Time) {
 	if full.Before(now) {
 		full = now
 	}
+	step := limit.Period / time.Duration(limit.Requests)
 	next, last := full.Add(step), now.Add(limit.Period)
 	if next.After(last) {
-		return Decision{Refused: true, ResetIn: full.Sub(now), RetryIn: next.Sub(last)}
+		return Decision{Index: index, Refused: true, ResetIn: full.Sub(now), RetryIn: next.Sub(last)}, full
 	}
+	return Decision{Index: index, Remaining: int(last.Sub(next) / step), ResetIn: next.Sub(now)}, next
+}
+
+// full returns the time at which the bucket of limit is full again, or the zero time if it
+// is full.
+func (l *Local) full(limit Limit) time.Time {
+	key := localKey{limit.Bucket, limit.Subject}
+	if at, ok := l.newer[key]; ok {
+		return at
+	}
+	return l.older[key]
+}
+
+// set stores the time at which the bucket of limit is full again.
+func (l *Local) set(limit Limit, full time.Time) {
 	if len(l.newer) >= l.size {
 		l.older, l.newer = l.newer, map[localKey]time.Time{}
 	}
-	l.newer[key] = next
-	return Decision{Remaining: int(last.Sub(next) / step), ResetIn: next.Sub(now)}
+	l.newer[localKey{limit.Bucket, limit.Subject}] = full
 }

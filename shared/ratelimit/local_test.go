@@ -28,10 +28,18 @@ func TestLocalMakesTheSameDecisionsAsScript(t *testing.T) {
 		f.FastForward(step)
 		f.SetTime(now)
 		limit := limits[random.IntN(len(limits))]
-		want := f.take(limit)
-		got := local.Take(limit)
+		request := []ratelimit.Limit{limit}
+		if random.IntN(2) == 0 {
+			other := limits[random.IntN(len(limits))]
+			other.Peek = random.IntN(2) == 0
+			if other.Bucket != limit.Bucket || other.Subject != limit.Subject {
+				request = append(request, other)
+			}
+		}
+		want := f.take(request...)
+		got := local.Take(request...)
 		if got != want {
-			t.Fatalf("request %d, %+v: got %+v, want %+v", i, limit, got, want)
+			t.Fatalf("request %d, %+v: got %+v, want %+v", i, request, got, want)
 		}
 		if got.Refused {
 			refused++

@@ -9,15 +9,15 @@ import (
 //
 //	ratelimit_take(firstKey, firstArg)
 //
-// The function counts one request against the limits that [Append] encoded. Their
-// keys must be the last in KEYS and begin at KEYS[firstKey]. Their arguments must be
+// The function counts one request against the limits that [Append] encoded, except
+// those with Peek, which may only refuse it. Their keys must be the last in KEYS and begin at KEYS[firstKey]. Their arguments must be
 // the last in ARGV and begin at ARGV[firstArg]. The function returns a table of
 // [Numbers] integers, which [Parse] reads: index, refused (0 or 1), remaining, and the
 // reset and retry times in microseconds. If any limit refuses the request, no counter
 // changes.
 const Script = `
 local function ratelimit_take(firstKey, firstArg)
-  local decision, refused = {0, 0, 0, 0, 0}, false
+  local decision, decided, refused = {0, 0, 0, 0, 0}, false, false
   if #KEYS < firstKey then
     return decision
   end
@@ -26,7 +26,7 @@ local function ratelimit_take(firstKey, firstArg)
   local next = {}
   for i = firstKey, #KEYS do
     local index = i - firstKey
-    local arg = firstArg + 2 * index
+    local arg = firstArg + 3 * index
     local requests, period = tonumber(ARGV[arg]), tonumber(ARGV[arg + 1])
     local step = period / requests
     local full = math.max(now, tonumber(redis.call('GET', KEYS[i]) or 0))
@@ -40,17 +40,18 @@ local function ratelimit_take(firstKey, firstArg)
         decision = {index, 1, 0, math.ceil(full - now), retry}
       end
       refused = true
-    elseif not refused then
+    elseif not refused and ARGV[arg + 2] == '1' then
       next[i] = full + step
       local remaining = math.floor((now + period - next[i]) / step + 0.001)
-      if index == 0 or remaining < decision[3] then
+      if not decided or remaining < decision[3] then
+        decided = true
         decision = {index, 0, remaining, math.ceil(next[i] - now), 0}
       end
     end
   end
   if not refused then
-    for i = firstKey, #KEYS do
-      redis.call('SET', KEYS[i], string.format('%.3f', next[i]), 'PX', math.max(1, math.ceil((next[i] - now) / 1000)))
+    for i, full in pairs(next) do
+      redis.call('SET', KEYS[i], string.format('%.3f', full), 'PX', math.max(1, math.ceil((full - now) / 1000)))
     end
   end
   return decision
@@ -61,7 +62,7 @@ end
 const Numbers = 5
 
 // Append appends the limits to keys and args in the form that ratelimit_take reads:
-// one key and two arguments for each limit. It returns an error if a limit allows no
+// one key and three arguments for each limit. It returns an error if a limit allows no
 // requests or its period is shorter than a millisecond.
 func Append(keys []string, args []any, limits []Limit) ([]string, []any, error) {
 	for _, l := range limits {
@@ -69,7 +70,11 @@ func Append(keys []string, args []any, limits []Limit) ([]string, []any, error) 
 			return nil, nil, fmt.Errorf("limit %s: got %d requests in %s, want at least 1 request and 1ms", l.Bucket, l.Requests, l.Period)
 		}
 		keys = append(keys, "limit:"+l.Bucket+":"+l.Subject)
-		args = append(args, l.Requests, l.Period.Microseconds())
+		counts := 1
+		if l.Peek {
+			counts = 0
+		}
+		args = append(args, l.Requests, l.Period.Microseconds(), counts)
 	}
 	return keys, args, nil
 }

@@ -106,6 +106,32 @@ func TestRefusedRequestCountsAgainstNoLimit(t *testing.T) {
 	}
 }
 
+func TestPeekedLimitRefusesAndCountsNothing(t *testing.T) {
+	f := newFixture(t)
+	peeked := writesOfU2
+	peeked.Peek = true
+	for remaining := range 3 {
+		want := ratelimit.Decision{Index: 1, Remaining: 2 - remaining, ResetIn: time.Duration(1+remaining) * 20 * time.Second}
+		if got := f.take(peeked, writesOfU1); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+	if got, want := f.take(peeked), (ratelimit.Decision{}); got != want {
+		t.Errorf("only a peek: got %+v, want %+v", got, want)
+	}
+	f.SetTime(start.Add(time.Minute))
+	for range 3 {
+		f.take(writesOfU2)
+	}
+	want := ratelimit.Decision{Index: 1, Refused: true, ResetIn: time.Minute, RetryIn: 20 * time.Second}
+	if got := f.take(writesOfU1, peeked); got != want {
+		t.Errorf("exhausted: got %+v, want %+v", got, want)
+	}
+	if got := f.take(writesOfU1); got.Remaining != 2 {
+		t.Errorf("after the refusal: got %+v, want 2 remaining", got)
+	}
+}
+
 func TestLoweredLimitRefusesNoLongerThanItsPeriod(t *testing.T) {
 	f := newFixture(t)
 	for range 3 {

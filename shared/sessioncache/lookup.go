@@ -40,7 +40,7 @@ func (c *Cache) Lookup(ctx context.Context, req Request) (ratelimit.Decision, En
 		keys = append(keys, sessionKey(req.SessionID), userKey(req.UserID))
 		lease = c.nonce()
 	}
-	args := make([]any, 0, sessionArgs+2*len(req.Limits))
+	args := make([]any, 0, sessionArgs+3*len(req.Limits))
 	args = append(args, lease, leaseTTL.Milliseconds())
 	keys, args, err := ratelimit.Append(keys, args, req.Limits)
 	if err != nil {

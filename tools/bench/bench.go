@@ -78,6 +78,7 @@ func (b *bench) start(ctx context.Context) error {
 	const unreachable = "=10000000/1m"
 	env := []string{
 		"RATE_LIMIT_BROWSE" + unreachable, "RATE_LIMIT_WRITE" + unreachable, "RATE_LIMIT_LOGIN" + unreachable,
+		"RATE_LIMIT_REFUSALS" + unreachable,
 		"ACCESS_TOKEN_TTL=24h", "STREAMS_PER_ADDRESS=100000",
 	}
 	if b.profile != "" {
