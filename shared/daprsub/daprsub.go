@@ -25,11 +25,14 @@ const (
 	tickTimeout = 25 * time.Second
 )
 
-// Routes registers handlers on a mux. All fields must be set.
+// Routes registers handlers on a mux. All fields but Dropped must be set.
 type Routes struct {
 	Mux     *http.ServeMux // must be reachable with the app's token only
 	Log     *slog.Logger
 	Tracing trace.TracerProvider
+	// Dropped is called for each event that HandleFacts drops, with the path to which it was
+	// delivered. It may be nil.
+	Dropped func(ctx context.Context, path string)
 }
 
 // Event is a CloudEvent that carries a fact.
@@ -41,42 +44,65 @@ type Event[T any] struct {
 
 // HandleFacts registers handle for the events that a subscription delivers to path.
 //
-// If handle fails, the sidecar delivers the event again. The sidecar moves the event to
-// the dead letter topic if it cannot be decoded, or if handle refuses it by returning an
-// *apperr.Error that is not a Failure.
+// The error of handle decides what happens to the event:
+//
+//   - If apperr.VerdictOf reports apperr.Refused, another delivery would be refused too.
+//     HandleFacts drops the event, and the sidecar moves it to the dead letter topic.
+//   - After any other error, the sidecar delivers the event again. An error of the verdict
+//     apperr.Retryable means that the app is busy, not that the event is wrong.
+//
+// HandleFacts also drops an event that it cannot decode, or that is larger than 1 MiB.
 func HandleFacts[T any](routes Routes, path string, handle func(ctx context.Context, e Event[T]) error) {
 	routes.Mux.Handle("POST "+path, routes.traced("facts "+path, func(w http.ResponseWriter, r *http.Request) {
-		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxEventSize))
-		if err != nil {
-			http.Error(w, "the event could not be read", http.StatusInternalServerError)
-			return
+		e, err := receive[T](r.Body)
+		reason := "dropped malformed event"
+		if err == nil {
+			err = handle(r.Context(), e)
+			reason = "dropped refused event"
 		}
 		status := "SUCCESS"
-		switch err := dispatch(r.Context(), data, handle); {
+		switch {
 		case err == nil:
-		case apperr.From(err).Failure():
-			routes.Log.WarnContext(r.Context(), "event handler failed, event will be redelivered", telemetry.KeyError, err.Error())
+		case apperr.VerdictOf(err) == apperr.Refused:
+			routes.drop(r.Context(), path, reason, describe(e, err))
+			status = "DROP"
+		default:
+			routes.Log.WarnContext(r.Context(), "event handler failed, event will be redelivered", telemetry.KeyError, describe(e, err))
 			http.Error(w, "the event handler failed; deliver the event again", http.StatusInternalServerError)
 			return
-		default:
-			routes.Log.ErrorContext(r.Context(), "dropped malformed event", telemetry.KeyError, err.Error())
-			status = "DROP"
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"status":"`+status+`"}`) // if this fails, the sidecar delivers the event again
 	}))
 }
 
-// dispatch decodes an event and calls handle.
-func dispatch[T any](ctx context.Context, data []byte, handle func(ctx context.Context, e Event[T]) error) error {
-	var e Event[T]
+// receive reads and decodes an event. The error is a refusal if another delivery of the
+// event could not be received either.
+func receive[T any](body io.Reader) (e Event[T], err error) {
+	data, err := io.ReadAll(io.LimitReader(body, maxEventSize+1))
+	if err != nil {
+		return e, fmt.Errorf("read the event: %w", err)
+	}
+	if len(data) > maxEventSize {
+		return e, apperr.New(apperr.Invalid, "", fmt.Sprintf("The event must not be larger than %d bytes.", maxEventSize))
+	}
 	if err := json.Unmarshal(data, &e); err != nil {
-		return apperr.New(apperr.Invalid, "", "The event must be a CloudEvent in JSON with the expected data.").WithCause(err)
+		return e, apperr.New(apperr.Invalid, "", "The event must be a CloudEvent in JSON with the expected data.").WithCause(err)
 	}
-	if err := handle(ctx, e); err != nil {
-		return fmt.Errorf("fact %s %s: %w", e.Type, e.ID, err)
+	return e, nil
+}
+
+// describe returns the text of an error about an event, for the log.
+func describe[T any](e Event[T], err error) string {
+	return fmt.Sprintf("fact %s %s: %v", e.Type, e.ID, err)
+}
+
+// drop reports that an event is dropped. reason is the log message.
+func (routes Routes) drop(ctx context.Context, path, reason, detail string) {
+	routes.Log.ErrorContext(ctx, reason, telemetry.KeyError, detail)
+	if routes.Dropped != nil {
+		routes.Dropped(ctx, path)
 	}
-	return nil
 }
 
 // HandleTick registers work for the ticks of the cron component with the given name. Every

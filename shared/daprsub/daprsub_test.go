@@ -1,13 +1,19 @@
 package daprsub_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"time"
 
 	"go.opentelemetry.io/otel/trace/noop"
 
@@ -28,8 +34,14 @@ func send(routes daprsub.Routes, method, path, body string) (status int, reply s
 
 type fact struct{ N int }
 
+// A fact is dropped only if another delivery cannot succeed: the sidecar then moves it to
+// the dead letter topic. The log and the hook say why.
 func TestFactsAreAcknowledgedRedeliveredOrDropped(t *testing.T) {
+	var log bytes.Buffer
+	var dropped []string
 	routes := newRoutes()
+	routes.Log = slog.New(slog.NewTextHandler(&log, nil))
+	routes.Dropped = func(_ context.Context, path string) { dropped = append(dropped, path) }
 	var got daprsub.Event[fact]
 	var result error
 	daprsub.HandleFacts(routes, "/facts/x", func(_ context.Context, e daprsub.Event[fact]) error {
@@ -37,28 +49,72 @@ func TestFactsAreAcknowledgedRedeliveredOrDropped(t *testing.T) {
 		return result
 	})
 	const event = `{"specversion":"1.0","id":"f1","type":"x.made","subject":"s","data":{"n":7,"new":"field"}}`
+	const redelivered, refused, malformed = "event handler failed, event will be redelivered", "dropped refused event", "dropped malformed event"
 	for _, tt := range []struct {
 		name, body string
 		result     error
 		status     int
 		reply      string
+		logged     string // the message; empty if nothing is logged
 	}{
-		{"handled", event, nil, 200, `{"status":"SUCCESS"}`},
-		{"refused", event, apperr.New(apperr.Invalid, "", "no"), 200, `{"status":"DROP"}`},
-		{"failed", event, errors.New("a bug"), 500, ""},
-		{"failed because a store is unreachable", event, apperr.Unreachable(errors.New("connection refused")), 500, ""},
-		{"malformed JSON", "{", nil, 200, `{"status":"DROP"}`},
-		{"data of another type", `{"data":{"n":"seven"}}`, nil, 200, `{"status":"DROP"}`},
-		{"too large", strings.Repeat(" ", 2<<20), nil, 500, ""},
+		{"handled", event, nil, 200, `{"status":"SUCCESS"}`, ""},
+		{"refused", event, apperr.New(apperr.Invalid, "", "no"), 200, `{"status":"DROP"}`, refused},
+		{"refused by another app", event, fmt.Errorf("call: %w", apperr.New(apperr.NotFound, "event.not_found", "no")), 200, `{"status":"DROP"}`, refused},
+		{"failed", event, errors.New("a bug"), 500, "", redelivered},
+		{"failed because a store is unreachable", event, apperr.Unreachable(errors.New("connection refused")), 500, "", redelivered},
+		{"failed because the record is busy", event, fmt.Errorf("release: %w", apperr.Overloaded(time.Second)), 500, "", redelivered},
+		{"failed because of a rate limit", event, apperr.TooManyRequests("", "Slow down.", time.Second), 500, "", redelivered},
+		{"malformed JSON", "{", nil, 200, `{"status":"DROP"}`, malformed},
+		{"data of another type", `{"data":{"n":"seven"}}`, nil, 200, `{"status":"DROP"}`, malformed},
+		{"as large as allowed", event + strings.Repeat(" ", 1<<20-len(event)), nil, 200, `{"status":"SUCCESS"}`, ""},
+		{"too large", event + strings.Repeat(" ", 1<<20-len(event)+1), nil, 200, `{"status":"DROP"}`, malformed},
 	} {
-		result = tt.result
+		result, dropped = tt.result, nil
+		log.Reset()
 		status, reply := send(routes, "POST", "/facts/x", tt.body)
 		if status != tt.status || tt.reply != "" && reply != tt.reply {
 			t.Errorf("%s: got %d %s, want %d %s", tt.name, status, reply, tt.status, tt.reply)
 		}
+		if text := log.String(); (tt.logged == "") != (text == "") || !strings.Contains(text, tt.logged) {
+			t.Errorf("%s: got log %q, want %q", tt.name, text, tt.logged)
+		}
+		if want := strings.Contains(tt.reply, "DROP"); want != slices.Equal(dropped, []string{"/facts/x"}) {
+			t.Errorf("%s: the hook received %q, want a call: %v", tt.name, dropped, want)
+		}
 	}
 	if want := (daprsub.Event[fact]{ID: "f1", Type: "x.made", Data: fact{7}}); got != want {
 		t.Errorf("event: got %+v, want %+v", got, want)
+	}
+}
+
+// A sidecar that still sends an event must receive the answer, or it would deliver the
+// event again.
+func TestSenderOfATooLargeEventReceivesTheAnswer(t *testing.T) {
+	routes := newRoutes()
+	daprsub.HandleFacts(routes, "/facts/x", func(context.Context, daprsub.Event[fact]) error { return nil })
+	srv := httptest.NewServer(routes.Mux)
+	t.Cleanup(srv.Close)
+	for range 20 {
+		res, err := http.Post(srv.URL+"/facts/x", "application/json", strings.NewReader(strings.Repeat(" ", 4<<20))) //nolint:noctx // ends with the server
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil || res.StatusCode != 200 || string(reply) != `{"status":"DROP"}` {
+			t.Fatalf("got %d %s, %v, want it dropped", res.StatusCode, reply, err)
+		}
+	}
+}
+
+// An event that did not arrive completely must be delivered again.
+func TestIncompleteEventIsRedelivered(t *testing.T) {
+	routes := newRoutes()
+	daprsub.HandleFacts(routes, "/facts/x", func(context.Context, daprsub.Event[fact]) error { return nil })
+	w := httptest.NewRecorder()
+	routes.Mux.ServeHTTP(w, httptest.NewRequest("POST", "/facts/x", iotest.ErrReader(errors.New("connection reset"))))
+	if w.Code != 500 {
+		t.Errorf("got %d %s, want 500", w.Code, w.Body)
 	}
 }
 
