@@ -3,6 +3,7 @@ package main_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -361,5 +362,18 @@ func TestListEvents(t *testing.T) {
 	}
 	if slices.Sort(fields); !slices.Equal(fields, []string{"from", "limit", "sort", "to"}) {
 		t.Errorf("got errors about %v, want from, limit, sort, to", fields)
+	}
+}
+
+// The event app is healthy but too busy. The client must learn when to send the request
+// again, as it does after a failure.
+func TestOverloadedAppCausesUnavailableWithRetryAfter(t *testing.T) {
+	h := newHarness(t)
+	h.event.set(func() { h.event.fail = fmt.Errorf("update event e1: %w", apperr.Overloaded(7*time.Second)) })
+	h.auth.user.Role = authapi.RoleAdmin
+	res := h.do("PUT", "/api/events/e1", `{"name":"New"}`, bearer(h.token())...)
+	h.wantProblem(res, 503, "unavailable")
+	if got := res.Header.Get("Retry-After"); got != "7" {
+		t.Errorf("got Retry-After %q, want 7", got)
 	}
 }

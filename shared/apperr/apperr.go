@@ -32,7 +32,7 @@ type Error struct {
 	// is empty unless the app that refused the request names one.
 	ConflictsWith string
 
-	overloaded bool // set by Overloaded
+	overloaded bool // see IsOverloaded
 	cause      error
 }
 
@@ -67,15 +67,19 @@ func TooManyRequests(reason, message string, retryAfter time.Duration) *Error {
 }
 
 // Overloaded returns an Unavailable error for a request that was refused because a
-// bounded resource, such as a queue, is exhausted. Unlike Unreachable it comes from a
-// healthy app, so it is not a Failure and never opens a circuit breaker. A caller in
-// another process receives it as a plain Unavailable error, which is a Failure there.
+// bounded resource, such as a queue, is exhausted, or because a record is too busy. The
+// operation did not take place. Unlike Unreachable it comes from a healthy app, so it is
+// not a Failure and never opens a circuit breaker. Package rpc keeps the distinction, so
+// it holds in every process that receives the error.
 func Overloaded(retryAfter time.Duration) *Error {
 	e := New(Unavailable, "", "The service is busy. Send the request again after the time in Retry-After.")
 	e.RetryAfter = retryAfter
 	e.overloaded = true
 	return e
 }
+
+// IsOverloaded reports whether e was made by Overloaded, in this process or another one.
+func (e *Error) IsOverloaded() bool { return e.overloaded }
 
 // Unreachable returns an Unavailable error for a dependency that does not answer. The
 // operation may or may not have taken place.

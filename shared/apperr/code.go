@@ -17,7 +17,7 @@ const (
 	Unprocessable      Code = "unprocessable"       // 422: the request is well formed but contradicts an earlier one
 	RateLimited        Code = "rate_limited"        // 429: too many requests
 	Internal           Code = "internal"            // 500: the app has a defect
-	Unavailable        Code = "unavailable"         // 503: overloaded, or unreachable with an unknown outcome
+	Unavailable        Code = "unavailable"         // 503: overloaded, so that nothing was done, or unreachable with an unknown outcome
 	Timeout            Code = "timeout"             // 504: no answer in time; the outcome is unknown
 )
 

@@ -20,6 +20,7 @@ func TestVerdictOfEveryKindOfError(t *testing.T) {
 		"wrapped refusal":   {fmt.Errorf("reserve: %w", soldOut), apperr.Refused},
 		"rate limit":        {apperr.TooManyRequests("", "Slow down.", time.Second), apperr.Retryable},
 		"full queue":        {apperr.Overloaded(time.Second), apperr.Retryable},
+		"busy record":       {fmt.Errorf("release: %w", apperr.Overloaded(0).WithCause(errors.New("64 attempts"))), apperr.Retryable},
 		"unreachable":       {apperr.Unreachable(errors.New("connection refused")), apperr.Unknown},
 		"timeout":           {apperr.TimedOut(context.DeadlineExceeded), apperr.Unknown},
 		"internal error":    {apperr.Fault(errors.New("a bug")), apperr.Unknown},

@@ -59,7 +59,8 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Call calls op and returns its result. Every error is an *apperr.Error: the one that the
 // app returned, or Unavailable or Timeout if no reply of the app arrived, or Internal if
 // the call cannot succeed, for example because the operation is unknown. After
-// Unavailable and Timeout it is unknown whether the operation took place.
+// Unavailable and Timeout it is unknown whether the operation took place, unless the
+// error's IsOverloaded method returns true: then it did not.
 func Call[Req, Res any](ctx context.Context, c *Client, op Op[Req, Res], req Req) (Res, error) {
 	var none Res
 	messageID := rand.Text()

@@ -33,6 +33,8 @@ func eachApp() (*rpc.Server, *bytes.Buffer) {
 			switch g.Name {
 			case "refused":
 				r = rpc.Result[greeted]{Err: errUnknownName}
+			case "busy":
+				r = rpc.Result[greeted]{Err: apperr.Overloaded(time.Second)}
 			case "fails":
 				r = rpc.Result[greeted]{Err: errors.New("the cause")}
 			case "refuse all":
@@ -76,7 +78,7 @@ func TestCallEachReturnsAResultForEachRequest(t *testing.T) {
 }
 
 // If every request fails, the operation fails, so that a circuit breaker counts it. A
-// refusal of every request is not a failure.
+// refusal of every request is not a failure, and neither is an overload.
 func TestCallEachFailsIfEveryRequestFails(t *testing.T) {
 	srv, log := eachApp()
 	if got, err := callEach(t, srv, "fails", "fails"); err == nil || apperr.From(err).Code != apperr.Internal {
@@ -87,6 +89,10 @@ func TestCallEachFailsIfEveryRequestFails(t *testing.T) {
 	}
 	if got, err := callEach(t, srv, "refused", "refused"); err != nil || len(got) != 2 || !errors.Is(got[1].Err, errUnknownName) {
 		t.Errorf("all are refused: got %v, %v, want two refusals", got, err)
+	}
+	got, err := callEach(t, srv, "busy", "busy")
+	if err != nil || len(got) != 2 || !apperr.From(got[0].Err).IsOverloaded() || !apperr.From(got[1].Err).IsOverloaded() {
+		t.Errorf("all are overloaded: got %v, %v, want two overloaded results", got, err)
 	}
 	if got, err := callEach(t, srv, "refuse all"); !errors.Is(err, errUnknownName) {
 		t.Errorf("refused as a whole: got %v, %v, want %v", got, err, errUnknownName)

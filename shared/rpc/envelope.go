@@ -35,6 +35,9 @@ type wireError struct {
 	Message    string         `json:"message"`
 	Fields     []apperr.Field `json:"fields,omitempty"`
 	RetryAfter int            `json:"retryAfter,omitempty"` // seconds
+	// Overloaded reports that a healthy app refused the request because of load. Only
+	// errors with the code unavailable have it.
+	Overloaded bool `json:"overloaded,omitempty"`
 	// ConflictsWith is the id of an existing resource.
 	ConflictsWith string `json:"conflictsWith,omitempty"`
 }
@@ -103,7 +106,7 @@ func statusOf(err *apperr.Error) int {
 func toWire(err *apperr.Error) *wireError {
 	return &wireError{
 		Code: string(err.Code), Reason: err.Reason, Message: err.Message, Fields: err.Fields,
-		RetryAfter: int(math.Ceil(err.RetryAfter.Seconds())), ConflictsWith: err.ConflictsWith,
+		RetryAfter: int(math.Ceil(err.RetryAfter.Seconds())), Overloaded: err.IsOverloaded(), ConflictsWith: err.ConflictsWith,
 	}
 }
 
@@ -114,9 +117,14 @@ func fromWire(w *wireError) error {
 	if err != nil {
 		return apperr.Fault(err)
 	}
+	retryAfter := time.Duration(max(w.RetryAfter, 0)) * time.Second
 	e := apperr.New(code, w.Reason, w.Message)
+	if w.Overloaded && code == apperr.Unavailable {
+		e = apperr.Overloaded(retryAfter)
+		e.Reason, e.Message = w.Reason, w.Message
+	}
 	e.Fields = w.Fields
-	e.RetryAfter = time.Duration(max(w.RetryAfter, 0)) * time.Second
+	e.RetryAfter = retryAfter
 	e.ConflictsWith = w.ConflictsWith
 	return e
 }

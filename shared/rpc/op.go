@@ -17,6 +17,10 @@
 // breaker. Another status with the same envelope means that the app failed: 500 internal,
 // 503 unavailable, 504 timeout. retryAfter is in seconds.
 //
+// An app that is too busy also sends status 200, with the code unavailable and
+// "overloaded": true. A caller that returns the error to its own caller sends it in the
+// same form, so the sidecars on the way neither retry the call nor count it as a failure.
+//
 // One request may carry several independent requests. Its data is then a list, and so is
 // the data of the reply, with {"data": {...}} or {"error": {...}} for each; see CallEach.
 //

@@ -3,10 +3,13 @@ package rpc_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -135,5 +138,53 @@ func TestOnlyFailuresHaveAnErrorStatus(t *testing.T) {
 		if strings.Contains(w.Body.String(), "unclassified") {
 			t.Errorf("the cause was sent: %s", w.Body)
 		}
+	}
+}
+
+// An app that passes on the error of an overloaded app must not look like one that has
+// failed: its sidecar would retry the call, and count it for the circuit breaker.
+func TestOverloadKeepsItsClassOverTwoHops(t *testing.T) {
+	overloaded := apperr.Overloaded(7 * time.Second)
+	for name, sent := range map[string]error{"the whole request": overloaded, "wrapped": fmt.Errorf("reserve: %w", overloaded)} {
+		back, _ := app(func(context.Context, greeting) (greeted, error) { return greeted{}, sent })
+		toBack := sidecar(t, back)
+		front, log := app(func(ctx context.Context, g greeting) (greeted, error) { return rpc.Call(ctx, toBack, greet, g) })
+		var statuses []int
+		counting := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			recorded := httptest.NewRecorder()
+			front.ServeHTTP(recorded, r)
+			statuses = append(statuses, recorded.Code)
+			w.WriteHeader(recorded.Code)
+			_, _ = w.Write(recorded.Body.Bytes())
+		})
+		_, err := rpc.Call(t.Context(), sidecar(t, counting), greet, greeting{})
+		got := apperr.From(err)
+		if !got.IsOverloaded() || got.Failure() || apperr.VerdictOf(err) != apperr.Retryable {
+			t.Errorf("%s: got %+v, want an overloaded error", name, got)
+		}
+		if got.Code != apperr.Unavailable || got.Reason != overloaded.Reason || got.Message != overloaded.Message || got.RetryAfter != overloaded.RetryAfter {
+			t.Errorf("%s: got %+v, want %+v", name, got, overloaded)
+		}
+		if !slices.Equal(statuses, []int{200}) {
+			t.Errorf("%s: got statuses %v of the first app, want 200", name, statuses)
+		}
+		if log.Len() > 0 {
+			t.Errorf("%s: got log %s, want nothing", name, log)
+		}
+	}
+}
+
+// A program in another language may send a flag that its code does not allow.
+func TestOnlyUnavailableErrorsAreOverloaded(t *testing.T) {
+	srv := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var req struct{ MessageID string }
+		if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
+			t.Error(err)
+		}
+		fmt.Fprintf(w, `{"messageId":%q,"error":{"code":"internal","reason":"internal","message":"","overloaded":true}}`, req.MessageID)
+	})
+	_, err := rpc.Call(t.Context(), sidecar(t, srv), greet, greeting{})
+	if e := apperr.From(err); e.IsOverloaded() || !e.Failure() {
+		t.Errorf("got %+v, want a failure", e)
 	}
 }

@@ -75,7 +75,7 @@ type Source string
 const (
 	Hit   Source = "hit"   // a fresh entry
 	Miss  Source = "miss"  // a load
-	Stale Source = "stale" // a value that is no longer fresh, because the load failed
+	Stale Source = "stale" // a value that is no longer fresh, because the load failed or the app is overloaded
 )
 
 // Result is the result of a read.
@@ -89,8 +89,8 @@ type Result struct {
 type Policy struct {
 	// MaxAge is the age below which an entry is returned without a load.
 	MaxAge time.Duration
-	// StaleFor is how much older an entry may be that replaces the result of a failed
-	// load. Zero means that a failure is returned.
+	// StaleFor is how much older an entry may be that replaces the result of a load that
+	// failed or met an overloaded app. Zero means that the error is returned.
 	StaleFor time.Duration
 	// JoinWithin is how long after its beginning a load can be joined. A read that
 	// arrives later begins another load, so that its result is not older than this at
@@ -172,7 +172,7 @@ func (c *Cache) Get(ctx context.Context, key Key, p Policy, fetch func(context.C
 	if l.err == nil {
 		return resultOf(l.value, l.began, now, Miss), nil
 	}
-	if e := l.fallback; e != nil && e.Refusal == nil && p.StaleFor > 0 && apperr.From(l.err).Failure() {
+	if e := l.fallback; e != nil && e.Refusal == nil && p.StaleFor > 0 && apperr.VerdictOf(l.err) != apperr.Refused {
 		if age := now.Sub(e.began); age < p.MaxAge+p.StaleFor {
 			return Result{Value: e.Value, Age: age, Source: Stale}, nil
 		}

@@ -42,6 +42,7 @@ var (
 	list     = readcache.Key{Read: "list"}
 	policy   = readcache.Policy{MaxAge: time.Second, StaleFor: time.Minute}
 	strict   = readcache.Policy{MaxAge: time.Second, JoinWithin: time.Second}
+	errBusy  = apperr.Overloaded(time.Second)
 	errDown  = apperr.Unreachable(errors.New("connection refused"))
 	errNone  = apperr.New(apperr.NotFound, "event.not_found", "There is no such event.")
 	errFalse = apperr.New(apperr.Invalid, "", "The cursor is forged.")
@@ -157,6 +158,9 @@ func TestFailuresAreReplacedByStaleEntriesForALimitedTime(t *testing.T) {
 		time.Sleep(61*time.Second - 1)
 		if got := h.want(gala, policy, fixed(value(0), errDown), "v1", readcache.Stale); got.Age != 61*time.Second-1 {
 			t.Errorf("got age %s, want %s", got.Age, 61*time.Second-1)
+		}
+		if got := h.want(gala, policy, fixed(value(0), errBusy), "v1", readcache.Stale); got.Age != 61*time.Second-1 {
+			t.Errorf("overloaded: got age %s, want %s", got.Age, 61*time.Second-1)
 		}
 		// A refusal is the app's answer, and strict reads accept no stale entry.
 		for name, tt := range map[string]struct {

@@ -77,9 +77,10 @@ func send[Req, Res any](client *rpc.Client, op rpc.Op[[]Req, []rpc.Answer[Res]])
 			reqs[i] = m.req
 		}
 		results, err := rpc.CallEach(ctx, client, op, reqs)
-		if err != nil && !apperr.From(err).Failure() {
+		if err != nil && apperr.VerdictOf(err) == apperr.Refused {
 			// A refusal of the whole batch, for example as malformed, says nothing about any
-			// single request, so no member may treat it as a definite refusal.
+			// single request, so no member may treat it as a definite refusal. An overload
+			// is the same for the batch and for each member: nothing was done.
 			err = apperr.Fault(err)
 		}
 		for i, m := range batch {

@@ -125,21 +125,27 @@ func TestConcurrentReservesOfAnEventShareABatch(t *testing.T) {
 	}
 }
 
-// If a batch fails, each of its members gets a failure and never a refusal. Duplicates
-// of one reserve are in different batches.
+// If a batch fails, each of its members gets a failure and never a refusal. An overload is
+// one for each member. Duplicates of one reserve are in different batches.
 func TestFailedBatchIsAFailureForEachMember(t *testing.T) {
-	for name, batchErr := range map[string]error{
-		"internal error": errors.New("a bug"), "refused as malformed": apperr.InvalidFields(apperr.Field{Field: "data"}),
+	isInternal := func(e *apperr.Error) bool { return e.Code == apperr.Internal }
+	for name, tt := range map[string]struct {
+		err  error
+		want func(*apperr.Error) bool
+	}{
+		"internal error":       {errors.New("a bug"), isInternal},
+		"refused as malformed": {apperr.InvalidFields(apperr.Field{Field: "data"}), isInternal},
+		"overloaded":           {apperr.Overloaded(time.Second), (*apperr.Error).IsOverloaded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEventApp()
-			e.err = batchErr
+			e.err = tt.err
 			seats := e.newSeats(t)
 			var wg sync.WaitGroup
 			reserve := func(id string) {
 				wg.Go(func() {
-					if _, err := seats.ReserveSeats(t.Context(), hold(id, "gala", 1)); apperr.From(err).Code != apperr.Internal {
-						t.Errorf("%s: got %v, want an internal error", id, err)
+					if _, err := seats.ReserveSeats(t.Context(), hold(id, "gala", 1)); !tt.want(apperr.From(err)) {
+						t.Errorf("%s: got %v, want the class of %v", id, err, tt.err)
 					}
 				})
 			}
