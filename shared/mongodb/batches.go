@@ -3,8 +3,6 @@ package mongodb
 import (
 	"time"
 
-	"go.mongodb.org/mongo-driver/v2/mongo"
-
 	"boxoffice/shared/coalesce"
 	"boxoffice/shared/telemetry"
 )
@@ -19,7 +17,7 @@ const (
 
 // newBatches returns a group whose batches each send one command to a collection. The
 // traces of all members of a batch contain a span with the name of the command.
-func newBatches[T any](command string, collection *mongo.Collection) *coalesce.Group[T] {
+func newBatches[T any](command string, collection *Collection) *coalesce.Group[T] {
 	return coalesce.New(coalesce.Config[T]{
 		MaxItems: maxBatch, Timeout: requestTimeout, MaxWait: maxBatchWait,
 		Follow: telemetry.FollowerSpan(command + " " + collection.Name()),

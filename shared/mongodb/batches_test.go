@@ -36,7 +36,7 @@ func TestConcurrentInsertsAndFindsShareCommandsButNotResults(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close(context.WithoutCancel(t.Context())) })
-	c := client.DB.Collection("numbered")
+	c := client.Collection("numbered")
 	inserter := mongodb.NewInserter(c)
 	finder := mongodb.NewFinder[numbered](c, bson.D{{Key: "n", Value: 1}})
 

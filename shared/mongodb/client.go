@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	connectTimeout = 5 * time.Second
-	requestTimeout = 5 * time.Second
+	connectTimeout = 5 * time.Second // for each new connection, and for the choice of a server
+	requestTimeout = 5 * time.Second // for each call of a Collection
 )
 
 // Config identifies a store's database.
@@ -32,8 +32,8 @@ type Config struct {
 
 // Client holds the connections of one app. It is safe for concurrent use.
 type Client struct {
-	DB     *mongo.Database
-	client *mongo.Client
+	db      *mongo.Database
+	timeout time.Duration // of each call
 }
 
 // Connect returns a client, which connects when it is first used. Its writes are
@@ -43,21 +43,31 @@ func Connect(cfg Config, app string) (*Client, error) {
 	client, err := mongo.Connect(options.Client().ApplyURI(cfg.URI).
 		SetAppName(app).
 		SetMonitor(cfg.Monitor).
+		SetConnectTimeout(connectTimeout).
 		SetServerSelectionTimeout(connectTimeout).
-		SetTimeout(requestTimeout).
 		SetReadPreference(readpref.Primary()).
 		SetWriteConcern(writeconcern.Majority()))
 	if err != nil {
 		return nil, fmt.Errorf("mongodb: %w", err)
 	}
-	return &Client{DB: client.Database(cfg.Database), client: client}, nil
+	return &Client{db: client.Database(cfg.Database), timeout: requestTimeout}, nil
 }
 
-// Ping returns an error if the database does not answer.
-func (c *Client) Ping(ctx context.Context) error { return c.client.Ping(ctx, nil) }
+// Collection returns a collection of the database. The server creates the collection when
+// the first document is inserted.
+func (c *Client) Collection(name string) *Collection {
+	return &Collection{driver: c.db.Collection(name), timeout: c.timeout}
+}
+
+// Ping returns an error if the database does not answer within requestTimeout.
+func (c *Client) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	return c.db.Client().Ping(ctx, nil)
+}
 
 // Close closes the connections.
-func (c *Client) Close(ctx context.Context) error { return c.client.Disconnect(ctx) }
+func (c *Client) Close(ctx context.Context) error { return c.db.Client().Disconnect(ctx) }
 
 // WrapError converts an error of the driver, which must not be nil, and adds the name of
 // the operation. It returns an apperr.Unreachable that wraps err. If err wraps a context

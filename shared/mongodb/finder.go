@@ -2,6 +2,7 @@ package mongodb
 
 import (
 	"context"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -13,7 +14,7 @@ import (
 // Finder reads documents by their ids. Concurrent reads share a command, and each gets
 // its own result. It is safe for concurrent use.
 type Finder[D any] struct {
-	collection *mongo.Collection
+	collection *Collection
 	projection bson.D
 	batches    *coalesce.Group[*find[D]]
 }
@@ -26,7 +27,7 @@ type find[D any] struct {
 
 // NewFinder returns a Finder for a collection whose ids are strings. It reads the fields
 // that projection includes.
-func NewFinder[D any](collection *mongo.Collection, projection bson.D) *Finder[D] {
+func NewFinder[D any](collection *Collection, projection bson.D) *Finder[D] {
 	return &Finder[D]{collection, projection, newBatches[*find[D]]("find", collection)}
 }
 
@@ -47,10 +48,10 @@ func (f *Finder[D]) find(ctx context.Context, batch []*find[D], _ func()) {
 		ids[i] = one.id
 	}
 	var found []bson.Raw
-	cursor, err := f.collection.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, options.Find().SetProjection(f.projection))
-	if err == nil {
-		err = cursor.All(ctx, &found)
-	}
+	err := f.collection.FindEach(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, func(raw bson.Raw) error {
+		found = append(found, slices.Clone(raw))
+		return nil
+	}, options.Find().SetProjection(f.projection))
 	for _, one := range batch {
 		if err != nil {
 			one.err = err

@@ -17,7 +17,7 @@ var ErrTaken = errors.New("a document with this unique key exists")
 // Inserter inserts documents into a collection. Concurrent inserts share a command, and
 // each gets its own result. It is safe for concurrent use.
 type Inserter struct {
-	collection *mongo.Collection
+	collection *Collection
 	batches    *coalesce.Group[*insert]
 }
 
@@ -27,7 +27,7 @@ type insert struct {
 }
 
 // NewInserter returns an Inserter for a collection.
-func NewInserter(collection *mongo.Collection) *Inserter {
+func NewInserter(collection *Collection) *Inserter {
 	return &Inserter{collection, newBatches[*insert]("insert", collection)}
 }
 

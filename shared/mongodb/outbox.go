@@ -17,16 +17,16 @@ import (
 // Outbox is an outbox.Store for the documents of one collection. It is safe for
 // concurrent use.
 type Outbox struct {
-	documents  *mongo.Collection
-	watermarks *mongo.Collection // one document for each collection with outboxes
+	documents  *Collection
+	watermarks *Collection // one document for each collection with outboxes
 	saves      *coalesce.Group[*save]
 }
 
 var _ outbox.Store = (*Outbox)(nil)
 
 // NewOutbox returns the outboxes of a collection, which must have the OutboxIndex.
-func NewOutbox(documents *mongo.Collection) *Outbox {
-	return &Outbox{documents, documents.Database().Collection("outboxes"), newBatches[*save]("update", documents)}
+func NewOutbox(documents *Collection) *Outbox {
+	return &Outbox{documents, documents.beside("outboxes"), newBatches[*save]("update", documents)}
 }
 
 // Box implements outbox.Store.

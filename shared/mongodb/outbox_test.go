@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"boxoffice/shared/mongodb"
@@ -28,8 +29,8 @@ func TestOutboxConforms(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = client.Close(context.WithoutCancel(t.Context())) })
 	outboxtest.Conform(t, func(t *testing.T) outboxtest.Subject {
-		c := client.DB.Collection(t.Name())
-		if _, err := c.Indexes().CreateOne(t.Context(), mongodb.OutboxIndex()); err != nil {
+		c := client.Collection(t.Name())
+		if err := c.CreateIndexes(t.Context(), []mongo.IndexModel{mongodb.OutboxIndex()}); err != nil {
 			t.Fatal(err)
 		}
 		add := func(t *testing.T, id, factID string, at time.Time) {

@@ -27,8 +27,8 @@ import (
 // Store is an auth.Users in MongoDB. It is safe for concurrent use.
 type Store struct {
 	*mongodb.Client
-	users     *mongo.Collection
-	addresses *mongo.Collection
+	users     *mongodb.Collection
+	addresses *mongodb.Collection
 }
 
 var _ auth.Users = (*Store)(nil)
@@ -42,7 +42,7 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{Client: client, users: client.DB.Collection("users"), addresses: client.DB.Collection("addresses")}, nil
+	return &Store{Client: client, users: client.Collection("users"), addresses: client.Collection("addresses")}, nil
 }
 
 // Add implements auth.Users.

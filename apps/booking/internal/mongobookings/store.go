@@ -20,10 +20,10 @@ import (
 // concurrent use.
 type Store struct {
 	*mongodb.Client
-	bookings      *mongo.Collection
+	bookings      *mongodb.Collection
 	inserts       *mongodb.Inserter
 	finds         *mongodb.Finder[document]
-	cancellations *mongo.Collection
+	cancellations *mongodb.Collection
 }
 
 var (
@@ -42,11 +42,11 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	bookings := client.DB.Collection("bookings")
+	bookings := client.Collection("bookings")
 	return &Store{
 		Client: client, bookings: bookings, inserts: mongodb.NewInserter(bookings),
 		finds:         mongodb.NewFinder[document](bookings, mongodb.WithoutOutbox()),
-		cancellations: client.DB.Collection("cancellations"),
+		cancellations: client.Collection("cancellations"),
 	}, nil
 }
 
@@ -56,10 +56,10 @@ func (s *Store) Outbox() *mongodb.Outbox { return mongodb.NewOutbox(s.bookings) 
 // Prepare creates the missing indexes. It returns an error if an index exists with
 // different options.
 func (s *Store) Prepare(ctx context.Context) error {
-	if _, err := s.bookings.Indexes().CreateMany(ctx, indexes()); err != nil {
+	if err := s.bookings.CreateIndexes(ctx, indexes()); err != nil {
 		return fmt.Errorf("create indexes of bookings: %w", err)
 	}
-	if _, err := s.cancellations.Indexes().CreateMany(ctx, cancellationIndexes()); err != nil {
+	if err := s.cancellations.CreateIndexes(ctx, cancellationIndexes()); err != nil {
 		return fmt.Errorf("create indexes of cancellations: %w", err)
 	}
 	return nil

@@ -2,7 +2,6 @@ package mongoevents_test
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"strings"
 	"testing"
@@ -21,14 +20,13 @@ import (
 func BenchmarkSearchEvents(b *testing.B) {
 	const events, workers = 10_000, 16
 	m := servers.StartMongo(b)
-	store, err := mongoevents.Open(mongoevents.Config{URI: m.URI, Database: "bench_event_" + rand.Text()[:8]})
+	store, err := mongoevents.Open(mongoevents.Config{URI: m.URI, Database: m.Database})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(b.Context()), 10*time.Second)
 		defer cancel()
-		_ = store.DB.Drop(ctx)
 		_ = store.Close(ctx)
 	})
 	if err := store.Prepare(b.Context()); err != nil {

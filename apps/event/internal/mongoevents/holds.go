@@ -42,7 +42,7 @@ func (s *Store) InsertHolds(ctx context.Context, holds []event.Hold) error {
 
 // insertAbsent inserts the documents whose ids are not taken. It leaves the others as they
 // are stored.
-func insertAbsent[D any](ctx context.Context, c *mongo.Collection, what string, documents []D) error {
+func insertAbsent[D any](ctx context.Context, c *mongodb.Collection, what string, documents []D) error {
 	// An unordered insert continues after an id that is taken.
 	_, err := c.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
 	if err != nil && !failedOnlyOnTakenIDs(err) {

@@ -16,7 +16,7 @@ import (
 // but different keys or options exists.
 func (s *Store) Prepare(ctx context.Context) error {
 	for _, c := range []struct {
-		collection *mongo.Collection
+		collection *mongodb.Collection
 		indexes    []mongo.IndexModel
 	}{
 		{s.events, eventIndexes()},
@@ -31,7 +31,7 @@ func (s *Store) Prepare(ctx context.Context) error {
 		}},
 		{s.log, []mongo.IndexModel{index("old", bson.D{{Key: "at", Value: 1}}, options.Index())}},
 	} {
-		if _, err := c.collection.Indexes().CreateMany(ctx, c.indexes); err != nil {
+		if err := c.collection.CreateIndexes(ctx, c.indexes); err != nil {
 			return fmt.Errorf("create indexes of %s: %w", c.collection.Name(), err)
 		}
 	}

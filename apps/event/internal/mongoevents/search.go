@@ -42,24 +42,18 @@ func (s *Store) SearchEvents(ctx context.Context, q event.SearchQuery) ([]event.
 // Only $elemMatch lets the server use both bounds: without it, two different words of an
 // event could satisfy them.
 func (s *Store) findCandidates(ctx context.Context, prefix string, limit int) ([]event.Candidate, error) {
-	cursor, err := s.events.Find(ctx,
+	var candidates []event.Candidate
+	err := s.events.FindEach(ctx,
 		bson.D{{Key: "words", Value: bson.D{{Key: "$elemMatch", Value: bson.D{
 			{Key: "$gte", Value: prefix}, {Key: "$lt", Value: prefix + afterWords},
 		}}}}},
+		func(document bson.Raw) error {
+			c, err := toCandidate(document)
+			candidates = append(candidates, c)
+			return err
+		},
 		options.Find().SetLimit(int64(limit)).SetProjection(bson.D{{Key: "startsAt", Value: 1}, {Key: "words", Value: 1}}))
 	if err != nil {
-		return nil, mongodb.WrapError("search events", err)
-	}
-	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }()
-	var candidates []event.Candidate
-	for cursor.Next(ctx) {
-		c, err := toCandidate(cursor.Current)
-		if err != nil {
-			return nil, mongodb.WrapError("search events", err)
-		}
-		candidates = append(candidates, c)
-	}
-	if err := cursor.Err(); err != nil {
 		return nil, mongodb.WrapError("search events", err)
 	}
 	return candidates, nil

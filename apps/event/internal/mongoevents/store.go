@@ -18,8 +18,6 @@
 package mongoevents
 
 import (
-	"go.mongodb.org/mongo-driver/v2/mongo"
-
 	"boxoffice/apps/event/internal/event"
 	"boxoffice/shared/mongodb"
 )
@@ -27,10 +25,10 @@ import (
 // Store implements all storage ports of the event app. It is safe for concurrent use.
 type Store struct {
 	*mongodb.Client
-	events *mongo.Collection
-	holds  *mongo.Collection
-	limits *mongo.Collection
-	log    *mongo.Collection
+	events *mongodb.Collection
+	holds  *mongodb.Collection
+	limits *mongodb.Collection
+	log    *mongodb.Collection
 }
 
 var (
@@ -54,8 +52,8 @@ func Open(cfg Config) (*Store, error) {
 	}
 	return &Store{
 		Client: client,
-		events: client.DB.Collection("events"), holds: client.DB.Collection("holds"), limits: client.DB.Collection("limits"),
-		log: client.DB.Collection("capacity_log"),
+		events: client.Collection("events"), holds: client.Collection("holds"), limits: client.Collection("limits"),
+		log: client.Collection("capacity_log"),
 	}, nil
 }
 
