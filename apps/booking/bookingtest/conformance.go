@@ -75,7 +75,7 @@ func PendingBooking(id string) booking.Booking {
 
 // RefusedRecord returns a refused record, which is not a booking.
 func RefusedRecord(id string) booking.Booking {
-	return booking.Booking{ID: id, HoldNumber: 2, State: booking.Refused, UpdatedAt: day0, Revision: 1}
+	return booking.Booking{ID: id, HoldNumber: 2, State: booking.Refused, PurgeAt: day0.Add(time.Minute), UpdatedAt: day0, Revision: 1}
 }
 
 func fact(id, bookingID string) booking.Fact {

@@ -25,6 +25,9 @@ type Booking struct {
 	// number in HoldID.
 	HoldNumber int64
 	State      State
+	// PurgeAt is the time from which the store may delete a refused record. It is zero in
+	// all others.
+	PurgeAt time.Time
 
 	// The following fields are empty in a refused record, except UpdatedAt and
 	// Revision.
@@ -46,16 +49,6 @@ type Booking struct {
 	PaymentReference string
 	CancelledAt      time.Time
 	CancelReason     CancelReason
-}
-
-// refusedRetention is the minimum time that a refused record is kept. It must be
-// longer than any process can stall and then continue.
-const refusedRetention = 24 * time.Hour
-
-// PurgeAt returns the time from which the store may delete the record. It returns
-// false if the record must be kept.
-func (b Booking) PurgeAt() (time.Time, bool) {
-	return b.UpdatedAt.Add(refusedRetention), b.State == Refused
 }
 
 // IsLive reports whether the booking holds seats: whether it is pending or

@@ -90,7 +90,7 @@ func (s *Service) refuseLateConfirm(ctx context.Context, expired Booking, number
 	if apperr.VerdictOf(refusal) != apperr.Refused {
 		return refusal
 	}
-	current, err := s.invalidate(ctx, expired.ID, number, &expired)
+	current, err := s.invalidate(ctx, expired.ID, number, &expired, refusedRetention)
 	switch {
 	case err != nil:
 		return err

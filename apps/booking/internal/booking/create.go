@@ -3,6 +3,7 @@ package booking
 import (
 	"context"
 	"errors"
+	"time"
 
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/bookingapi"
@@ -14,7 +15,7 @@ func (s *Service) CreateBooking(ctx context.Context, req bookingapi.CreateReques
 		return bookingapi.Created{}, err
 	}
 	defer s.locks.Lock(ctx, "booking:"+req.EventID+":"+req.UserID)()
-	a := attempt{id: req.BookingID, fingerprint: fingerprint(req), req: req, holdNumber: 1}
+	a := attempt{id: req.BookingID, fingerprint: fingerprint(req), req: req, holdNumber: 1, begun: s.now()}
 	if req.IdempotencyKey != "" {
 		// A request with a key may be a retry, so its record may exist.
 		a.id = KeyedID(req.UserID, req.IdempotencyKey)
@@ -41,6 +42,7 @@ type attempt struct {
 	// the attempt started. If another request has invalidated it since, the client may
 	// already have received a refusal, so the attempt must not create a booking.
 	holdNumber int64
+	begun      time.Time
 	// refused is the refused record that the attempt replaces. It is nil if there was
 	// no record.
 	refused *Booking
@@ -58,6 +60,10 @@ func (s *Service) create(ctx context.Context, a *attempt) (bookingapi.Created, e
 	reservation, err := s.reserve(ctx, b)
 	if err != nil {
 		return s.refuse(ctx, a, err)
+	}
+	if a.isTooOld(s.now()) {
+		// The event app's sweep finds the hold without a booking and releases it.
+		return bookingapi.Created{}, apperr.TimedOut(nil)
 	}
 	b.UnitPrice = reservation.UnitPrice
 	if a.refused == nil {
@@ -90,7 +96,7 @@ func (s *Service) refuse(ctx context.Context, a *attempt, refusal error) (bookin
 	if apperr.VerdictOf(refusal) != apperr.Refused {
 		return bookingapi.Created{}, refusal
 	}
-	current, err := s.invalidate(ctx, a.id, a.holdNumber, a.refused)
+	current, err := s.invalidate(ctx, a.id, a.holdNumber, a.refused, a.retention())
 	switch {
 	case err != nil:
 		return bookingapi.Created{}, err

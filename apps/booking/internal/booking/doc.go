@@ -35,7 +35,9 @@
 //   - If there is no record, a record in state refused is inserted with the next
 //     number. A refused record is not a booking, and clients never see it. It only
 //     stores the first number that is still valid. The store may delete it after a
-//     day, which is longer than any process is expected to stall.
+//     day, which is longer than any process is expected to stall. The record of a create
+//     without a key is only kept while the sidecar can repeat the request, unless
+//     SettleHold relies on it.
 //   - If there is a refused or an expired record, its number is raised.
 //   - A pending, confirmed or cancelled record needs no change. An attempt that
 //     started before that record was written fails at its own write, and a later

@@ -21,7 +21,7 @@ func (s *Service) SettleHold(ctx context.Context, req bookingapi.SettleRequest) 
 	if err != nil {
 		return bookingapi.Settlement{}, err
 	}
-	b, err := s.invalidate(ctx, id, number, current)
+	b, err := s.invalidate(ctx, id, number, current, refusedRetention)
 	switch {
 	case err != nil:
 		return bookingapi.Settlement{}, fmt.Errorf("settle hold %s: %w", req.HoldID, err)

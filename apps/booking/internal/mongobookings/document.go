@@ -50,9 +50,7 @@ func toFields(b booking.Booking) fields {
 		ExpiresAt: mongodb.NullTime(b.ExpiresAt), CreatedAt: mongodb.NullTime(b.CreatedAt), UpdatedAt: mongodb.NullTime(b.UpdatedAt), Revision: b.Revision,
 		ConfirmedAt: mongodb.NullTime(b.ConfirmedAt), PaymentReference: b.PaymentReference,
 		CancelledAt: mongodb.NullTime(b.CancelledAt), CancelReason: string(b.CancelReason),
-	}
-	if at, ok := b.PurgeAt(); ok {
-		f.PurgeAt = &at
+		PurgeAt: mongodb.NullTime(b.PurgeAt),
 	}
 	return f
 }
@@ -66,5 +64,6 @@ func fromDocument(d document) booking.Booking {
 		ExpiresAt: mongodb.ZeroTime(f.ExpiresAt), CreatedAt: mongodb.ZeroTime(f.CreatedAt), UpdatedAt: mongodb.ZeroTime(f.UpdatedAt), Revision: f.Revision,
 		ConfirmedAt: mongodb.ZeroTime(f.ConfirmedAt), PaymentReference: f.PaymentReference,
 		CancelledAt: mongodb.ZeroTime(f.CancelledAt), CancelReason: booking.CancelReason(f.CancelReason),
+		PurgeAt: mongodb.ZeroTime(f.PurgeAt),
 	}
 }

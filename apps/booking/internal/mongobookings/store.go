@@ -71,26 +71,9 @@ func index(name string, opts *options.IndexOptionsBuilder, keys ...bson.E) mongo
 
 func asc(key string) bson.E { return bson.E{Key: key, Value: 1} }
 
-// indexes returns the indexes for lists, for the queries of the sweeps, and for the
-// purge of refused records.
-func indexes() []mongo.IndexModel {
-	desc := func(key string) bson.E { return bson.E{Key: key, Value: -1} }
-	return []mongo.IndexModel{
-		index("newest", options.Index(), desc("createdAt"), desc("_id")),
-		index("newest_of_user", options.Index(), asc("userId"), desc("createdAt"), desc("_id")),
-		index("newest_of_event", options.Index(), asc("eventId"), desc("createdAt"), desc("_id")),
-		index("newest_of_state", options.Index(), asc("state"), desc("createdAt"), desc("_id")),
-		index("due", options.Index(), asc("state"), asc("expiresAt"), asc("_id")),
-		index("due_of_event", options.Index(), asc("eventId"), asc("state"), asc("expiresAt"), asc("_id")),
-		index("live_of_event", options.Index(), asc("eventId"), asc("state"), asc("_id")),
-		mongodb.OutboxIndex(),
-		index("purge", options.Index().SetExpireAfterSeconds(0), asc("purgeAt")),
-	}
-}
-
 // InsertBooking implements booking.Store.
 func (s *Store) InsertBooking(ctx context.Context, b booking.Booking, facts ...booking.Fact) error {
-	err := s.inserts.Insert(ctx, b.EventID, document{ID: b.ID, Fields: toFields(b), Outbox: mongodb.NewOutboxFields(ctx, facts)})
+	err := s.inserts.Insert(ctx, b.EventID, newDocument(ctx, b, facts))
 	switch {
 	case errors.Is(err, mongodb.ErrTaken):
 		return booking.ErrExists
@@ -114,7 +97,7 @@ func (s *Store) GetBooking(ctx context.Context, id string) (booking.Booking, err
 
 // ReplaceBooking implements booking.Store.
 func (s *Store) ReplaceBooking(ctx context.Context, b booking.Booking, state booking.State, holdNumber int64, facts ...booking.Fact) error {
-	change := append(bson.D{{Key: "$set", Value: toFields(b)}}, mongodb.PushFacts(ctx, facts)...)
+	change := append(bson.D{{Key: "$set", Value: storedFields(b)}}, mongodb.PushFacts(ctx, facts)...)
 	res, err := s.bookings.UpdateOne(ctx,
 		bson.D{{Key: "_id", Value: b.ID}, {Key: "state", Value: string(state)}, {Key: "n", Value: holdNumber}}, change)
 	if err != nil {

@@ -121,7 +121,7 @@ func testPurge(t *testing.T, o *opener) {
 		}
 		return d.PurgeAt
 	}
-	want, _ := refused.PurgeAt()
+	want := refused.PurgeAt
 	if at := purgeAt("r"); at == nil || !at.Equal(want) {
 		t.Errorf("refused record: got purgeAt %v, want %v", at, want)
 	}

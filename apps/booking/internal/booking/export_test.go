@@ -1,0 +1,4 @@
+package booking
+
+// KeylessRetention is keylessRetention.
+const KeylessRetention = keylessRetention
