@@ -24,30 +24,29 @@ type Outbox struct {
 
 var _ outbox.Store = (*Outbox)(nil)
 
-// NewOutbox returns the outboxes of a collection, which must have the OutboxIndex.
+// NewOutbox returns the outboxes of a collection, which must have the OutboxIndex and the
+// OutboxTrimIndex.
 func NewOutbox(documents *Collection) *Outbox {
 	return &Outbox{documents, documents.beside("outboxes"), newBatches[*save]("update", documents)}
 }
 
 // Box implements outbox.Store.
 func (o *Outbox) Box(ctx context.Context, document string) (outbox.Box, error) {
-	var f OutboxFields
-	err := o.documents.FindOne(ctx, bson.D{{Key: "_id", Value: document}}, options.FindOne().SetProjection(
-		bson.D{{Key: "outbox", Value: 1}, {Key: "outboxVersion", Value: 1}, {Key: "outboxDue", Value: 1}})).Decode(&f)
+	var f storedBox
+	err := o.documents.FindOne(ctx, bson.D{{Key: "_id", Value: document}}, options.FindOne().SetProjection(boxFields())).Decode(&f)
 	switch {
 	case errors.Is(err, mongo.ErrNoDocuments):
 		return outbox.Box{}, outbox.ErrNoBox
 	case err != nil:
 		return outbox.Box{}, WrapError("find outbox", err)
 	}
-	return toBox(document, f), nil
+	return f.toBox(), nil
 }
 
 // ClaimBox implements outbox.Store.
 func (o *Outbox) ClaimBox(ctx context.Context, b outbox.Box, due time.Time) error {
-	res, err := o.documents.UpdateOne(ctx, sameVersion(b), bson.D{{Key: "$set", Value: bson.D{
-		{Key: "outboxVersion", Value: b.Version + 1}, {Key: "outboxDue", Value: due},
-	}}})
+	b.Due, b.Trim = due, time.Time{}
+	res, err := o.documents.UpdateOne(ctx, sameVersion(b), setBox(b))
 	switch {
 	case err != nil:
 		return WrapError("claim outbox", err)
@@ -63,9 +62,31 @@ func sameVersion(b outbox.Box) bson.D {
 	return bson.D{{Key: "_id", Value: b.Document}, {Key: "outboxVersion", Value: b.Version}}
 }
 
+// setBox returns the update that sets the times of a box to those of b, and increases its
+// version by one. It also sets fields.
+func setBox(b outbox.Box, fields ...bson.E) bson.D {
+	set := append(bson.D{{Key: "outboxVersion", Value: b.Version + 1}}, fields...)
+	var unset bson.D
+	for _, field := range []struct {
+		name string
+		at   time.Time
+	}{{"outboxDue", b.Due}, {"outboxTrim", b.Trim}} {
+		if field.at.IsZero() {
+			unset = append(unset, bson.E{Key: field.name, Value: ""})
+		} else {
+			set = append(set, bson.E{Key: field.name, Value: field.at})
+		}
+	}
+	update := bson.D{{Key: "$set", Value: set}}
+	if len(unset) > 0 {
+		update = append(update, bson.E{Key: "$unset", Value: unset})
+	}
+	return update
+}
+
 // SaveBox implements outbox.Store. Concurrent saves share a command.
-func (o *Outbox) SaveBox(ctx context.Context, b outbox.Box, due time.Time) error {
-	s := &save{box: b, due: due}
+func (o *Outbox) SaveBox(ctx context.Context, b outbox.Box) error {
+	s := &save{box: b}
 	if err := o.saves.Do(ctx, "", o.saveBatch, s); err != nil {
 		return WrapError("save outbox", err)
 	}
@@ -75,22 +96,14 @@ func (o *Outbox) SaveBox(ctx context.Context, b outbox.Box, due time.Time) error
 // save is one call to SaveBox.
 type save struct {
 	box outbox.Box
-	due time.Time
 	err error
 }
 
 // model returns the compare-and-set on the version of the box.
 func (s *save) model() *mongo.UpdateOneModel {
-	set := bson.D{{Key: "outbox", Value: storedRecords(s.box)}, {Key: "outboxVersion", Value: s.box.Version + 1}}
-	var update bson.D
-	if s.due.IsZero() {
-		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "outboxDue", Value: ""}}})
-	} else {
-		set = append(set, bson.E{Key: "outboxDue", Value: s.due})
-	}
 	return mongo.NewUpdateOneModel().
 		SetFilter(sameVersion(s.box)).
-		SetUpdate(append(update, bson.E{Key: "$set", Value: set}))
+		SetUpdate(setBox(s.box, bson.E{Key: "outbox", Value: storedRecords(s.box)}))
 }
 
 // saveBatch sends the saves of a batch in one command and sets the error of each.
@@ -118,14 +131,14 @@ func (o *Outbox) saveBatch(ctx context.Context, batch []*save, _ func()) {
 func (o *Outbox) checkApplied(ctx context.Context, s *save) error {
 	stored, err := o.Box(ctx, s.box.Document)
 	switch {
-	case errors.Is(err, outbox.ErrNoBox), err == nil && !isApplied(s.box, s.due, stored):
+	case errors.Is(err, outbox.ErrNoBox), err == nil && !isApplied(s.box, stored):
 		return outbox.ErrStale
 	default:
 		return err
 	}
 }
 
-// isApplied reports whether SaveBox(saved, due) took effect, given the box that is stored
+// isApplied reports whether SaveBox(saved) took effect, given the box that is stored
 // some time afterwards. It relies on how others change a box: a writer only appends
 // records, and a relay stores the times at which it published records, which usually
 // differ from those of another relay.
@@ -146,14 +159,14 @@ func (o *Outbox) checkApplied(ctx context.Context, s *save) error {
 //   - If another relay saved the very same times, or if the save changes no records,
 //     isApplied may report true for a stale save. The records that the save contained
 //     are stored all the same.
-func isApplied(saved outbox.Box, due time.Time, stored outbox.Box) bool {
+func isApplied(saved, stored outbox.Box) bool {
 	n := len(saved.Records)
 	if stored.Version <= saved.Version || len(stored.Records) < n {
 		return false
 	}
 	if stored.Version == saved.Version+1 {
 		// Exactly one write happened: this save, or the one that made it stale.
-		if len(stored.Records) > n || !sameMilliseconds(stored.Due, due) {
+		if len(stored.Records) > n || !sameMilliseconds(stored.Due, saved.Due) || !sameMilliseconds(stored.Trim, saved.Trim) {
 			return false
 		}
 	} else if n == 0 {
@@ -170,14 +183,22 @@ func sameMilliseconds(a, b time.Time) bool {
 }
 
 // DueBoxes implements outbox.Store.
-func (o *Outbox) DueBoxes(ctx context.Context, from, to time.Time, limit int) ([]string, error) {
-	return FindAll(ctx, o.documents, "find due outboxes",
-		bson.D{{Key: "outboxDue", Value: bson.D{{Key: "$gte", Value: from}, {Key: "$lt", Value: to}}}},
-		options.Find().
-			SetSort(bson.D{{Key: "outboxDue", Value: 1}}).
-			SetLimit(int64(limit)).
-			SetProjection(bson.D{{Key: "_id", Value: 1}}),
-		IDOf)
+func (o *Outbox) DueBoxes(ctx context.Context, t time.Time, limit int) ([]outbox.Box, error) {
+	return o.boxesBefore(ctx, "find due outboxes", "outboxDue", t, limit)
+}
+
+// RetainedBoxes implements outbox.Store.
+func (o *Outbox) RetainedBoxes(ctx context.Context, t time.Time, limit int) ([]outbox.Box, error) {
+	return o.boxesBefore(ctx, "find retained outboxes", "outboxTrim", t, limit)
+}
+
+// boxesBefore returns the boxes whose time in field is before t, ordered by that time. It
+// returns at most limit of them.
+func (o *Outbox) boxesBefore(ctx context.Context, what, field string, t time.Time, limit int) ([]outbox.Box, error) {
+	return FindAll(ctx, o.documents, what,
+		bson.D{{Key: field, Value: bson.D{{Key: "$lt", Value: t}}}},
+		options.Find().SetSort(bson.D{{Key: field, Value: 1}}).SetLimit(int64(limit)).SetProjection(boxFields()),
+		storedBox.toBox)
 }
 
 // RaiseWatermark implements outbox.Store.

@@ -14,9 +14,23 @@ import (
 // OutboxFields are the fields of a document that hold its outbox. Embed them inline in
 // the document's type.
 type OutboxFields struct {
-	Records []record   `bson:"outbox"` // never null
-	Version int64      `bson:"outboxVersion"`
-	Due     *time.Time `bson:"outboxDue,omitempty"` // absent if the box is never due, so that the sparse index stays small
+	Records []record `bson:"outbox"` // never null
+	Version int64    `bson:"outboxVersion"`
+	// Either time is absent if it is the zero time, so that the sparse index on it stays
+	// small.
+	Due  *time.Time `bson:"outboxDue,omitempty"`
+	Trim *time.Time `bson:"outboxTrim,omitempty"`
+}
+
+// storedBox is the part of a document that the projection boxFields returns.
+type storedBox struct {
+	ID           string `bson:"_id"`
+	OutboxFields `bson:",inline"`
+}
+
+// boxFields returns the projection of the fields that hold an outbox.
+func boxFields() bson.D {
+	return bson.D{{Key: "outbox", Value: 1}, {Key: "outboxVersion", Value: 1}, {Key: "outboxDue", Value: 1}, {Key: "outboxTrim", Value: 1}}
 }
 
 // record is an outbox.Record as it is stored. Its subject is the document's id.
@@ -50,12 +64,16 @@ func PushFacts[F outbox.AnyFact](ctx context.Context, facts []F) bson.D {
 	}
 }
 
-// OutboxIndex returns the index that the relay's sweep needs. It has a single key,
-// because a sparse index with two keys contains every document that has either.
-func OutboxIndex() mongo.IndexModel {
-	return mongo.IndexModel{
-		Keys: bson.D{{Key: "outboxDue", Value: 1}}, Options: options.Index().SetName("outbox").SetSparse(true),
-	}
+// OutboxIndex returns the index of the boxes that are due. It has a single key, because a
+// sparse index with two keys contains every document that has either.
+func OutboxIndex() mongo.IndexModel { return sparseIndex("outbox", "outboxDue") }
+
+// OutboxTrimIndex returns the index of the boxes that retain published records. It is
+// separate from the OutboxIndex, so that a sweep for unpublished records examines no others.
+func OutboxTrimIndex() mongo.IndexModel { return sparseIndex("outbox_trim", "outboxTrim") }
+
+func sparseIndex(name, key string) mongo.IndexModel {
+	return mongo.IndexModel{Keys: bson.D{{Key: key, Value: 1}}, Options: options.Index().SetName(name).SetSparse(true)}
 }
 
 // WithoutOutbox returns a projection that excludes the records of the outbox, which
@@ -63,11 +81,11 @@ func OutboxIndex() mongo.IndexModel {
 func WithoutOutbox() bson.D { return bson.D{{Key: "outbox", Value: 0}} }
 
 // toBox converts the stored fields of a document to its box.
-func toBox(document string, f OutboxFields) outbox.Box {
-	b := outbox.Box{Document: document, Version: f.Version, Due: ZeroTime(f.Due)}
+func (f storedBox) toBox() outbox.Box {
+	b := outbox.Box{Document: f.ID, Version: f.Version, Due: ZeroTime(f.Due), Trim: ZeroTime(f.Trim)}
 	for _, r := range f.Records {
 		b.Records = append(b.Records, outbox.Record{
-			ID: r.ID, Type: r.Type, Subject: document, At: r.At.UTC(), Data: []byte(r.Data),
+			ID: r.ID, Type: r.Type, Subject: f.ID, At: r.At.UTC(), Data: []byte(r.Data),
 			TraceParent: r.TraceParent, SentAt: ZeroTime(r.SentAt),
 		})
 	}

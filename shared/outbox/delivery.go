@@ -28,24 +28,17 @@ func (r *Relay) relayEnqueued(ctx context.Context, item queueItem) error {
 	return r.deliver(ctx, delivery{box: *box})
 }
 
-// relayDue claims a box that a sweep found due, and publishes its records. It does
-// nothing if the box is not due any more, or if another relay claims it first.
-func (r *Relay) relayDue(ctx context.Context, document string) error {
-	box, err := r.readBox(ctx, document)
-	if box == nil {
-		return err
-	}
-	if !r.isDue(box.Due) {
-		return nil // another relay has claimed or published it
-	}
-	switch err := r.store.ClaimBox(ctx, *box, r.now().Add(claimLease)); {
+// relayClaimed claims a box that a sweep has read, and publishes its records. It returns
+// ErrStale if the box has changed since, for example because another relay has claimed it.
+func (r *Relay) relayClaimed(ctx context.Context, box Box) error {
+	switch err := r.store.ClaimBox(ctx, box, r.now().Add(claimLease)); {
 	case errors.Is(err, ErrStale):
-		return nil
+		return ErrStale
 	case err != nil:
-		return fmt.Errorf("claim outbox of %s: %w", document, err)
+		return fmt.Errorf("claim outbox of %s: %w", box.Document, err)
 	}
 	box.Version++ // the claim increased it
-	return r.deliver(ctx, delivery{box: *box, claimed: true})
+	return r.deliver(ctx, delivery{box: box, claimed: true})
 }
 
 // readBox returns the box of a document, or nil without an error if there is no such
@@ -64,7 +57,7 @@ func (r *Relay) readBox(ctx context.Context, document string) (*Box, error) {
 // delivery is the state of publishing one box.
 type delivery struct {
 	box     Box                  // as it was last read
-	claimed bool                 // whether a claim has replaced the due time of the box
+	claimed bool                 // whether a claim has replaced the times of the box
 	sentAt  map[string]time.Time // when this delivery published records, by record id
 }
 
@@ -85,7 +78,8 @@ func (r *Relay) deliver(ctx context.Context, d delivery) error {
 			return publishErr
 		}
 		next := Box{Document: document, Version: d.box.Version, Records: records}
-		saveErr := r.store.SaveBox(ctx, next, dueTime(records, watermark, r.now()))
+		next.Due, next.Trim = times(records, watermark, r.now())
+		saveErr := r.store.SaveBox(ctx, next)
 		if !errors.Is(saveErr, ErrStale) {
 			if saveErr != nil {
 				saveErr = fmt.Errorf("save outbox of %s: %w", document, saveErr)
@@ -164,21 +158,19 @@ func isUnchanged(read, next []Record) bool {
 	return true
 }
 
-// dueTime returns the time at which a sweep must handle a box with these records: now
-// if one of them needs publishing, otherwise the time when the first retention ends, or
-// the zero time if there are no records.
-func dueTime(records []Record, watermark, now time.Time) time.Time {
-	var due time.Time
+// times returns the due time and the trim time of a box with these records, of which
+// exactly one is set unless there are no records. The box is due now if a record needs
+// publishing. Otherwise it is trimmed when the first retention ends.
+func times(records []Record, watermark, now time.Time) (due, trim time.Time) {
 	for _, rec := range records {
-		at := rec.SentAt.Add(retention)
 		if needsPublishing(rec, watermark) {
-			at = now
+			return now, time.Time{}
 		}
-		if due.IsZero() || at.Before(due) {
-			due = at
+		if end := rec.SentAt.Add(retention); trim.IsZero() || end.Before(trim) {
+			trim = end
 		}
 	}
-	return due
+	return time.Time{}, trim
 }
 
 func latest(a, b time.Time) time.Time {

@@ -29,12 +29,18 @@ const (
 	failurePause = time.Second
 )
 
-// Config holds the dependencies of a Relay. All fields must be set.
+// Config holds the dependencies of a Relay. All fields except Backlog must be set.
 type Config struct {
 	Store     Store
 	Publisher Publisher
 	Now       func() time.Time
 	Log       *slog.Logger
+	// Backlog is called once in every sweep, before it publishes. age is that of the oldest
+	// record that was never published, among the 64 boxes that have been due for longest, or
+	// zero if there is none. A box that could not be published is due from its last attempt.
+	// Records that are younger than five seconds do not count: their writer's relay
+	// will probably publish them. A call must not block.
+	Backlog func(ctx context.Context, age time.Duration)
 }
 
 // Relay publishes the records of a Store. It is safe for concurrent use, and any number
@@ -44,6 +50,7 @@ type Relay struct {
 	bus         Publisher
 	now         func() time.Time
 	log         *slog.Logger
+	backlog     func(ctx context.Context, age time.Duration)
 	queues      [workers]chan queueItem
 	pausedUntil atomic.Int64 // Unix time in nanoseconds
 	lostBefore  atomic.Int64 // the watermark: Unix time in milliseconds
@@ -59,7 +66,10 @@ type queueItem struct {
 
 // New returns a relay. It handles enqueued documents while Run runs.
 func New(cfg Config) *Relay {
-	r := &Relay{store: cfg.Store, bus: cfg.Publisher, now: cfg.Now, log: cfg.Log}
+	r := &Relay{store: cfg.Store, bus: cfg.Publisher, now: cfg.Now, log: cfg.Log, backlog: cfg.Backlog}
+	if r.backlog == nil {
+		r.backlog = func(context.Context, time.Duration) {}
+	}
 	for i := range r.queues {
 		r.queues[i] = make(chan queueItem, queueSize)
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -19,16 +22,27 @@ const (
 	// is harmless.
 	maxClockSkew = time.Minute
 
-	pageSize = 100
-	// maxFailures limits the failures in one window of a sweep. After that many, the bus
-	// is probably unreachable.
+	// pageSize limits the boxes that a sweep keeps in memory.
+	pageSize = 64
+	// sweepers limits how many boxes a sweep publishes at the same time.
+	sweepers = 8
+	// maxFailures limits the failures in one part of a sweep. After that many, the bus is
+	// probably unreachable. Boxes that are in progress at that time may fail as well.
 	maxFailures = 3
+	// maxLost limits the lost claims in one page. After that many, another relay has
+	// probably handled most of the page, so the sweep reads the next one.
+	maxLost = 8
+	// maxTrimmedPages limits how much one sweep trims, to 9,600 boxes.
+	maxTrimmedPages = 150
 )
 
 // Sweep publishes the records that a crash or a failure of the bus left unpublished, and
-// those that were lost when the topic was recreated. It removes records whose retention
-// has ended. Any number of sweeps may run at the same time, because each one claims a
-// box before it handles it.
+// those that were lost when the topic was recreated. It then removes records whose
+// retention has ended. Any number of sweeps may run at the same time, because each one
+// claims a box before it publishes it.
+//
+// Sweep continues until nothing is left to publish or ctx ends. It starts no box in the
+// last five seconds before the deadline of ctx, so that it can finish those in progress.
 //
 // It returns the errors of the boxes that it could not publish. They remain due, so a
 // later sweep handles them.
@@ -38,66 +52,208 @@ func (r *Relay) Sweep(ctx context.Context) error {
 		return fmt.Errorf("read the watermark of outboxes: %w", err)
 	}
 	r.raiseWatermark(watermark)
-	// Each window has its own limit of failures, so that a failing one does not keep
-	// the other from being swept.
-	return errors.Join(r.sweep(ctx, r.overdueWindow), r.sweep(ctx, r.rewoundWindow))
-}
-
-// window is a range of due times that a sweep handles: from <= due < to.
-type window struct{ from, to time.Time }
-
-func (w window) isEmpty() bool { return !w.from.Before(w.to) }
-
-func (w window) contains(due time.Time) bool {
-	return !due.IsZero() && !due.Before(w.from) && due.Before(w.to)
-}
-
-// overdueWindow contains the boxes whose due time has passed: they have an unpublished
-// record, an expired claim or a record whose retention has ended.
-func (r *Relay) overdueWindow() window { return window{to: r.now().Add(-sweepDelay)} }
-
-// rewoundWindow contains the boxes that have a record published before the watermark,
-// and neither an unpublished record nor a claim. Such a box is due one retention after
-// its oldest record was published, hence before watermark + retention.
-//
-// The start of the window excludes boxes with unpublished records, which are due by now,
-// and claimed boxes, which are due when their claims expire: at most claimLease from now.
-// The window starts at twice claimLease, because the clock of the relay that made the
-// claim may be ahead.
-func (r *Relay) rewoundWindow() window {
-	return window{from: r.now().Add(2 * claimLease), to: r.watermark().Add(retention)}
-}
-
-// isDue reports whether due lies in one of the sweep windows.
-func (r *Relay) isDue(due time.Time) bool {
-	return r.overdueWindow().contains(due) || r.rewoundWindow().contains(due)
-}
-
-// sweep publishes the boxes in a window, page by page. A box leaves the window when it
-// is claimed, so sweep always asks for the first page.
-func (r *Relay) sweep(ctx context.Context, current func() window) error {
-	var failures []error
-	for {
-		w := current()
-		if w.isEmpty() {
-			return errors.Join(failures...)
+	starting, stop := untilLate(ctx)
+	defer stop()
+	isFirstPage := true
+	due := func() ([]Box, error) {
+		boxes, err := r.store.DueBoxes(ctx, r.now().Add(-sweepDelay), pageSize)
+		if err == nil && isFirstPage {
+			isFirstPage = false
+			r.backlog(ctx, ageOfOldest(boxes, r.now()))
 		}
-		documents, err := r.store.DueBoxes(ctx, w.from, w.to, pageSize)
-		if err != nil {
-			return errors.Join(append(failures, fmt.Errorf("find due outboxes: %w", err))...)
-		}
-		for _, document := range documents {
-			if err := r.relayDue(ctx, document); err != nil {
-				failures = append(failures, err)
+		return boxes, err
+	}
+	// Each part has its own limit of failures, so that a failing one does not keep the
+	// others from being swept.
+	return errors.Join(
+		r.publishPages(ctx, starting, due),
+		r.publishPages(ctx, starting, func() ([]Box, error) { return r.lostBoxes(ctx) }),
+		r.trim(ctx, starting),
+		ctx.Err())
+}
+
+// untilLate returns a copy of ctx that ends publishTimeout before the deadline of ctx.
+func untilLate(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, deadline.Add(-publishTimeout))
+	}
+	return context.WithCancel(ctx)
+}
+
+// lostBoxes returns a page of the boxes that have a record published before the watermark,
+// and are not due. The oldest record of such a box was published before the watermark, so
+// the trim time is before watermark + retention. If that time has passed, all these records
+// have expired, and lostBoxes returns nothing: trimming will remove them.
+func (r *Relay) lostBoxes(ctx context.Context) ([]Box, error) {
+	end := r.watermark().Add(retention)
+	if !end.After(r.now()) {
+		return nil, nil
+	}
+	return r.store.RetainedBoxes(ctx, end, pageSize)
+}
+
+// ageOfOldest returns the age of the oldest record in boxes that was never published, or
+// zero if there is none.
+func ageOfOldest(boxes []Box, now time.Time) time.Duration {
+	var oldest time.Duration
+	for _, box := range boxes {
+		for _, rec := range box.Records {
+			if rec.SentAt.IsZero() {
+				oldest = max(oldest, now.Sub(rec.At))
 			}
-			if len(failures) >= maxFailures {
-				return errors.Join(failures...)
-			}
-		}
-		if len(documents) < pageSize {
-			return errors.Join(failures...)
 		}
 	}
+	return oldest
+}
+
+// publishPages publishes boxes page by page, until find returns less than a page, too many
+// boxes have failed or starting ends. A box that was claimed or saved is no longer found, so
+// find always returns the first page.
+func (r *Relay) publishPages(ctx, starting context.Context, find func() ([]Box, error)) error {
+	var failures []error
+	for starting.Err() == nil && len(failures) < maxFailures {
+		boxes, err := find()
+		if err != nil {
+			failures = append(failures, fmt.Errorf("find outboxes to publish: %w", err))
+			break
+		}
+		p := &page{starting: starting.Done(), failuresLeft: maxFailures - len(failures)}
+		var settled []Box
+		for _, box := range boxes {
+			if r.hasWork(box) {
+				p.boxes = append(p.boxes, box)
+			} else {
+				settled = append(settled, box)
+			}
+		}
+		r.publishPage(ctx, p)
+		failures = append(failures, p.failures...)
+		if _, err := r.settle(ctx, settled); err != nil {
+			failures = append(failures, err)
+		}
+		if len(boxes) < pageSize && len(p.boxes) == 0 {
+			break
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// hasWork reports whether a record of a box needs publishing.
+func (r *Relay) hasWork(box Box) bool {
+	watermark, now := r.watermark(), r.now()
+	return slices.ContainsFunc(box.Records, func(rec Record) bool {
+		return needsPublishing(rec, watermark) && !isExpired(rec, now)
+	})
+}
+
+// page is the boxes that a sweep publishes at the same time. It is safe for concurrent use.
+type page struct {
+	starting     <-chan struct{} // closed once no more box may be started
+	failuresLeft int             // how many failures end the page
+
+	mu       sync.Mutex
+	boxes    []Box // not started yet
+	lost     int   // boxes that changed before they were claimed
+	failures []error
+}
+
+// publishPage publishes the boxes of a page in a random order, several at the same time.
+// Boxes that it did not start remain in the page.
+func (r *Relay) publishPage(ctx context.Context, p *page) {
+	// The order need not be unpredictable. It only has to differ from that of other relays.
+	rand.Shuffle(len(p.boxes), func(i, j int) { p.boxes[i], p.boxes[j] = p.boxes[j], p.boxes[i] })
+	var wg sync.WaitGroup
+	for range min(sweepers, len(p.boxes)) {
+		wg.Go(func() {
+			for box, ok := p.take(); ok; box, ok = p.take() {
+				p.add(r.relayClaimed(ctx, box))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// take removes a box from the page. It reports false if no more box must be started.
+func (p *page) take() (Box, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.starting:
+		return Box{}, false
+	default:
+	}
+	if len(p.boxes) == 0 || p.lost >= maxLost || len(p.failures) >= p.failuresLeft {
+		return Box{}, false
+	}
+	box := p.boxes[0]
+	p.boxes = p.boxes[1:]
+	return box, true
+}
+
+// add adds the result of one box.
+func (p *page) add(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case errors.Is(err, ErrStale):
+		p.lost++
+	case err != nil:
+		p.failures = append(p.failures, err)
+	}
+}
+
+// trim removes records whose retention has ended, oldest first. It stops after
+// maxTrimmedPages, or when another relay trims the same boxes.
+func (r *Relay) trim(ctx, starting context.Context) error {
+	for range maxTrimmedPages {
+		if starting.Err() != nil {
+			return nil
+		}
+		boxes, err := r.store.RetainedBoxes(ctx, r.now(), pageSize)
+		if err != nil {
+			return fmt.Errorf("find outboxes to trim: %w", err)
+		}
+		stale, err := r.settle(ctx, boxes)
+		if err != nil {
+			return err
+		}
+		if len(boxes) < pageSize || stale > len(boxes)/2 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// settle saves boxes without their expired records and sets their times. It publishes
+// nothing, so it takes no claims. It saves all boxes at the same time, because a store may
+// combine concurrent saves. It returns the number of boxes that have changed since they were
+// read, and one of the other errors.
+func (r *Relay) settle(ctx context.Context, boxes []Box) (stale int, failure error) {
+	errs := make([]error, len(boxes))
+	var wg sync.WaitGroup
+	for i, box := range boxes {
+		wg.Go(func() {
+			now := r.now()
+			next := Box{Document: box.Document, Version: box.Version}
+			for _, rec := range box.Records {
+				if !isExpired(rec, now) {
+					next.Records = append(next.Records, rec)
+				}
+			}
+			next.Due, next.Trim = times(next.Records, r.watermark(), now)
+			errs[i] = r.store.SaveBox(ctx, next)
+		})
+	}
+	wg.Wait()
+	for i, err := range errs {
+		switch {
+		case errors.Is(err, ErrStale):
+			stale++
+		case err != nil:
+			failure = fmt.Errorf("trim outbox of %s: %w", boxes[i].Document, err)
+		}
+	}
+	return stale, failure
 }
 
 // Rewind declares that the topic was recreated at the given time, and that it lost every

@@ -191,9 +191,8 @@ func (m *meter) settle(ctx context.Context) error {
 // acknowledged by all consumers of its stream.
 func (m *meter) hasPendingFacts(ctx context.Context) (bool, error) {
 	for database, collection := range map[string]string{"booking": "bookings", "event": "events"} {
-		// The outbox keeps published facts for a day and is due when that day ends. A
-		// box that is due sooner has unpublished facts.
-		unpublished := bson.D{{Key: "outboxDue", Value: bson.D{{Key: "$lt", Value: time.Now().Add(time.Hour)}}}}
+		// Only outboxes with unpublished facts are due.
+		unpublished := bson.D{{Key: "outboxDue", Value: bson.D{{Key: "$exists", Value: true}}}}
 		err := m.mongo.Database(database).Collection(collection).FindOne(ctx, unpublished,
 			options.FindOne().SetProjection(bson.D{{Key: "_id", Value: 1}})).Err()
 		if !errors.Is(err, mongo.ErrNoDocuments) {

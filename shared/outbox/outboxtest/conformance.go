@@ -33,6 +33,7 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 	}{
 		{"save compares the version", testSave},
 		{"due boxes are found in order", testDueBoxes},
+		{"retained boxes are found in order", testRetainedBoxes},
 		{"one of many racing claims wins", testRacingClaims},
 		{"concurrent saves each get their own result", testConcurrentSaves},
 		{"a stale save keeps added records", testStaleSave},
@@ -80,7 +81,7 @@ func testSave(t *testing.T, s Subject) {
 	ctx := t.Context()
 	_, err := s.Box(ctx, "missing")
 	wantError(t, "read a missing document", err, outbox.ErrNoBox)
-	wantError(t, "save a missing document", s.SaveBox(ctx, outbox.Box{Document: "missing"}, day0), outbox.ErrStale)
+	wantError(t, "save a missing document", s.SaveBox(ctx, outbox.Box{Document: "missing"}), outbox.ErrStale)
 	s.Add(t, "d", "1", day0)
 	s.Add(t, "d", "2", day0.Add(time.Second))
 	old := readBox(t, s, "d")
@@ -90,16 +91,19 @@ func testSave(t *testing.T, s Subject) {
 	next := old
 	next.Records = slices.Clone(old.Records[1:])
 	next.Records[0].SentAt = day0.Add(time.Minute)
-	wantError(t, "save", s.SaveBox(ctx, next, day0.Add(time.Hour)), nil)
-	wantError(t, "save an old version", s.SaveBox(ctx, old, day0), outbox.ErrStale)
+	next.Due, next.Trim = day0.Add(time.Hour), day0.Add(2*time.Hour)
+	wantError(t, "save", s.SaveBox(ctx, next), nil)
+	wantError(t, "save an old version", s.SaveBox(ctx, old), outbox.ErrStale)
 	got := readBox(t, s, "d")
-	next.Due = day0.Add(time.Hour)
 	if next.Version++; !reflect.DeepEqual(got, next) {
 		t.Errorf("saved box:\n got %+v\nwant %+v", got, next)
 	}
-	next.Records = nil
-	wantError(t, "save without records", s.SaveBox(ctx, next, time.Time{}), nil)
-	wantRecords(t, s, "d")
+	next.Records, next.Due, next.Trim = nil, time.Time{}, time.Time{}
+	wantError(t, "save without records", s.SaveBox(ctx, next), nil)
+	next.Version++
+	if got := readBox(t, s, "d"); !reflect.DeepEqual(got, next) {
+		t.Errorf("saved box without records:\n got %+v\nwant %+v", got, next)
+	}
 	s.Add(t, "d", "3", day0)
 	wantRecords(t, s, "d", "3")
 }
@@ -121,8 +125,8 @@ func testConcurrentSaves(t *testing.T, s Subject) {
 	var errs [boxes]error
 	kit.Concurrently(len(read), func(i int) {
 		b := read[i]
-		b.Records = nil
-		errs[i] = s.SaveBox(t.Context(), b, time.Time{})
+		b.Records, b.Due = nil, time.Time{}
+		errs[i] = s.SaveBox(t.Context(), b)
 	})
 	for i, b := range read {
 		got := readBox(t, s, b.Document)
@@ -135,33 +139,91 @@ func testConcurrentSaves(t *testing.T, s Subject) {
 	}
 }
 
+// wantBoxes checks the documents of the boxes that a query of the store returned, and that
+// each box is complete.
+func wantBoxes(t *testing.T, s Subject, what string, got []outbox.Box, err error, want ...string) {
+	t.Helper()
+	var documents []string
+	for _, b := range got {
+		documents = append(documents, b.Document)
+		if stored := readBox(t, s, b.Document); !reflect.DeepEqual(b, stored) {
+			t.Errorf("%s:\n got %+v\nwant %+v", what, b, stored)
+		}
+	}
+	if err != nil || !slices.Equal(documents, want) {
+		t.Errorf("%s: got %v, %v, want %v", what, documents, err, want)
+	}
+}
+
 func testDueBoxes(t *testing.T, s Subject) {
 	ctx := t.Context()
 	s.Add(t, "b", "1", day0.Add(time.Minute))
 	s.Add(t, "a", "2", day0.Add(2*time.Minute))
 	s.Add(t, "c", "3", day0)
-	wantDue := func(from, to time.Time, limit int, want ...string) {
+	wantDue := func(before time.Time, limit int, want ...string) {
 		t.Helper()
-		got, err := s.DueBoxes(ctx, from, to, limit)
-		if err != nil || !slices.Equal(got, want) {
-			t.Errorf("boxes due from %s to %s: got %v, %v, want %v", from, to, got, err, want)
-		}
+		got, err := s.DueBoxes(ctx, before, limit)
+		wantBoxes(t, s, fmt.Sprintf("boxes due before %s", before), got, err, want...)
 	}
-	wantDue(time.Time{}, day0, 10)
-	wantDue(time.Time{}, day0.Add(time.Millisecond), 10, "c")
-	wantDue(time.Time{}, day0.Add(time.Hour), 10, "c", "b", "a")
-	wantDue(time.Time{}, day0.Add(time.Hour), 2, "c", "b")
-	wantDue(day0.Add(time.Minute), day0.Add(2*time.Minute), 10, "b")
-	wantError(t, "save with a due time", s.SaveBox(ctx, readBox(t, s, "c"), day0.Add(time.Hour)), nil)
-	wantError(t, "save without a due time", s.SaveBox(ctx, readBox(t, s, "b"), time.Time{}), nil)
-	wantDue(time.Time{}, day0.Add(2*time.Hour), 10, "a", "c")
+	save := func(document string, due time.Time) {
+		t.Helper()
+		b := readBox(t, s, document)
+		b.Due, b.Trim = due, day0
+		wantError(t, "save "+document, s.SaveBox(ctx, b), nil)
+	}
+	wantDue(day0, 10)
+	wantDue(day0.Add(time.Millisecond), 10, "c")
+	wantDue(day0.Add(time.Hour), 10, "c", "b", "a")
+	wantDue(day0.Add(time.Hour), 2, "c", "b")
+	save("c", day0.Add(time.Hour))
+	save("b", time.Time{})
+	wantDue(day0.Add(2*time.Hour), 10, "a", "c")
 	s.Add(t, "b", "4", day0)
-	wantDue(time.Time{}, day0.Add(2*time.Hour), 10, "b", "a", "c")
+	wantDue(day0.Add(2*time.Hour), 10, "b", "a", "c")
+}
+
+func testRetainedBoxes(t *testing.T, s Subject) {
+	ctx := t.Context()
+	wantRetained := func(when string, before time.Time, limit int, want ...string) {
+		t.Helper()
+		got, err := s.RetainedBoxes(ctx, before, limit)
+		wantBoxes(t, s, when, got, err, want...)
+	}
+	save := func(document string, trim time.Time) {
+		t.Helper()
+		b := readBox(t, s, document)
+		b.Due, b.Trim = time.Time{}, trim
+		wantError(t, "save "+document, s.SaveBox(ctx, b), nil)
+	}
+	later := day0.Add(time.Hour)
+	for i, document := range []string{"b", "a", "c"} {
+		s.Add(t, document, fmt.Sprint(i), day0)
+	}
+	wantRetained("after the inserts", later, 10)
+	save("b", day0.Add(time.Minute))
+	save("a", day0.Add(2*time.Minute))
+	save("c", day0)
+	wantRetained("at the earliest time", day0, 10)
+	wantRetained("after the earliest time", day0.Add(time.Millisecond), 10, "c")
+	wantRetained("after the saves", later, 10, "c", "b", "a")
+	wantRetained("with a limit", later, 2, "c", "b")
+	s.Add(t, "b", "4", later)
+	wantRetained("after a new record", later, 10, "c", "b", "a")
+	if got := readBox(t, s, "b"); !got.Due.Equal(later) {
+		t.Errorf("due time after a new record: got %s, want %s", got.Due, later)
+	}
+	wantError(t, "claim", s.ClaimBox(ctx, readBox(t, s, "c"), later), nil)
+	wantRetained("after a claim", later, 10, "b", "a")
+	save("a", time.Time{})
+	wantRetained("after a save without a trim time", later, 10, "b")
 }
 
 func testRacingClaims(t *testing.T, s Subject) {
 	s.Add(t, "d", "1", day0)
 	b := readBox(t, s, "d")
+	b.Trim = day0
+	wantError(t, "save", s.SaveBox(t.Context(), b), nil)
+	b.Version++
 	var wins atomic.Int64
 	kit.Concurrently(16, func(int) {
 		switch err := s.ClaimBox(t.Context(), b, day0.Add(time.Hour)); {
@@ -175,7 +237,7 @@ func testRacingClaims(t *testing.T, s Subject) {
 		t.Errorf("successful claims: got %d, want 1", got)
 	}
 	want := b
-	want.Version, want.Due = b.Version+1, day0.Add(time.Hour)
+	want.Version, want.Due, want.Trim = b.Version+1, day0.Add(time.Hour), time.Time{}
 	if got := readBox(t, s, "d"); !reflect.DeepEqual(got, want) {
 		t.Errorf("claimed box:\n got %+v\nwant %+v", got, want)
 	}
@@ -187,7 +249,7 @@ func testStaleSave(t *testing.T, s Subject) {
 	b := readBox(t, s, "d")
 	s.Add(t, "d", "2", day0)
 	b.Records = nil
-	wantError(t, "save after a record was added", s.SaveBox(t.Context(), b, time.Time{}), outbox.ErrStale)
+	wantError(t, "save after a record was added", s.SaveBox(t.Context(), b), outbox.ErrStale)
 	wantRecords(t, s, "d", "1", "2")
 }
 

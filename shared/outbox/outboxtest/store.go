@@ -58,11 +58,12 @@ func (s *Store) ClaimBox(ctx context.Context, b outbox.Box, due time.Time) error
 		return outbox.ErrStale
 	}
 	b.Records = stored.Records // if they have changed since, so has the version
-	return s.SaveBox(ctx, b, due)
+	b.Due, b.Trim = due, time.Time{}
+	return s.SaveBox(ctx, b)
 }
 
 // SaveBox implements outbox.Store.
-func (s *Store) SaveBox(_ context.Context, b outbox.Box, due time.Time) error {
+func (s *Store) SaveBox(_ context.Context, b outbox.Box) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if stored, ok := s.boxes[b.Document]; !ok || stored.Version != b.Version {
@@ -70,29 +71,36 @@ func (s *Store) SaveBox(_ context.Context, b outbox.Box, due time.Time) error {
 	}
 	b.Version++
 	b.Records = slices.Clone(b.Records)
-	b.Due = due
 	s.boxes[b.Document] = b
 	return nil
 }
 
 // DueBoxes implements outbox.Store.
-func (s *Store) DueBoxes(_ context.Context, from, to time.Time, limit int) ([]string, error) {
+func (s *Store) DueBoxes(_ context.Context, t time.Time, limit int) ([]outbox.Box, error) {
+	return s.boxesBefore(t, limit, func(b outbox.Box) time.Time { return b.Due }), nil
+}
+
+// RetainedBoxes implements outbox.Store.
+func (s *Store) RetainedBoxes(_ context.Context, t time.Time, limit int) ([]outbox.Box, error) {
+	return s.boxesBefore(t, limit, func(b outbox.Box) time.Time { return b.Trim }), nil
+}
+
+// boxesBefore returns the boxes for which at returns a time before t, ordered by that time.
+// It returns at most limit of them.
+func (s *Store) boxesBefore(t time.Time, limit int, at func(outbox.Box) time.Time) []outbox.Box {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var due []outbox.Box
+	var found []outbox.Box
 	for _, b := range s.boxes {
-		if !b.Due.IsZero() && !b.Due.Before(from) && b.Due.Before(to) {
-			due = append(due, b)
+		if !at(b).IsZero() && at(b).Before(t) {
+			b.Records = slices.Clone(b.Records)
+			found = append(found, b)
 		}
 	}
-	slices.SortFunc(due, func(a, b outbox.Box) int {
-		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.Document, b.Document))
+	slices.SortFunc(found, func(a, b outbox.Box) int {
+		return cmp.Or(at(a).Compare(at(b)), cmp.Compare(a.Document, b.Document))
 	})
-	var documents []string
-	for _, b := range due[:min(len(due), limit)] {
-		documents = append(documents, b.Document)
-	}
-	return documents, nil
+	return found[:min(len(found), limit)]
 }
 
 // RaiseWatermark implements outbox.Store.

@@ -181,13 +181,14 @@ func testIndexes(t *testing.T, o *opener) {
 	_, err1 := store.DueBookings(t.Context(), "", now, 2)
 	_, err2 := store.DueBookings(t.Context(), "e", now, 2)
 	_, err3 := store.LiveBookings(t.Context(), "e", "", 2)
-	_, err4 := store.Outbox().DueBoxes(t.Context(), now, now.Add(time.Hour), 2)
-	_, err5 := store.DueCancellations(t.Context(), now, 2)
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	_, err4 := store.Outbox().DueBoxes(t.Context(), now, 2)
+	_, err5 := store.Outbox().RetainedBoxes(t.Context(), now, 2)
+	_, err6 := store.DueCancellations(t.Context(), now, 2)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		t.Fatal(err)
 	}
-	if len(finds) != 11 {
-		t.Fatalf("got %d find commands, want 11", len(finds))
+	if len(finds) != 12 {
+		t.Fatalf("got %d find commands, want 12", len(finds))
 	}
 	for _, find := range finds {
 		var command bson.D

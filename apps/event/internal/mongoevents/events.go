@@ -177,7 +177,7 @@ func (s *Store) DropFacts(ctx context.Context, id, kind string) error {
 func (s *Store) saveBox(ctx context.Context, box outbox.Box) error {
 	// Without the dropped facts, the box may be due later than box.Due. The relay then
 	// finds nothing to do at that time.
-	err := s.Outbox().SaveBox(ctx, box, box.Due)
+	err := s.Outbox().SaveBox(ctx, box)
 	if errors.Is(err, outbox.ErrStale) {
 		return event.ErrStale
 	}

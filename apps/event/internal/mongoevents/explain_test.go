@@ -216,7 +216,7 @@ func testPurge(t *testing.T, uri string, n *atomic.Int64) {
 		t.Helper()
 		box, err := store.Outbox().Box(ctx, "e")
 		if err == nil {
-			err = store.Outbox().SaveBox(ctx, outbox.Box{Document: "e", Version: box.Version}, time.Time{})
+			err = store.Outbox().SaveBox(ctx, outbox.Box{Document: "e", Version: box.Version})
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -56,6 +56,7 @@ func eventIndexes() []mongo.IndexModel {
 		index("cancelled", bson.D{{Key: "seats.version", Value: 1}, {Key: "seats.committed", Value: 1}},
 			options.Index().SetPartialFilterExpression(unfinished())),
 		mongodb.OutboxIndex(),
+		mongodb.OutboxTrimIndex(),
 		index("ended_unsold", bson.D{{Key: "endsAt", Value: 1}}, options.Index().SetPartialFilterExpression(unsold())),
 		index("words", bson.D{{Key: "words", Value: 1}, {Key: "startsAt", Value: 1}}, options.Index()),
 		index("to_purge", bson.D{{Key: "purgeAt", Value: 1}},

@@ -138,7 +138,8 @@ func testIndexes(t *testing.T, uri string, n *atomic.Int64) {
 	run(spy.UnfinishedCancellations(ctx, 1))
 	run(spy.EndedUnsold(ctx, now, 1))
 	run(spy.HoldsToSettle(ctx, now, 1))
-	run(spy.Outbox().DueBoxes(ctx, now, now.Add(time.Hour), 1))
+	run(spy.Outbox().DueBoxes(ctx, now, 1))
+	run(spy.Outbox().RetainedBoxes(ctx, now, 1))
 	run(spy.StampedLimits(ctx, now, 1))
 	for _, find := range queries() {
 		if p := explain(t, db, find); p.stages["COLLSCAN"] || p.stages["SORT"] || !p.stages["IXSCAN"] {
