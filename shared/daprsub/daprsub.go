@@ -54,26 +54,38 @@ type Event[T any] struct {
 // HandleFacts also drops an event that it cannot decode, or that is larger than 1 MiB.
 func HandleFacts[T any](routes Routes, path string, handle func(ctx context.Context, e Event[T]) error) {
 	routes.Mux.Handle("POST "+path, routes.traced("facts "+path, func(w http.ResponseWriter, r *http.Request) {
+		ctx := r.Context()
 		e, err := receive[T](r.Body)
-		reason := "dropped malformed event"
-		if err == nil {
-			err = handle(r.Context(), e)
-			reason = "dropped refused event"
+		isMalformed := err != nil
+		if !isMalformed {
+			err = handle(ctx, e)
 		}
-		status := "SUCCESS"
-		switch {
-		case err == nil:
-		case apperr.VerdictOf(err) == apperr.Refused:
-			routes.drop(r.Context(), path, reason, describe(e, err))
-			status = "DROP"
-		default:
-			routes.Log.WarnContext(r.Context(), "event handler failed, event will be redelivered", telemetry.KeyError, describe(e, err))
-			http.Error(w, "the event handler failed; deliver the event again", http.StatusInternalServerError)
+		if err == nil {
+			answer(w, "SUCCESS")
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"status":"`+status+`"}`) // if this fails, the sidecar delivers the event again
+		detail := fmt.Sprintf("fact %s %s: %v", e.Type, e.ID, err)
+		switch {
+		case apperr.VerdictOf(err) != apperr.Refused:
+			routes.Log.WarnContext(ctx, "event handler failed, event will be redelivered", telemetry.KeyError, detail)
+			http.Error(w, "the event handler failed; deliver the event again", http.StatusInternalServerError)
+			return
+		case isMalformed:
+			routes.Log.ErrorContext(ctx, "dropped malformed event", telemetry.KeyError, detail)
+		default:
+			routes.Log.ErrorContext(ctx, "dropped refused event", telemetry.KeyError, detail)
+		}
+		if routes.Dropped != nil {
+			routes.Dropped(ctx, path)
+		}
+		answer(w, "DROP")
 	}))
+}
+
+// answer tells the sidecar what to do with an event.
+func answer(w http.ResponseWriter, status string) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, `{"status":"`+status+`"}`) // if this fails, the sidecar delivers the event again
 }
 
 // receive reads and decodes an event. The error is a refusal if another delivery of the
@@ -90,19 +102,6 @@ func receive[T any](body io.Reader) (e Event[T], err error) {
 		return e, apperr.New(apperr.Invalid, "", "The event must be a CloudEvent in JSON with the expected data.").WithCause(err)
 	}
 	return e, nil
-}
-
-// describe returns the text of an error about an event, for the log.
-func describe[T any](e Event[T], err error) string {
-	return fmt.Sprintf("fact %s %s: %v", e.Type, e.ID, err)
-}
-
-// drop reports that an event is dropped. reason is the log message.
-func (routes Routes) drop(ctx context.Context, path, reason, detail string) {
-	routes.Log.ErrorContext(ctx, reason, telemetry.KeyError, detail)
-	if routes.Dropped != nil {
-		routes.Dropped(ctx, path)
-	}
 }
 
 // HandleTick registers work for the ticks of the cron component with the given name. Every

@@ -95,7 +95,7 @@ func TestSenderOfATooLargeEventReceivesTheAnswer(t *testing.T) {
 	srv := httptest.NewServer(routes.Mux)
 	t.Cleanup(srv.Close)
 	for range 20 {
-		res, err := http.Post(srv.URL+"/facts/x", "application/json", strings.NewReader(strings.Repeat(" ", 4<<20))) //nolint:noctx // ends with the server
+		res, err := http.Post(srv.URL+"/facts/x", "application/json", strings.NewReader(strings.Repeat(" ", 4<<20)))
 		if err != nil {
 			t.Fatal(err)
 		}

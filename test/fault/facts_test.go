@@ -2,9 +2,12 @@ package fault_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
@@ -81,17 +84,20 @@ func awaitFacts(t *testing.T, o *outageStack, eventID, kind string, n int) {
 func malformedFacts(t *testing.T, o *outageStack) {
 	eventID, ledger := o.CreateEvent(t, 100), &invariant.Ledger{}
 	deadBefore, broker := o.deadLetters(t), o.broker(t)
-	malformed := []string{
-		`{`,
-		`{"specversion":"1.0","id":"m1","source":"test","type":"booking.confirmed","datacontenttype":"application/json","data":{"resource":{}}}`,
-		`{"specversion":"1.0","id":"m2","source":"test","type":"booking.confirmed","datacontenttype":"application/json","data":7}`,
+	malformed := []string{`{`}
+	for id, data := range map[string]string{"m1": `{"resource":{}}`, "m2": "7"} {
+		malformed = append(malformed, fmt.Sprintf(
+			`{"specversion":"1.0","id":%q,"source":"test","type":"booking.confirmed","datacontenttype":"application/json","data":%s}`, id, data))
 	}
 	stream, err := broker.Stream(t.Context(), bookingapi.Topic)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range malformed {
-		ack, err := broker.Publish(t.Context(), bookingapi.Topic, []byte(text))
+		// As a sidecar does, with the event's id as the message's, if there is one.
+		var event struct{ ID string }
+		_ = json.Unmarshal([]byte(text), &event)
+		ack, err := broker.Publish(t.Context(), bookingapi.Topic, []byte(text), jetstream.WithMsgID(event.ID))
 		if err != nil {
 			t.Fatal(err)
 		}

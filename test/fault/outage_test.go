@@ -125,15 +125,11 @@ func (o *outageStack) deadLetters(t *testing.T) uint64 {
 	t.Helper()
 	broker, sum := o.broker(t), uint64(0)
 	for _, topic := range []string{bookingapi.Topic, eventapi.Topic} {
-		stream, err := broker.Stream(t.Context(), topic)
+		stream, err := broker.Stream(t.Context(), topic+"-dead")
 		if err != nil {
 			t.Fatal(err)
 		}
-		info, err := stream.Info(t.Context(), jetstream.WithSubjectFilter(topic+"-dead"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum += info.State.Subjects[topic+"-dead"]
+		sum += stream.CachedInfo().State.Msgs
 	}
 	return sum
 }

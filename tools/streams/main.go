@@ -1,6 +1,11 @@
 // Command streams creates the JetStream streams for the apps' facts, or updates their
-// configuration. It may be run at any time and repeatedly, and it keeps the messages
-// in existing streams.
+// configuration and the consumers of the sidecars. It may be run at any time and
+// repeatedly, and it keeps the messages in existing streams.
+//
+// Each topic has a second stream for its dead letters, the facts that an app refused or
+// could not process. "streams dead" counts them, and "streams dead -print" prints them:
+//
+//	NATS_URL=nats://127.0.0.1:14222 go run ./tools/streams dead -print
 //
 // On every topic it publishes when each stream was created. An app that sees a new
 // stream in place of one that was lost publishes the facts in its outbox again.
@@ -11,10 +16,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -28,7 +35,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Getenv, os.Stdout)
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "streams:", err)
@@ -40,7 +47,14 @@ func main() {
 type settings struct {
 	URL    config.Secret `env:"NATS_URL,required"`                     // may contain a password
 	Within time.Duration `env:"STREAMS_WITHIN" default:"10s" min:"1s"` // limits the whole run
+	// MaxAckPending is the number of facts that the sidecars of an app may have received and
+	// not acknowledged. It must be the same as maxAckPending of the pub/sub component:
+	// otherwise a sidecar does not accept the consumer. It must be at least the number of the
+	// app's replicas, which share the consumer.
+	MaxAckPending int `env:"STREAMS_MAX_ACK_PENDING" default:"8" min:"1"`
 }
+
+func loadSettings(getenv func(string) string) (settings, error) { return config.Load[settings](getenv) }
 
 const (
 	// retention is how long a stream keeps facts. It is longer than an outbox keeps
@@ -52,13 +66,33 @@ const (
 	// deadSuffix is appended to a topic to name its dead-letter topic, as in the
 	// subscriptions in dapr/.
 	deadSuffix = "-dead"
+	// deadRetention is how long a stream keeps dead letters.
+	deadRetention = 30 * 24 * time.Hour
+	// deadBytes limits the size of each stream of dead letters. It is enough for about
+	// 30,000 facts. When a stream is full, the oldest dead letters are dropped. If the
+	// stream refused new ones instead, a fact could neither be processed nor become a dead
+	// letter, and would block the facts behind it.
+	deadBytes = 64 << 20
 )
 
-// topics returns the topics of all apps. Each has a stream of the same name.
+// topics returns the topics of all apps. Each has a stream of the same name, and one for
+// its dead letters.
 func topics() []string { return []string{"auth-events", eventapi.Topic, bookingapi.Topic} }
 
-func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
-	cfg, err := config.Load[settings](getenv)
+var errUsage = errors.New("usage: streams [dead [-print]]")
+
+func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
+	var listsDead, printsDead bool
+	switch {
+	case len(args) == 0:
+	case slices.Equal(args, []string{"dead"}):
+		listsDead = true
+	case slices.Equal(args, []string{"dead", "-print"}):
+		listsDead, printsDead = true, true
+	default:
+		return errUsage
+	}
+	cfg, err := loadSettings(getenv)
 	if err != nil {
 		return err
 	}
@@ -73,9 +107,13 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 	if err != nil {
 		return fmt.Errorf("use JetStream: %w", err)
 	}
-	if err := provision(ctx, broker, topics()); err != nil {
+	if listsDead {
+		return listDeadLetters(ctx, broker, topics(), printsDead, stdout)
+	}
+	p := provisioner{broker: broker, maxAckPending: cfg.MaxAckPending}
+	if err := p.provision(ctx, topics()); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "%d streams are ready\n", len(topics()))
+	_, err = fmt.Fprintf(stdout, "%d streams are ready\n", 2*len(topics()))
 	return err
 }

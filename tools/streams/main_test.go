@@ -2,8 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +21,7 @@ import (
 )
 
 func TestErrorNamesTheMissingVariable(t *testing.T) {
-	err := run(t.Context(), func(string) string { return "" }, t.Output())
+	err := run(t.Context(), nil, func(string) string { return "" }, t.Output())
 	if want := "configuration: NATS_URL must be set"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -54,11 +57,16 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-func (f *fixture) run() {
+func (f *fixture) getenv(name string) string { return map[string]string{"NATS_URL": f.url}[name] }
+
+// run runs the command with args, and returns its output.
+func (f *fixture) run(args ...string) string {
 	f.t.Helper()
-	if err := run(f.t.Context(), func(name string) string { return map[string]string{"NATS_URL": f.url}[name] }, f.t.Output()); err != nil {
+	var out strings.Builder
+	if err := run(f.t.Context(), args, f.getenv, &out); err != nil {
 		f.t.Fatal(err)
 	}
+	return out.String()
 }
 
 // announcements returns the announcements that were published on a topic since the
@@ -165,8 +173,15 @@ func TestStreamsAreCreatedAndAnnouncedOnce(t *testing.T) {
 	f.run()
 	for _, topic := range topics() {
 		cfg := f.info(topic).Config
-		if want := []string{topic, topic + "-dead"}; !slices.Equal(cfg.Subjects, want) || cfg.MaxAge < 48*time.Hour || cfg.Storage != jetstream.FileStorage {
+		if want := []string{topic}; !slices.Equal(cfg.Subjects, want) || cfg.MaxAge < 48*time.Hour || cfg.Storage != jetstream.FileStorage {
 			t.Errorf("got %+v, want subjects %v, file storage and two days or more", cfg, want)
+		}
+		dead := f.info(topic + "-dead").Config
+		if want := []string{topic + "-dead"}; !slices.Equal(dead.Subjects, want) || dead.MaxAge < cfg.MaxAge || dead.Storage != jetstream.FileStorage {
+			t.Errorf("got %+v, want subjects %v, file storage and %s or more", dead, want, cfg.MaxAge)
+		}
+		if dead.MaxBytes <= 0 || dead.Discard != jetstream.DiscardOld {
+			t.Errorf("got %+v, want a limited size and the oldest dead letters discarded", dead)
 		}
 		if got := f.announcements(topic); len(got) != 1 {
 			t.Errorf("%s: got announcements %v, want one", topic, got)
@@ -211,7 +226,7 @@ func TestExistingStreamKeepsItsMessagesAndMetadata(t *testing.T) {
 	made := f.info(bookingapi.Topic).Created
 	f.run()
 	info := f.info(bookingapi.Topic)
-	if !info.Created.Equal(made) || info.State.Msgs != 2 || info.Config.Metadata["owner"] != "me" || len(info.Config.Subjects) != 2 {
+	if !info.Created.Equal(made) || info.State.Msgs != 2 || info.Config.Metadata["owner"] != "me" || len(info.Config.Subjects) != 1 {
 		t.Errorf("got %+v, want the old message, one announcement and the owner", info)
 	}
 	// The stream existed without an announcement, as it does after a run that crashed.
@@ -222,30 +237,126 @@ func TestExistingStreamKeepsItsMessagesAndMetadata(t *testing.T) {
 	}
 }
 
+// addConsumer creates the consumer that the event app's sidecar would create, with the
+// limits of cfg.
+func (f *fixture) addConsumer(cfg jetstream.ConsumerConfig) *jetstream.ConsumerInfo {
+	f.t.Helper()
+	cfg.Durable, cfg.DeliverGroup, cfg.DeliverSubject, cfg.FilterSubject = "event", "event", nats.NewInbox(), bookingapi.Topic
+	cfg.AckPolicy, cfg.AckWait = jetstream.AckExplicitPolicy, 30*time.Second
+	consumer, err := f.broker.CreatePushConsumer(f.t.Context(), bookingapi.Topic, cfg)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return consumer.CachedInfo()
+}
+
 // The consumer must be updated, not recreated: a new consumer would receive all facts
 // again.
-func TestDeliveryLimitOfAnExistingConsumerIsRemoved(t *testing.T) {
+func TestLimitsOfAnExistingConsumerAreUpdated(t *testing.T) {
 	f := newFixture(t)
 	f.run()
-	limited := jetstream.ConsumerConfig{
-		Durable: "event", DeliverGroup: "event", DeliverSubject: nats.NewInbox(), FilterSubject: bookingapi.Topic,
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxDeliver: 10,
-	}
-	before, err := f.broker.CreatePushConsumer(t.Context(), bookingapi.Topic, limited)
+	was := f.addConsumer(jetstream.ConsumerConfig{MaxDeliver: 10, MaxAckPending: 1000})
+	broadcast, err := f.broker.CreatePushConsumer(t.Context(), bookingapi.Topic, jetstream.ConsumerConfig{
+		DeliverSubject: nats.NewInbox(), FilterSubject: bookingapi.Topic, AckPolicy: jetstream.AckNonePolicy, DeliverPolicy: jetstream.DeliverNewPolicy,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.run()
-	after, err := f.broker.PushConsumer(t.Context(), bookingapi.Topic, limited.Durable)
+	after, err := f.broker.PushConsumer(t.Context(), bookingapi.Topic, was.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	was, is := before.CachedInfo(), after.CachedInfo()
-	if is.Config.MaxDeliver != -1 {
-		t.Errorf("got a limit of %d deliveries, want none (-1)", is.Config.MaxDeliver)
+	is := after.CachedInfo()
+	if is.Config.MaxDeliver != -1 || is.Config.MaxAckPending != 8 {
+		t.Errorf("got limits of %d deliveries and %d unacknowledged facts, want none (-1) and 8", is.Config.MaxDeliver, is.Config.MaxAckPending)
 	}
-	if !is.Created.Equal(was.Created) || is.Config.AckWait != limited.AckWait || is.Config.DeliverSubject != limited.DeliverSubject {
+	if !is.Created.Equal(was.Created) || is.Config.AckWait != was.Config.AckWait || is.Config.DeliverSubject != was.Config.DeliverSubject {
 		t.Errorf("got %+v, want %+v", is, was)
+	}
+	other, err := broadcast.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := other.Config.MaxAckPending, broadcast.CachedInfo().Config.MaxAckPending; got != want {
+		t.Errorf("the consumer of a component without acknowledgements: got a limit of %d, want %d as before", got, want)
+	}
+}
+
+// Earlier versions stored dead letters in the stream of their topic, which drops a message
+// whose id it knows. The subject must move to the stream of dead letters, and both streams
+// keep their messages.
+func TestDeadLettersMoveToTheirOwnStream(t *testing.T) {
+	f := newFixture(t)
+	ctx, dead := t.Context(), bookingapi.Topic+"-dead"
+	if _, err := f.broker.CreateStream(ctx, jetstream.StreamConfig{
+		Name: bookingapi.Topic, Subjects: []string{bookingapi.Topic, dead}, Duplicates: dedupWindow, MaxAge: retention,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	publish := func(subject, id string) (duplicate bool) {
+		t.Helper()
+		ack, err := f.broker.Publish(ctx, subject, []byte("{}"), jetstream.WithMsgID(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ack.Duplicate
+	}
+	publish(bookingapi.Topic, "f1")
+	if !publish(dead, "f1") {
+		t.Fatal("got a stored dead letter, want the problem that this test is about")
+	}
+	f.run()
+	if publish(dead, "f1") {
+		t.Error("the dead letter was dropped as a duplicate of the original")
+	}
+	f.run()
+	if n := f.info(dead).State.Msgs; n != 1 {
+		t.Errorf("got %d dead letters, want 1", n)
+	}
+	if n := f.info(bookingapi.Topic).State.Msgs; n != 2 {
+		t.Errorf("got %d messages in the topic's stream, want the fact and the announcement", n)
+	}
+}
+
+func TestDeadLettersAreCountedAndPrinted(t *testing.T) {
+	f := newFixture(t)
+	f.run()
+	if got, want := f.run("dead"), "auth-events-dead 0\nevent-events-dead 0\nbooking-events-dead 0\n"; got != want {
+		t.Errorf("no dead letters: got %q, want %q", got, want)
+	}
+	dead := bookingapi.Topic + "-dead"
+	for _, text := range []string{"{\n \"id\": \"f1\"}", "{\x1b", `{"id":"f3"}`} {
+		if _, err := f.broker.Publish(t.Context(), dead, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := f.run("dead"), "auth-events-dead 0\nevent-events-dead 0\nbooking-events-dead 3\n"; got != want {
+		t.Errorf("three dead letters: got %q, want %q", got, want)
+	}
+	stream, err := f.broker.Stream(t.Context(), dead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.DeleteMsg(t.Context(), 1); err != nil { // by an operator
+		t.Fatal(err)
+	}
+	lines := strings.Split(f.run("dead", "-print"), "\n")
+	if len(lines) != 6 || lines[2] != dead+" 2" {
+		t.Fatalf("got %q, want three counts and two dead letters", lines)
+	}
+	for i, want := range []string{`"{\x1b"`, `{"id":"f3"}`} {
+		if got := strings.SplitN(lines[3+i], " ", 4); got[0] != dead || got[1] != strconv.Itoa(2+i) || got[3] != want {
+			t.Errorf("got line %q, want the stream, the sequence number, the time and %s", got, want)
+		}
+	}
+}
+
+func TestUnknownArgumentsAreRefused(t *testing.T) {
+	for _, args := range [][]string{{"alive"}, {"dead", "-x"}, {"dead", "now"}} {
+		if err := run(t.Context(), args, func(string) string { return "" }, t.Output()); !errors.Is(err, errUsage) {
+			t.Errorf("%q: got %v, want the usage", args, err)
+		}
 	}
 }
 
@@ -256,7 +367,7 @@ func TestConcurrentRunsAnnounceOnce(t *testing.T) {
 	const runs = 4
 	for range runs {
 		go func() {
-			ended <- run(t.Context(), func(name string) string { return map[string]string{"NATS_URL": f.url}[name] }, t.Output())
+			ended <- run(t.Context(), nil, f.getenv, t.Output())
 		}()
 	}
 	for range runs {
