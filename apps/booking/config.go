@@ -25,5 +25,8 @@ type settings struct {
 // cancellationParallel is the number of bookings that a job cancels concurrently.
 const cancellationParallel = 8
 
+// sweepParallel is the number of pages of one kind of work that a sweep handles at a time.
+const sweepParallel = 3
+
 // lockStore is the name of the Dapr component that provides locks.
 const lockStore = "lock"

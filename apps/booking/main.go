@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	dapr "github.com/dapr/go-sdk/client"
 	"go.opentelemetry.io/otel/trace"
@@ -72,12 +73,14 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		},
 		Seats:         seats,
 		Events:        seats,
+		Observer:      noObserver{},
 		Locks:         daprlock.New(sidecar, lockStore),
 		Clock:         app.Clock{},
 		IDs:           app.IDs{},
 		Cursors:       page.NewCursors(a.AppToken.Reveal()),
 		TTL:           cfg.BookingTTL,
 		MaxPerBooking: int64(cfg.MaxPerBooking),
+		SweepParallel: sweepParallel,
 	})
 	transport.Bind(a.Server, svc)
 	transport.Subscribe(bus.Routes, svc)
@@ -88,7 +91,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	}})
 	bus.HandleSweep(func(ctx context.Context) error {
 		svc.WakeCancellations()
-		_, err := svc.ExpireBookings(ctx)
+		_, err := svc.Sweep(ctx)
 		return err
 	})
 	return nil
@@ -109,6 +112,17 @@ type publisher struct{ relay *outbox.Relay }
 // PublishFacts implements booking.Publisher.
 func (p publisher) PublishFacts(ctx context.Context, bookingIDs []string) error {
 	return p.relay.PublishNow(ctx, bookingIDs...)
+}
+
+// ReplaceBookings implements booking.Store.
+func (s enqueuingStore) ReplaceBookings(ctx context.Context, changes []booking.Change) []error {
+	errs := s.Store.ReplaceBookings(ctx, changes)
+	for i, c := range changes {
+		if errs[i] == nil && len(c.Facts) > 0 {
+			s.relay.Enqueue(ctx, c.Booking.ID)
+		}
+	}
+	return errs
 }
 
 // enqueuingStore is a booking.Store that also asks the relay to publish the facts of
@@ -135,3 +149,9 @@ func (s enqueuingStore) ReplaceBooking(ctx context.Context, b booking.Booking, s
 	}
 	return err
 }
+
+// noObserver is a booking.Observer that ignores all figures.
+type noObserver struct{}
+
+// ObserveBacklog implements booking.Observer.
+func (noObserver) ObserveBacklog(context.Context, string, time.Duration) {}

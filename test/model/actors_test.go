@@ -88,7 +88,7 @@ func (w *world) sweepEvents() *actor {
 // sweepBookings spawns a sweep of the booking app.
 func (w *world) sweepBookings() *actor {
 	svc := w.booking()
-	return w.spawn("sweep of bookings", func(*actor) { _, _ = svc.ExpireBookings(context.Background()) })
+	return w.spawn("sweep of bookings", func(*actor) { _, _ = svc.Sweep(context.Background()) })
 }
 
 // runCancellations spawns the work on the jobs that cancel the bookings of cancelled
@@ -123,16 +123,24 @@ func (w *world) deleteEvent() {
 }
 
 // relay publishes the unsent facts of all outboxes. Unless the world is faultless, it
-// leaves some of them unmarked, as a process that crashes after publishing would.
+// leaves some of them unmarked, as a process that crashes after publishing would. The bus may
+// lose some of them.
 func (w *world) relay() {
+	send := func(m *message) {
+		if w.loses(m.kind) {
+			w.logf("the bus loses %s of %s%s", m.kind, m.booking.Resource.ID, m.event.Resource.ID)
+			return
+		}
+		w.bus = append(w.bus, m)
+	}
 	for _, f := range w.bookingStore.Unsent() {
-		w.bus = append(w.bus, &message{kind: f.Type, booking: decode[bookingapi.Fact](f.Data)})
+		send(&message{kind: f.Type, booking: decode[bookingapi.Fact](f.Data)})
 		if w.faultless || !w.oneIn(8) {
 			w.bookingStore.MarkSent(f.Subject, f.ID)
 		}
 	}
 	for _, f := range w.eventStore.Unsent() {
-		w.bus = append(w.bus, &message{kind: f.Type, event: decode[eventapi.Fact](f.Data)})
+		send(&message{kind: f.Type, event: decode[eventapi.Fact](f.Data)})
 		if w.faultless || !w.oneIn(8) {
 			w.eventStore.MarkSent(f.Subject, f.ID)
 		}

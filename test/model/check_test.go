@@ -213,6 +213,12 @@ func (w *world) checkAtRest() error {
 	held, sold := int64(0), int64(0)
 	holds := map[string]bool{} // of live bookings
 	for id, b := range records {
+		if !b.ConfirmedAt.IsZero() && !e.Seats.EverSold && e.Status != "deleted" {
+			return fmt.Errorf("booking %s was confirmed, but the event counts as one that never sold a ticket", id)
+		}
+		if b.Owes != (bookingtest.Obligations{}) || !b.DischargeAt.IsZero() {
+			return fmt.Errorf("booking %s still owes %v", id, b.Owes.List())
+		}
 		switch b.State {
 		case "pending":
 			held += b.Quantity

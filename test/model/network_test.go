@@ -34,6 +34,17 @@ func (c eventClient) ReleaseSeats(ctx context.Context, reqs []eventapi.ReleaseRe
 	return errs
 }
 
+// SellSeats makes one call for each sale, as ReleaseSeats does.
+func (c eventClient) SellSeats(ctx context.Context, reqs []eventapi.SellRequest) []error {
+	errs := make([]error, len(reqs))
+	for i, req := range reqs {
+		_, errs[i] = call(c.w, "sell "+req.HoldID, func() (rpc.Nothing, error) {
+			return rpc.Nothing{}, eventtest.Sell(ctx, c.w.event(), req)
+		})
+	}
+	return errs
+}
+
 func (c eventClient) GetEvent(ctx context.Context, id string) (eventapi.Event, error) {
 	v, err := c.w.event().GetEvent(ctx, eventapi.GetRequest{EventID: id, ByAdmin: true})
 	return v.Event, err

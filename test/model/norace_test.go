@@ -3,6 +3,6 @@
 package model_test
 
 const (
-	defaultRuns          = 2000
+	defaultRuns          = 4000
 	defaultInterruptions = 1
 )

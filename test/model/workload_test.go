@@ -18,6 +18,7 @@ func workloads() []workload {
 		{50, 2, 12, 5, 12, 3, 4, 12, 0, 0, 0},  // limits
 		{60, 4, 6, 6, 14, 2, 8, 0, 0, 0, 0},    // idempotency keys
 		{40, 9, 5, 15, 10, 5, 2, 2, 6, 1, 10},  // cancelled events
+		{25, 18, 16, 6, 8, 20, 1, 2, 1, 1, 2},  // obligations
 	}
 }
 

@@ -41,11 +41,33 @@ type world struct {
 	faultless  bool     // the network and the relay inject no faults
 	exhaustive bool     // every delayable reply is delayed
 	bus        []*message
+	loss       loss
 	workload   workload
 	keepsTrace bool
 	trace      []string
 
 	seen history
+}
+
+// loss is how many of the facts about bookings the bus loses for good.
+type loss int
+
+const (
+	loseNone loss = iota
+	loseSome      // one in four, until the recovery
+	loseAll       // all of them, even during the recovery
+)
+
+// loses reports whether the bus loses the next fact.
+func (w *world) loses(kind string) bool {
+	switch w.loss {
+	case loseAll:
+		return kind != eventapi.FactCancelled
+	case loseSome:
+		return !w.faultless && w.oneIn(4)
+	case loseNone:
+	}
+	return false
 }
 
 // message is a fact on the bus.
@@ -71,6 +93,7 @@ func newWorld(seed uint64) *world {
 	}
 	all := workloads()
 	w.workload = all[w.rng.IntN(len(all))]
+	w.loss = []loss{loseNone, loseSome, loseSome, loseAll}[w.rng.IntN(4)]
 	w.seen.init()
 	return w
 }

@@ -11,6 +11,7 @@ import (
 
 	"boxoffice/apps/booking/internal/booking"
 	"boxoffice/shared/contract"
+	"boxoffice/shared/contract/eventapi"
 	"boxoffice/test/kit"
 )
 
@@ -43,6 +44,10 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 		{"lists are filtered, sorted and limited", testList},
 		{"due bookings are found", testDue},
 		{"live bookings are found", testLive},
+		{"each of several replaces has its own result", testReplaceSeveral},
+		{"owing bookings are found", testOwing},
+		{"obligations are claimed and discharged by revision", testObligations},
+		{"exactly one concurrent claim of a booking succeeds", testClaimRace},
 		{"a cancellation is read as it was stored", testCancellationRoundTrip},
 		{"exactly one concurrent write of a cancellation succeeds", testCancellationRace},
 		{"due cancellations are found", testDueCancellations},
@@ -62,6 +67,10 @@ func FullBooking(id string) booking.Booking {
 		ExpiresAt: day0.Add(15 * time.Minute), CreatedAt: day0, UpdatedAt: day0.Add(3 * time.Millisecond), Revision: 4,
 		ConfirmedAt: day0.Add(time.Second), PaymentReference: "päid", CancelledAt: day0.Add(time.Minute),
 		CancelReason: booking.ByAdmin,
+		Owes: booking.ObligationsOf([]booking.Obligation{
+			{HoldID: id + "_2_f", Cause: eventapi.CauseExpired}, {HoldID: id + "_3_f", Cause: eventapi.CauseCancelled},
+		}),
+		DischargeAt: day0.Add(2 * time.Minute),
 	}
 }
 
@@ -70,6 +79,7 @@ func PendingBooking(id string) booking.Booking {
 	b := FullBooking(id)
 	b.HoldNumber, b.State, b.HoldID, b.Revision = 1, booking.Pending, id+"_1_f", 1
 	b.ConfirmedAt, b.PaymentReference, b.CancelledAt, b.CancelReason = time.Time{}, "", time.Time{}, ""
+	b.Owes, b.DischargeAt = booking.Obligations{}, time.Time{}
 	return b
 }
 

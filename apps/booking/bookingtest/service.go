@@ -14,6 +14,8 @@ type (
 	Service = booking.Service
 	// Booking is booking.Booking.
 	Booking = booking.Booking
+	// Obligations is booking.Obligations.
+	Obligations = booking.Obligations
 )
 
 // KeyedID returns the id of the booking that a user creates with an idempotency
@@ -34,10 +36,16 @@ type Env struct {
 // NewService returns a Service that uses env and takes no locks.
 func NewService(env Env) *Service {
 	return booking.New(booking.Config{
-		Store: env.Store, Finder: env.Store, Cancellations: CancellationConfig(env.Store), Seats: env.Seats, Events: env.Events, Locks: NoLocks{},
-		Clock: env.Clock, IDs: env.IDs, TTL: env.TTL, MaxPerBooking: env.MaxPerBooking,
+		Store: env.Store, Finder: env.Store, Cancellations: CancellationConfig(env.Store), Seats: env.Seats, Events: env.Events, Locks: NoLocks{}, Observer: NoObserver{},
+		Clock: env.Clock, IDs: env.IDs, TTL: env.TTL, MaxPerBooking: env.MaxPerBooking, SweepParallel: 1,
 	})
 }
+
+// NoObserver is a booking.Observer that ignores all figures.
+type NoObserver struct{}
+
+// ObserveBacklog implements booking.Observer.
+func (NoObserver) ObserveBacklog(context.Context, string, time.Duration) {}
 
 // NoLocks is a booking.Locker that never grants a lock.
 type NoLocks struct{}

@@ -118,6 +118,54 @@ func (s *Store) ReplaceBooking(ctx context.Context, b booking.Booking, state boo
 	})
 }
 
+// ReplaceBookings implements booking.Store. Each change is an operation of its own.
+func (s *Store) ReplaceBookings(ctx context.Context, changes []booking.Change) []error {
+	errs := make([]error, len(changes))
+	for i, c := range changes {
+		errs[i] = s.ReplaceBooking(ctx, c.Booking, c.State, c.HoldNumber, c.Facts...)
+	}
+	return errs
+}
+
+// ClaimObligations implements booking.Store. Each claim is an operation of its own.
+func (s *Store) ClaimObligations(ctx context.Context, bookings []booking.Booking, until time.Time) ([]booking.Booking, error) {
+	var claimed []booking.Booking
+	for _, b := range bookings {
+		err := s.do(ctx, "bookings.claim", func() error {
+			d := s.bookings[b.ID]
+			if d.Revision == b.Revision && d.DischargeAt.Equal(b.DischargeAt) {
+				d.DischargeAt = until
+				s.bookings[b.ID] = d
+				*s.writes++
+				claimed = append(claimed, d.Booking)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return claimed, nil
+}
+
+// StoreObligations implements booking.Store. Each write is an operation of its own.
+func (s *Store) StoreObligations(ctx context.Context, bookings []booking.Booking) error {
+	for _, b := range bookings {
+		err := s.do(ctx, "bookings.discharge", func() error {
+			if d, ok := s.bookings[b.ID]; ok && d.Revision == b.Revision {
+				d.Owes, d.DischargeAt = b.Owes, b.DischargeAt
+				s.bookings[b.ID] = d
+				*s.writes++
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func newEntries(facts []booking.Fact) []outboxEntry {
 	var entries []outboxEntry
 	for _, f := range facts {
@@ -155,6 +203,16 @@ func (s *Store) DueBookings(ctx context.Context, eventID string, now time.Time, 
 		return b.State == booking.Pending && !b.ExpiresAt.After(now) && (eventID == "" || b.EventID == eventID)
 	}, func(a, b booking.Booking) int {
 		return cmp.Or(a.ExpiresAt.Compare(b.ExpiresAt), strings.Compare(a.ID, b.ID))
+	})
+	return found[:min(len(found), limit)], err
+}
+
+// OwingBookings implements booking.Finder.
+func (s *Store) OwingBookings(ctx context.Context, now time.Time, limit int) ([]booking.Booking, error) {
+	found, err := s.find(ctx, "bookings.owing", func(b booking.Booking) bool {
+		return !b.DischargeAt.IsZero() && !b.DischargeAt.After(now)
+	}, func(a, b booking.Booking) int {
+		return cmp.Or(a.DischargeAt.Compare(b.DischargeAt), strings.Compare(a.ID, b.ID))
 	})
 	return found[:min(len(found), limit)], err
 }

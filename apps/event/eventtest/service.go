@@ -94,6 +94,15 @@ func Reserve(ctx context.Context, svc *Service, req eventapi.ReserveRequest) (ev
 	return results[0].Data, results[0].Err
 }
 
+// Sell sells the seats of one hold.
+func Sell(ctx context.Context, svc *Service, req eventapi.SellRequest) error {
+	results, err := svc.SellSeats(ctx, []eventapi.SellRequest{req})
+	if err != nil {
+		return err
+	}
+	return results[0].Err
+}
+
 // Release releases the seats of one hold.
 func Release(ctx context.Context, svc *Service, req eventapi.ReleaseRequest) error {
 	results, err := svc.ReleaseSeats(ctx, []eventapi.ReleaseRequest{req})

@@ -94,8 +94,10 @@ type SettleRequest struct {
 
 // Settlement is the response of SettleHold.
 type Settlement struct {
-	Live      bool `json:"live"`                // a pending or confirmed booking uses the hold
-	Confirmed bool `json:"confirmed,omitempty"` // that booking is confirmed
+	Live bool `json:"live"` // a pending or confirmed booking uses the hold
+	// Confirmed reports whether the booking was confirmed with this hold. If it was and is
+	// not live, it was cancelled afterwards.
+	Confirmed bool `json:"confirmed,omitempty"`
 }
 
 // ReconcileRequest is the request of ReconcileBookings.

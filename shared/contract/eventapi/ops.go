@@ -84,9 +84,16 @@ var (
 	// hold is unknown, the operation writes a tombstone, so that the hold can never be
 	// reserved. It refuses only invalid requests.
 	ReleaseSeats = rpc.Op[[]ReleaseRequest, []rpc.Answer[rpc.Nothing]]{App: App, Method: "event.capacity.release", Timeout: 10 * time.Second}
+
+	// SellSeats counts the seats of 1 to MaxReserves distinct holds of one event as sold, for
+	// the booking app. The answers are in the order of the requests and independent of each
+	// other. The operation is idempotent. It leaves a hold that is sold, released or unknown
+	// as it is, and does nothing if the event is gone. It refuses only invalid requests.
+	SellSeats = rpc.Op[[]SellRequest, []rpc.Answer[rpc.Nothing]]{App: App, Method: "event.capacity.sell", Timeout: 10 * time.Second}
 )
 
-// MaxReserves is the maximum number of holds in one request of ReserveSeats or ReleaseSeats.
+// MaxReserves is the maximum number of holds in one request of ReserveSeats, ReleaseSeats or
+// SellSeats.
 const MaxReserves = 32
 
 // The reasons of refusals.

@@ -218,4 +218,13 @@ type ReleaseRequest struct {
 	// Cause is the cause of the entry in the capacity log: released, expired or cancelled.
 	// Absent means released.
 	Cause string `json:"cause,omitempty"`
+	// WasConfirmed reports whether a confirmed booking used the hold. The event then counts
+	// as one that has sold tickets, even if the hold was never sold.
+	WasConfirmed bool `json:"wasConfirmed,omitempty"`
+}
+
+// SellRequest is the request of SellSeats for one hold.
+type SellRequest struct {
+	HoldID  string `json:"holdId"`
+	EventID string `json:"eventId"`
 }

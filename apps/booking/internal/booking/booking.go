@@ -5,6 +5,7 @@ import (
 
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/shared/contract/eventapi"
 )
 
 // CancelReason is the reason why a booking was cancelled.
@@ -49,11 +50,35 @@ type Booking struct {
 	PaymentReference string
 	CancelledAt      time.Time
 	CancelReason     CancelReason
+
+	// Owes are the booking's obligations to the event app.
+	Owes Obligations
+	// DischargeAt is when a sweep must discharge the obligations. It is zero if there are
+	// none.
+	DischargeAt time.Time
 }
 
 // IsLive reports whether the booking holds seats: whether it is pending or
 // confirmed.
 func (b Booking) IsLive() bool { return b.State == Pending || b.State == Confirmed }
+
+// moveTo returns the booking in another state, as changed at the given time. It sets the
+// obligations that follow from the change.
+func (b Booking) moveTo(state State, now time.Time) Booking {
+	b.State, b.UpdatedAt = state, now
+	b.Revision++
+	switch state {
+	case Confirmed:
+		b.Owes = b.Owes.with(Obligation{b.HoldID, eventapi.CauseSold})
+	case Cancelled:
+		b.Owes = b.Owes.with(Obligation{b.HoldID, eventapi.CauseCancelled})
+	case Expired:
+		b.Owes = b.Owes.with(Obligation{b.HoldID, eventapi.CauseExpired})
+	case Pending, Refused:
+	}
+	b.DischargeAt = now.Add(dischargeAfter)
+	return b
+}
 
 // isDue reports whether the booking's expiry is at or before now.
 func (b Booking) isDue(now time.Time) bool { return !now.Before(b.ExpiresAt) }

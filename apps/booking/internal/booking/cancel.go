@@ -65,13 +65,12 @@ func (s *Service) cancel(ctx context.Context, b Booking, reason CancelReason) (B
 	if err := s.replace(ctx, b, next); err != nil {
 		return b, err
 	}
-	s.newReleaser().release(ctx, next)
+	s.newDischarger().move(ctx, next)
 	return next, nil
 }
 
 // cancelled returns the live booking b as it is after a cancellation at the given time.
 func (b Booking) cancelled(reason CancelReason, now time.Time) Booking {
-	b.State, b.CancelledAt, b.CancelReason, b.UpdatedAt = Cancelled, now, reason, now
-	b.Revision++
-	return b
+	b.CancelledAt, b.CancelReason = now, reason
+	return b.moveTo(Cancelled, now)
 }

@@ -336,7 +336,7 @@ func TestCancellationRacesWithOtherChanges(t *testing.T) {
 	})
 	wg.Go(func() {
 		f.advance(time.Second)
-		_, _ = other.ExpireBookings(t.Context())
+		_, _ = other.Sweep(t.Context())
 	})
 	wg.Wait()
 	f.wantDone("in the end", "gala", true)

@@ -70,7 +70,7 @@ func (s *Service) continueCancellation(ctx context.Context) (isClaimed bool, err
 		return false, fmt.Errorf("find due cancellations: %w", err)
 	}
 	for _, c := range due {
-		r := &cancellationRun{svc: s, job: c, seats: s.newReleaser()}
+		r := &cancellationRun{svc: s, job: c, seats: s.newDischarger()}
 		switch err := r.claim(ctx); {
 		case errors.Is(err, ErrStale):
 			continue // another process has claimed it, or it was requested again
@@ -89,7 +89,7 @@ func (s *Service) continueCancellation(ctx context.Context) (isClaimed bool, err
 type cancellationRun struct {
 	svc    *Service
 	job    Cancellation // as it was last written
-	seats  *releaser
+	seats  *discharger
 	failed []error
 }
 
@@ -188,7 +188,9 @@ func (r *cancellationRun) settlePage(ctx context.Context, cancelled []Booking) e
 	if len(cancelled) == 0 {
 		return nil
 	}
-	r.seats.release(ctx, cancelled...)
+	if err := r.seats.discharge(ctx, cancelled...); err != nil {
+		return err
+	}
 	ids := make([]string, len(cancelled))
 	for i, b := range cancelled {
 		ids[i] = b.ID

@@ -3,6 +3,7 @@ package booking
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/bookingapi"
@@ -41,12 +42,11 @@ func (s *Service) confirm(ctx context.Context, b Booking, reference *string) (Bo
 		if err != nil {
 			return b, err
 		}
-		s.newReleaser().release(ctx, expired)
+		s.newDischarger().move(ctx, expired)
 		b = expired
 	}
 	next := b
-	next.State, next.ConfirmedAt, next.UpdatedAt = Confirmed, now, now
-	next.Revision++
+	next.ConfirmedAt = now
 	if reference != nil {
 		next.PaymentReference = *reference
 	}
@@ -54,9 +54,12 @@ func (s *Service) confirm(ctx context.Context, b Booking, reference *string) (Bo
 	case Confirmed:
 		return b, nil
 	case Pending:
+		next = next.moveTo(Confirmed, now)
 		return next, s.replace(ctx, b, next)
 	case Expired:
-		return s.confirmLate(ctx, b, next)
+		next.HoldNumber = b.HoldNumber + 1
+		next.HoldID = bookingapi.HoldID(b.ID, next.HoldNumber, b.Fingerprint)
+		return s.confirmLate(ctx, b, next.moveTo(Confirmed, now))
 	case Cancelled:
 		return b, ErrNotPending
 	case Refused:
@@ -64,17 +67,11 @@ func (s *Service) confirm(ctx context.Context, b Booking, reference *string) (Bo
 	return b, ErrNotFound
 }
 
-// confirmLate reserves new seats for an expired booking and stores next, its
-// confirmed record. Like a create it uses one hold number only, and invalidates it
+// confirmLate reserves the hold of next, which is new, for an expired booking, and stores
+// next, its confirmed record. Like a create it uses one hold number only, and invalidates it
 // before it refuses.
 func (s *Service) confirmLate(ctx context.Context, expired, next Booking) (Booking, error) {
-	next.HoldNumber = expired.HoldNumber + 1
-	next.HoldID = bookingapi.HoldID(expired.ID, next.HoldNumber, expired.Fingerprint)
-	hold := next
-	hold.ExpiresAt = next.UpdatedAt.Add(s.ttl)
-	// The reservation's unit price is ignored: the booking keeps the price at which
-	// it was created.
-	if _, err := s.reserve(ctx, hold); err != nil {
+	if err := s.reserveLate(ctx, expired, next); err != nil {
 		return expired, s.refuseLateConfirm(ctx, expired, next.HoldNumber, err)
 	}
 	err := s.replace(ctx, expired, next)
@@ -82,6 +79,30 @@ func (s *Service) confirmLate(ctx context.Context, expired, next Booking) (Booki
 		return next, err
 	}
 	return expired, s.abandonLateConfirm(ctx, next)
+}
+
+// reserveLate reserves the hold of next for an expired booking. The booking keeps the price at
+// which it was created, so the reservation's unit price is ignored.
+//
+// If the reserve is refused while the booking still owes the release of its old hold, the old
+// hold may be the very reason: it may have the last seats, or the user's last tickets. The
+// refusal then counts only after the old hold was released.
+func (s *Service) reserveLate(ctx context.Context, expired, next Booking) error {
+	hold := next
+	hold.ExpiresAt = next.UpdatedAt.Add(s.ttl)
+	_, err := s.reserve(ctx, hold)
+	old, isOwed := expired.Owes.release(expired.HoldID)
+	if err == nil || apperr.VerdictOf(err) != apperr.Refused || !isOwed {
+		return err
+	}
+	if failed := s.moveHolds(ctx, []owed{{old, expired}})[0]; failed != nil {
+		if apperr.VerdictOf(failed) == apperr.Refused {
+			return err
+		}
+		return fmt.Errorf("release the seats of booking %s before a late confirm: %w", expired.ID, failed)
+	}
+	_, err = s.reserve(ctx, hold)
+	return err
 }
 
 // refuseLateConfirm ends a late confirm that could not reserve seats, and returns its
@@ -113,7 +134,7 @@ func (s *Service) abandonLateConfirm(ctx context.Context, lost Booking) error {
 		return err
 	}
 	if current == nil || current.HoldID != lost.HoldID {
-		s.newReleaser().release(ctx, lost)
+		s.releaseUnused(ctx, lost)
 	}
 	if current != nil && current.State == Expired {
 		return superseded()

@@ -83,7 +83,7 @@ func (s *Service) create(ctx context.Context, a *attempt) (bookingapi.Created, e
 		return bookingapi.Created{}, err
 	}
 	if current == nil || current.HoldID != b.HoldID {
-		s.newReleaser().release(ctx, b)
+		s.releaseUnused(ctx, b)
 	}
 	return a.answer(current)
 }

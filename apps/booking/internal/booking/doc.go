@@ -85,14 +85,32 @@
 // number, and then replaces the expired record with a confirmed one. Like a create,
 // it uses one number only and invalidates it before it refuses.
 //
-// CancelBooking changes a booking with one compare-and-set, and so does
-// ExpireBookings for each due booking. Both then release the seats directly, as an
-// optimisation: if the release fails, the event app releases the seats when it
-// receives the fact.
+// If that reserve is refused while the release of the old hold has not been acknowledged,
+// the old hold may be the reason. ConfirmBooking then releases it first and tries again.
+//
+// CancelBooking changes a booking with one compare-and-set, and so does Sweep for each due
+// booking. Both then release the seats directly.
 //
 // Cancelled and expired bookings are kept. Users and admins read them, an expired
 // booking can still be confirmed, and an idempotency key is valid as long as its
 // booking.
+//
+// # Obligations
+//
+// After such a change the event app must move a hold: it must sell the hold of a confirmed
+// booking, and release that of a cancelled or expired one. The booking owes this move. The
+// write that makes the change also stores the obligation in the record, where it stays until
+// the event app has acknowledged the move.
+//
+// The direct call and the fact make the move within milliseconds, but nothing depends on
+// them: both may be lost for good. The sweep works through the obligations that are older
+// than a few seconds, in the order of their times. It claims a page of bookings, makes the
+// moves, 32 in one call, and removes the obligations. All of these moves are idempotent, and
+// most of them find nothing left to do.
+//
+// A claim is a lease on the record, and decides nothing: two sweeps that handle one booking
+// only waste work. A sweep removes obligations only from the revision of the record that it
+// read. What a later change added therefore stays.
 //
 // # Cancelled events
 //
@@ -129,7 +147,8 @@
 // # Calls per operation
 //
 // These are the calls to the store and the event app if nothing else changes the
-// record:
+// record. For each page of bookings, the sweep adds a query, a claim, a call for each 32
+// holds of an event, and a write that removes the obligations.
 //
 //	create                       reserve, insert
 //	create with a key            read, reserve, insert

@@ -7,55 +7,39 @@ import (
 	"time"
 )
 
-// batchSize is the maximum number of bookings that one query for due bookings returns.
-const batchSize = 200
-
 // expire expires a pending booking. The caller then releases its seats. It returns
 // ErrStale if the record changed since b was read.
 func (s *Service) expire(ctx context.Context, b Booking) (Booking, error) {
-	next := b
-	next.State, next.UpdatedAt = Expired, s.now()
-	next.Revision++
+	next := b.moveTo(Expired, s.now())
 	if err := s.replace(ctx, b, next); err != nil {
 		return b, err
 	}
 	return next, nil
 }
 
-// ExpireBookings is the sweep: it expires all due bookings and returns how many it
-// expired. Sweeps may run in any number of processes at once. If a booking cannot be
-// expired, the sweep finishes the current batch and then returns the error.
-func (s *Service) ExpireBookings(ctx context.Context) (int, error) {
-	defer s.locks.Lock(ctx, "sweep:bookings")()
-	total, seats := 0, s.newReleaser()
-	for {
-		n, hasMore, err := s.expireDue(ctx, "", seats)
-		total += n
-		if err != nil || !hasMore || n == 0 {
-			return total, err
+// expireAll expires pending bookings in one write, and returns those that it expired. A
+// booking that was confirmed, cancelled or expired meanwhile is no error.
+func (s *Service) expireAll(ctx context.Context, store Store, due []Booking) ([]Booking, error) {
+	changes := make([]Change, len(due))
+	for i, b := range due {
+		next := b.moveTo(Expired, s.now())
+		facts, err := s.newFacts(b.State, next)
+		if err != nil {
+			return nil, err
 		}
-	}
-}
-
-// expireDue expires one batch of due bookings and then releases their seats. It returns
-// how many it expired, and whether more may be due. An empty eventID means all events.
-func (s *Service) expireDue(ctx context.Context, eventID string, seats *releaser) (n int, hasMore bool, err error) {
-	due, err := s.finder.DueBookings(ctx, eventID, s.now(), batchSize)
-	if err != nil {
-		return 0, false, fmt.Errorf("find due bookings: %w", err)
+		changes[i] = Change{Booking: next, State: b.State, HoldNumber: b.HoldNumber, Facts: facts}
 	}
 	var expired []Booking
 	var failed []error
-	for _, b := range due {
-		switch next, err := s.expire(ctx, b); {
+	for i, err := range store.ReplaceBookings(ctx, changes) {
+		switch {
 		case err == nil:
-			expired = append(expired, next)
-		case !errors.Is(err, ErrStale): // a stale booking was confirmed, cancelled or expired meanwhile
-			failed = append(failed, err)
+			expired = append(expired, changes[i].Booking)
+		case !errors.Is(err, ErrStale):
+			failed = append(failed, fmt.Errorf("expire booking %s: %w", due[i].ID, err))
 		}
 	}
-	seats.release(ctx, expired...)
-	return len(expired), len(due) == batchSize, errors.Join(failed...)
+	return expired, errors.Join(failed[:min(len(failed), maxReported)]...)
 }
 
 const (
@@ -66,14 +50,21 @@ const (
 	maxTrackedEvents = 4096
 )
 
-// expireDueOfEvent expires one batch of an event's due bookings and returns how many
-// it expired. It does nothing if the event was scanned within scanInterval.
+// expireDueOfEvent expires one page of an event's due bookings, releases their seats, and
+// returns how many it expired. It does nothing if the event was scanned within scanInterval.
 func (s *Service) expireDueOfEvent(ctx context.Context, eventID string) (int, error) {
 	if !s.allowScan(eventID) {
 		return 0, nil
 	}
-	n, _, err := s.expireDue(ctx, eventID, s.newReleaser())
-	return n, err
+	due, err := s.finder.DueBookings(ctx, eventID, s.now(), sweepPage)
+	if err != nil {
+		return 0, fmt.Errorf("find due bookings of event %s: %w", eventID, err)
+	}
+	if len(due) == 0 {
+		return 0, nil
+	}
+	expired, err := s.expireAll(ctx, s.store, due)
+	return len(expired), errors.Join(err, s.newDischarger().discharge(ctx, expired...))
 }
 
 // allowScan reports whether the event's due bookings may be scanned now, and if so

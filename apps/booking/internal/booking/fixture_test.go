@@ -45,7 +45,13 @@ type fixture struct {
 	onRelease error
 	released  []string // ids of the holds that were released
 	releases  int      // calls of ReleaseSeats
-	event     eventapi.Event
+	sold      []string // ids of the holds that were sold
+	// releaseRequests are the requests of all calls of ReleaseSeats.
+	releaseRequests []eventapi.ReleaseRequest
+	onSell          func()           // is called by the next SellSeats; may be nil
+	fail            map[string]error // the results of store operations that fail, by name
+	backlog         []string         // the reports of ObserveBacklog
+	event           eventapi.Event
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -54,11 +60,11 @@ func newFixture(t *testing.T) *fixture {
 	f.store = bookingtest.NewStore()
 	logged := f.store.WithGate(func(op string) (before, after error) {
 		f.calls = append(f.calls, op)
-		return nil, nil
+		return f.fail[op], nil
 	})
 	f.Service = booking.New(booking.Config{
 		Store: logged, Finder: logged, Cancellations: bookingtest.CancellationConfig(logged), Seats: f, Events: f, Locks: bookingtest.NoLocks{}, Clock: f, IDs: f,
-		TTL: ttl, MaxPerBooking: 10,
+		TTL: ttl, MaxPerBooking: 10, SweepParallel: 1, Observer: f,
 	})
 	return f
 }
@@ -83,6 +89,7 @@ func (f *fixture) ReserveSeats(_ context.Context, req eventapi.ReserveRequest) (
 func (f *fixture) ReleaseSeats(_ context.Context, reqs []eventapi.ReleaseRequest) []error {
 	f.calls = append(f.calls, "release")
 	f.releases++
+	f.releaseRequests = append(f.releaseRequests, reqs...)
 	errs := make([]error, len(reqs))
 	for i, req := range reqs {
 		f.released = append(f.released, req.HoldID)
@@ -93,6 +100,24 @@ func (f *fixture) ReleaseSeats(_ context.Context, reqs []eventapi.ReleaseRequest
 		}
 	}
 	return errs
+}
+
+// SellSeats has the same result as ReleaseSeats.
+func (f *fixture) SellSeats(_ context.Context, reqs []eventapi.SellRequest) []error {
+	f.calls = append(f.calls, "sell")
+	if f.onSell != nil {
+		f.onSell()
+	}
+	errs := make([]error, len(reqs))
+	for i, req := range reqs {
+		f.sold = append(f.sold, req.HoldID)
+		errs[i] = f.onRelease
+	}
+	return errs
+}
+
+func (f *fixture) ObserveBacklog(_ context.Context, kind string, age time.Duration) {
+	f.backlog = append(f.backlog, kind+" "+age.String())
 }
 
 func (f *fixture) GetEvent(context.Context, string) (eventapi.Event, error) {

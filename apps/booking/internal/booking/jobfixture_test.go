@@ -63,7 +63,7 @@ func (f *jobFixture) processOver(store *bookingtest.Store, unpublished booking.S
 	jobs.Unpublished, jobs.Publisher, jobs.Pacer, jobs.Parallel = unpublished, f, f, 8
 	return booking.New(booking.Config{
 		Store: store, Finder: store, Cancellations: jobs, Seats: f, Events: f, Locks: bookingtest.NoLocks{}, Clock: f, IDs: f,
-		TTL: ttl, MaxPerBooking: 10,
+		TTL: ttl, MaxPerBooking: 10, SweepParallel: 1, Observer: bookingtest.NoObserver{},
 	})
 }
 
@@ -101,6 +101,10 @@ func (f *jobFixture) ReleaseSeats(_ context.Context, reqs []eventapi.ReleaseRequ
 		}
 	}
 	return errs
+}
+
+func (f *jobFixture) SellSeats(_ context.Context, reqs []eventapi.SellRequest) []error {
+	return make([]error, len(reqs))
 }
 
 func (f *jobFixture) GetEvent(context.Context, string) (eventapi.Event, error) {

@@ -23,6 +23,28 @@ type Store interface {
 	// if the stored record still has this state and hold number. Otherwise it changes
 	// nothing and returns ErrStale.
 	ReplaceBooking(ctx context.Context, b Booking, state State, holdNumber int64, facts ...Fact) error
+
+	// ReplaceBookings is ReplaceBooking for bookings with distinct ids, independently of each
+	// other. It returns the error of each change, in their order. If another process has
+	// stored the very same booking, it may return nil instead of ErrStale.
+	ReplaceBookings(ctx context.Context, changes []Change) []error
+
+	// ClaimObligations sets DischargeAt of bookings to until, which becomes the identity of
+	// the claim, and returns the claimed bookings as they are stored then. It does not claim
+	// a booking whose Revision or DischargeAt differs from the stored one.
+	ClaimObligations(ctx context.Context, bookings []Booking, until time.Time) ([]Booking, error)
+
+	// StoreObligations sets Owes and DischargeAt of bookings to the given ones. It ignores
+	// bookings whose Revision differs from the stored one.
+	StoreObligations(ctx context.Context, bookings []Booking) error
+}
+
+// Change is the argument list of one ReplaceBooking.
+type Change struct {
+	Booking    Booking
+	State      State
+	HoldNumber int64
+	Facts      []Fact
 }
 
 // Finder queries bookings. It never returns or counts refused records.
@@ -39,12 +61,16 @@ type Finder interface {
 	// ascending order of ExpiresAt. An empty eventID means all events.
 	DueBookings(ctx context.Context, eventID string, now time.Time, limit int) ([]Booking, error)
 
+	// OwingBookings returns at most limit bookings with DischargeAt <= now, in ascending order
+	// of DischargeAt. It never returns bookings without a DischargeAt.
+	OwingBookings(ctx context.Context, now time.Time, limit int) ([]Booking, error)
+
 	// LiveBookings returns at most limit pending or confirmed bookings of the event
 	// with ID > after, in ascending order of ID.
 	LiveBookings(ctx context.Context, eventID, after string, limit int) ([]Booking, error)
 }
 
-// Seats reserves and releases seats in the event app. Both operations are
+// Seats reserves, releases and sells seats in the event app. All operations are
 // idempotent: repeating one for the same hold id has no further effect.
 type Seats interface {
 	// ReserveSeats calls eventapi.ReserveSeats. If apperr.VerdictOf reports the error
@@ -56,6 +82,16 @@ type Seats interface {
 	// Implementations should give up after a short time, because the event app also
 	// releases seats when it receives the facts.
 	ReleaseSeats(ctx context.Context, reqs []eventapi.ReleaseRequest) []error
+
+	// SellSeats calls eventapi.SellSeats, as ReleaseSeats does eventapi.ReleaseSeats.
+	SellSeats(ctx context.Context, reqs []eventapi.SellRequest) []error
+}
+
+// Observer receives figures about sweeps.
+type Observer interface {
+	// ObserveBacklog reports for how long the oldest item of a kind has been due, each time a
+	// sweep looks for due items. The zero age means that nothing was due.
+	ObserveBacklog(ctx context.Context, kind string, age time.Duration)
 }
 
 // Events reads events from the event app.

@@ -18,11 +18,15 @@ type Config struct {
 	Seats         Seats
 	Events        Events
 	Locks         Locker
+	Observer      Observer
 	Clock         Clock
 	IDs           IDs
 	Cursors       page.Cursors  // encodes the cursors of lists
 	TTL           time.Duration // time within which a booking must be confirmed
 	MaxPerBooking int64         // maximum number of tickets in one booking
+	// SweepParallel is the number of pages of one kind that a sweep handles at a time, from
+	// 1. With 1, it also handles the kinds one after another.
+	SweepParallel int
 }
 
 // CancellationConfig configures the jobs that cancel the bookings of cancelled events. All
@@ -49,11 +53,13 @@ type Service struct {
 	seats         Seats
 	events        Events
 	locks         Locker
+	observer      Observer
 	clock         Clock
 	ids           IDs
 	cursors       page.Cursors
 	ttl           time.Duration
 	maxPerBooking int64
+	sweepParallel int
 
 	mu       sync.Mutex
 	lastScan map[string]time.Time // last scan for due bookings, by event id; see allowScan
@@ -62,8 +68,8 @@ type Service struct {
 // New returns a Service.
 func New(cfg Config) *Service {
 	return &Service{
-		store: cfg.Store, finder: cfg.Finder, jobs: cfg.Cancellations, wake: make(chan struct{}, 1), seats: cfg.Seats, events: cfg.Events, locks: cfg.Locks,
-		clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors, ttl: cfg.TTL, maxPerBooking: cfg.MaxPerBooking,
+		store: cfg.Store, finder: cfg.Finder, jobs: cfg.Cancellations, wake: make(chan struct{}, 1), seats: cfg.Seats, events: cfg.Events, locks: cfg.Locks, observer: cfg.Observer,
+		clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors, ttl: cfg.TTL, maxPerBooking: cfg.MaxPerBooking, sweepParallel: cfg.SweepParallel,
 		lastScan: map[string]time.Time{},
 	}
 }

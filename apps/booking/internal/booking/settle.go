@@ -25,8 +25,8 @@ func (s *Service) SettleHold(ctx context.Context, req bookingapi.SettleRequest) 
 	switch {
 	case err != nil:
 		return bookingapi.Settlement{}, fmt.Errorf("settle hold %s: %w", req.HoldID, err)
-	case b == nil || !b.IsLive() || b.HoldID != req.HoldID:
+	case b == nil || b.HoldID != req.HoldID:
 		return bookingapi.Settlement{}, nil
 	}
-	return bookingapi.Settlement{Live: true, Confirmed: b.State == Confirmed}, nil
+	return bookingapi.Settlement{Live: b.IsLive(), Confirmed: !b.ConfirmedAt.IsZero()}, nil
 }

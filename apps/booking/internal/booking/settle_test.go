@@ -41,15 +41,20 @@ func TestSettleReportsLiveHoldsAndInvalidatesTheRest(t *testing.T) {
 			f.book(request("", 2))
 			_, _ = f.CancelBooking(f.t.Context(), getAsOwner("own-id"))
 		}, nil, notLive, booking.Cancelled, 1},
+		{"cancelled after it was confirmed", func(f *fixture) {
+			f.book(request("", 2))
+			_, _ = f.confirm("own-id")
+			_, _ = f.CancelBooking(f.t.Context(), getAsOwner("own-id"))
+		}, nil, bookingapi.Settlement{Confirmed: true}, booking.Cancelled, 1},
 		{"expired", func(f *fixture) {
 			f.book(request("", 2))
 			f.now = f.now.Add(ttl)
-			_, _ = f.ExpireBookings(f.t.Context())
+			_, _ = f.Sweep(f.t.Context())
 		}, nil, notLive, booking.Expired, 1},
 		{"expired, hold of a late confirm", func(f *fixture) {
 			f.book(request("", 2))
 			f.now = f.now.Add(ttl)
-			_, _ = f.ExpireBookings(f.t.Context())
+			_, _ = f.Sweep(f.t.Context())
 		}, func(*fixture) string { return "own-id_2_f" }, notLive, booking.Expired, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

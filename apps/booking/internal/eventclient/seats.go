@@ -16,9 +16,8 @@ import (
 )
 
 const (
-	// releaseTimeout limits how long a release delays its caller. It can be short,
-	// because the event app also releases the seats when it receives the fact, or in
-	// its sweep.
+	// releaseTimeout limits how long a release or a sale delays its caller. It can be short,
+	// because the booking owes the move until the event app has acknowledged it.
 	releaseTimeout = 2 * time.Second
 
 	// maxBatchWait limits how long a request waits for the running batch. If the event
@@ -34,6 +33,7 @@ type Seats struct {
 	client   *rpc.Client
 	reserves *coalesce.Group[*member[eventapi.ReserveRequest, eventapi.Reservation]]
 	releases *coalesce.Group[*member[eventapi.ReleaseRequest, rpc.Nothing]]
+	sales    *coalesce.Group[*member[eventapi.SellRequest, rpc.Nothing]]
 }
 
 var (
@@ -49,6 +49,8 @@ func NewSeats(client *rpc.Client) *Seats {
 			func(r eventapi.ReserveRequest) string { return r.HoldID }),
 		releases: newBatches(eventapi.ReleaseSeats, releaseTimeout,
 			func(r eventapi.ReleaseRequest) string { return r.HoldID }),
+		sales: newBatches(eventapi.SellSeats, releaseTimeout,
+			func(r eventapi.SellRequest) string { return r.HoldID }),
 	}
 }
 
@@ -104,18 +106,31 @@ func (s *Seats) ReserveSeats(ctx context.Context, req eventapi.ReserveRequest) (
 
 // ReleaseSeats implements booking.Seats. It gives up after releaseTimeout.
 func (s *Seats) ReleaseSeats(ctx context.Context, reqs []eventapi.ReleaseRequest) []error {
+	return do(ctx, s.releases, reqs[0].EventID, send(s.client, eventapi.ReleaseSeats), reqs)
+}
+
+// SellSeats implements booking.Seats. It gives up after releaseTimeout.
+func (s *Seats) SellSeats(ctx context.Context, reqs []eventapi.SellRequest) []error {
+	return do(ctx, s.sales, reqs[0].EventID, send(s.client, eventapi.SellSeats), reqs)
+}
+
+// do sends requests about holds of one event in batches of group, and returns the error of
+// each. It gives up after releaseTimeout.
+func do[Req any](ctx context.Context, group *coalesce.Group[*member[Req, rpc.Nothing]], eventID string,
+	work coalesce.Work[*member[Req, rpc.Nothing]], reqs []Req,
+) []error {
 	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 	defer cancel()
-	releases := make([]*member[eventapi.ReleaseRequest, rpc.Nothing], len(reqs))
+	members := make([]*member[Req, rpc.Nothing], len(reqs))
 	for i, req := range reqs {
-		releases[i] = &member[eventapi.ReleaseRequest, rpc.Nothing]{req: req}
+		members[i] = &member[Req, rpc.Nothing]{req: req}
 	}
-	err := s.releases.Do(ctx, reqs[0].EventID, send(s.client, eventapi.ReleaseSeats), releases...)
+	err := group.Do(ctx, eventID, work, members...)
 	errs := make([]error, len(reqs))
-	for i, r := range releases {
-		errs[i] = r.result.Err
+	for i, m := range members {
+		errs[i] = m.result.Err
 		if err != nil {
-			errs[i] = fmt.Errorf("release hold %s: %w", r.req.HoldID, err)
+			errs[i] = fmt.Errorf("move holds of event %s: %w", eventID, err)
 		}
 	}
 	return errs

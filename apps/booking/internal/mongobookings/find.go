@@ -67,6 +67,12 @@ func (s *Store) DueBookings(ctx context.Context, eventID string, now time.Time, 
 	return s.find(ctx, "find due bookings", filter, bson.D{{Key: "expiresAt", Value: 1}, {Key: "_id", Value: 1}}, limit)
 }
 
+// OwingBookings implements booking.Finder.
+func (s *Store) OwingBookings(ctx context.Context, now time.Time, limit int) ([]booking.Booking, error) {
+	return s.find(ctx, "find owing bookings", bson.D{{Key: "dischargeAt", Value: bson.D{{Key: "$lte", Value: now}}}},
+		bson.D{{Key: "dischargeAt", Value: 1}}, limit)
+}
+
 // LiveBookings implements booking.Finder. It sends one query for each state, so that each
 // reads its bookings from the index in order and stops at the limit. One query for both
 // states would have to sort all live bookings of the event.

@@ -31,6 +31,7 @@ func indexes() []mongo.IndexModel {
 		index("list_of_state", exists("createdAt"), asc("state"), desc("createdAt"), desc("_id")),
 		index("to_expire", in(booking.Pending), asc("state"), asc("expiresAt"), asc("_id")),
 		index("to_expire_of_event", in(booking.Pending), asc("eventId"), asc("state"), asc("expiresAt"), asc("_id")),
+		index("to_discharge", exists("dischargeAt"), asc("dischargeAt"), asc("_id")),
 		index("live_in_event", exists("eventId"), asc("eventId"), asc("state"), asc("_id")),
 		mongodb.OutboxIndex(),
 		mongodb.OutboxTrimIndex(),

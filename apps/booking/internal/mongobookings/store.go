@@ -95,11 +95,17 @@ func (s *Store) GetBooking(ctx context.Context, id string) (booking.Booking, err
 	return fromDocument(d), nil
 }
 
+// replacement returns the compare-and-set of a change.
+func replacement(ctx context.Context, c booking.Change) (filter, update bson.D) {
+	filter = bson.D{{Key: "_id", Value: c.Booking.ID}, {Key: "state", Value: string(c.State)}, {Key: "n", Value: c.HoldNumber}}
+	update = append(bson.D{{Key: "$set", Value: storedFields(c.Booking)}}, mongodb.PushFacts(ctx, c.Facts)...)
+	return filter, append(update, unsetObligations(c.Booking)...)
+}
+
 // ReplaceBooking implements booking.Store.
 func (s *Store) ReplaceBooking(ctx context.Context, b booking.Booking, state booking.State, holdNumber int64, facts ...booking.Fact) error {
-	change := append(bson.D{{Key: "$set", Value: storedFields(b)}}, mongodb.PushFacts(ctx, facts)...)
-	res, err := s.bookings.UpdateOne(ctx,
-		bson.D{{Key: "_id", Value: b.ID}, {Key: "state", Value: string(state)}, {Key: "n", Value: holdNumber}}, change)
+	filter, update := replacement(ctx, booking.Change{Booking: b, State: state, HoldNumber: holdNumber, Facts: facts})
+	res, err := s.bookings.UpdateOne(ctx, filter, update)
 	if err != nil {
 		return mongodb.WrapError("replace booking", err)
 	}

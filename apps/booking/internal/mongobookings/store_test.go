@@ -184,11 +184,12 @@ func testIndexes(t *testing.T, o *opener) {
 	_, err4 := store.Outbox().DueBoxes(t.Context(), now, 2)
 	_, err5 := store.Outbox().RetainedBoxes(t.Context(), now, 2)
 	_, err6 := store.DueCancellations(t.Context(), now, 2)
-	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
+	_, err7 := store.OwingBookings(t.Context(), now, 2)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
 		t.Fatal(err)
 	}
-	if len(finds) != 12 {
-		t.Fatalf("got %d find commands, want 12", len(finds))
+	if len(finds) != 13 {
+		t.Fatalf("got %d find commands, want 13", len(finds))
 	}
 	for _, find := range finds {
 		var command bson.D

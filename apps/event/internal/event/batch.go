@@ -80,6 +80,8 @@ type Member struct {
 	holdID string
 	decide decision
 	cause  Cause // of a release
+	// wasConfirmed reports whether a confirmed booking used the hold that is released.
+	wasConfirmed bool
 	// mustClaim reports whether the member must claim a limit entry before its seats
 	// move, as reserves must. It has no effect if the event has no limit.
 	mustClaim bool
@@ -111,15 +113,6 @@ func NewBatches(follow func(ctx, leader context.Context) (end func())) *coalesce
 	})
 }
 
-// move moves the seats of one hold, alone or in a batch. It returns the hold as it is
-// afterwards, or nil if there is none. It returns errGone if there is no event, or the
-// error with which the member's decision refused the move. After any other error the
-// result is unknown.
-func (s *Service) move(ctx context.Context, eventID string, m *Member) (*Hold, error) {
-	s.joinBatch(ctx, eventID, m)
-	return s.complete(ctx, m)
-}
-
 // joinBatch moves the seats of distinct holds of one event in one batch. It returns
 // when the batch has ended. The caller then calls complete for each member, which
 // returns the member's result.
@@ -140,7 +133,8 @@ func (s *Service) joinBatch(ctx context.Context, eventID string, members ...*Mem
 }
 
 // complete returns the hold of a member whose batch has ended, or nil if there is
-// none. If the member sold or released the hold, complete first finishes the step; the
+// none. It returns errGone if there is no event, or the error with which the member's
+// decision refused the move. After any other error the result is unknown. If the member sold or released the hold, complete first finishes the step; the
 // batch itself finishes only the steps of new holds. One of the members also logs the
 // entries of the batch, unless the batch has done so.
 func (s *Service) complete(ctx context.Context, m *Member) (*Hold, error) {
@@ -342,7 +336,7 @@ func (m *Member) decideOn(e Event, now time.Time) outcome {
 
 // move returns the move of the seats that the member's outcome requires.
 func (m *Member) move() Move {
-	move := Move{To: m.outcome.next, Cause: m.cause, TraceID: traceID(m.ctx)}
+	move := Move{To: m.outcome.next, Cause: m.cause, WasConfirmed: m.wasConfirmed, TraceID: traceID(m.ctx)}
 	if m.hold != nil {
 		move.From = m.hold.State
 	}

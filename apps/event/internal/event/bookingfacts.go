@@ -39,5 +39,5 @@ func (s *Service) OnBookingExpired(ctx context.Context, fact bookingapi.Fact) er
 }
 
 func (s *Service) releaseBooking(ctx context.Context, b bookingapi.Resource, cause Cause) error {
-	return s.release(ctx, Hold{ID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity}, cause)
+	return s.release(ctx, Hold{ID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity}, cause, b.ConfirmedAt != nil)
 }

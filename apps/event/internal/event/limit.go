@@ -166,13 +166,14 @@ func (s *Service) settleLimit(ctx context.Context, l Limit) error {
 // not exist, settleEntry writes a tombstone first.
 func (s *Service) settleEntry(ctx context.Context, key LimitKey, holdID string, quantity int64) error {
 	h, found, err := s.getHold(ctx, holdID)
-	switch {
-	case err != nil:
+	if err == nil && !found {
+		// The hold may be reserved at this moment. writeTombstone then returns it.
+		h, err = s.writeTombstone(ctx, Hold{ID: holdID, EventID: key.EventID, UserID: key.UserID, Quantity: quantity, Limited: true})
+	}
+	if err != nil {
 		return err
-	case !found:
-		_, err := s.writeTombstone(ctx, Hold{ID: holdID, EventID: key.EventID, UserID: key.UserID, Quantity: quantity, Limited: true})
-		return err
-	case h.State == Released || !h.Limited:
+	}
+	if h.State == Released || !h.Limited {
 		// A hold that was reserved while the event had no limit needs no entry. An earlier
 		// attempt to reserve it, while there was a limit, left this one behind.
 		return s.giveBack(ctx, key, holdID, quantity)

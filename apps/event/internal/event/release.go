@@ -23,6 +23,7 @@ func (s *Service) ReleaseSeats(ctx context.Context, reqs []eventapi.ReleaseReque
 		if results[i].Err = validateRelease(req); results[i].Err == nil {
 			h := Hold{ID: req.HoldID, EventID: req.EventID, UserID: req.UserID, Quantity: req.Quantity}
 			releases[i] = s.newRelease(h, decideRelease(h), Cause(req.Cause))
+			releases[i].member.wasConfirmed = req.WasConfirmed
 			members = append(members, releases[i].member)
 		}
 	}
@@ -63,25 +64,28 @@ func (r *release) complete(ctx context.Context) (h Hold, err error) {
 }
 
 // release releases a hold in any state, for the given cause. If the hold is unknown, release
-// writes h as a tombstone.
-func (s *Service) release(ctx context.Context, h Hold, cause Cause) error {
-	_, err := s.moveToReleased(ctx, h, decideRelease(h), cause)
+// writes h as a tombstone. wasConfirmed reports whether a confirmed booking used the hold.
+func (s *Service) release(ctx context.Context, h Hold, cause Cause, wasConfirmed bool) error {
+	r := s.newRelease(h, decideRelease(h), cause)
+	r.member.wasConfirmed = wasConfirmed
+	s.joinBatch(ctx, h.EventID, r.member)
+	_, err := r.complete(ctx)
 	return err
 }
 
 // writeTombstone writes h as a tombstone if the hold is unknown, and gives its limit entry
-// back. If the hold's seats are counted, it does nothing and reports true.
-func (s *Service) writeTombstone(ctx context.Context, h Hold) (isCounted bool, err error) {
-	current, err := s.moveToReleased(ctx, h, decideTombstone(h), CauseReleased)
-	if err != nil {
-		return false, err
-	}
-	if current.State != Released {
-		return true, nil
+// back. It returns the hold as it is afterwards. It does nothing if the hold's seats are
+// counted: then the hold is not in the state Released.
+func (s *Service) writeTombstone(ctx context.Context, h Hold) (Hold, error) {
+	r := s.newRelease(h, decideTombstone(h), CauseReleased)
+	s.joinBatch(ctx, h.EventID, r.member)
+	current, err := r.complete(ctx)
+	if err != nil || current.State != Released {
+		return current, err
 	}
 	// If the hold had been released before this entry was claimed, the step of that
 	// release did not give the entry back.
-	return false, s.giveBackEntry(ctx, h)
+	return current, s.giveBackEntry(ctx, h)
 }
 
 // decideRelease returns the decision to release a hold in any state, or to write the
@@ -113,14 +117,6 @@ func decideTombstone(tombstone Hold) decision {
 func (h Hold) releasedAt(now time.Time) Hold {
 	h.State, h.MovedAt, h.SettleAt = Released, now, time.Time{}
 	return h
-}
-
-// moveToReleased carries out a decision to release a hold or to write its tombstone. It
-// returns the hold as it is afterwards.
-func (s *Service) moveToReleased(ctx context.Context, tombstone Hold, decide decision, cause Cause) (Hold, error) {
-	r := s.newRelease(tombstone, decide, cause)
-	s.joinBatch(ctx, tombstone.EventID, r.member)
-	return r.complete(ctx)
 }
 
 // releaseWithoutEvent releases a hold whose event is gone, or writes its tombstone. There

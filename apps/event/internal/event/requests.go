@@ -29,6 +29,19 @@ func validateReleases(reqs []eventapi.ReleaseRequest) error {
 	return validateHolds(len(reqs), func(i int) (holdID, eventID string) { return reqs[i].HoldID, reqs[i].EventID })
 }
 
+// validateSells checks the rules that concern all sales of one request together.
+// validateSell checks a single sale.
+func validateSells(reqs []eventapi.SellRequest) error {
+	return validateHolds(len(reqs), func(i int) (holdID, eventID string) { return reqs[i].HoldID, reqs[i].EventID })
+}
+
+func validateSell(req eventapi.SellRequest) error {
+	var p problems
+	p.checkHoldID(req.HoldID)
+	p.ID("eventId", req.EventID)
+	return p.Err()
+}
+
 // validateHolds checks that a request is about 1 to eventapi.MaxReserves distinct holds of
 // one event. The function hold returns the ids of one of its n holds and of its event.
 func validateHolds(n int, hold func(i int) (holdID, eventID string)) error {
@@ -70,11 +83,15 @@ func validateRelease(req eventapi.ReleaseRequest) error {
 
 // checkHold checks the fields that identify a hold.
 func (p *problems) checkHold(holdID, eventID, userID string, quantity int64) {
+	p.checkHoldID(holdID)
+	p.ID("eventId", eventID)
+	p.ID("userId", userID)
+	p.Range("quantity", quantity, 1, maxCapacity)
+}
+
+func (p *problems) checkHoldID(holdID string) {
 	// The id becomes a key in documents, so it must contain neither . nor $.
 	if !validation.HasIDCharacters(holdID) || len(holdID) > maxHoldID {
 		p.Add("holdId", "invalid", "must be 1 to %d letters, digits, - or _", maxHoldID)
 	}
-	p.ID("eventId", eventID)
-	p.ID("userId", userID)
-	p.Range("quantity", quantity, 1, maxCapacity)
 }

@@ -163,11 +163,10 @@ func (r *reserve) giveUp(ctx context.Context, refusal error) error {
 	}
 	tombstone := r.hold
 	tombstone.Limited = true
-	isCounted, err := r.svc.writeTombstone(ctx, tombstone)
-	switch {
+	switch h, err := r.svc.writeTombstone(ctx, tombstone); {
 	case err != nil:
 		return err
-	case isCounted:
+	case h.State != Released:
 		r.member = nil
 		return errReservedByDuplicate
 	}

@@ -49,6 +49,9 @@ type Move struct {
 
 	Cause   Cause  // of a release; the new state is the cause of the other moves
 	TraceID string // of the request that moves the seats; may be empty
+	// WasConfirmed reports whether a confirmed booking used the hold that is released. The
+	// hold need not have been sold: the release may overtake the sale.
+	WasConfirmed bool
 }
 
 // cause returns the cause of the log entry of the move.
@@ -148,6 +151,7 @@ func (w *SeatsWrite) Add(m Move) error {
 		next.Sold += q
 		next.EverSold = true
 	case Released:
+		next.EverSold = next.EverSold || m.WasConfirmed
 		if m.From != "" {
 			next.Available += q
 			next.Live = max(0, next.Live-1) // nothing depends on Live but a display

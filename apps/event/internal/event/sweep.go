@@ -87,9 +87,9 @@ func (s *Service) sweepHolds(ctx context.Context) error {
 func (s *Service) settle(ctx context.Context, h Hold, b bookingapi.Settlement) error {
 	switch {
 	case !b.Live:
-		return s.release(ctx, h, CauseReleased)
+		return s.release(ctx, h, CauseReleased, b.Confirmed)
 	case b.Confirmed:
-		return s.sell(ctx, h.EventID, h.ID) // the fact was lost, or is late
+		return s.sell(ctx, h.EventID, h.ID)
 	}
 	next := s.now()
 	if h.ExpiresAt.After(next) {

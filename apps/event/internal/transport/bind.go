@@ -24,4 +24,5 @@ func Bind(srv *rpc.Server, svc *event.Service) {
 	rpc.Handle(srv, eventapi.ReconcileEvent, svc.ReconcileEvent)
 	rpc.HandleEach(srv, eventapi.ReserveSeats, svc.ReserveSeats)
 	rpc.HandleEach(srv, eventapi.ReleaseSeats, svc.ReleaseSeats)
+	rpc.HandleEach(srv, eventapi.SellSeats, svc.SellSeats)
 }
