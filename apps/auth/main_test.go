@@ -61,7 +61,7 @@ func startProgram(t *testing.T) program {
 	})
 	env := map[string]string{
 		"APP_PORT": strconv.Itoa(port), "DAPR_HTTP_PORT": strconv.Itoa(sidecar.HTTPPort), "DAPR_GRPC_PORT": strconv.Itoa(sidecar.GRPCPort),
-		"DAPR_API_TOKEN": apiToken, "APP_API_TOKEN": appToken,
+		"METRICS_PORT": strconv.Itoa(kit.FreePort(t)), "DAPR_API_TOKEN": apiToken, "APP_API_TOKEN": appToken,
 		"MONGO_URI": mongo.URI, "MONGO_DATABASE": mongo.Database, "REDIS_ADDR": redisServer.Addr(),
 		"ADMIN_EMAIL": adminEmail, "ADMIN_PASSWORD": adminPassword,
 	}

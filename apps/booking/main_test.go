@@ -162,7 +162,7 @@ func startProgram(t *testing.T, extraEnv map[string]string) program {
 	p := program{grpc: sidecar.GRPCAddr(), eventApp: &eventApp{holds: map[string]int64{}}}
 	env := map[string]string{
 		"APP_PORT": strconv.Itoa(port), "DAPR_HTTP_PORT": p.eventApp.startProxy(t, sidecar.URL()), "DAPR_GRPC_PORT": strconv.Itoa(sidecar.GRPCPort),
-		"DAPR_API_TOKEN": apiToken, "APP_API_TOKEN": appToken, "MONGO_URI": db.URI, "MONGO_DATABASE": db.Database,
+		"METRICS_PORT": strconv.Itoa(kit.FreePort(t)), "DAPR_API_TOKEN": apiToken, "APP_API_TOKEN": appToken, "MONGO_URI": db.URI, "MONGO_DATABASE": db.Database,
 	}
 	for name, value := range extraEnv {
 		env[name] = value

@@ -58,7 +58,7 @@ func startProgram(t *testing.T) program {
 	})
 	env := map[string]string{
 		"APP_PORT": strconv.Itoa(port), "DAPR_HTTP_PORT": strconv.Itoa(sidecar.HTTPPort), "DAPR_GRPC_PORT": strconv.Itoa(sidecar.GRPCPort),
-		"DAPR_API_TOKEN": apiToken, "APP_API_TOKEN": appToken, "MONGO_URI": mongo.URI, "MONGO_DATABASE": mongo.Database,
+		"METRICS_PORT": strconv.Itoa(kit.FreePort(t)), "DAPR_API_TOKEN": apiToken, "APP_API_TOKEN": appToken, "MONGO_URI": mongo.URI, "MONGO_DATABASE": mongo.Database,
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)

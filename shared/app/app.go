@@ -1,6 +1,6 @@
 // Package app contains what the main packages of all programs share: configuration, logs,
-// traces, the connections to and from the sidecar, readiness, and the order of starting
-// and stopping. A main package names its program and wires its parts.
+// traces, metrics, the connections to and from the sidecar, readiness, and the order of
+// starting and stopping. A main package names its program and wires its parts.
 //
 //	func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 //		return app.Run(ctx, "booking", getenv, stdout, wire)
@@ -39,6 +39,8 @@ type App struct {
 	Name    string
 	Log     *slog.Logger
 	Tracing *telemetry.Tracing
+	// Metrics is the meter provider from which shared/metrics creates instruments.
+	Metrics *telemetry.Metrics
 
 	// Server serves the operations of this app.
 	Server *rpc.Server
@@ -86,14 +88,21 @@ func open(ctx context.Context, cfg Config, name string, stdout io.Writer) (*App,
 	if err != nil {
 		return nil, err
 	}
+	meters, err := telemetry.OpenMetrics(cfg.Telemetry, name, instance)
+	if err != nil {
+		return nil, err
+	}
 	a := &App{
 		Config:  cfg,
 		Name:    name,
 		Log:     telemetry.NewLog(stdout, name, instance),
 		Tracing: tracing,
+		Metrics: meters,
 		Mux:     http.NewServeMux(),
 	}
-	a.Server = rpc.NewServer(rpc.ServerConfig{App: name, Token: cfg.AppToken.Reveal(), Log: a.Log, Tracing: tracing})
+	a.Server = rpc.NewServer(rpc.ServerConfig{
+		App: name, Token: cfg.AppToken.Reveal(), Log: a.Log, Tracing: tracing, Metrics: meters,
+	})
 	a.Client = rpc.NewClient(rpc.ClientConfig{Sidecar: cfg.sidecarURL(), Token: cfg.DaprToken.Reveal(), Tracing: tracing})
 	return a, nil
 }
@@ -158,6 +167,9 @@ func (a *App) run(ctx context.Context) error {
 			return nil
 		},
 	}}
+	if a.Telemetry.Metrics {
+		parts = append(parts, a.metricsServer())
+	}
 	if a.ProfileDir != "" {
 		parts = append(parts, profile(a.ProfileDir, a.Name))
 	}

@@ -85,7 +85,8 @@ func TestRunStartsServesAndStopsInOrder(t *testing.T) {
 	env := map[string]string{
 		"APP_PORT": port, "DAPR_HTTP_PORT": address.Port(),
 		"DAPR_API_TOKEN": "the token of the sidecar", "APP_API_TOKEN": appToken, "GREETING": "hello",
-		"CPU_PROFILE": filepath.Join(t.TempDir(), "profiles"),
+		"METRICS_PORT": freePort(t),
+		"CPU_PROFILE":  filepath.Join(t.TempDir(), "profiles"),
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -152,6 +153,7 @@ func TestTracesAreFlushedAfterTheLastPartHasStopped(t *testing.T) {
 	env := map[string]string{
 		"APP_PORT": freePort(t), "DAPR_HTTP_PORT": address.Port(),
 		"DAPR_API_TOKEN": "the token of the sidecar", "APP_API_TOKEN": appToken,
+		"METRICS": "off",
 	}
 	spans := tracetest.NewSpanRecorder()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -11,8 +11,10 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"boxoffice/shared/apperr"
@@ -30,19 +32,21 @@ type Server struct {
 	log     *slog.Logger
 	ops     map[string]http.Handler
 	handler http.Handler
+	calls   *callDurations
 }
 
-// ServerConfig configures a Server. All fields must be set.
+// ServerConfig configures a Server. All fields except Metrics must be set.
 type ServerConfig struct {
 	App     string // as in Op.App
 	Token   string // APP_API_TOKEN, which authenticates the sidecar to the app
 	Log     *slog.Logger
 	Tracing trace.TracerProvider
+	Metrics metric.MeterProvider // nil measures nothing
 }
 
 // NewServer returns a server without operations.
 func NewServer(cfg ServerConfig) *Server {
-	s := &Server{app: cfg.App, log: cfg.Log, ops: map[string]http.Handler{}}
+	s := &Server{app: cfg.App, log: cfg.Log, ops: map[string]http.Handler{}, calls: newCallDurations(cfg.Metrics)}
 	traced := otelhttp.NewHandler(http.HandlerFunc(s.dispatch), "invoke",
 		otelhttp.WithTracerProvider(cfg.Tracing),
 		otelhttp.WithPropagators(telemetry.Propagator()),
@@ -89,6 +93,7 @@ func Handle[Req, Res any](srv *Server, op Op[Req, Res], fn func(context.Context,
 		panic("rpc: " + op.Method + " already has a handler")
 	}
 	srv.ops[op.Method] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), op.Timeout)
 		defer cancel()
 		messageID, res, err := serve(ctx, r.Body, fn)
@@ -101,6 +106,7 @@ func Handle[Req, Res any](srv *Server, op Op[Req, Res], fn func(context.Context,
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		_, _ = w.Write(body) // fails only if the caller has disconnected
+		srv.calls.record(ctx, time.Since(began), op.Method, sent)
 	})
 }
 

@@ -1,5 +1,5 @@
-// Package telemetry sets up tracing and logging in the same way for every program, and
-// defines the keys of log attributes.
+// Package telemetry sets up tracing, metrics and logging in the same way for every program,
+// and defines the keys of log attributes.
 package telemetry
 
 import (
@@ -24,6 +24,12 @@ type Config struct {
 	Endpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT"`
 	// SamplingRatio is the fraction of new traces that is recorded, from 0 to 1.
 	SamplingRatio float64 `env:"OTEL_TRACES_SAMPLER_ARG" default:"1" min:"0"`
+
+	// Metrics is off in a program that measures nothing and serves no metrics.
+	Metrics Switch `env:"METRICS" default:"on"`
+	// MetricsPort is the port of the loopback interface on which the program serves its
+	// metrics.
+	MetricsPort int `env:"METRICS_PORT" default:"9464" min:"1"`
 }
 
 // Tracing is a TracerProvider that can be flushed. Use Open or New to create one.
@@ -53,13 +59,18 @@ func Open(ctx context.Context, cfg Config, service, instance string) (*Tracing, 
 func New(service, instance string, samplingRatio float64, exporters ...sdktrace.TracerProviderOption) *Tracing {
 	sdk := sdktrace.NewTracerProvider(append(exporters,
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(samplingRatio))),
-		sdktrace.WithResource(resource.NewWithAttributes(semconv.SchemaURL,
-			semconv.ServiceName(service),
-			semconv.ServiceInstanceID(instance),
-			attribute.String("service.namespace", "boxoffice"),
-		)),
+		sdktrace.WithResource(resourceOf(service, instance)),
 	)...)
 	return &Tracing{TracerProvider: sdk, sdk: sdk}
+}
+
+// resourceOf returns the attributes that all traces and metrics of a program have.
+func resourceOf(service, instance string) *resource.Resource {
+	return resource.NewWithAttributes(semconv.SchemaURL,
+		semconv.ServiceName(service),
+		semconv.ServiceInstanceID(instance),
+		attribute.String("service.namespace", "boxoffice"),
+	)
 }
 
 // Flush exports the remaining spans and shuts the Tracing down. Spans that end later
