@@ -47,7 +47,8 @@ type harness struct {
 	log     *bytes.Buffer
 	spans   *tracetest.InMemoryExporter
 	started *tracetest.SpanRecorder // also has the spans that have not ended
-	now     time.Time               // the gateway's clock; real time if it is zero
+	metrics *telemetry.Metrics
+	now     time.Time // the gateway's clock; real time if it is zero
 	private ed25519.PrivateKey
 }
 
@@ -89,6 +90,9 @@ func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 	}
 	t.Cleanup(func() { _ = client.Close() })
 
+	if h.metrics, err = telemetry.NewMetrics("gateway", "test"); err != nil {
+		t.Fatal(err)
+	}
 	tracing := telemetry.New("gateway", "test", 1, sdktrace.WithSyncer(h.spans), sdktrace.WithSpanProcessor(h.started))
 	log := telemetry.NewLog(h.log, "gateway", "test")
 	calls := rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar(t, map[string]http.Handler{
@@ -112,7 +116,7 @@ func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 	}
 	ready := lifecycle.NewReadiness(time.Second, lifecycle.Check{Name: "auth", Probe: keys.Check})
 	h.server = main.NewServer(cfg, main.Deps{
-		Log: log, Tracing: tracing, Calls: calls, Cache: h.cache, Keys: keys, Ready: ready, Now: clock, AppToken: secret,
+		Log: log, Tracing: tracing, Metrics: h.metrics, Calls: calls, Cache: h.cache, Keys: keys, Ready: ready, Now: clock, AppToken: secret,
 	})
 	if err := ready.Part(0).Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -58,6 +58,7 @@ func wire(_ context.Context, a *app.App, cfg Config) error {
 	server := NewServer(cfg, Deps{
 		Log:      a.Log,
 		Tracing:  a.Tracing,
+		Metrics:  a.Metrics,
 		Calls:    a.Client,
 		Cache:    sessioncache.New(client, newID),
 		Keys:     keys,

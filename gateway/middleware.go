@@ -8,8 +8,8 @@ import (
 )
 
 // middleware wraps the handling of every request that could be parsed. It sets the
-// common response headers, turns an error into a problem document, and writes the
-// access log.
+// common response headers, turns an error into a problem document, measures the
+// duration, and writes the access log.
 func (s *Server) middleware(c *fiber.Ctx) error {
 	began := s.now()
 	s.setHeaders(c)
@@ -19,8 +19,10 @@ func (s *Server) middleware(c *fiber.Ctx) error {
 			return sendErr
 		}
 	}
+	route := routeOf(c)
+	s.durations.record(c, route, s.now().Sub(began))
 	if !isProbe(c.Path()) {
-		s.logRequest(c, routeOf(c), began, err)
+		s.logRequest(c, route, began, err)
 	}
 	return nil
 }
@@ -28,7 +30,11 @@ func (s *Server) middleware(c *fiber.Ctx) error {
 // handleParseError responds to a request that fasthttp could not parse. Fiber calls
 // no middleware for such a request.
 func (s *Server) handleParseError(c *fiber.Ctx, err error) error {
-	defer s.logRequest(c, noRoute, s.now(), err)
+	began := s.now()
+	defer func() {
+		s.durations.record(c, noRoute, s.now().Sub(began))
+		s.logRequest(c, noRoute, began, err)
+	}()
 	return s.sendProblem(c, err)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/gofiber/contrib/otelfiber/v2"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"boxoffice/gateway/internal/live"
@@ -42,6 +43,7 @@ const (
 type Deps struct {
 	Log     *slog.Logger
 	Tracing trace.TracerProvider
+	Metrics metric.MeterProvider
 	Calls   *rpc.Client
 	Cache   SessionCache
 	Keys    *Keyring
@@ -56,6 +58,7 @@ type Server struct {
 	fiber *fiber.App
 
 	log         *slog.Logger
+	durations   requestDurations
 	calls       *rpc.Client
 	cache       SessionCache
 	localLimits *ratelimit.Local // replaces cache's rate limits while Redis is unreachable
@@ -79,6 +82,7 @@ func NewServer(cfg Config, d Deps) *Server {
 		proxies:     cfg.Proxies,
 		reads:       newReads(cfg.ReadCacheBytes, d.Now),
 		appToken:    d.AppToken,
+		durations:   newRequestDurations(d.Metrics),
 	}
 	s.streams = live.NewHub(live.Config{
 		Poll: s.pollAvailability, Interval: streamInterval, RetryInterval: maxReadAge,
