@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -70,7 +69,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		Cache:           daprcache.New(sidecar, cacheStore),
 		Log:             store,
 		Bookings:        bookingclient.NewBookings(a.Client),
-		Drifts:          driftLog{a.Log},
+		Drifts:          newDriftReports(a.Log, a.Metrics),
 		Batches:         event.NewBatches(telemetry.FollowerSpan("move seats")),
 		Locks:           daprlock.New(sidecar, lockStore),
 		Clock:           app.Clock{},
@@ -88,15 +87,6 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		return err
 	})
 	return nil
-}
-
-// driftLog is an event.Drifts that logs errors.
-type driftLog struct{ log *slog.Logger }
-
-// ReportDrift implements event.Drifts.
-func (d driftLog) ReportDrift(ctx context.Context, r eventapi.Reconciliation) {
-	d.log.ErrorContext(ctx, "counters, holds and bookings differ",
-		telemetry.KeyEventID, r.EventID, "drift_total", r.DriftTotal, "drift", r.Drift, "mended", r.Mended)
 }
 
 // enqueuingStore is an event.Events that enqueues a document with the relay after each

@@ -52,5 +52,8 @@ func (s *Store) Tamper(eventID string, change func(seats *event.Seats, holds map
 // Unreported is an event.Drifts that drops reports.
 type Unreported struct{}
 
+// CountComparison implements event.Drifts.
+func (Unreported) CountComparison(context.Context, event.Compared) {}
+
 // ReportDrift implements event.Drifts.
 func (Unreported) ReportDrift(context.Context, eventapi.Reconciliation) {}

@@ -17,6 +17,11 @@ const (
 	DriftQuantity = "quantity_differs"
 )
 
+// DriftKinds returns all values of Drift.Kind.
+func DriftKinds() []string {
+	return []string{DriftCounters, DriftNotLive, DriftNotSold, DriftNoHold, DriftQuantity}
+}
+
 // The values of Mend.Action.
 const (
 	MendCounters = "counters_written"

@@ -36,6 +36,7 @@ type fixture struct {
 
 	live    map[string]bookingapi.LiveBooking // returned by ReconcileBookings, by hold
 	reports []eventapi.Reconciliation         // passed to ReportDrift
+	counted []event.Compared                  // passed to CountComparison
 	onWait  func()                            // called between two comparisons
 }
 

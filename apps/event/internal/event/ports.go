@@ -165,8 +165,21 @@ type Bookings interface {
 	ReconcileBookings(ctx context.Context, req bookingapi.ReconcileRequest) (bookingapi.ReconcilePage, error)
 }
 
-// Drifts tells an operator about differences that a reconciliation found.
+// Compared is the outcome of one comparison of an event's counters, holds and bookings.
+type Compared string
+
+// The values of Compared.
+const (
+	ComparedAll     Compared = "complete"
+	ComparedInPart  Compared = "incomplete" // too many holds or bookings, or seats moved meanwhile
+	ComparedNothing Compared = "failed"     // a read failed
+)
+
+// Drifts tells an operator about the differences that reconciliations find. It also counts
+// comparisons, so that no differences and no reconciliation look different.
 type Drifts interface {
+	// CountComparison counts a comparison.
+	CountComparison(ctx context.Context, outcome Compared)
 	// ReportDrift reports the differences of r, and what was mended.
 	ReportDrift(ctx context.Context, r eventapi.Reconciliation)
 }

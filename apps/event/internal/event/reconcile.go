@@ -65,6 +65,20 @@ type comparison struct {
 // A difference between a hold and its booking is only suspicious, because the two are read
 // at different times. compare leaves out holds that moved within HoldSettleAfter.
 func (s *Service) compare(ctx context.Context, eventID string, budget time.Duration) (comparison, error) {
+	c, err := s.compareUncounted(ctx, eventID, budget)
+	switch {
+	case errors.Is(err, ErrNotFound): // nothing to compare
+	case err != nil:
+		s.drifts.CountComparison(ctx, ComparedNothing)
+	case c.isWhole && c.isStable:
+		s.drifts.CountComparison(ctx, ComparedAll)
+	default:
+		s.drifts.CountComparison(ctx, ComparedInPart)
+	}
+	return c, err
+}
+
+func (s *Service) compareUncounted(ctx context.Context, eventID string, budget time.Duration) (comparison, error) {
 	start := s.now()
 	before, err := s.visibleEvent(ctx, eventapi.GetRequest{EventID: eventID, ByAdmin: true})
 	if err != nil {

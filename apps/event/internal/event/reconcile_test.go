@@ -38,6 +38,10 @@ func (f *fixture) ReportDrift(_ context.Context, r eventapi.Reconciliation) {
 	f.reports = append(f.reports, r)
 }
 
+func (f *fixture) CountComparison(_ context.Context, outcome event.Compared) {
+	f.counted = append(f.counted, outcome)
+}
+
 func (f *fixture) wait(_ context.Context, d time.Duration) error {
 	f.now = f.now.Add(d)
 	if f.onWait != nil {
