@@ -36,7 +36,7 @@ const (
 func ports() []int {
 	all := []int{8080, 8081, 8082, 8083, 14222, 16379, 17017, 4317, 16686}
 	for app := range 4 {
-		all = append(all, 3500+app, 3600+app, 3700+app, 3800+app)
+		all = append(all, 3500+app, 3600+app, 3700+app, 3800+app, 9464+app)
 	}
 	return all
 }

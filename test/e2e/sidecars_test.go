@@ -187,6 +187,7 @@ func TestProgramsAreConfiguredWithoutPortsOfOthers(t *testing.T) {
 			for name, port := range map[string]int{
 				"the port": other.Port, "the sidecar's HTTP port": other.HTTPPort,
 				"the sidecar's gRPC port": other.GRPCPort, "the sidecar's metrics port": other.MetricsPort,
+				"the metrics port": other.AppMetricsPort,
 			} {
 				if configured[strconv.Itoa(port)] {
 					t.Errorf("%s is configured with %s of %s, %d", i.Name, name, other.Name, port)

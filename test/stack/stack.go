@@ -53,6 +53,8 @@ type Instance struct {
 	HTTPPort    int    `json:"daprHTTPPort"`
 	GRPCPort    int    `json:"daprGRPCPort"`
 	MetricsPort int    `json:"metricsPort"` // of the sidecar
+
+	AppMetricsPort int `json:"appMetricsPort"` // of the app itself
 }
 
 // Options configures Start.

@@ -208,8 +208,8 @@ type stack struct {
 	Jaeger    string
 	Env       map[string]string
 	Instances []struct {
-		Name, App                                     string
-		Port, DaprHTTPPort, DaprGRPCPort, MetricsPort int
+		Name, App                                                     string
+		Port, DaprHTTPPort, DaprGRPCPort, MetricsPort, AppMetricsPort int
 	}
 }
 
@@ -279,6 +279,9 @@ func (s stack) ports() []int {
 	var all []int
 	for _, i := range s.Instances {
 		all = append(all, i.Port, i.DaprHTTPPort, i.DaprGRPCPort, i.MetricsPort)
+		if i.AppMetricsPort > 0 {
+			all = append(all, i.AppMetricsPort)
+		}
 	}
 	for _, name := range []string{"NATS_URL", "REDIS_ADDR", "MONGO_URI"} {
 		_, after, _ := strings.Cut(s.Env[name], "127.0.0.1:")

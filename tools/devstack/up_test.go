@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,6 +49,26 @@ func TestUp(t *testing.T) {
 		}
 		if got := strings.TrimSpace(read(t, procFile(pids["redis"], "comm"))); got != "miniredis" && got != "redis-server" {
 			t.Errorf("the process of redis has the name %q, want miniredis or redis-server", got)
+		}
+	})
+
+	t.Run("each instance has its own metrics port, if the run file has one", func(t *testing.T) {
+		used := map[int]string{}
+		for _, i := range s.Instances {
+			if i.App == "gateway" {
+				if i.AppMetricsPort != 0 {
+					t.Errorf("%s: got the metrics port %d, want none", i.Name, i.AppMetricsPort)
+				}
+				continue
+			}
+			want := "METRICS_PORT=" + strconv.Itoa(i.AppMetricsPort)
+			if environ := read(t, procFile(pids[i.Name], "environ")); !strings.Contains(environ, "\x00"+want+"\x00") && !strings.HasSuffix(environ, "\x00"+want) {
+				t.Errorf("%s: the environment lacks %s", i.Name, want)
+			}
+			if i.AppMetricsPort == 9467 || used[i.AppMetricsPort] != "" {
+				t.Errorf("%s: got the metrics port %d, want a free one", i.Name, i.AppMetricsPort)
+			}
+			used[i.AppMetricsPort] = i.Name
 		}
 	})
 

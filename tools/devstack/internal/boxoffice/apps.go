@@ -25,8 +25,8 @@ type instance struct {
 // instances returns the instances of each app of the run file: one, or the number
 // that --replicas gives. Without --free-ports, the first instance of an app has the
 // ports of the run file, and each further one has the ports of the one before it plus
-// replicaStep. A port that the run file leaves out is a free one. With --free-ports,
-// all ports are free ones.
+// replicaStep. A port that the run file leaves out is a free one; but an app without a
+// metrics port serves no metrics. With --free-ports, all ports are free ones.
 func (s *stack) instances() ([]instance, error) {
 	for _, id := range slices.Sorted(maps.Keys(s.Replicas)) {
 		if id != AllApps && !slices.ContainsFunc(s.file.Apps, func(a runfile.App) bool { return a.ID == id }) {
@@ -37,6 +37,9 @@ func (s *stack) instances() ([]instance, error) {
 	for _, app := range s.file.Apps {
 		if err := s.overridePort(&app); err != nil {
 			return nil, err
+		}
+		if s.Getenv(metricsVar) == "off" {
+			app.AppMetricsPort = 0
 		}
 		for n := range s.replicasOf(app.ID) {
 			i := instance{App: app, name: app.ID}
@@ -94,20 +97,29 @@ func (s *stack) fillPorts(app *runfile.App) error {
 	return nil
 }
 
-// portFields returns the port of an app and those of its sidecar, in this order.
-func portFields(a *runfile.App) []*int {
-	return []*int{&a.Port, &a.HTTPPort, &a.GRPCPort, &a.InternalGRPCPort, &a.MetricsPort}
+// portFields returns the ports of an app and its sidecar.
+func portFields(a *runfile.App) []*int { return append(ownPorts(a), sidecarPorts(a)...) }
+
+// ownPorts returns the ports on which an app itself listens.
+func ownPorts(a *runfile.App) []*int {
+	if a.AppMetricsPort == 0 {
+		return []*int{&a.Port}
+	}
+	return []*int{&a.Port, &a.AppMetricsPort}
+}
+
+func sidecarPorts(a *runfile.App) []*int {
+	return []*int{&a.HTTPPort, &a.GRPCPort, &a.InternalGRPCPort, &a.MetricsPort}
 }
 
 func appPortUses(apps []instance) []portUse {
 	var uses []portUse
 	for _, i := range apps {
-		for n, port := range portFields(&i.App) {
-			name := i.name
-			if n > 0 {
-				name = i.sidecarName()
-			}
-			uses = append(uses, portUse{name, *port})
+		for _, port := range ownPorts(&i.App) {
+			uses = append(uses, portUse{i.name, *port})
+		}
+		for _, port := range sidecarPorts(&i.App) {
+			uses = append(uses, portUse{i.sidecarName(), *port})
 		}
 	}
 	return uses

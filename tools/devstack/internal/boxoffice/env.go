@@ -96,7 +96,9 @@ type instanceDescription struct {
 	Port        int    `json:"port"`
 	HTTPPort    int    `json:"daprHTTPPort"`
 	GRPCPort    int    `json:"daprGRPCPort"`
-	MetricsPort int    `json:"metricsPort"`
+	MetricsPort int    `json:"metricsPort"` // of the sidecar
+	// AppMetricsPort is the port of the app's own metrics, or 0 if it serves none.
+	AppMetricsPort int `json:"appMetricsPort,omitempty"`
 }
 
 func (s *stack) writeDescription() error {
@@ -115,6 +117,7 @@ func (s *stack) writeDescription() error {
 		d.Instances = append(d.Instances, instanceDescription{
 			Name: i.name, App: i.ID, Port: i.Port,
 			HTTPPort: i.HTTPPort, GRPCPort: i.GRPCPort, MetricsPort: i.MetricsPort,
+			AppMetricsPort: i.AppMetricsPort,
 		})
 	}
 	data, err := json.MarshalIndent(d, "", "  ")

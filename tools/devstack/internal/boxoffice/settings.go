@@ -43,6 +43,8 @@ const (
 	// sweepIntervalVar is the time between two ticks of the sidecars' cron
 	// components, which trigger the sweeps.
 	sweepIntervalVar = "SWEEP_INTERVAL"
+	// metricsVar is "off" if the apps are to serve no metrics.
+	metricsVar = "METRICS"
 )
 
 const (

@@ -69,12 +69,16 @@ func (a App) Environ() []string {
 		{"DAPR_HTTP_PORT", a.HTTPPort},
 		{"DAPR_GRPC_PORT", a.GRPCPort},
 		{"DAPR_METRICS_PORT", a.MetricsPort},
+		{appMetricsVar, a.AppMetricsPort},
 	} {
 		if v.port > 0 {
 			env = append(env, v.name+"="+strconv.Itoa(v.port))
 		}
 	}
 	for name, value := range a.Env {
+		if name == appMetricsVar {
+			continue
+		}
 		env = append(env, name+"="+value)
 	}
 	return env

@@ -17,6 +17,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -39,8 +40,15 @@ type App struct {
 	HTTPPort         int `yaml:"daprHTTPPort"`
 	GRPCPort         int `yaml:"daprGRPCPort"`
 	InternalGRPCPort int `yaml:"daprInternalGRPCPort"`
-	MetricsPort      int `yaml:"metricsPort"`
+	MetricsPort      int `yaml:"metricsPort"` // of the sidecar
+
+	// AppMetricsPort is the port of the app's own metrics, or 0 if it serves none. Read
+	// takes it from the variable METRICS_PORT in Env; Environ sets that variable to it.
+	AppMetricsPort int `yaml:"-"`
 }
+
+// appMetricsVar names the variable of App.AppMetricsPort.
+const appMetricsVar = "METRICS_PORT"
 
 // Sidecar contains the fields that may be in the common section too.
 type Sidecar struct {
@@ -120,7 +128,7 @@ func parse(r io.Reader, base string) (*File, error) {
 		ids[app.ID] = true
 		app.makeAbsolute(app.Dir)
 		app.inherit(doc.Common)
-		if err := app.check(); err != nil {
+		if err := errors.Join(app.readMetricsPort(), app.check()); err != nil {
 			return nil, fmt.Errorf("app %s: %w", app.ID, err)
 		}
 	}
@@ -139,6 +147,20 @@ func (a *App) check() error {
 			return err
 		}
 	}
+	return nil
+}
+
+// readMetricsPort sets AppMetricsPort from the environment of the app.
+func (a *App) readMetricsPort() error {
+	text, ok := a.Env[appMetricsVar]
+	if !ok {
+		return nil
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil || port < 1 || port > 65535 {
+		return fmt.Errorf("%s is %q; it must be a port from 1 to 65535", appMetricsVar, text)
+	}
+	a.AppMetricsPort = port
 	return nil
 }
 

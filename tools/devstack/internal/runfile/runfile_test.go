@@ -50,7 +50,7 @@ apps:
     logLevel: debug
     enableAppHealthCheck: true
     appHealthCheckPath: /healthz
-    env: {B: one}
+    env: {B: one, METRICS_PORT: "9464"}
   - appDirPath: ../apps/two
     appPort: 8082
     command: ["two"]
@@ -111,10 +111,22 @@ func TestAppEnvironment(t *testing.T) {
 	slices.Sort(got)
 	want := []string{
 		"A=common", "APP_ID=one", "APP_PORT=8081", "APP_PROTOCOL=http", "B=one",
-		"DAPR_GRPC_PORT=3601", "DAPR_HTTP_PORT=3501", "DAPR_METRICS_PORT=3801",
+		"DAPR_GRPC_PORT=3601", "DAPR_HTTP_PORT=3501", "DAPR_METRICS_PORT=3801", "METRICS_PORT=9464",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("environment: got %q, want %q", got, want)
+	}
+	moved := file.Apps[0]
+	moved.AppMetricsPort = 9474
+	if got := moved.Environ(); !slices.Contains(got, "METRICS_PORT=9474") || slices.Contains(got, "METRICS_PORT=9464") {
+		t.Errorf("environment of an app with another metrics port: got %q, want only that port", got)
+	}
+	moved.AppMetricsPort = 0
+	if got := moved.Environ(); slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "METRICS_PORT=") }) {
+		t.Errorf("environment of an app whose metrics are off: got %q, want no metrics port", got)
+	}
+	if got := file.Apps[1].Environ(); slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "METRICS_PORT=") }) {
+		t.Errorf("environment of an app without a metrics port: got %q, want none", got)
 	}
 }
 
@@ -128,6 +140,7 @@ func TestReadRejectsInvalidFiles(t *testing.T) {
 		"no command":        {"version: 1\napps:\n  - appID: one\n    appDirPath: ../apps/one\n", "no command"},
 		"app listed twice":  {"version: 1\n" + app + strings.TrimPrefix(app, "apps:\n"), "twice"},
 		"missing resources": {"version: 1\n" + app + "    resourcesPaths: [none]\n", "none"},
+		"metrics port":      {"version: 1\n" + app + "    env: {METRICS_PORT: x}\n", "METRICS_PORT"},
 		"not YAML":          {"version: [", "yaml"},
 	}
 	for name, tt := range tests {
