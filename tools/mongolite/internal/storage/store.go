@@ -85,7 +85,9 @@ type Store struct {
 	// check of the free disk space remains valid.
 	spaceCheckedUntil atomic.Int64
 	failure           atomic.Pointer[error]
-	failed            chan struct{} // closed by the first failure
+	progress          progress // of the batches of apply
+
+	failed chan struct{} // closed by the first failure
 
 	mu     sync.RWMutex // guards colls and nextID
 	colls  map[string]*Collection
@@ -158,15 +160,21 @@ func isLocked(err error) bool {
 // methods.
 func (s *Store) Close() error { return s.db.Close() }
 
-// Sync waits until all writes applied before the call are durable.
+// Sync waits until all writes that were visible before the call are durable. It does not
+// use the disk if they are durable already.
 func (s *Store) Sync() (err error) {
 	defer s.recoverFailure(&err)
+	if s.progress.isDurable() {
+		return nil
+	}
+	covered := s.progress.startFlush()
 	if err := s.db.LogData(nil, pebble.Sync); err != nil {
 		return err
 	}
 	if err := s.Err(); err != nil { // Pebble reports success after a failure; see the type disk
 		return diskError(err)
 	}
+	s.progress.flushed(covered)
 	return nil
 }
 
@@ -221,6 +229,8 @@ func (s *Store) apply(b *pebble.Batch) (err error) {
 			return mongoerr.New(mongoerr.OutOfDiskSpace, "the statement writes %d MiB but only %d MiB are free on the disk of the data directory", n>>20, usage.AvailBytes>>20)
 		}
 	}
+	s.progress.begin()
+	defer s.progress.end()
 	return s.db.Apply(b, pebble.NoSync)
 }
 
