@@ -12,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
@@ -37,8 +38,9 @@ type Client struct {
 }
 
 // Connect returns a client, which connects when it is first used. Its writes are
-// acknowledged by a majority of the servers, and it reads from the primary, so it
-// reads its own writes. The server's log shows app as the client's name.
+// acknowledged by a majority of the servers. It reads from the primary, and reads only what
+// a majority has acknowledged: its own writes, and never a write that the failure of a
+// server could undo. The server's log shows app as the client's name.
 func Connect(cfg Config, app string) (*Client, error) {
 	client, err := mongo.Connect(options.Client().ApplyURI(cfg.URI).
 		SetAppName(app).
@@ -46,6 +48,7 @@ func Connect(cfg Config, app string) (*Client, error) {
 		SetConnectTimeout(connectTimeout).
 		SetServerSelectionTimeout(connectTimeout).
 		SetReadPreference(readpref.Primary()).
+		SetReadConcern(readconcern.Majority()).
 		SetWriteConcern(writeconcern.Majority()))
 	if err != nil {
 		return nil, fmt.Errorf("mongodb: %w", err)

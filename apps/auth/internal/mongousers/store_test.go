@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
@@ -19,6 +18,7 @@ import (
 	"boxoffice/apps/auth/internal/mongousers"
 	"boxoffice/shared/apperr"
 	"boxoffice/test/kit"
+	"boxoffice/test/kit/commands"
 	"boxoffice/test/servers"
 )
 
@@ -27,7 +27,7 @@ import (
 func open(t *testing.T, uri string, n *atomic.Int64) (*mongousers.Store, *mongo.Database) {
 	t.Helper()
 	name := fmt.Sprintf("test_auth_%s_%d", rand.Text()[:8], n.Add(1))
-	store, err := mongousers.Open(mongousers.Config{URI: uri, Database: name, Monitor: rejectOtherCommands(t)})
+	store, err := mongousers.Open(mongousers.Config{URI: uri, Database: name, Monitor: commands.Check(t, "insert", "find", "update")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,17 +43,6 @@ func open(t *testing.T, uri string, n *atomic.Int64) (*mongousers.Store, *mongo.
 		}
 	})
 	return store, client.Database(name)
-}
-
-// rejectOtherCommands returns a monitor that fails the test if the store sends a command
-// that it should not need.
-func rejectOtherCommands(t *testing.T) *event.CommandMonitor {
-	expected := map[string]bool{"insert": true, "find": true, "update": true, "ping": true, "endSessions": true, "killCursors": true}
-	return &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
-		if !expected[e.CommandName] {
-			t.Errorf("got command %s, want only commands that the store needs", e.CommandName)
-		}
-	}}
 }
 
 func TestStoreConforms(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"boxoffice/apps/booking/internal/mongobookings"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/outbox/outboxtest"
+	"boxoffice/test/kit/commands"
 	"boxoffice/test/kit/outboxes"
 	"boxoffice/test/servers"
 )
@@ -34,7 +35,7 @@ type opener struct {
 func (o *opener) open(t *testing.T) (*mongobookings.Store, *mongo.Collection) {
 	t.Helper()
 	name := fmt.Sprintf("test_booking_%s_%d", rand.Text()[:8], o.n.Add(1))
-	store, err := mongobookings.Open(mongobookings.Config{URI: o.uri, Database: name, Monitor: failOnUnexpectedCommand(t)})
+	store, err := mongobookings.Open(mongobookings.Config{URI: o.uri, Database: name, Monitor: commands.Check(t, "insert", "find", "update", "aggregate", "createIndexes")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,20 +56,6 @@ func (o *opener) open(t *testing.T) (*mongobookings.Store, *mongo.Collection) {
 		}
 	}
 	return store, client.Database(name).Collection("bookings")
-}
-
-// failOnUnexpectedCommand returns a monitor that fails the test if the store sends a
-// command that docs/mongodb.md does not list.
-func failOnUnexpectedCommand(t *testing.T) *event.CommandMonitor {
-	expected := map[string]bool{
-		"insert": true, "find": true, "update": true, "aggregate": true, "createIndexes": true, "getMore": true,
-		"ping": true, "endSessions": true, "killCursors": true,
-	}
-	return &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
-		if !expected[e.CommandName] {
-			t.Errorf("got unexpected command %s", e.CommandName)
-		}
-	}}
 }
 
 func TestStoreConforms(t *testing.T) {

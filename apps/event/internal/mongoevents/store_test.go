@@ -19,6 +19,7 @@ import (
 	"boxoffice/apps/event/internal/mongoevents"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/outbox/outboxtest"
+	"boxoffice/test/kit/commands"
 	"boxoffice/test/kit/outboxes"
 	"boxoffice/test/servers"
 )
@@ -28,7 +29,7 @@ import (
 func open(t *testing.T, uri string, n *atomic.Int64) (*mongoevents.Store, *mongo.Database) {
 	t.Helper()
 	name := fmt.Sprintf("test_event_%s_%d", rand.Text()[:8], n.Add(1))
-	store, err := mongoevents.Open(mongoevents.Config{URI: uri, Database: name, Monitor: checkCommands(t)})
+	store, err := mongoevents.Open(mongoevents.Config{URI: uri, Database: name, Monitor: commands.Check(t, "insert", "find", "update", "delete", "createIndexes")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,20 +50,6 @@ func open(t *testing.T, uri string, n *atomic.Int64) (*mongoevents.Store, *mongo
 		}
 	}
 	return store, client.Database(name)
-}
-
-// checkCommands fails the test if the store sends a command that docs/mongodb.md does not
-// list.
-func checkCommands(t *testing.T) *mongoevent.CommandMonitor {
-	known := map[string]bool{
-		"insert": true, "find": true, "getMore": true, "update": true, "delete": true, "createIndexes": true,
-		"ping": true, "endSessions": true, "killCursors": true,
-	}
-	return &mongoevent.CommandMonitor{Started: func(_ context.Context, e *mongoevent.CommandStartedEvent) {
-		if !known[e.CommandName] {
-			t.Errorf("the store sent the command %s, which docs/mongodb.md does not list", e.CommandName)
-		}
-	}}
 }
 
 func TestStoreConforms(t *testing.T) {
