@@ -23,10 +23,12 @@ type listPage struct {
 	Limit      int     `json:"limit"`
 	NextCursor *string `json:"nextCursor"` // null on the last page
 	Total      *int64  `json:"total,omitempty"`
+	// TotalIsEstimate reports that the list has more items than Total.
+	TotalIsEstimate bool `json:"totalIsEstimate,omitempty"`
 }
 
 func newList[T any](p contract.Page[T]) list[T] {
-	l := list[T]{Data: p.Items, Page: listPage{Limit: p.Limit, Total: p.Total}}
+	l := list[T]{Data: p.Items, Page: listPage{Limit: p.Limit, Total: p.Total, TotalIsEstimate: p.TotalIsEstimate}}
 	if l.Data == nil {
 		l.Data = []T{} // encoded as [] instead of null
 	}

@@ -16,4 +16,7 @@ type Page[T any] struct {
 	NextCursor string `json:"nextCursor,omitempty"`
 	// Total is the number of items in the whole list, for operations that return it.
 	Total *int64 `json:"total,omitempty"`
+	// TotalIsEstimate reports that the list has more items than Total, which is as far as
+	// the app counts.
+	TotalIsEstimate bool `json:"totalIsEstimate,omitempty"`
 }

@@ -185,7 +185,7 @@ func (s *Store) ListBookings(ctx context.Context, q booking.Query) ([]booking.Bo
 // CountBookings implements booking.Finder.
 func (s *Store) CountBookings(ctx context.Context, q booking.Query) (int64, error) {
 	found, err := s.find(ctx, "bookings.count", func(b booking.Booking) bool { return matches(q, b) }, newestFirst)
-	return int64(len(found)), err
+	return int64(min(len(found), q.Limit)), err
 }
 
 func matches(q booking.Query, b booking.Booking) bool {

@@ -29,6 +29,10 @@ type Position struct {
 	ID        string    `json:"i"`
 }
 
+// MaxCount is the largest number of bookings that ListBookings counts. A count examines every
+// booking that it counts, so one of all bookings would take ever longer.
+const MaxCount = 10_000
+
 // ListBookings implements bookingapi.ListBookings.
 func (s *Service) ListBookings(ctx context.Context, req bookingapi.ListRequest) (contract.Page[bookingapi.Booking], error) {
 	result := contract.Page[bookingapi.Booking]{Items: []bookingapi.Booking{}}
@@ -44,10 +48,13 @@ func (s *Service) ListBookings(ctx context.Context, req bookingapi.ListRequest) 
 	}
 	result.Limit = limit
 	if req.Count {
+		q.Limit = MaxCount + 1
 		total, err := s.finder.CountBookings(ctx, q)
 		if err != nil {
 			return result, fmt.Errorf("count bookings: %w", err)
 		}
+		result.TotalIsEstimate = total > MaxCount
+		total = min(total, MaxCount)
 		result.Total = &total
 	}
 	if len(found) > limit {

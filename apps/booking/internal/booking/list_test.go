@@ -1,10 +1,13 @@
 package booking_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
+	"boxoffice/apps/booking/bookingtest"
+	"boxoffice/apps/booking/internal/booking"
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/bookingapi"
 )
@@ -31,6 +34,24 @@ func TestListPagesThroughAllBookings(t *testing.T) {
 	}
 	if !slices.Equal(got, want) || req.Cursor != "" {
 		t.Errorf("got %v and cursor %q, want %v and no cursor", got, req.Cursor, want)
+	}
+}
+
+func TestTotalIsExactUpToMaxCount(t *testing.T) {
+	f := newFixture(t)
+	for n := range int64(booking.MaxCount + 2) {
+		b := bookingtest.PendingBooking(fmt.Sprint("b", n))
+		if err := f.store.InsertBooking(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		if n+1 < booking.MaxCount {
+			continue
+		}
+		page, err := f.ListBookings(t.Context(), bookingapi.ListRequest{Count: true})
+		if err != nil || *page.Total != booking.MaxCount || page.TotalIsEstimate != (n+1 > booking.MaxCount) {
+			t.Errorf("%d bookings: got the total %d, estimate %v, %v, want %d and an estimate only above that",
+				n+1, *page.Total, page.TotalIsEstimate, err, booking.MaxCount)
+		}
 	}
 }
 

@@ -53,8 +53,8 @@ type Finder interface {
 	// order is descending by CreatedAt and then by ID.
 	ListBookings(ctx context.Context, q Query) ([]Booking, error)
 
-	// CountBookings returns the number of matching bookings. It ignores q.After and
-	// q.Limit.
+	// CountBookings returns the number of matching bookings, but counts only up to q.Limit.
+	// It ignores q.After.
 	CountBookings(ctx context.Context, q Query) (int64, error)
 
 	// DueBookings returns at most limit pending bookings with ExpiresAt <= now, in

@@ -27,7 +27,7 @@ func (s *Store) ListBookings(ctx context.Context, q booking.Query) ([]booking.Bo
 // CountBookings implements booking.Finder.
 func (s *Store) CountBookings(ctx context.Context, q booking.Query) (int64, error) {
 	q.After = nil
-	n, err := s.bookings.CountDocuments(ctx, listFilter(q))
+	n, err := s.bookings.CountDocuments(ctx, listFilter(q), options.Count().SetLimit(int64(q.Limit)))
 	if err != nil {
 		return 0, mongodb.WrapError("count bookings", err)
 	}
