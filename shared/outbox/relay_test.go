@@ -468,6 +468,11 @@ func TestRewindContinuesPastFailures(t *testing.T) {
 		if err := h.sweep(); !errors.Is(err, errUnreachable) {
 			t.Errorf("sweep: got %v, want %v", err, errUnreachable)
 		}
+		for i := range 10 {
+			if b := h.readBox(fmt.Sprint("d", i)); b.Due.IsZero() == b.Trim.IsZero() {
+				t.Errorf("got %+v, want a box with one of the times", b)
+			}
+		}
 		h.advance(time.Minute)
 	}
 	if len(h.published) != 6 {

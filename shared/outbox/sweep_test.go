@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -515,4 +516,109 @@ func TestSweepReportsTheBacklog(t *testing.T) {
 	h.addMany("full", 100)
 	h.advance(time.Hour)
 	want("with more than a page", nil, time.Hour)
+}
+
+// A sweep publishes new records before it publishes lost records again.
+func TestSweepPublishesNewRecordsBeforeLostOnes(t *testing.T) {
+	h := newHarness(t)
+	h.publishMany("lost", 100)
+	h.advance(time.Hour)
+	if err := h.Rewind(t.Context(), h.clock()); err != nil {
+		t.Fatal(err)
+	}
+	h.addMany("new", 100)
+	h.advance(10 * time.Second)
+	if err := h.sweep(); err != nil || len(h.published) != 200 {
+		t.Fatalf("sweep: published %d records, %v, want 200", len(h.published), err)
+	}
+	for i, id := range h.published {
+		if isNew := strings.HasPrefix(id, "new"); isNew != (i < 100) {
+			t.Errorf("published record %d: got %s, want the new ones first", i, id)
+		}
+	}
+}
+
+// However records are added, published, lost and trimmed, and whichever of these fail, a
+// sweep finds every box that needs it: a box with an unpublished record is due, and one with
+// published records is due or is trimmed when its first retention ends. In the end, every
+// record was published, those of each document in order.
+func TestEveryBoxIsFoundByASweep(t *testing.T) {
+	const documents = 5
+	for seed := range uint64(50) {
+		h := newHarness(t)
+		random := rand.New(rand.NewPCG(seed, 0))
+		added := map[string][]string{}
+		for n := range 100 {
+			document := fmt.Sprint("d", random.IntN(documents))
+			var failure string
+			switch random.IntN(6) {
+			case 0, 1:
+				id := fmt.Sprint(document, "-", n)
+				h.add(document, id)
+				added[document] = append(added[document], id)
+			case 2:
+				if ids := added[document]; len(ids) > 0 {
+					failure = ids[random.IntN(len(ids))]
+					h.failures[failure] = errUnreachable
+				}
+				_ = h.sweep() // fails if it publishes the record
+				clear(h.failures)
+			case 3:
+				if err := h.sweep(); err != nil {
+					t.Fatal(err)
+				}
+			case 4:
+				if err := h.Rewind(t.Context(), h.clock()); err != nil {
+					t.Fatal(err)
+				}
+			case 5:
+				h.advance(time.Duration(random.IntN(10*3600)) * time.Second)
+			}
+			h.checkBoxes(fmt.Sprintf("seed %d, operation %d", seed, n), added)
+		}
+		h.advance(time.Hour)
+		if err := h.sweep(); err != nil {
+			t.Fatal(err)
+		}
+		for document, want := range added {
+			var got []string
+			for _, id := range h.published {
+				if h.documents[id] == document && !slices.Contains(got, id) {
+					got = append(got, id)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("seed %d: %s: got records %v, want %v", seed, document, got, want)
+			}
+		}
+	}
+}
+
+// checkBoxes checks the times of all boxes.
+func (h *harness) checkBoxes(when string, documents map[string][]string) {
+	h.t.Helper()
+	for document := range documents {
+		b := h.readBox(document)
+		var first time.Time // when the first retention ends
+		isUnpublished := false
+		for _, rec := range b.Records {
+			switch end := rec.SentAt.Add(24 * time.Hour); {
+			case rec.SentAt.IsZero():
+				isUnpublished = true
+			case first.IsZero() || end.Before(first):
+				first = end
+			}
+		}
+		isDue := !b.Due.IsZero()
+		switch {
+		case isUnpublished && !isDue:
+			h.t.Fatalf("%s: got %+v, want a box that is due", when, b)
+		case !first.IsZero() && !isDue && (b.Trim.IsZero() || b.Trim.After(first)):
+			h.t.Fatalf("%s: got %+v, want a box that is due or has the trim time %s", when, b, first)
+		case len(b.Records) == 0 && (isDue || !b.Trim.IsZero()):
+			h.t.Fatalf("%s: got %+v, want an empty box without times", when, b)
+		case isDue && !b.Trim.IsZero() && !isUnpublished:
+			h.t.Fatalf("%s: got %+v, want one of the times at most", when, b)
+		}
+	}
 }
