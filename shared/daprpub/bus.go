@@ -39,6 +39,7 @@ func Connect(a *app.App, sidecar client.Client, boxes outbox.Store, topic string
 		Routes: daprsub.Routes{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing},
 		Relay: outbox.New(outbox.Config{
 			Store: boxes, Publisher: NewPublisher(sidecar, Component, topic), Now: app.Clock{}.Now, Log: a.Log,
+			Backlog: Backlog(a.Metrics),
 		}),
 	}
 	// Parts added by Use stop after the last request, so the relay still publishes the
