@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"boxoffice/shared/contract/authapi"
@@ -108,16 +107,7 @@ func (o *outageStack) awaitSold(t *testing.T, eventID string, n int64) {
 // broker connects to JetStream. The connection closes when the test ends.
 func (o *outageStack) broker(t *testing.T) jetstream.JetStream {
 	t.Helper()
-	conn, err := nats.Connect("nats://" + o.nats.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
-	js, err := jetstream.New(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
+	return openBroker(t, "nats://"+o.nats.Addr)
 }
 
 // deadLetters returns the number of dead letters of all topics.
