@@ -63,7 +63,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 
 	// Readiness does not depend on the event app, because the event app also depends on
 	// this one.
-	seats := eventclient.NewSeats(a.Client)
+	seats := eventclient.NewSeats(a.Client, a.Metrics)
 	svc := booking.New(booking.Config{
 		Store:  enqueuingStore{store, bus.Relay},
 		Finder: store,

@@ -22,6 +22,7 @@ import (
 	"boxoffice/shared/daprlock"
 	"boxoffice/shared/daprpub"
 	"boxoffice/shared/lifecycle"
+	"boxoffice/shared/metrics"
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/page"
 	"boxoffice/shared/telemetry"
@@ -70,7 +71,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		Log:             store,
 		Bookings:        bookingclient.NewBookings(a.Client),
 		Drifts:          newDriftReports(a.Log, a.Metrics),
-		Batches:         event.NewBatches(telemetry.FollowerSpan("move seats")),
+		Batches:         event.NewBatches(telemetry.FollowerSpan("move seats"), metrics.NewBatchItems(a.Metrics, "move seats")),
 		Locks:           daprlock.New(sidecar, lockStore),
 		Clock:           app.Clock{},
 		IDs:             app.IDs{},

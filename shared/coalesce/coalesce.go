@@ -21,7 +21,7 @@ import (
 // their results. Their work may or may not have been done.
 var ErrLeaderFailed = errors.New("the leader of the call's batch failed")
 
-// Config holds the parameters of a Group. MaxWait and Key are optional.
+// Config holds the parameters of a Group. MaxWait, Key and Started are optional.
 type Config[T any] struct {
 	// MaxItems limits the items of a batch that several calls share. A call with more
 	// items than that forms a batch alone.
@@ -40,6 +40,9 @@ type Config[T any] struct {
 	// when their batch starts. It receives the contexts of both. The returned end
 	// function, unless it is nil, is called when the batch ends.
 	Follow func(ctx, leader context.Context) (end func())
+	// Started is called when a batch starts, with the leader's context and the number of
+	// items in the batch.
+	Started func(ctx context.Context, items int)
 }
 
 // Group forms batches, one after the other for each subject. It is safe for
@@ -272,6 +275,9 @@ func (g *Group[T]) run(subject string, b *batch[T], work Work[T]) {
 		var cancel func()
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), g.cfg.Timeout)
 		defer cancel()
+	}
+	if g.cfg.Started != nil {
+		g.cfg.Started(ctx, len(b.items))
 	}
 	work(ctx, b.items, release)
 	for _, c := range b.calls {

@@ -3,6 +3,7 @@ package coalesce_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -262,4 +263,23 @@ func TestEveryCallIsProcessedOnceOrCancelled(t *testing.T) {
 	if got := group.Queued(subject); got != 0 {
 		t.Errorf("queued calls: got %d, want 0", got)
 	}
+}
+
+func TestStartedReceivesTheSizeOfEachBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var started []string
+		h := newHarness(t, func(cfg *coalesce.Config[string]) {
+			cfg.Started = func(ctx context.Context, items int) {
+				started = append(started, fmt.Sprintf("%s leads %d", callName(ctx), items))
+			}
+		})
+		results := []func() error{h.start(t.Context(), "a"), h.start(t.Context(), "b"), h.start(t.Context(), "c1", "c2")}
+		close(h.proceed)
+		for _, result := range results {
+			h.wantResult(result, nil)
+		}
+		if want := []string{"a leads 1", "b leads 3"}; !slices.Equal(started, want) {
+			t.Errorf("got %q, want %q", started, want)
+		}
+	})
 }

@@ -186,3 +186,17 @@ func BenchmarkDurations(b *testing.B) {
 		})
 	})
 }
+
+func TestBatchItemsAreCountedByBatch(t *testing.T) {
+	meters := newMeters(t)
+	metrics.NewBatchItems(meters, "insert")(t.Context(), 1)
+	move := metrics.NewBatchItems(meters, "move seats")
+	move(t.Context(), 1)
+	move(t.Context(), 12)
+	want(t, meters, map[string]float64{
+		`boxoffice_batch_items_bucket{batch="insert",le="1"}`:      1,
+		`boxoffice_batch_items_sum{batch="move seats"}`:              13,
+		`boxoffice_batch_items_bucket{batch="move seats",le="8"}`:  1,
+		`boxoffice_batch_items_bucket{batch="move seats",le="16"}`: 2,
+	})
+}

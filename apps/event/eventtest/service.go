@@ -53,7 +53,7 @@ func (Unbatched) Do(ctx context.Context, _ string, work coalesce.Work[*event.Mem
 
 // NewBatches returns the Batcher that the event app uses, without tracing.
 func NewBatches() *coalesce.Group[*event.Member] {
-	return event.NewBatches(func(_, _ context.Context) (end func()) { return nil })
+	return event.NewBatches(func(_, _ context.Context) (end func()) { return nil }, nil)
 }
 
 // NoCache is an event.Cache that keeps nothing.

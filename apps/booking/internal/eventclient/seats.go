@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"boxoffice/apps/booking/internal/booking"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/coalesce"
 	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/metrics"
 	"boxoffice/shared/rpc"
 	"boxoffice/shared/telemetry"
 )
@@ -41,15 +44,15 @@ var (
 	_ booking.Events = (*Seats)(nil)
 )
 
-// NewSeats returns a Seats that calls the event app with client.
-func NewSeats(client *rpc.Client) *Seats {
+// NewSeats returns a Seats that calls the event app with client, and measures its batches.
+func NewSeats(client *rpc.Client, meters metric.MeterProvider) *Seats {
 	return &Seats{
 		client: client,
-		reserves: newBatches(eventapi.ReserveSeats, eventapi.ReserveSeats.Timeout,
+		reserves: newBatches(meters, eventapi.ReserveSeats, eventapi.ReserveSeats.Timeout,
 			func(r eventapi.ReserveRequest) string { return r.HoldID }),
-		releases: newBatches(eventapi.ReleaseSeats, releaseTimeout,
+		releases: newBatches(meters, eventapi.ReleaseSeats, releaseTimeout,
 			func(r eventapi.ReleaseRequest) string { return r.HoldID }),
-		sales: newBatches(eventapi.SellSeats, releaseTimeout,
+		sales: newBatches(meters, eventapi.SellSeats, releaseTimeout,
 			func(r eventapi.SellRequest) string { return r.HoldID }),
 	}
 }
@@ -62,11 +65,13 @@ type member[Req, Res any] struct {
 
 // newBatches returns a group whose batches each make one call of op. No batch contains two
 // requests about the same hold.
-func newBatches[Req, Res any](op rpc.Op[[]Req, []rpc.Answer[Res]], timeout time.Duration, hold func(Req) string) *coalesce.Group[*member[Req, Res]] {
+func newBatches[Req, Res any](meters metric.MeterProvider, op rpc.Op[[]Req, []rpc.Answer[Res]], timeout time.Duration,
+	hold func(Req) string,
+) *coalesce.Group[*member[Req, Res]] {
 	return coalesce.New(coalesce.Config[*member[Req, Res]]{
 		MaxItems: eventapi.MaxReserves, Timeout: timeout, MaxWait: maxBatchWait,
 		Key:    func(m *member[Req, Res]) string { return hold(m.req) },
-		Follow: telemetry.FollowerSpan(rpc.CallName(op)),
+		Follow: telemetry.FollowerSpan(rpc.CallName(op)), Started: metrics.NewBatchItems(meters, op.Method),
 	})
 }
 

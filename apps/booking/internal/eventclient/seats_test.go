@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	noopmetric "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"boxoffice/apps/booking/internal/eventclient"
@@ -83,7 +84,7 @@ func (e *eventApp) newSeats(t *testing.T) *eventclient.Seats {
 	t.Cleanup(sidecar.Close)
 	client := rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar.URL, Token: "api", Tracing: noop.NewTracerProvider()})
 	t.Cleanup(client.Close)
-	return eventclient.NewSeats(client)
+	return eventclient.NewSeats(client, noopmetric.NewMeterProvider())
 }
 
 // hold returns a request to reserve a hold.

@@ -105,10 +105,11 @@ type attempt struct {
 }
 
 // NewBatches returns a Batcher that coalesces moves. It calls follow for each request
-// whose batch is led by another request; see coalesce.Config.
-func NewBatches(follow func(ctx, leader context.Context) (end func())) *coalesce.Group[*Member] {
+// whose batch is led by another request, and started, unless it is nil, for each batch with
+// its number of moves; see coalesce.Config.
+func NewBatches(follow func(ctx, leader context.Context) (end func()), started func(ctx context.Context, moves int)) *coalesce.Group[*Member] {
 	return coalesce.New(coalesce.Config[*Member]{
-		MaxItems: maxBatch, Timeout: batchTimeout, Follow: follow,
+		MaxItems: maxBatch, Timeout: batchTimeout, Follow: follow, Started: started,
 		Key: func(m *Member) string { return m.holdID },
 	})
 }

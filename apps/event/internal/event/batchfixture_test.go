@@ -53,7 +53,7 @@ func newBatchFixture(t *testing.T, change func(*eventapi.Definition)) *batchFixt
 	b.batches = event.NewBatches(func(_, _ context.Context) func() {
 		b.followers.Add(1)
 		return nil
-	})
+	}, nil)
 	b.svc = event.New(event.Config{
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: b, Batches: b.batches,
 		Locks: eventtest.Unlocked{}, Clock: b, IDs: b, HoldSettleAfter: settleAfter,
