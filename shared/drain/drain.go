@@ -98,7 +98,7 @@ func Do(parallel int, functions ...func() error) error {
 	slots := make(chan struct{}, parallel)
 	var others sync.WaitGroup
 	for i, fn := range functions {
-		if parallel == 1 {
+		if parallel <= 1 {
 			errs[i] = fn() // in the goroutine of the caller
 			continue
 		}

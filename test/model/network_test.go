@@ -50,10 +50,15 @@ func (c eventClient) GetEvent(ctx context.Context, id string) (eventapi.Event, e
 	return v.Event, err
 }
 
-func (c bookingClient) SettleHold(ctx context.Context, holdID string) (bookingapi.Settlement, error) {
-	return call(c.w, "settle "+holdID, func() (bookingapi.Settlement, error) {
-		return c.w.booking().SettleHold(ctx, bookingapi.SettleRequest{HoldID: holdID})
-	})
+// SettleHolds makes one call for each hold, as ReleaseSeats does.
+func (c bookingClient) SettleHolds(_ context.Context, holdIDs []string) ([]rpc.Result[bookingapi.Settlement], error) {
+	results := make([]rpc.Result[bookingapi.Settlement], len(holdIDs))
+	for i, id := range holdIDs {
+		results[i].Data, results[i].Err = call(c.w, "settle "+id, func() (bookingapi.Settlement, error) {
+			return c.w.booking().SettleHold(context.Background(), bookingapi.SettleRequest{HoldID: id})
+		})
+	}
+	return results, nil
 }
 
 func (c bookingClient) ReconcileBookings(ctx context.Context, req bookingapi.ReconcileRequest) (bookingapi.ReconcilePage, error) {

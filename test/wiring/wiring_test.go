@@ -193,7 +193,7 @@ func TestSidecarsWaitLongerThanCallers(t *testing.T) {
 	for app, deadlines := range map[string][]time.Duration{
 		authapi.App: {authapi.Register.Timeout, authapi.LogIn.Timeout, authapi.Refresh.Timeout, authapi.LogOut.Timeout, authapi.CheckSession.Timeout, authapi.GetKeys.Timeout},
 		"event":     {eventapi.CreateEvent.Timeout, eventapi.GetEvent.Timeout, eventapi.ListEvents.Timeout, eventapi.ListCapacityLog.Timeout, eventapi.ReconcileEvent.Timeout, eventapi.SearchEvents.Timeout, eventapi.ReserveSeats.Timeout, eventapi.ReleaseSeats.Timeout, eventapi.SellSeats.Timeout},
-		"booking":   {bookingapi.CreateBooking.Timeout, bookingapi.ConfirmBooking.Timeout, bookingapi.CancelBooking.Timeout, bookingapi.SettleHold.Timeout, bookingapi.ReconcileBookings.Timeout},
+		"booking":   {bookingapi.CreateBooking.Timeout, bookingapi.ConfirmBooking.Timeout, bookingapi.CancelBooking.Timeout, bookingapi.SettleHolds.Timeout, bookingapi.ReconcileBookings.Timeout},
 	} {
 		timeout, err := time.ParseDuration(spec.Policies.Timeouts[spec.Targets.Apps[app]["timeout"]])
 		if err != nil {

@@ -53,6 +53,8 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 		{"the queries of sweeps find their events", testCatalogue},
 		{"holds only move forward", testHolds},
 		{"HoldsToSettle returns due holds", testHoldsToSettle},
+		{"ClaimHolds claims by the time to settle", testClaimHolds},
+		{"ClaimLimits claims by version and stamp", testClaimLimits},
 		{"limits are claimed and given back", testLimits},
 		{"concurrent claims do not exceed the limit", testClaimRace},
 		{"concurrent reserves do not oversell", testLastSeats},

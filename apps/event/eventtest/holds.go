@@ -66,6 +66,23 @@ func (s *Store) PostponeSettle(ctx context.Context, at map[string]time.Time) err
 	})
 }
 
+// ClaimHolds implements event.Holds.
+func (s *Store) ClaimHolds(ctx context.Context, holds []event.Hold, until time.Time) ([]event.Hold, error) {
+	var claimed []event.Hold
+	err := s.do(ctx, "holds.claim", func() error {
+		for _, h := range holds {
+			if stored, ok := s.holds[h.ID]; ok && stored.SettleAt.Equal(h.SettleAt) && !h.SettleAt.IsZero() {
+				stored.SettleAt = until
+				s.holds[h.ID] = stored
+				*s.writes++
+				claimed = append(claimed, stored)
+			}
+		}
+		return nil
+	})
+	return claimed, err
+}
+
 // HoldsToSettle implements event.Holds.
 func (s *Store) HoldsToSettle(ctx context.Context, now time.Time, limit int) ([]event.Hold, error) {
 	var due []event.Hold

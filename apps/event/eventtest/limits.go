@@ -75,6 +75,24 @@ func (s *Store) ClearStamp(ctx context.Context, l event.Limit) error {
 	})
 }
 
+// ClaimLimits implements event.Limits.
+func (s *Store) ClaimLimits(ctx context.Context, limits []event.Limit, at time.Time) ([]event.Limit, error) {
+	var claimed []event.Limit
+	err := s.do(ctx, "limits.reclaim", func() error {
+		for _, l := range limits {
+			if stored, ok := s.limits[l.LimitKey]; ok && stored.Version == l.Version && stored.ClaimedAt.Equal(l.ClaimedAt) {
+				stored.ClaimedAt = at
+				s.limits[l.LimitKey] = stored
+				*s.writes++
+				stored.By = maps.Clone(stored.By)
+				claimed = append(claimed, stored)
+			}
+		}
+		return nil
+	})
+	return claimed, err
+}
+
 // StampedLimits implements event.Limits.
 func (s *Store) StampedLimits(ctx context.Context, before time.Time, limit int) ([]event.Limit, error) {
 	var found []event.Limit

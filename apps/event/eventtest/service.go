@@ -35,7 +35,7 @@ func NewService(env Env) *Service {
 	return event.New(event.Config{
 		Events: env.Store, Catalogue: env.Store, Holds: env.Store, Limits: env.Store, Log: env.Store,
 		Bookings: env.Bookings, Drifts: Unreported{}, Batches: Unbatched{}, Cache: NoCache{}, Locks: Unlocked{}, Clock: env.Clock, IDs: env.IDs,
-		HoldSettleAfter: env.HoldSettleAfter, Both: InOrder,
+		HoldSettleAfter: env.HoldSettleAfter, Both: InOrder, SweepParallel: 1, Observer: NoObserver{},
 	})
 }
 
@@ -71,6 +71,12 @@ func (NoCache) GetEvent(context.Context, string) (eventapi.Versioned, error) {
 
 // DropEvent implements event.Cache.
 func (NoCache) DropEvent(context.Context, string) error { return nil }
+
+// NoObserver is an event.Observer that ignores all figures.
+type NoObserver struct{}
+
+// ObserveBacklog implements event.Observer.
+func (NoObserver) ObserveBacklog(context.Context, string, time.Duration) {}
 
 // InOrder calls two functions one after the other. It suits tests that control the order of
 // operations, as event.Config.Both.

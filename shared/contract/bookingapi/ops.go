@@ -41,10 +41,11 @@ var (
 	// It refuses with booking.not_found, booking.expired and booking.cutoff_passed.
 	CancelBooking = rpc.Op[CancelRequest, Booking]{App: App, Method: "booking.cancel", Timeout: 10 * time.Second}
 
-	// SettleHold returns whether a live booking (pending or confirmed) uses a hold. The
-	// event app calls it when a hold is due to be settled. Once the answer is "not live",
-	// no booking can use the hold any more.
-	SettleHold = rpc.Op[SettleRequest, Settlement]{App: App, Method: "booking.settle", Timeout: 10 * time.Second}
+	// SettleHolds returns for each of 1 to MaxSettles holds whether a live booking (pending or
+	// confirmed) uses it. The answers are in the order of the requests and independent of each
+	// other. The event app calls it when holds are due to be settled. Once the answer about a
+	// hold is "not live", no booking can use the hold any more.
+	SettleHolds = rpc.Op[[]SettleRequest, []rpc.Answer[Settlement]]{App: App, Method: "booking.settle", Timeout: 10 * time.Second}
 
 	// ReconcileBookings returns a page of the live bookings (pending or confirmed) of an
 	// event, ordered by id. The event app calls it to compare bookings with holds. It
@@ -52,6 +53,9 @@ var (
 	// is on exactly one of them.
 	ReconcileBookings = rpc.Op[ReconcileRequest, ReconcilePage]{App: App, Method: "booking.reconcile", Timeout: 10 * time.Second}
 )
+
+// MaxSettles is the maximum number of holds in one request of SettleHolds.
+const MaxSettles = 32
 
 // MaxReconcile is the maximum number of bookings in a page of ReconcileBookings.
 const MaxReconcile = 500

@@ -87,12 +87,12 @@ type ConfirmRequest struct {
 // CancelRequest is the request of CancelBooking.
 type CancelRequest = GetRequest
 
-// SettleRequest is the request of SettleHold.
+// SettleRequest is the request of SettleHolds for one hold.
 type SettleRequest struct {
 	HoldID string `json:"holdId"`
 }
 
-// Settlement is the response of SettleHold.
+// Settlement is the answer to a successful SettleRequest.
 type Settlement struct {
 	Live bool `json:"live"` // a pending or confirmed booking uses the hold
 	// Confirmed reports whether the booking was confirmed with this hold. If it was and is

@@ -73,5 +73,5 @@ const (
 	// dischargeLease is how long a sweep's claim keeps other sweeps away from a booking. It
 	// is longer than a page of a sweep takes. If two sweeps handle one booking nevertheless,
 	// they only waste work.
-	dischargeLease = 30 * time.Second
+	dischargeLease = 15 * time.Second
 )

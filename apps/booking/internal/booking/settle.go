@@ -3,12 +3,43 @@ package booking
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
+	"sync"
 
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/bookingapi"
+	"boxoffice/shared/rpc"
 )
 
-// SettleHold implements bookingapi.SettleHold. It invalidates the number of a hold
+// SettleHolds implements bookingapi.SettleHolds. It settles the holds concurrently.
+func (s *Service) SettleHolds(ctx context.Context, reqs []bookingapi.SettleRequest) ([]rpc.Result[bookingapi.Settlement], error) {
+	if n := len(reqs); n == 0 || n > bookingapi.MaxSettles {
+		return nil, apperr.InvalidFields(apperr.Field{
+			Field: "data", Code: "out_of_range", Message: fmt.Sprintf("must contain 1 to %d holds", bookingapi.MaxSettles),
+		})
+	}
+	results := make([]rpc.Result[bookingapi.Settlement], len(reqs))
+	var others sync.WaitGroup
+	for i := 1; i < len(reqs); i++ {
+		others.Go(func() { results[i].Data, results[i].Err = s.settle(ctx, reqs[i]) })
+	}
+	results[0].Data, results[0].Err = s.settle(ctx, reqs[0])
+	others.Wait()
+	return results, nil
+}
+
+// settle is SettleHold. A panic becomes an error, so that it does not affect the other holds of
+// the request.
+func (s *Service) settle(ctx context.Context, req bookingapi.SettleRequest) (_ bookingapi.Settlement, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("settle hold %s: panic: %v\n%s", req.HoldID, p, debug.Stack())
+		}
+	}()
+	return s.SettleHold(ctx, req)
+}
+
+// SettleHold returns whether a live booking uses a hold. It invalidates the number of a hold
 // before it reports the hold as not live, so that the answer stays true.
 func (s *Service) SettleHold(ctx context.Context, req bookingapi.SettleRequest) (bookingapi.Settlement, error) {
 	id, number, err := bookingapi.ParseHoldID(req.HoldID)

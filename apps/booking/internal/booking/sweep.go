@@ -101,7 +101,7 @@ func (s *Service) claimObligations(ctx context.Context, d *discharger) (claimed 
 	}
 	// The end of the lease identifies the claim, so it should differ from those of other
 	// processes.
-	lease := dischargeLease + time.Duration(rand.Int64N(int64(dischargeLease/2))) //nolint:gosec // not a secret
+	lease := dischargeLease + rand.N(dischargeLease/2) //nolint:gosec // not a secret
 	claimed, err = s.store.ClaimObligations(ctx, due, storedTime(now.Add(lease)))
 	if err != nil {
 		return nil, false, fmt.Errorf("claim %d bookings: %w", len(due), err)

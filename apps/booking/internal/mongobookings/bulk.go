@@ -52,35 +52,21 @@ func fillErrors(errs []error, err error) []error {
 	return errs
 }
 
-// ClaimObligations implements booking.Store. It sends one command, and a second one if
-// another process has claimed some of the bookings.
+// ClaimObligations implements booking.Store.
 func (s *Store) ClaimObligations(ctx context.Context, bookings []booking.Booking, until time.Time) ([]booking.Booking, error) {
-	writes := make([]mongo.WriteModel, len(bookings))
-	ids := make([]string, len(bookings))
-	claimed := make([]booking.Booking, len(bookings))
-	for i, b := range bookings {
-		writes[i] = mongo.NewUpdateOneModel().
-			SetFilter(append(sameRevision(b), bson.E{Key: "dischargeAt", Value: b.DischargeAt})).
-			SetUpdate(bson.D{{Key: "$set", Value: bson.D{{Key: "dischargeAt", Value: until}}}})
-		ids[i] = b.ID
-		b.DischargeAt = until
-		claimed[i] = b
+	filters := make(map[string]bson.D, len(bookings))
+	for _, b := range bookings {
+		filters[b.ID] = bson.D{{Key: "revision", Value: b.Revision}, {Key: "dischargeAt", Value: b.DischargeAt}}
 	}
-	matched, err := s.write(ctx, "claim bookings", writes)
-	if err != nil || matched == len(bookings) {
-		return claimed, err
-	}
-	stored, err := s.byID(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	claimed = claimed[:0]
-	for _, id := range ids {
-		if b := stored[id]; b.DischargeAt.Equal(until) {
+	ids, err := mongodb.Claim(ctx, s.bookings, "claim bookings", filters, "dischargeAt", until)
+	var claimed []booking.Booking
+	for _, b := range bookings {
+		if ids[b.ID] {
+			b.DischargeAt = until
 			claimed = append(claimed, b)
 		}
 	}
-	return claimed, nil
+	return claimed, err
 }
 
 // StoreObligations implements booking.Store. It sends one command.
@@ -91,7 +77,7 @@ func (s *Store) StoreObligations(ctx context.Context, bookings []booking.Booking
 		if b.Owes != (booking.Obligations{}) {
 			update = append(update, bson.E{Key: "$set", Value: toObligations(b)})
 		}
-		writes[i] = mongo.NewUpdateOneModel().SetFilter(sameRevision(b)).SetUpdate(update)
+		writes[i] = mongo.NewUpdateOneModel().SetFilter(bson.D{{Key: "_id", Value: b.ID}, {Key: "revision", Value: b.Revision}}).SetUpdate(update)
 	}
 	_, err := s.write(ctx, "store obligations", writes)
 	return err
@@ -104,11 +90,6 @@ func unsetObligations(b booking.Booking) bson.D {
 		return nil
 	}
 	return bson.D{{Key: "$unset", Value: bson.D{{Key: "owes", Value: ""}, {Key: "dischargeAt", Value: ""}}}}
-}
-
-// sameRevision returns a filter that matches the record of b as long as it does not change.
-func sameRevision(b booking.Booking) bson.D {
-	return bson.D{{Key: "_id", Value: b.ID}, {Key: "revision", Value: b.Revision}}
 }
 
 // write sends independent updates in one command, and returns how many matched.

@@ -15,6 +15,6 @@ func Bind(srv *rpc.Server, svc *booking.Service) {
 	rpc.Handle(srv, bookingapi.ListBookings, svc.ListBookings)
 	rpc.Handle(srv, bookingapi.ConfirmBooking, svc.ConfirmBooking)
 	rpc.Handle(srv, bookingapi.CancelBooking, svc.CancelBooking)
-	rpc.Handle(srv, bookingapi.SettleHold, svc.SettleHold)
+	rpc.HandleEach(srv, bookingapi.SettleHolds, svc.SettleHolds)
 	rpc.Handle(srv, bookingapi.ReconcileBookings, svc.ReconcileBookings)
 }

@@ -17,9 +17,13 @@ var _ event.Bookings = (*Bookings)(nil)
 // NewBookings returns Bookings that send their requests with client.
 func NewBookings(client *rpc.Client) *Bookings { return &Bookings{client: client} }
 
-// SettleHold implements event.Bookings.
-func (b *Bookings) SettleHold(ctx context.Context, holdID string) (bookingapi.Settlement, error) {
-	return rpc.Call(ctx, b.client, bookingapi.SettleHold, bookingapi.SettleRequest{HoldID: holdID})
+// SettleHolds implements event.Bookings.
+func (b *Bookings) SettleHolds(ctx context.Context, holdIDs []string) ([]rpc.Result[bookingapi.Settlement], error) {
+	reqs := make([]bookingapi.SettleRequest, len(holdIDs))
+	for i, id := range holdIDs {
+		reqs[i] = bookingapi.SettleRequest{HoldID: id}
+	}
+	return rpc.CallEach(ctx, b.client, bookingapi.SettleHolds, reqs)
 }
 
 // ReconcileBookings implements event.Bookings.

@@ -79,7 +79,7 @@ func TestReservesOfOneRequestShareABatch(t *testing.T) {
 	})
 	svc := event.New(event.Config{
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: f, Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{},
-		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Batches: eventtest.NewBatches(), Both: eventtest.InOrder,
+		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Batches: eventtest.NewBatches(), Both: eventtest.InOrder, Observer: f, SweepParallel: 1,
 	})
 	invalid := f.hold("w_1_x", "u5", 0)
 	got, err := svc.ReserveSeats(t.Context(), []eventapi.ReserveRequest{

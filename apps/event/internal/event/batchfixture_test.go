@@ -55,6 +55,7 @@ func newBatchFixture(t *testing.T, change func(*eventapi.Definition)) *batchFixt
 		return nil
 	}, nil)
 	b.svc = event.New(event.Config{
+		Observer: eventtest.NoObserver{}, SweepParallel: 1,
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: b, Batches: b.batches,
 		Locks: eventtest.Unlocked{}, Clock: b, IDs: b, HoldSettleAfter: settleAfter,
 	})

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"boxoffice/apps/event/eventtest"
 	"boxoffice/apps/event/internal/event"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract"
@@ -73,6 +74,7 @@ func TestCacheAnswersTheGuestsWhileTheStoreFails(t *testing.T) {
 	f := newFixture(t)
 	f.createGala(nil)
 	failing := event.New(event.Config{
+		Observer: eventtest.NoObserver{}, SweepParallel: 1,
 		Events: f.store.WithGate(func(string) (before, after error) { return errors.New("unreachable"), nil }),
 		Cache:  f.copies, Clock: f,
 	})

@@ -218,6 +218,7 @@ func TestFailureOfTheLogDoesNotFailMoves(t *testing.T) {
 		return nil, nil
 	})
 	svc := event.New(event.Config{
+		Observer: eventtest.NoObserver{}, SweepParallel: 1,
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: f, Cache: eventtest.NoCache{},
 		Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 	})
@@ -383,6 +384,7 @@ func TestFoldIsAtomicAndIdempotent(t *testing.T) {
 			return nil, nil
 		})
 		svc := event.New(event.Config{
+			Observer: eventtest.NoObserver{}, SweepParallel: 1,
 			Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: f, Cache: eventtest.NoCache{},
 			Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 		})
@@ -461,6 +463,7 @@ func TestLargeLogIsFoldedInSteps(t *testing.T) {
 		d.StartsAt, d.EndsAt = contract.At(f.now.Add(2000*time.Hour)), contract.At(f.now.Add(2001*time.Hour))
 	})
 	svc := event.New(event.Config{
+		Observer: eventtest.NoObserver{}, SweepParallel: 1,
 		Events: f.store, Catalogue: f.store, Holds: f.store, Limits: f.store, Log: f.store, Bookings: f, Cache: eventtest.NoCache{},
 		Locks: eventtest.Unlocked{}, Batches: eventtest.NewBatches(), Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 	})

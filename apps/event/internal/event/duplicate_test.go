@@ -36,6 +36,7 @@ func TestDuplicateReleasesCountOnce(t *testing.T) {
 	none := func() {}
 	holds := &pausingStore{Store: f.store, beforeMove: none, afterRead: none}
 	svc := event.New(event.Config{
+		Observer: eventtest.NoObserver{}, SweepParallel: 1,
 		Events: f.store, Catalogue: f.store, Holds: holds, Limits: f.store, Log: f.store, Bookings: f,
 		Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 	})

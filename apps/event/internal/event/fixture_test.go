@@ -14,6 +14,7 @@ import (
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/rpc"
 )
 
 const settleAfter = time.Minute
@@ -30,8 +31,11 @@ type fixture struct {
 	ops         []string                         // of the store, since ops was last cleared
 	onOp        func(op string)                  // called before each operation
 	settlements map[string]bookingapi.Settlement // a hold without one is dead
-	asked       []string                         // the holds that SettleHold was called for
-	settleErr   error                            // returned by SettleHold
+	asked       []string                         // the holds that SettleHolds was called for
+	settleCalls int                              // calls of SettleHolds
+	unsettled   map[string]error                 // results of SettleHolds, by hold
+	settleErr   error                            // returned by SettleHolds
+	backlog     []string                         // the reports of ObserveBacklog that are not zero
 	copies      copies
 
 	live    map[string]bookingapi.LiveBooking // returned by ReconcileBookings, by hold
@@ -80,7 +84,7 @@ func (f *fixture) restart() {
 	f.Service = event.New(event.Config{
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: f,
 		Cache: f.copies, Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
-		Both: eventtest.InOrder, Drifts: f, Wait: f.wait,
+		Both: eventtest.InOrder, Drifts: f, Observer: f, SweepParallel: 1, Wait: f.wait,
 	})
 }
 
@@ -91,9 +95,20 @@ func (f *fixture) NewID() string {
 	return fmt.Sprintf("id-%d", f.ids)
 }
 
-func (f *fixture) SettleHold(_ context.Context, holdID string) (bookingapi.Settlement, error) {
-	f.asked = append(f.asked, holdID)
-	return f.settlements[holdID], f.settleErr
+func (f *fixture) SettleHolds(_ context.Context, holdIDs []string) ([]rpc.Result[bookingapi.Settlement], error) {
+	f.settleCalls++
+	f.asked = append(f.asked, holdIDs...)
+	results := make([]rpc.Result[bookingapi.Settlement], len(holdIDs))
+	for i, id := range holdIDs {
+		results[i] = rpc.Result[bookingapi.Settlement]{Data: f.settlements[id], Err: f.unsettled[id]}
+	}
+	return results, f.settleErr
+}
+
+func (f *fixture) ObserveBacklog(_ context.Context, kind string, age time.Duration) {
+	if age > 0 {
+		f.backlog = append(f.backlog, kind+" "+age.String())
+	}
 }
 
 // define returns a definition with the required fields and capacity 10, changed by change.

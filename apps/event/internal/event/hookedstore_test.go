@@ -21,6 +21,7 @@ type hookedStore struct {
 
 func (s *hookedStore) service(f *fixture, batches event.Batcher) *event.Service {
 	return event.New(event.Config{
+		Observer: eventtest.NoObserver{}, SweepParallel: 1,
 		Events: s, Catalogue: s, Holds: s, Limits: s, Log: s, Bookings: f, Batches: batches,
 		Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 	})

@@ -2,10 +2,8 @@ package event
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"boxoffice/shared/apperr"
@@ -144,41 +142,6 @@ func (s *Service) giveBackEntry(ctx context.Context, h Hold) error {
 // limitPurgeAfter.
 func (s *Service) giveBack(ctx context.Context, key LimitKey, holdID string, quantity int64) error {
 	return s.limits.GiveBack(ctx, key, holdID, quantity, s.now().Add(limitPurgeAfter))
-}
-
-// settleLimit gives back the entries that crashes left behind in a stamped limit. If there
-// are none, it clears the stamp.
-func (s *Service) settleLimit(ctx context.Context, l Limit) error {
-	for _, holdID := range slices.Sorted(maps.Keys(l.By)) {
-		if err := s.settleEntry(ctx, l.LimitKey, holdID, l.By[holdID]); err != nil {
-			return fmt.Errorf("settle limit %s: hold %s: %w", l.LimitKey, holdID, err)
-		}
-	}
-	// If an entry was given back, the version differs now, and the stamp stays until the
-	// next sweep.
-	if err := s.limits.ClearStamp(ctx, l); err != nil && !errors.Is(err, ErrStale) {
-		return fmt.Errorf("settle limit %s: %w", l.LimitKey, err)
-	}
-	return nil
-}
-
-// settleEntry gives an entry back unless its hold counts toward the limit. If the hold does
-// not exist, settleEntry writes a tombstone first.
-func (s *Service) settleEntry(ctx context.Context, key LimitKey, holdID string, quantity int64) error {
-	h, found, err := s.getHold(ctx, holdID)
-	if err == nil && !found {
-		// The hold may be reserved at this moment. writeTombstone then returns it.
-		h, err = s.writeTombstone(ctx, Hold{ID: holdID, EventID: key.EventID, UserID: key.UserID, Quantity: quantity, Limited: true})
-	}
-	if err != nil {
-		return err
-	}
-	if h.State == Released || !h.Limited {
-		// A hold that was reserved while the event had no limit needs no entry. An earlier
-		// attempt to reserve it, while there was a limit, left this one behind.
-		return s.giveBack(ctx, key, holdID, quantity)
-	}
-	return nil
 }
 
 func (h Hold) limitKey() LimitKey { return LimitKey{EventID: h.EventID, UserID: h.UserID} }

@@ -44,7 +44,7 @@ func (s *Service) mendHold(ctx context.Context, holdID string) (action string, e
 	if err != nil || !found || h.State == Released {
 		return "", err
 	}
-	settlement, err := s.bookings.SettleHold(ctx, holdID)
+	settlement, err := s.settleOne(ctx, holdID)
 	if err != nil {
 		return "", fmt.Errorf("ask about hold %s: %w", holdID, err)
 	}
@@ -56,7 +56,7 @@ func (s *Service) mendHold(ctx context.Context, holdID string) (action string, e
 	default:
 		return "", nil
 	}
-	return action, s.settle(ctx, h, settlement)
+	return action, s.moveSettled(ctx, h.EventID, []settled{{h, settlement}})[0]
 }
 
 // mendCounters writes the counters that the holds of an event add up to. It returns what it

@@ -7,6 +7,7 @@ import (
 	"boxoffice/shared/coalesce"
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/rpc"
 )
 
 // Events stores events, each as one document that includes its outbox. Every method is a
@@ -93,6 +94,10 @@ type Holds interface {
 	// PostponeSettle sets SettleAt of holds, by id. It ignores holds that are not held or
 	// do not exist.
 	PostponeSettle(ctx context.Context, at map[string]time.Time) error
+	// ClaimHolds sets SettleAt of holds to until, which becomes the identity of the claim, and
+	// returns the claimed holds as they are stored then. It does not claim a hold whose
+	// SettleAt differs from the stored one.
+	ClaimHolds(ctx context.Context, holds []Hold, until time.Time) ([]Hold, error)
 	// CountedHolds returns up to limit held or sold holds of an event, in the order of their
 	// ids, starting after the given id.
 	CountedHolds(ctx context.Context, eventID, after string, limit int) ([]Hold, error)
@@ -120,6 +125,10 @@ type Limits interface {
 	// returns ErrStale if either differs. The version alone is not enough, because it
 	// starts again after the store has dropped a limit.
 	ClearStamp(ctx context.Context, l Limit) error
+	// ClaimLimits replaces the stamps of limits by at, which becomes the identity of the claim,
+	// and returns the claimed limits as they are stored then. It does not claim a limit whose
+	// Version or ClaimedAt differs from the stored one.
+	ClaimLimits(ctx context.Context, limits []Limit, at time.Time) ([]Limit, error)
 	// StampedLimits returns the Limits whose documents were stamped before the given time,
 	// in the order of their stamps. It returns at most limit of them.
 	StampedLimits(ctx context.Context, before time.Time, limit int) ([]Limit, error)
@@ -157,9 +166,10 @@ type CapacityLog interface {
 
 // Bookings asks the booking app about bookings.
 type Bookings interface {
-	// SettleHold reports in the Settlement whether a hold belongs to a live booking. If it
-	// does not, the booking app guarantees that it never will.
-	SettleHold(ctx context.Context, holdID string) (bookingapi.Settlement, error)
+	// SettleHolds reports for each of up to bookingapi.MaxSettles holds whether it belongs to
+	// a live booking. If it does not, the booking app guarantees that it never will. The
+	// results are in the order of the ids.
+	SettleHolds(ctx context.Context, holdIDs []string) ([]rpc.Result[bookingapi.Settlement], error)
 	// ReconcileBookings returns a page of the live bookings of an event; see
 	// bookingapi.ReconcileBookings.
 	ReconcileBookings(ctx context.Context, req bookingapi.ReconcileRequest) (bookingapi.ReconcilePage, error)
@@ -182,6 +192,13 @@ type Drifts interface {
 	CountComparison(ctx context.Context, outcome Compared)
 	// ReportDrift reports the differences of r, and what was mended.
 	ReportDrift(ctx context.Context, r eventapi.Reconciliation)
+}
+
+// Observer receives figures about sweeps.
+type Observer interface {
+	// ObserveBacklog reports for how long the oldest item of a kind has been due, each time a
+	// sweep looks for due items. The zero age means that nothing was due.
+	ObserveBacklog(ctx context.Context, kind string, age time.Duration)
 }
 
 // Batcher coalesces concurrent moves of one event's seats. Batching only saves work, so

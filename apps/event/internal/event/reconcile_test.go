@@ -17,6 +17,7 @@ import (
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/rpc"
 )
 
 func (f *fixture) ReconcileBookings(_ context.Context, req bookingapi.ReconcileRequest) (bookingapi.ReconcilePage, error) {
@@ -449,6 +450,7 @@ func TestMendIsCorrectUnderConcurrentSales(t *testing.T) {
 		store := eventtest.NewStore()
 		b := &concurrentBookings{live: map[string]bookingapi.LiveBooking{}}
 		svc := event.New(event.Config{
+			Observer: eventtest.NoObserver{}, SweepParallel: 1,
 			Events: store, Catalogue: store, Holds: store, Limits: store, Log: store, Bookings: b, Drifts: eventtest.Unreported{}, Cache: eventtest.NoCache{},
 			Locks: eventtest.Unlocked{}, Batches: eventtest.NewBatches(), Clock: b, IDs: b, HoldSettleAfter: settleAfter,
 			Wait: func(context.Context, time.Duration) error { return nil },
@@ -510,8 +512,12 @@ func (b *concurrentBookings) add(id string) {
 	b.live[id] = bookingapi.LiveBooking{BookingID: id, HoldID: id + "_1_x", Quantity: 1, Status: bookingapi.StatusPending}
 }
 
-func (b *concurrentBookings) SettleHold(context.Context, string) (bookingapi.Settlement, error) {
-	return bookingapi.Settlement{Live: true}, nil
+func (b *concurrentBookings) SettleHolds(_ context.Context, holdIDs []string) ([]rpc.Result[bookingapi.Settlement], error) {
+	results := make([]rpc.Result[bookingapi.Settlement], len(holdIDs))
+	for i := range results {
+		results[i].Data.Live = true
+	}
+	return results, nil
 }
 
 func (b *concurrentBookings) ReconcileBookings(context.Context, bookingapi.ReconcileRequest) (bookingapi.ReconcilePage, error) {

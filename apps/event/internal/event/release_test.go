@@ -32,6 +32,7 @@ func (f *fixture) countingService(fail func(op string) error) (svc *event.Servic
 		return before, nil
 	})
 	svc = event.New(event.Config{
+		Observer: eventtest.NoObserver{}, SweepParallel: 1,
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: f, Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{},
 		Clock: f, IDs: f, HoldSettleAfter: settleAfter, Batches: eventtest.NewBatches(),
 	})

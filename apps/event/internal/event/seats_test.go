@@ -252,6 +252,7 @@ func TestMarksAndEntriesAreBounded(t *testing.T) {
 		other := newFixture(t)
 		other.now, other.store = f.now, f.store
 		svc := event.New(event.Config{
+			Observer: eventtest.NoObserver{}, SweepParallel: 1,
 			Events: f.store, Catalogue: f.store, Holds: f.store, Limits: f.store, Log: f.store, Bookings: other,
 			Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: other, IDs: other, HoldSettleAfter: settleAfter,
 		})

@@ -18,6 +18,7 @@ type Config struct {
 	Log       CapacityLog
 	Bookings  Bookings
 	Drifts    Drifts
+	Observer  Observer
 	Batches   Batcher // see NewBatches
 	Locks     Locker
 	Clock     Clock
@@ -27,6 +28,9 @@ type Config struct {
 	// asks the booking app about it. Sweeps also ignore marks and stamps that are younger
 	// than that.
 	HoldSettleAfter time.Duration
+	// SweepParallel is the number of pages of one kind that a sweep handles at a time, from
+	// 1. With 1, it also handles the kinds one after another.
+	SweepParallel int
 	// Both calls two functions and returns when both have returned. It is optional; by
 	// default the functions run concurrently. Tests that control the order of operations
 	// set it.
@@ -45,19 +49,23 @@ type Service struct {
 	log         CapacityLog
 	bookings    Bookings
 	drifts      Drifts
+	observer    Observer
 	batches     Batcher
 	locks       Locker
 	clock       Clock
 	ids         IDs
 	cursors     page.Cursors
 	settleAfter time.Duration
-	both        func(a, b func())
-	wait        func(ctx context.Context, d time.Duration) error
-	reconciler  reconciler
-	steps       stepCache
-	logged      logCache
-	links       pendingLinks
-	cacheTimes  cacheTimes
+
+	sweepParallel int
+
+	both       func(a, b func())
+	wait       func(ctx context.Context, d time.Duration) error
+	reconciler reconciler
+	steps      stepCache
+	logged     logCache
+	links      pendingLinks
+	cacheTimes cacheTimes
 }
 
 // New returns a Service.
@@ -67,7 +75,7 @@ func New(cfg Config) *Service {
 		both = concurrently
 	}
 	return &Service{
-		events: cfg.Events, catalogue: cfg.Catalogue, holds: cfg.Holds, limits: cfg.Limits, cache: cfg.Cache, log: cfg.Log, bookings: cfg.Bookings, drifts: cfg.Drifts,
+		events: cfg.Events, catalogue: cfg.Catalogue, holds: cfg.Holds, limits: cfg.Limits, cache: cfg.Cache, log: cfg.Log, bookings: cfg.Bookings, drifts: cfg.Drifts, observer: cfg.Observer, sweepParallel: cfg.SweepParallel,
 		batches: cfg.Batches, locks: cfg.Locks, clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors,
 		settleAfter: cfg.HoldSettleAfter, both: both, wait: cfg.Wait,
 	}

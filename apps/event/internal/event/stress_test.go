@@ -19,6 +19,7 @@ import (
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
+	"boxoffice/shared/rpc"
 )
 
 var (
@@ -61,6 +62,7 @@ func newStress(t *testing.T, seed uint64) *stress {
 	for i := range s.svcs {
 		s.batches[i] = eventtest.NewBatches()
 		s.svcs[i] = event.New(event.Config{
+			Observer: eventtest.NoObserver{}, SweepParallel: 1,
 			Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: s, Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{},
 			Batches: s.batches[i], Clock: s, IDs: s, HoldSettleAfter: settleAfter,
 		})
@@ -73,6 +75,7 @@ func newStress(t *testing.T, seed uint64) *stress {
 		d.MaxPerUser = &s.limit
 	}
 	f := &fixture{t: t, Service: event.New(event.Config{
+		Observer: eventtest.NoObserver{}, SweepParallel: 1,
 		Events: s.store, Log: s.store, Cache: eventtest.NoCache{}, Locks: eventtest.Unlocked{}, Clock: s, IDs: s,
 	})}
 	_, err := f.CreateEvent(t.Context(), eventapi.CreateRequest{EventID: "gala", OrganizerID: "admin", Event: d})
@@ -116,15 +119,19 @@ func (s *stress) NewID() string {
 	return fmt.Sprintf("id-%d", s.next)
 }
 
-// SettleHold makes a dead booking impossible before it answers, as the booking app does.
-func (s *stress) SettleHold(_ context.Context, holdID string) (bookingapi.Settlement, error) {
+// SettleHolds makes dead bookings impossible before it answers, as the booking app does.
+func (s *stress) SettleHolds(_ context.Context, holdIDs []string) ([]rpc.Result[bookingapi.Settlement], error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := s.bookings[holdID]
-	if !b.live {
-		b.dead = true
+	results := make([]rpc.Result[bookingapi.Settlement], len(holdIDs))
+	for i, id := range holdIDs {
+		b := s.bookings[id]
+		if !b.live {
+			b.dead = true
+		}
+		results[i].Data = bookingapi.Settlement{Live: b.live, Confirmed: b.live && b.confirmed}
 	}
-	return bookingapi.Settlement{Live: b.live, Confirmed: b.live && b.confirmed}, nil
+	return results, nil
 }
 
 // ReconcileBookings returns an empty page. No test of this type reconciles.
@@ -323,14 +330,15 @@ func (s *stress) quiesce() {
 				s.Errorf("sweep without faults: %v", err)
 			}
 		}
-		// Every sweep asks about live holds again, and writes the time to ask next.
+		// Every sweep claims the live holds, asks about them again, and writes the time to ask
+		// next.
 		live := 0
 		for _, h := range s.store.Contents().Holds {
 			if h.State == event.Held {
 				live++
 			}
 		}
-		if s.store.Writes()-writes <= int64(live) && s.isSettled() {
+		if s.store.Writes()-writes <= 2*int64(live) && s.isSettled() {
 			return
 		}
 	}

@@ -2,6 +2,7 @@ package event_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -62,21 +63,30 @@ func TestSweepAsksAboutUnlinkedHolds(t *testing.T) {
 // its deadline too, and delay the rest of the sweep.
 func TestSweepAsksOnceWhileTheBookingAppHangs(t *testing.T) {
 	f := newFixture(t)
-	f.createGala(nil)
-	for _, id := range []string{"a_1_x", "b_1_x", "c_1_x"} {
-		f.reserve(id, "u1", 1)
+	const many = 3 * bookingapi.MaxSettles // one page of the sweep
+	f.createGala(func(d *eventapi.Definition) { d.Capacity = many })
+	for i := range many {
+		f.reserve(fmt.Sprintf("b%d_1_x", i), "u1", 1)
 	}
 	f.now = f.now.Add(settleAfter)
 	f.settleErr = apperr.TimedOut(nil)
 	f.wantErr("sweep", f.Sweep(t.Context()), f.settleErr)
-	if len(f.asked) != 1 {
-		t.Errorf("asked about %v, want one hold", f.asked)
+	if f.settleCalls != 1 {
+		t.Errorf("got %d calls, want one", f.settleCalls)
 	}
-	f.settleErr, f.asked = apperr.New(apperr.Invalid, "", ""), nil
-	f.wantErr("sweep", f.Sweep(t.Context()), f.settleErr)
-	if len(f.asked) != 3 {
-		t.Errorf("asked about %v, want all holds", f.asked)
+	// The holds are claimed for a while. Then all of them are asked about again.
+	f.sweepErr(time.Minute, apperr.New(apperr.Invalid, "", ""))
+	if f.settleCalls != 1+many/bookingapi.MaxSettles {
+		t.Errorf("got %d calls, want one for each %d holds", f.settleCalls-1, bookingapi.MaxSettles)
 	}
+}
+
+// sweepErr sweeps after the given time, while all calls of SettleHolds return an error.
+func (f *fixture) sweepErr(after time.Duration, err error) {
+	f.t.Helper()
+	f.now, f.settleErr = f.now.Add(after), err
+	f.wantErr("sweep", f.Sweep(f.t.Context()), err)
+	f.settleErr = nil
 }
 
 // stopAt returns a service that stops at the given operation, as in a crash: this and all
@@ -93,7 +103,7 @@ func (f *fixture) stopAt(op string) *event.Service {
 	return event.New(event.Config{
 		Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: f,
 		Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
-		Both: eventtest.InOrder, Cache: eventtest.NoCache{},
+		Both: eventtest.InOrder, Cache: eventtest.NoCache{}, Observer: f, SweepParallel: 1,
 	})
 }
 

@@ -116,6 +116,23 @@ func (s *Store) PostponeSettle(ctx context.Context, at map[string]time.Time) err
 	return nil
 }
 
+// ClaimHolds implements event.Holds.
+func (s *Store) ClaimHolds(ctx context.Context, holds []event.Hold, until time.Time) ([]event.Hold, error) {
+	filters := make(map[string]bson.D, len(holds))
+	for _, h := range holds {
+		filters[h.ID] = bson.D{{Key: "settleAt", Value: h.SettleAt}}
+	}
+	ids, err := mongodb.Claim(ctx, s.holds, "claim holds", filters, "settleAt", until)
+	var claimed []event.Hold
+	for _, h := range holds {
+		if ids[h.ID] {
+			h.SettleAt = until
+			claimed = append(claimed, h)
+		}
+	}
+	return claimed, err
+}
+
 // HoldsToSettle implements event.Holds.
 func (s *Store) HoldsToSettle(ctx context.Context, now time.Time, limit int) ([]event.Hold, error) {
 	return s.findHolds(ctx, "find holds to settle",

@@ -130,6 +130,23 @@ func (s *Store) ClearStamp(ctx context.Context, l event.Limit) error {
 	return staleUnlessMatched(res, "clear stamp", err)
 }
 
+// ClaimLimits implements event.Limits.
+func (s *Store) ClaimLimits(ctx context.Context, limits []event.Limit, at time.Time) ([]event.Limit, error) {
+	filters := make(map[string]bson.D, len(limits))
+	for _, l := range limits {
+		filters[l.String()] = bson.D{{Key: "version", Value: l.Version}, {Key: "claimedAt", Value: l.ClaimedAt}}
+	}
+	ids, err := mongodb.Claim(ctx, s.limits, "claim limits", filters, "claimedAt", at)
+	var claimed []event.Limit
+	for _, l := range limits {
+		if ids[l.String()] {
+			l.ClaimedAt = at
+			claimed = append(claimed, l)
+		}
+	}
+	return claimed, err
+}
+
 // StampedLimits implements event.Limits.
 func (s *Store) StampedLimits(ctx context.Context, before time.Time, limit int) ([]event.Limit, error) {
 	return mongodb.FindAll(ctx, s.limits, "find stamped limits",
