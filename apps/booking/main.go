@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	dapr "github.com/dapr/go-sdk/client"
 	"go.opentelemetry.io/otel/trace"
@@ -23,6 +22,7 @@ import (
 	"boxoffice/shared/daprlock"
 	"boxoffice/shared/daprpub"
 	"boxoffice/shared/lifecycle"
+	"boxoffice/shared/metrics"
 	"boxoffice/shared/outbox"
 	"boxoffice/shared/page"
 	"boxoffice/shared/telemetry"
@@ -73,7 +73,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		},
 		Seats:         seats,
 		Events:        seats,
-		Observer:      noObserver{},
+		Observer:      metrics.NewBacklog(a.Metrics, booking.SweepKinds()),
 		Locks:         daprlock.New(sidecar, lockStore),
 		Clock:         app.Clock{},
 		IDs:           app.IDs{},
@@ -149,9 +149,3 @@ func (s enqueuingStore) ReplaceBooking(ctx context.Context, b booking.Booking, s
 	}
 	return err
 }
-
-// noObserver is a booking.Observer that ignores all figures.
-type noObserver struct{}
-
-// ObserveBacklog implements booking.Observer.
-func (noObserver) ObserveBacklog(context.Context, string, time.Duration) {}

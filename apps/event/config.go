@@ -16,6 +16,9 @@ type settings struct {
 	HoldSettleAfter time.Duration `env:"HOLD_SETTLE_AFTER" default:"1m" min:"1s"`
 }
 
+// sweepParallel is the number of pages of one kind of work that a sweep handles at a time.
+const sweepParallel = 3
+
 // The names of the app's Dapr components. Package daprpub defines those of the bus.
 const (
 	lockStore  = "lock"

@@ -77,6 +77,8 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		IDs:             app.IDs{},
 		Cursors:         page.NewCursors(a.AppToken.Reveal()),
 		HoldSettleAfter: cfg.HoldSettleAfter,
+		Observer:        metrics.NewBacklog(a.Metrics, event.SweepKinds()),
+		SweepParallel:   sweepParallel,
 		Wait:            app.Clock{}.Sleep,
 	})
 	a.Use(lifecycle.Part{Name: "links", Stop: svc.FlushLinks})

@@ -23,6 +23,9 @@ const (
 	sweepObligations = "obligations"
 )
 
+// SweepKinds returns the kinds of work that an Observer hears of.
+func SweepKinds() []string { return []string{sweepExpiry, sweepObligations} }
+
 // Sweep expires all due bookings, and discharges all obligations that are older than
 // dischargeAfter. It returns how many bookings it expired. Any number of processes may sweep
 // at the same time; each handles different bookings. The two kinds of work run concurrently,

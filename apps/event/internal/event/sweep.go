@@ -23,6 +23,9 @@ const (
 	sweepLimits = "limits"
 )
 
+// SweepKinds returns the kinds of work that an Observer hears of.
+func SweepKinds() []string { return []string{sweepMarks, sweepHolds, sweepLimits} }
+
 // Sweep finishes the work that crashes and lost facts left undone. It works through the whole
 // backlog of each kind, the oldest items first, until ctx ends. The kinds are handled
 // concurrently, so that none waits for another.

@@ -45,6 +45,9 @@ func (s *Service) sweepEvents(ctx context.Context, before time.Time,
 			}
 		}
 		if cleared == 0 || len(page) < sweepPage {
+			if len(failed) == 0 {
+				s.observeBacklog(ctx, sweepMarks, time.Time{})
+			}
 			break
 		}
 	}
