@@ -16,6 +16,9 @@ type settings struct {
 	BookingTTL time.Duration `env:"BOOKING_TTL" default:"15m" min:"1s"`
 	// MaxPerBooking is the maximum number of tickets in one booking.
 	MaxPerBooking int `env:"MAX_PER_BOOKING" default:"10" min:"1"`
+	// MaxPendingPerUser is the maximum number of tickets in the pending bookings of a user,
+	// over all events. It must be at least MaxPerBooking.
+	MaxPendingPerUser ticketLimit `env:"MAX_PENDING_PER_USER" default:"40"`
 	// CancellationRate is the maximum number of bookings that a process cancels in a second
 	// with their events. It must not exceed the facts that the event app can consume, or
 	// the facts of other events would wait behind those of a cancellation.

@@ -45,6 +45,9 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer) erro
 
 // wire connects the app's adapters to its use cases.
 func wire(_ context.Context, a *app.App, cfg settings) error {
+	if err := cfg.MaxPendingPerUser.check(cfg.MaxPerBooking); err != nil {
+		return err
+	}
 	a.RelaxGC()
 	store, err := mongobookings.Open(mongobookings.Config{
 		URI: cfg.MongoURI.Reveal(), Database: cfg.Database, Monitor: mongotrace.Monitor(a.Tracing),
@@ -81,6 +84,8 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		TTL:           cfg.BookingTTL,
 		MaxPerBooking: int64(cfg.MaxPerBooking),
 		SweepParallel: sweepParallel,
+
+		MaxPendingPerUser: int64(cfg.MaxPendingPerUser),
 	})
 	transport.Bind(a.Server, svc)
 	transport.Subscribe(bus.Routes, svc)

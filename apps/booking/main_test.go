@@ -384,6 +384,22 @@ func TestSweepExpiresUnconfirmedBookings(t *testing.T) {
 	p.awaitPublished(t)
 }
 
+func TestPendingTicketsOfAUserAreLimitedByTheSetting(t *testing.T) {
+	p := startProgram(t, map[string]string{"MAX_PENDING_PER_USER": "10"})
+	kit.Call(t, p.Client, bookingapi.CreateBooking, request("b1", "", 10))
+	for _, key := range []string{"", "key"} {
+		_, err := rpc.Call(t.Context(), p.Client, bookingapi.CreateBooking, request("b2", key, 1))
+		if apperr.From(err).Reason != bookingapi.ReasonPendingLimit {
+			t.Errorf("key %q: got %v, want %s", key, err, bookingapi.ReasonPendingLimit)
+		}
+	}
+	if n := p.eventApp.heldSeats(); n != 10 {
+		t.Errorf("got %d held seats, want the 10 of the first booking", n)
+	}
+	kit.Call(t, p.Client, bookingapi.ConfirmBooking, bookingapi.ConfirmRequest{BookingID: "b1", UserID: "u1"})
+	kit.Call(t, p.Client, bookingapi.CreateBooking, request("b3", "key", 10))
+}
+
 func TestRunRejectsAnEmptyEnvironment(t *testing.T) {
 	if err := run(t.Context(), func(string) string { return "" }, t.Output()); err == nil {
 		t.Fatal("got no error, want one that lists the missing variables")

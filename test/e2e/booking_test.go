@@ -200,6 +200,28 @@ func TestBookingRefusesInvalidRequests(t *testing.T) {
 	}
 }
 
+func TestPendingTicketsOfAUserAreLimited(t *testing.T) {
+	const limit = 40 // the default of MAX_PENDING_PER_USER
+	eventID, other := running.CreateEvent(t, 100), running.CreateEvent(t, 100)
+	ada, bob := running.As(register(t).Tokens.AccessToken), running.As(register(t).Tokens.AccessToken)
+	var first booking
+	key := rand.Text()
+	ada.Book(t, eventID, 10, key).Want(t, 201, &first)
+	for range limit/10 - 1 {
+		ada.Book(t, other, 10, "").Want(t, 201, nil)
+	}
+	for _, refused := range []string{"", rand.Text()} {
+		ada.Book(t, eventID, 1, refused).Refused(t, 409, "booking.pending_limit")
+	}
+	ada.Book(t, eventID, 10, key).Want(t, 201, nil) // a replay
+	bob.Book(t, eventID, 1, "").Want(t, 201, nil)
+	if n := running.Seats(t, eventID).Available; n != 89 {
+		t.Errorf("available seats: got %d, want 89", n)
+	}
+	ada.Do(t, "POST", "/api/bookings/"+first.ID+"/confirm", nil).Want(t, 200, nil)
+	ada.Book(t, eventID, 10, "").Want(t, 201, nil)
+}
+
 // TestLastSeatsAreSoldOnce sends more concurrent requests for one seat each than there
 // are seats. Exactly as many requests must succeed as there are seats.
 func TestLastSeatsAreSoldOnce(t *testing.T) {

@@ -48,6 +48,7 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 		{"owing bookings are found", testOwing},
 		{"obligations are claimed and discharged by revision", testObligations},
 		{"exactly one concurrent claim of a booking succeeds", testClaimRace},
+		{"pending tickets of a user are counted", testPendingTickets},
 		{"a cancellation is read as it was stored", testCancellationRoundTrip},
 		{"exactly one concurrent write of a cancellation succeeds", testCancellationRace},
 		{"due cancellations are found", testDueCancellations},

@@ -217,6 +217,18 @@ func (s *Store) OwingBookings(ctx context.Context, now time.Time, limit int) ([]
 	return found[:min(len(found), limit)], err
 }
 
+// CountPendingTickets implements booking.Finder.
+func (s *Store) CountPendingTickets(ctx context.Context, userID string, now time.Time, _ int64) (int64, error) {
+	found, err := s.find(ctx, "bookings.pending", func(b booking.Booking) bool {
+		return b.State == booking.Pending && b.UserID == userID && b.ExpiresAt.After(now)
+	}, newestFirst)
+	var tickets int64
+	for _, b := range found {
+		tickets += b.Quantity
+	}
+	return tickets, err
+}
+
 // LiveBookings implements booking.Finder.
 func (s *Store) LiveBookings(ctx context.Context, eventID, after string, limit int) ([]booking.Booking, error) {
 	found, err := s.find(ctx, "bookings.live", func(b booking.Booking) bool {

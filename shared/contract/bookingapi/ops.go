@@ -18,8 +18,9 @@ var (
 	// CreateBooking reserves seats and creates a pending booking. It is idempotent: a
 	// repeated request with the same key or booking id gets the first answer again.
 	//
-	// It refuses with the reasons of eventapi.ReserveSeats, and with
-	// idempotency.mismatch (apperr.Unprocessable) if the key was used for a different
+	// It refuses with the reasons of eventapi.ReserveSeats, with booking.pending_limit
+	// (apperr.Conflict) if the user would have too many tickets in pending bookings, and
+	// with idempotency.mismatch (apperr.Unprocessable) if the key was used for a different
 	// request. After apperr.Unavailable or apperr.Timeout the booking may or may not
 	// exist; repeating the request resolves this.
 	CreateBooking = rpc.Op[CreateRequest, Created]{App: App, Method: "booking.create", Timeout: 15 * time.Second}
@@ -66,5 +67,6 @@ const (
 	ReasonNotPending   = "booking.not_pending"
 	ReasonExpired      = "booking.expired"
 	ReasonCutoffPassed = "booking.cutoff_passed"
+	ReasonPendingLimit = "booking.pending_limit"
 	ReasonMismatch     = "idempotency.mismatch"
 )

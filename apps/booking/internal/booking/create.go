@@ -14,11 +14,15 @@ func (s *Service) CreateBooking(ctx context.Context, req bookingapi.CreateReques
 	if err := s.validateCreate(req); err != nil {
 		return bookingapi.Created{}, err
 	}
-	defer s.locks.Lock(ctx, "booking:"+req.EventID+":"+req.UserID)()
 	a := attempt{id: req.BookingID, fingerprint: fingerprint(req), req: req, holdNumber: 1, begun: s.now()}
 	if req.IdempotencyKey != "" {
-		// A request with a key may be a retry, so its record may exist.
 		a.id = KeyedID(req.UserID, req.IdempotencyKey)
+	}
+	a.pending = s.pending.begin(ctx, &a)
+	defer a.pending.end()
+	defer s.locks.Lock(ctx, "booking:"+req.EventID+":"+req.UserID)()
+	if req.IdempotencyKey != "" {
+		// A request with a key may be a retry, so its record may exist.
 		current, err := s.findRecord(ctx, a.id)
 		switch {
 		case err != nil:
@@ -43,6 +47,7 @@ type attempt struct {
 	// already have received a refusal, so the attempt must not create a booking.
 	holdNumber int64
 	begun      time.Time
+	pending    *pendingCheck // nil without a limit
 	// refused is the refused record that the attempt replaces. It is nil if there was
 	// no record.
 	refused *Booking
@@ -56,6 +61,9 @@ func (s *Service) create(ctx context.Context, a *attempt) (bookingapi.Created, e
 		HoldID: bookingapi.HoldID(a.id, a.holdNumber, a.fingerprint), Fingerprint: a.fingerprint,
 		EventID: a.req.EventID, UserID: a.req.UserID, Quantity: a.req.Quantity,
 		ExpiresAt: now.Add(s.ttl), CreatedAt: now, UpdatedAt: now, Revision: 1,
+	}
+	if err := a.pending.check(); err != nil {
+		return s.refuse(ctx, a, err)
 	}
 	reservation, err := s.reserve(ctx, b)
 	if err != nil {
@@ -88,7 +96,7 @@ func (s *Service) create(ctx context.Context, a *attempt) (bookingapi.Created, e
 	return a.answer(current)
 }
 
-// refuse ends an attempt that could not reserve seats. It returns a definite
+// refuse ends an attempt that may not or could not reserve seats. It returns a definite
 // refusal only after it has invalidated the attempt's hold number, so that neither
 // a concurrent duplicate nor an earlier, stalled attempt can create the booking
 // afterwards.

@@ -78,6 +78,14 @@
 // A must not adopt number 2 and continue, because the client already has the answer
 // to B.
 //
+// # Pending tickets of a user
+//
+// A create is refused if the user would have too many tickets in pending bookings, over all
+// events. The count is one query, which runs while the create takes its lock and reads its
+// record, so it makes no create slower. The refusal is like one of the event app: it is
+// returned only after the attempt's number was invalidated, and a booking that exists is
+// returned whatever the user has pending.
+//
 // # Confirm, cancel and expire
 //
 // ConfirmBooking does not call the event app unless the booking is past its expiry.
@@ -150,7 +158,8 @@
 // record. For each page of bookings, the sweep adds a query, a claim, a call for each 32
 // holds of an event, and a write that removes the obligations.
 //
-//	create                       reserve, insert
+//	create                       reserve, insert; with a limit of pending tickets also a
+//	                             query for them, beside the lock and the read
 //	create with a key            read, reserve, insert
 //	create, replayed             read
 //	create, refused              reserve, insert of the refused record; if sold out,

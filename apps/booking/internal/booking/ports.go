@@ -65,6 +65,11 @@ type Finder interface {
 	// of DischargeAt. It never returns bookings without a DischargeAt.
 	OwingBookings(ctx context.Context, now time.Time, limit int) ([]Booking, error)
 
+	// CountPendingTickets returns the number of tickets in the pending bookings of a user
+	// that expire after now. If there are more than most, it may return any number that is
+	// greater than most. It may count less if another user has more than most.
+	CountPendingTickets(ctx context.Context, userID string, now time.Time, most int64) (int64, error)
+
 	// LiveBookings returns at most limit pending or confirmed bookings of the event
 	// with ID > after, in ascending order of ID.
 	LiveBookings(ctx context.Context, eventID, after string, limit int) ([]Booking, error)

@@ -10,7 +10,7 @@ import (
 	"boxoffice/shared/page"
 )
 
-// Config configures a Service. All fields must be set.
+// Config configures a Service. All fields must be set, except MaxPendingPerUser.
 type Config struct {
 	Store         Store
 	Finder        Finder
@@ -27,6 +27,9 @@ type Config struct {
 	// SweepParallel is the number of pages of one kind that a sweep handles at a time, from
 	// 1. With 1, it also handles the kinds one after another.
 	SweepParallel int
+	// MaxPendingPerUser is the maximum number of tickets in the pending bookings of a user,
+	// over all events. Zero means no limit.
+	MaxPendingPerUser int64
 }
 
 // CancellationConfig configures the jobs that cancel the bookings of cancelled events. All
@@ -60,6 +63,7 @@ type Service struct {
 	ttl           time.Duration
 	maxPerBooking int64
 	sweepParallel int
+	pending       *pendingLimit
 
 	mu       sync.Mutex
 	lastScan map[string]time.Time // last scan for due bookings, by event id; see allowScan
@@ -70,6 +74,7 @@ func New(cfg Config) *Service {
 	return &Service{
 		store: cfg.Store, finder: cfg.Finder, jobs: cfg.Cancellations, wake: make(chan struct{}, 1), seats: cfg.Seats, events: cfg.Events, locks: cfg.Locks, observer: cfg.Observer,
 		clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors, ttl: cfg.TTL, maxPerBooking: cfg.MaxPerBooking, sweepParallel: cfg.SweepParallel,
+		pending:  newPendingLimit(cfg.MaxPendingPerUser, cfg.Finder),
 		lastScan: map[string]time.Time{},
 	}
 }

@@ -33,6 +33,7 @@ func indexes() []mongo.IndexModel {
 		index("to_expire_of_event", in(booking.Pending), asc("eventId"), asc("state"), asc("expiresAt"), asc("_id")),
 		index("to_discharge", exists("dischargeAt"), asc("dischargeAt"), asc("_id")),
 		index("live_in_event", exists("eventId"), asc("eventId"), asc("state"), asc("_id")),
+		index("pending_of_user", in(booking.Pending), asc("userId"), asc("state"), asc("expiresAt"), asc("quantity")),
 		mongodb.OutboxIndex(),
 		mongodb.OutboxTrimIndex(),
 		index("to_purge", in(booking.Refused).SetExpireAfterSeconds(0), asc("purgeAt")),

@@ -23,6 +23,7 @@ type Store struct {
 	bookings      *mongodb.Collection
 	inserts       *mongodb.Inserter
 	finds         *mongodb.Finder[document]
+	pending       *mongodb.Matcher[pendingBooking]
 	cancellations *mongodb.Collection
 }
 
@@ -46,6 +47,7 @@ func Open(cfg Config) (*Store, error) {
 	return &Store{
 		Client: client, bookings: bookings, inserts: mongodb.NewInserter(bookings),
 		finds:         mongodb.NewFinder[document](bookings, mongodb.WithoutOutbox()),
+		pending:       newPendingMatcher(bookings),
 		cancellations: client.Collection("cancellations"),
 	}, nil
 }

@@ -172,11 +172,12 @@ func testIndexes(t *testing.T, o *opener) {
 	_, err5 := store.Outbox().RetainedBoxes(t.Context(), now, 2)
 	_, err6 := store.DueCancellations(t.Context(), now, 2)
 	_, err7 := store.OwingBookings(t.Context(), now, 2)
-	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
+	_, err8 := store.CountPendingTickets(t.Context(), "u", now, 40)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8); err != nil {
 		t.Fatal(err)
 	}
-	if len(finds) != 13 {
-		t.Fatalf("got %d find commands, want 13", len(finds))
+	if len(finds) != 14 {
+		t.Fatalf("got %d find commands, want 14", len(finds))
 	}
 	for _, find := range finds {
 		var command bson.D
