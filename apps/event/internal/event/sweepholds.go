@@ -133,13 +133,18 @@ func (s *Service) moveSettled(ctx context.Context, eventID string, group []settl
 	}
 	s.joinBatch(ctx, eventID, members...)
 	errs := make([]error, len(group))
-	completeAll(ctx, len(group), func(ctx context.Context, i int) {
-		if r := releases[i]; r != nil {
-			_, errs[i] = r.complete(ctx)
-			return
+	finish := make([]func() error, len(group))
+	for i, r := range releases {
+		finish[i] = func() error {
+			if r != nil {
+				_, errs[i] = r.complete(ctx)
+			} else {
+				errs[i] = s.completeSell(ctx, members[i])
+			}
+			return errs[i]
 		}
-		errs[i] = s.completeSell(ctx, members[i])
-	})
+	}
+	_ = drain.Do(s.sweepParallel, finish...) // the errors are in errs
 	return errs
 }
 
