@@ -14,7 +14,8 @@ import (
 )
 
 // slowExpiryEnv returns an environment in which bookings do not expire during a test and
-// the event app does not ask about holds. Only facts can therefore mark seats as sold.
+// the event app does not ask about holds. Only facts can therefore mark seats as sold, or
+// sweeps that discharge what the bookings owe.
 func slowExpiryEnv() []string {
 	return append(fastExpiryEnv(), "BOOKING_TTL=15m", "HOLD_SETTLE_AFTER="+settleAfter.String())
 }
