@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -226,5 +227,49 @@ func TestSidecarSubscribesWithTheLimitOfUnacknowledgedFacts(t *testing.T) {
 				t.Errorf("got a limit of %d, want %d, the default of STREAMS_MAX_ACK_PENDING", got, cfg.MaxAckPending)
 			}
 		})
+	}
+}
+
+// While a fact is being processed, the sidecar must not receive more facts than the limit
+// allows: their ackWait would run out.
+func TestSidecarReceivesFewFactsAhead(t *testing.T) {
+	f := newFixture(t)
+	f.run()
+	const facts = 50
+	cfg, err := loadSettings(f.getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	delivered, proceed := make(chan string, 1000), make(chan struct{})
+	f.startSidecar(func(_ context.Context, e daprsub.Event[bookingapi.Fact]) error {
+		<-proceed
+		delivered <- e.ID
+		return nil
+	}, "")
+	release := sync.OnceFunc(func() { close(proceed) })
+	t.Cleanup(release) // before the app's server ends, which waits for its requests
+	want := map[string]bool{}
+	for range facts {
+		id := rand.Text()
+		f.publish(id)
+		want[id] = true
+	}
+	kit.Eventually(t, waitTimeout, "the sidecar has received as many facts as the limit allows", func() error {
+		consumer, err := f.broker.PushConsumer(t.Context(), bookingapi.Topic, "event")
+		if err != nil {
+			return err
+		}
+		info := consumer.CachedInfo()
+		if info.NumAckPending > cfg.MaxAckPending {
+			t.Fatalf("the sidecar has received %d facts, want at most %d", info.NumAckPending, cfg.MaxAckPending)
+		}
+		if info.NumAckPending < cfg.MaxAckPending || info.NumPending == 0 {
+			return fmt.Errorf("it has received %d, and %d wait", info.NumAckPending, info.NumPending)
+		}
+		return nil
+	})
+	release()
+	for len(want) > 0 {
+		delete(want, receive(t, delivered))
 	}
 }
