@@ -91,7 +91,9 @@ func (b *bench) start(ctx context.Context) error {
 		}
 		env = append(env, "CPU_PROFILE="+dir)
 	}
-	b.stack, err = stack.Start(stack.Options{Data: data, Env: env, GiveUp: ctx.Done()}) //nolint:contextcheck // GiveUp ends it
+	b.stack, err = stack.Start(stack.Options{ //nolint:contextcheck // GiveUp ends it
+		Data: data, Env: env, GiveUp: ctx.Done(), Args: []string{"--replicas", strconv.Itoa(b.replicas)},
+	})
 	if err != nil {
 		return err
 	}

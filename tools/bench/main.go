@@ -37,6 +37,8 @@ type settings struct {
 	after    int
 	events   int
 	watchers int
+	expire   int
+	replicas int
 	profile  string
 }
 
@@ -59,6 +61,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 			err = b.measureGrowth(ctx)
 		case set.watchers > 0:
 			err = b.measureWatchers(ctx)
+		case set.expire > 0:
+			err = b.measureExpiry(ctx)
 		default:
 			err = b.measureLadder(ctx)
 		}
@@ -80,6 +84,8 @@ func parse(args []string, stdout io.Writer) (settings, error) {
 	flags.IntVar(&s.after, "after", 0, "instead of the ladder, compare the cost of a booking after this many bookings of one event with the cost after 200")
 	flags.IntVar(&s.events, "events", manyEvents, "number of events; the rungs of reads and searches use all of them")
 	flags.IntVar(&s.watchers, "watchers", 0, "instead of the ladder, compare the cost of bookings while this many clients watch the event's availability with their cost without watchers")
+	flags.IntVar(&s.expire, "expire", 0, "instead of the ladder, create this many bookings and measure how fast the sweeps expire them")
+	flags.IntVar(&s.replicas, "replicas", 1, "number of replicas of each app and of the gateway")
 	flags.StringVar(&s.profile, "profile", "", "write a CPU profile of each of Boxoffice's programs, over its whole run, to this directory")
 	if err := flags.Parse(args); err != nil {
 		return s, err
@@ -91,10 +97,23 @@ func parse(args []string, stdout io.Writer) (settings, error) {
 		return s, errors.New("-clients, -rounds and -block must be positive")
 	case s.events < manyEvents:
 		return s, fmt.Errorf("-events must be at least %d", manyEvents)
-	case s.watchers < 0 || s.watchers > 0 && s.after > 0:
-		return s, errors.New("-watchers must not be negative, and excludes -after")
+	case s.watchers < 0 || s.expire < 0 || s.replicas < 1:
+		return s, errors.New("-watchers and -expire must not be negative, and -replicas must be positive")
+	case moreThanOne(s.watchers > 0, s.after > 0, s.expire > 0):
+		return s, errors.New("-after, -watchers and -expire exclude each other")
 	case s.after != 0 && s.after <= 2*growthBlock:
 		return s, fmt.Errorf("-after must be more than %d", 2*growthBlock)
 	}
 	return s, nil
+}
+
+// moreThanOne reports whether more than one of the conditions is true.
+func moreThanOne(conditions ...bool) bool {
+	n := 0
+	for _, c := range conditions {
+		if c {
+			n++
+		}
+	}
+	return n > 1
 }
