@@ -52,6 +52,7 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 		{"GetEvents returns the events that exist", testGetEvents},
 		{"the queries of sweeps find their events", testCatalogue},
 		{"holds only move forward", testHolds},
+		{"MoveHolds moves each hold by itself", testMoveHolds},
 		{"HoldsToSettle returns due holds", testHoldsToSettle},
 		{"ClaimHolds claims by the time to settle", testClaimHolds},
 		{"ClaimLimits claims by version and stamp", testClaimLimits},

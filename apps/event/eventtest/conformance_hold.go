@@ -14,7 +14,9 @@ func testHolds(t *testing.T, s Subject) {
 	if got, err := s.GetHolds(ctx, []string{h.ID}); err != nil || len(got) > 0 {
 		t.Errorf("unknown hold: got %v, %v, want none", got, err)
 	}
-	wantErr(t, "move an unknown hold", s.MoveHold(ctx, h), event.ErrNoHold)
+	if missing, err := s.MoveHolds(ctx, []event.Hold{h}); err != nil || !missing[h.ID] {
+		t.Errorf("move an unknown hold: got %v, %v, want it missing", missing, err)
+	}
 	wantErr(t, "postpone an unknown hold", s.PostponeSettle(ctx, map[string]time.Time{h.ID: day0}), nil)
 	wantErr(t, "insert", s.InsertHolds(ctx, []event.Hold{h}), nil)
 	second := NewHold("b_2_x", "e", 3)
@@ -40,19 +42,19 @@ func testHolds(t *testing.T, s Subject) {
 
 	sold := h
 	sold.State, sold.MovedAt, sold.SettleAt = event.Sold, day0.Add(time.Second), time.Time{}
-	wantErr(t, "sell", s.MoveHold(ctx, sold), nil)
+	moveHolds(t, s, "sell", sold)
 	expect("sold", sold)
 	wantErr(t, "postpone a sold hold", s.PostponeSettle(ctx, map[string]time.Time{h.ID: later}), nil)
 	again := sold
 	again.MovedAt = day0.Add(time.Minute)
-	wantErr(t, "sell again", s.MoveHold(ctx, again), nil)
+	moveHolds(t, s, "sell again", again)
 	expect("sold once", sold)
 
 	released := sold
 	released.State, released.MovedAt = event.Released, day0.Add(2*time.Second)
-	wantErr(t, "release", s.MoveHold(ctx, released), nil)
+	moveHolds(t, s, "release", released)
 	expect("released", released)
-	wantErr(t, "sell a released hold", s.MoveHold(ctx, again), nil)
+	moveHolds(t, s, "sell a released hold", again)
 	expect("released after a late sell", released)
 
 	tombstone := event.Hold{ID: "t_1_x", EventID: "e", UserID: "user", Quantity: 1, State: event.Released, MovedAt: day0}
@@ -93,6 +95,42 @@ func testHoldsToSettle(t *testing.T, s Subject) {
 		}
 		if err != nil || !slices.Equal(got, tt.want) {
 			t.Errorf("after %s, limit %d: got %v, %v, want %v", tt.at, tt.limit, got, err, tt.want)
+		}
+	}
+}
+
+// moveHolds moves holds that exist.
+func moveHolds(t *testing.T, s Subject, what string, holds ...event.Hold) {
+	t.Helper()
+	if missing, err := s.MoveHolds(t.Context(), holds); err != nil || len(missing) > 0 {
+		t.Errorf("%s: got %v missing, %v, want none", what, missing, err)
+	}
+}
+
+func testMoveHolds(t *testing.T, s Subject) {
+	var all []event.Hold
+	for _, id := range []string{"held", "sold", "released", "unknown"} {
+		all = append(all, NewHold(id, "e", 1))
+	}
+	wantErr(t, "insert", s.InsertHolds(t.Context(), all[:3]), nil)
+	at := func(h event.Hold, state event.HoldState, d time.Duration) event.Hold {
+		h.State, h.MovedAt, h.SettleAt = state, day0.Add(d), time.Time{}
+		return h
+	}
+	want := []event.Hold{all[0], at(all[1], event.Sold, time.Second), at(all[2], event.Released, time.Second)}
+	moveHolds(t, s, "move two", want[1:]...)
+	var released []event.Hold
+	for _, h := range all {
+		released = append(released, at(h, event.Released, time.Minute))
+	}
+	missing, err := s.MoveHolds(t.Context(), released)
+	if err != nil || len(missing) != 1 || !missing["unknown"] {
+		t.Errorf("release all: got %v missing, %v, want only the unknown one", missing, err)
+	}
+	want[0], want[1] = released[0], released[1] // the third one was released before
+	for _, h := range want {
+		if got, err := s.GetHolds(t.Context(), []string{h.ID}); err != nil || got[h.ID] != h {
+			t.Errorf("hold %s: got %+v, %v, want %+v", h.ID, got[h.ID], err, h)
 		}
 	}
 }

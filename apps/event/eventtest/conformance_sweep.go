@@ -23,7 +23,7 @@ func testClaimHolds(t *testing.T, s Subject) {
 	wantErr(t, "insert", s.InsertHolds(ctx, all), nil)
 	sold := all[0]
 	sold.State, sold.SettleAt = event.Sold, time.Time{}
-	wantErr(t, "sell", s.MoveHold(ctx, sold), nil)
+	moveHolds(t, s, "sell", sold)
 	wantErr(t, "postpone", s.PostponeSettle(ctx, map[string]time.Time{all[1].ID: day0.Add(2 * time.Minute)}), nil)
 
 	until := day0.Add(time.Hour)

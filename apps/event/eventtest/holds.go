@@ -36,20 +36,24 @@ func (s *Store) InsertHolds(ctx context.Context, holds []event.Hold) error {
 	})
 }
 
-// MoveHold implements event.Holds.
-func (s *Store) MoveHold(ctx context.Context, to event.Hold) error {
-	return s.do(ctx, "holds.move", func() error {
-		h, ok := s.holds[to.ID]
-		if !ok {
-			return event.ErrNoHold
-		}
-		if h.State == event.Held || h.State == event.Sold && to.State == event.Released {
-			h.State, h.MovedAt, h.SettleAt = to.State, to.MovedAt, time.Time{}
-			s.holds[to.ID] = h
-			*s.writes++
+// MoveHolds implements event.Holds.
+func (s *Store) MoveHolds(ctx context.Context, holds []event.Hold) (missing map[string]bool, err error) {
+	missing = map[string]bool{}
+	err = s.do(ctx, "holds.move", func() error {
+		for _, to := range holds {
+			h, ok := s.holds[to.ID]
+			switch {
+			case !ok:
+				missing[to.ID] = true
+			case h.State == event.Held || h.State == event.Sold && to.State == event.Released:
+				h.State, h.MovedAt, h.SettleAt = to.State, to.MovedAt, time.Time{}
+				s.holds[to.ID] = h
+				*s.writes++
+			}
 		}
 		return nil
 	})
+	return missing, err
 }
 
 // PostponeSettle implements event.Holds.

@@ -2,7 +2,6 @@ package booking
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -31,15 +30,18 @@ func SweepKinds() []string { return []string{sweepExpiry, sweepObligations} }
 // at the same time; each handles different bookings. The two kinds of work run concurrently,
 // so neither waits for the other.
 //
+// Sweep does not wait for the facts of expired bookings to be published: seats come first. The
+// relay publishes what its queue has room for, and the sweep of the outboxes does the rest.
+//
 // If the event app does not answer, Sweep still expires bookings. Their obligations wait for
 // a later sweep.
 func (s *Service) Sweep(ctx context.Context) (expired int, err error) {
 	d := s.newDischarger()
 	var n atomic.Int64
 	err = drain.Do(s.sweepParallel, func() error {
-		return drain.Run(ctx, s.sweepParallel, s.claimDue, func(ctx context.Context, page []Booking) error {
-			n.Add(int64(len(page)))
-			return s.settleExpired(ctx, d, page)
+		return drain.Run(ctx, s.sweepParallel, s.claimDue, func(ctx context.Context, expired []Booking) error {
+			n.Add(int64(len(expired)))
+			return d.discharge(ctx, expired...)
 		})
 	}, func() error {
 		return drain.Run(ctx, s.sweepParallel, func(ctx context.Context) ([]Booking, bool, error) {
@@ -61,30 +63,12 @@ func (s *Service) claimDue(ctx context.Context) (expired []Booking, more bool, e
 	if len(due) == 0 {
 		return nil, false, nil
 	}
-	expired, err = s.expireAll(ctx, s.jobs.Unpublished, due)
+	expired, err = s.expireAll(ctx, due)
 	if len(expired) > 0 && err != nil {
 		// The others are tried again with the next page, which fails if none succeeds.
 		err = nil
 	}
 	return expired, true, err
-}
-
-// settleExpired releases the seats of bookings that were just expired and publishes their
-// facts. The seats come first: the facts then find them released, so the event app's consumer
-// has less to do. Facts that are not published wait for the sweep of the outboxes.
-func (s *Service) settleExpired(ctx context.Context, d *discharger, expired []Booking) error {
-	err := d.discharge(ctx, expired...)
-	ids := make([]string, len(expired))
-	for i, b := range expired {
-		ids[i] = b.ID
-	}
-	publishing, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
-	if failed := s.jobs.Publisher.PublishFacts(publishing, ids); failed != nil {
-		failed = fmt.Errorf("publish facts: %w", failed)
-		return errors.Join(err, failed)
-	}
-	return err
 }
 
 // claimObligations claims the next page of bookings whose obligations are due. It reports

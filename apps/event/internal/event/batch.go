@@ -88,6 +88,8 @@ type Member struct {
 	// entry never decreases. It is not part of the attempt, because an entry that was
 	// claimed in one attempt must be given back if a later attempt refuses the hold.
 	entry entryEvidence
+	// isStored reports whether the batch has brought the hold's document to its new state.
+	isStored bool
 	// toLog are the log entries of the batch, if this member must log them.
 	toLog []Entry
 
@@ -135,9 +137,10 @@ func (s *Service) joinBatch(ctx context.Context, eventID string, members ...*Mem
 
 // complete returns the hold of a member whose batch has ended, or nil if there is
 // none. It returns errGone if there is no event, or the error with which the member's
-// decision refused the move. After any other error the result is unknown. If the member sold or released the hold, complete first finishes the step; the
-// batch itself finishes only the steps of new holds. One of the members also logs the
-// entries of the batch, unless the batch has done so.
+// decision refused the move. After any other error the result is unknown.
+//
+// If the member sold or released the hold, complete first finishes the step, as far as the
+// batch has not done so.
 func (s *Service) complete(ctx context.Context, m *Member) (*Hold, error) {
 	switch o := m.outcome; {
 	case o.kind == failed:
@@ -146,6 +149,8 @@ func (s *Service) complete(ctx context.Context, m *Member) (*Hold, error) {
 		return m.hold, nil
 	case o.next.State == Held: // finished by the batch
 		return &o.next, nil
+	case m.isStored:
+		return &o.next, s.finishEntry(ctx, o.next)
 	case len(m.toLog) == 0:
 		return &o.next, s.finishSteps(ctx, o.next)
 	default:
@@ -181,19 +186,36 @@ func (b *batch) run(ctx context.Context, release func()) {
 	b.finish(ctx)
 }
 
-// finish finishes the steps of all new holds of the batch in one write, and logs the entries
-// of the batch. If the batch has no new holds, one of the members that moved logs the entries
-// instead, while it finishes its own step. The entries thus never delay a response by more
-// than the finishing of the steps does.
+// finish stores the holds that moved together, and logs the entries of the batch at the same
+// time. The entries thus never delay a response by more than the finishing of the steps does.
+// If only one hold was sold or released, its member does both in complete, in its own time.
 func (b *batch) finish(ctx context.Context) {
-	isNew := func(m *Member) bool { return m.outcome.kind == moved && m.outcome.next.State == Held }
-	hasMoved := func(m *Member) bool { return m.outcome.kind == moved }
-	switch i := slices.IndexFunc(b.members, hasMoved); {
-	case i < 0:
-	case slices.ContainsFunc(b.members, isNew):
-		b.svc.both(func() { b.insertHolds(ctx) }, func() { b.svc.tryLogEntries(ctx, b.eventID, b.written) })
+	members := slices.DeleteFunc(slices.Clone(b.members), func(m *Member) bool { return m.outcome.kind != moved })
+	switch {
+	case len(members) == 0:
+	case len(members) == 1 && members[0].outcome.next.State != Held:
+		members[0].toLog = b.written
 	default:
-		b.members[i].toLog = b.written
+		b.svc.both(func() { b.storeHolds(ctx, members) }, func() { b.svc.tryLogEntries(ctx, b.eventID, b.written) })
+	}
+}
+
+// storeHolds brings the documents of all holds that moved to their new states. The steps of
+// new holds are finished then.
+func (b *batch) storeHolds(ctx context.Context, members []*Member) {
+	marks := make([]Hold, len(members))
+	for i, m := range members {
+		marks[i] = m.outcome.next
+	}
+	if err := b.svc.storeHolds(ctx, marks); err != nil {
+		failAll(members, err)
+		return
+	}
+	for _, m := range members {
+		m.isStored = true
+		if m.outcome.next.State == Held {
+			b.svc.steps.add(m.outcome.next)
+		}
 	}
 }
 
@@ -384,20 +406,6 @@ func (m *Member) recordClaim(hasEntry bool, err error) {
 	m.claim, m.claimErr = claimGranted, err
 	if err != nil {
 		m.claim = claimDenied
-	}
-}
-
-// insertHolds finishes the steps of all new holds of the batch in one write.
-func (b *batch) insertHolds(ctx context.Context) {
-	var members []*Member
-	var marks []Hold
-	for _, m := range b.members {
-		if m.outcome.kind == moved && m.outcome.next.State == Held {
-			members, marks = append(members, m), append(marks, m.outcome.next)
-		}
-	}
-	if err := b.svc.finishSteps(ctx, marks...); err != nil {
-		failAll(members, err)
 	}
 }
 

@@ -38,6 +38,11 @@ func (s *Service) OnBookingExpired(ctx context.Context, fact bookingapi.Fact) er
 	return s.releaseBooking(ctx, fact.Resource, CauseExpired)
 }
 
+// releaseBooking releases the hold of a booking. Usually the booking app has already done so
+// by a direct call. If that call reached this process, releaseBooking reads nothing.
 func (s *Service) releaseBooking(ctx context.Context, b bookingapi.Resource, cause Cause) error {
+	if s.released.Contains(b.HoldID) {
+		return nil
+	}
 	return s.release(ctx, Hold{ID: b.HoldID, EventID: b.EventID, UserID: b.UserID, Quantity: b.Quantity}, cause, b.ConfirmedAt != nil)
 }

@@ -384,7 +384,7 @@ func TestFoldIsAtomicAndIdempotent(t *testing.T) {
 			return nil, nil
 		})
 		svc := event.New(event.Config{
-			Observer: eventtest.NoObserver{}, SweepParallel: 1,
+			Observer: eventtest.NoObserver{}, SweepParallel: 1, Drifts: f,
 			Events: gated, Catalogue: gated, Holds: gated, Limits: gated, Log: gated, Bookings: f, Cache: eventtest.NoCache{},
 			Locks: eventtest.Unlocked{}, Batches: eventtest.Unbatched{}, Clock: f, IDs: f, HoldSettleAfter: settleAfter,
 		})

@@ -120,10 +120,11 @@
 // claims (see below), so a decision is a pure function of the event, the hold and the
 // time.
 //
-// In phase 5, one write inserts the new holds of a batch, and another one copies its log
-// entries at the same time. Each member whose hold was sold or released finishes its own
-// step; if there are no new holds, one of these members also copies the entries. The next
-// batch does not wait for phase 5. If it moves one of the same holds, its phase 3 finishes
+// In phase 5, one write brings the documents of all holds of a batch to their new states, and
+// another one copies its log entries at the same time. New holds, and tombstones, are inserted
+// by a write of their own. The members whose holds were released then give their limit entries
+// back. If the batch sold or released only one hold, its member does all of this itself. The
+// next batch does not wait for phase 5. If it moves one of the same holds, its phase 3 finishes
 // what is left.
 //
 // Batches of several processes race as single moves do; the compare-and-set decides.
@@ -210,8 +211,8 @@
 // # Cost
 //
 // Without contention, each use case runs this many store operations one after another.
-// All members of a batch share the reads, the write of the event and the insert. Claims,
-// updates of holds and returns of limit entries are one operation for each hold. The insert
+// All members of a batch share the reads, the write of the event, and the update or the insert
+// of their holds. Claims and returns of limit entries are one operation for each hold. The insert
 // of a batch's log entries is not in the table, because it runs beside the last operations:
 // the insert or the updates of the holds.
 //
@@ -223,5 +224,6 @@
 //	repeated release or sell      2
 //
 // The releases of one request are a batch: 32 of them share the two reads and the write of
-// the event. Their holds are updated concurrently.
+// the event, and the update of their holds. A fact about a hold that the same process has just
+// released costs no operation.
 package event

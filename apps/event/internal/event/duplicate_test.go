@@ -15,9 +15,9 @@ type pausingStore struct {
 	beforeMove, afterRead func()
 }
 
-func (p *pausingStore) MoveHold(ctx context.Context, h event.Hold) error {
+func (p *pausingStore) MoveHolds(ctx context.Context, holds []event.Hold) (missing map[string]bool, err error) {
 	p.beforeMove()
-	return p.Store.MoveHold(ctx, h)
+	return p.Store.MoveHolds(ctx, holds)
 }
 
 func (p *pausingStore) GetHolds(ctx context.Context, ids []string) (map[string]event.Hold, error) {

@@ -28,8 +28,6 @@ var (
 var (
 	// ErrNoEvent means that there is no such event.
 	ErrNoEvent = errors.New("no such event")
-	// ErrNoHold means that there is no such hold.
-	ErrNoHold = errors.New("no such hold")
 	// ErrStale means that a compare-and-set found a different version from the one read.
 	ErrStale = errors.New("changed since it was read")
 	// ErrExists means that a document with this id exists.

@@ -2,7 +2,6 @@ package event
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -52,24 +51,42 @@ func (s *Service) writeSeats(ctx context.Context, w SeatsWrite, finished []strin
 // finishSteps brings hold documents to the states of their marks, and then gives back
 // the limit entries of those that are released. It is idempotent.
 func (s *Service) finishSteps(ctx context.Context, marks ...Hold) error {
-	missing, err := s.moveHolds(ctx, marks)
-	if err != nil {
+	if err := s.storeHolds(ctx, marks); err != nil {
 		return err
 	}
-	if len(missing) > 0 {
-		// If a hold exists by now, another process has finished its step. The hold may
-		// have moved on since, so InsertHolds leaves it as it is.
-		if err := s.holds.InsertHolds(ctx, missing); err != nil {
-			return fmt.Errorf("finish %d holds of event %s: %w", len(missing), missing[0].EventID, err)
+	for _, mark := range marks {
+		if err := s.finishEntry(ctx, mark); err != nil {
+			return err
 		}
 	}
-	for _, mark := range marks {
-		if mark.mustGiveBackEntry() {
-			if err := s.giveBackEntry(ctx, mark); err != nil {
-				return err
-			}
+	return nil
+}
+
+// finishEntry finishes the step of a mark whose hold is stored: it gives the limit entry back
+// if the mark requires that.
+func (s *Service) finishEntry(ctx context.Context, mark Hold) error {
+	if mark.mustGiveBackEntry() {
+		if err := s.giveBackEntry(ctx, mark); err != nil {
+			return err
 		}
-		s.steps.add(mark)
+	}
+	s.steps.add(mark)
+	if mark.State == Released {
+		s.released.Add(mark.ID, struct{}{})
+	}
+	return nil
+}
+
+// storeHolds brings hold documents to the states of their marks, in at most two writes.
+func (s *Service) storeHolds(ctx context.Context, marks []Hold) error {
+	missing, err := s.moveHolds(ctx, marks)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	// If a hold exists by now, another process has finished its step. The hold may
+	// have moved on since, so InsertHolds leaves it as it is.
+	if err := s.holds.InsertHolds(ctx, missing); err != nil {
+		return fmt.Errorf("finish %d holds of event %s: %w", len(missing), missing[0].EventID, err)
 	}
 	return nil
 }
@@ -77,17 +94,28 @@ func (s *Service) finishSteps(ctx context.Context, marks ...Hold) error {
 // moveHolds updates sold and released holds to the states of their marks. It returns
 // the holds that must be inserted instead: held ones, and tombstones.
 func (s *Service) moveHolds(ctx context.Context, marks []Hold) (missing []Hold, err error) {
+	var moved []Hold
 	for _, mark := range marks {
 		if mark.State == Held {
 			missing = append(missing, mark)
-			continue
+		} else {
+			moved = append(moved, mark)
 		}
-		err := s.holds.MoveHold(ctx, mark)
+	}
+	if len(moved) == 0 {
+		return missing, nil
+	}
+	unknown, err := s.holds.MoveHolds(ctx, moved)
+	if err != nil {
+		return nil, fmt.Errorf("finish %d holds of event %s: %w", len(moved), moved[0].EventID, err)
+	}
+	for _, mark := range moved {
 		switch {
-		case errors.Is(err, ErrNoHold) && mark.State == Released:
+		case !unknown[mark.ID]:
+		case mark.State == Released:
 			missing = append(missing, mark)
-		case err != nil:
-			return nil, fmt.Errorf("finish hold %s as %s: %w", mark.ID, mark.State, err)
+		default:
+			return nil, fmt.Errorf("finish hold %s as %s: there is no such hold", mark.ID, mark.State)
 		}
 	}
 	return missing, nil

@@ -87,10 +87,10 @@ type Holds interface {
 	// InsertHolds stores new holds with distinct ids, independently of each other. It
 	// leaves a hold whose id is taken as it is.
 	InsertHolds(ctx context.Context, holds []Hold) error
-	// MoveHold sets the state and MovedAt of a hold to those of h and clears SettleAt. It
-	// does nothing if the hold has reached that state or a later one. It returns ErrNoHold
-	// if there is no hold.
-	MoveHold(ctx context.Context, h Hold) error
+	// MoveHolds sets the states and MovedAt of holds with distinct ids, independently of each
+	// other, and clears SettleAt. It leaves a hold that has reached that state or a later one
+	// as it is. It returns the ids of holds that do not exist.
+	MoveHolds(ctx context.Context, holds []Hold) (missing map[string]bool, err error)
 	// PostponeSettle sets SettleAt of holds, by id. It ignores holds that are not held or
 	// do not exist.
 	PostponeSettle(ctx context.Context, at map[string]time.Time) error

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"boxoffice/shared/page"
 )
 
@@ -63,10 +65,15 @@ type Service struct {
 	wait       func(ctx context.Context, d time.Duration) error
 	reconciler reconciler
 	steps      stepCache
+	released   *lru.Cache[string, struct{}] // holds that this process has released; a hold stays released
 	logged     logCache
 	links      pendingLinks
 	cacheTimes cacheTimes
 }
+
+// maxReleased limits the released holds that a process remembers: those of the last seconds of
+// a busy sweep, whose facts are still on their way.
+const maxReleased = 32_768
 
 // New returns a Service.
 func New(cfg Config) *Service {
@@ -74,8 +81,13 @@ func New(cfg Config) *Service {
 	if both == nil {
 		both = concurrently
 	}
+	released, err := lru.New[string, struct{}](maxReleased)
+	if err != nil {
+		panic(err) // the size is not positive
+	}
 	return &Service{
-		events: cfg.Events, catalogue: cfg.Catalogue, holds: cfg.Holds, limits: cfg.Limits, cache: cfg.Cache, log: cfg.Log, bookings: cfg.Bookings, drifts: cfg.Drifts, observer: cfg.Observer, sweepParallel: cfg.SweepParallel,
+		released: released,
+		events:   cfg.Events, catalogue: cfg.Catalogue, holds: cfg.Holds, limits: cfg.Limits, cache: cfg.Cache, log: cfg.Log, bookings: cfg.Bookings, drifts: cfg.Drifts, observer: cfg.Observer, sweepParallel: cfg.SweepParallel,
 		batches: cfg.Batches, locks: cfg.Locks, clock: cfg.Clock, ids: cfg.IDs, cursors: cfg.Cursors,
 		settleAfter: cfg.HoldSettleAfter, both: both, wait: cfg.Wait,
 	}

@@ -299,3 +299,44 @@ func (f *fixture) update(svc *event.Service, changes eventapi.Changes) error {
 	_, err := svc.UpdateEvent(context.Background(), eventapi.UpdateRequest{EventID: "gala", ChangeID: f.NewID(), Changes: changes})
 	return err
 }
+
+// The direct call comes first and the fact after it. The fact then reads nothing.
+func TestFactAboutAReleasedHoldReadsNothing(t *testing.T) {
+	f := newFixture(t)
+	f.createGala(nil)
+	f.reserve("a_1_x", "u1", 1)
+	f.reserve("b_1_x", "u1", 2)
+	ops := 0
+	svc := f.service(func(string) (before, after error) { ops++; return nil, nil })
+	f.wantErr("release", eventtest.Release(t.Context(), svc, releaseOf("a_1_x", "u1", 1)), nil)
+	ops = 0
+	f.wantErr("fact", svc.OnBookingExpired(t.Context(), f.fact("a_1_x", "u1", 1)), nil)
+	if ops != 0 {
+		t.Errorf("got %d operations, want none", ops)
+	}
+	f.wantErr("fact about another hold", svc.OnBookingExpired(t.Context(), f.fact("b_1_x", "u1", 2)), nil)
+	f.wantSeats("both released", 10, 0, 0)
+}
+
+// A release that fails after the seats moved is not remembered: the fact must finish it.
+func TestFactFinishesAReleaseThatFailed(t *testing.T) {
+	f := newFixture(t)
+	f.createGala(func(d *eventapi.Definition) { d.MaxPerUser = ptr(int64(4)) })
+	f.reserve("a_1_x", "u1", 1)
+	broken := errors.New("broken")
+	fails := true
+	svc := f.service(func(op string) (before, after error) {
+		if op == "limits.giveback" && fails {
+			return broken, nil
+		}
+		return nil, nil
+	})
+	f.wantErr("release", eventtest.Release(t.Context(), svc, releaseOf("a_1_x", "u1", 1)), broken)
+	fails = false
+	f.wantErr("fact", svc.OnBookingExpired(t.Context(), f.fact("a_1_x", "u1", 1)), nil)
+	for key, l := range f.store.Contents().Limits {
+		if len(l.By) > 0 {
+			t.Errorf("limit %s: got entries %v, want none", key, l.By)
+		}
+	}
+}

@@ -63,28 +63,41 @@ func failedOnlyOnTakenIDs(err error) bool {
 	})
 }
 
-// MoveHold implements event.Holds.
-func (s *Store) MoveHold(ctx context.Context, to event.Hold) error {
-	d := toHold(to)
-	set := bson.D{{Key: "state", Value: d.State}, {Key: "movedAt", Value: d.MovedAt}}
-	if d.PurgeAt != nil {
-		set = append(set, bson.E{Key: "purgeAt", Value: *d.PurgeAt})
+// MoveHolds implements event.Holds. It sends one command. The reply contains only the number
+// of holds that moved. If that is not all of them, the holds are read to find out which exist.
+func (s *Store) MoveHolds(ctx context.Context, holds []event.Hold) (missing map[string]bool, err error) {
+	writes := make([]mongo.WriteModel, len(holds))
+	ids := make([]string, len(holds))
+	for i, to := range holds {
+		d := toHold(to)
+		set := bson.D{{Key: "state", Value: d.State}, {Key: "movedAt", Value: d.MovedAt}}
+		if d.PurgeAt != nil {
+			set = append(set, bson.E{Key: "purgeAt", Value: *d.PurgeAt})
+		}
+		writes[i] = mongo.NewUpdateOneModel().
+			SetFilter(bson.D{{Key: "_id", Value: to.ID}, {Key: "state", Value: bson.D{{Key: "$in", Value: statesBefore(to.State)}}}}).
+			SetUpdate(bson.D{{Key: "$set", Value: set}, {Key: "$unset", Value: bson.D{{Key: "settleAt", Value: ""}}}})
+		ids[i] = to.ID
 	}
-	res, err := s.holds.UpdateOne(ctx,
-		bson.D{{Key: "_id", Value: to.ID}, {Key: "state", Value: bson.D{{Key: "$in", Value: statesBefore(to.State)}}}},
-		bson.D{{Key: "$set", Value: set}, {Key: "$unset", Value: bson.D{{Key: "settleAt", Value: ""}}}})
+	res, err := s.holds.BulkWrite(ctx, writes, options.BulkWrite().SetOrdered(false))
 	switch {
 	case err != nil:
-		return mongodb.WrapError("move hold", err)
-	case res.MatchedCount == 1:
-		return nil
+		return nil, mongodb.WrapError("move holds", err)
+	case res.MatchedCount == int64(len(holds)):
+		return nil, nil
 	}
-	// The hold has reached this state or a later one, or it does not exist.
-	found, err := s.GetHolds(ctx, []string{to.ID})
-	if err == nil && len(found) == 0 {
-		return event.ErrNoHold
+	// The others have reached their states or later ones, or do not exist.
+	found, err := s.GetHolds(ctx, ids)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	missing = map[string]bool{}
+	for _, id := range ids {
+		if _, exists := found[id]; !exists {
+			missing[id] = true
+		}
+	}
+	return missing, nil
 }
 
 // statesBefore returns the states from which a hold can move to the given one.
