@@ -36,7 +36,7 @@ type Bus struct {
 // published again.
 func Connect(a *app.App, sidecar client.Client, boxes outbox.Store, topic string) *Bus {
 	b := &Bus{
-		Routes: daprsub.Routes{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing},
+		Routes: daprsub.Routes{Mux: a.Mux, Log: a.Log, Tracing: a.Tracing, Dropped: countDropped(a.Metrics)},
 		Relay: outbox.New(outbox.Config{
 			Store: boxes, Publisher: NewPublisher(sidecar, Component, topic), Now: app.Clock{}.Now, Log: a.Log,
 			Backlog: Backlog(a.Metrics),

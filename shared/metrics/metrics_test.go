@@ -195,7 +195,7 @@ func TestBatchItemsAreCountedByBatch(t *testing.T) {
 	move(t.Context(), 12)
 	want(t, meters, map[string]float64{
 		`boxoffice_batch_items_bucket{batch="insert",le="1"}`:      1,
-		`boxoffice_batch_items_sum{batch="move seats"}`:              13,
+		`boxoffice_batch_items_sum{batch="move seats"}`:            13,
 		`boxoffice_batch_items_bucket{batch="move seats",le="8"}`:  1,
 		`boxoffice_batch_items_bucket{batch="move seats",le="16"}`: 2,
 	})

@@ -18,7 +18,7 @@ type Samples map[string]float64
 func Scrape(t testing.TB, handler http.Handler) Samples {
 	t.Helper()
 	w := httptest.NewRecorder()
-	handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 	if w.Code != http.StatusOK {
 		t.Fatalf("scrape: got status %d: %s", w.Code, w.Body)
 	}

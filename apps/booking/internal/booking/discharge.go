@@ -13,9 +13,8 @@ import (
 
 // discharger moves the holds that bookings owe the event app, for one operation, one sweep
 // or one claim of a job. It drops errors, because the obligations stay in the records until
-// a later sweep. Once a call has failed with anything but a definite refusal, it makes no
-// further calls: if the event app hangs, each of them would wait for its deadline, and a
-// sweep of many bookings would not finish.
+// a later sweep. Once the event app has not answered, it makes no further calls: each of them
+// would probably wait for its deadline, and a sweep of many bookings would not finish.
 //
 // A discharger is safe for concurrent use.
 type discharger struct {

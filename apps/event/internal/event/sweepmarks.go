@@ -33,7 +33,7 @@ func (s *Service) sweepEvents(ctx context.Context, before time.Time,
 		if err != nil {
 			return errors.Join(append(failed, fmt.Errorf("find events to sweep: %w", err))...)
 		}
-		rand.Shuffle(len(page), func(i, j int) { page[i], page[j] = page[j], page[i] })
+		rand.Shuffle(len(page), func(i, j int) { page[i], page[j] = page[j], page[i] }) //nolint:gosec // not a secret
 		cleared := 0
 		for _, id := range page {
 			isCleared, err := s.sweepEvent(ctx, id, before)
