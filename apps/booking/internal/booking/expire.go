@@ -19,7 +19,7 @@ func (s *Service) expire(ctx context.Context, b Booking) (Booking, error) {
 
 // expireAll expires pending bookings in one write, and returns those that it expired. A
 // booking that was confirmed, cancelled or expired meanwhile is no error.
-func (s *Service) expireAll(ctx context.Context, due []Booking) ([]Booking, error) {
+func (s *Service) expireAll(ctx context.Context, store Store, due []Booking) ([]Booking, error) {
 	changes := make([]Change, len(due))
 	for i, b := range due {
 		next := b.moveTo(Expired, s.now())
@@ -31,7 +31,7 @@ func (s *Service) expireAll(ctx context.Context, due []Booking) ([]Booking, erro
 	}
 	var expired []Booking
 	var failed []error
-	for i, err := range s.store.ReplaceBookings(ctx, changes) {
+	for i, err := range store.ReplaceBookings(ctx, changes) {
 		switch {
 		case err == nil:
 			expired = append(expired, changes[i].Booking)
@@ -63,7 +63,7 @@ func (s *Service) expireDueOfEvent(ctx context.Context, eventID string) (int, er
 	if len(due) == 0 {
 		return 0, nil
 	}
-	expired, err := s.expireAll(ctx, due)
+	expired, err := s.expireAll(ctx, s.store, due)
 	return len(expired), errors.Join(err, s.newDischarger().discharge(ctx, expired...))
 }
 

@@ -30,8 +30,8 @@ func SweepKinds() []string { return []string{sweepExpiry, sweepObligations} }
 // at the same time; each handles different bookings. The two kinds of work run concurrently,
 // so neither waits for the other.
 //
-// Sweep does not wait for the facts of expired bookings to be published: seats come first. The
-// relay publishes what its queue has room for, and the sweep of the outboxes does the rest.
+// The facts of expired bookings are left to the sweep of the outboxes: seats come first, and a
+// hundred thousand facts in the relay's queue would delay those of other bookings.
 //
 // If the event app does not answer, Sweep still expires bookings. Their obligations wait for
 // a later sweep.
@@ -63,7 +63,7 @@ func (s *Service) claimDue(ctx context.Context) (expired []Booking, more bool, e
 	if len(due) == 0 {
 		return nil, false, nil
 	}
-	expired, err = s.expireAll(ctx, due)
+	expired, err = s.expireAll(ctx, s.jobs.Unpublished, due)
 	if len(expired) > 0 && err != nil {
 		// The others are tried again with the next page, which fails if none succeeds.
 		err = nil

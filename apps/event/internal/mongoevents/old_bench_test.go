@@ -130,19 +130,28 @@ func benchQueries(b *testing.B, store *mongoevents.Store) {
 	ctx := b.Context()
 	public := []event.Status{event.Published, event.Cancelled}
 	for name, query := range map[string]func() error{
-		"list":              func() error { _, err := store.ListEvents(ctx, event.Query{Statuses: public, Limit: 20}); return err },
-		"list by organizer": func() error { _, err := store.ListEvents(ctx, event.Query{Statuses: public, OrganizerID: "organizer", Limit: 20}); return err },
-		"list of admins":    func() error { _, err := store.ListEvents(ctx, event.Query{Statuses: append(public, event.Draft), Limit: 20}); return err },
-		"ended, unsold":     func() error { _, err := store.EndedUnsold(ctx, old, 500); return err },
-		"marks":             func() error { _, err := store.MarkedEvents(ctx, old, 128); return err },
-		"unlogged":          func() error { _, err := store.UnloggedEvents(ctx, old, 128); return err },
-		"cancelled":         func() error { _, err := store.UnfinishedCancellations(ctx, 500); return err },
-		"holds to settle":   func() error { _, err := store.HoldsToSettle(ctx, old, 128); return err },
-		"stamped limits":    func() error { _, err := store.StampedLimits(ctx, old, 128); return err },
-		"event ids":         func() error { _, err := store.EventIDs(ctx, "", 100); return err },
-		"due outboxes":      func() error { _, err := store.Outbox().DueBoxes(ctx, old, 64); return err },
-		"a limit":           func() error { _, err := store.GetLimit(ctx, event.LimitKey{EventID: "live0001", UserID: "u"}); return err },
-		"an event":          func() error { _, err := store.GetEvent(ctx, "live0001"); return err },
+		"list": func() error { _, err := store.ListEvents(ctx, event.Query{Statuses: public, Limit: 20}); return err },
+		"list by organizer": func() error {
+			_, err := store.ListEvents(ctx, event.Query{Statuses: public, OrganizerID: "organizer", Limit: 20})
+			return err
+		},
+		"list of admins": func() error {
+			_, err := store.ListEvents(ctx, event.Query{Statuses: append(public, event.Draft), Limit: 20})
+			return err
+		},
+		"ended, unsold":   func() error { _, err := store.EndedUnsold(ctx, old, 500); return err },
+		"marks":           func() error { _, err := store.MarkedEvents(ctx, old, 128); return err },
+		"unlogged":        func() error { _, err := store.UnloggedEvents(ctx, old, 128); return err },
+		"cancelled":       func() error { _, err := store.UnfinishedCancellations(ctx, 500); return err },
+		"holds to settle": func() error { _, err := store.HoldsToSettle(ctx, old, 128); return err },
+		"stamped limits":  func() error { _, err := store.StampedLimits(ctx, old, 128); return err },
+		"event ids":       func() error { _, err := store.EventIDs(ctx, "", 100); return err },
+		"due outboxes":    func() error { _, err := store.Outbox().DueBoxes(ctx, old, 64); return err },
+		"a limit": func() error {
+			_, err := store.GetLimit(ctx, event.LimitKey{EventID: "live0001", UserID: "u"})
+			return err
+		},
+		"an event": func() error { _, err := store.GetEvent(ctx, "live0001"); return err },
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
