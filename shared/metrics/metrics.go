@@ -90,7 +90,7 @@ type Counter struct {
 
 // NewCounter returns a counter that is 0 for each of its labels. A counter that appeared only
 // with its first increment would hide that increment from queries that compute rates.
-func NewCounter(p metric.MeterProvider, d Def) *Counter { //nolint:contextcheck // the first values belong to no request
+func NewCounter(p metric.MeterProvider, d Def) *Counter {
 	counter, err := p.Meter(scope).Int64Counter(d.Name, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
 	c := &Counter{must(d, counter, err), options(d, func(s attribute.Set) metric.AddOption { return metric.WithAttributeSet(s) })}
 	for label, opts := range c.options {
@@ -115,7 +115,7 @@ type Gauge struct {
 }
 
 // NewGauge returns a gauge that is 0 for each of its labels.
-func NewGauge(p metric.MeterProvider, d Def) *Gauge { //nolint:contextcheck // the first values belong to no request
+func NewGauge(p metric.MeterProvider, d Def) *Gauge {
 	gauge, err := p.Meter(scope).Float64Gauge(d.Name, metric.WithUnit(d.Unit), metric.WithDescription(d.Help))
 	g := &Gauge{must(d, gauge, err), recordOptions(d)}
 	for label, opts := range g.options {
