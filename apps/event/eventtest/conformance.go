@@ -61,7 +61,7 @@ func Conform(t *testing.T, open func(t *testing.T) Subject) {
 		{"concurrent reserves do not oversell", testLastSeats},
 		{"the capacity log lists, folds and deletes entries", testCapacityLog},
 		{"WriteOpening compares Through", testWriteOpening},
-		{"CountedHolds and EventIDs list in the order of ids", testReconcile},
+		{"CountedHolds and EventIDs list in order", testReconcile},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, open(t)) })
 	}

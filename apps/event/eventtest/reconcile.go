@@ -25,18 +25,18 @@ func (s *Store) CountedHolds(ctx context.Context, eventID, after string, limit i
 }
 
 // EventIDs implements event.Catalogue.
-func (s *Store) EventIDs(ctx context.Context, after string, limit int) ([]string, error) {
-	var ids []string
+func (s *Store) EventIDs(ctx context.Context, after string, limit int) ([]event.Identified, error) {
+	var all []event.Identified
 	err := s.do(ctx, "events.ids", func() error {
 		for id, d := range s.events {
-			if d.Status != event.Deleted && id > after {
-				ids = append(ids, id)
+			if identity := d.Identity(); identity > after { // a deleted event has the empty identity
+				all = append(all, event.Identified{ID: id, Identity: identity})
 			}
 		}
 		return nil
 	})
-	slices.Sort(ids)
-	return ids[:min(len(ids), limit)], err
+	slices.SortFunc(all, func(a, b event.Identified) int { return strings.Compare(a.Identity, b.Identity) })
+	return all[:min(len(all), limit)], err
 }
 
 // Tamper changes documents behind the back of all ports, as a bug would. The function may

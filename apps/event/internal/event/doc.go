@@ -194,7 +194,7 @@
 // # Reconciliation
 //
 // Counters, holds and bookings should never differ for longer than a sweep takes. An hourly
-// job checks that: it compares all events in turn, in the order of their ids. The booking app
+// job checks that: it compares all events in turn, in the order of their identities. The booking app
 // lists the live bookings of an event.
 //
 // Counters and holds are compared at one seats.version. The event is read, the steps of its

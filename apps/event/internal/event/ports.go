@@ -71,13 +71,16 @@ type Catalogue interface {
 	// UnfinishedCancellations returns the ids of up to limit cancelled events that have
 	// committed seats and no unpublished facts, in ascending order of seats.version.
 	UnfinishedCancellations(ctx context.Context, limit int) ([]string, error)
-	// EventIDs returns the ids of up to limit events in ascending order, starting after the
-	// given id. It never returns those of deleted events.
-	EventIDs(ctx context.Context, after string, limit int) ([]string, error)
+	// EventIDs returns the ids of up to limit events in ascending order of their Identity,
+	// starting after the given one. It never returns those of deleted events.
+	EventIDs(ctx context.Context, after string, limit int) ([]Identified, error)
 	// EndedUnsold returns the ids of up to limit events that ended before the given time
 	// and never sold a ticket. It never returns deleted events.
 	EndedUnsold(ctx context.Context, before time.Time, limit int) ([]string, error)
 }
+
+// Identified is the id and the Identity of an event.
+type Identified struct{ ID, Identity string }
 
 // Holds stores holds, each as one document. The state of a hold only moves forward. The
 // store may drop a released hold from Hold.PurgeAt on.

@@ -325,8 +325,8 @@ func (s *Service) reportDrift(ctx context.Context, r eventapi.Reconciliation) {
 // reconciler is what a process remembers between its comparisons of all events.
 type reconciler struct {
 	mu sync.Mutex
-	// after is the id of the last event that was compared. The next cleanup continues with
-	// the event after it, and starts again after the last event.
+	// after is the Identity of the last event that was compared. The next cleanup continues
+	// with the event after it, and starts again after the last event.
 	after string
 	// suspects are the events whose differences may be work in flight.
 	suspects map[string]suspect
@@ -339,29 +339,29 @@ type suspect struct {
 }
 
 // reconcileEvents compares the events that follow the ones which earlier calls compared, in
-// the order of their ids, until jobBudget is used up or all events have been compared. It
+// the order of their identities, until jobBudget is used up or all events have been compared. It
 // reports differences between counters and holds. The sweep repeats the comparison of events
 // with other differences.
 func (s *Service) reconcileEvents(ctx context.Context) error {
 	start := s.now()
 	first := s.reconciler.position()
 	for after := first; ; {
-		ids, err := s.catalogue.EventIDs(ctx, after, eventPage)
+		events, err := s.catalogue.EventIDs(ctx, after, eventPage)
 		if err != nil {
 			return fmt.Errorf("find events to reconcile: %w", err)
 		}
-		for _, id := range ids {
+		for _, e := range events {
 			left := jobBudget - s.now().Sub(start)
 			if left <= 0 {
 				return nil
 			}
-			if err := s.reconcileInJob(ctx, id, left); err != nil {
+			if err := s.reconcileInJob(ctx, e.ID, left); err != nil {
 				return err
 			}
-			after = id
+			after = e.Identity
 			s.reconciler.moveTo(after)
 		}
-		if len(ids) < eventPage {
+		if len(events) < eventPage {
 			s.reconciler.moveTo("")
 			return nil
 		}

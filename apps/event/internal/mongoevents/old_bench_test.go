@@ -107,7 +107,7 @@ func insertCopies(b *testing.B, c *mongo.Collection, d bson.D) {
 	for done := 0; done < *flagOld; done += chunk {
 		documents := make([]bson.D, min(chunk, *flagOld-done))
 		for i := range documents {
-			documents[i] = append(bson.D{{Key: "_id", Value: fmt.Sprintf("old%08d", done+i)}}, withoutID(d)...)
+			documents[i] = append(bson.D{{Key: "_id", Value: fmt.Sprintf("a-old%08d", done+i)}}, withoutID(d)...)
 		}
 		if _, err := c.InsertMany(b.Context(), documents, options.InsertMany().SetOrdered(false)); err != nil {
 			b.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"boxoffice/apps/event/internal/event"
+	"boxoffice/shared/mongodb"
 )
 
 // CountedHolds implements event.Holds.
@@ -18,10 +19,18 @@ func (s *Store) CountedHolds(ctx context.Context, eventID, after string, limit i
 	}, options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}).SetLimit(int64(limit)))
 }
 
-// EventIDs implements event.Catalogue.
-func (s *Store) EventIDs(ctx context.Context, after string, limit int) ([]string, error) {
-	return s.ids(ctx, "find events in order", bson.D{
-		{Key: "_id", Value: bson.D{{Key: "$gt", Value: after}}},
-		{Key: "status", Value: bson.D{{Key: "$ne", Value: string(event.Deleted)}}},
-	}, bson.D{{Key: "_id", Value: 1}}, limit)
+// EventIDs implements event.Catalogue. Deleted events have no identity, so they are not in its
+// index.
+func (s *Store) EventIDs(ctx context.Context, after string, limit int) ([]event.Identified, error) {
+	type identified struct {
+		ID       string `bson:"_id"`
+		Identity string `bson:"identity"`
+	}
+	return mongodb.FindAll(ctx, s.events, "find events in order",
+		bson.D{{Key: "identity", Value: bson.D{{Key: "$gt", Value: after}}}},
+		options.Find().
+			SetSort(bson.D{{Key: "identity", Value: 1}}).
+			SetLimit(int64(limit)).
+			SetProjection(bson.D{{Key: "_id", Value: 1}, {Key: "identity", Value: 1}}),
+		func(d identified) event.Identified { return event.Identified(d) })
 }
