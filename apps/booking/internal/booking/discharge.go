@@ -38,7 +38,7 @@ func (d *discharger) move(ctx context.Context, bookings ...Booking) (acknowledge
 				switch {
 				case err == nil:
 					acknowledged[owed[i].HoldID] = true
-				case apperr.VerdictOf(err) != apperr.Refused:
+				case apperr.Unanswered(err):
 					d.isStopped.Store(true)
 				}
 			}

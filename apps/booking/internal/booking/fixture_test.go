@@ -43,9 +43,11 @@ type fixture struct {
 	onReserve func(holdID string) error
 	// onRelease is the result of every release.
 	onRelease error
-	released  []string // ids of the holds that were released
-	releases  int      // calls of ReleaseSeats
-	sold      []string // ids of the holds that were sold
+	// releaseErrs are the results of releases in certain events, by event.
+	releaseErrs map[string]error
+	released    []string // ids of the holds that were released
+	releases    int      // calls of ReleaseSeats
+	sold        []string // ids of the holds that were sold
 	// releaseRequests are the requests of all calls of ReleaseSeats.
 	releaseRequests []eventapi.ReleaseRequest
 	onSell          func()           // is called by the next SellSeats; may be nil
@@ -94,6 +96,9 @@ func (f *fixture) ReleaseSeats(_ context.Context, reqs []eventapi.ReleaseRequest
 	for i, req := range reqs {
 		f.released = append(f.released, req.HoldID)
 		errs[i] = f.onRelease
+		if err, ok := f.releaseErrs[req.EventID]; ok {
+			errs[i] = err
+		}
 		if req.EventID != reqs[0].EventID || len(reqs) > eventapi.MaxReserves {
 			f.t.Errorf("got %d releases, one of them of event %s and one of %s, want at most %d of one event",
 				len(reqs), reqs[0].EventID, req.EventID, eventapi.MaxReserves)

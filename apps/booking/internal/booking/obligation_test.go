@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"boxoffice/apps/booking/internal/booking"
+	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
 )
@@ -188,6 +189,25 @@ func TestSweepClaimsNoMoreObligationsWhenTheEventAppHangs(t *testing.T) {
 	for id, b := range f.store.Contents() {
 		if b.Owes != (booking.Obligations{}) {
 			t.Errorf("booking %s still owes %v", id, b.Owes.List())
+		}
+	}
+}
+
+// An event that is too busy must not keep the seats of other events.
+func TestSweepReleasesTheSeatsOfOtherEventsWhenOneIsOverloaded(t *testing.T) {
+	f := newFixture(t)
+	busy, other := request("busy", 1), request("other", 1)
+	other.EventID = "other"
+	f.book(busy)
+	f.now = f.now.Add(time.Second) // the sweep comes to the busy event first
+	f.book(other)
+	f.releaseErrs = map[string]error{"gala": apperr.Overloaded(time.Second)}
+	f.now = f.now.Add(ttl)
+	_, err := f.Sweep(t.Context())
+	f.wantErr("sweep", err, nil)
+	for id, b := range f.store.Contents() {
+		if owes := b.Owes != (booking.Obligations{}); owes != (b.EventID == "gala") {
+			t.Errorf("booking %s of event %s: got obligations %v, want some only for the busy event", id, b.EventID, b.Owes.List())
 		}
 	}
 }
