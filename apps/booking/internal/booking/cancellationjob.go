@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -287,11 +286,7 @@ func (s *Service) cancelWithEvent(ctx context.Context, live []Booking) ([]Bookin
 // cancelOneWithEvent cancels a live booking and returns it as it is then. It returns the
 // zero Booking if the booking is not live any more. A panic becomes an error.
 func (s *Service) cancelOneWithEvent(ctx context.Context, b Booking) (cancelled Booking, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("cancel booking %s: panic: %v\n%s", b.ID, p, debug.Stack())
-		}
-	}()
+	defer recoverTo(&err, "cancel booking "+b.ID)
 	_, err = s.update(ctx, b, func(b Booking) (Booking, error) {
 		if !b.IsLive() {
 			return b, nil

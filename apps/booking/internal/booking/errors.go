@@ -2,6 +2,8 @@ package booking
 
 import (
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"boxoffice/shared/apperr"
@@ -59,4 +61,12 @@ func superseded() error {
 	e := apperr.New(apperr.Unavailable, "", "Another request changed this booking at the same time. Send your request again.")
 	e.RetryAfter = supersededRetryAfter
 	return e
+}
+
+// recoverTo must be deferred. It turns a panic of the deferring function into an error. The
+// items of a batch are independent, so a panic about one must not affect the others.
+func recoverTo(err *error, what string) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%s: panic: %v\n%s", what, p, debug.Stack())
+	}
 }

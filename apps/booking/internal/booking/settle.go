@@ -3,7 +3,6 @@ package booking
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"sync"
 
 	"boxoffice/shared/apperr"
@@ -31,11 +30,7 @@ func (s *Service) SettleHolds(ctx context.Context, reqs []bookingapi.SettleReque
 // settle is SettleHold. A panic becomes an error, so that it does not affect the other holds of
 // the request.
 func (s *Service) settle(ctx context.Context, req bookingapi.SettleRequest) (_ bookingapi.Settlement, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("settle hold %s: panic: %v\n%s", req.HoldID, p, debug.Stack())
-		}
-	}()
+	defer recoverTo(&err, "settle hold "+req.HoldID)
 	return s.SettleHold(ctx, req)
 }
 
