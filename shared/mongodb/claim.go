@@ -2,6 +2,7 @@ package mongodb
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -9,43 +10,52 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// Claim sets a field of documents to the time until, which identifies the claim, and returns
-// the ids of those that it claimed. It claims a document if it matches the filter that
-// belongs to its id in filters. It sends one command, and a second one if not all of the
-// documents match.
+// Claims describes how items of type T are claimed.
+type Claims[T any] struct {
+	Field string // the field that a claim sets
+	// Match returns the id of an item's document, and what else must match for a claim: the
+	// document must not have changed since the item was read.
+	Match func(item T) (id string, filter bson.D)
+	Set   func(item *T, until time.Time) // sets the field of the item
+}
+
+// Claim sets a field of the documents of items to the time until, which identifies the claim.
+// It returns the items that it claimed, with the field set. It sends one command, and a second
+// one if not all of the documents match.
 //
 // An error is that of WrapError, with what as the name of the command.
-func Claim(ctx context.Context, c *Collection, what string, filters map[string]bson.D, field string, until time.Time) (claimed map[string]bool, err error) {
-	var writes []mongo.WriteModel
-	ids := make(bson.A, 0, len(filters))
-	claimed = make(map[string]bool, len(filters))
-	for id, filter := range filters {
-		writes = append(writes, mongo.NewUpdateOneModel().
-			SetFilter(append(bson.D{{Key: "_id", Value: id}}, filter...)).
-			SetUpdate(bson.D{{Key: "$set", Value: bson.D{{Key: field, Value: until}}}}))
-		ids = append(ids, id)
-		claimed[id] = true
+func (k Claims[T]) Claim(ctx context.Context, c *Collection, what string, items []T, until time.Time) ([]T, error) {
+	if len(items) == 0 {
+		return nil, nil
 	}
-	if len(writes) == 0 {
-		return claimed, nil
+	writes, ids := make([]mongo.WriteModel, len(items)), make([]string, len(items))
+	for i, item := range items {
+		id, filter := k.Match(item)
+		writes[i] = mongo.NewUpdateOneModel().
+			SetFilter(append(bson.D{{Key: "_id", Value: id}}, filter...)).
+			SetUpdate(bson.D{{Key: "$set", Value: bson.D{{Key: k.Field, Value: until}}}})
+		ids[i] = id
 	}
 	res, err := c.BulkWrite(ctx, writes, options.BulkWrite().SetOrdered(false))
-	switch {
-	case err != nil:
-		return nil, WrapError(what, err)
-	case res.MatchedCount == int64(len(writes)):
-		return claimed, nil
-	}
-	// The reply contains only the number of documents that matched.
-	found, err := FindAll(ctx, c, what,
-		bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}, {Key: field, Value: until}},
-		options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}), IDOf)
 	if err != nil {
-		return nil, err
+		return nil, WrapError(what, err)
 	}
-	clear(claimed)
-	for _, id := range found {
-		claimed[id] = true
+	if res.MatchedCount < int64(len(writes)) {
+		// The reply contains only the number of documents that matched.
+		found, err := FindAll(ctx, c, what,
+			bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}, {Key: k.Field, Value: until}},
+			options.Find().SetProjection(bson.D{{Key: "_id", Value: 1}}), IDOf)
+		if err != nil {
+			return nil, err
+		}
+		ids = found
+	}
+	var claimed []T
+	for _, item := range items {
+		if id, _ := k.Match(item); slices.Contains(ids, id) {
+			k.Set(&item, until)
+			claimed = append(claimed, item)
+		}
 	}
 	return claimed, nil
 }

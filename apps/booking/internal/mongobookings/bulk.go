@@ -54,19 +54,13 @@ func fillErrors(errs []error, err error) []error {
 
 // ClaimObligations implements booking.Store.
 func (s *Store) ClaimObligations(ctx context.Context, bookings []booking.Booking, until time.Time) ([]booking.Booking, error) {
-	filters := make(map[string]bson.D, len(bookings))
-	for _, b := range bookings {
-		filters[b.ID] = bson.D{{Key: "revision", Value: b.Revision}, {Key: "dischargeAt", Value: b.DischargeAt}}
-	}
-	ids, err := mongodb.Claim(ctx, s.bookings, "claim bookings", filters, "dischargeAt", until)
-	var claimed []booking.Booking
-	for _, b := range bookings {
-		if ids[b.ID] {
-			b.DischargeAt = until
-			claimed = append(claimed, b)
-		}
-	}
-	return claimed, err
+	return mongodb.Claims[booking.Booking]{
+		Field: "dischargeAt",
+		Match: func(b booking.Booking) (string, bson.D) {
+			return b.ID, bson.D{{Key: "revision", Value: b.Revision}, {Key: "dischargeAt", Value: b.DischargeAt}}
+		},
+		Set: func(b *booking.Booking, until time.Time) { b.DischargeAt = until },
+	}.Claim(ctx, s.bookings, "claim bookings", bookings, until)
 }
 
 // StoreObligations implements booking.Store. It sends one command.

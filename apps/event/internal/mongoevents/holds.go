@@ -131,19 +131,11 @@ func (s *Store) PostponeSettle(ctx context.Context, at map[string]time.Time) err
 
 // ClaimHolds implements event.Holds.
 func (s *Store) ClaimHolds(ctx context.Context, holds []event.Hold, until time.Time) ([]event.Hold, error) {
-	filters := make(map[string]bson.D, len(holds))
-	for _, h := range holds {
-		filters[h.ID] = bson.D{{Key: "settleAt", Value: h.SettleAt}}
-	}
-	ids, err := mongodb.Claim(ctx, s.holds, "claim holds", filters, "settleAt", until)
-	var claimed []event.Hold
-	for _, h := range holds {
-		if ids[h.ID] {
-			h.SettleAt = until
-			claimed = append(claimed, h)
-		}
-	}
-	return claimed, err
+	return mongodb.Claims[event.Hold]{
+		Field: "settleAt",
+		Match: func(h event.Hold) (string, bson.D) { return h.ID, bson.D{{Key: "settleAt", Value: h.SettleAt}} },
+		Set:   func(h *event.Hold, until time.Time) { h.SettleAt = until },
+	}.Claim(ctx, s.holds, "claim holds", holds, until)
 }
 
 // HoldsToSettle implements event.Holds.

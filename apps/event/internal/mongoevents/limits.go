@@ -132,19 +132,13 @@ func (s *Store) ClearStamp(ctx context.Context, l event.Limit) error {
 
 // ClaimLimits implements event.Limits.
 func (s *Store) ClaimLimits(ctx context.Context, limits []event.Limit, at time.Time) ([]event.Limit, error) {
-	filters := make(map[string]bson.D, len(limits))
-	for _, l := range limits {
-		filters[l.String()] = bson.D{{Key: "version", Value: l.Version}, {Key: "claimedAt", Value: l.ClaimedAt}}
-	}
-	ids, err := mongodb.Claim(ctx, s.limits, "claim limits", filters, "claimedAt", at)
-	var claimed []event.Limit
-	for _, l := range limits {
-		if ids[l.String()] {
-			l.ClaimedAt = at
-			claimed = append(claimed, l)
-		}
-	}
-	return claimed, err
+	return mongodb.Claims[event.Limit]{
+		Field: "claimedAt",
+		Match: func(l event.Limit) (string, bson.D) {
+			return l.String(), bson.D{{Key: "version", Value: l.Version}, {Key: "claimedAt", Value: l.ClaimedAt}}
+		},
+		Set: func(l *event.Limit, at time.Time) { l.ClaimedAt = at },
+	}.Claim(ctx, s.limits, "claim limits", limits, at)
 }
 
 // StampedLimits implements event.Limits.
