@@ -58,15 +58,15 @@ func (s Stream) Run() {
 func (s Stream) run(gone <-chan struct{}) {
 	beat := time.NewTimer(heartbeat)
 	defer beat.Stop()
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	// changed is nil during the pause after an event, and otherwise the watcher's channel.
-	var changed <-chan struct{}
+	// An event is followed by a pause, during which changed is nil. resume fires at the end
+	// of the pause and is nil otherwise.
+	changed := s.Watcher.Changed()
+	var resume <-chan time.Time
 	for {
 		var out []byte
 		select {
-		case <-pause.C:
-			changed = s.Watcher.Changed()
+		case <-resume:
+			changed, resume = s.Watcher.Changed(), nil
 			continue
 		case <-changed:
 			u := s.Watcher.Latest()
@@ -78,8 +78,8 @@ func (s Stream) run(gone <-chan struct{}) {
 			if out == nil {
 				continue
 			}
-			s.Last, changed = u.Version, nil
-			pause.Reset(s.Watcher.hub.cfg.Interval)
+			s.Last = u.Version
+			changed, resume = nil, time.After(s.Watcher.hub.cfg.Interval)
 		case <-beat.C:
 			out = []byte(": heartbeat\n\n")
 		case <-s.Watcher.hub.stopping:
