@@ -1,0 +1,38 @@
+// Package attack_test attacks a running Boxoffice with its default settings. A test
+// passes if the attack fails. Every attack is bounded, and all traffic stays on the
+// loopback interface.
+package attack_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"boxoffice/test/stack"
+)
+
+// running is the stack that the attacks share. TestMain sets it before any test runs. An
+// attack that exhausts a limit of its address uses an address of its own.
+var running *stack.Stack //nolint:gochecknoglobals // TestMain has no other way to pass it on
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) (status int) {
+	data, err := os.MkdirTemp("", "boxoffice-attack-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(data)
+	running, err = stack.Start(stack.Options{Data: data, Env: []string{"JAEGER=off"}})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	status = m.Run()
+	if err := running.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return status
+}
