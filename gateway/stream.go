@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/rpc"
+	"boxoffice/shared/subnet"
 )
 
 const (
@@ -55,7 +55,7 @@ func (s *Server) streamAvailability(c *call) (response, error) {
 		setStreamHeaders(c)
 		return response{status: http.StatusOK}, nil
 	}
-	w, err := s.streams.Watch(c.ctx, req.EventID, subnet(c.address))
+	w, err := s.streams.Watch(c.ctx, req.EventID, subnet.Of(c.address))
 	if err != nil {
 		return response{}, streamError(err)
 	}
@@ -125,22 +125,8 @@ func (s *Server) pollAvailability(ctx context.Context, eventID string) (live.Upd
 // limitSendBuffer limits the kernel's send buffer of a hijacked connection.
 func limitSendBuffer(conn net.Conn) {
 	if hijacked, ok := conn.(interface{ UnsafeConn() net.Conn }); ok {
-		if tcp, ok := hijacked.UnsafeConn().(*net.TCPConn); ok {
+		if tcp, ok := hijacked.UnsafeConn().(interface{ SetWriteBuffer(bytes int) error }); ok {
 			_ = tcp.SetWriteBuffer(streamSendBuffer) // only saves memory
 		}
 	}
-}
-
-// subnet returns the address itself for IPv4, and its /64 for IPv6, because one client
-// usually has all addresses of such a network.
-func subnet(address string) string {
-	addr, err := netip.ParseAddr(address)
-	if err != nil || addr.Is4() {
-		return address
-	}
-	network, err := addr.Prefix(64)
-	if err != nil {
-		return address
-	}
-	return network.String()
 }
