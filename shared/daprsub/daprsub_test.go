@@ -13,8 +13,11 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"boxoffice/shared/apperr"
@@ -149,4 +152,65 @@ func TestTickIsIgnoredWhileTheWorkRuns(t *testing.T) {
 			t.Errorf("tick: got %d and %d runs, want 200 and %d", status, runs, want)
 		}
 	}
+}
+
+func TestLongRunIsFollowedByAnotherOneAtOnce(t *testing.T) {
+	for name, tt := range map[string]struct {
+		durations []time.Duration // of the runs; the last one repeats
+		want      int
+	}{
+		"the work is done":         {[]time.Duration{12 * time.Second}, 1},
+		"the backlog ends":         {[]time.Duration{25 * time.Second, 13 * time.Second, time.Second}, 3},
+		"the backlog does not end": {[]time.Duration{25 * time.Second}, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				routes := newRoutes()
+				spans := tracetest.NewSpanRecorder()
+				routes.Tracing = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
+				runs := 0
+				routes.HandleTick("sweep", func(ctx context.Context) error {
+					took := tt.durations[min(runs, len(tt.durations)-1)]
+					runs++
+					select {
+					case <-time.After(took):
+						return nil
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+				})
+				if status, _ := send(routes, "POST", "/sweep", ""); status != 200 {
+					t.Errorf("got %d, want 200", status)
+				}
+				if runs != tt.want {
+					t.Errorf("got %d runs, want %d", runs, tt.want)
+				}
+				traces := map[string]bool{}
+				for _, span := range spans.Ended() {
+					traces[span.SpanContext().TraceID().String()] = true
+				}
+				if len(traces) != tt.want {
+					t.Errorf("got %d traces, want one of each run", len(traces))
+				}
+			})
+		})
+	}
+}
+
+func TestRunsEndWhenTheSidecarHasGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		routes := newRoutes()
+		ctx, cancel := context.WithCancel(t.Context())
+		runs := 0
+		routes.HandleTick("sweep", func(ctx context.Context) error {
+			runs++
+			cancel()
+			time.Sleep(20 * time.Second)
+			return ctx.Err() // the run that the tick started is not interrupted
+		})
+		routes.Mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/sweep", nil).WithContext(ctx))
+		if runs != 1 {
+			t.Errorf("got %d runs, want 1", runs)
+		}
+	})
 }
