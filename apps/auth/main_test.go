@@ -284,6 +284,7 @@ func refreshConcurrently(t *testing.T, p program, refreshToken string) authapi.T
 			t.Error(err)
 		}
 		answers[i] = res.Tokens
+		answers[i].ExpiresIn = 0 // the time left differs
 	})
 	if distinct := slices.Compact(slices.Clone(answers)); len(distinct) != 1 {
 		t.Fatalf("got %d different responses, want 1", len(distinct))

@@ -23,7 +23,7 @@ type Tokens struct {
 	AccessToken  string `json:"accessToken"`
 	RefreshToken string `json:"refreshToken"`
 	TokenType    string `json:"tokenType"` // always Bearer
-	ExpiresIn    int64  `json:"expiresIn"` // lifetime of the access token in seconds, from the start of its session
+	ExpiresIn    int64  `json:"expiresIn"` // time for which the access token is still valid, in seconds
 }
 
 // MaxUserAgent is the maximum length of a user agent in bytes. The gateway and auth

@@ -12,7 +12,7 @@ import (
 
 // Refresh replaces the session of a refresh token with a successor and returns the
 // successor's tokens; see authapi.Refresh. Within the grace period, a repeated call
-// returns the same bytes. A token that was replaced earlier ends its family; see reuse
+// returns the same tokens, with the time that is left of them. A token that was replaced earlier ends its family; see reuse
 // detection in the package comment. Refresh returns ErrRefreshInvalid for every
 // refusal: a malformed, expired or reused token, a family that has ended, an inactive
 // account, and an e-mail address in the request that is not the account's.
@@ -32,14 +32,14 @@ func (s *Service) Refresh(ctx context.Context, req authapi.RefreshRequest) (auth
 	if err != nil {
 		return authapi.Refreshed{}, fmt.Errorf("refresh: %w", err)
 	}
-	if !u.Active || req.Email != nil && NormalizeEmail(*req.Email) != u.Email {
+	if !u.Active || req.Email != nil && NormalizeEmail(*req.Email) != NormalizeEmail(u.Email) {
 		return authapi.Refreshed{}, ErrRefreshInvalid
 	}
 	family, err := s.rotate(ctx, u, claims, s.newSession(now))
 	if err != nil {
 		return authapi.Refreshed{}, fmt.Errorf("refresh: %w", err)
 	}
-	tokens, err := s.issue(u, family)
+	tokens, err := s.issue(u, family, now)
 	return authapi.Refreshed{Tokens: tokens}, err
 }
 

@@ -111,7 +111,7 @@ func (s *Service) startSession(ctx context.Context, u User, device authapi.Devic
 		return authapi.Tokens{}, err
 	}
 	s.cache.End(ctx, ended...)
-	return s.issue(u, f)
+	return s.issue(u, f, now)
 }
 
 // GetKeys returns the public keys that verify tokens; see authapi.GetKeys.

@@ -42,19 +42,44 @@ func TestRefreshReplacesTheSession(t *testing.T) {
 	}
 }
 
-func TestReplayWithinTheGracePeriodReturnsTheSameBytes(t *testing.T) {
+func TestReplayWithinTheGracePeriodReturnsTheSameTokensAndTheTimeLeft(t *testing.T) {
 	f := newFixture(t)
 	old := f.register()
-	first := f.refresh(old.Tokens.RefreshToken)
+	want := f.refresh(old.Tokens.RefreshToken)
+	if want.ExpiresIn != 900 {
+		t.Errorf("got a lifetime of %d s, want 900", want.ExpiresIn)
+	}
 	writes := f.sessions.Writes()
-	for _, wait := range []time.Duration{0, 3 * time.Second, 7 * time.Second} {
-		f.clock.Advance(wait)
-		if got := f.refresh(old.Tokens.RefreshToken); got != first {
-			t.Errorf("after %s more: got other tokens, want the same", wait)
+	for _, tt := range []struct {
+		wait time.Duration
+		left int64
+	}{{0, 900}, {1500 * time.Millisecond, 898}, {500 * time.Millisecond, 898}, {8 * time.Second, 890}} {
+		f.clock.Advance(tt.wait)
+		want.ExpiresIn = tt.left
+		if got := f.refresh(old.Tokens.RefreshToken); got != want {
+			t.Errorf("after %s more: got other tokens or a lifetime of %d s, want the same and %d s", tt.wait, got.ExpiresIn, tt.left)
 		}
 	}
 	if f.sessions.Writes() != writes {
 		t.Error("a replay wrote the sessions")
+	}
+}
+
+// An access token may live for less time than the grace period lasts, and the clock of the
+// replica that answers a replay may be behind.
+func TestLifetimeOfAReplayedTokenStaysInItsBounds(t *testing.T) {
+	f := newFixture(t, func(c *auth.Config) { c.AccessTTL = 2 * time.Second })
+	old := f.register()
+	if got := f.refresh(old.Tokens.RefreshToken).ExpiresIn; got != 2 {
+		t.Errorf("got a lifetime of %d s, want 2", got)
+	}
+	f.clock.Advance(-5 * time.Second)
+	if got := f.refresh(old.Tokens.RefreshToken).ExpiresIn; got != 2 {
+		t.Errorf("by a clock that is behind: got a lifetime of %d s, want 2", got)
+	}
+	f.clock.Advance(10 * time.Second)
+	if got := f.refresh(old.Tokens.RefreshToken).ExpiresIn; got != 0 {
+		t.Errorf("after the token's expiry: got a lifetime of %d s, want 0", got)
 	}
 }
 

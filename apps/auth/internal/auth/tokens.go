@@ -8,9 +8,10 @@ import (
 	"boxoffice/shared/token"
 )
 
-// issue signs the tokens of a family's current session. The same session of the
-// same user always yields the same bytes.
-func (s *Service) issue(u User, f Family) (authapi.Tokens, error) {
+// issue signs the tokens of a family's current session at the time now. The same session
+// of the same user always yields the same tokens. ExpiresIn is the time that is left of
+// the access token's lifetime, in whole seconds.
+func (s *Service) issue(u User, f Family, now time.Time) (authapi.Tokens, error) {
 	keys, err := s.keys.Keyring()
 	if err != nil {
 		return authapi.Tokens{}, fmt.Errorf("tokens: %w", err)
@@ -32,8 +33,16 @@ func (s *Service) issue(u User, f Family) (authapi.Tokens, error) {
 		return authapi.Tokens{}, fmt.Errorf("refresh token: %w", err)
 	}
 	return authapi.Tokens{
-		AccessToken: access, RefreshToken: refresh, TokenType: "Bearer", ExpiresIn: int64(s.accessTTL.Seconds()),
+		AccessToken: access, RefreshToken: refresh, TokenType: "Bearer", ExpiresIn: s.secondsLeft(session, now),
 	}, nil
+}
+
+// secondsLeft returns how long the access token of a session is still valid, rounded down
+// to whole seconds. The token itself expires up to a second later; see ceilSecond. Another
+// replica, whose clock may be ahead, may have started the session after now.
+func (s *Service) secondsLeft(session Session, now time.Time) int64 {
+	used := max(0, now.Sub(session.StartedAt))
+	return int64(max(0, s.accessTTL-used).Seconds())
 }
 
 // ceilSecond rounds t up to a whole second, the resolution of a token's times. A
