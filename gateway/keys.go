@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -79,12 +80,27 @@ func (k *Keyring) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	verified, err := lru.New[[sha256.Size]byte, token.Claims](maxVerified)
-	if err != nil {
+	current := k.keys.Load()
+	next := &keys{set: set, ring: ring}
+	if current != nil && next.contains(current) {
+		next.verified = current.verified
+	} else if next.verified, err = lru.New[[sha256.Size]byte, token.Claims](maxVerified); err != nil {
 		return err
 	}
-	k.keys.Store(&keys{set: set, ring: ring, verified: verified})
+	k.keys.Store(next)
 	return nil
+}
+
+// contains reports whether k has all keys of old, so that every token which old verified
+// is valid under k too. Only a withdrawn key empties the cache of verified tokens.
+// Otherwise a client could empty it with tokens that name unknown keys.
+func (k *keys) contains(old *keys) bool {
+	for _, key := range old.set.Keys {
+		if !slices.Contains(k.set.Keys, key) {
+			return false
+		}
+	}
+	return true
 }
 
 // Set returns the keys for publication. Before the keys are loaded it returns an
