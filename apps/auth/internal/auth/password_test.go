@@ -91,6 +91,36 @@ func TestNormalizeEmail(t *testing.T) {
 		"\u00a0ann@example.com":  "ann@example.com",
 		"MU\u0308LLER@example.d": "müller@example.d",
 		"":                       "",
+
+		// Case folding makes more spellings equal than lower-casing.
+		"STRASSE@example.com":       "strasse@example.com",
+		"straße@example.com":        "strasse@example.com",
+		"STRAẞE@example.com":        "strasse@example.com",
+		"ΣΊΣΥΦΟΣ@example.com":       "σίσυφοσ@example.com",
+		"σίσυφος@example.com":       "σίσυφοσ@example.com",
+		"\u212aelvin@example.com":   "kelvin@example.com",
+		"ſam@example.com":           "sam@example.com",
+		"oﬃce@example.com":          "office@example.com",
+		"\ufb13@example.com":        "\u0574\u0576@example.com", // an Armenian ligature
+		`"Ann"@example.com`:         "ann@example.com",
+		`"a\nn"@example.com`:        "ann@example.com",
+		`"ann lee"@example.com`:     `"ann lee"@example.com`,
+		`"ann\ lee"@example.com`:    `"ann lee"@example.com`,
+		`"a"n"@example.com`:         `"a"n"@example.com`,
+		`"a..n"@example.com`:        `"a..n"@example.com`,
+		`"ann\"@example.com`:        `"ann\"@example.com`,
+		`"\"ann\""@example.com`:     `"\"ann\""@example.com`,
+		"ann@BÜCHER.example":        "ann@bücher.example",
+		"ann@bu\u0308cher.example":  "ann@bücher.example",
+		"ann@xn--bcher-kva.example": "ann@bücher.example",
+		"ann@XN--BCHER-KVA.example": "ann@bücher.example",
+		"ann@example。com":           "ann@example.com",
+		"ann＠ｅｘａｍｐｌｅ．ｃｏｍ":           "ann@example.com",
+		"ann@STRASSE.example":       "ann@strasse.example",
+		"ann@straße.example":        "ann@straße.example", // another domain (IDNA 2008)
+		"ann@xn--strae-oqa.example": "ann@straße.example",
+		"ann@my--shop.example":      "ann@my--shop.example",
+		"ann@exam\u00adple.com":     "ann@exam\u00adple.com", // refused, see below
 	} {
 		if got := auth.NormalizeEmail(raw); got != want {
 			t.Errorf("%q: got %q, want %q", raw, got, want)
@@ -99,10 +129,18 @@ func TestNormalizeEmail(t *testing.T) {
 }
 
 func TestRegisterAcceptsOnlyPlausibleEmailAddresses(t *testing.T) {
-	valid := []string{"a@b.c", "a+b@c-d.example", "ünal@bücher.example", `"odd"@example.com`, "a.b.c@d.e.f"}
+	valid := []string{
+		"a@b.c", "a+b@c-d.example", "ünal@bücher.example", `"odd"@example.com`, "a.b.c@d.e.f",
+		"a@my--shop.example", "a@xn--fsqu00a.xn--0zwm56d", "a@例え.テスト", "a@مثال.إختبار", "a@" + strings.Repeat("b", 63) + ".c",
+	}
 	invalid := []string{
 		"a", "@b.c", "a@", "a@b", "a@b.", "a@.b", "a@b..c", "a b@c.d", "a@b c.d", "a@b@c.d", "a@-b.c", "a@b-.c",
 		"a@b_c.d", "a\u0000@b.c", "a\u200b@b.c", "a@b.c/x", strings.Repeat("a", 65) + "@b.c", "a@" + strings.Repeat("b", 64) + ".c",
+		"a@xn--a.c", "a@xn--bcher-kva-.c", "a@xn--abc-.c", "a@" + strings.Repeat("ü", 60) + ".c", "a@\u0301b.c", "a@b\u05d0c.d", "a@☃\u200d.c",
+		"a@" + strings.Repeat("ü.", 40) + "c", "a@b.c.", "a@b\uff3fc.d",
+	}
+	for _, invisible := range invisibles {
+		invalid = append(invalid, "a"+invisible+"b@c.de", invisible+"ab@c.de", "ab"+invisible+"@c.de", "ab@c"+invisible+"d.ef", "ab@cd.ef"+invisible)
 	}
 	f := newFixture(t)
 	check := func(email string, want bool) {
@@ -121,10 +159,75 @@ func TestRegisterAcceptsOnlyPlausibleEmailAddresses(t *testing.T) {
 	}
 }
 
+// invisibles are code points that are not visible and change nothing that is.
+var invisibles = []string{
+	"\u00ad", "\u034f", "\u061c", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u180b", "\u180e", "\u200b", "\u200c", "\u200d",
+	"\u200e", "\u200f", "\u202a", "\u202b", "\u202c", "\u202d", "\u202e", "\u2060", "\u2061", "\u2064", "\u2065", "\u2066", "\u2069",
+	"\u206a", "\u3164", "\ufe00", "\ufe0f", "\ufeff", "\uffa0", "\ufff0", "\ufff9", "\U0001bca0", "\U0001d173", "\U000e0001",
+	"\U000e0041", "\U000e0100", "\U000e0fff", "\u0600", "\u070f",
+}
+
+func TestNamesMustNotContainInvisibleCharacters(t *testing.T) {
+	f := newFixture(t)
+	check := func(name string, want bool) {
+		t.Helper()
+		r := registration()
+		r.UserID = fmt.Sprintf("%x", sha256.Sum224([]byte(name)))
+		r.Email, r.Name = r.UserID+"@example.com", name
+		_, err := f.Register(t.Context(), r)
+		if (err == nil) != want {
+			t.Errorf("%+q: got error %v, want accepted: %t", name, err, want)
+		}
+		if err != nil {
+			wantRefusal(t, name, err, apperr.Invalid, "invalid")
+		}
+	}
+	for _, name := range []string{
+		"Ann", "Ann Lee", "Ünal Ö.", "山田\u3000太郎", "O'Neill-Søn", "محمد", "אברהם", "Zoë\u0301", "X Æ A-12", "☃", "7", "Nguyễn", "Ann\u00a0Lee", "😀",
+	} {
+		check(name, true)
+	}
+	for _, invisible := range invisibles {
+		check("Ann"+invisible, false)
+		check(invisible+"Ann", false)
+		check("An"+invisible+"n", false)
+		check(invisible, false)
+	}
+	for _, name := range []string{
+		"\u2028", "A\u2028nn", "A\u2029nn", "A\tn", "A\u0085n", "A\x7fn", "A\ue000", "A\U00100000", "\ufffd", "\u2800", "\u2800\u2800", "\u0301", "\u3000 \u00a0",
+	} {
+		check(name, false)
+	}
+}
+
+func TestWeakPasswords(t *testing.T) {
+	p := auth.NewPolicy()
+	weak := []string{
+		"password123!", "p@ssw0rd1", "admin1234", "summer2024", "Summer2024!", "SUMMER-2024", "2024summer", "!!winter24!!",
+		"P@$$w0rd", "p4ssword", "pa55word!!", "passw0rd99", "password!", "Passw0rd2024", "1password1", "adm1n1234", "4dm1n2024", "@dm!n123",
+		"welc0me123", "W3lcome1!", "letme1n!!", "l3tm31n2024", "qwerty2024", "Qwerty123!", "qwertyuiop1", "iloveyou!!", "1l0vey0u",
+		"ch4ng3m3", "ch4ng3m32024", "changeme!", "12345678", "123456789!", "12345678!!", "monday12345", "January2026", "adminadmin", "adminadmin1", "testtest",
+		"aaaaaaaa", "aaaaaaaa1", "!!!!!!!!", "b0x0ffice2026", "BoxOffice#1", "t1ckets2026", "4nn-example-2026", "ann.example!", "football1",
+	}
+	for _, password := range weak {
+		if !p.IsWeak(password, "ann@example.com") {
+			t.Errorf("%s: got strong, want weak", password)
+		}
+	}
+	for _, password := range []string{
+		"correct horse battery", "boxoffice-qx-83", "a rather long secret", "another good one", "üöä€xyzq", "73951846", "x7#love!q9", "winter is coming 7",
+		"kV9$mq2!", "Tr0ub4dor&3", "9f86d081884c", "summer-of-sam-1977", "annabelle-qx", "0", "",
+	} {
+		if p.IsWeak(password, "ann@example.com") {
+			t.Errorf("%s: got weak, want strong", password)
+		}
+	}
+}
+
 // The test checks the property of FuzzNormalizeEmail with random strings of code points
 // whose case mapping or normalisation is unusual.
 func TestNormalizeEmailIsIdempotent(t *testing.T) {
-	parts := []rune("aAİıſK\u212aﬁǅß\u0345\u0308\u0301\u00a0\u3000 \t@.ａ\u1e9b\u0323\ufdfa\u03a3\u1fbc\u200d\ufffd")
+	parts := []rune("aAİıſK\u212aﬁǅß\u0345\u0308\u0301\u00a0\u3000 \t@.ａ\u1e9b\u0323\ufdfa\u03a3\u1fbc\u200d\ufffd\"\\\\。ẞςüxn-k7")
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
 		text := make([]rune, random.IntN(8))

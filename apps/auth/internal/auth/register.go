@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"boxoffice/shared/contract/authapi"
@@ -118,8 +117,10 @@ func checkName(problems *validation.Problems, name string) {
 	switch {
 	case name == "":
 		problems.Add("name", "required", "is required")
-	case strings.IndexFunc(name, unicode.IsControl) >= 0 || !utf8.ValidString(name):
-		problems.Add("name", "invalid", "contains characters that are not allowed in a name")
+	case strings.ContainsFunc(name, isUnsafe) || !utf8.ValidString(name):
+		problems.Add("name", "invalid", "must not contain control characters or invisible characters")
+	case !strings.ContainsFunc(name, isVisible):
+		problems.Add("name", "invalid", "must contain a letter, a digit or a symbol")
 	}
 	problems.MaxLength("name", name, maxName)
 }
