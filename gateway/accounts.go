@@ -12,11 +12,14 @@ func bindRegister(c *call) (authapi.RegisterRequest, error) {
 		Name     string `json:"name"`
 		Role     string `json:"role"`
 	}](c)
-	return authapi.RegisterRequest{
+	req := authapi.RegisterRequest{
 		UserID: newID(), Email: body.Email, Password: body.Password, Name: body.Name, Role: body.Role,
-		ByAdmin: c.byAdmin(),
-		Device:  c.device(),
-	}, err
+		Device: c.device(),
+	}
+	if body.Role == authapi.RoleAdmin { // auth needs no proof for anything else
+		req.CallerToken = bearerToken(c.Ctx)
+	}
+	return req, err
 }
 
 func bindLogIn(c *call) (authapi.LogInRequest, error) {

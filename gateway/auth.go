@@ -62,9 +62,8 @@ func (cred credentials) hasToken() bool { return reasonOf(cred.err) != "auth.tok
 
 // authenticate verifies the access token in the Authorization header.
 func (s *Server) authenticate(c *fiber.Ctx) credentials {
-	scheme, raw, _ := strings.Cut(c.Get(fiber.HeaderAuthorization), " ")
-	raw = strings.TrimSpace(raw)
-	if !strings.EqualFold(scheme, "Bearer") || raw == "" {
+	raw := bearerToken(c)
+	if raw == "" {
 		return credentials{err: tokenMissing()}
 	}
 	claims, err := s.keys.Verify(c.UserContext(), raw)
@@ -77,6 +76,16 @@ func (s *Server) authenticate(c *fiber.Ctx) credentials {
 		return credentials{err: tokenType()}
 	}
 	return credentials{claims: claims}
+}
+
+// bearerToken returns the token in the Authorization header, or "" if there is none. It is
+// valid only as long as c.
+func bearerToken(c *fiber.Ctx) string {
+	scheme, raw, _ := strings.Cut(c.Get(fiber.HeaderAuthorization), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(raw)
 }
 
 // authorize returns the user that sent the request, or nil if the caller is a guest or

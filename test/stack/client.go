@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -18,6 +19,16 @@ const replyTimeout = 40 * time.Second
 type Client struct {
 	Gateway string // base URL
 	Token   string // access token; not sent if empty
+
+	transport *http.Client // nil for the default one
+}
+
+// From returns a client that sends its requests from a local address, such as 127.0.0.2,
+// so that they count against the limits of that address.
+func (c Client) From(address string) Client {
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	c.transport = &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
+	return c
 }
 
 // Response is a response whose body has been read.
@@ -67,23 +78,26 @@ func (c Client) Try(ctx context.Context, method, path string, body any, headers 
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	return roundTrip(r)
+	if c.transport == nil {
+		c.transport = http.DefaultClient
+	}
+	return roundTrip(c.transport, r)
 }
 
 // Send sends any request to any server, and fails the test if there is no response.
 func Send(t *testing.T, r *http.Request) Response {
 	t.Helper()
-	res, err := roundTrip(r)
+	res, err := roundTrip(http.DefaultClient, r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return res
 }
 
-func roundTrip(r *http.Request) (Response, error) {
+func roundTrip(client *http.Client, r *http.Request) (Response, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), replyTimeout)
 	defer cancel()
-	res, err := http.DefaultClient.Do(r.WithContext(ctx)) //nolint:gosec // the test has started the server
+	res, err := client.Do(r.WithContext(ctx)) //nolint:gosec // the test has started the server
 	if err != nil {
 		return Response{}, err
 	}

@@ -16,10 +16,12 @@ const App = "auth"
 // lists the invalid fields. An operation that hashes a password returns unavailable
 // with retryAfter if the queue for hashing is full.
 var (
-	// Register creates an account and logs it in. Repeating a request with the same
-	// UserID and e-mail address logs the existing account in. Refusals:
+	// Register creates an account and logs it in. Only the token of an admin creates
+	// another admin. Repeating a request with the same UserID, e-mail address and
+	// password logs the existing account in; with another password it is refused like a
+	// registration of somebody else's address, and counts as a failed log-in. Refusals:
 	// auth.email_taken and auth.weak_password (both invalid), auth.admin_required
-	// (forbidden).
+	// (forbidden), and for a repeated request auth.locked (rate_limited, with retryAfter).
 	Register = rpc.Op[RegisterRequest, Login]{App: App, Method: "auth.register", Timeout: 10 * time.Second}
 
 	// LogIn verifies a password and starts a session. Refusals:

@@ -46,10 +46,12 @@ type RegisterRequest struct {
 	Password string `json:"password"`
 	Name     string `json:"name"`
 	Role     string `json:"role,omitempty"` // empty means RoleUser
-	// ByAdmin reports whether an admin sent the request. Only admins may create
-	// admins.
-	ByAdmin bool   `json:"byAdmin,omitempty"`
-	Device  Device `json:"device"`
+	// CallerToken is the access token of the client that sent the request. It is needed
+	// only for an admin: auth verifies it and looks up its session and user, because a
+	// field that merely claims to come from an admin could be forged by any program that
+	// reaches auth's sidecar.
+	CallerToken string `json:"callerToken,omitempty"`
+	Device      Device `json:"device"`
 }
 
 // LogInRequest is the request of LogIn.

@@ -21,7 +21,7 @@ const unknownUserID = "-"
 // auth.locked while the client's address is locked out of the account, and
 // apperr.Overloaded if the queue for hashing is full.
 func (s *Service) LogIn(ctx context.Context, req authapi.LogInRequest) (authapi.Login, error) {
-	email, password, device := NormalizeEmail(req.Email), req.Password, clipped(req.Device)
+	email, password := NormalizeEmail(req.Email), req.Password
 	var problems validation.Problems
 	checkEmail(&problems, email)
 	if password == "" {
@@ -30,6 +30,12 @@ func (s *Service) LogIn(ctx context.Context, req authapi.LogInRequest) (authapi.
 	if err := problems.Err(); err != nil {
 		return authapi.Login{}, err
 	}
+	return s.logIn(ctx, email, password, req.Device)
+}
+
+// logIn is LogIn for a valid e-mail address in its normalised form.
+func (s *Service) logIn(ctx context.Context, email, password string, device authapi.Device) (authapi.Login, error) {
+	device = clipped(device)
 	release, err := s.logIns.acquire(ctx, email+" "+device.Address)
 	if err != nil {
 		return authapi.Login{}, err

@@ -7,7 +7,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/token"
 	"boxoffice/shared/validation"
 )
 
@@ -16,25 +18,69 @@ const maxName = 100 // code points
 // Register creates an account and logs it in; see authapi.Register. It returns the
 // first of these errors that applies: one error for all invalid fields,
 // ErrAdminRequired, ErrWeakPassword, apperr.Overloaded, ErrEmailTaken. A refusal
-// writes nothing. A request that is repeated with the same user id and e-mail address
-// logs the existing account in.
+// writes nothing. A request that is repeated with the same user id, e-mail address and
+// password logs the existing account in.
 func (s *Service) Register(ctx context.Context, req authapi.RegisterRequest) (authapi.Login, error) {
 	u, err := s.newUser(req)
 	if err != nil {
 		return authapi.Login{}, err
 	}
-	if u.Role == RoleAdmin && !req.ByAdmin {
-		return authapi.Login{}, ErrAdminRequired
+	if u.Role == RoleAdmin {
+		if err := s.requireAdmin(ctx, req.CallerToken); err != nil {
+			return authapi.Login{}, err
+		}
 	}
-	u, err = s.addUser(ctx, u, req.Password)
+	stored, isNew, err := s.addUser(ctx, u, req.Password)
 	if err != nil {
 		return authapi.Login{}, fmt.Errorf("register: %w", err)
 	}
-	tokens, err := s.startSession(ctx, u, req.Device)
+	if !isNew {
+		return s.registerAgain(ctx, u, req)
+	}
+	tokens, err := s.startSession(ctx, stored, req.Device)
 	if err != nil {
 		return authapi.Login{}, fmt.Errorf("register: %w", err)
 	}
-	return authapi.Login{User: u.Public(), Tokens: tokens}, nil
+	return authapi.Login{User: stored.Public(), Tokens: tokens}, nil
+}
+
+// registerAgain answers a registration of u whose account exists. The id and the e-mail
+// address prove nothing, so the request is a log-in: its password is verified, and a wrong
+// one counts. It returns ErrEmailTaken for a wrong password, as for the registration of an
+// address that belongs to somebody else.
+func (s *Service) registerAgain(ctx context.Context, u User, req authapi.RegisterRequest) (authapi.Login, error) {
+	login, err := s.logIn(ctx, u.Email, req.Password, req.Device)
+	if errors.Is(err, ErrInvalidCredentials) || err == nil && login.User.ID != u.ID {
+		return authapi.Login{}, ErrEmailTaken
+	}
+	return login, err
+}
+
+// requireAdmin returns ErrAdminRequired unless raw is the access token of a live session
+// whose user is an active admin. The role is that of the user's record. The caller's claim
+// that it serves an admin would prove nothing.
+func (s *Service) requireAdmin(ctx context.Context, raw string) error {
+	if raw == "" {
+		return ErrAdminRequired
+	}
+	keys, err := s.keys.Keyring()
+	if err != nil {
+		return fmt.Errorf("require an admin: %w", err)
+	}
+	claims, err := token.Verify(raw, keys, s.clock.Now())
+	if err != nil || claims.Type != token.Access {
+		return ErrAdminRequired
+	}
+	checked, err := s.CheckSession(ctx, authapi.CheckSessionRequest{UserID: claims.Subject, SessionID: claims.SessionID})
+	switch {
+	case err != nil && apperr.From(err).Code == apperr.Unauthenticated:
+		return ErrAdminRequired
+	case err != nil:
+		return fmt.Errorf("require an admin: %w", err)
+	case !checked.User.IsActive || checked.User.Role != authapi.RoleAdmin:
+		return ErrAdminRequired
+	}
+	return nil
 }
 
 // EnsureAdmin creates the first admin. If the e-mail address already has an account,
@@ -60,24 +106,27 @@ func (s *Service) EnsureAdmin(ctx context.Context, email, password string) error
 	if !errors.Is(err, ErrNoUser) {
 		return fmt.Errorf("first admin: %w", err)
 	}
-	if _, err = s.addUser(ctx, u, password); err != nil && !errors.Is(err, ErrEmailTaken) {
+	if _, _, err = s.addUser(ctx, u, password); err != nil && !errors.Is(err, ErrEmailTaken) {
 		return fmt.Errorf("first admin: %w", err)
 	}
 	return nil
 }
 
-// addUser hashes the password and stores the account. It returns ErrWeakPassword if
-// the policy rejects the password.
-func (s *Service) addUser(ctx context.Context, u User, password string) (User, error) {
+// addUser hashes the password and stores the account. isNew is false if the account exists
+// already, because the request is repeated. It returns ErrWeakPassword if the policy
+// rejects the password.
+func (s *Service) addUser(ctx context.Context, u User, password string) (stored User, isNew bool, err error) {
 	if s.policy.IsWeak(normalPassword(password), u.Email) {
-		return User{}, ErrWeakPassword
+		return User{}, false, ErrWeakPassword
 	}
 	hash, err := s.hasher.Hash(ctx, password)
 	if err != nil {
-		return User{}, err
+		return User{}, false, err
 	}
 	u.PasswordHash = hash
-	return s.users.Add(ctx, u)
+	stored, err = s.users.Add(ctx, u)
+	// The hash contains a new salt, so no other request stored the same one.
+	return stored, err == nil && stored.PasswordHash == hash, err
 }
 
 // newUser validates a registration and returns its account, without a password hash.

@@ -1,11 +1,13 @@
 package auth_test
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"boxoffice/apps/auth/internal/auth"
 	"boxoffice/shared/apperr"
@@ -110,15 +112,135 @@ func TestRegisterAcceptsValuesAtTheLimits(t *testing.T) {
 		"e-mail address of 254 code points":              func(r *authapi.RegisterRequest) { r.Email = "a@" + strings.Repeat("b.", 125) + "bb" },
 		"name of 100 code points":                        func(r *authapi.RegisterRequest) { r.Name = strings.Repeat("ü", 100) },
 		"password with a product word and other letters": func(r *authapi.RegisterRequest) { r.Password = "boxoffice-qx-83" },
-		"role user":                         func(r *authapi.RegisterRequest) { r.Role = "user" },
-		"admin role, requested by an admin": func(r *authapi.RegisterRequest) { r.Role, r.ByAdmin = "admin", true },
+		"role user": func(r *authapi.RegisterRequest) { r.Role = "user" },
 	} {
 		r := registration()
 		change(&r)
-		if got, err := newFixture(t).Register(t.Context(), r); err != nil || (got.User.Role == authapi.RoleAdmin) != (r.Role == "admin") {
+		if got, err := newFixture(t).Register(t.Context(), r); err != nil || got.User.Role != authapi.RoleUser {
 			t.Errorf("%s: got %+v, %v, want it accepted", name, got.User, err)
 		}
 	}
+}
+
+// Any program that reaches auth's sidecar can send auth.register. Only the token of a live
+// session of an admin may create an admin.
+func TestOnlyTheTokenOfAnAdminCreatesAnAdmin(t *testing.T) {
+	other := ed25519.NewKeyFromSeed([]byte(strings.Repeat("x", ed25519.SeedSize)))
+	for _, tt := range []struct {
+		name string
+		// prepare returns the caller's token. boss has the tokens of user u1, an admin.
+		prepare func(f *fixture, boss authapi.Tokens) string
+		code    apperr.Code // of the refusal; empty if the admin is created
+	}{
+		{name: "an admin", prepare: func(_ *fixture, boss authapi.Tokens) string { return boss.AccessToken }},
+		{name: "an admin who was an ordinary user at the log-in", prepare: func(f *fixture, boss authapi.Tokens) string {
+			f.users.Update("u1", func(u *auth.User) { u.Role = auth.RoleUser })
+			tokens := f.logIn().Tokens
+			f.users.Update("u1", func(u *auth.User) { u.Role = auth.RoleAdmin })
+			return tokens.AccessToken
+		}},
+		{name: "no token", code: apperr.Forbidden, prepare: func(*fixture, authapi.Tokens) string { return "" }},
+		{name: "no token, but text", code: apperr.Forbidden, prepare: func(*fixture, authapi.Tokens) string { return "true" }},
+		{name: "a refresh token", code: apperr.Forbidden, prepare: func(_ *fixture, boss authapi.Tokens) string { return boss.RefreshToken }},
+		{name: "an expired token", code: apperr.Forbidden, prepare: func(f *fixture, boss authapi.Tokens) string {
+			f.clock.Advance(accessTTL + time.Second)
+			return boss.AccessToken
+		}},
+		{name: "an ended session", code: apperr.Forbidden, prepare: func(f *fixture, boss authapi.Tokens) string {
+			if _, err := f.LogOut(f.t.Context(), authapi.LogOutRequest{RefreshToken: boss.RefreshToken}); err != nil {
+				f.t.Fatal(err)
+			}
+			return boss.AccessToken
+		}},
+		{name: "a replaced session", code: apperr.Forbidden, prepare: func(f *fixture, boss authapi.Tokens) string {
+			f.refresh(boss.RefreshToken)
+			return boss.AccessToken
+		}},
+		{name: "a session of an older password", code: apperr.Forbidden, prepare: func(f *fixture, boss authapi.Tokens) string {
+			f.users.Update("u1", func(u *auth.User) { u.PasswordVersion++ })
+			return boss.AccessToken
+		}},
+		{name: "an admin who lost the role", code: apperr.Forbidden, prepare: func(f *fixture, boss authapi.Tokens) string {
+			f.users.Update("u1", func(u *auth.User) { u.Role = auth.RoleUser })
+			return boss.AccessToken
+		}},
+		{name: "an inactive admin", code: apperr.Forbidden, prepare: func(f *fixture, boss authapi.Tokens) string {
+			f.users.Update("u1", func(u *auth.User) { u.Active = false })
+			return boss.AccessToken
+		}},
+		{name: "a token of another key", code: apperr.Forbidden, prepare: func(f *fixture, boss authapi.Tokens) string {
+			raw, err := token.Sign(f.claims(boss.AccessToken), other)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			return raw
+		}},
+		{name: "a session of another user", code: apperr.Forbidden, prepare: func(f *fixture, boss authapi.Tokens) string {
+			c := f.claims(boss.AccessToken)
+			c.Subject = "u3"
+			raw, err := token.Sign(c, key)
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			return raw
+		}},
+		{name: "an admin, while the sessions cannot be read", code: apperr.Unavailable, prepare: func(f *fixture, boss authapi.Tokens) string {
+			f.sessions.Err = apperr.Unreachable(errors.New("gone"))
+			return boss.AccessToken
+		}},
+		{name: "an admin, while the keys cannot be read", code: apperr.Unavailable, prepare: func(f *fixture, boss authapi.Tokens) string {
+			f.keys.Err = apperr.Unreachable(errors.New("gone"))
+			return boss.AccessToken
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			boss := f.register()
+			f.users.Update("u1", func(u *auth.User) { u.Role = auth.RoleAdmin })
+			r := registration()
+			r.UserID, r.Email, r.Role = "u2", "ben@example.com", authapi.RoleAdmin
+			r.CallerToken = tt.prepare(f, boss.Tokens)
+			users := f.users.Len()
+			got, err := f.Register(t.Context(), r)
+			if tt.code == "" {
+				if err != nil || got.User.Role != authapi.RoleAdmin || f.stored("u2").Role != auth.RoleAdmin {
+					t.Errorf("got %+v, %v, want an admin", got.User, err)
+				}
+				return
+			}
+			if e := apperr.From(err); err == nil || e.Code != tt.code {
+				t.Errorf("got %v, want %s", err, tt.code)
+			}
+			if f.users.Len() != users {
+				t.Error("the refused request was stored")
+			}
+		})
+	}
+}
+
+// The id of a user and an e-mail address are no secrets. A program that repeats somebody's
+// registration must not get tokens for them.
+func TestRepeatedRegistrationNeedsThePassword(t *testing.T) {
+	f := newFixture(t)
+	f.register()
+	r := registration()
+	r.Password = "another good one"
+	for range 5 {
+		_, err := f.Register(t.Context(), r)
+		wantRefusal(t, "another password", err, apperr.Invalid, "auth.email_taken")
+	}
+	if f.countFamilies() != 1 {
+		t.Errorf("got %d families, want 1", f.countFamilies())
+	}
+	_, err := f.Register(t.Context(), registration())
+	wantRefusal(t, "after five wrong passwords", err, apperr.RateLimited, "auth.locked")
+	f.clock.Advance(time.Minute)
+	if _, err := f.Register(t.Context(), registration()); err != nil {
+		t.Errorf("the right password: got %v, want no error", err)
+	}
+	f.users.Update("u1", func(u *auth.User) { u.Active = false })
+	_, err = f.Register(t.Context(), registration())
+	wantRefusal(t, "an inactive account", err, apperr.Invalid, "auth.email_taken")
 }
 
 func TestRegisterRefusesATakenAddressAndAcceptsARepeatedRequest(t *testing.T) {

@@ -1,0 +1,83 @@
+package attack_test
+
+import (
+	"fmt"
+	"testing"
+
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/rpc"
+	"boxoffice/test/stack"
+)
+
+// sidecarClient returns a client that calls apps through the sidecar of an app, as a
+// program beside it does.
+func sidecarClient(t *testing.T, app string) *rpc.Client {
+	t.Helper()
+	beside, err := running.Instance(app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := rpc.NewClient(rpc.ClientConfig{
+		Sidecar: fmt.Sprintf("http://127.0.0.1:%d", beside.HTTPPort), Token: running.APIToken, Tracing: noop.NewTracerProvider(),
+	})
+	t.Cleanup(c.Close)
+	return c
+}
+
+// A program that can call auth must not become an admin, or anybody else, by a request
+// that claims to serve them.
+func TestForgedRegistrationsGiveNoTokens(t *testing.T) {
+	c := sidecarClient(t, "auth")
+	user, login := running.Register(t)
+	forged := authapi.RegisterRequest{
+		UserID: stack.Unique("forged"), Email: stack.Address(), Password: stack.Password, Name: "Eve", Role: authapi.RoleAdmin,
+		Device: authapi.Device{Address: "127.0.0.30"},
+	}
+	for name, raw := range map[string]string{"no token": "", "a user's token": user.Token, "a refresh token": login.Tokens.RefreshToken} {
+		forged.CallerToken = raw
+		_, err := rpc.Call(t.Context(), c, authapi.Register, forged)
+		if got := apperr.From(err).Reason; err == nil || got != authapi.ReasonAdminRequired {
+			t.Errorf("an admin's registration with %s: got %v, want %s", name, err, authapi.ReasonAdminRequired)
+		}
+	}
+	byAdmin := rpc.Op[map[string]any, authapi.Login]{App: authapi.App, Method: authapi.Register.Method, Timeout: authapi.Register.Timeout}
+	_, err := rpc.Call(t.Context(), c, byAdmin, map[string]any{
+		"userId": stack.Unique("forged"), "email": stack.Address(), "password": stack.Password, "name": "Eve", "role": "admin",
+		"byAdmin": true, "device": map[string]string{"address": "127.0.0.30", "userAgent": ""},
+	})
+	if got := apperr.From(err).Code; err == nil || got != apperr.Invalid && got != apperr.Forbidden {
+		t.Errorf("a registration that claims to be an admin's: got %v, want it refused", err)
+	}
+
+	// The id and the address of a user are known to others.
+	_, err = rpc.Call(t.Context(), c, authapi.Register, authapi.RegisterRequest{
+		UserID: login.User.ID, Email: login.User.Email, Password: "not the right password", Name: "Eve", Device: authapi.Device{Address: "127.0.0.30"},
+	})
+	if got := apperr.From(err).Reason; err == nil || got != authapi.ReasonEmailTaken {
+		t.Errorf("the registration of a known user: got %v, want %s", err, authapi.ReasonEmailTaken)
+	}
+}
+
+// Two spellings of a mailbox, or two texts that look the same, must not be two accounts.
+func TestOneMailboxIsOneAccount(t *testing.T) {
+	local, guest := stack.Unique("strasse"), running.Guest().From("127.0.0.31")
+	register := func(email, name, password string) stack.Response {
+		return guest.Do(t, "POST", "/api/auth/register", map[string]string{"email": email, "password": password, "name": name})
+	}
+	register(local+"@bücher.example", "Ann", stack.Password).Want(t, 201, nil)
+	for _, spelling := range []string{
+		local + "@xn--bcher-kva.example", local + "@BÜCHER.example", `"` + local + `"@bu` + "\u0308" + "cher.example", "ſtraße" + local[len("strasse"):] + "@bücher.example",
+	} {
+		register(spelling, "Ann", stack.Password).Refused(t, 400, "auth.email_taken")
+	}
+	for _, invisible := range []string{"\u00ad", "\u200b", "\u202e", "\u2066", "\u3164", "\ufe0f", "\U000e0041"} {
+		register(local+invisible+"@bücher.example", "Ann", stack.Password).Refused(t, 400, "invalid")
+	}
+	register(stack.Address(), "Ann\u202eeel", stack.Password).Refused(t, 400, "invalid")
+	for _, weak := range []string{"password123!", "p@ssw0rd1", "admin1234", "summer2024"} {
+		register(stack.Address(), "Ann", weak).Refused(t, 400, "auth.weak_password")
+	}
+}
