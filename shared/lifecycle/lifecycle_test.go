@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"boxoffice/shared/lifecycle"
@@ -105,6 +107,10 @@ func TestErrorNamesAPartThatDoesNotStop(t *testing.T) {
 }
 
 func TestReadinessFollowsTheProgramAndItsDependencies(t *testing.T) {
+	synctest.Test(t, testReadiness)
+}
+
+func testReadiness(t *testing.T) {
 	var probeErr error
 	r := lifecycle.NewReadiness(time.Second, lifecycle.Check{Name: "redis", Probe: func(context.Context) error { return probeErr }})
 	part := r.Part(0)
@@ -123,14 +129,103 @@ func TestReadinessFollowsTheProgramAndItsDependencies(t *testing.T) {
 		t.Errorf("after the start: got %d %s, want 200 and ready", status, body)
 	}
 	probeErr = errors.New("the reason")
+	if status, _ := get(); status != 200 {
+		t.Errorf("within a second: got %d, want the result of the last check", status)
+	}
+	<-time.After(time.Second)
 	if status, body := get(); status != 503 || body != `{"status":"unready","checks":{"redis":"failed"}}` {
 		t.Errorf("with an unreachable dependency: got %d %s, want 503 and unready", status, body)
 	}
 	probeErr = nil
+	<-time.After(time.Second)
+	if status, _ := get(); status != 200 {
+		t.Errorf("after the outage: got %d, want 200", status)
+	}
 	if err := part.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if status, _ := get(); status != 503 {
 		t.Errorf("while stopping: got %d, want 503", status)
+	}
+}
+
+// However many callers ask at the same time, each dependency is probed once a second.
+func TestReportsShareChecks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var probes atomic.Int64
+		r := lifecycle.NewReadiness(time.Second, lifecycle.Check{Name: "sidecar", Probe: func(context.Context) error {
+			probes.Add(1)
+			<-time.After(10 * time.Millisecond)
+			return nil
+		}})
+		if err := r.Part(0).Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for round := int64(1); round <= 3; round++ {
+			var wg sync.WaitGroup
+			for range 100 {
+				wg.Go(func() {
+					if report, ready := r.Report(t.Context()); !ready {
+						t.Errorf("got %+v, want ready", report)
+					}
+				})
+			}
+			wg.Wait()
+			if got := probes.Load(); got != round {
+				t.Errorf("second %d: got %d probes, want %d", round, got, round)
+			}
+			<-time.After(time.Second)
+		}
+	})
+}
+
+// A caller that gives up, or a check that does not end, delays no other caller for longer
+// than a check may take.
+func TestReportWaitsNoLongerThanACheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		r := lifecycle.NewReadiness(time.Second,
+			lifecycle.Check{Name: "redis", Probe: func(context.Context) error { return nil }},
+			lifecycle.Check{Name: "stuck", Probe: func(context.Context) error { <-release; return nil }})
+		if err := r.Part(0).Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		r.Report(gone)
+		began := time.Now()
+		for range 3 {
+			report, ready := r.Report(t.Context())
+			if ready || report.Checks["redis"] != "ok" || report.Checks["stuck"] != "failed" {
+				t.Errorf("got %+v, want only the stuck check failed", report)
+			}
+		}
+		if took := time.Since(began); took > 4*time.Second {
+			t.Errorf("three reports took %s, want about a second each", took)
+		}
+		close(release)
+		synctest.Wait()
+		if _, ready := r.Report(t.Context()); !ready {
+			t.Error("the check has ended: got unready, want ready")
+		}
+	})
+}
+
+// A dependency that was unreachable while the program started does not delay its readiness.
+func TestStartForgetsEarlierChecks(t *testing.T) {
+	isDown := true
+	r := lifecycle.NewReadiness(time.Second, lifecycle.Check{Name: "sidecar", Probe: func(context.Context) error {
+		if isDown {
+			return errors.New("down")
+		}
+		return nil
+	}})
+	r.Report(t.Context())
+	isDown = false
+	if err := r.Part(0).Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if report, ready := r.Report(t.Context()); !ready {
+		t.Errorf("got %+v, want ready", report)
 	}
 }
