@@ -10,11 +10,9 @@ package redisconn
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/extra/redisotel/v9"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"go.opentelemetry.io/otel/trace"
@@ -53,13 +51,8 @@ func Open(cfg Config) (*redis.Client, error) {
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	opts.Limiter = &breaker{now: time.Now}
 	client := redis.NewClient(opts)
-	if cfg.Tracing == nil {
-		return client, nil
-	}
-	// Traces omit the commands, because keys contain user ids and client addresses.
-	err := redisotel.InstrumentTracing(client, redisotel.WithTracerProvider(cfg.Tracing), redisotel.WithDBStatement(false))
-	if err != nil {
-		return nil, fmt.Errorf("trace redis: %w", err)
+	if cfg.Tracing != nil {
+		client.AddHook(newTracer(cfg.Tracing, opts.Addr))
 	}
 	return client, nil
 }
