@@ -13,6 +13,7 @@ import (
 	"boxoffice/shared/ratelimit"
 	"boxoffice/shared/redisconn"
 	"boxoffice/shared/sessioncache"
+	"boxoffice/shared/subnet"
 	"boxoffice/shared/telemetry"
 )
 
@@ -25,6 +26,9 @@ const (
 	write     bucket = "write"
 	refusable bucket = "refusable" // counted as write; see refusals.go
 	logIn     bucket = "login"
+	// perAddress counts every request of an address, in addition to the bucket of the
+	// request's kind.
+	perAddress bucket = "address"
 )
 
 // SessionCache counts a request against its rate limits and looks up its session in
@@ -35,21 +39,23 @@ type SessionCache interface {
 
 var _ SessionCache = (*sessioncache.Cache)(nil)
 
-// admit counts the request against the rate limit of its bucket and sets the
-// RateLimit headers. If the token is valid, the limit is that of its user, and
-// otherwise that of the client address. admit returns the cache entry of the token's
-// session. If the limit is exceeded, it returns a RateLimited error.
+// admit counts the request against its rate limits and sets the RateLimit headers, which
+// describe the limit that leaves the fewest requests. admit returns the cache entry of the
+// token's session. If a limit is exceeded, it returns a RateLimited error.
+//
+// If the token is valid, the limit of the request's bucket is that of its user, and
+// otherwise that of the client address. Registrations and log-ins always count against
+// the address, and with a valid token against the user as well, because anyone can have
+// many accounts. For the same reason all requests of an address count together.
 //
 // While Redis is unreachable, admit counts the request in this process only and
 // returns an empty entry.
 func (s *Server) admit(c *fiber.Ctx, kind bucket, cred credentials, address string) (sessioncache.Entry, error) {
-	subject := "address:" + address
 	req := sessioncache.Request{}
 	if cred.err == nil && cred.claims.SessionID != "" {
-		subject = userSubject(cred.claims.Subject)
 		req.SessionID, req.UserID = cred.claims.SessionID, cred.claims.Subject
 	}
-	req.Limits = s.limitsOf(kind, subject)
+	req.Limits = s.limitsOf(kind, address, req.UserID)
 	if len(req.Limits) == 0 && req.SessionID == "" {
 		return sessioncache.Entry{}, nil
 	}
@@ -75,27 +81,50 @@ func (s *Server) admit(c *fiber.Ctx, kind bucket, cred credentials, address stri
 // userSubject returns the subject of the limits of a user.
 func userSubject(userID string) string { return "user:" + userID }
 
-// limitsOf returns the limits of the requests that a subject sends of a kind. The first
-// one counts them, unless their kind has no limit.
-func (s *Server) limitsOf(kind bucket, subject string) []ratelimit.Limit {
-	if kind != refusable {
-		return s.limit(kind, subject)
-	}
-	limits := s.limit(write, subject)
-	for _, peeked := range s.limit(refusals, subject) {
-		peeked.Peek = true
-		limits = append(limits, peeked)
-	}
-	return limits
-}
+// addressSubject returns the subject of the limits of a client address.
+func addressSubject(address string) string { return "address:" + subnet.Of(address) }
 
-// limit returns the limit of a bucket for a subject, or nothing if it has none.
-func (s *Server) limit(kind bucket, subject string) []ratelimit.Limit {
-	rate := s.rates[kind]
-	if rate.Requests == 0 {
+// maxLimits is the largest number of limits of one request.
+const maxLimits = 3
+
+// limitsOf returns the limits of a request of a kind that comes from an address. user is
+// the id of the token's user, or empty without a valid token. Each limit counts the
+// request, except the one of refusals.
+func (s *Server) limitsOf(kind bucket, address, user string) []ratelimit.Limit {
+	if kind == unlimited {
 		return nil
 	}
-	return []ratelimit.Limit{{Bucket: string(kind), Subject: subject, Requests: rate.Requests, Period: rate.Period}}
+	fromAddress := addressSubject(address)
+	subject := fromAddress
+	if user != "" {
+		subject = userSubject(user)
+	}
+	limits := make([]ratelimit.Limit, 0, maxLimits)
+	switch kind {
+	case logIn:
+		limits = s.appendLimit(limits, logIn, fromAddress)
+		if user != "" {
+			limits = s.appendLimit(limits, logIn, subject)
+		}
+	case refusable:
+		limits = s.appendLimit(limits, write, subject)
+		n := len(limits)
+		if limits = s.appendLimit(limits, refusals, subject); len(limits) > n {
+			limits[n].Peek = true
+		}
+	default:
+		limits = s.appendLimit(limits, kind, subject)
+	}
+	return s.appendLimit(limits, perAddress, fromAddress)
+}
+
+// appendLimit appends the limit of a bucket for a subject, unless the bucket has no limit.
+func (s *Server) appendLimit(limits []ratelimit.Limit, kind bucket, subject string) []ratelimit.Limit {
+	rate := s.rates[kind]
+	if rate.Requests == 0 {
+		return limits
+	}
+	return append(limits, ratelimit.Limit{Bucket: string(kind), Subject: subject, Requests: rate.Requests, Period: rate.Period})
 }
 
 // lookup counts a request and looks up its session. While Redis is unreachable, it counts

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -14,6 +15,7 @@ import (
 func (s *Server) clientAddress(c *fiber.Ctx) string {
 	peer := peerOf(c)
 	if !s.isTrusted(peer) {
+		s.warnForwarded(c)
 		return peer.String()
 	}
 	// Repeated headers form one list (RFC 9110, section 5.3). A proxy may add its own
@@ -30,6 +32,27 @@ func (s *Server) clientAddress(c *fiber.Ctx) string {
 		}
 	}
 	return peer.String()
+}
+
+// forwardedInterval is the minimum time between two warnings about forwarding headers.
+const forwardedInterval = time.Minute
+
+// warnForwarded logs a warning if the request has a forwarding header, although it does not
+// come from a trusted proxy. Either a client made the header up, or TRUSTED_PROXIES lacks a
+// proxy, and all clients of that proxy share one rate limit. Like the access log, the
+// warning contains no address.
+func (s *Server) warnForwarded(c *fiber.Ctx) {
+	now, last := s.now().UnixNano(), s.forwardedAt.Load()
+	if last != 0 && now-last < int64(forwardedInterval) {
+		return
+	}
+	header := &c.Request().Header
+	if len(header.Peek(fiber.HeaderXForwardedFor)) == 0 && len(header.Peek(fiber.HeaderXForwardedProto)) == 0 {
+		return
+	}
+	if s.forwardedAt.CompareAndSwap(last, now) {
+		s.log.WarnContext(c.UserContext(), "forwarding headers were ignored, because the peer is not in TRUSTED_PROXIES")
+	}
 }
 
 // peerOf returns the remote address of the connection, or the zero Addr if it is not

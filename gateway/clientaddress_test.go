@@ -16,7 +16,7 @@ func TestForwardedHeadersAreTrustedOnlyFromTrustedProxies(t *testing.T) {
 		t.Errorf("no trusted proxies: got %q, want 0.0.0.0", got)
 	}
 	h = newHarness(t, func(c *main.Config) {
-		c.Proxies = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/32"), netip.MustParsePrefix("10.0.0.0/8")}
+		c.Proxies = proxies("0.0.0.0/32", "10.0.0.0/8")
 	})
 	for header, want := range map[string]string{
 		"203.0.113.7":                       "203.0.113.7",
@@ -50,4 +50,13 @@ func TestForwardedHeadersAreTrustedOnlyFromTrustedProxies(t *testing.T) {
 	if got := h.get("/healthz", "X-Forwarded-Proto", "https").Header.Get("Strict-Transport-Security"); got == "" {
 		t.Error("HTTPS at the proxy: got no Strict-Transport-Security header, want one")
 	}
+}
+
+// proxies returns networks of trusted proxies.
+func proxies(networks ...string) []main.ProxyNetwork {
+	var all []main.ProxyNetwork
+	for _, n := range networks {
+		all = append(all, main.ProxyNetwork{Prefix: netip.MustParsePrefix(n)})
+	}
+	return all
 }

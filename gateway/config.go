@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -15,11 +17,15 @@ type Config struct {
 
 	// Proxies are the networks of proxies whose X-Forwarded-For and
 	// X-Forwarded-Proto headers are trusted.
-	Proxies []netip.Prefix `env:"TRUSTED_PROXIES"`
+	Proxies []ProxyNetwork `env:"TRUSTED_PROXIES"`
 
 	Browse Rate `env:"RATE_LIMIT_BROWSE" default:"600/1m"` // GET and HEAD
 	Write  Rate `env:"RATE_LIMIT_WRITE" default:"120/1m"`  // every other request
 	LogIn  Rate `env:"RATE_LIMIT_LOGIN" default:"30/1m"`   // register and log-in
+
+	// Address limits all requests of a client address together, whatever their kind and
+	// whoever their users are.
+	Address Rate `env:"RATE_LIMIT_ADDRESS" default:"3000/1m"`
 
 	// Refusals limits the creates of bookings that a user may have refused. Further
 	// creates of the user get 429 until some of them are forgotten.
@@ -32,6 +38,52 @@ type Config struct {
 	// StreamsPerAddress is the number of availability streams that one client address
 	// may have open. An IPv6 address counts as its /64.
 	StreamsPerAddress int `env:"STREAMS_PER_ADDRESS" default:"10" min:"1"`
+
+	// MaxConnections is the number of TCP connections of clients that may be open. It is
+	// lower if the process may not open enough files; see FitToFiles.
+	MaxConnections int `env:"MAX_CONNECTIONS" default:"20000" min:"1"`
+
+	// ConnectionsPerAddress is the number of TCP connections that one client address may
+	// have open. An IPv6 address counts as its /64, and proxies are exempt. If it is not
+	// set, FitToFiles chooses it.
+	ConnectionsPerAddress int `env:"CONNECTIONS_PER_ADDRESS" min:"1"`
+}
+
+// ProxyNetwork is a network of proxies whose forwarding headers are trusted.
+type ProxyNetwork struct{ netip.Prefix }
+
+// The shortest prefixes of a ProxyNetwork. A shorter one contains clients as well as
+// proxies, and each of them could choose the address under which it is counted.
+const (
+	minProxyBits4 = 8  // 10.0.0.0/8 is the largest private network
+	minProxyBits6 = 24 // content delivery networks announce a /29 or less
+)
+
+// UnmarshalText parses a network in CIDR notation. It refuses one that is too large to
+// contain nothing but proxies: an IPv4 network must be a /8 or smaller, and an IPv6
+// network a /24 or smaller, or lie in fc00::/7, which is private. A network of IPv4-mapped
+// addresses becomes that of the IPv4 addresses.
+func (p *ProxyNetwork) UnmarshalText(text []byte) error {
+	network, err := netip.ParsePrefix(string(text))
+	if err != nil {
+		return errors.New("must be a network in CIDR notation, for example 10.0.0.0/8")
+	}
+	if mapped := network.Addr(); mapped.Is4In6() && network.Bits() >= 96 {
+		network = netip.PrefixFrom(mapped.Unmap(), network.Bits()-96)
+	}
+	network = network.Masked()
+	shortest := minProxyBits6
+	switch {
+	case network.Addr().Is4():
+		shortest = minProxyBits4
+	case network.Addr().IsPrivate():
+		shortest = 7
+	}
+	if network.Bits() < shortest {
+		return fmt.Errorf("trusts so many addresses that clients are among them: name only the networks of the proxies, at most a /%d each", shortest)
+	}
+	p.Prefix = network
+	return nil
 }
 
 // Rate is the number of requests that a user or a client address may send in a
@@ -58,14 +110,17 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// withPortFallback returns a getenv that reads GATEWAY_PORT if APP_PORT is not set. Only
-// Dapr's own launchers set APP_PORT.
-func withPortFallback(getenv func(string) string) func(string) string {
+// WithGatewayNames returns a getenv that reads GATEWAY_PORT if APP_PORT is not set, and
+// GATEWAY_HOST in preference to LISTEN_HOST. Only Dapr's own launchers set APP_PORT.
+// LISTEN_HOST concerns every program, and GATEWAY_HOST only the one that clients reach.
+func WithGatewayNames(getenv func(string) string) func(string) string {
 	return func(name string) string {
-		value := getenv(name)
-		if name == "APP_PORT" && value == "" {
-			return getenv("GATEWAY_PORT")
+		switch name {
+		case "APP_PORT":
+			return cmp.Or(getenv(name), getenv("GATEWAY_PORT"))
+		case "LISTEN_HOST":
+			return cmp.Or(getenv("GATEWAY_HOST"), getenv(name))
 		}
-		return value
+		return getenv(name)
 	}
 }

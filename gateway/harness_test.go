@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,6 +51,9 @@ type harness struct {
 	metrics *telemetry.Metrics
 	now     time.Time // the gateway's clock; real time if it is zero
 	private ed25519.PrivateKey
+
+	invoked     sync.Mutex
+	invocations []http.Header // of the requests to the sidecar
 }
 
 // fakeAuth implements auth's operations. Its fields hold the results to return and
@@ -68,6 +72,12 @@ type fakeAuth struct {
 // newHarness returns a running harness. The functions in change modify the gateway's
 // configuration, which sets no rate limits.
 func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
+	t.Helper()
+	return newSampledHarness(t, 1, change...)
+}
+
+// newSampledHarness is like newHarness, but records only a fraction of the traces.
+func newSampledHarness(t *testing.T, samplingRatio float64, change ...func(*main.Config)) *harness {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -93,9 +103,9 @@ func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 	if h.metrics, err = telemetry.NewMetrics("gateway", "test"); err != nil {
 		t.Fatal(err)
 	}
-	tracing := telemetry.New("gateway", "test", 1, sdktrace.WithSyncer(h.spans), sdktrace.WithSpanProcessor(h.started))
+	tracing := telemetry.New("gateway", "test", samplingRatio, sdktrace.WithSyncer(h.spans), sdktrace.WithSpanProcessor(h.started))
 	log := telemetry.NewLog(h.log, "gateway", "test")
-	calls := rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar(t, map[string]http.Handler{
+	calls := rpc.NewClient(rpc.ClientConfig{Sidecar: h.sidecar(map[string]http.Handler{
 		authapi.App: h.auth.serve(log, tracing), eventapi.App: h.event.serve(log, tracing),
 		bookingapi.App: h.booking.serve(log, tracing),
 	}), Token: secret, Tracing: tracing})
@@ -110,7 +120,7 @@ func newHarness(t *testing.T, change ...func(*main.Config)) *harness {
 		return rpc.Call(ctx, calls, authapi.GetKeys, rpc.Nothing{})
 	})
 	h.cache = sessioncache.New(client, func() string { return "lease" })
-	cfg := main.Config{StreamsPerAddress: 10}
+	cfg := main.Config{StreamsPerAddress: 10, MaxConnections: 1000, ConnectionsPerAddress: 1000}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -143,17 +153,20 @@ func (h *harness) fetchKeys(keys *main.Keyring) {
 }
 
 // sidecar starts a fake sidecar that passes each invocation to the handler of its app,
-// and returns its URL.
-func sidecar(t *testing.T, apps map[string]http.Handler) string {
-	t.Helper()
+// and returns its URL. It records the headers of all invocations.
+func (h *harness) sidecar(apps map[string]http.Handler) string {
+	h.t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1.0/invoke/{app}/method/{method}", func(w http.ResponseWriter, r *http.Request) {
+		h.invoked.Lock()
+		h.invocations = append(h.invocations, r.Header.Clone())
+		h.invoked.Unlock()
 		r.Header.Set("dapr-api-token", secret)
 		r.URL.Path = "/" + r.PathValue("method")
 		apps[r.PathValue("app")].ServeHTTP(w, r)
 	})
 	srv := httptest.NewServer(mux)
-	t.Cleanup(srv.Close)
+	h.t.Cleanup(srv.Close)
 	return srv.URL
 }
 

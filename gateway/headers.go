@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
 	"regexp"
 
@@ -52,12 +53,24 @@ func newSpanContext() trace.SpanContext {
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // requestID returns the client's X-Request-Id if it is valid, so that the client's
-// and the gateway's logs contain the same id. Otherwise it returns a new id.
+// and the gateway's logs contain the same id. Otherwise it returns a new id. A response
+// that others may receive from a cache has a new id in any case; see ownCacheable.
 func requestID(c *fiber.Ctx) string {
 	if id := c.Get(fiber.HeaderXRequestID); idPattern.MatchString(id) {
 		return id
 	}
 	return newID()
+}
+
+// ownCacheable replaces the request id of a response that a shared cache may keep. Other
+// clients receive such a response with all its headers, so none of them may contain
+// anything that this client chose. The trace id is the gateway's own in every response.
+func ownCacheable(c *fiber.Ctx) {
+	header := &c.Response().Header
+	isShared := bytes.Contains(header.Peek(fiber.HeaderCacheControl), []byte("public"))
+	if isShared && len(c.Request().Header.Peek(fiber.HeaderXRequestID)) > 0 {
+		header.Set(fiber.HeaderXRequestID, newID())
+	}
 }
 
 // newID returns a random id of at least 128 bits, encoded in base32.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -33,11 +34,19 @@ func main() {
 }
 
 func run(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
-	return app.Run(ctx, "gateway", withPortFallback(getenv), stdout, wire)
+	return app.Run(ctx, "gateway", WithGatewayNames(getenv), stdout, wire)
 }
 
-func wire(_ context.Context, a *app.App, cfg Config) error {
+func wire(ctx context.Context, a *app.App, cfg Config) error {
 	a.RelaxGC()
+	files, err := maxOpenFiles()
+	if err != nil {
+		return err
+	}
+	if err := cfg.FitToFiles(files, runtime.GOMAXPROCS(0)); err != nil {
+		return err
+	}
+	a.Log.InfoContext(ctx, "connection limits", "total", cfg.MaxConnections, "address", cfg.ConnectionsPerAddress)
 	client, err := redisconn.Open(redisconn.Config{Addr: cfg.RedisAddr, Tracing: a.Tracing})
 	if err != nil {
 		return err

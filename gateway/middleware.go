@@ -19,6 +19,7 @@ func (s *Server) middleware(c *fiber.Ctx) error {
 			return sendErr
 		}
 	}
+	ownCacheable(c)
 	route := routeOf(c)
 	s.durations.record(c, route, s.now().Sub(began))
 	if !isProbe(c.Path()) {

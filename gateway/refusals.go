@@ -22,7 +22,7 @@ func (s *Server) countRefusals(next endpoint) endpoint {
 	return func(c *call) (response, error) {
 		res, err := next(c)
 		if err != nil && isRefusal(err) {
-			if limits := s.limit(refusals, userSubject(c.caller.ID)); len(limits) > 0 {
+			if limits := s.appendLimit(nil, refusals, userSubject(c.caller.ID)); len(limits) > 0 {
 				s.lookup(c.ctx, sessioncache.Request{Limits: limits})
 			}
 		}

@@ -109,13 +109,7 @@ func TestLimitOfRefusalsCostsAnAcceptedBookingNoCommand(t *testing.T) {
 		c.Write = main.Rate{Requests: 100, Period: time.Minute}
 		c.Refusals = main.Rate{Requests: 3, Period: time.Minute}
 	})
-	var commands atomic.Int64
-	h.redis.Server().SetPreHook(func(_ *server.Peer, name string, _ ...string) bool {
-		if strings.HasPrefix(name, "EVAL") {
-			commands.Add(1)
-		}
-		return false
-	})
+	commands := h.countCommands()
 	h.booking.one = bookingapi.Booking{ID: "b1"}
 	book := func() int64 {
 		before := commands.Load()
@@ -130,4 +124,16 @@ func TestLimitOfRefusalsCostsAnAcceptedBookingNoCommand(t *testing.T) {
 	if got := book(); got != 2 {
 		t.Errorf("refused: got %d commands, want 2", got)
 	}
+}
+
+// countCommands returns a counter of the scripts that Redis runs.
+func (h *harness) countCommands() *atomic.Int64 {
+	var commands atomic.Int64
+	h.redis.Server().SetPreHook(func(_ *server.Peer, name string, _ ...string) bool {
+		if strings.HasPrefix(name, "EVAL") {
+			commands.Add(1)
+		}
+		return false
+	})
+	return &commands
 }

@@ -5,21 +5,20 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/netip"
+	"sync/atomic"
 	"time"
 
-	"github.com/gofiber/contrib/otelfiber/v2"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"boxoffice/gateway/internal/accept"
 	"boxoffice/gateway/internal/live"
 	"boxoffice/gateway/internal/readcache"
 	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/ratelimit"
 	"boxoffice/shared/rpc"
-	"boxoffice/shared/telemetry"
 )
 
 // Limits on a request and on the connection that carries it. Sizes are in bytes.
@@ -66,10 +65,15 @@ type Server struct {
 	ready       *lifecycle.Readiness
 	now         func() time.Time
 	rates       map[bucket]Rate
-	proxies     []netip.Prefix
+	proxies     []ProxyNetwork
 	reads       *readcache.Cache // nil if it is turned off
 	streams     *live.Hub
 	appToken    string
+	tracer      trace.Tracer
+	connections *accept.Limits
+	// forwardedAt is the time of the last warning about a forwarding header from a peer
+	// that is not trusted, in Unix nanoseconds.
+	forwardedAt atomic.Int64
 }
 
 // NewServer returns a server with all routes. It listens once the lifecycle part that
@@ -78,12 +82,16 @@ func NewServer(cfg Config, d Deps) *Server {
 	s := &Server{
 		log: d.Log, calls: d.Calls, cache: d.Cache, keys: d.Keys, ready: d.Ready, now: d.Now,
 		localLimits: ratelimit.NewLocal(d.Now, localCounters),
-		rates:       map[bucket]Rate{browse: cfg.Browse, write: cfg.Write, refusals: cfg.Refusals, logIn: cfg.LogIn},
+		rates:       map[bucket]Rate{browse: cfg.Browse, write: cfg.Write, refusals: cfg.Refusals, logIn: cfg.LogIn, perAddress: cfg.Address},
 		proxies:     cfg.Proxies,
 		reads:       newReads(cfg.ReadCacheBytes, d.Now),
 		appToken:    d.AppToken,
 		durations:   newRequestDurations(d.Metrics),
+		tracer:      d.Tracing.Tracer("boxoffice/gateway"),
 	}
+	s.connections = accept.NewLimits(accept.Config{
+		MaxTotal: cfg.MaxConnections, MaxPerAddress: cfg.ConnectionsPerAddress, Unlimited: s.isTrusted, Log: d.Log,
+	})
 	s.streams = live.NewHub(live.Config{
 		Poll: s.pollAvailability, Interval: streamInterval, RetryInterval: maxReadAge,
 		MaxWatchers: maxStreams, MaxPerAddress: cfg.StreamsPerAddress, Log: d.Log,
@@ -100,13 +108,7 @@ func NewServer(cfg Config, d Deps) *Server {
 		DisableStartupMessage: true,
 		ErrorHandler:          s.handleParseError,
 	})
-	s.fiber.Use(otelfiber.Middleware(
-		otelfiber.WithTracerProvider(d.Tracing),
-		otelfiber.WithPropagators(telemetry.Propagator()),
-		otelfiber.WithCollectClientIP(false),
-		otelfiber.WithSpanNameFormatter(func(c *fiber.Ctx) string { return c.Method() + " " + routeOf(c) }),
-		otelfiber.WithNext(func(c *fiber.Ctx) bool { return isProbe(c.Path()) }),
-	))
+	s.fiber.Use(s.trace)
 	s.fiber.Use(s.middleware)
 	for _, r := range s.routes() {
 		s.fiber.Add(r.method, r.path, s.handler(r))
@@ -129,15 +131,15 @@ func NewServer(cfg Config, d Deps) *Server {
 // Part returns the lifecycle part that listens on addr and serves requests. To stop, it
 // ends the streams, which have no end of their own, and waits for the other requests.
 func (s *Server) Part(addr string) lifecycle.Part {
-	var listener net.Listener
+	var listeners []net.Listener
 	return lifecycle.Part{
 		Name: "http",
 		Start: func(ctx context.Context) error {
 			var err error
-			listener, err = new(net.ListenConfig).Listen(ctx, "tcp", addr)
+			listeners, err = s.listen(ctx, addr)
 			return err
 		},
-		Run: func(context.Context) error { return s.fiber.Listener(listener) },
+		Run: func(context.Context) error { return s.serve(listeners) },
 		Stop: func(ctx context.Context) error {
 			return errors.Join(s.streams.Stop(ctx), s.fiber.ShutdownWithContext(ctx))
 		},

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"runtime"
 	"slices"
 	"strconv"
@@ -195,7 +194,7 @@ func TestStreamsPerAddressAreLimited(t *testing.T) {
 func TestStreamsPerAddressCountNetworksOfIPv6(t *testing.T) {
 	h := newLiveHarness(t, func(c *main.Config) {
 		c.StreamsPerAddress = 1
-		c.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+		c.Proxies = proxies("127.0.0.0/8")
 	})
 	addr := listen(t, h.server)
 	for _, tt := range []struct {

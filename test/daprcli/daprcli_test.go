@@ -187,7 +187,7 @@ func TestStackRunsUnderTheDaprCLI(t *testing.T) {
 	// The home directory is empty, so the test fails if "dapr init" is necessary.
 	env := []string{
 		"HOME=" + home, "DAPR_CLI=" + cli, "DAPR_ENV=" + filepath.Join(data, "dapr.env"),
-		"RATE_LIMIT_BROWSE=100000/1m", "RATE_LIMIT_WRITE=100000/1m", "RATE_LIMIT_LOGIN=100000/1m", "RATE_LIMIT_REFUSALS=100000/1m",
+		"RATE_LIMIT_BROWSE=100000/1m", "RATE_LIMIT_WRITE=100000/1m", "RATE_LIMIT_LOGIN=100000/1m", "RATE_LIMIT_REFUSALS=100000/1m", "RATE_LIMIT_ADDRESS=100000/1m",
 	}
 	run := start(t, root, env, "bash", "-c", `. "$DAPR_ENV" && exec "$DAPR_CLI" run -f dapr/dapr.yaml`)
 	kit.Eventually(t, stack.WaitTimeout, "the gateway is ready", func() error { return checkReady(t.Context()) })

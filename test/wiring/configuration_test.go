@@ -26,7 +26,7 @@ var documented = map[string][]string{
 }
 
 // notTagged lists the documented variables that no env tag declares.
-var notTagged = []string{"GATEWAY_PORT"}
+var notTagged = []string{"GATEWAY_PORT", "GATEWAY_HOST"}
 
 // setting is one environment variable. fallback is its default, "none" or "required".
 type setting struct{ section, name, fallback string }

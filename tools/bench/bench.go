@@ -78,7 +78,7 @@ func (b *bench) start(ctx context.Context) error {
 	const unreachable = "=10000000/1m"
 	env := []string{
 		"RATE_LIMIT_BROWSE" + unreachable, "RATE_LIMIT_WRITE" + unreachable, "RATE_LIMIT_LOGIN" + unreachable,
-		"RATE_LIMIT_REFUSALS" + unreachable,
+		"RATE_LIMIT_REFUSALS" + unreachable, "RATE_LIMIT_ADDRESS" + unreachable, "CONNECTIONS_PER_ADDRESS=100000",
 		// A client creates thousands of bookings and confirms none. The limit would end the run,
 		// and a higher one would let each booking read all those before it.
 		"MAX_PENDING_PER_USER=off",
