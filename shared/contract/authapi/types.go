@@ -30,8 +30,8 @@ type Tokens struct {
 // truncate a longer one at the boundary of a code point.
 const MaxUserAgent = 256
 
-// Device is the origin of a request. Log-in attempts are counted by its address, and
-// auth stores it with the session family.
+// Device is the origin of a request. Log-in attempts are counted by its address, that of
+// an IPv6 client by its /64, and auth stores it with the session family.
 type Device struct {
 	Address   string `json:"address"` // of the client, without a port
 	UserAgent string `json:"userAgent"`

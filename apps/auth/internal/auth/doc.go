@@ -49,9 +49,10 @@
 // An attempt is counted before its password is verified, and is taken back if the
 // password was correct. Parallel guesses therefore gain nothing. After five failures
 // from one client address, that address is locked out of the account for one minute;
-// each further failure doubles the time, up to fifteen minutes. Many failures from
-// different client addresses delay the log-ins of an account but never lock it, so that
-// an attacker cannot lock its owner out. A log-in to an account that does not exist is
+// each further failure doubles the time, up to fifteen minutes. An IPv6 address counts as
+// its /64, all of which one client usually has. Many failures from different client
+// addresses delay the log-ins of an account but never lock it, so that an attacker cannot
+// lock its owner out. A log-in to an account that does not exist is
 // counted, hashed and refused exactly like one to an account that does: neither the
 // response nor its timing reveals which e-mail addresses are registered.
 //

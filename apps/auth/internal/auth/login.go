@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/subnet"
 	"boxoffice/shared/telemetry"
 	"boxoffice/shared/validation"
 )
@@ -36,7 +37,8 @@ func (s *Service) LogIn(ctx context.Context, req authapi.LogInRequest) (authapi.
 // logIn is LogIn for a valid e-mail address in its normalised form.
 func (s *Service) logIn(ctx context.Context, email, password string, device authapi.Device) (authapi.Login, error) {
 	device = clipped(device)
-	release, err := s.logIns.acquire(ctx, email+" "+device.Address)
+	origin := subnet.Of(device.Address) // by which attempts are counted
+	release, err := s.logIns.acquire(ctx, email+" "+origin)
 	if err != nil {
 		return authapi.Login{}, err
 	}
@@ -44,18 +46,18 @@ func (s *Service) logIn(ctx context.Context, email, password string, device auth
 	unlock := s.locker.Lock(ctx, "login:"+email)
 	defer unlock()
 
-	if err := s.beginAttempt(ctx, email, device.Address); err != nil {
+	if err := s.beginAttempt(ctx, email, origin); err != nil {
 		return authapi.Login{}, err
 	}
 	u, lease, err := s.verifyPassword(ctx, email, password)
 	if err != nil {
 		// An attempt whose password was not verified is not a failed guess.
 		if !errors.Is(err, ErrInvalidCredentials) {
-			err = s.withdrawAttempt(ctx, email, device.Address, err)
+			err = s.withdrawAttempt(ctx, email, origin, err)
 		}
 		return authapi.Login{}, fmt.Errorf("log in: %w", err)
 	}
-	if err := s.attempts.Clear(ctx, email, device.Address); err != nil {
+	if err := s.attempts.Clear(ctx, email, origin); err != nil {
 		return authapi.Login{}, fmt.Errorf("log in: %w", err)
 	}
 	tokens, err := s.startSession(ctx, u, device)

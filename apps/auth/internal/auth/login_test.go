@@ -123,6 +123,23 @@ func TestFiveFailuresLockOneAddressOutOfTheAccount(t *testing.T) {
 	}
 }
 
+// One client usually has all addresses of an IPv6 network of 64 bits.
+func TestFailuresCountByNetworkOfIPv6(t *testing.T) {
+	f := newFixture(t)
+	f.register()
+	from := func(address, password string) error {
+		_, err := f.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: authapi.Device{Address: address}})
+		return err
+	}
+	for i := range 5 {
+		wantRefusal(t, "guess", from(fmt.Sprintf("2001:db8:1:2::%x", i), "wrong password"), apperr.Unauthenticated, "auth.invalid_credentials")
+	}
+	wantRefusal(t, "another address of the network", from("2001:db8:1:2:ffff::", password), apperr.RateLimited, "auth.locked")
+	if err := from("2001:db8:1:3::1", password); err != nil {
+		t.Errorf("another network: got %v, want no lock", err)
+	}
+}
+
 func TestManyFailuresDelayTheLogIn(t *testing.T) {
 	f := newFixture(t)
 	f.register()
