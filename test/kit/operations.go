@@ -15,22 +15,22 @@ import (
 
 // EveryDeclaredOperationIsServed checks that bind serves exactly the operations that an
 // app's contract declares in the package shared/contract/<app>api. The root is as in
-// declaredOperations.
+// DeclaredOperations.
 func EveryDeclaredOperationIsServed(t *testing.T, root, app string, bind func(*rpc.Server)) {
 	t.Helper()
 	srv := rpc.NewServer(rpc.ServerConfig{
 		App: app, Token: "test-token", Log: slog.New(slog.DiscardHandler), Tracing: noop.NewTracerProvider(),
 	})
 	bind(srv)
-	if got, want := srv.Methods(), declaredOperations(t, root, app+"api"); !slices.Equal(got, want) {
+	if got, want := srv.Methods(), DeclaredOperations(t, root, app+"api"); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
-// declaredOperations returns the sorted wire names of the operations that the contract
+// DeclaredOperations returns the sorted wire names of the operations that the contract
 // package of an app declares, for example "event.get". The root is the path of the
 // repository, relative to the test's directory.
-func declaredOperations(t *testing.T, root, contractPackage string) []string {
+func DeclaredOperations(t *testing.T, root, contractPackage string) []string {
 	t.Helper()
 	src, err := os.ReadFile(filepath.Join(root, "shared", "contract", contractPackage, "ops.go")) //nolint:gosec // a file of the repository
 	if err != nil {

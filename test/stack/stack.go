@@ -1,5 +1,6 @@
 // Package stack starts a complete Boxoffice for black-box tests: a devstack on free
-// ports, with a data directory that the test chooses.
+// ports, with a data directory that the test chooses. The devstack has the environment of
+// the tests, so that "MTLS=1 go test ./test/fault" runs them with mTLS.
 package stack
 
 import (
@@ -31,6 +32,7 @@ type Stack struct {
 	Env           map[string]string // the apps' environment variables with the addresses of the stores
 	Gateway       string            // base URL
 	Jaeger        string            // base URL; empty with JAEGER=off
+	Sentry        string            // address of the certificate authority; empty without MTLS=1
 	Instances     []Instance
 	AdminEmail    string
 	AdminPassword string
@@ -47,12 +49,14 @@ type Stack struct {
 
 // Instance describes one running replica of an app or of the gateway, and its sidecar.
 type Instance struct {
-	Name        string `json:"name"`
-	App         string `json:"app"`
-	Port        int    `json:"port"`
-	HTTPPort    int    `json:"daprHTTPPort"`
-	GRPCPort    int    `json:"daprGRPCPort"`
-	MetricsPort int    `json:"metricsPort"` // of the sidecar
+	Name     string `json:"name"`
+	App      string `json:"app"`
+	Port     int    `json:"port"`
+	HTTPPort int    `json:"daprHTTPPort"`
+	GRPCPort int    `json:"daprGRPCPort"`
+	// InternalGRPCPort is the port on which the sidecar is called by others.
+	InternalGRPCPort int `json:"daprInternalGRPCPort"`
+	MetricsPort      int `json:"metricsPort"` // of the sidecar
 
 	AppMetricsPort int `json:"appMetricsPort"` // of the app itself
 }
@@ -151,6 +155,7 @@ func (s *Stack) readDescription() error {
 	var d struct {
 		Gateway   []string          `json:"gateway"`
 		Jaeger    string            `json:"jaeger"`
+		Sentry    string            `json:"sentry"`
 		Env       map[string]string `json:"env"`
 		Instances []Instance        `json:"instances"`
 	}
@@ -161,6 +166,7 @@ func (s *Stack) readDescription() error {
 		return errors.New("the stack has no gateway")
 	}
 	s.Gateway, s.Jaeger, s.Env, s.Instances = d.Gateway[0], d.Jaeger, d.Env, d.Instances
+	s.Sentry = d.Sentry
 	var secrets map[string]string
 	if err := readJSON(filepath.Join(dir, "secrets.json"), &secrets); err != nil {
 		return err

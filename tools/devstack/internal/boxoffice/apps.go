@@ -150,8 +150,8 @@ func (s *stack) sidecarProcess(i instance) supervise.Process {
 	return supervise.Process{
 		Name:  i.sidecarName(),
 		Path:  s.daprd,
-		Args:  i.DaprdArgs(),
-		Env:   append(s.commonEnv(), sidecarEnv()...),
+		Args:  append(append(i.DaprdArgs(), loopbackArgs()...), s.mtlsArgs(i.ID)...),
+		Env:   append(append(s.commonEnv(), sidecarEnv()...), s.mtlsEnv(i.ID)...),
 		Dir:   i.Dir,
 		Ready: supervise.HTTP("http://" + ports.Addr(i.HTTPPort) + "/v1.0/healthz/outbound"),
 		// A sidecar asks for a restart when its broker was unreachable for too long
@@ -161,6 +161,12 @@ func (s *stack) sidecarProcess(i instance) supervise.Process {
 		RestartStatus: sidecarRestartStatus,
 		ReadyWithin:   startTimeout,
 	}
+}
+
+// loopbackArgs returns the addresses of the servers of a sidecar that have no field in the
+// run file. The official daprd, unlike tools/daprd, would listen on every interface.
+func loopbackArgs() []string {
+	return []string{"--dapr-internal-grpc-listen-address", ports.Loopback, "--metrics-listen-address", ports.Loopback}
 }
 
 func (s *stack) appProcess(i instance) supervise.Process {

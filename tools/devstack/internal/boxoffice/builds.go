@@ -29,6 +29,11 @@ func (s *stack) buildAll(ctx context.Context, withJaeger bool) error {
 	if err != nil {
 		return err
 	}
+	sentry, err := s.sentryJobs()
+	if err != nil {
+		return err
+	}
+	jobs = append(jobs, sentry...)
 	if s.stores.mongo.program == "" && !s.stores.mongo.external {
 		jobs = append(jobs, job{s.tool("mongolite", "."), func(b *buildcache.Built) {
 			s.stores.mongo.program = b.Binary("mongolite")
@@ -80,13 +85,23 @@ func (s *stack) sidecarJobs() ([]job, error) {
 		}
 		return nil, nil
 	}
-	target := s.tool("daprd", ".")
+	target, err := s.daprTarget("daprd", ".")
+	if err != nil {
+		return nil, err
+	}
+	return []job{{target, func(b *buildcache.Built) { s.daprd = b.Binary("daprd") }}}, nil
+}
+
+// daprTarget returns the target of a program in tools/daprd.
+func (s *stack) daprTarget(name, pkg string) (buildcache.Target, error) {
+	target := s.tool("daprd", pkg)
+	target.Name, target.Binary = name, name
 	ldflags, err := os.ReadFile(filepath.Join(target.Dir, "ldflags"))
 	if err != nil {
-		return nil, fmt.Errorf("read the linker flags of the sidecar: %w", err)
+		return target, fmt.Errorf("read the linker flags of %s: %w", name, err)
 	}
 	target.Flags = buildFlags(strings.TrimSpace(string(ldflags)))
-	return []job{{target, func(b *buildcache.Built) { s.daprd = b.Binary("daprd") }}}, nil
+	return target, nil
 }
 
 // tool returns the target of a program that has its own module below tools.

@@ -10,6 +10,7 @@
 //	buildAll     programs that must run before the stack is ready
 //	startStores  NATS, Redis, MongoDB, Jaeger
 //	provision    tools/streams creates the streams
+//	sentryStage  the certificate authority, with mTLS only
 //	appStages    sidecars, then apps, then the gateway
 //
 // Jaeger is an exception. Only traces need it, and its build takes longer than

@@ -86,17 +86,20 @@ func shellWord(s string) string {
 type description struct {
 	Gateway   []string              `json:"gateway"` // base URL of each instance
 	Jaeger    string                `json:"jaeger,omitempty"`
-	Env       map[string]string     `json:"env"` // of the apps, without secrets
+	Sentry    string                `json:"sentry,omitempty"` // address; empty without mTLS
+	Env       map[string]string     `json:"env"`              // of the apps, without secrets
 	Instances []instanceDescription `json:"instances"`
 }
 
 type instanceDescription struct {
-	Name        string `json:"name"` // its name in the pids file; that of its sidecar ends in "-daprd"
-	App         string `json:"app"`
-	Port        int    `json:"port"`
-	HTTPPort    int    `json:"daprHTTPPort"`
-	GRPCPort    int    `json:"daprGRPCPort"`
-	MetricsPort int    `json:"metricsPort"` // of the sidecar
+	Name     string `json:"name"` // its name in the pids file; that of its sidecar ends in "-daprd"
+	App      string `json:"app"`
+	Port     int    `json:"port"`
+	HTTPPort int    `json:"daprHTTPPort"`
+	GRPCPort int    `json:"daprGRPCPort"`
+	// InternalGRPCPort is the port on which the sidecar is called by others.
+	InternalGRPCPort int `json:"daprInternalGRPCPort"`
+	MetricsPort      int `json:"metricsPort"` // of the sidecar
 	// AppMetricsPort is the port of the app's own metrics, or 0 if it serves none.
 	AppMetricsPort int `json:"appMetricsPort,omitempty"`
 }
@@ -110,13 +113,16 @@ func (s *stack) writeDescription() error {
 	if s.stores.jaeger.wanted {
 		d.Jaeger = "http://" + ports.Addr(s.stores.jaeger.port)
 	}
+	if s.mtls.wanted {
+		d.Sentry = ports.Addr(s.mtls.port)
+	}
 	for _, i := range s.apps {
 		if i.ID == gatewayApp {
 			d.Gateway = append(d.Gateway, "http://"+ports.Addr(i.Port))
 		}
 		d.Instances = append(d.Instances, instanceDescription{
 			Name: i.name, App: i.ID, Port: i.Port,
-			HTTPPort: i.HTTPPort, GRPCPort: i.GRPCPort, MetricsPort: i.MetricsPort,
+			HTTPPort: i.HTTPPort, GRPCPort: i.GRPCPort, InternalGRPCPort: i.InternalGRPCPort, MetricsPort: i.MetricsPort,
 			AppMetricsPort: i.AppMetricsPort,
 		})
 	}

@@ -19,6 +19,10 @@ func (l layout) mongo(kind string) string { return filepath.Join(l.dir, kind) }
 // run returns the directory that is emptied at each start.
 func (l layout) run() string { return filepath.Join(l.dir, "run") }
 
+// sentryDir returns the directory of the certificate authority and the identities. Each
+// start creates new ones.
+func (l layout) sentryDir() string { return filepath.Join(l.run(), "sentry") }
+
 // names returns the database in which the sidecars register. Each start creates an
 // empty one, so that sidecars do not try the addresses of the previous run.
 func (l layout) names() string { return filepath.Join(l.run(), "names.db") }

@@ -25,6 +25,9 @@ func (s *stack) upScreen() string {
 		row(&b, i.name, url)
 	}
 	s.commonRows(&b)
+	if s.mtls.wanted {
+		row(&b, "mtls", "on; Sentry at "+ports.Addr(s.mtls.port))
+	}
 	if s.secrets.adminGenerated {
 		row(&b, "admin", s.secrets.adminEmail+", with the password in "+s.short(s.admin()))
 	} else {

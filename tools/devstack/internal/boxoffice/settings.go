@@ -11,6 +11,7 @@ const (
 	mongoPort  = 17017
 	jaegerPort = 16686
 	otlpPort   = 4317
+	sentryPort = 3900 // after the sidecars' ports
 )
 
 // The instances of an app. The ports of the run file leave room for MaxReplicas.
@@ -45,6 +46,14 @@ const (
 	sweepIntervalVar = "SWEEP_INTERVAL"
 	// metricsVar is "off" if the apps are to serve no metrics.
 	metricsVar = "METRICS"
+	// mtlsVar is "1" if the sidecars are to identify themselves to each other.
+	mtlsVar = "MTLS"
+	// certTTLVar is the lifetime of the sidecars' certificates.
+	certTTLVar = "MTLS_CERT_TTL"
+	// sentryVar names a program to use instead of tools/daprd/sentry.
+	sentryVar = "SENTRY"
+	// listenHostVar is the address on which all apps listen.
+	listenHostVar = "LISTEN_HOST"
 )
 
 const (
@@ -66,6 +75,8 @@ const (
 	// because the restart of a sidecar waits for that run, even if the broker does not
 	// answer.
 	provisionTimeout = 3 * time.Second
+	// defaultCertTTL is the lifetime of a sidecar's certificate, as in Dapr.
+	defaultCertTTL = 24 * time.Hour
 	// sidecarRestartStatus is the exit status with which tools/daprd asks to be
 	// started again.
 	sidecarRestartStatus = 75

@@ -58,6 +58,7 @@ type stack struct {
 	file    *runfile.File // nil if infra has no run file
 	secrets credentials
 	stores  stores
+	mtls    mtls
 	apps    []instance
 	daprd   string            // path of the sidecar
 	progs   map[string]string // paths of the programs of the root module, by name
@@ -172,6 +173,9 @@ func (s *stack) infra(ctx context.Context) error {
 	if err := s.prepare(); err != nil {
 		return err
 	}
+	if err := s.refuseMTLS(); err != nil {
+		return err
+	}
 	if err := s.checkPorts(s.stores.portUses()); err != nil {
 		return err
 	}
@@ -207,12 +211,16 @@ func (s *stack) up(ctx context.Context) error {
 	if err := s.prepare(); err != nil {
 		return err
 	}
+	if err := s.prepareMTLS(); err != nil {
+		return err
+	}
 	if s.apps, err = s.instances(); err != nil {
 		return err
 	}
-	if err := s.checkPorts(append(s.stores.portUses(), appPortUses(s.apps)...)); err != nil {
+	if err := s.checkPorts(append(append(s.stores.portUses(), s.mtls.portUses()...), appPortUses(s.apps)...)); err != nil {
 		return err
 	}
+	s.warnOfOpenPorts()
 	if err := s.buildAll(ctx, s.JaegerFirst); err != nil {
 		return err
 	}
@@ -220,6 +228,9 @@ func (s *stack) up(ctx context.Context) error {
 		return err
 	}
 	if err := s.provision(ctx); err != nil {
+		return err
+	}
+	if err := s.start(ctx, s.sentryStage()); err != nil {
 		return err
 	}
 	for _, stage := range s.appStages() {
@@ -262,8 +273,10 @@ func (s *stack) prepare() error {
 	if s.secrets, err = s.openCredentials(); err != nil {
 		return err
 	}
-	s.stores, err = s.chooseStores()
-	return err
+	if s.stores, err = s.chooseStores(); err != nil {
+		return err
+	}
+	return s.chooseMTLS()
 }
 
 // portUse is a port and the name of the process that needs it.
