@@ -55,6 +55,38 @@ func TestErrorsAreOneLine(t *testing.T) {
 			},
 			want: []string{"dapr.yaml", "no such file"},
 		},
+		"a value of MTLS that does not exist": {
+			damage: func(_ *testing.T, tr *tree) { tr.env = append(tr.env, "MTLS=yes") },
+			want:   []string{"MTLS", "set it to 1"},
+		},
+		"an app without an access list": {
+			damage: func(t *testing.T, tr *tree) {
+				tr.env = append(tr.env, "MTLS=1")
+				if err := os.Remove(filepath.Join(tr.root, "dapr/access/gateway.yaml")); err != nil {
+					t.Fatal(err)
+				}
+			},
+			want: []string{"gateway has no access list", "no such file"},
+		},
+		"a lifetime of certificates that is no duration": {
+			damage: func(_ *testing.T, tr *tree) { tr.env = append(tr.env, "MTLS=1", "MTLS_CERT_TTL=day") },
+			want:   []string{"MTLS_CERT_TTL", "such as 24h"},
+		},
+		"a lifetime of certificates that is too short": {
+			damage: func(_ *testing.T, tr *tree) { tr.env = append(tr.env, "MTLS=1", "MTLS_CERT_TTL=1s") },
+			want:   []string{"use from 10s to"},
+		},
+		"a Sentry that does not start": {
+			damage: func(t *testing.T, tr *tree) {
+				tr.env = append(tr.env, "MTLS=1")
+				file("tools/daprd/sentry/main.go", "package main\n\nfunc main() { panic(\"no key\") }\n")(t, tr)
+			},
+			want: []string{"sentry ended before it was ready", "exit status 2"},
+		},
+		"a Sentry that does not exist": {
+			damage: func(_ *testing.T, tr *tree) { tr.env = append(tr.env, "MTLS=1", "SENTRY=/nowhere/sentry") },
+			want:   []string{"$SENTRY", "/nowhere/sentry"},
+		},
 		"replicas of an unknown app": {
 			damage: func(*testing.T, *tree) {},
 			args:   []string{"--replicas", "bookings=2"},

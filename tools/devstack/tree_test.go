@@ -77,6 +77,7 @@ func newTree(t *testing.T) *tree {
 	}
 	return &tree{root: root, data: filepath.Join(root, "data"), env: []string{
 		"JAEGER=off", "MONGO_URI=", "REDIS_ADDR=", "NATS_URL=", "MONGOD=", "DAPRD=", "DATA_DIR=", "GATEWAY_PORT=",
+		"MTLS=", "MTLS_CERT_TTL=", "SENTRY=", "LISTEN_HOST=",
 		"OTEL_EXPORTER_OTLP_ENDPOINT=", "ADMIN_EMAIL=", "ADMIN_PASSWORD=",
 	}}
 }
@@ -206,6 +207,7 @@ func (r *run) errorLine(t *testing.T) string {
 type stack struct {
 	Gateway   []string
 	Jaeger    string
+	Sentry    string
 	Env       map[string]string
 	Instances []struct {
 		Name, App                                                     string

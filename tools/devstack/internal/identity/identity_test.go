@@ -141,7 +141,9 @@ func TestTokensNameOneAppAndAreVerifiedByTheConfiguredKey(t *testing.T) {
 	if len(validators) != 1 || validators[0].Name != "jwks" {
 		t.Fatalf("got the validators %+v, want jwks only", validators)
 	}
-	var set struct{ Keys []struct{ Kty, Crv, Alg, Kid, X string } }
+	var set struct {
+		Keys []struct{ Kty, Crv, Alg, Kid, X string }
+	}
 	if err := json.Unmarshal([]byte(validators[0].Options.Source), &set); err != nil {
 		t.Fatal(err)
 	}
