@@ -28,7 +28,7 @@ devstack:
 	@mkdir -p bin
 	@cd tools/devstack && GOWORK=off CGO_ENABLED=0 go build -trimpath -o ../../bin/devstack .
 
-run: devstack ## start everything on this machine; Ctrl-C stops it; REPLICAS=2 starts two of each app
+run: devstack ## start everything on this machine; Ctrl-C stops it; REPLICAS=2 starts two of each app, MTLS=1 uses mTLS
 	@exec bin/devstack up $(if $(REPLICAS),--replicas $(REPLICAS)) $(ARGS)
 
 infra: devstack ## start the stores and Jaeger, for "dapr run -f"
@@ -50,7 +50,7 @@ bin/daprd: $(wildcard tools/daprd/*.go) tools/daprd/go.mod tools/daprd/go.sum to
 # Everything that takes minutes to build is built before the first test needs it.
 test: bin/daprd devstack ## run every test
 	@data=$$(mktemp -d); trap 'rm -rf "$$data"' EXIT; \
-	DAPRD=$(CURDIR)/bin/daprd bin/devstack build --free-ports --data "$$data"
+	MTLS=1 DAPRD=$(CURDIR)/bin/daprd bin/devstack build --free-ports --data "$$data"
 	@DAPRD=$(CURDIR)/bin/daprd $(MAKE) --no-print-directory -j2 $(TESTS)
 
 # The race detector makes test/model and indextest slow and finds little in them. They

@@ -262,9 +262,15 @@ func builtDaprd(t *testing.T) string {
 	if path := os.Getenv("DAPRD"); path != "" {
 		return path
 	}
-	path := filepath.Join(t.TempDir(), "daprd")
+	return build(t, "daprd", "..")
+}
+
+// build builds a program of this module, and returns its path.
+func build(t *testing.T, name, pkg string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
 	ldflags := strings.TrimSpace(readFile(t, "../ldflags"))
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", ldflags, "-o", path, "..")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", ldflags, "-o", path, pkg)
 	cmd.Env = append(cmd.Environ(), "GOWORK=off", "CGO_ENABLED=0") // as in README.md, to share its build cache
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)
