@@ -272,7 +272,7 @@ func sign(t *testing.T, cert *x509.Certificate, parent *tls.Certificate) tls.Cer
 
 func selfSigned(t *testing.T) tls.Certificate { return sign(t, template(t), nil) }
 
-// forgedChain returns a certificate of another authority that has the names of ours.
+// forgedChain returns a certificate of another authority with the same names as the right one.
 func forgedChain(t *testing.T) tls.Certificate {
 	ca := func(name string) *x509.Certificate {
 		return &x509.Certificate{
