@@ -15,6 +15,9 @@ import (
 // attack that exhausts a limit of its address uses an address of its own.
 var running *stack.Stack //nolint:gochecknoglobals // TestMain has no other way to pass it on
 
+// spans receives the traces of the stack. TestMain sets it before any test runs.
+var spans *collector //nolint:gochecknoglobals // as above
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) (status int) {
@@ -24,7 +27,12 @@ func run(m *testing.M) (status int) {
 		return 1
 	}
 	defer os.RemoveAll(data)
-	running, err = stack.Start(stack.Options{Data: data, Env: []string{"JAEGER=off"}})
+	if spans, err = startCollector(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer spans.close()
+	running, err = stack.Start(stack.Options{Data: data, Env: append(spans.env(), "JAEGER=off")})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
