@@ -142,3 +142,23 @@ func TestAStolenCertificateOpensOnlyItsOperations(t *testing.T) {
 		}
 	}
 }
+
+// TestAStolenCertificateReachesNoOtherService calls services that a sidecar offers to its
+// own app, or that forward to it, at internal ports.
+func TestAStolenCertificateReachesNoOtherService(t *testing.T) {
+	gateway := signedBy(t, "gateway")
+	for _, app := range []string{"auth", "event", "booking"} {
+		for _, method := range []string{
+			"/dapr.proto.runtime.v1.Dapr/GetSecret", "/dapr.proto.runtime.v1.Dapr/GetState", "/dapr.proto.runtime.v1.Dapr/PublishEvent",
+			"/dapr.proto.runtime.v1.Dapr/GetMetadata", "/dapr.proto.runtime.v1.Dapr/Shutdown", "/dapr.proto.runtime.v1.AppCallback/OnTopicEvent",
+			"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+		} {
+			for _, name := range []string{"", app} {
+				err := callMethod(t.Context(), target{port: instance(t, app).InternalGRPCPort, operation: method, creds: gateway.creds(), claim: name})
+				if code := status.Code(err); code == codes.OK || code == codes.Unavailable || code == codes.DeadlineExceeded {
+					t.Errorf("%s of %s with dapr-app-id %q: got %v, want a refusal", method, app, name, err)
+				}
+			}
+		}
+	}
+}

@@ -22,8 +22,10 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	commonpb "github.com/dapr/dapr/pkg/proto/common/v1"
 	internalpb "github.com/dapr/dapr/pkg/proto/internals/v1"
@@ -108,6 +110,22 @@ func callLocalStream(ctx context.Context, x target) error {
 	}
 	_, err = stream.Recv()
 	return err
+}
+
+// callMethod calls the operation, a full method of gRPC, with an empty message. The claim is
+// the app for which a sidecar would forward the call.
+func callMethod(ctx context.Context, x target) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	conn, err := grpc.NewClient(x.address(), grpc.WithTransportCredentials(x.creds))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if x.claim != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "dapr-app-id", x.claim)
+	}
+	return conn.Invoke(ctx, x.operation, &emptypb.Empty{}, &emptypb.Empty{})
 }
 
 // token returns the token with which the sidecar of an app asks for its certificate.
@@ -217,11 +235,15 @@ func TestATokenBuysOnlyItsOwnIdentity(t *testing.T) {
 func TestOnlyCertificatesOfTheAuthorityOpenAPort(t *testing.T) {
 	gateway := signedBy(t, "gateway")
 	for name, creds := range map[string]credentials.TransportCredentials{
-		"plain text":                         insecure.NewCredentials(),
-		"no certificate":                     identity{}.creds(),
-		"a certificate of another authority": identity{app: "gateway", cert: forgedChain(t)}.creds(),
-		"a self-signed certificate":          identity{app: "gateway", cert: selfSigned(t)}.creds(),
-		"a certificate that signed another":  identity{app: "gateway", cert: signedByLeaf(t, gateway)}.creds(),
+		"plain text":                                insecure.NewCredentials(),
+		"no certificate":                            identity{}.creds(),
+		"a certificate of another authority":        identity{app: "gateway", cert: forgedChain(t)}.creds(),
+		"a self-signed certificate":                 identity{app: "gateway", cert: selfSigned(t)}.creds(),
+		"a certificate that signed another":         identity{app: "gateway", cert: signedByLeaf(t, gateway)}.creds(),
+		"an expired certificate":                    issued(t, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Second) }).creds(),
+		"a certificate without a name":              issued(t, func(c *x509.Certificate) { c.URIs = nil }).creds(),
+		"a certificate with two names":              issued(t, func(c *x509.Certificate) { c.URIs = append(c.URIs, c.URIs[0]) }).creds(),
+		"a certificate with a name of another kind": issued(t, func(c *x509.Certificate) { c.URIs[0] = &url.URL{Scheme: "https", Host: "gateway"} }).creds(),
 	} {
 		for _, app := range apps {
 			for _, call := range []func(context.Context, target) error{callLocal, callLocalStream} {
@@ -286,6 +308,21 @@ func forgedChain(t *testing.T) tls.Certificate {
 	leaf := sign(t, template(t), &issuer)
 	leaf.Certificate = leaf.Certificate[:2] // without the root, as Sentry sends it
 	return leaf
+}
+
+// issued returns a certificate for the gateway that the authority of the stack issued after
+// the change. Nobody but Sentry has the key of the authority; the test reads it to check
+// what sidecars verify apart from the signature.
+func issued(t *testing.T, change func(*x509.Certificate)) identity {
+	t.Helper()
+	dir := filepath.Join(running.Data, "run", "sentry")
+	authority, err := tls.LoadX509KeyPair(filepath.Join(dir, "issuer.crt"), filepath.Join(dir, "issuer.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := template(t)
+	change(cert)
+	return identity{app: "gateway", cert: sign(t, cert, &authority)}
 }
 
 // signedByLeaf returns a certificate that the certificate of an app signed.
