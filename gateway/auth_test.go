@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"boxoffice/shared/apperr"
+	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/authapi"
 	"boxoffice/shared/sessioncache"
 	"boxoffice/shared/token"
@@ -99,7 +100,7 @@ func TestMeReturnsTheUserRecordAndCallsAuthOnlyOnACacheMiss(t *testing.T) {
 		}
 		wantHeaders(t, res)
 		// In place of auth, fill the cache under the lease that the request passed on.
-		if err := h.cache.Fill(t.Context(), "lease", h.auth.session, h.auth.user, 1, h.now); err != nil {
+		if err := h.cache.Fill(t.Context(), "lease", h.auth.session, h.auth.user, 1); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -110,14 +111,16 @@ func TestMeReturnsTheUserRecordAndCallsAuthOnlyOnACacheMiss(t *testing.T) {
 
 func TestExpiredCachedSessionIsCheckedByAuth(t *testing.T) {
 	h := newHarness(t)
+	// The session expires while its value in the cache still counts.
+	h.auth.session.ExpiresAt = contract.At(h.now.Add(5 * time.Second))
 	if _, _, err := h.cache.Lookup(t.Context(), sessioncache.Request{SessionID: "s1", UserID: "u1"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.cache.Fill(t.Context(), "lease", h.auth.session, h.auth.user, 1, h.now); err != nil {
+	if err := h.cache.Fill(t.Context(), "lease", h.auth.session, h.auth.user, 1); err != nil {
 		t.Fatal(err)
 	}
 	raw := h.token(func(c *token.Claims) { c.ExpiresAt = h.now.Add(3 * time.Hour) })
-	h.now = h.now.Add(2 * time.Hour)
+	h.now = h.now.Add(10 * time.Second)
 	h.auth.fail = apperr.New(apperr.Unauthenticated, authapi.ReasonSessionExpired, "")
 	h.wantProblem(h.get("/api/auth/me", bearer(raw)...), 401, "auth.session_expired")
 }

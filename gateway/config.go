@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"boxoffice/shared/config"
 )
 
 // Config is the part of the environment that only the gateway reads. Every program
@@ -47,6 +49,10 @@ type Config struct {
 	// have open. An IPv6 address counts as its /64, and proxies are exempt. If it is not
 	// set, FitToFiles chooses it.
 	ConnectionsPerAddress int `env:"CONNECTIONS_PER_ADDRESS" min:"1"`
+
+	// SessionCacheKey is the secret that authenticates the cached sessions and users. It
+	// must be auth's.
+	SessionCacheKey config.Secret `env:"SESSION_CACHE_KEY,required" min:"32"`
 }
 
 // ProxyNetwork is a network of proxies whose forwarding headers are trusted.

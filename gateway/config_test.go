@@ -30,7 +30,7 @@ func TestRateUnmarshalText(t *testing.T) {
 
 func TestEveryBucketHasALimitByDefault(t *testing.T) {
 	cfg, err := config.Load[main.Config](func(name string) string {
-		return map[string]string{"REDIS_ADDR": "127.0.0.1:6379"}[name]
+		return map[string]string{"REDIS_ADDR": "127.0.0.1:6379", "SESSION_CACHE_KEY": strings.Repeat("k", 32)}[name]
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -119,7 +119,12 @@ func newSampledHarness(t *testing.T, samplingRatio float64, change ...func(*main
 	keys := main.NewKeyring(clock, func(ctx context.Context) (token.KeySet, error) {
 		return rpc.Call(ctx, calls, authapi.GetKeys, rpc.Nothing{})
 	})
-	h.cache = sessioncache.New(client, func() string { return "lease" })
+	h.cache, err = sessioncache.New(sessioncache.Config{
+		Redis: client, Nonce: func() string { return "lease" }, Key: []byte("a secret of at least thirty-two bytes"), Now: clock,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg := main.Config{StreamsPerAddress: 10, MaxConnections: 1000, ConnectionsPerAddress: 1000}
 	for _, f := range change {
 		f(&cfg)

@@ -19,7 +19,6 @@ import (
 	"boxoffice/shared/lifecycle"
 	"boxoffice/shared/redisconn"
 	"boxoffice/shared/rpc"
-	"boxoffice/shared/sessioncache"
 	"boxoffice/shared/token"
 )
 
@@ -63,13 +62,17 @@ func wire(ctx context.Context, a *app.App, cfg Config) error {
 	a.Check("sidecar", a.SidecarProbe())
 	a.Check("auth", keys.Check)
 
+	sessions, err := newSessionCache(a, client, []byte(cfg.SessionCacheKey.Reveal()))
+	if err != nil {
+		return err
+	}
 	//nolint:contextcheck // each request has its own context
 	server := NewServer(cfg, Deps{
 		Log:      a.Log,
 		Tracing:  a.Tracing,
 		Metrics:  a.Metrics,
 		Calls:    a.Client,
-		Cache:    sessioncache.New(client, newID),
+		Cache:    sessions,
 		Keys:     keys,
 		Ready:    a.Readiness(),
 		Now:      time.Now,

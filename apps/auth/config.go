@@ -26,6 +26,10 @@ type settings struct {
 	// Further requests are refused. The requests being hashed, one for each core, do
 	// not count.
 	HashQueue int `env:"HASH_QUEUE" default:"64" min:"1"`
+
+	// SessionCacheKey is the secret that authenticates the cached sessions and users. It
+	// must be the gateway's.
+	SessionCacheKey config.Secret `env:"SESSION_CACHE_KEY,required" min:"32"`
 }
 
 // Names of Dapr components, and of the secret that contains the signing keys.

@@ -71,7 +71,13 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		return err
 	}
 	keys := daprstate.NewKeys(sidecar, secretStore, signingKey)
-	cache := redisstore.NewCache(sessioncache.New(redis, rand.Text), app.Clock{}, a.Log)
+	sessions, err := sessioncache.New(sessioncache.Config{
+		Redis: redis, Nonce: rand.Text, Key: []byte(cfg.SessionCacheKey.Reveal()), Now: app.Clock{}.Now,
+	})
+	if err != nil {
+		return err
+	}
+	cache := redisstore.NewCache(sessions, app.Clock{}, a.Log)
 	svc, err := auth.New(auth.Config{
 		Users:      users,
 		Sessions:   daprstate.NewSessions(sidecar, stateStore),

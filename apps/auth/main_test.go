@@ -34,6 +34,8 @@ const (
 	adminEmail    = "boss@example.com"
 	adminPassword = "a rather long secret"
 	waitTimeout   = 20 * time.Second
+
+	sessionCacheKey = "a secret of at least thirty-two bytes"
 )
 
 // program is a running auth app with its sidecar, a MongoDB and a Redis. Its Client
@@ -64,6 +66,7 @@ func startProgram(t *testing.T) program {
 		"METRICS_PORT": strconv.Itoa(kit.FreePort(t)), "DAPR_API_TOKEN": apiToken, "APP_API_TOKEN": appToken,
 		"MONGO_URI": mongo.URI, "MONGO_DATABASE": mongo.Database, "REDIS_ADDR": redisServer.Addr(),
 		"ADMIN_EMAIL": adminEmail, "ADMIN_PASSWORD": adminPassword,
+		"SESSION_CACHE_KEY": sessionCacheKey,
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
@@ -93,7 +96,10 @@ func startProgram(t *testing.T) program {
 	}
 	client := redis.NewClient(&redis.Options{Addr: redisServer.Addr()})
 	t.Cleanup(func() { _ = client.Close() })
-	p.cache = sessioncache.New(client, rand.Text)
+	p.cache, err = sessioncache.New(sessioncache.Config{Redis: client, Nonce: rand.Text, Key: []byte(sessionCacheKey), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return p
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -28,17 +26,42 @@ const (
 	UserStale    = leaseTTL + userTTL
 )
 
+// Config has the dependencies of a Cache. All fields but Rejected are required.
+type Config struct {
+	Redis redis.Scripter
+	// Nonce generates leases and must never return the same string twice, not even in
+	// different processes.
+	Nonce func() string
+	// Key is the secret from which the key of the seals is derived, at least MinKey bytes.
+	// All programs that use the cache have the same one, and no others have it.
+	Key []byte
+	Now func() time.Time
+	// Rejected is called after a Lookup that ignored one value or more because their seals
+	// were wrong or had expired. It may be nil.
+	Rejected func(context.Context)
+}
+
 // Cache is a session cache in one Redis. It is safe for concurrent use. Its methods
 // return an error if Redis is unreachable or its reply is malformed.
 type Cache struct {
-	redis redis.Scripter
-	nonce func() string
+	redis    redis.Scripter
+	nonce    func() string
+	now      func() time.Time
+	rejected func(context.Context)
+	sealer   *sealer
 }
 
-// New returns the cache in the Redis that client connects to. nonce generates leases
-// and must never return the same string twice, not even in different processes.
-func New(client redis.Scripter, nonce func() string) *Cache {
-	return &Cache{redis: client, nonce: nonce}
+// New returns a Cache. It returns an error if the key is too short.
+func New(cfg Config) (*Cache, error) {
+	s, err := newSealer(cfg.Key)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cache{redis: cfg.Redis, nonce: cfg.Nonce, now: cfg.Now, rejected: cfg.Rejected, sealer: s}
+	if c.rejected == nil {
+		c.rejected = func(context.Context) {}
+	}
+	return c, nil
 }
 
 func sessionKey(id string) string { return "session:" + id }
@@ -47,17 +70,17 @@ func userKey(id string) string    { return "user:" + id }
 // Fill caches a live session and its user, whose record has this version. Both must
 // have been read after lease was taken. Fill overwrites only its own lease and a user
 // with an older version. The cached session does not outlive session.ExpiresAt. If the
-// session expires less than a millisecond after now, Fill caches nothing.
-func (c *Cache) Fill(ctx context.Context, lease string, session authapi.Session, user authapi.User, version int64, now time.Time) error {
-	left := min(sessionTTL, session.ExpiresAt.Sub(now))
+// session expires in less than a millisecond, Fill caches nothing.
+func (c *Cache) Fill(ctx context.Context, lease string, session authapi.Session, user authapi.User, version int64) error {
+	left := min(sessionTTL, session.ExpiresAt.Sub(c.now()))
 	if left < time.Millisecond {
 		return nil
 	}
-	s, err := encode(version, session)
+	s, err := c.encode(sessionKey(session.ID), version, left, session)
 	if err != nil {
 		return err
 	}
-	u, err := encode(version, user)
+	u, err := c.encode(userKey(user.ID), version, userTTL, user)
 	if err != nil {
 		return err
 	}
@@ -86,7 +109,7 @@ func (c *Cache) LeaseUser(ctx context.Context, userID string) (lease string, err
 
 // FillUser caches a user as Fill does, without a session.
 func (c *Cache) FillUser(ctx context.Context, lease string, user authapi.User, version int64) error {
-	u, err := encode(version, user)
+	u, err := c.encode(userKey(user.ID), version, userTTL, user)
 	if err != nil {
 		return err
 	}
@@ -125,29 +148,25 @@ func (c *Cache) DropUser(ctx context.Context, userID string) error {
 	return nil
 }
 
-// encode returns the stored form of value: "v:<version>:<JSON>".
-func encode(version int64, value any) (string, error) {
+// encode returns the stored form of a value, which counts for ttl under a Redis key.
+func (c *Cache) encode(key string, version int64, ttl time.Duration, value any) (string, error) {
 	data, err := json.Marshal(value)
 	if err != nil {
 		return "", fmt.Errorf("encode cache value: %w", err)
 	}
-	return "v:" + strconv.FormatInt(version, 10) + ":" + string(data), nil
+	return c.sealer.seal(key, version, c.now().Add(ttl), data)
 }
 
-// decode parses a value that encode returned. For any other text it returns nil, which
-// means not cached.
-func decode[T any](text string) *T {
-	rest, ok := strings.CutPrefix(text, "v:")
-	if !ok {
-		return nil
+// decode parses a value that encode returned for the same key, and returns its version. For
+// any other text it returns an error.
+func decode[T any](c *Cache, key, text string) (v *T, version int64, err error) {
+	s, err := c.sealer.open(key, text, c.now())
+	if err != nil {
+		return nil, 0, err
 	}
-	_, data, ok := strings.Cut(rest, ":")
-	if !ok {
-		return nil
+	v = new(T)
+	if err := json.Unmarshal(s.data, v); err != nil {
+		return nil, 0, fmt.Errorf("decode cache value: %w", err)
 	}
-	v := new(T)
-	if err := json.Unmarshal([]byte(data), v); err != nil {
-		return nil
-	}
-	return v
+	return v, s.version, nil
 }

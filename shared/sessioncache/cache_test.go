@@ -1,8 +1,8 @@
 package sessioncache_test
 
 import (
+	"context"
 	"crypto/rand"
-	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,10 +19,14 @@ import (
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+const secret = "a secret of at least thirty-two bytes"
+
 type fixture struct {
 	*sessioncache.Cache
-	redis *miniredis.Miniredis
-	t     *testing.T
+	redis    *miniredis.Miniredis
+	t        *testing.T
+	clock    *clock
+	rejected *atomic.Int64 // calls of Config.Rejected
 }
 
 func open(t *testing.T) fixture {
@@ -31,8 +35,31 @@ func open(t *testing.T) fixture {
 	m.SetTime(now)
 	client := redis.NewClient(&redis.Options{Addr: m.Addr()})
 	t.Cleanup(func() { client.Close() })
-	var n atomic.Int64
-	return fixture{sessioncache.New(client, func() string { return fmt.Sprint("lease", n.Add(1)) }), m, t}
+	f := fixture{redis: m, t: t, clock: &clock{}, rejected: &atomic.Int64{}}
+	f.Cache = f.with(client, secret)
+	return f
+}
+
+// with returns another cache in the same Redis.
+func (f fixture) with(client redis.Scripter, secret string) *sessioncache.Cache {
+	f.t.Helper()
+	cache, err := sessioncache.New(sessioncache.Config{
+		Redis: client, Nonce: rand.Text, Key: []byte(secret), Now: f.clock.now,
+		Rejected: func(context.Context) { f.rejected.Add(1) },
+	})
+	must(f.t, err)
+	return cache
+}
+
+// clock is ahead of now by its value in nanoseconds.
+type clock struct{ atomic.Int64 }
+
+func (c *clock) now() time.Time { return now.Add(time.Duration(c.Load())) }
+
+// wait lets time pass for the cache and for Redis.
+func (f fixture) wait(d time.Duration) {
+	f.clock.Add(int64(d))
+	f.redis.FastForward(d)
 }
 
 // lookup looks up session s1 of user u1.
@@ -56,7 +83,7 @@ func user(name string) authapi.User {
 // fill caches session s1, which lives for an hour, and user u1 under lease.
 func (f fixture) fill(lease, name string, version int64) {
 	f.t.Helper()
-	if err := f.Fill(f.t.Context(), lease, session(now.Add(time.Hour)), user(name), version, now); err != nil {
+	if err := f.Fill(f.t.Context(), lease, session(now.Add(time.Hour)), user(name), version); err != nil {
 		f.t.Fatal(err)
 	}
 }
@@ -79,11 +106,11 @@ func TestFillUnderLeaseCachesSessionAndUser(t *testing.T) {
 	if hit.Session == nil || *hit.Session != session(now.Add(time.Hour)) || hit.User == nil || *hit.User != user("Ann") {
 		t.Fatalf("after the fill: got %+v, want session and user", hit)
 	}
-	f.redis.FastForward(time.Minute)
+	f.wait(time.Minute)
 	if late := f.lookup(); late.Session != nil || late.User == nil {
 		t.Errorf("after a minute: got %+v, want only the user", late)
 	}
-	f.redis.FastForward(time.Hour)
+	f.wait(time.Hour)
 	if late := f.lookup(); late.User != nil {
 		t.Errorf("after an hour: got user %+v, want none", late.User)
 	}
@@ -92,12 +119,12 @@ func TestFillUnderLeaseCachesSessionAndUser(t *testing.T) {
 func TestSessionIsNotCachedPastItsExpiry(t *testing.T) {
 	f := open(t)
 	lease := f.lookup().Lease
-	must(t, f.Fill(t.Context(), lease, session(now.Add(2*time.Second)), user("Ann"), 1, now))
-	f.redis.FastForward(2 * time.Second)
+	must(t, f.Fill(t.Context(), lease, session(now.Add(2*time.Second)), user("Ann"), 1))
+	f.wait(2 * time.Second)
 	if got := f.lookup().Session; got != nil {
 		t.Errorf("after its expiry: got %+v, want no session", got)
 	}
-	must(t, f.Fill(t.Context(), f.lookup().Lease, session(now), user("Ann"), 1, now))
+	must(t, f.Fill(t.Context(), f.lookup().Lease, session(now.Add(2*time.Second)), user("Ann"), 1))
 	if got := f.lookup().Session; got != nil {
 		t.Errorf("filled at its expiry: got %+v, want no session", got)
 	}
@@ -115,11 +142,11 @@ func TestLateFillIsDiscarded(t *testing.T) {
 		{name: "session ended", change: func(f fixture) error { return f.End(f.t.Context(), "s1") }, wantEnded: true},
 		{name: "user changed", change: func(f fixture) error { return f.DropUser(f.t.Context(), "u1") }, wantSession: true},
 		{name: "Redis flushed", change: func(f fixture) error { f.redis.FlushAll(); return nil }},
-		{name: "lease expired", change: func(f fixture) error { f.redis.FastForward(5 * time.Second); return nil }},
+		{name: "lease expired", change: func(f fixture) error { f.wait(5 * time.Second); return nil }},
 		{name: "another lease", change: func(f fixture) error { f.redis.FlushAll(); f.lookup(); return nil }},
 		{name: "tombstone expired", change: func(f fixture) error {
 			err := f.End(f.t.Context(), "s1")
-			f.redis.FastForward(time.Hour)
+			f.wait(time.Hour)
 			return err
 		}},
 	} {
@@ -165,7 +192,9 @@ func TestFillWithoutLeaseIsDiscarded(t *testing.T) {
 func TestUserOfOlderVersionIsIgnored(t *testing.T) {
 	f := open(t)
 	f.fill(f.lookup().Lease, "Ann", 1)
-	f.redis.FastForward(time.Minute)
+	first, err := f.redis.Get("user:u1")
+	must(t, err)
+	f.wait(time.Minute)
 	miss := f.lookup()
 	if miss.User == nil {
 		t.Fatal("got no user after a minute, want the cached one")
@@ -176,7 +205,7 @@ func TestUserOfOlderVersionIsIgnored(t *testing.T) {
 	}
 
 	// The session's value now contains a newer version than the cached user.
-	must(t, f.redis.Set("user:u1", `v:1:{"id":"u1"}`))
+	must(t, f.redis.Set("user:u1", first))
 	older := f.lookup()
 	if older.User != nil || older.Session == nil {
 		t.Fatalf("session of version 2, user of version 1: got %+v, want only the session", older)
@@ -262,7 +291,8 @@ func TestCacheOnEachRedis(t *testing.T) {
 	servers.EachRedis(t, func(t *testing.T, addr string) {
 		client := redis.NewClient(&redis.Options{Addr: addr})
 		t.Cleanup(func() { client.Close() })
-		f := fixture{sessioncache.New(client, rand.Text), nil, t}
+		f := fixture{t: t, clock: &clock{}, rejected: &atomic.Int64{}}
+		f.Cache = f.with(client, secret)
 		f.fill(f.lookup().Lease, "Ann", 2)
 		if got := f.lookup(); got.Session == nil || got.User == nil || got.User.Name != "Ann" {
 			t.Errorf("after the fill: got %+v, want session and user", got)
@@ -293,7 +323,7 @@ func TestMethodsReturnErrorsWhileRedisIsUnreachable(t *testing.T) {
 	ctx := t.Context()
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
 	t.Cleanup(func() { client.Close() })
-	f := sessioncache.New(client, func() string { return "lease" })
+	f := fixture{t: t, clock: &clock{}, rejected: &atomic.Int64{}}.with(client, secret)
 	if _, _, err := f.Lookup(ctx, sessioncache.Request{SessionID: "s1"}); err == nil {
 		t.Error("Lookup: got no error, want one")
 	}
@@ -312,14 +342,30 @@ func BenchmarkLookup(b *testing.B) {
 	m := miniredis.RunT(b)
 	client := redis.NewClient(&redis.Options{Addr: m.Addr()})
 	defer client.Close()
-	cache := sessioncache.New(client, func() string { return "lease" })
+	cache, err := sessioncache.New(sessioncache.Config{
+		Redis: client, Nonce: func() string { return "lease" }, Key: []byte(secret), Now: func() time.Time { return now },
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
 	req := sessioncache.Request{
 		Limits:    []ratelimit.Limit{{Bucket: "browse", Subject: "u", Requests: 1 << 30, Period: time.Minute}},
 		SessionID: "s1", UserID: "u1",
 	}
-	for b.Loop() {
-		if _, _, err := cache.Lookup(b.Context(), req); err != nil {
+	look := func() sessioncache.Entry {
+		_, entry, err := cache.Lookup(b.Context(), req)
+		if err != nil {
 			b.Fatal(err)
+		}
+		return entry
+	}
+	if err := cache.Fill(b.Context(), look().Lease, session(now.Add(time.Hour)), user("Ann"), 1); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if e := look(); e.Session == nil || e.User == nil {
+			b.Fatalf("got %+v, want session and user", e)
 		}
 	}
 }

@@ -13,11 +13,28 @@
 //
 // # Keys
 //
-//	session:<sessionId>  "v:<version of the user>:<JSON of authapi.Session>", for at most 60 s
+//	session:<sessionId>  "v:<version of the user>:<until>:<seal>:<JSON of authapi.Session>", for at most 60 s
 //	                     "l:<lease>", for 5 s
 //	                     "t", a tombstone: the session has ended for good; for 60 s
-//	user:<userId>        "v:<version>:<JSON of authapi.User>", for 3600 s
+//	user:<userId>        "v:<version>:<until>:<seal>:<JSON of authapi.User>", for 3600 s
 //	                     "l:<lease>", for 5 s
+//
+// # Seals
+//
+// Write access to Redis must not give a client more than misses. The seal of a value is an
+// HMAC-SHA-256 over its Redis key, its version, the time until which it counts (in
+// milliseconds since 1970) and its JSON. Its key is derived with HKDF (RFC 5869) from a
+// secret that only the gateway and auth have. A value therefore cannot be invented, changed,
+// or copied to another session or user. A value that was replaced can be written again, but
+// counts only until its time (plus 30 s, because clocks differ).
+//
+// Tombstones and leases are not sealed. A forged tombstone makes a session invalid as long
+// as it is there, and a forged lease prevents a fill.
+//
+// A value with a wrong seal counts as a miss. After the secret was replaced, all values
+// are misses once: each costs one call of auth.session.check, and no client notices.
+// Programs with different secrets work too, but replace each other's values, so almost
+// every request is a miss until all of them have the same secret.
 //
 // # Why a stale read never replaces a newer state
 //

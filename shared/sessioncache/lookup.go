@@ -29,6 +29,10 @@ type Entry struct {
 // against no limit, and the entry contains neither session nor user. Lookup also
 // returns an error if a limit is invalid.
 //
+// A value whose seal is wrong or has expired counts as not cached. In a second round trip
+// Lookup writes the lease in its place, so that auth can fill it. It leaves a value alone
+// that is longer than any that auth writes.
+//
 // Lookup does not check that the session belongs to req.UserID or has not expired. The
 // caller must check both, and must treat an expired session as not cached.
 func (c *Cache) Lookup(ctx context.Context, req Request) (ratelimit.Decision, Entry, error) {
@@ -57,7 +61,43 @@ func (c *Cache) Lookup(ctx context.Context, req Request) (ratelimit.Decision, En
 	if session == tombstone {
 		return decision, Entry{Ended: true}, nil
 	}
-	return decision, Entry{Session: decode[authapi.Session](session), User: decode[authapi.User](user), Lease: lease}, nil
+	if session == "" && user == "" {
+		return decision, Entry{Lease: lease}, nil
+	}
+	return decision, c.entry(ctx, req, lease, session, user), nil
+}
+
+// entry returns the entry for what is stored of a session and its user.
+func (c *Cache) entry(ctx context.Context, req Request, lease, session, user string) Entry {
+	var (
+		e        = Entry{Lease: lease}
+		bad      []string // keys of values that are ignored
+		stored   = []any{lease, leaseTTL.Milliseconds()}
+		required int64 // version of the user
+		version  int64
+		err      error
+	)
+	if session != "" {
+		if e.Session, required, err = decode[authapi.Session](c, sessionKey(req.SessionID), session); err != nil {
+			bad, stored = append(bad, sessionKey(req.SessionID)), append(stored, session)
+		}
+	}
+	if user != "" {
+		e.User, version, err = decode[authapi.User](c, userKey(req.UserID), user)
+		if err != nil || version < required {
+			e.User = nil
+			bad, stored = append(bad, userKey(req.UserID)), append(stored, user)
+		}
+	}
+	if len(bad) == 0 {
+		return e
+	}
+	c.rejected(ctx)
+	if len(session) <= maxValue && len(user) <= maxValue {
+		// If this fails, the values stay and are ignored until they expire.
+		_ = replaceScript.Run(ctx, c.redis, bad, stored...).Err()
+	}
+	return e
 }
 
 // parseReply parses the result of lookupScript.

@@ -26,7 +26,7 @@ const (
 //	ARGV  lease, its TTL in ms, then those of ratelimit.Append
 //
 // It returns the numbers that ratelimit.Parse reads, then session and user. Each of the
-// two is empty if it is not cached.
+// two is empty if it is not cached. Neither is checked: Go code checks the seals.
 var lookupScript = redis.NewScript(ratelimit.Script + `
 local reply = ratelimit_take(3, 3)
 reply[6], reply[7] = '', ''
@@ -37,22 +37,35 @@ local session, user = redis.call('GET', KEYS[1]) or '', ''
 if session ~= 't' then
   user = redis.call('GET', KEYS[2]) or ''
   local lease = 'l:' .. ARGV[1]
-  local atLeast = string.match(session, '^v:(%d+):')
+  local atLeast = tonumber(string.match(session, '^v:(%d+):') or '')
   if session == '' then
     redis.call('SET', KEYS[1], lease, 'PX', ARGV[2])
-  elseif not atLeast then
+  elseif string.sub(session, 1, 2) == 'l:' then
     session = ''
   end
-  local version = string.match(user, '^v:(%d+):')
-  if user == '' or (version and atLeast and tonumber(version) < tonumber(atLeast)) then
+  local version = tonumber(string.match(user, '^v:(%d+):') or '')
+  if user == '' or (version and atLeast and version < atLeast) then
     redis.call('SET', KEYS[2], lease, 'PX', ARGV[2])
     user = ''
-  elseif not version then
+  elseif string.sub(user, 1, 2) == 'l:' then
     user = ''
   end
 end
 reply[6], reply[7] = session, user
 return reply
+`)
+
+// replaceScript writes the lease in place of values that are still the same.
+//
+//	KEYS  sessions or users
+//	ARGV  lease, its TTL in ms, then the value of each key
+var replaceScript = redis.NewScript(`
+for i = 1, #KEYS do
+  if redis.call('GET', KEYS[i]) == ARGV[i + 2] then
+    redis.call('SET', KEYS[i], 'l:' .. ARGV[1], 'PX', ARGV[2])
+  end
+end
+return 1
 `)
 
 // leaseScript writes a lease unless the key exists. It returns 1 if it did, and 0
@@ -82,8 +95,8 @@ if KEYS[1] ~= '' and redis.call('GET', KEYS[1]) == lease then
   redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
 end
 local user = redis.call('GET', KEYS[2]) or 'none'
-local version = string.match(user, '^v:(%d+):')
-if user == lease or (version and tonumber(version) < tonumber(ARGV[2])) then
+local version = tonumber(string.match(user, '^v:(%d+):') or '')
+if user == lease or (version and version < tonumber(ARGV[2])) then
   redis.call('SET', KEYS[2], ARGV[5], 'PX', ARGV[6])
 end
 return 1

@@ -19,7 +19,7 @@ var (
 	// Register creates an account and logs it in. Only the token of an admin creates
 	// another admin. Repeating a request with the same UserID, e-mail address and
 	// password logs the existing account in; with another password it is refused like a
-	// registration of somebody else's address, and counts as a failed log-in. Refusals:
+	// registration of another account's address, and counts as a failed log-in. Refusals:
 	// auth.email_taken and auth.weak_password (both invalid), auth.admin_required
 	// (forbidden), and for a repeated request auth.locked (rate_limited, with retryAfter).
 	Register = rpc.Op[RegisterRequest, Login]{App: App, Method: "auth.register", Timeout: 10 * time.Second}

@@ -47,7 +47,7 @@ func (s *Service) Register(ctx context.Context, req authapi.RegisterRequest) (au
 // registerAgain answers a registration of u whose account exists. The id and the e-mail
 // address prove nothing, so the request is a log-in: its password is verified, and a wrong
 // one counts. It returns ErrEmailTaken for a wrong password, as for the registration of an
-// address that belongs to somebody else.
+// address that belongs to another account.
 func (s *Service) registerAgain(ctx context.Context, u User, req authapi.RegisterRequest) (authapi.Login, error) {
 	login, err := s.logIn(ctx, u.Email, req.Password, req.Device)
 	if errors.Is(err, ErrInvalidCredentials) || err == nil && login.User.ID != u.ID {

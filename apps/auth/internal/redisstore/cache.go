@@ -57,7 +57,7 @@ func (c *Cache) Fill(ctx context.Context, lease, userID string, f auth.Family, u
 	if lease == "" {
 		return
 	}
-	_ = c.cache.Fill(ctx, lease, f.Public(userID), u.Public(), u.Version, c.clock.Now())
+	_ = c.cache.Fill(ctx, lease, f.Public(userID), u.Public(), u.Version)
 }
 
 // End implements auth.Cache.

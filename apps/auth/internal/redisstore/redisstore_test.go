@@ -107,11 +107,22 @@ func TestAttemptKeysExpireAndContainNoEmailAddress(t *testing.T) {
 	}
 }
 
+func newSessionCache(t *testing.T, addr string) *sessioncache.Cache {
+	t.Helper()
+	cache, err := sessioncache.New(sessioncache.Config{
+		Redis: connect(t, addr), Nonce: rand.Text, Key: []byte("a secret of at least thirty-two bytes"), Now: func() time.Time { return authtest.Epoch },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cache
+}
+
 func family(id string) auth.Family { return authtest.NewUserSessions(id).Families[0] }
 
 func TestCacheFillsAndInvalidates(t *testing.T) {
 	m := miniredis.RunT(t)
-	shared := sessioncache.New(connect(t, m.Addr()), rand.Text)
+	shared := newSessionCache(t, m.Addr())
 	c := redisstore.NewCache(shared, authtest.NewClock(authtest.Epoch), slog.New(slog.DiscardHandler))
 	ctx := t.Context()
 	look := func() sessioncache.Entry {
@@ -146,7 +157,7 @@ func TestCacheFillsAndInvalidates(t *testing.T) {
 
 func TestFailedInvalidationsAreRetriedUntilObsolete(t *testing.T) {
 	m := miniredis.RunT(t)
-	shared := sessioncache.New(connect(t, m.Addr()), rand.Text)
+	shared := newSessionCache(t, m.Addr())
 	clock := authtest.NewClock(authtest.Epoch)
 	c := redisstore.NewCache(shared, clock, slog.New(slog.DiscardHandler))
 	ctx := t.Context()

@@ -174,6 +174,9 @@ func (s *stack) appProcess(i instance) supervise.Process {
 	if i.ID == adminApp {
 		env = append(env, "ADMIN_EMAIL="+s.secrets.adminEmail, "ADMIN_PASSWORD="+s.secrets.adminPassword)
 	}
+	if i.ID == adminApp || i.ID == gatewayApp {
+		env = append(env, sessionCacheVar+"="+s.secrets.sessionCacheKey)
+	}
 	path, args := s.command(i)
 	return supervise.Process{
 		Name:        i.name,

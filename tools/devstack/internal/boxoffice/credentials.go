@@ -14,6 +14,9 @@ import (
 type credentials struct {
 	apiToken string // apps present it to their sidecars
 	appToken string // sidecars present it to their apps
+	// sessionCacheKey authenticates what auth caches for the gateway. No other program has
+	// it.
+	sessionCacheKey string
 
 	adminEmail     string
 	adminPassword  string
@@ -31,6 +34,9 @@ func (s *stack) openCredentials() (credentials, error) {
 		return c, err
 	}
 	if c.appToken, err = store.Value(secretAppToken, secrets.Token); err != nil {
+		return c, err
+	}
+	if c.sessionCacheKey, err = store.Value(secretSessionCache, secrets.Token); err != nil {
 		return c, err
 	}
 	if _, err = store.Value(secretSigningKey, secrets.SigningKey); err != nil {

@@ -58,6 +58,7 @@ func (s *stack) writeDaprEnv() error {
 		"DAPR_RUNTIME_PATH="+s.runtimePath(),
 		"ADMIN_EMAIL="+s.secrets.adminEmail,
 		"ADMIN_PASSWORD="+s.secrets.adminPassword,
+		sessionCacheVar+"="+s.secrets.sessionCacheKey,
 	)
 	var b strings.Builder
 	for _, entry := range env {

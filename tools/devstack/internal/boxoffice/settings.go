@@ -37,6 +37,9 @@ const (
 	adminApp = "auth"
 )
 
+// sessionCacheVar is the variable of the secret that only auth and the gateway get.
+const sessionCacheVar = "SESSION_CACHE_KEY"
+
 // Environment variables that the user can set.
 const (
 	// gatewayPortVar overrides the gateway's port in the run file.
@@ -87,4 +90,6 @@ const (
 	secretAPIToken   = "dapr-api-token"
 	secretAppToken   = "app-api-token"
 	secretSigningKey = "token-signing-key"
+	// secretSessionCache is not for components: devstack passes it to two apps.
+	secretSessionCache = "session-cache-key"
 )
