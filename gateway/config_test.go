@@ -45,7 +45,7 @@ func TestEveryBucketHasALimitByDefault(t *testing.T) {
 func TestProxyNetworksThatContainEverybodyAreRefused(t *testing.T) {
 	load := func(networks string) (main.Config, error) {
 		return config.Load[main.Config](func(name string) string {
-			return map[string]string{"REDIS_ADDR": "127.0.0.1:6379", "TRUSTED_PROXIES": networks}[name]
+			return map[string]string{"REDIS_ADDR": "127.0.0.1:6379", "TRUSTED_PROXIES": networks, "SESSION_CACHE_KEY": strings.Repeat("k", 32)}[name]
 		})
 	}
 	for text, want := range map[string]string{
