@@ -245,7 +245,7 @@ func TestSpanOfARequestHasRouteAndStatus(t *testing.T) {
 			}
 			attrs := []string{}
 			for _, a := range s.Attributes {
-				attrs = append(attrs, string(a.Key)+"="+a.Value.Emit())
+				attrs = append(attrs, string(a.Key)+"="+a.Value.String())
 			}
 			got = append(got, s.Name+": "+strings.Join(sorted(attrs), " "))
 		}

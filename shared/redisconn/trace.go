@@ -71,8 +71,9 @@ func (t tracer) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	}
 }
 
+// start starts the span of a command or a connection, which the caller must end.
 func (t tracer) start(ctx context.Context, name string) (context.Context, trace.Span) {
-	return t.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(t.server...))
+	return t.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(t.server...)) //nolint:spancheck // the caller ends the span
 }
 
 // setOutcome marks a span as failed, unless err is nil or only says that a key does not

@@ -27,8 +27,8 @@ func traceBytes(t *testing.T, res stack.Response) string {
 	return string(id)
 }
 
-// Whatever clients send, and whatever secrets the programs have, none of it may leave a
-// process in a span or in the log: not from the programs, and not from their sidecars.
+// Neither what clients send nor the secrets of the programs may leave a process in a span
+// or in the log. The rule holds for the programs and for their sidecars.
 func TestSpansAndLogsContainNothingPersonal(t *testing.T) {
 	const address = "127.0.0.24"
 	guest := running.Guest().From(address)
