@@ -24,8 +24,9 @@ type settings struct {
 
 	// HashQueue limits the number of requests that wait for a password to be hashed.
 	// Further requests are refused. The requests being hashed, one for each core, do
-	// not count.
-	HashQueue int `env:"HASH_QUEUE" default:"64" min:"1"`
+	// not count. One client address may have a quarter of all: with the default, as many
+	// as the default of RATE_LIMIT_LOGIN lets it send at once.
+	HashQueue int `env:"HASH_QUEUE" default:"128" min:"1"`
 
 	// SessionCacheKey is the secret that authenticates the cached sessions and users. It
 	// must be the gateway's.

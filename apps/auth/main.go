@@ -77,6 +77,10 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	if err != nil {
 		return err
 	}
+	pseudonyms, err := auth.NewPseudonyms([]byte(cfg.SessionCacheKey.Reveal()))
+	if err != nil {
+		return err
+	}
 	cache := redisstore.NewCache(sessions, app.Clock{}, a.Log)
 	svc, err := auth.New(auth.Config{
 		Users:      users,
@@ -89,6 +93,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 		Keys:       keys,
 		Hasher:     hasher,
 		Policy:     auth.NewPolicy(),
+		Pseudonyms: pseudonyms,
 		Log:        a.Log,
 		AccessTTL:  cfg.AccessTokenTTL,
 		SessionTTL: cfg.SessionTTL,

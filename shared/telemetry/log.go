@@ -24,9 +24,13 @@ const (
 	KeyReason    = "reason"
 	KeyDuration  = "duration_ms"
 	KeyUserID    = "user_id"
-	KeyEventID   = "event_id"
-	KeyBookingID = "booking_id"
-	KeyError     = "error"
+	// KeyAccountHash and KeyAddressHash are keyed hashes of an e-mail address and of a
+	// client's address.
+	KeyAccountHash = "account_hash"
+	KeyAddressHash = "address_hash"
+	KeyEventID     = "event_id"
+	KeyBookingID   = "booking_id"
+	KeyError       = "error"
 )
 
 // NewLog returns a logger that writes JSON lines to w. Each line has the names of the

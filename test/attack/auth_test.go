@@ -2,6 +2,7 @@ package attack_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"go.opentelemetry.io/otel/trace/noop"
@@ -9,6 +10,7 @@ import (
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/authapi"
 	"boxoffice/shared/rpc"
+	"boxoffice/test/kit"
 	"boxoffice/test/stack"
 )
 
@@ -79,5 +81,50 @@ func TestOneMailboxIsOneAccount(t *testing.T) {
 	register(stack.Address(), "Ann\u202eeel", stack.Password).Refused(t, 400, "invalid")
 	for _, weak := range []string{"password123!", "p@ssw0rd1", "admin1234", "summer2024"} {
 		register(stack.Address(), "Ann", weak).Refused(t, 400, "auth.weak_password")
+	}
+}
+
+// Guesses from many addresses must come one at a time, and must not keep the owner out.
+func TestGuessesFromManyAddressesTakeTurns(t *testing.T) {
+	_, owner := running.Register(t)
+	credentials := func(password string) map[string]string {
+		return map[string]string{"email": owner.User.Email, "password": password}
+	}
+	addresses := []string{"127.0.0.32", "127.0.0.33", "127.0.0.34", "127.0.0.35", "127.0.0.36", "127.0.0.37", "127.0.0.38", "127.0.0.39"}
+	guess := func(i int) (stack.Response, error) {
+		return running.Guest().From(addresses[i]).Try(t.Context(), "POST", "/api/auth/login", credentials("wrong password"))
+	}
+	for range 3 { // five would lock the address
+		for i := range addresses {
+			res, err := guess(i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Refused(t, 401, "auth.invalid_credentials")
+		}
+	}
+	var verified, refused atomic.Int64
+	kit.Concurrently(len(addresses)+1, func(i int) {
+		if i == len(addresses) {
+			res, err := running.Guest().Try(t.Context(), "POST", "/api/auth/login", credentials(stack.Password))
+			if err != nil || res.StatusCode != 200 {
+				t.Errorf("the owner: got %d %s, %v, want 200", res.StatusCode, res.Text, err)
+			}
+			return
+		}
+		res, err := guess(i)
+		switch {
+		case err != nil:
+			t.Error(err)
+		case res.StatusCode == 401:
+			verified.Add(1)
+		case res.StatusCode == 429 && res.Header.Get("Retry-After") != "":
+			refused.Add(1)
+		default:
+			t.Errorf("got %d %s, want 401 or 429", res.StatusCode, res.Text)
+		}
+	})
+	if refused.Load() == 0 {
+		t.Errorf("got %d verified guesses and %d refused ones, want some refused", verified.Load(), refused.Load())
 	}
 }

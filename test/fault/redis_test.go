@@ -1,6 +1,8 @@
 package fault_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
@@ -16,7 +18,8 @@ import (
 // while another owner holds it, and then proceed without it.
 func logInLocked(t *testing.T, o *outageStack) {
 	m := o.members[0]
-	name := "login:" + m.User.Email
+	hash := sha256.Sum256([]byte(m.User.Email))
+	name := "login:" + base64.RawURLEncoding.EncodeToString(hash[:18])
 	if !lockAPI(t, o, "lock", name) {
 		t.Fatal("could not acquire the lock before the log-ins")
 	}

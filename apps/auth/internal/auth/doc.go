@@ -50,11 +50,25 @@
 // password was correct. Parallel guesses therefore gain nothing. After five failures
 // from one client address, that address is locked out of the account for one minute;
 // each further failure doubles the time, up to fifteen minutes. An IPv6 address counts as
-// its /64, all of which one client usually has. Many failures from different client
-// addresses delay the log-ins of an account but never lock it, so that an attacker cannot
-// lock its owner out. A log-in to an account that does not exist is
+// its /64, all of which one client usually has.
+//
+// Guesses from many addresses never lock an account, because then an attacker could lock
+// its owner out. Instead, from twenty failures within fifteen minutes on, the attempts
+// from all addresses that never logged in to the account take turns: one is under way at a
+// time, it is delayed by up to a second, and another one waits up to two seconds for its
+// turn and is then refused. Guesses from any number of addresses therefore come one in a
+// second. Addresses that are known to the account (the last twenty from which it was used
+// within ninety days) are not affected. Redis holds the failures, the known addresses and
+// the turns. While it is unreachable, each process counts for itself, and knows the
+// addresses that have logged in through it.
+//
+// A log-in to an account that does not exist is
 // counted, hashed and refused exactly like one to an account that does: neither the
 // response nor its timing reveals which e-mail addresses are registered.
+//
+// Counters and logs contain keyed hashes of e-mail addresses and client addresses
+// ([Pseudonyms]) instead of the addresses. No client takes more than a quarter of the
+// queue of the hasher.
 //
 // # Cache
 //

@@ -33,3 +33,9 @@ var (
 func errLocked(retryAfter time.Duration) error {
 	return apperr.TooManyRequests(authapi.ReasonLocked, "Too many failed log-in attempts. Try again later.", retryAfter)
 }
+
+// errNoTurn returns the refusal of an attempt that got no turn. It says the same whether
+// the account exists or not.
+func errNoTurn() error {
+	return apperr.TooManyRequests("", "Too many log-in attempts for this account are under way. Send the request again after the time in Retry-After.", turnRetryAfter)
+}

@@ -57,7 +57,7 @@ func newFixture(t *testing.T, changes ...func(*auth.Config)) *fixture {
 	f.config = auth.Config{
 		Users: f.users, Sessions: f.sessions, Attempts: memattempts.NewCounter(f.clock), Cache: f.cache, Locker: f.locker,
 		Clock: f.clock, IDs: &authtest.IDs{}, Keys: f.keys, Hasher: newHasher(t, cheapHash), Policy: auth.NewPolicy(),
-		Log: slog.New(slog.NewTextHandler(f.log, nil)), AccessTTL: accessTTL, SessionTTL: sessionTTL,
+		Pseudonyms: newPseudonyms(t), Log: slog.New(slog.NewTextHandler(f.log, nil)), AccessTTL: accessTTL, SessionTTL: sessionTTL,
 	}
 	for _, change := range changes {
 		change(&f.config)
@@ -66,6 +66,15 @@ func newFixture(t *testing.T, changes ...func(*auth.Config)) *fixture {
 		t.Fatal(err)
 	}
 	return f
+}
+
+func newPseudonyms(t *testing.T) *auth.Pseudonyms {
+	t.Helper()
+	p, err := auth.NewPseudonyms([]byte("a secret of at least thirty-two bytes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 func newHasher(t *testing.T, params auth.HashParams) *auth.Hasher {

@@ -2,24 +2,47 @@ package auth
 
 import "time"
 
-// Lockout rules, for implementations of Attempts.
+// Rules for implementations of Attempts.
 const (
 	// PairFailureTTL is how long the failures of an account from one address are
 	// remembered. It starts at the last failure or, if that failure caused a lock, at
 	// the end of the lock.
 	PairFailureTTL = time.Hour
-	// AccountFailureTTL is the period over which the failures of an account from all
-	// addresses are counted. It starts with the first of them.
+	// AccountFailureTTL is the time for which a failure of an account counts, whatever its
+	// address.
 	AccountFailureTTL = 15 * time.Minute
+	// MaxAccountFailures limits the failures of an account that are remembered. Older ones
+	// are forgotten. It is enough for the longest delay.
+	MaxAccountFailures = 40
+
+	// ThrottleThreshold is the number of failures of an account, from all addresses, from
+	// which on unknown addresses take turns: only one attempt from such an address is
+	// under way at a time.
+	ThrottleThreshold = 20
+	// TurnTTL is the time after which a turn that was not given back ends. It is longer
+	// than the timeout of a log-in.
+	TurnTTL = 15 * time.Second
+
+	// KnownAddressTTL is how long an address is known to an account after its last
+	// successful log-in. An account has at most MaxKnownAddresses; the one whose log-in is
+	// longest ago is forgotten first.
+	KnownAddressTTL   = 90 * 24 * time.Hour
+	MaxKnownAddresses = 20
 
 	lockThreshold = 5 // failures of an account from one address that cause the first lock
 	minLock       = time.Minute
 	maxLock       = 15 * time.Minute
 	lockSteps     = 5 // different lock durations: 1, 2, 4, 8 and 15 minutes
 
-	delayThreshold = 20 // failures of an account that do not delay its log-ins yet
-	delayStep      = 100 * time.Millisecond
-	maxDelay       = 2 * time.Second
+	delayStep = 100 * time.Millisecond
+	maxDelay  = time.Second
+
+	// turnWait limits how long an attempt waits for its turn, and turnPoll is the time
+	// between its tries. turnWait is longer than maxDelay, so that one attempt at least
+	// gets the turn of the one before it.
+	turnWait       = 2 * time.Second
+	turnPoll       = 100 * time.Millisecond
+	turnRetryAfter = 5 * time.Second
 )
 
 // LockDuration returns how long the n-th consecutive failure locks an account for
@@ -42,9 +65,10 @@ func LockDurations() []time.Duration {
 	return locks
 }
 
-// LoginDelay returns how long a log-in is delayed after n recent failures of its
-// account from all addresses. A delay, unlike a lock, does not let an attacker keep
-// the owner out.
+// LoginDelay returns how long a log-in from an unknown address is delayed, during its turn,
+// after n recent failures of its account from all addresses. The delay bounds the rate of
+// guesses from many addresses: to one in a second, when it is longest. It is never a lock,
+// which would let an attacker keep the owner out.
 func LoginDelay(n int) time.Duration {
-	return min(maxDelay, time.Duration(max(0, n-delayThreshold))*delayStep)
+	return min(maxDelay, time.Duration(max(0, n-ThrottleThreshold))*delayStep)
 }

@@ -30,8 +30,9 @@ func TestLogInStartsASession(t *testing.T) {
 	if f.countFamilies() != 2 {
 		t.Errorf("got %d families, want 2", f.countFamilies())
 	}
-	if !slices.Contains(f.locker.Names, "login:"+email) || f.locker.Held != 0 {
-		t.Errorf("got locks %v, %d of them held, want login:%s released", f.locker.Names, f.locker.Held, email)
+	// The lock has a name of its own for each account, without the e-mail address.
+	if len(f.locker.Names) != 1 || f.locker.Names[0] != "login:cdT1X3L6Eo37RooaOQFQfIBL" || f.locker.Held != 0 {
+		t.Errorf("got locks %v, %d of them held, want one released", f.locker.Names, f.locker.Held)
 	}
 	if !slices.Contains(f.cache.Filled, "lease-u1 - u1") {
 		t.Errorf("got cache fills %v, want user u1", f.cache.Filled)
@@ -140,17 +141,143 @@ func TestFailuresCountByNetworkOfIPv6(t *testing.T) {
 	}
 }
 
-func TestManyFailuresDelayTheLogIn(t *testing.T) {
+// guessFrom sends n log-ins with a wrong password, each from another address.
+func (f *fixture) guessFrom(network string, n int) {
+	f.t.Helper()
+	for i := range n {
+		_, err := f.LogIn(f.t.Context(), authapi.LogInRequest{
+			Email: email, Password: "wrong password", Device: authapi.Device{Address: fmt.Sprint(network, ".", i)},
+		})
+		wantRefusal(f.t, "guess", err, apperr.Unauthenticated, "auth.invalid_credentials")
+	}
+}
+
+func TestManyFailuresDelayOnlyUnknownAddresses(t *testing.T) {
 	f := newFixture(t)
 	f.register()
-	for i := range 30 {
-		_, err := f.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: "wrong password", Device: authapi.Device{Address: fmt.Sprint("192.0.2.", i)}})
-		wantRefusal(t, "guess", err, apperr.Unauthenticated, "auth.invalid_credentials")
-	}
+	f.guessFrom("198.51.100", 30)
 	before := f.clock.Slept()
 	f.logIn()
-	if got := f.clock.Slept() - before; got != time.Second {
-		t.Errorf("got a delay of %s, want a second", got)
+	if got := f.clock.Slept() - before; got != 0 {
+		t.Errorf("known address: got a delay of %s, want none", got)
+	}
+	for _, want := range []time.Duration{time.Second, 0} { // the first log-in makes the address known
+		before := f.clock.Slept()
+		_, err := f.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: authapi.Device{Address: "203.0.113.9"}})
+		if got := f.clock.Slept() - before; err != nil || got != want {
+			t.Errorf("unknown address: got a delay of %s, %v, want %s", got, err, want)
+		}
+	}
+}
+
+// From 20 failures on, unknown addresses take turns, whether the account exists or not. An
+// attempt that gets no turn waits two seconds and is then refused.
+func TestManyFailuresLetUnknownAddressesTakeTurns(t *testing.T) {
+	for _, account := range []string{email, "unknown@example.com"} {
+		f := newFixture(t)
+		f.register()
+		pseudonyms := newPseudonyms(t)
+		begin := func(id string) auth.Attempt {
+			a := auth.Attempt{ID: id, Account: pseudonyms.Account(account), Address: pseudonyms.Address(id)}
+			if d, err := f.config.Attempts.Begin(t.Context(), a); err != nil || d.Busy {
+				t.Fatalf("got %+v, %v, want it admitted", d, err)
+			}
+			return a
+		}
+		for i := range 20 {
+			begin(fmt.Sprint("bot", i))
+		}
+		turn := begin("another guess") // is under way
+		logIn := func(from string) error {
+			_, err := f.LogIn(t.Context(), authapi.LogInRequest{Email: account, Password: password, Device: authapi.Device{Address: from}})
+			return err
+		}
+		for range 10 { // an attempt that is refused does not count
+			before := f.clock.Slept()
+			err := logIn("203.0.113.9")
+			wantRefusal(t, account, err, apperr.RateLimited, "rate_limited")
+			if got := f.clock.Slept() - before; got != 2*time.Second || apperr.From(err).RetryAfter == 0 {
+				t.Errorf("%s: got a refusal after %s with Retry-After %s, want 2s and some time", account, got, apperr.From(err).RetryAfter)
+			}
+		}
+		if account == email {
+			if err := logIn(device.Address); err != nil {
+				t.Errorf("known address: got %v, want no error", err)
+			}
+		}
+		if err := f.config.Attempts.Fail(t.Context(), turn); err != nil {
+			t.Fatal(err)
+		}
+		if err := logIn("203.0.113.9"); account == email && err != nil {
+			t.Errorf("after the turn: got %v, want no error", err)
+		}
+	}
+}
+
+// Every way in which an attempt can end gives its turn back.
+func TestEveryAttemptGivesItsTurnBack(t *testing.T) {
+	f := newFixture(t)
+	f.register()
+	f.guessFrom("198.51.100", 25)
+	logIn := func(ctx context.Context, svc *auth.Service, address, password string) error {
+		_, err := svc.LogIn(ctx, authapi.LogInRequest{Email: email, Password: password, Device: authapi.Device{Address: address}})
+		return err
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	f.config.Clock = cancellingClock{f.clock, cancel}
+	cancelled, err := auth.New(f.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := logIn(ctx, cancelled, "203.0.113.1", password); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	f.users.Err = apperr.Unreachable(errors.New("gone"))
+	wantRefusal(t, "unreachable store", logIn(t.Context(), f.Service, "203.0.113.2", password), apperr.Unavailable, "unavailable")
+	f.users.Err = nil
+	wantRefusal(t, "wrong password", logIn(t.Context(), f.Service, "203.0.113.3", "wrong password"), apperr.Unauthenticated, "auth.invalid_credentials")
+	if err := logIn(t.Context(), f.Service, "203.0.113.4", password); err != nil {
+		t.Error(err)
+	}
+	before := f.clock.Slept()
+	if err := logIn(t.Context(), f.Service, "203.0.113.5", password); err != nil || f.clock.Slept()-before >= time.Second {
+		t.Errorf("got %v after %s, want the turn at once", err, f.clock.Slept()-before)
+	}
+}
+
+func TestFailedLogInsAndLocksAreLoggedWithoutAddresses(t *testing.T) {
+	f := newFixture(t)
+	f.register()
+	for range 6 {
+		_, _ = f.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: "wrong password", Device: device})
+	}
+	for range 20 {
+		_, _ = f.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: "wrong password", Device: authapi.Device{Address: fmt.Sprint("198.51.100.", f.clock.Slept())}})
+	}
+	log := f.log.String()
+	pseudonyms := newPseudonyms(t)
+	of := fmt.Sprintf("account_hash=%s address_hash=%s", pseudonyms.Account(email), pseudonyms.Address(device.Address))
+	for text, want := range map[string]int{
+		`msg="log-in failed" ` + of:                                        4,
+		`msg="log-in failed: address is locked out of the account" ` + of:  1,
+		`msg="log-in refused: address is locked out of the account" ` + of: 1,
+		`locked_for=1m0s`: 2,
+		email:             0,
+		device.Address:    0,
+		"198.51.100":      0,
+		"wrong password":  0,
+		"ann":             0,
+	} {
+		if got := strings.Count(log, text); got != want {
+			t.Errorf("%s: got %d lines, want %d in\n%s", text, got, want, log)
+		}
+	}
+	other, err := auth.NewPseudonyms([]byte("another secret of thirty-two bytes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other.Account(email) == pseudonyms.Account(email) || pseudonyms.Account(email) == pseudonyms.Address(email) {
+		t.Error("pseudonyms do not depend on the secret or on their kind")
 	}
 }
 
@@ -314,12 +441,8 @@ func TestOverloadedHasherRefusesWithoutCountingAFailure(t *testing.T) {
 func TestAttemptCancelledDuringItsDelayIsTakenBack(t *testing.T) {
 	f := newFixture(t)
 	f.register()
-	// Enough failures from other addresses to delay the log-in.
-	for i := range 30 {
-		if _, err := f.config.Attempts.Begin(t.Context(), email, fmt.Sprint("192.0.2.", 100+i)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	f.guessFrom("198.51.100", 30) // enough to delay the log-in from an unknown address
+	unknown := authapi.Device{Address: "203.0.113.9"}
 	for range 5 {
 		ctx, cancel := context.WithCancel(t.Context())
 		f.config.Clock = cancellingClock{f.clock, cancel}
@@ -327,11 +450,14 @@ func TestAttemptCancelledDuringItsDelayIsTakenBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := svc.LogIn(ctx, authapi.LogInRequest{Email: email, Password: password, Device: device}); !errors.Is(err, context.Canceled) {
+		if _, err := svc.LogIn(ctx, authapi.LogInRequest{Email: email, Password: password, Device: unknown}); !errors.Is(err, context.Canceled) {
 			t.Fatalf("got %v, want context.Canceled", err)
 		}
 	}
-	f.logIn() // would be refused if the attempts had counted
+	// It would be refused if the attempts had counted.
+	if _, err := f.LogIn(t.Context(), authapi.LogInRequest{Email: email, Password: password, Device: unknown}); err != nil {
+		t.Error(err)
+	}
 }
 
 // cancellingClock is a clock whose Sleep cancels the caller's context.

@@ -17,11 +17,11 @@ import (
 
 func TestHasherMatchesOnlyTheRightPassword(t *testing.T) {
 	h, ctx := newHasher(t, cheapHash), t.Context()
-	one, err := h.Hash(ctx, password)
+	one, err := h.Hash(ctx, "client", password)
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := h.Hash(ctx, password)
+	two, err := h.Hash(ctx, "client", password)
 	if err != nil || one == two {
 		t.Errorf("got hash %q after %q, %v, want another salt", two, one, err)
 	}
@@ -37,7 +37,7 @@ func TestHasherMatchesOnlyTheRightPassword(t *testing.T) {
 		{"hash of the reference implementation", "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "password", true, true},
 	}
 	for _, tt := range tests {
-		ok, outdated, err := h.Matches(ctx, tt.hash, tt.password)
+		ok, outdated, err := h.Matches(ctx, "client", tt.hash, tt.password)
 		if err != nil || ok != tt.ok || outdated != tt.outdated {
 			t.Errorf("%s: got %v, %v, %v, want %v, %v", tt.name, ok, outdated, err, tt.ok, tt.outdated)
 		}
@@ -57,7 +57,7 @@ func TestMatchesReturnsAnErrorForDamagedHashes(t *testing.T) {
 		"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$CTFh",
 		"$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$!",
 	} {
-		if ok, _, err := h.Matches(t.Context(), hash, ""); err == nil || ok {
+		if ok, _, err := h.Matches(t.Context(), "client", hash, ""); err == nil || ok {
 			t.Errorf("%s: got %v, %v, want an error", hash, ok, err)
 		}
 	}
@@ -73,7 +73,7 @@ func TestHashRefusesRequestsWhenTheQueueIsFull(t *testing.T) {
 	results := make(chan error, 2)
 	for range 2 {
 		go func() {
-			_, err := h.Hash(ctx, password)
+			_, err := h.Hash(ctx, "client", password)
 			results <- err
 		}()
 	}
@@ -81,6 +81,50 @@ func TestHashRefusesRequestsWhenTheQueueIsFull(t *testing.T) {
 	cancel()
 	if err := <-results; !errors.Is(err, context.Canceled) {
 		t.Errorf("the call in the queue: got %v, want context.Canceled", err)
+	}
+}
+
+// Without workers, every call that enters the queue stays there until its context ends.
+func TestOneClientTakesAtMostAQuarterOfTheQueue(t *testing.T) {
+	for queue, share := range map[int]int{40: 10, 7: 1, 3: 1, 1: 1} {
+		h, err := auth.NewHasher(cheapHash, 0, queue)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		results := make(chan error, 200)
+		send := func(client string, n int) {
+			for range n {
+				go func() {
+					_, _, err := h.Matches(ctx, client, "", password)
+					results <- err
+				}()
+			}
+		}
+		// refused waits for the calls that do not enter the queue.
+		refused := func(n int) {
+			t.Helper()
+			for range n {
+				wantRefusal(t, fmt.Sprint("queue of ", queue), <-results, apperr.Unavailable, "unavailable")
+			}
+		}
+		send("greedy", share+5)
+		refused(5)
+		for i := range queue - share {
+			send(fmt.Sprint("client", i), 1) // all of them enter
+		}
+		send("late", 1)
+		refused(1)
+		cancel()
+		for range queue {
+			if err := <-results; !errors.Is(err, context.Canceled) {
+				t.Errorf("queue of %d: got %v, want context.Canceled", queue, err)
+			}
+		}
+		// Everybody has left.
+		if _, err := h.Hash(ctx, "greedy", password); !errors.Is(err, context.Canceled) {
+			t.Errorf("queue of %d: got %v, want context.Canceled", queue, err)
+		}
 	}
 }
 
@@ -264,7 +308,7 @@ func BenchmarkHash(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, err := h.Hash(b.Context(), password); err != nil {
+		if _, err := h.Hash(b.Context(), "client", password); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -37,23 +37,51 @@ type Sessions interface {
 	Save(ctx context.Context, userID string, us UserSessions, version string) error
 }
 
-// AttemptDecision says how to proceed with a log-in attempt.
-type AttemptDecision struct {
-	Locked     bool          // refuse the attempt
-	RetryAfter time.Duration // until the lock ends, if Locked
-	Delay      time.Duration // to wait before verifying the password, if not Locked
+// Attempt is a log-in attempt.
+type Attempt struct {
+	ID      string // identifies the attempt
+	Account string // pseudonym of an e-mail address, registered or not
+	Address string // pseudonym of the client's network
 }
 
-// Attempts counts log-in attempts by account and client address. The account is an
-// e-mail address, registered or not.
+// AttemptDecision says how to proceed with a log-in attempt.
+type AttemptDecision struct {
+	// Locked means that the address is locked out of the account. The attempt is refused.
+	Locked     bool
+	RetryAfter time.Duration // until the lock ends, if Locked
+
+	// Busy means that the address is unknown and another one has the turn. The attempt may
+	// begin again.
+	Busy bool
+
+	// The attempt may proceed if it is neither Locked nor Busy. It was counted as a failure.
+
+	HasTurn bool          // the address is unknown, and the attempt has the turn until it ends
+	Delay   time.Duration // to wait before verifying the password
+	Lock    time.Duration // how long the address is locked out if the attempt fails
+}
+
+// Attempts counts log-in attempts by account and client address, and remembers from which
+// addresses an account was used. An address is known to an account for KnownAddressTTL
+// after a successful log-in.
+//
+// An attempt that may proceed ends with one of Fail, Withdraw and Succeed.
 type Attempts interface {
-	// Begin counts an attempt as a failure, unless the pair is locked.
-	Begin(ctx context.Context, account, address string) (AttemptDecision, error)
+	// Begin counts an attempt as a failure, unless the pair of account and address is
+	// locked, or the address has to wait for its turn: from ThrottleThreshold recent
+	// failures of the account on, the attempts from all addresses that are not known to
+	// the account take turns.
+	Begin(ctx context.Context, a Attempt) (AttemptDecision, error)
+	// Fail ends an attempt whose password was wrong. It stays counted.
+	Fail(ctx context.Context, a Attempt) error
 	// Withdraw takes back an attempt whose password was not verified.
-	Withdraw(ctx context.Context, account, address string) error
-	// Clear takes back an attempt whose password was correct, and forgets the
-	// failures of the pair.
-	Clear(ctx context.Context, account, address string) error
+	Withdraw(ctx context.Context, a Attempt) error
+	// Succeed takes back an attempt whose password was correct, and forgets the
+	// failures of the pair. The address is known from now on.
+	Succeed(ctx context.Context, a Attempt) error
+	// Remember makes an address known to an account that was created from it. If it fails,
+	// the address becomes known with its next log-in.
+	Remember(ctx context.Context, account, address string)
 }
 
 // Cache publishes sessions and users to other processes, mainly the gateway. It is

@@ -9,6 +9,8 @@ import (
 
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/authapi"
+	"boxoffice/shared/subnet"
+	"boxoffice/shared/telemetry"
 	"boxoffice/shared/token"
 	"boxoffice/shared/validation"
 )
@@ -30,13 +32,15 @@ func (s *Service) Register(ctx context.Context, req authapi.RegisterRequest) (au
 			return authapi.Login{}, err
 		}
 	}
-	stored, isNew, err := s.addUser(ctx, u, req.Password)
+	network := subnet.Of(req.Device.Address)
+	stored, isNew, err := s.addUser(ctx, network, u, req.Password)
 	if err != nil {
 		return authapi.Login{}, fmt.Errorf("register: %w", err)
 	}
 	if !isNew {
 		return s.registerAgain(ctx, u, req)
 	}
+	s.attempts.Remember(ctx, s.pseudonyms.Account(u.Email), s.pseudonyms.Address(network))
 	tokens, err := s.startSession(ctx, stored, req.Device)
 	if err != nil {
 		return authapi.Login{}, fmt.Errorf("register: %w", err)
@@ -84,42 +88,79 @@ func (s *Service) requireAdmin(ctx context.Context, raw string) error {
 }
 
 // EnsureAdmin creates the first admin. If the e-mail address already has an account,
-// EnsureAdmin does not change it. In either case the password must satisfy the rules
+// EnsureAdmin does not change it, but logs a warning if it is not an active admin with this
+// password. In either case the password must satisfy the rules
 // for new passwords.
 func (s *Service) EnsureAdmin(ctx context.Context, email, password string) error {
 	u, err := s.newUser(authapi.RegisterRequest{
 		UserID: s.ids.NewID(), Email: email, Password: password, Name: "Administrator", Role: string(RoleAdmin),
 	})
 	if err != nil {
-		return fmt.Errorf("first admin: %w", err)
+		return wrapAdmin(err)
 	}
 	if s.policy.IsWeak(normalPassword(password), u.Email) {
-		return fmt.Errorf("first admin: %w", ErrWeakPassword)
+		return wrapAdmin(ErrWeakPassword)
 	}
-	id, err := s.users.IDByEmail(ctx, u.Email)
-	if err == nil {
-		_, err = s.users.User(ctx, id)
+	existing, err := s.userByEmail(ctx, u.Email)
+	if errors.Is(err, ErrNoUser) {
+		if _, _, err = s.addUser(ctx, "", u, password); err == nil || !errors.Is(err, ErrEmailTaken) {
+			return wrapAdmin(err)
+		}
+		// Another replica or a client took the address in the meantime.
+		if existing, err = s.userByEmail(ctx, u.Email); errors.Is(err, ErrNoUser) {
+			return nil // its account is about to be stored
+		}
 	}
-	if err == nil {
-		return nil
+	if err != nil {
+		return wrapAdmin(err)
 	}
-	if !errors.Is(err, ErrNoUser) {
-		return fmt.Errorf("first admin: %w", err)
-	}
-	if _, _, err = s.addUser(ctx, u, password); err != nil && !errors.Is(err, ErrEmailTaken) {
+	s.checkAdmin(ctx, existing, password)
+	return nil
+}
+
+func wrapAdmin(err error) error {
+	if err != nil {
 		return fmt.Errorf("first admin: %w", err)
 	}
 	return nil
 }
 
-// addUser hashes the password and stores the account. isNew is false if the account exists
+// userByEmail returns the account of a normalised e-mail address, or ErrNoUser.
+func (s *Service) userByEmail(ctx context.Context, email string) (User, error) {
+	id, err := s.users.IDByEmail(ctx, email)
+	if err != nil {
+		return User{}, err
+	}
+	return s.users.User(ctx, id)
+}
+
+// checkAdmin logs a warning if the account that has the first admin's e-mail address is not
+// what the configuration says. The configuration never changes an account, so that a
+// start with an old configuration cannot undo a change.
+func (s *Service) checkAdmin(ctx context.Context, u User, password string) {
+	if u.Role != RoleAdmin {
+		s.log.WarnContext(ctx, "ADMIN_EMAIL belongs to a user who is not an admin: no admin was created", telemetry.KeyUserID, u.ID)
+		return
+	}
+	if !u.Active {
+		s.log.WarnContext(ctx, "ADMIN_EMAIL belongs to an inactive admin", telemetry.KeyUserID, u.ID)
+	}
+	switch ok, _, err := s.hasher.Matches(ctx, "", u.PasswordHash, password); {
+	case err != nil:
+		s.log.WarnContext(ctx, "could not compare ADMIN_PASSWORD with the admin's password", telemetry.KeyUserID, u.ID, telemetry.KeyError, err.Error())
+	case !ok:
+		s.log.WarnContext(ctx, "ADMIN_PASSWORD is ignored: it is not the password of the existing admin", telemetry.KeyUserID, u.ID)
+	}
+}
+
+// addUser hashes the password for a client's network and stores the account. isNew is false if the account exists
 // already, because the request is repeated. It returns ErrWeakPassword if the policy
 // rejects the password.
-func (s *Service) addUser(ctx context.Context, u User, password string) (stored User, isNew bool, err error) {
+func (s *Service) addUser(ctx context.Context, network string, u User, password string) (stored User, isNew bool, err error) {
 	if s.policy.IsWeak(normalPassword(password), u.Email) {
 		return User{}, false, ErrWeakPassword
 	}
-	hash, err := s.hasher.Hash(ctx, password)
+	hash, err := s.hasher.Hash(ctx, network, password)
 	if err != nil {
 		return User{}, false, err
 	}

@@ -301,3 +301,59 @@ func TestEnsureAdminCreatesTheAdminOnce(t *testing.T) {
 		}
 	}
 }
+
+// The configuration never changes an account, so an operator must learn that it differs.
+func TestEnsureAdminWarnsAboutAnAccountThatDiffers(t *testing.T) {
+	const (
+		ignored  = "ADMIN_PASSWORD is ignored"
+		ordinary = "ADMIN_EMAIL belongs to a user who is not an admin"
+		inactive = "ADMIN_EMAIL belongs to an inactive admin"
+	)
+	for _, tt := range []struct {
+		name     string
+		password string
+		change   func(*auth.User)
+		want     []string
+	}{
+		{"nothing differs", password, func(*auth.User) {}, nil},
+		{"another password", "another good one", func(*auth.User) {}, []string{ignored}},
+		{"an ordinary user", password, func(u *auth.User) { u.Role = auth.RoleUser }, []string{ordinary}},
+		{"an inactive admin", password, func(u *auth.User) { u.Active = false }, []string{inactive}},
+		{"an inactive admin and another password", "another good one", func(u *auth.User) { u.Active = false }, []string{inactive, ignored}},
+		{"a damaged hash", password, func(u *auth.User) { u.PasswordHash = "x" }, []string{"could not compare ADMIN_PASSWORD"}},
+	} {
+		f := newFixture(t)
+		f.register()
+		f.users.Update("u1", func(u *auth.User) { u.Role = auth.RoleAdmin; tt.change(u) })
+		before := f.stored("u1")
+		if err := f.EnsureAdmin(t.Context(), "ANN@example.com", tt.password); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if f.stored("u1") != before || f.users.Len() != 1 {
+			t.Errorf("%s: the account was changed", tt.name)
+		}
+		log := f.log.String()
+		if strings.Count(log, "level=WARN") != len(tt.want) {
+			t.Errorf("%s: got log %q, want %d warnings", tt.name, log, len(tt.want))
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(log, want) {
+				t.Errorf("%s: got log %q, want %q", tt.name, log, want)
+			}
+		}
+		if strings.Contains(log, tt.password) || strings.Contains(log, email) {
+			t.Errorf("%s: the log contains the password or the e-mail address: %q", tt.name, log)
+		}
+	}
+}
+
+func TestRegistrationMakesItsAddressKnown(t *testing.T) {
+	f := newFixture(t)
+	f.register()
+	f.guessFrom("198.51.100", 30)
+	before := f.clock.Slept()
+	f.logIn()
+	if f.clock.Slept() != before {
+		t.Error("the log-in from the address of the registration was delayed")
+	}
+}

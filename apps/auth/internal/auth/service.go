@@ -24,7 +24,9 @@ type Config struct {
 	Keys     Keys
 	Hasher   *Hasher
 	Policy   *Policy
-	Log      *slog.Logger
+	// Pseudonyms stand for e-mail addresses and client addresses in logs and counters.
+	Pseudonyms *Pseudonyms
+	Log        *slog.Logger
 
 	AccessTTL  time.Duration // lifetime of an access token; at most MaxAccessTTL
 	SessionTTL time.Duration // lifetime of a session from the log-in or the last refresh; at most MaxFamilyAge
@@ -42,6 +44,7 @@ type Service struct {
 	keys       Keys
 	hasher     *Hasher
 	policy     *Policy
+	pseudonyms *Pseudonyms
 	log        *slog.Logger
 	accessTTL  time.Duration
 	sessionTTL time.Duration
@@ -60,7 +63,7 @@ func New(cfg Config) (*Service, error) {
 	return &Service{
 		users: cfg.Users, sessions: cfg.Sessions, attempts: cfg.Attempts, cache: cfg.Cache,
 		locker: cfg.Locker, clock: cfg.Clock, ids: cfg.IDs, keys: cfg.Keys,
-		hasher: cfg.Hasher, policy: cfg.Policy, log: cfg.Log,
+		hasher: cfg.Hasher, policy: cfg.Policy, pseudonyms: cfg.Pseudonyms, log: cfg.Log,
 		accessTTL: cfg.AccessTTL, sessionTTL: cfg.SessionTTL,
 		logIns: newKeyedSemaphore(),
 	}, nil

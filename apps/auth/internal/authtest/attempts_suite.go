@@ -19,138 +19,323 @@ type AttemptsSuite struct {
 
 // Conform runs the suite.
 func (s AttemptsSuite) Conform(t *testing.T) {
-	t.Run("the fifth failure locks and each further one doubles the lock", s.locks)
-	t.Run("a correct password clears the failures", s.clear)
-	t.Run("a withdrawn attempt does not count", s.withdraw)
-	t.Run("failures are forgotten after an hour", s.forgets)
-	t.Run("failures from many addresses delay but do not lock", s.delays)
-	t.Run("five of 200 concurrent guesses are admitted", s.concurrentGuesses)
-}
-
-// allowed is the decision for an attempt that may proceed at once.
-var allowed = auth.AttemptDecision{}
-
-func begin(t *testing.T, a auth.Attempts, account, address string) auth.AttemptDecision {
-	t.Helper()
-	d, err := a.Begin(t.Context(), account, address)
-	if err != nil {
-		t.Fatal(err)
+	for name, test := range map[string]func(*counter){
+		"the fifth failure locks and each further one doubles the lock":         locks,
+		"a correct password clears the failures":                                clears,
+		"a withdrawn attempt does not count":                                    withdraws,
+		"failures of a pair are forgotten after an hour":                        forgetsPairs,
+		"five of 200 concurrent guesses are admitted":                           admitsFive,
+		"after 20 failures unknown addresses take turns":                        takesTurns,
+		"a turn ends with its attempt, and with nothing but its attempt":        endsTurns,
+		"a turn that is not given back ends":                                    expiresTurns,
+		"one of 200 concurrent guesses from unknown addresses gets the turn":    admitsOne,
+		"known addresses need no turn":                                          exemptsKnownAddresses,
+		"an account has 20 known addresses at most":                             boundsKnownAddresses,
+		"an address is forgotten 90 days after its last log-in":                 forgetsKnownAddresses,
+		"failures count for 15 minutes each":                                    slides,
+		"refused attempts do not count, and correct ones do not throttle":       countsOnlyFailures,
+		"many failures delay unknown addresses by a second, and for 15 minutes": delays,
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, advance := s.Open(t)
+			test(&counter{t: t, Attempts: a, advance: advance})
+		})
 	}
-	return d
 }
 
-func (s AttemptsSuite) locks(t *testing.T) {
-	a, advance := s.Open(t)
+// counter is a counter under test.
+type counter struct {
+	auth.Attempts
+	t       *testing.T
+	advance func(time.Duration)
+	n       atomic.Int64 // attempts so far
+}
+
+// attempt returns a new attempt.
+func (c *counter) attempt(account, address string) auth.Attempt {
+	return auth.Attempt{ID: fmt.Sprint("attempt", c.n.Add(1)), Account: account, Address: address}
+}
+
+// begin begins an attempt.
+func (c *counter) begin(account, address string) (auth.Attempt, auth.AttemptDecision) {
+	c.t.Helper()
+	a := c.attempt(account, address)
+	d, err := c.Begin(c.t.Context(), a)
+	must(c.t, err)
+	return a, d
+}
+
+// admitted begins an attempt that must be admitted without a delay or a turn.
+func (c *counter) admitted(account, address string) auth.Attempt {
+	c.t.Helper()
+	a, d := c.begin(account, address)
+	if d.Locked || d.Busy || d.HasTurn || d.Delay != 0 {
+		c.t.Fatalf("account %s, address %s: got %+v, want it admitted at once", account, address, d)
+	}
+	return a
+}
+
+// fail begins n attempts from as many addresses, which begin with prefix, and lets them
+// fail.
+func (c *counter) fail(account, prefix string, n int) {
+	c.t.Helper()
+	for i := range n {
+		a, d := c.begin(account, fmt.Sprint(prefix, i))
+		if d.Locked || d.Busy {
+			c.t.Fatalf("failure %d: got %+v, want it admitted", i+1, d)
+		}
+		must(c.t, c.Fail(c.t.Context(), a))
+	}
+}
+
+// wantTurn begins an attempt that must get the turn.
+func (c *counter) wantTurn(account, address string) auth.Attempt {
+	c.t.Helper()
+	a, d := c.begin(account, address)
+	if d.Locked || d.Busy || !d.HasTurn {
+		c.t.Fatalf("account %s, address %s: got %+v, want the turn", account, address, d)
+	}
+	return a
+}
+
+// wantBusy begins an attempt that must not get the turn.
+func (c *counter) wantBusy(account, address string) {
+	c.t.Helper()
+	if _, d := c.begin(account, address); d != (auth.AttemptDecision{Busy: true}) {
+		c.t.Fatalf("account %s, address %s: got %+v, want busy", account, address, d)
+	}
+}
+
+func locks(c *counter) {
 	for i := range 5 {
-		if got := begin(t, a, "ann", "a"); got != allowed {
-			t.Fatalf("attempt %d: got %+v, want it allowed", i+1, got)
+		if _, d := c.begin("ann", "a"); d != (auth.AttemptDecision{Lock: auth.LockDuration(i + 1)}) {
+			c.t.Fatalf("attempt %d: got %+v, want it admitted", i+1, d)
 		}
 	}
 	for _, lock := range []time.Duration{1, 2, 4, 8, 15, 15} {
 		lock *= time.Minute
 		for range 3 { // attempts during the lock do not extend it
-			if got := begin(t, a, "ann", "a"); !got.Locked || !isAbout(got.RetryAfter, lock) {
-				t.Fatalf("got %+v, want locked for %s", got, lock)
+			if _, d := c.begin("ann", "a"); !d.Locked || !isAbout(d.RetryAfter, lock) {
+				c.t.Fatalf("got %+v, want locked for %s", d, lock)
 			}
 		}
-		if got := begin(t, a, "ann", "b"); got.Locked {
-			t.Errorf("another address: got %+v, want it not locked", got)
-		}
-		if got := begin(t, a, "ben", "a"); got.Locked {
-			t.Errorf("another account: got %+v, want it not locked", got)
-		}
-		must(t, a.Clear(t.Context(), "ann", "b"))
-		must(t, a.Clear(t.Context(), "ben", "a"))
-		advance(lock)
-		if got := begin(t, a, "ann", "a"); got.Locked {
-			t.Fatalf("after %s: got %+v, want it not locked", lock, got)
+		must(c.t, c.Succeed(c.t.Context(), c.admitted("ann", "b")))
+		must(c.t, c.Succeed(c.t.Context(), c.admitted("ben", "a")))
+		c.advance(lock)
+		if _, d := c.begin("ann", "a"); d.Locked || d.Lock < lock {
+			c.t.Fatalf("after %s: got %+v, want it not locked", lock, d)
 		}
 	}
 }
 
-func (s AttemptsSuite) clear(t *testing.T) {
-	a, _ := s.Open(t)
+func clears(c *counter) {
 	for range 30 {
+		var begun []auth.Attempt
 		for range 5 {
-			if got := begin(t, a, "ann", "a"); got.Locked {
-				t.Fatalf("got %+v, want it not locked", got)
-			}
+			begun = append(begun, c.admitted("ann", "a"))
 		}
-		for range 5 {
-			must(t, a.Clear(t.Context(), "ann", "a"))
+		for _, a := range begun {
+			must(c.t, c.Succeed(c.t.Context(), a))
 		}
 	}
-	if got := begin(t, a, "ann", "a"); got != allowed {
-		t.Errorf("after correct passwords only: got %+v, want it allowed", got)
+	if _, d := c.begin("ann", "a"); d != (auth.AttemptDecision{}) {
+		c.t.Errorf("after correct passwords only: got %+v, want it admitted", d)
 	}
 }
 
-func (s AttemptsSuite) withdraw(t *testing.T) {
-	a, _ := s.Open(t)
+func withdraws(c *counter) {
+	ctx := c.t.Context()
 	for range 30 {
-		if got := begin(t, a, "ann", "a"); got != allowed {
-			t.Fatalf("got %+v, want it allowed", got)
-		}
-		must(t, a.Withdraw(t.Context(), "ann", "a"))
+		must(c.t, c.Withdraw(ctx, c.admitted("ann", "a")))
 	}
-	must(t, a.Withdraw(t.Context(), "ann", "a"))
-	for i := range 5 {
-		if got := begin(t, a, "ann", "a"); got != allowed {
-			t.Errorf("attempt %d: got %+v, want it allowed", i+1, got)
-		}
+	must(c.t, c.Withdraw(ctx, c.attempt("ann", "a")))
+	var last auth.Attempt
+	for range 5 {
+		last = c.admitted("ann", "a")
 	}
-	must(t, a.Withdraw(t.Context(), "ann", "a")) // the attempt that caused the lock
-	if got := begin(t, a, "ann", "a"); got != allowed {
-		t.Errorf("after the fifth was taken back: got %+v, want it allowed", got)
-	}
-	if got := begin(t, a, "ann", "a"); !got.Locked {
-		t.Errorf("after the fifth failure: got %+v, want it locked", got)
+	must(c.t, c.Withdraw(ctx, last)) // the attempt that caused the lock
+	c.admitted("ann", "a")
+	if _, d := c.begin("ann", "a"); !d.Locked {
+		c.t.Errorf("after the fifth failure: got %+v, want it locked", d)
 	}
 }
 
-func (s AttemptsSuite) forgets(t *testing.T) {
-	a, advance := s.Open(t)
+func forgetsPairs(c *counter) {
 	for range 4 {
-		begin(t, a, "ann", "a")
+		c.admitted("ann", "a")
 	}
-	advance(auth.PairFailureTTL)
-	for i := range 5 {
-		if got := begin(t, a, "ann", "a"); got != allowed {
-			t.Errorf("attempt %d: got %+v, want it allowed", i+1, got)
-		}
+	c.advance(auth.PairFailureTTL)
+	for range 5 {
+		c.admitted("ann", "a")
 	}
 }
 
-func (s AttemptsSuite) delays(t *testing.T) {
-	a, advance := s.Open(t)
-	for i := range 60 {
-		want := auth.AttemptDecision{Delay: auth.LoginDelay(i)}
-		if got := begin(t, a, "ann", fmt.Sprint("address", i)); got != want {
-			t.Fatalf("attempt %d: got %+v, want %+v", i+1, got, want)
-		}
-	}
-	if got := begin(t, a, "ben", "address1"); got != allowed {
-		t.Errorf("another account: got %+v, want it allowed", got)
-	}
-	advance(auth.AccountFailureTTL)
-	if got := begin(t, a, "ann", "new"); got != allowed {
-		t.Errorf("after %s: got %+v, want it allowed", auth.AccountFailureTTL, got)
-	}
-}
-
-func (s AttemptsSuite) concurrentGuesses(t *testing.T) {
-	a, _ := s.Open(t)
+func admitsFive(c *counter) {
 	var admitted atomic.Int64
 	kit.Concurrently(200, func(int) {
-		d, err := a.Begin(t.Context(), "ann", "a")
+		d, err := c.Begin(c.t.Context(), c.attempt("ann", "a"))
 		if err != nil {
-			t.Error(err)
+			c.t.Error(err)
 		}
 		if !d.Locked {
 			admitted.Add(1)
 		}
 	})
 	if got := admitted.Load(); got != 5 {
-		t.Errorf("got %d admitted guesses, want 5", got)
+		c.t.Errorf("got %d admitted guesses, want 5", got)
 	}
+}
+
+func takesTurns(c *counter) {
+	c.fail("ann", "bot", auth.ThrottleThreshold-1)
+	for i := range 2 { // neither of them ends
+		if _, d := c.begin("ann", fmt.Sprint("last", i)); d.HasTurn != (i == 1) || d.Busy {
+			c.t.Errorf("attempt %d: got %+v, want the first without and the second with a turn", i, d)
+		}
+	}
+	c.wantBusy("ann", "new")
+	c.wantBusy("ann", "bot1") // an address that failed before is not known
+	c.admitted("ben", "new")
+	c.admitted("ben", "bot1")
+}
+
+func endsTurns(c *counter) {
+	ctx := c.t.Context()
+	c.fail("ann", "bot", auth.ThrottleThreshold)
+	for name, end := range map[string]func(auth.Attempt) error{
+		"fail":     func(a auth.Attempt) error { return c.Fail(ctx, a) },
+		"withdraw": func(a auth.Attempt) error { return c.Withdraw(ctx, a) },
+	} {
+		a := c.wantTurn("ann", name)
+		other := a
+		other.ID = "another"
+		must(c.t, end(other))
+		c.wantBusy("ann", "new")
+		must(c.t, end(a))
+		b := c.wantTurn("ann", "new"+name)
+		must(c.t, end(a)) // again, when another attempt has the turn
+		c.wantBusy("ann", "new")
+		must(c.t, c.Fail(ctx, b))
+	}
+	must(c.t, c.Succeed(ctx, c.wantTurn("ann", "owner")))
+	must(c.t, c.Withdraw(ctx, c.wantTurn("ann", "new")))
+}
+
+func expiresTurns(c *counter) {
+	c.fail("ann", "bot", auth.ThrottleThreshold)
+	first := c.wantTurn("ann", "a")
+	c.advance(auth.TurnTTL - time.Second)
+	c.wantBusy("ann", "b")
+	c.advance(time.Second)
+	c.wantTurn("ann", "b")
+	must(c.t, c.Fail(c.t.Context(), first)) // too late: the turn is another attempt's
+	c.wantBusy("ann", "c")
+}
+
+func admitsOne(c *counter) {
+	c.fail("ann", "bot", auth.ThrottleThreshold)
+	var admitted atomic.Int64
+	kit.Concurrently(200, func(i int) {
+		d, err := c.Begin(c.t.Context(), c.attempt("ann", fmt.Sprint("new", i)))
+		if err != nil {
+			c.t.Error(err)
+		}
+		if !d.Busy {
+			admitted.Add(1)
+		}
+	})
+	if got := admitted.Load(); got != 1 {
+		c.t.Errorf("got %d admitted guesses, want 1", got)
+	}
+}
+
+func exemptsKnownAddresses(c *counter) {
+	ctx := c.t.Context()
+	must(c.t, c.Succeed(ctx, c.admitted("ann", "home")))
+	c.Remember(ctx, "ann", "office")
+	c.fail("ann", "bot", auth.MaxAccountFailures)
+	c.wantTurn("ann", "bot") // and does not give it back
+	for range 4 {
+		c.admitted("ann", "home")
+		c.admitted("ann", "office")
+	}
+	c.admitted("ann", "home")
+	if _, d := c.begin("ann", "home"); !d.Locked {
+		c.t.Errorf("after five failures of a known address: got %+v, want it locked", d)
+	}
+	c.wantBusy("ann", "new")
+	c.fail("ben", "bot", auth.ThrottleThreshold)
+	c.wantTurn("ben", "home") // known to another account
+}
+
+func boundsKnownAddresses(c *counter) {
+	ctx := c.t.Context()
+	for i := range auth.MaxKnownAddresses {
+		c.advance(time.Second)
+		c.Remember(ctx, "ann", fmt.Sprint("address", i))
+	}
+	c.advance(time.Second)
+	c.Remember(ctx, "ann", "address0") // is no longer the oldest
+	c.advance(time.Second)
+	c.Remember(ctx, "ann", "one more")
+	c.fail("ann", "bot", auth.ThrottleThreshold)
+	c.wantTurn("ann", "address1")
+	for _, known := range []string{"address0", "address2", fmt.Sprint("address", auth.MaxKnownAddresses-1), "one more"} {
+		c.admitted("ann", known)
+	}
+}
+
+func forgetsKnownAddresses(c *counter) {
+	ctx := c.t.Context()
+	c.Remember(ctx, "ann", "old")
+	c.advance(time.Hour)
+	c.Remember(ctx, "ann", "home") // keeps the record alive
+	c.advance(auth.KnownAddressTTL - 2*time.Hour)
+	c.fail("ann", "bot", auth.ThrottleThreshold)
+	must(c.t, c.Withdraw(ctx, c.admitted("ann", "old")))
+	c.advance(time.Hour)
+	c.fail("ann", "bot", auth.ThrottleThreshold)
+	c.admitted("ann", "home")
+	c.wantTurn("ann", "old")
+}
+
+func slides(c *counter) {
+	c.fail("ann", "early", 10)
+	c.advance(10 * time.Minute)
+	c.fail("ann", "late", 10)
+	must(c.t, c.Withdraw(c.t.Context(), c.wantTurn("ann", "new")))
+	c.advance(5 * time.Minute) // the early ones no longer count
+	must(c.t, c.Withdraw(c.t.Context(), c.admitted("ann", "new")))
+	c.fail("ann", "later", 10)
+	c.wantTurn("ann", "new")
+}
+
+func countsOnlyFailures(c *counter) {
+	ctx := c.t.Context()
+	for i := range 2 * auth.ThrottleThreshold {
+		must(c.t, c.Succeed(ctx, c.admitted("ann", fmt.Sprint("address", i))))
+	}
+	for range 5 {
+		c.admitted("ann", "a")
+	}
+	for range 2 * auth.ThrottleThreshold {
+		if _, d := c.begin("ann", "a"); !d.Locked {
+			c.t.Fatalf("got %+v, want it locked", d)
+		}
+	}
+	c.admitted("ann", "new")
+}
+
+func delays(c *counter) {
+	ctx := c.t.Context()
+	c.fail("ann", "bot", auth.ThrottleThreshold)
+	for i := auth.ThrottleThreshold; i < auth.MaxAccountFailures+10; i++ {
+		a, d := c.begin("ann", fmt.Sprint("new", i))
+		if want := (auth.AttemptDecision{HasTurn: true, Delay: auth.LoginDelay(i)}); d != want {
+			c.t.Fatalf("after %d failures: got %+v, want %+v", i, d, want)
+		}
+		must(c.t, c.Fail(ctx, a))
+	}
+	c.advance(auth.AccountFailureTTL)
+	c.admitted("ann", "new")
 }

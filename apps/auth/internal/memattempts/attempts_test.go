@@ -23,16 +23,20 @@ func TestCounterEvictsOlderPairsFirst(t *testing.T) {
 	c := memattempts.NewCounter(clock)
 	for i := range 105_000 {
 		clock.Advance(1)
-		if _, err := c.Begin(t.Context(), "ann", fmt.Sprint("address", i)); err != nil {
+		if _, err := c.Begin(t.Context(), attempt(fmt.Sprint("account", i), fmt.Sprint("address", i))); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for range 4 {
-		if d, err := c.Begin(t.Context(), "ann", "address104999"); err != nil || d.Locked {
+		if d, err := c.Begin(t.Context(), attempt("account104999", "address104999")); err != nil || d.Locked {
 			t.Fatalf("got %+v, %v, want it not locked", d, err)
 		}
 	}
-	if d, err := c.Begin(t.Context(), "ann", "address104999"); err != nil || !d.Locked {
+	if d, err := c.Begin(t.Context(), attempt("account104999", "address104999")); err != nil || !d.Locked {
 		t.Errorf("got %+v, %v, want it locked", d, err)
 	}
+}
+
+func attempt(account, address string) auth.Attempt {
+	return auth.Attempt{ID: account + address, Account: account, Address: address}
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -28,20 +28,23 @@ func connect(t *testing.T, addr string) *redis.Client {
 	return client
 }
 
-// noFallback is the local counter of tests in which Redis is reachable. Begin and
-// Withdraw fail, because Redis must count the attempts. Clear succeeds: it is also
-// called when Redis is reachable.
+// noFallback is the local counter of tests in which Redis is reachable. Begin, Fail and
+// Withdraw fail, because Redis must count the attempts. The others are called in any case.
 type noFallback struct{}
 
 var errFallback = errors.New("called the local counter although Redis is reachable")
 
-func (noFallback) Begin(context.Context, string, string) (auth.AttemptDecision, error) {
+func (noFallback) Begin(context.Context, auth.Attempt) (auth.AttemptDecision, error) {
 	return auth.AttemptDecision{}, errFallback
 }
 
-func (noFallback) Withdraw(context.Context, string, string) error { return errFallback }
+func (noFallback) Fail(context.Context, auth.Attempt) error { return errFallback }
 
-func (noFallback) Clear(context.Context, string, string) error { return nil }
+func (noFallback) Withdraw(context.Context, auth.Attempt) error { return errFallback }
+
+func (noFallback) Succeed(context.Context, auth.Attempt) error { return nil }
+
+func (noFallback) Remember(context.Context, string, string) {}
 
 func TestAttemptsConform(t *testing.T) {
 	authtest.AttemptsSuite{Open: func(t *testing.T) (auth.Attempts, func(time.Duration)) {
@@ -66,15 +69,29 @@ func TestAttemptsFallBackToTheLocalCounter(t *testing.T) {
 
 func TestAttemptsOnEachServer(t *testing.T) {
 	servers.EachRedis(t, func(t *testing.T, addr string) {
-		a := redisstore.NewAttempts(connect(t, addr), noFallback{})
-		admitted := 0
-		for range 8 {
-			d, err := a.Begin(t.Context(), "ann@example.com", "192.0.2.1")
+		a, ctx := redisstore.NewAttempts(connect(t, addr), noFallback{}), t.Context()
+		n := 0
+		begin := func(address string) (auth.Attempt, auth.AttemptDecision) {
+			n++
+			attempt := auth.Attempt{ID: fmt.Sprint("attempt", n), Account: "ann", Address: address}
+			d, err := a.Begin(ctx, attempt)
 			if err != nil {
 				t.Fatal(err)
 			}
+			return attempt, d
+		}
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		var first auth.Attempt
+		admitted := 0
+		for range 8 {
+			attempt, d := begin("home")
 			if !d.Locked {
-				admitted++
+				first, admitted = attempt, admitted+1
 			} else if d.RetryAfter > time.Minute || d.RetryAfter < 50*time.Second {
 				t.Errorf("got %+v, want a lock of about a minute", d)
 			}
@@ -82,27 +99,57 @@ func TestAttemptsOnEachServer(t *testing.T) {
 		if admitted != 5 {
 			t.Errorf("got %d admitted guesses, want 5", admitted)
 		}
-		if err := a.Clear(t.Context(), "ann@example.com", "192.0.2.1"); err != nil {
-			t.Fatal(err)
+		must(a.Succeed(ctx, first))
+		home, d := begin("home")
+		if d.Locked {
+			t.Errorf("after a correct password: got %+v, want it not locked", d)
 		}
-		if d, err := a.Begin(t.Context(), "ann@example.com", "192.0.2.1"); err != nil || d.Locked {
-			t.Errorf("after a correct password: got %+v, %v, want it not locked", d, err)
+		must(a.Withdraw(ctx, home))
+		a.Remember(ctx, "ann", "office")
+		for i := range auth.ThrottleThreshold - 4 { // four guesses from home have failed
+			bot, _ := begin(fmt.Sprint("bot", i))
+			must(a.Fail(ctx, bot))
 		}
-		if err := a.Withdraw(t.Context(), "ann@example.com", "192.0.2.1"); err != nil {
-			t.Error(err)
+		turn, d := begin("new")
+		if !d.HasTurn || d.Delay != 0 {
+			t.Errorf("after %d failures: got %+v, want a turn", auth.ThrottleThreshold, d)
+		}
+		if _, d := begin("another"); !d.Busy {
+			t.Errorf("during the turn: got %+v, want busy", d)
+		}
+		for _, known := range []string{"home", "office"} {
+			if _, d := begin(known); d.Busy || d.HasTurn {
+				t.Errorf("known address %s: got %+v, want it admitted", known, d)
+			}
+		}
+		must(a.Fail(ctx, turn))
+		if _, d := begin("another"); !d.HasTurn {
+			t.Errorf("after the turn: got %+v, want the next one", d)
 		}
 	})
 }
 
-func TestAttemptKeysExpireAndContainNoEmailAddress(t *testing.T) {
+func TestAttemptKeysExpire(t *testing.T) {
 	m := miniredis.RunT(t)
-	a := redisstore.NewAttempts(connect(t, m.Addr()), noFallback{})
-	if _, err := a.Begin(t.Context(), "ann@example.com", "192.0.2.1"); err != nil {
-		t.Fatal(err)
+	a, ctx := redisstore.NewAttempts(connect(t, m.Addr()), noFallback{}), t.Context()
+	for i := range 200 {
+		attempt := auth.Attempt{ID: fmt.Sprint(i), Account: "ann", Address: fmt.Sprint("address", i)}
+		a.Remember(ctx, "ann", attempt.Address) // so that it needs no turn
+		if _, err := a.Begin(ctx, attempt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := a.Begin(ctx, auth.Attempt{ID: "new", Account: "ann", Address: "unknown"}); err != nil || !m.Exists("attempts:ann:turn") {
+		t.Errorf("got %v, want a turn", err)
 	}
 	for _, key := range m.Keys() {
-		if strings.Contains(key, "ann") || m.TTL(key) <= 0 {
-			t.Errorf("got key %s with TTL %s, want no e-mail address and a TTL", key, m.TTL(key))
+		if ttl := m.TTL(key); ttl <= 0 || ttl > auth.KnownAddressTTL {
+			t.Errorf("got key %s with TTL %s, want one", key, ttl)
+		}
+	}
+	for key, most := range map[string]int{"attempts:ann:failures": auth.MaxAccountFailures, "attempts:ann:known": auth.MaxKnownAddresses} {
+		if members, err := m.ZMembers(key); err != nil || len(members) != most {
+			t.Errorf("%s: got %d members, %v, want %d", key, len(members), err, most)
 		}
 	}
 }

@@ -53,11 +53,15 @@ func newFixture(t *testing.T) *fixture {
 	if f.keys.Ring, err = auth.NewKeyring(ed25519.NewKeyFromSeed([]byte(strings.Repeat("k", ed25519.SeedSize)))); err != nil {
 		t.Fatal(err)
 	}
+	pseudonyms, err := auth.NewPseudonyms([]byte("a secret of at least thirty-two bytes"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	log := slog.New(slog.DiscardHandler)
 	svc, err := auth.New(auth.Config{
 		Users: f.users, Sessions: authtest.NewSessions(), Attempts: memattempts.NewCounter(f.clock), Cache: &authtest.Cache{},
 		Locker: &authtest.Locker{}, Clock: f.clock, IDs: &authtest.IDs{}, Keys: f.keys, Hasher: hasher,
-		Policy: auth.NewPolicy(), Log: log, AccessTTL: 15 * time.Minute, SessionTTL: time.Hour,
+		Policy: auth.NewPolicy(), Pseudonyms: pseudonyms, Log: log, AccessTTL: 15 * time.Minute, SessionTTL: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)
