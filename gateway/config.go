@@ -15,7 +15,8 @@ import (
 // Config is the part of the environment that only the gateway reads. Every program
 // also reads app.Config.
 type Config struct {
-	RedisAddr string `env:"REDIS_ADDR,required"`
+	RedisAddr     string        `env:"REDIS_ADDR,required"`
+	RedisPassword config.Secret `env:"REDIS_PASSWORD"`
 
 	// Proxies are the networks of proxies whose X-Forwarded-For and
 	// X-Forwarded-Proto headers are trusted.

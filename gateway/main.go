@@ -46,7 +46,7 @@ func wire(ctx context.Context, a *app.App, cfg Config) error {
 		return err
 	}
 	a.Log.InfoContext(ctx, "connection limits", "total", cfg.MaxConnections, "address", cfg.ConnectionsPerAddress)
-	client, err := redisconn.Open(redisconn.Config{Addr: cfg.RedisAddr, Tracing: a.Tracing})
+	client, err := redisconn.Open(redisconn.Config{Addr: cfg.RedisAddr, Password: cfg.RedisPassword, Tracing: a.Tracing})
 	if err != nil {
 		return err
 	}

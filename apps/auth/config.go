@@ -8,9 +8,10 @@ import (
 
 // settings are the environment variables of auth, in addition to those of all apps.
 type settings struct {
-	MongoURI  config.Secret `env:"MONGO_URI,required"` // may contain a password
-	Database  string        `env:"MONGO_DATABASE" default:"auth"`
-	RedisAddr config.Secret `env:"REDIS_ADDR,required"`
+	MongoURI      config.Secret `env:"MONGO_URI,required"` // may contain a password
+	Database      string        `env:"MONGO_DATABASE" default:"auth"`
+	RedisAddr     config.Secret `env:"REDIS_ADDR,required"`
+	RedisPassword config.Secret `env:"REDIS_PASSWORD"`
 
 	// AccessTokenTTL is the lifetime of an access token.
 	AccessTokenTTL time.Duration `env:"ACCESS_TOKEN_TTL" default:"15m" min:"1s"`

@@ -54,7 +54,7 @@ func wire(_ context.Context, a *app.App, cfg settings) error {
 	a.Use(lifecycle.Part{Name: "mongodb", Start: users.Ping, Stop: users.Close})
 	a.Check("mongodb", users.Ping)
 
-	redis, err := redisconn.Open(redisconn.Config{Addr: cfg.RedisAddr.Reveal(), Tracing: a.Tracing})
+	redis, err := redisconn.Open(redisconn.Config{Addr: cfg.RedisAddr.Reveal(), Password: cfg.RedisPassword, Tracing: a.Tracing})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 	"go.opentelemetry.io/otel/trace"
+
+	"boxoffice/shared/config"
 )
 
 const (
@@ -29,8 +31,10 @@ var ErrPaused = errors.New("redis: paused after a failure")
 
 // Config is the configuration of Open.
 type Config struct {
-	Addr    string               // host:port, or a redis:// or rediss:// URL; must be set
-	Tracing trace.TracerProvider // nil for no traces
+	Addr string // host:port, or a redis:// or rediss:// URL; must be set
+	// Password is sent to the server. It may be empty. It replaces a password in Addr.
+	Password config.Secret
+	Tracing  trace.TracerProvider // nil for no traces
 }
 
 // Open returns a client that connects when it is first used. An unreachable Redis is
@@ -39,6 +43,9 @@ func Open(cfg Config) (*redis.Client, error) {
 	opts := &redis.Options{Addr: cfg.Addr}
 	if parsed, err := redis.ParseURL(cfg.Addr); err == nil {
 		opts = parsed
+	}
+	if !cfg.Password.IsZero() {
+		opts.Password = cfg.Password.Reveal()
 	}
 	opts.DialTimeout = dialTimeout
 	opts.DialerRetries = 1

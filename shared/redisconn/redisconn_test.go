@@ -8,6 +8,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"boxoffice/shared/config"
 	"boxoffice/shared/redisconn"
 )
 
@@ -49,5 +50,29 @@ func TestCommandsFailImmediatelyAfterAFailure(t *testing.T) {
 	}
 	if err := client.Get(t.Context(), "a").Err(); !errors.Is(err, redisconn.ErrPaused) {
 		t.Errorf("second command: got %v, want ErrPaused", err)
+	}
+}
+
+func TestPasswordReplacesThatOfTheURL(t *testing.T) {
+	server := miniredis.RunT(t)
+	server.RequireAuth("right")
+	for _, tt := range []struct {
+		addr, password string
+		isAccepted     bool
+	}{
+		{server.Addr(), "right", true},
+		{server.Addr(), "wrong", false},
+		{server.Addr(), "", false},
+		{"redis://:right@" + server.Addr(), "", true},
+		{"redis://:wrong@" + server.Addr(), "right", true},
+	} {
+		client, err := redisconn.Open(redisconn.Config{Addr: tt.addr, Password: config.NewSecret(tt.password)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { client.Close() })
+		if err := client.Set(t.Context(), "a", "b", 0).Err(); (err == nil) != tt.isAccepted {
+			t.Errorf("%+v: got %v", tt, err)
+		}
 	}
 }

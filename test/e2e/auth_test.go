@@ -167,10 +167,14 @@ func TestSecretsAreNotLogged(t *testing.T) {
 	res := running.Guest().Do(t, "POST", "/api/auth/login", map[string]string{"email": ada.User.Email, "password": "wrong " + stack.Password})
 	res.Refused(t, http.StatusUnauthorized, "auth.invalid_credentials")
 	lines := slices.Collect(strings.Lines(running.Log()))
-	for name, secret := range map[string]string{
+	secrets := map[string]string{
 		"a password": stack.Password, "an e-mail address": ada.User.Email, "an access token": ada.Tokens.AccessToken,
-		"a refresh token": ada.Tokens.RefreshToken, "the API token": running.APIToken, "the app token": running.AppToken,
-	} {
+		"a refresh token": ada.Tokens.RefreshToken, "the password of Redis": running.Redis.Password, "the URL of NATS": running.NATSURL,
+	}
+	for _, i := range running.Instances {
+		secrets["the API token of "+i.App], secrets["the app token of "+i.App] = i.APIToken, i.AppToken
+	}
+	for name, secret := range secrets {
 		if i := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, secret) }); i >= 0 {
 			t.Errorf("the log contains %s: %s", name, lines[i])
 		}

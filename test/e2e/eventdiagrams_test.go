@@ -133,7 +133,7 @@ func TestEventService(t *testing.T) {
 	if got := duplicate.Header.Get("Location"); got != "/api/events/"+created.ID {
 		t.Errorf("duplicate: got Location %q, want the event that exists", got)
 	}
-	cache := redis.NewClient(&redis.Options{Addr: running.Env["REDIS_ADDR"]})
+	cache := redis.NewClient(running.Redis)
 	defer func() { _ = cache.Close() }()
 	copies := func() int64 {
 		t.Helper()
@@ -181,7 +181,7 @@ func tickAll(t *testing.T, app, component string) {
 			t.Error(err)
 			return
 		}
-		r.Header.Set("dapr-api-token", running.AppToken)
+		r.Header.Set("dapr-api-token", instances[n].AppToken)
 		res, err := http.DefaultClient.Do(r)
 		if err != nil {
 			t.Error(err)
@@ -265,6 +265,6 @@ func getFromApp(t *testing.T, i stack.Instance, eventID string) stack.Response {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("dapr-api-token", running.AppToken)
+	r.Header.Set("dapr-api-token", i.AppToken)
 	return stack.Send(t, r)
 }

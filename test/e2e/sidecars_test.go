@@ -62,7 +62,7 @@ func getFromSidecar(t *testing.T, i stack.Instance, path string) stack.Response 
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("dapr-api-token", running.APIToken)
+	r.Header.Set("dapr-api-token", i.APIToken)
 	return stack.Send(t, r)
 }
 

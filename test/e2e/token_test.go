@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,17 @@ import (
 )
 
 // wrongTokens returns tokens that must not be accepted in place of valid.
-func wrongTokens(valid string) []string { return []string{"", "guessed", valid + "x"} }
+func wrongTokens(valid string) []string {
+	wrong := []string{"", "guessed", valid + "x"}
+	for _, i := range running.Instances { // of other apps
+		for _, token := range []string{i.APIToken, i.AppToken} {
+			if token != valid && !slices.Contains(wrong, token) {
+				wrong = append(wrong, token)
+			}
+		}
+	}
+	return wrong
+}
 
 // The test skips the gateway, because its clients have no Dapr token.
 func TestAppsRequireTheirToken(t *testing.T) {
@@ -37,7 +48,7 @@ func TestAppsRequireTheirToken(t *testing.T) {
 			}
 		}
 		for _, path := range paths {
-			checkTokenRequired(t, fmt.Sprintf("http://127.0.0.1:%d/%s", i.Port, path), running.AppToken)
+			checkTokenRequired(t, fmt.Sprintf("http://127.0.0.1:%d/%s", i.Port, path), i.AppToken)
 		}
 	}
 }
@@ -45,7 +56,7 @@ func TestAppsRequireTheirToken(t *testing.T) {
 func TestSidecarsRequireTheirToken(t *testing.T) {
 	t.Setenv("DAPR_API_TOKEN", "") // otherwise the SDK would send it
 	for _, i := range running.Instances {
-		checkTokenRequired(t, fmt.Sprintf("http://127.0.0.1:%d/v1.0/invoke/auth/method/auth.jwks", i.HTTPPort), running.APIToken)
+		checkTokenRequired(t, fmt.Sprintf("http://127.0.0.1:%d/v1.0/invoke/auth/method/auth.jwks", i.HTTPPort), i.APIToken)
 
 		conn, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", i.GRPCPort), grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
@@ -61,12 +72,12 @@ func TestSidecarsRequireTheirToken(t *testing.T) {
 			_, err := sidecar.UnlockAlpha1(ctx, "lock", &client.UnlockRequest{ResourceID: "nothing", LockOwner: "nobody"})
 			return status.Code(err)
 		}
-		for _, token := range wrongTokens(running.APIToken) {
+		for _, token := range wrongTokens(i.APIToken) {
 			if got := unlock(token); got != codes.Unauthenticated {
 				t.Errorf("%s over gRPC with token %q: got %s, want Unauthenticated", i.Name, token, got)
 			}
 		}
-		if got := unlock(running.APIToken); got == codes.Unauthenticated || got == codes.Unavailable {
+		if got := unlock(i.APIToken); got == codes.Unauthenticated || got == codes.Unavailable {
 			t.Errorf("%s over gRPC with the valid token: got %s, want any other code", i.Name, got)
 		}
 	}

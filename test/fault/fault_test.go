@@ -168,7 +168,7 @@ func readState(t *testing.T, s *stack.Stack, eventID string) invariant.State {
 func awaitInvariants(t *testing.T, s *stack.Stack, events []string, ledger *invariant.Ledger) {
 	t.Helper()
 	awaitInvariantsOf(t, s, events, ledger, func(state *invariant.State) (err error) {
-		state.Facts, err = invariant.ReadFacts(t.Context(), s.Env["NATS_URL"], events)
+		state.Facts, err = invariant.ReadFacts(t.Context(), s.NATSURL, events)
 		return err
 	})
 }

@@ -50,7 +50,7 @@ type lossyTopic struct {
 func openTopic(t *testing.T, s *stack.Stack, topic string) *lossyTopic {
 	t.Helper()
 	l := &lossyTopic{name: topic, app: subscriptions()[topic], rng: rand.New(rand.NewPCG(1, 2)), deleted: map[string]int{}}
-	l.broker = openBroker(t, s.Env["NATS_URL"])
+	l.broker = openBroker(t, s.NATSURL)
 	var err error
 	if l.stream, err = l.broker.Stream(t.Context(), topic); err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func deletedCancellation(t *testing.T, s *stack.Stack) {
 // refusedFacts publishes facts that the event app refuses, as its sidecar would publish
 // them. They must not delay other facts, and the operator's command must find them.
 func refusedFacts(t *testing.T, s *stack.Stack) {
-	broker := openBroker(t, s.Env["NATS_URL"])
+	broker := openBroker(t, s.NATSURL)
 	ids := []string{stack.Unique("refused"), stack.Unique("malformed")}
 	for i, data := range []string{`{"resource":{}}`, "7"} {
 		event := fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":"test","type":%q,"datacontenttype":"application/json","data":%s}`,
@@ -184,7 +184,7 @@ func refusedFacts(t *testing.T, s *stack.Stack) {
 	}
 	kit.Eventually(t, stack.WaitTimeout, "the dead letters are found", func() error {
 		cmd := exec.CommandContext(t.Context(), "go", "run", "../../tools/streams", "dead", "-print")
-		cmd.Env = append(os.Environ(), "GOWORK=off", "NATS_URL="+s.Env["NATS_URL"])
+		cmd.Env = append(os.Environ(), "GOWORK=off", "NATS_URL="+s.NATSURL)
 		out, err := cmd.CombinedOutput()
 		if text := string(out); err != nil || !strings.Contains(text, bookingapi.Topic+"-dead 2\n") ||
 			!strings.Contains(text, ids[0]) || !strings.Contains(text, ids[1]) {
@@ -208,7 +208,7 @@ func TestRolledBackNATSLosesNoSeats(t *testing.T) {
 	events := createEvents(t, s)
 	c := newCrowd(t, s, 8, events)
 	rng := rand.New(rand.NewPCG(3, 4))
-	broker := openBroker(t, s.Env["NATS_URL"])
+	broker := openBroker(t, s.NATSURL)
 	lastSequence := func() uint64 {
 		t.Helper()
 		stream, err := broker.Stream(t.Context(), bookingapi.Topic)
@@ -263,7 +263,7 @@ func rollBack(t *testing.T, s *stack.Stack, earlier string) {
 	}
 	kill(t, s, "nats")()
 	kit.Eventually(t, stack.WaitTimeout, "NATS answers again", func() error {
-		conn, err := nats.Connect(s.Env["NATS_URL"])
+		conn, err := nats.Connect(s.NATSURL)
 		if err != nil {
 			return err
 		}

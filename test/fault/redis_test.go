@@ -57,7 +57,7 @@ func lockAPI(t *testing.T, o *outageStack, step, name string) bool {
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("dapr-api-token", o.APIToken)
+	r.Header.Set("dapr-api-token", auth.APIToken)
 	var got struct {
 		Success bool
 		Status  *int // of an unlock; 0 is success

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"boxoffice/test/process"
 )
 
@@ -36,8 +38,10 @@ type Stack struct {
 	Instances     []Instance
 	AdminEmail    string
 	AdminPassword string
-	APIToken      string // the token that sidecars require
-	AppToken      string // the token that apps require
+	// NATSURL is the address of NATS with the password of the user that may do anything.
+	NATSURL string
+	// Redis is the address of Redis with its password.
+	Redis *redis.Options
 
 	cmd    *exec.Cmd
 	exited <-chan error
@@ -59,6 +63,9 @@ type Instance struct {
 	MetricsPort      int `json:"metricsPort"` // of the sidecar
 
 	AppMetricsPort int `json:"appMetricsPort"` // of the app itself
+
+	APIToken string `json:"-"` // the token that the sidecar requires
+	AppToken string `json:"-"` // the token that the app requires
 }
 
 // Options configures Start.
@@ -168,10 +175,16 @@ func (s *Stack) readDescription() error {
 	s.Gateway, s.Jaeger, s.Env, s.Instances = d.Gateway[0], d.Jaeger, d.Env, d.Instances
 	s.Sentry = d.Sentry
 	var secrets map[string]string
-	if err := readJSON(filepath.Join(dir, "secrets.json"), &secrets); err != nil {
+	if err := readJSON(filepath.Join(dir, "credentials.json"), &secrets); err != nil {
 		return err
 	}
-	s.APIToken, s.AppToken = secrets["dapr-api-token"], secrets["app-api-token"]
+	for n := range s.Instances {
+		i := &s.Instances[n]
+		i.APIToken, i.AppToken = secrets["dapr-api-token-"+i.App], secrets["app-api-token-"+i.App]
+	}
+	if err := s.readAddresses(secrets["redis-password"]); err != nil {
+		return err
+	}
 	text, err := os.ReadFile(filepath.Join(dir, "admin.env")) //nolint:gosec // a file of the test's stack
 	if err != nil {
 		return err
@@ -186,6 +199,41 @@ func (s *Stack) readDescription() error {
 		}
 	}
 	return nil
+}
+
+// readAddresses sets NATSURL and Redis. password is that of the embedded Redis.
+func (s *Stack) readAddresses(password string) error {
+	text, err := os.ReadFile(filepath.Join(s.Data, "nats.env"))
+	if err != nil {
+		return err
+	}
+	_, url, ok := strings.Cut(strings.TrimSpace(string(text)), "NATS_URL=")
+	if !ok {
+		return errors.New("nats.env does not set NATS_URL")
+	}
+	s.NATSURL = strings.Trim(url, "'")
+
+	addr := s.Env["REDIS_ADDR"]
+	if s.Redis, err = redis.ParseURL(addr); err != nil {
+		s.Redis = &redis.Options{Addr: addr}
+	}
+	if s.variable("REDIS_ADDR") != "" { // an external server
+		password = s.variable("REDIS_PASSWORD")
+	}
+	if password != "" {
+		s.Redis.Password = password
+	}
+	return nil
+}
+
+// variable returns the value of a variable in the environment of the devstack.
+func (s *Stack) variable(name string) (value string) {
+	for _, entry := range s.cmd.Env {
+		if v, ok := strings.CutPrefix(entry, name+"="); ok {
+			value = v // the last one counts
+		}
+	}
+	return value
 }
 
 func readJSON(path string, v any) error {

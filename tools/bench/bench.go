@@ -28,6 +28,8 @@ type bench struct {
 	gateway  *server
 	auth     *server // the auth app, called without its sidecar
 	sidecar  *server // the gateway's
+	appToken string  // of the auth app
+	apiToken string  // of the gateway's sidecar
 	peer     *server
 	nats     *nats.Conn
 	meter    *meter
@@ -52,6 +54,7 @@ func (b *bench) open(ctx context.Context) error {
 		return err
 	}
 	b.gateway = newServer(b.stack.Gateway, b.clients)
+	b.appToken, b.apiToken = auth.AppToken, gateway.APIToken
 	b.auth = newServer(local(auth.Port), b.clients)
 	b.sidecar = newServer(local(gateway.HTTPPort), b.clients)
 	if err := b.startOthers(); err != nil {
@@ -105,16 +108,16 @@ func (b *bench) start(ctx context.Context) error {
 // of the stack.
 func (b *bench) startOthers() error {
 	c := &caller{}
-	if err := operation(b.auth, "/auth.jwks", b.stack.AppToken, response{status: http.StatusOK})(c); err != nil {
+	if err := operation(b.auth, "/auth.jwks", b.appToken, response{status: http.StatusOK})(c); err != nil {
 		return err
 	}
-	peer, err := startPeer(b.stack.Env["NATS_URL"], c.res.Body())
+	peer, err := startPeer(b.stack.NATSURL, c.res.Body())
 	if err != nil {
 		return err
 	}
 	b.onClose(peer.stop)
 	b.peer = newServer(peer.url, b.clients)
-	if b.nats, err = nats.Connect(b.stack.Env["NATS_URL"]); err != nil {
+	if b.nats, err = nats.Connect(b.stack.NATSURL); err != nil {
 		return fmt.Errorf("connect to NATS: %w", err)
 	}
 	b.onClose(func() error { b.nats.Close(); return nil })

@@ -43,8 +43,8 @@ type settings struct {
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
-	if len(args) == 3 && args[0] == peerCommand {
-		return servePeer(ctx, args[1], []byte(args[2]), stdin, stdout)
+	if len(args) == 2 && args[0] == peerCommand {
+		return servePeer(ctx, os.Getenv(peerNATSVar), []byte(args[1]), stdin, stdout)
 	}
 	set, err := parse(args, stdout)
 	if errors.Is(err, flag.ErrHelp) {

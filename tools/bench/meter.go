@@ -42,13 +42,7 @@ func openMeter(s *stack.Stack, conn *nats.Conn, peer int) (*meter, error) {
 	if m.mongo, err = mongo.Connect(options.Client().ApplyURI(s.Env["MONGO_URI"])); err != nil {
 		return nil, err
 	}
-	address := &redis.Options{Addr: s.Env["REDIS_ADDR"]}
-	if strings.Contains(address.Addr, "://") {
-		if address, err = redis.ParseURL(address.Addr); err != nil {
-			return nil, err
-		}
-	}
-	m.redis = redis.NewClient(address)
+	m.redis = redis.NewClient(s.Redis)
 	for _, i := range s.Instances {
 		m.sidecars = append(m.sidecars, "http://127.0.0.1:"+strconv.Itoa(i.MetricsPort)+"/metrics")
 	}

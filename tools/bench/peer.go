@@ -17,6 +17,9 @@ import (
 
 const (
 	peerCommand = "peer"
+	// peerNATSVar is the variable with the URL of NATS. It is no argument, because it contains
+	// a password.
+	peerNATSVar = "NATS_URL"
 
 	helloBody   = "hello"
 	natsSubject = "bench.keys"
@@ -38,7 +41,8 @@ func startPeer(natsURL string, reply []byte) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, peerCommand, natsURL, string(reply)) //nolint:gosec,noctx // this program; ended by stop
+	cmd := exec.Command(self, peerCommand, string(reply)) //nolint:gosec,noctx // this program; ended by stop
+	cmd.Env = append(os.Environ(), peerNATSVar+"="+natsURL)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

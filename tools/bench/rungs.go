@@ -33,7 +33,7 @@ func (b *bench) ladder() []rung {
 		},
 		{
 			name: "direct HTTP", description: "auth.jwks sent to auth's own port, without a sidecar",
-			send: operation(b.auth, "/auth.jwks", b.stack.AppToken, response{http.StatusOK, keys}),
+			send: operation(b.auth, "/auth.jwks", b.appToken, response{http.StatusOK, keys}),
 		},
 		{
 			name: "NATS request/reply", description: "a request and a reply of the size of auth.jwks over the stack's NATS",
@@ -41,7 +41,7 @@ func (b *bench) ladder() []rung {
 		},
 		{
 			name: hopRung, description: "auth.jwks sent to the gateway's sidecar: two sidecars and auth",
-			send: operation(b.sidecar, "/v1.0/invoke/auth/method/auth.jwks", b.stack.APIToken, response{http.StatusOK, keys}),
+			send: operation(b.sidecar, "/v1.0/invoke/auth/method/auth.jwks", b.apiToken, response{http.StatusOK, keys}),
 		},
 		{
 			name: "GET event", description: "GET /api/events/{id}, 200 events in turn, without a token; mostly from the gateway's cache",

@@ -17,7 +17,7 @@ import (
 func TestStreamsAreCreatedAgainAfterNATSLostItsData(t *testing.T) {
 	tr := newTree(t)
 	r := tr.up(t)
-	url, sidecar := tr.stack(t).Env["NATS_URL"], tr.pids(t)["booking-daprd"]
+	url, sidecar := tr.natsURL(t), tr.pids(t)["booking-daprd"]
 	if err := findStream(t, url); err != nil {
 		t.Fatal(err)
 	}

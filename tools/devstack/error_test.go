@@ -103,8 +103,17 @@ func TestErrorsAreOneLine(t *testing.T) {
 		"the data directory is a file":     {damage: file("data", ""), want: []string{"move it away"}},
 		"the list of processes is damaged": {damage: file("data/pids", "?\n"), want: []string{"data/pids", "delete it"}},
 		"the secrets are damaged":          {damage: file("data/secrets.json", "{"), want: []string{"secrets.json", "delete it"}},
-		"the admin is damaged":             {damage: file("data/admin.env", "?"), want: []string{"admin.env", "delete it"}},
-		"the directory of NATS is a file":  {damage: file("data/nats", ""), want: []string{"nats ended before it was ready", "data/nats", "move them away"}},
+		"the credentials are damaged":      {damage: file("data/credentials.json", "{"), want: []string{"credentials.json", "delete it"}},
+		"the users of NATS are missing": {
+			damage: func(t *testing.T, tr *tree) {
+				if err := os.Remove(filepath.Join(tr.root, "dapr/nats-server.conf")); err != nil {
+					t.Fatal(err)
+				}
+			},
+			want: []string{"users of nats", "nats-server.conf"},
+		},
+		"the admin is damaged":            {damage: file("data/admin.env", "?"), want: []string{"admin.env", "delete it"}},
+		"the directory of NATS is a file": {damage: file("data/nats", ""), want: []string{"nats ended before it was ready", "data/nats", "move them away"}},
 		"the directory of MongoDB is a file": {
 			damage: file("data/mongolite", ""),
 			want:   []string{"data/mongolite", "move it away"},

@@ -34,7 +34,7 @@ const usage = `usage: devstack <command> [flags]
   infra   start the stores only, for "dapr run -f"
   build   compile the programs that up needs, and exit
   nats    run a NATS server with JetStream
-  redis   run a Redis server
+  redis   run a Redis server, with the password in $REDIS_PASSWORD if it is set
 
 "devstack <command> -h" lists the flags of a command.
 `
@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	case "nats":
 		err = serveNATS(ctx, rest, stdout)
 	case "redis":
-		err = serveRedis(ctx, rest, stdout)
+		err = serveRedis(ctx, rest, getenv, stdout)
 	case "help", "-h", "--help":
 		_, err = io.WriteString(stdout, usage)
 	default:
@@ -96,19 +96,22 @@ func serveNATS(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := newFlags("nats", stdout)
 	listen := flags.String("listen", "127.0.0.1:14222", "address")
 	data := flags.String("data", ".data/nats", "directory of the streams")
+	config := flags.String("config", "", "configuration file with the users, such as dapr/nats-server.conf (default: anyone may do anything)")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	return natsserver.Run(ctx, *listen, *data)
+	return natsserver.Run(ctx, natsserver.Config{Listen: *listen, Dir: *data, File: *config})
 }
 
-func serveRedis(ctx context.Context, args []string, stdout io.Writer) error {
+// serveRedis runs a Redis server. Its password is not a flag, because other users of the
+// machine can read the arguments.
+func serveRedis(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
 	flags := newFlags("redis", stdout)
 	listen := flags.String("listen", "127.0.0.1:16379", "address")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	return redisserver.Run(ctx, *listen)
+	return redisserver.Run(ctx, *listen, getenv("REDIS_PASSWORD"))
 }
 
 func newFlags(name string, stdout io.Writer) *flag.FlagSet {

@@ -55,7 +55,7 @@ func TestRealSidecarUsesEachStore(t *testing.T) {
 		}
 		c := sidecar{
 			url:   fmt.Sprintf("http://127.0.0.1:%d", s.Instances[0].DaprHTTPPort),
-			token: tr.secrets(t)["dapr-api-token"],
+			token: tr.secrets(t)["dapr-api-token-booking"],
 		}
 		checkLock(t, c)
 		checkState(t, c)

@@ -46,7 +46,7 @@ func TestNoProcessIsLeft(t *testing.T) {
 			return r, nil
 		},
 		"during the start": func(t *testing.T, tr *tree) (*run, []int) {
-			tr.env = append(tr.env, "TREE_NEVER_READY=1")
+			tr.setInRunFile(t, `    env: {TREE_NEVER_READY: "1"}`)
 			r := tr.start(t, "up", "--free-ports", "-v")
 			r.awaitOutput(t, "gateway listens")
 			return r, nil
@@ -68,11 +68,11 @@ func TestNoProcessIsLeft(t *testing.T) {
 		})
 		t.Run("killed "+name, func(t *testing.T) {
 			tr := newTree(t)
-			env, bin := tr.env, filepath.Join(tr.root, "bin")
+			env, bin, runFile := tr.env, filepath.Join(tr.root, "bin"), read(t, tr.runFile())
 			r, ports := stage(t, tr)
 			r.kill(t)
 			tr.env = env // without the variables that keep the stage from ending
-			if err := errors.Join(os.RemoveAll(bin), os.Symlink(builds, bin)); err != nil {
+			if err := errors.Join(os.RemoveAll(bin), os.Symlink(builds, bin), os.WriteFile(tr.runFile(), []byte(runFile), 0o600)); err != nil {
 				t.Fatal(err)
 			}
 			next := tr.up(t)

@@ -78,8 +78,18 @@ func newTree(t *testing.T) *tree {
 	return &tree{root: root, data: filepath.Join(root, "data"), env: []string{
 		"JAEGER=off", "MONGO_URI=", "REDIS_ADDR=", "NATS_URL=", "MONGOD=", "DAPRD=", "DATA_DIR=", "GATEWAY_PORT=",
 		"MTLS=", "MTLS_CERT_TTL=", "SENTRY=", "LISTEN_HOST=",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=", "ADMIN_EMAIL=", "ADMIN_PASSWORD=",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=", "ADMIN_EMAIL=", "ADMIN_PASSWORD=", "REDIS_PASSWORD=",
 	}}
+}
+
+func (tr *tree) runFile() string { return filepath.Join(tr.root, "dapr/dapr.yaml") }
+
+// setInRunFile adds a line to the last app of the run file, the gateway.
+func (tr *tree) setInRunFile(t *testing.T, line string) {
+	t.Helper()
+	if err := os.WriteFile(tr.runFile(), []byte(read(t, tr.runFile())+line+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // run is one run of devstack.
@@ -224,13 +234,22 @@ func (tr *tree) stack(t *testing.T) stack {
 	return s
 }
 
+// secrets returns the generated secrets, by name.
 func (tr *tree) secrets(t *testing.T) map[string]string {
 	t.Helper()
 	secrets := map[string]string{}
-	if err := json.Unmarshal([]byte(read(t, filepath.Join(tr.data, "secrets.json"))), &secrets); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"secrets.json", "credentials.json"} {
+		if err := json.Unmarshal([]byte(read(t, filepath.Join(tr.data, name))), &secrets); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
 	}
 	return secrets
+}
+
+// natsURL returns the URL with which tools/streams connects to NATS.
+func (tr *tree) natsURL(t *testing.T) string {
+	t.Helper()
+	return strings.Replace(tr.stack(t).Env["NATS_URL"], "://", "://streams:"+tr.secrets(t)["nats-password-streams"]+"@", 1)
 }
 
 // pids returns the pids of the processes in the pids file, by name.

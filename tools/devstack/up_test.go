@@ -188,7 +188,7 @@ func TestCommandsOfTheReadyScreenWork(t *testing.T) {
 // command line, on no terminal and in no log.
 func checkSecrets(t *testing.T, r *run, pids map[string]int) {
 	t.Helper()
-	for _, name := range []string{"secrets.json", "admin.env", "stack.json", "pids"} {
+	for _, name := range []string{"secrets.json", "credentials.json", "nats.env", "admin.env", "stack.json", "pids"} {
 		info, err := os.Stat(filepath.Join(r.data, name))
 		if err != nil {
 			t.Fatal(err)
@@ -262,6 +262,9 @@ func TestInfraStartsTheStoresAndWritesDaprEnv(t *testing.T) {
 	}
 	got := sourced(t, filepath.Join(tr.data, "dapr.env"))
 	for name, value := range tr.stack(t).Env {
+		if name == "NATS_URL" {
+			value = strings.Replace(value, "://", "://shared:"+tr.secrets(t)["nats-password-shared"]+"@", 1)
+		}
 		if got[name] != value {
 			t.Errorf("dapr.env: %s is %q, want %q", name, got[name], value)
 		}
@@ -269,8 +272,8 @@ func TestInfraStartsTheStoresAndWritesDaprEnv(t *testing.T) {
 	if got["DAPRD_BROKER_LOOK_EVERY"] != "0s" {
 		t.Error("dapr.env: DAPRD_BROKER_LOOK_EVERY is not 0s; the CLI does not restart a sidecar that ends")
 	}
-	if got["DAPR_API_TOKEN"] != tr.secrets(t)["dapr-api-token"] {
-		t.Error("dapr.env: the API token is not that of secrets.json")
+	if got["DAPR_API_TOKEN"] != tr.secrets(t)["dapr-api-token-shared"] {
+		t.Error("dapr.env: the API token is not that of credentials.json")
 	}
 	if _, err := os.Stat(filepath.Join(got["DAPR_RUNTIME_PATH"], ".dapr", "bin", "daprd")); err != nil {
 		t.Errorf("dapr run does not find daprd: %v", err)

@@ -5,7 +5,7 @@
 // Each topic has a second stream for its dead letters, the facts that an app refused or
 // could not process. "streams dead" counts them, and "streams dead -print" prints them:
 //
-//	NATS_URL=nats://127.0.0.1:14222 go run ./tools/streams dead -print
+//	. .data/nats.env && go run ./tools/streams dead -print
 //
 // On every topic it publishes when each stream was created. An app that sees a new
 // stream in place of one that was lost publishes the facts in its outbox again.

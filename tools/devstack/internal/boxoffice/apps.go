@@ -20,6 +20,8 @@ import (
 type instance struct {
 	runfile.App
 	name string // the app ID; from the second instance on, a number follows
+	// sidecarReads are the names of the variables that the sidecar reads.
+	sidecarReads []string
 }
 
 // instances returns the instances of each app of the run file: one, or the number
@@ -41,8 +43,12 @@ func (s *stack) instances() ([]instance, error) {
 		if s.Getenv(metricsVar) == "off" {
 			app.AppMetricsPort = 0
 		}
+		reads, err := sidecarVariables(app)
+		if err != nil {
+			return nil, err
+		}
 		for n := range s.replicasOf(app.ID) {
-			i := instance{App: app, name: app.ID}
+			i := instance{App: app, name: app.ID, sidecarReads: reads}
 			if n > 0 {
 				i.name += "-" + strconv.Itoa(n+1)
 				i.shiftPorts(n * replicaStep)
@@ -151,7 +157,7 @@ func (s *stack) sidecarProcess(i instance) supervise.Process {
 		Name:  i.sidecarName(),
 		Path:  s.daprd,
 		Args:  append(append(i.DaprdArgs(), loopbackArgs()...), s.mtlsArgs(i.ID)...),
-		Env:   append(append(s.commonEnv(), sidecarEnv()...), s.mtlsEnv(i.ID)...),
+		Env:   append(s.sidecarEnv(i), s.mtlsEnv(i.ID)...),
 		Dir:   i.Dir,
 		Ready: supervise.HTTP("http://" + ports.Addr(i.HTTPPort) + "/v1.0/healthz/outbound"),
 		// A sidecar asks for a restart when its broker was unreachable for too long
@@ -170,19 +176,12 @@ func loopbackArgs() []string {
 }
 
 func (s *stack) appProcess(i instance) supervise.Process {
-	env := s.commonEnv()
-	if i.ID == adminApp {
-		env = append(env, "ADMIN_EMAIL="+s.secrets.adminEmail, "ADMIN_PASSWORD="+s.secrets.adminPassword)
-	}
-	if i.ID == adminApp || i.ID == gatewayApp {
-		env = append(env, sessionCacheVar+"="+s.secrets.sessionCacheKey)
-	}
 	path, args := s.command(i)
 	return supervise.Process{
 		Name:        i.name,
 		Path:        path,
 		Args:        args,
-		Env:         append(env, i.Environ()...),
+		Env:         s.appEnv(i),
 		Dir:         i.Dir,
 		Ready:       s.readiness(i),
 		ReadyWithin: startTimeout,
@@ -225,7 +224,7 @@ func (s *stack) readiness(i instance) supervise.Probe {
 		return direct
 	}
 	throughSidecar := supervise.HTTPWith("http://"+ports.Addr(i.HTTPPort)+"/v1.0/invoke/"+i.ID+"/method/"+path,
-		http.Header{"Dapr-Api-Token": {s.secrets.apiToken}})
+		http.Header{"Dapr-Api-Token": {s.secrets.tokens[i.ID].api}})
 	return func(ctx context.Context) error {
 		if err := direct(ctx); err != nil {
 			return err
@@ -250,7 +249,7 @@ func (s *stack) provision(ctx context.Context) error {
 	return s.sup.Run(ctx, supervise.Process{
 		Name: filepath.Base(provisioner),
 		Path: s.progs[filepath.Base(provisioner)],
-		Env:  s.commonEnv(),
+		Env:  s.provisionerEnv(),
 		Dir:  s.Root,
 	})
 }

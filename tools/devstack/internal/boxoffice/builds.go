@@ -160,7 +160,8 @@ func (s *stack) runGoNicely(ctx context.Context, c buildcache.Command) error {
 
 func goProcess(c buildcache.Command) supervise.Process {
 	return supervise.Process{
-		Name: c.Name, Path: c.Path, Args: c.Args, Env: c.Env, Dir: c.Dir, Output: c.Output,
+		Name: c.Name, Path: c.Path, Args: c.Args, Dir: c.Dir, Output: c.Output,
+		Env:        append(inheritedByBuilds(os.Environ()), c.Env...),
 		StopSignal: syscall.SIGINT, // after SIGTERM, go build would not remove its temporary files
 		StopWithin: 3 * time.Second,
 	}

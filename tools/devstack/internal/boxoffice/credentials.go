@@ -12,8 +12,9 @@ import (
 
 // credentials are the secrets of one data directory.
 type credentials struct {
-	apiToken string // apps present it to their sidecars
-	appToken string // sidecars present it to their apps
+	tokens        map[string]tokens // by app ID
+	natsPasswords map[string]string // by user
+	redisPassword string            // of the embedded Redis
 	// sessionCacheKey authenticates what auth caches for the gateway. No other program has
 	// it.
 	sessionCacheKey string
@@ -23,23 +24,44 @@ type credentials struct {
 	adminGenerated bool // false if the user's environment names the admin
 }
 
-// openCredentials reads the secrets. It generates those that are missing.
+// tokens are the secrets that an app and its sidecars share.
+type tokens struct {
+	api string // the app presents it to its sidecar
+	app string // the sidecar presents it to its app
+}
+
+// openCredentials reads the secrets. It generates those that are missing. They are in two
+// files, because a sidecar reads the one that is a secret store.
 func (s *stack) openCredentials() (credentials, error) {
-	var c credentials
-	store, err := secrets.Open(s.layout.secrets())
+	c := credentials{tokens: map[string]tokens{}, natsPasswords: map[string]string{}}
+	forApps, err := secrets.Open(s.layout.secrets())
 	if err != nil {
 		return c, err
 	}
-	if c.apiToken, err = store.Value(secretAPIToken, secrets.Token); err != nil {
+	if _, err = forApps.Value(secretSigningKey, secrets.SigningKey); err != nil {
 		return c, err
 	}
-	if c.appToken, err = store.Value(secretAppToken, secrets.Token); err != nil {
+	own, err := secrets.Open(s.layout.credentials())
+	if err != nil {
 		return c, err
 	}
-	if c.sessionCacheKey, err = store.Value(secretSessionCache, secrets.Token); err != nil {
+	for _, id := range s.principals() {
+		var t tokens
+		if t.api, err = own.Value("dapr-api-token-"+id, secrets.Token); err != nil {
+			return c, err
+		}
+		if t.app, err = own.Value("app-api-token-"+id, secrets.Token); err != nil {
+			return c, err
+		}
+		c.tokens[id] = t
+	}
+	if c.redisPassword, err = own.Value("redis-password", secrets.Token); err != nil {
 		return c, err
 	}
-	if _, err = store.Value(secretSigningKey, secrets.SigningKey); err != nil {
+	if c.sessionCacheKey, err = own.Value("session-cache-key", secrets.Token); err != nil {
+		return c, err
+	}
+	if err := s.openNATSPasswords(c.natsPasswords, own); err != nil {
 		return c, err
 	}
 	c.adminEmail, c.adminPassword = s.Getenv("ADMIN_EMAIL"), s.Getenv("ADMIN_PASSWORD")

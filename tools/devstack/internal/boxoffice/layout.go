@@ -6,6 +6,8 @@ import "path/filepath"
 type layout struct{ dir string }
 
 func (l layout) secrets() string     { return filepath.Join(l.dir, "secrets.json") }
+func (l layout) credentials() string { return filepath.Join(l.dir, "credentials.json") }
+func (l layout) natsEnv() string     { return filepath.Join(l.dir, "nats.env") }
 func (l layout) admin() string       { return filepath.Join(l.dir, "admin.env") }
 func (l layout) daprEnv() string     { return filepath.Join(l.dir, "dapr.env") }
 func (l layout) description() string { return filepath.Join(l.dir, "stack.json") }

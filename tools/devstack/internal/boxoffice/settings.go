@@ -32,13 +32,10 @@ const (
 	// gatewayReadyPath is the path that answers 200 when the gateway and
 	// everything that it depends on are ready.
 	gatewayReadyPath = "/readyz"
-	// adminApp is the only app to which devstack passes the first admin's
-	// credentials. If the user's environment sets them, every process inherits them.
-	adminApp = "auth"
+	// sharedApp stands for all apps where their sidecars share one environment, under "dapr
+	// run". It is also a user of NATS.
+	sharedApp = "shared"
 )
-
-// sessionCacheVar is the variable of the secret that only auth and the gateway get.
-const sessionCacheVar = "SESSION_CACHE_KEY"
 
 // Environment variables that the user can set.
 const (
@@ -62,6 +59,8 @@ const (
 const (
 	defaultRunFile = "dapr/dapr.yaml"
 	defaultDataDir = ".data"
+	// natsUsers is the configuration file with the users of the embedded NATS.
+	natsUsers = "dapr/nats-server.conf"
 	// provisioner is the package that creates the streams.
 	provisioner     = "tools/streams"
 	firstAdminEmail = "admin@boxoffice.example"
@@ -85,11 +84,5 @@ const (
 	sidecarRestartStatus = 75
 )
 
-// Names of secrets in the store. Components refer to them.
-const (
-	secretAPIToken   = "dapr-api-token"
-	secretAppToken   = "app-api-token"
-	secretSigningKey = "token-signing-key"
-	// secretSessionCache is not for components: devstack passes it to two apps.
-	secretSessionCache = "session-cache-key"
-)
+// secretSigningKey is the name of a secret that the auth app reads from its secret store.
+const secretSigningKey = "token-signing-key"

@@ -55,13 +55,17 @@ type stack struct {
 	built []*buildcache.Built // released by close
 	sink  *otlpsink.Sink      // receives traces until Jaeger is built; nil if Jaeger need not be built
 
-	file    *runfile.File // nil if infra has no run file
-	secrets credentials
-	stores  stores
-	mtls    mtls
-	apps    []instance
-	daprd   string            // path of the sidecar
-	progs   map[string]string // paths of the programs of the root module, by name
+	file *runfile.File // nil if infra has no run file
+	// isShared is true if the sidecars share one environment, as under "dapr run".
+	isShared   bool
+	reads      map[string][]string // the variables that each program reads
+	secrets    credentials
+	natsHashes []string // the environment of the embedded NATS
+	stores     stores
+	mtls       mtls
+	apps       []instance
+	daprd      string            // path of the sidecar
+	progs      map[string]string // paths of the programs of the root module, by name
 }
 
 // Up runs all of Boxoffice until ctx is done.
@@ -137,7 +141,7 @@ func open(o Options) (*stack, error) {
 		return nil, err
 	}
 	s := &stack{Options: o, layout: layout{dir: data}, started: time.Now()}
-	s.sup, err = supervise.Open(supervise.Config{Name: "devstack", Dir: data, Out: o.Out, Verbose: o.Verbose})
+	s.sup, err = supervise.Open(supervise.Config{Name: "devstack", Dir: data, Out: o.Out, Verbose: o.Verbose, Env: inherited(os.Environ())})
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +168,7 @@ func (s *stack) close() error {
 }
 
 func (s *stack) infra(ctx context.Context) error {
+	s.isShared = true
 	path := s.runFilePath()
 	if _, err := os.Stat(path); err == nil {
 		if s.file, err = runfile.Read(path); err != nil {
@@ -193,10 +198,7 @@ func (s *stack) infra(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.writeDaprEnv(); err != nil {
-		return err
-	}
-	if err := s.writeDescription(); err != nil {
+	if err := errors.Join(s.writeDaprEnv(), s.writeNATSEnv(), s.writeDescription()); err != nil {
 		return err
 	}
 	s.sup.Print(s.infraScreen())
@@ -238,7 +240,7 @@ func (s *stack) up(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.writeDescription(); err != nil {
+	if err := errors.Join(s.writeNATSEnv(), s.writeDescription()); err != nil {
 		return err
 	}
 	s.sup.Print(s.upScreen())
@@ -270,10 +272,16 @@ func (s *stack) prepare() error {
 		return fmt.Errorf("create the database of names: %w", err)
 	}
 	var err error
+	if s.reads, err = programVariables(); err != nil {
+		return err
+	}
 	if s.secrets, err = s.openCredentials(); err != nil {
 		return err
 	}
 	if s.stores, err = s.chooseStores(); err != nil {
+		return err
+	}
+	if s.natsHashes, err = hashPasswords(s.secrets.natsPasswords); err != nil {
 		return err
 	}
 	return s.chooseMTLS()

@@ -170,7 +170,8 @@ func (s *stack) natsProcess() supervise.Process {
 	return supervise.Process{
 		Name:  "nats",
 		Path:  s.stores.nats.program,
-		Args:  []string{"nats", "--listen", addr, "--data", s.nats()},
+		Args:  []string{"nats", "--listen", addr, "--data", s.nats(), "--config", s.natsUsersPath()},
+		Env:   s.natsHashes,
 		Ready: func(ctx context.Context) error { return natsserver.Ready(ctx, addr) },
 		// NATS may have lost its data, and the streams with it.
 		AfterRestart: s.afterNATSRestart,
@@ -192,8 +193,9 @@ func (s *stack) redisProcess() supervise.Process {
 		Name:  "redis",
 		Path:  s.stores.redis.program,
 		Args:  []string{"redis", "--listen", addr},
+		Env:   []string{"REDIS_PASSWORD=" + s.secrets.redisPassword},
 		Dir:   s.run(),
-		Ready: func(ctx context.Context) error { return redisserver.Ready(ctx, addr) },
+		Ready: func(ctx context.Context) error { return redisserver.Ready(ctx, addr, s.secrets.redisPassword) },
 	}
 }
 

@@ -19,10 +19,19 @@ import (
 
 const readyWithin = 30 * time.Second
 
-// Run serves at listen until ctx is done. It keeps the streams in dir, which it
-// creates if it is missing.
-func Run(ctx context.Context, listen, dir string) error {
-	opts, err := options(listen, dir)
+// Config configures a server.
+type Config struct {
+	Listen string // host:port
+	// Dir is the directory of the streams. It is created if it is missing.
+	Dir string
+	// File is a configuration file of NATS, from which the server takes its users and their
+	// permissions. If it is empty, anyone may do anything.
+	File string
+}
+
+// Run runs a server until ctx is done.
+func Run(ctx context.Context, cfg Config) error {
+	opts, err := cfg.options()
 	if err != nil {
 		return err
 	}
@@ -37,10 +46,10 @@ func Run(ctx context.Context, listen, dir string) error {
 		s.WaitForShutdown()
 	}()
 	if !s.ReadyForConnections(readyWithin) {
-		return fmt.Errorf("nats does not listen at %s", listen)
+		return fmt.Errorf("nats does not listen at %s", cfg.Listen)
 	}
 	if !s.JetStreamEnabled() {
-		return fmt.Errorf("nats cannot use JetStream in %s", dir)
+		return fmt.Errorf("nats cannot use JetStream in %s", cfg.Dir)
 	}
 	slog.Info("nats listens", "address", s.Addr().String(), "version", server.VERSION)
 	ended := make(chan struct{})
@@ -56,8 +65,8 @@ func Run(ctx context.Context, listen, dir string) error {
 	}
 }
 
-func options(listen, dir string) (*server.Options, error) {
-	host, portText, err := net.SplitHostPort(listen)
+func (c Config) options() (*server.Options, error) {
+	host, portText, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("nats address: %w", err)
 	}
@@ -66,17 +75,23 @@ func options(listen, dir string) (*server.Options, error) {
 		return nil, fmt.Errorf("nats address: %w", err)
 	}
 	// The server would report an unusable directory without saying which it is.
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("nats directory: %w", err)
 	}
-	return &server.Options{
-		ServerName: "devstack",
-		Host:       host,
-		Port:       port,
-		JetStream:  true,
-		StoreDir:   dir,
-		NoSigs:     true, // the command handles signals
-	}, nil
+	opts := &server.Options{}
+	if c.File != "" {
+		if opts, err = server.ProcessConfigFile(c.File); err != nil {
+			return nil, fmt.Errorf("nats configuration: %w", err)
+		}
+		if len(opts.Users) == 0 {
+			return nil, fmt.Errorf("nats configuration: %s has no users", c.File)
+		}
+	}
+	opts.ServerName = "devstack"
+	opts.Host, opts.Port = host, port
+	opts.JetStream, opts.StoreDir = true, c.Dir
+	opts.NoSigs = true // the command handles signals
+	return opts, nil
 }
 
 // Ready returns nil if a server with JetStream answers at addr.

@@ -28,12 +28,12 @@ func freeAddr(t *testing.T) string {
 }
 
 // serve runs a server and returns a function that stops it.
-func serve(t *testing.T, addr, dir string) (stop func()) {
+func serve(t *testing.T, cfg natsserver.Config) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*deadline)
 	ended := make(chan error, 1)
-	go func() { ended <- natsserver.Run(ctx, addr, dir) }()
-	for natsserver.Ready(ctx, addr) != nil {
+	go func() { ended <- natsserver.Run(ctx, cfg) }()
+	for natsserver.Ready(ctx, cfg.Listen) != nil {
 		select {
 		case err := <-ended:
 			t.Fatalf("the server ended: %v", err)
@@ -69,7 +69,7 @@ func TestStreamsSurviveARestart(t *testing.T) {
 	defer cancel()
 	addr, dir := freeAddr(t), t.TempDir()
 
-	stop := serve(t, addr, dir)
+	stop := serve(t, natsserver.Config{Listen: addr, Dir: dir})
 	js := connect(t, addr)
 	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "facts", Subjects: []string{"facts.>"}}); err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func TestStreamsSurviveARestart(t *testing.T) {
 		t.Fatal("Ready returns nil after the server stopped, want an error")
 	}
 
-	defer serve(t, addr, dir)()
+	defer serve(t, natsserver.Config{Listen: addr, Dir: dir})()
 	stream, err := connect(t, addr).Stream(ctx, "facts")
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestRunFailsIfItsDirectoryIsAFile(t *testing.T) {
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := natsserver.Run(t.Context(), freeAddr(t), dir); err == nil {
+	if err := natsserver.Run(t.Context(), natsserver.Config{Listen: freeAddr(t), Dir: dir}); err == nil {
 		t.Error("got no error")
 	}
 }
@@ -108,5 +108,87 @@ func TestReadyFailsWithoutAServer(t *testing.T) {
 	defer cancel()
 	if err := natsserver.Ready(ctx, freeAddr(t)); err == nil {
 		t.Error("got no error where nothing listens")
+	}
+}
+
+// usersFile writes a configuration with the users ann, who may publish on "ann" only, and
+// bob, who may do anything.
+func usersFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "nats-server.conf")
+	const text = `authorization {
+  users: [
+    { user: ann, password: $ANN, permissions: { publish: ["ann"], subscribe: ["_INBOX.>"] } }
+    { user: bob, password: $BOB }
+  ]
+}`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestUsersComeFromTheConfigurationFile(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	for _, name := range []string{"ANN", "BOB"} {
+		hash, err := natsserver.HashPassword("secret of " + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv(name, hash)
+	}
+	addr := freeAddr(t)
+	defer serve(t, natsserver.Config{Listen: addr, Dir: t.TempDir(), File: usersFile(t)})()
+	for _, options := range [][]nats.Option{
+		nil,
+		{nats.UserInfo("ann", "secret of BOB")},
+		{nats.UserInfo("eve", "secret of BOB")},
+		{nats.UserInfo("ann", os.Getenv("ANN"))}, // the hash is not the password
+	} {
+		if conn, err := nats.Connect("nats://"+addr, options...); err == nil {
+			conn.Close()
+			t.Errorf("a client with %d options is connected, want an error", len(options))
+		}
+	}
+	bob, err := nats.Connect("nats://"+addr, nats.UserInfo("bob", "secret of BOB"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bob.Close()
+	received, err := bob.SubscribeSync("*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bob.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	ann, err := nats.Connect("nats://"+addr, nats.UserInfo("ann", "secret of ANN"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ann.Close()
+	for _, subject := range []string{"bob", "ann"} {
+		if err := ann.Publish(subject, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	msg, err := received.NextMsgWithContext(ctx)
+	if err != nil || msg.Subject != "ann" {
+		t.Errorf("got %v (%v), want only the message on ann", msg, err)
+	}
+}
+
+func TestRunFailsWithoutUsers(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "nats-server.conf")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, file := range map[string]string{
+		"a missing password": usersFile(t), "no users": empty, "no file": empty + "?",
+	} {
+		if err := natsserver.Run(t.Context(), natsserver.Config{Listen: freeAddr(t), Dir: t.TempDir(), File: file}); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
 	}
 }

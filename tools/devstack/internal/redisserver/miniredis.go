@@ -28,12 +28,15 @@ const (
 const replication = "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n"
 
 // serveMiniredis serves miniredis at listen until ctx is done.
-func serveMiniredis(ctx context.Context, listen string) error {
+func serveMiniredis(ctx context.Context, listen, password string) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
 	if err != nil {
 		return fmt.Errorf("listen for redis: %w", err)
 	}
 	m := miniredis.NewMiniRedis()
+	if password != "" {
+		m.RequireAuth(password)
+	}
 	conn, err := m.Dial() // starts m without a listener
 	if err != nil {
 		return errors.Join(fmt.Errorf("start miniredis: %w", err), listener.Close())
@@ -42,7 +45,7 @@ func serveMiniredis(ctx context.Context, listen string) error {
 	defer m.Close()
 	defer context.AfterFunc(ctx, func() { _ = listener.Close() })()
 	var reads atomic.Int64
-	m.Server().SetPreHook(infoHook(m, &reads))
+	m.Server().SetPreHook(infoHook(m, &reads, newGate(password)))
 	go accept(listener, func(conn net.Conn) { m.Server().ServeConn(&countedConn{conn, &reads}) })
 	slog.Info("miniredis listens, because no redis-server is on the PATH", "address", listener.Addr())
 	tick(ctx, m)
@@ -75,10 +78,12 @@ func (c *countedConn) Read(p []byte) (int, error) {
 }
 
 // infoHook returns a hook that answers the sections of INFO that miniredis lacks
-// or does not have in full. miniredis answers all other commands.
-func infoHook(m *miniredis.Miniredis, reads *atomic.Int64) server.Hook {
+// or does not have in full, for clients that have sent the password. miniredis answers all
+// other commands, and refuses those of other clients.
+func infoHook(m *miniredis.Miniredis, reads *atomic.Int64, gate *gate) server.Hook {
 	return func(peer *server.Peer, cmd string, args ...string) bool {
-		if !strings.EqualFold(cmd, "INFO") || len(args) != 1 {
+		gate.observe(peer, cmd, args)
+		if !strings.EqualFold(cmd, "INFO") || len(args) != 1 || !gate.isOpen(peer) {
 			return false
 		}
 		switch strings.ToLower(args[0]) {

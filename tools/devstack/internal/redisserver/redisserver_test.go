@@ -19,6 +19,10 @@ import (
 const (
 	deadline  = 20 * time.Second
 	listenVar = "REDISSERVER_TEST_LISTEN"
+	// passwordVar names the variable with the password of the server.
+	passwordVar = "REDISSERVER_TEST_PASSWORD"
+
+	password = "secret-of_the_tests"
 )
 
 // TestMain makes the test binary a server if the environment has an address. The
@@ -26,7 +30,7 @@ const (
 // calls Run.
 func TestMain(m *testing.M) {
 	if listen := os.Getenv(listenVar); listen != "" {
-		if err := redisserver.Run(context.Background(), listen); err != nil {
+		if err := redisserver.Run(context.Background(), listen, os.Getenv(passwordVar)); err != nil {
 			os.Exit(1)
 		}
 		return
@@ -64,7 +68,7 @@ func serve(t *testing.T, env ...string) *redis.Client {
 	}
 	cmd := exec.Command(self)
 	cmd.Dir = t.TempDir() // redis-server with persistence would write there
-	cmd.Env = append(append(os.Environ(), listenVar+"="+addr), env...)
+	cmd.Env = append(append(os.Environ(), listenVar+"="+addr, passwordVar+"="+password), env...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -77,13 +81,13 @@ func serve(t *testing.T, env ...string) *redis.Client {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
-	for redisserver.Ready(ctx, addr) != nil {
+	for redisserver.Ready(ctx, addr, password) != nil {
 		if ctx.Err() != nil {
 			t.Fatalf("the server was not ready within %s", deadline)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	client := redis.NewClient(&redis.Options{Addr: addr})
+	client := redis.NewClient(&redis.Options{Addr: addr, Password: password})
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }
@@ -190,7 +194,32 @@ func TestReadyFailsWithoutAServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := redisserver.Ready(t.Context(), ports.Addr(port)); err == nil {
+	if err := redisserver.Ready(t.Context(), ports.Addr(port), ""); err == nil {
 		t.Error("got no error where nothing listens")
 	}
+}
+
+func TestClientsNeedThePassword(t *testing.T) {
+	servers(t, func(t *testing.T, client *redis.Client) {
+		ctx, cancel := context.WithTimeout(t.Context(), deadline)
+		defer cancel()
+		if err := client.Set(ctx, "k", "v", 0).Err(); err != nil {
+			t.Fatalf("with the password: %v", err)
+		}
+		for _, wrong := range []string{"", "guessed", password + "x"} {
+			intruder := redis.NewClient(&redis.Options{Addr: client.Options().Addr, Password: wrong})
+			defer intruder.Close()
+			for _, command := range [][]any{{"GET", "k"}, {"SET", "k", "x"}, {"KEYS", "*"}, {"INFO", "stats"}, {"INFO", "replication"}, {"EVAL", "return 1", "0"}} {
+				if got, err := intruder.Do(ctx, command...).Result(); err == nil {
+					t.Errorf("%v with the password %q: got %v, want an error", command, wrong, got)
+				}
+			}
+			if err := redisserver.Ready(ctx, client.Options().Addr, wrong); err == nil {
+				t.Errorf("Ready with the password %q: got no error", wrong)
+			}
+		}
+		if got := client.Get(ctx, "k").Val(); got != "v" {
+			t.Errorf("got %q, want v", got)
+		}
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -31,7 +32,7 @@ type process struct {
 	err  error         // set before done is closed; nil for exit status 0
 }
 
-// spawner starts processes from a single thread, which ends with the spawner. The
+// spawner starts processes with env from a single thread, which ends with the spawner. The
 // kernel sends the parent-death signal when the thread that started a child ends,
 // and Go's other threads may end at any time.
 type spawner struct {
@@ -61,7 +62,7 @@ func (s *spawner) close() {
 // process has ended.
 func (s *spawner) start(p Process, out *output, ended func(pid int)) (*process, error) {
 	cmd := exec.Command(p.Path, p.Args...) //nolint:gosec,noctx // the caller's program; a stop is a signal, a wait and then a kill
-	cmd.Env = append(append(os.Environ(), s.env...), p.Env...)
+	cmd.Env = append(slices.Clone(s.env), p.Env...)
 	cmd.Dir = p.Dir
 	cmd.SysProcAttr = childAttr()
 	// Because os/exec does not copy from this pipe, Wait returns when the process

@@ -24,6 +24,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -48,7 +49,7 @@ type Process struct {
 	Path string
 	// Args are the arguments without the program's name.
 	Args []string
-	// Env is added to the supervisor's environment and overrides it.
+	// Env is added to Config.Env and overrides it.
 	Env []string
 	// Dir is the working directory; empty means the supervisor's.
 	Dir string
@@ -102,6 +103,9 @@ type Config struct {
 	// Verbose makes Out receive every line of every process that has no Output,
 	// with the name of the process in front.
 	Verbose bool
+	// Env is the environment of all processes, to which Process.Env is added. Nil means
+	// that of the supervisor.
+	Env []string
 	// LogLimit is the size in bytes that a log file does not exceed; zero means
 	// 8 MiB.
 	LogLimit int64
@@ -159,7 +163,11 @@ func Open(cfg Config) (*Supervisor, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	s.spawner = newSpawner(marker(dir))
+	env := cfg.Env
+	if env == nil {
+		env = os.Environ()
+	}
+	s.spawner = newSpawner(append(slices.Clone(env), marker(dir))...)
 	return s, nil
 }
 

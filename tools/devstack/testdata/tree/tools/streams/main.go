@@ -25,7 +25,9 @@ func main() {
 		log.Fatal(err)
 	}
 	conn.SetDeadline(time.Now().Add(5 * time.Second))
-	fmt.Fprintf(conn, "CONNECT {\"verbose\":false}\r\nSUB answer 1\r\nPUB $JS.API.STREAM.CREATE.facts answer %d\r\n%s\r\n", len(stream), stream)
+	password, _ := u.User.Password()
+	fmt.Fprintf(conn, "CONNECT {\"verbose\":false,\"user\":%q,\"pass\":%q}\r\n", u.User.Username(), password)
+	fmt.Fprintf(conn, "SUB answer 1\r\nPUB $JS.API.STREAM.CREATE.facts answer %d\r\n%s\r\n", len(stream), stream)
 	for lines := bufio.NewScanner(conn); lines.Scan(); {
 		if line := lines.Text(); strings.Contains(line, `"type":`) {
 			if strings.Contains(line, `"error":`) && !strings.Contains(line, "already in use") {
