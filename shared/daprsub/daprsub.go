@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,9 +56,10 @@ type Event[T any] struct {
 //   - After any other error, the sidecar delivers the event again. An error of the verdict
 //     apperr.Retryable means that the app is busy, not that the event is wrong.
 //
-// HandleFacts also drops an event that it cannot decode, or that is larger than 1 MiB.
+// HandleFacts also drops an event that it cannot decode, or that is larger than 1 MiB. It
+// refuses an event that another app sent by service invocation.
 func HandleFacts[T any](routes Routes, path string, handle func(ctx context.Context, e Event[T]) error) {
-	routes.Mux.Handle("POST "+path, routes.traced("facts "+path, func(w http.ResponseWriter, r *http.Request) {
+	routes.Mux.Handle("POST "+path, routes.delivered("facts "+path, func(w http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
 		e, err := receive[T](r.Body)
 		isMalformed := err != nil
@@ -111,7 +113,7 @@ func receive[T any](body io.Reader) (e Event[T], err error) {
 // HandleTick registers work for the ticks of the cron component with the given name. Every
 // replica of the app receives its own ticks, so work must claim what it processes. A tick
 // that arrives while work runs is ignored. Errors are logged; the next tick runs work
-// again.
+// again. A tick that another app sent by service invocation is refused.
 //
 // A run may take 25 seconds. One that took at least half of that is followed by another one
 // at once, up to 10 in all, so that a backlog does not wait for the next tick. The first
@@ -129,7 +131,7 @@ func (routes Routes) HandleTick(component string, work func(context.Context) err
 		return time.Since(start)
 	}
 	var running sync.Mutex
-	routes.Mux.Handle("POST /"+component, routes.traced(name, func(w http.ResponseWriter, r *http.Request) {
+	routes.Mux.Handle("POST /"+component, routes.delivered(name, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		if !running.TryLock() {
 			return
@@ -146,9 +148,29 @@ func (routes Routes) HandleTick(component string, work func(context.Context) err
 	routes.Mux.HandleFunc("OPTIONS /"+component, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 }
 
-// traced wraps fn in a span that continues the trace of the request.
-func (routes Routes) traced(name string, fn http.HandlerFunc) http.Handler {
-	return otelhttp.NewHandler(fn, name,
+// invocationHeaders returns the headers that a sidecar adds to the requests of other apps. It
+// replaces values that the other app has set. Deliveries of facts and ticks lack them.
+func invocationHeaders() []string { return []string{"Dapr-Caller-App-Id", "Dapr-Callee-App-Id"} }
+
+// isInvocation reports whether another app sent the request by service invocation. An app that
+// calls itself through its own sidecar is not recognized, but only the app itself has the API
+// token that this requires.
+func isInvocation(r *http.Request) bool {
+	return slices.ContainsFunc(invocationHeaders(), func(name string) bool { return len(r.Header.Values(name)) > 0 })
+}
+
+// delivered returns a handler that calls fn for the deliveries of the app's own sidecar, and
+// answers invocations by other apps with 403. A span continues the trace of the request.
+func (routes Routes) delivered(name string, fn http.HandlerFunc) http.Handler {
+	checked := func(w http.ResponseWriter, r *http.Request) {
+		if isInvocation(r) {
+			routes.Log.WarnContext(r.Context(), "refused the invocation of a route for deliveries", telemetry.KeyOperation, name)
+			http.Error(w, "only the sidecar of this app delivers facts and ticks", http.StatusForbidden)
+			return
+		}
+		fn(w, r)
+	}
+	return otelhttp.NewHandler(http.HandlerFunc(checked), name,
 		otelhttp.WithTracerProvider(routes.Tracing), otelhttp.WithPropagators(telemetry.Propagator()),
 		otelhttp.WithSpanNameFormatter(func(string, *http.Request) string { return name }))
 }

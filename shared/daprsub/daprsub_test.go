@@ -214,3 +214,32 @@ func TestRunsEndWhenTheSidecarHasGone(t *testing.T) {
 		}
 	})
 }
+
+// Any app's API token allows it to invoke any route of another app.
+func TestInvocationsByOtherAppsAreRefused(t *testing.T) {
+	routes := newRoutes()
+	calls := 0
+	daprsub.HandleFacts(routes, "/facts/x", func(context.Context, daprsub.Event[fact]) error { calls++; return nil })
+	routes.HandleTick("sweep", func(context.Context) error { calls++; return nil })
+	for _, path := range []string{"/facts/x", "/sweep"} {
+		for _, header := range []string{"dapr-caller-app-id", "dapr-callee-app-id"} {
+			for _, value := range []string{"gateway", ""} {
+				r := httptest.NewRequest("POST", path, strings.NewReader(`{"data":{"n":7}}`))
+				r.Header.Set(header, value)
+				w := httptest.NewRecorder()
+				routes.Mux.ServeHTTP(w, r)
+				if w.Code != http.StatusForbidden || calls != 0 {
+					t.Errorf("%s with %s %q: got %d and %d calls, want 403 and none", path, header, value, w.Code, calls)
+				}
+			}
+		}
+	}
+	for _, path := range []string{"/facts/x", "/sweep"} {
+		if status, _ := send(routes, "POST", path, `{"data":{"n":7}}`); status != http.StatusOK {
+			t.Errorf("delivery to %s: got %d, want 200", path, status)
+		}
+	}
+	if calls != 2 {
+		t.Errorf("got %d calls, want 2", calls)
+	}
+}

@@ -23,7 +23,7 @@ func sidecarClient(t *testing.T, app string) *rpc.Client {
 		t.Fatal(err)
 	}
 	c := rpc.NewClient(rpc.ClientConfig{
-		Sidecar: fmt.Sprintf("http://127.0.0.1:%d", beside.HTTPPort), Token: running.APIToken, Tracing: noop.NewTracerProvider(),
+		Sidecar: fmt.Sprintf("http://127.0.0.1:%d", beside.HTTPPort), Token: beside.APIToken, Tracing: noop.NewTracerProvider(),
 	})
 	t.Cleanup(c.Close)
 	return c

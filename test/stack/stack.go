@@ -66,6 +66,8 @@ type Instance struct {
 
 	APIToken string `json:"-"` // the token that the sidecar requires
 	AppToken string `json:"-"` // the token that the app requires
+	// NATSPassword is the password of the app's user of the embedded NATS.
+	NATSPassword string `json:"-"`
 }
 
 // Options configures Start.
@@ -181,6 +183,7 @@ func (s *Stack) readDescription() error {
 	for n := range s.Instances {
 		i := &s.Instances[n]
 		i.APIToken, i.AppToken = secrets["dapr-api-token-"+i.App], secrets["app-api-token-"+i.App]
+		i.NATSPassword = secrets["nats-password-"+i.App]
 	}
 	if err := s.readAddresses(secrets["redis-password"]); err != nil {
 		return err
