@@ -34,13 +34,14 @@ func callers(operation string) []string {
 // valid token.
 func invoke(t *testing.T, caller, app, verb, method string) stack.Response {
 	t.Helper()
-	url := fmt.Sprintf("http://127.0.0.1:%d/v1.0/invoke/%s/method/%s", instance(t, caller).HTTPPort, app, method)
+	from := instance(t, caller)
+	url := fmt.Sprintf("http://127.0.0.1:%d/v1.0/invoke/%s/method/%s", from.HTTPPort, app, method)
 	r, err := http.NewRequestWithContext(t.Context(), verb, url, strings.NewReader("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Dapr-Api-Token", running.APIToken)
+	r.Header.Set("Dapr-Api-Token", from.APIToken)
 	return stack.Send(t, r)
 }
 

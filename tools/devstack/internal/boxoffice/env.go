@@ -130,7 +130,7 @@ type description struct {
 	Gateway   []string              `json:"gateway"` // base URL of each instance
 	Jaeger    string                `json:"jaeger,omitempty"`
 	Sentry    string                `json:"sentry,omitempty"` // address; empty without mTLS
-	Env       map[string]string     `json:"env"` // addresses of servers and files, without the secrets in credentials.json
+	Env       map[string]string     `json:"env"`              // addresses of servers and files, without the secrets in credentials.json
 	Instances []instanceDescription `json:"instances"`
 }
 
