@@ -29,7 +29,7 @@ func TestProcessesHaveOnlyTheirVariables(t *testing.T) {
 	const sidecar = tokens + "REDIS_ADDR REDIS_PASSWORD MONGO_URI NATS_URL NAME_RESOLUTION_DB DAPR_HOST_IP GOGC"
 	allowed := map[string]string{
 		"nats": "NATS_PASSWORD_BOOKING NATS_PASSWORD_SHARED NATS_PASSWORD_STREAMS", "redis": "REDIS_PASSWORD", "mongo": "",
-		"gateway": app + "REDIS_ADDR REDIS_PASSWORD RATE_LIMIT_WRITE", "booking": app + "MONGO_URI MAX_PER_BOOKING", "booking-2": app + "MONGO_URI MAX_PER_BOOKING",
+		"gateway": app + "REDIS_ADDR REDIS_PASSWORD SESSION_CACHE_KEY RATE_LIMIT_WRITE", "booking": app + "MONGO_URI MAX_PER_BOOKING", "booking-2": app + "MONGO_URI MAX_PER_BOOKING",
 		"gateway-daprd": sidecar, "booking-daprd": sidecar, "booking-2-daprd": sidecar,
 	}
 	const base = "PATH HOME TMPDIR TZ LANG SSL_CERT_FILE SSL_CERT_DIR GOGC GOMEMLIMIT GOMAXPROCS GODEBUG GOTRACEBACK GORACE GOCOVERDIR"
