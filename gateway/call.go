@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"mime"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
+	"boxoffice/gateway/internal/negotiate"
 	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/authapi"
 	"boxoffice/shared/strictjson"
@@ -24,14 +24,14 @@ type call struct {
 func (c *call) byAdmin() bool { return c.caller != nil && c.caller.Role == authapi.RoleAdmin }
 
 // decode parses the body with strictjson.Decode. It returns
-// fiber.ErrUnsupportedMediaType unless the headers declare uncompressed JSON in UTF-8.
+// fiber.ErrUnsupportedMediaType unless the headers declare uncompressed JSON. The
+// parameters of the media type have no meaning: JSON is always in UTF-8 (RFC 8259,
+// sections 8.1 and 11).
 func decode[T any](c *call) (T, error) {
 	var body T
-	kind, params, err := mime.ParseMediaType(c.Get(fiber.HeaderContentType))
-	charset := params["charset"]
+	header := &c.Request().Header
 	// A compressed body is refused, because 64 KiB may expand to gigabytes.
-	if err != nil || kind != fiber.MIMEApplicationJSON || charset != "" && !strings.EqualFold(charset, "utf-8") ||
-		c.Get(fiber.HeaderContentEncoding) != "" {
+	if !negotiate.IsMediaType(header.ContentType(), fiber.MIMEApplicationJSON) || !negotiate.IsIdentity(header.PeekAll(fiber.HeaderContentEncoding)) {
 		return body, fiber.ErrUnsupportedMediaType
 	}
 	return body, strictjson.Decode(c.BodyRaw(), &body)

@@ -28,7 +28,6 @@ func TestInvalidBodyIsRefused(t *testing.T) {
 		{name: "field of the wrong type", body: `{"email":"a","password":7}`, status: 400, code: "invalid", field: apperr.Field{Field: "password", Code: "invalid"}},
 		{name: "deep nesting", body: strings.Repeat("[", 30_000), status: 400, code: "invalid"},
 		{name: "form", body: "email=a", headers: []string{"Content-Type", "application/x-www-form-urlencoded"}, status: 415, code: "unsupported_media_type"},
-		{name: "another charset", body: loginBody, headers: []string{"Content-Type", "application/json; charset=latin1"}, status: 415, code: "unsupported_media_type"},
 		{name: "compressed", body: loginBody, headers: []string{"Content-Encoding", "gzip"}, status: 415, code: "unsupported_media_type"},
 		{name: "unacceptable response type", body: loginBody, headers: []string{"Accept", "text/html"}, status: 406, code: "not_acceptable"},
 	} {

@@ -23,7 +23,11 @@ func (s *Server) clientAddress(c *fiber.Ctx) string {
 	lines := c.Request().Header.PeekAll(fiber.HeaderXForwardedFor)
 	hops := strings.Split(string(bytes.Join(lines, []byte(","))), ",")
 	for i := len(hops) - 1; i >= 0; i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		text := strings.TrimSpace(hops[i])
+		if text == "" {
+			continue // empty elements do not count
+		}
+		hop, err := netip.ParseAddr(text)
 		if err != nil {
 			break // the entries before a malformed one cannot be trusted
 		}
@@ -78,5 +82,16 @@ func (s *Server) isTrusted(peer netip.Addr) bool {
 // isSecure reports whether the client used HTTPS, either to the gateway or to a
 // trusted proxy.
 func (s *Server) isSecure(c *fiber.Ctx) bool {
-	return c.Context().IsTLS() || s.isTrusted(peerOf(c)) && c.Get(fiber.HeaderXForwardedProto) == "https"
+	return c.Context().IsTLS() || s.isTrusted(peerOf(c)) && strings.EqualFold(forwardedProto(c), "https")
+}
+
+// forwardedProto returns the last element of X-Forwarded-Proto, which the nearest proxy has
+// added. Like any list, the header may have several field lines.
+func forwardedProto(c *fiber.Ctx) string {
+	lines := c.Request().Header.PeekAll(fiber.HeaderXForwardedProto)
+	if len(lines) == 0 {
+		return ""
+	}
+	last := lines[len(lines)-1]
+	return string(bytes.TrimSpace(last[bytes.LastIndexByte(last, ',')+1:]))
 }

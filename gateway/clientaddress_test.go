@@ -47,6 +47,18 @@ func TestForwardedHeadersAreTrustedOnlyFromTrustedProxies(t *testing.T) {
 	if got, want := h.auth.login.Device.Address, "203.0.113.7"; got != want {
 		t.Errorf("two headers: got %q, want %q", got, want)
 	}
+	r = httptest.NewRequest("POST", "/api/auth/login", strings.NewReader(loginBody))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header["X-Forwarded-For"] = []string{"203.0.113.8, ,", "", "10.1.2.3 ,"}
+	h.send(r)
+	if got, want := h.auth.login.Device.Address, "203.0.113.8"; got != want {
+		t.Errorf("empty elements: got %q, want %q", got, want)
+	}
+	for proto, want := range map[string]bool{"HTTPS": true, "http, https": true, "https,http": false, "http": false, "https ": true, "": false} {
+		if got := h.get("/healthz", "X-Forwarded-Proto", proto).Header.Get("Strict-Transport-Security"); (got != "") != want {
+			t.Errorf("X-Forwarded-Proto %q: got Strict-Transport-Security %q, want one: %v", proto, got, want)
+		}
+	}
 	if got := h.get("/healthz", "X-Forwarded-Proto", "https").Header.Get("Strict-Transport-Security"); got == "" {
 		t.Error("HTTPS at the proxy: got no Strict-Transport-Security header, want one")
 	}

@@ -3,9 +3,12 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
 
 	"github.com/gofiber/fiber/v2"
 
+	"boxoffice/gateway/internal/negotiate"
 	"boxoffice/shared/rpc"
 )
 
@@ -70,15 +73,34 @@ func (s *Server) handler(r route) fiber.Handler {
 }
 
 // checkAccept returns an error unless the client accepts the media type of the route's
-// responses.
+// responses. Probes ignore the header. A client that lists the type of problems, but not
+// JSON, is taken to accept JSON as well.
 func checkAccept(c *fiber.Ctx, path string) error {
-	switch {
-	case path == streamPath && c.Accepts(eventStreamType) == "":
-		return errNoEventStream()
-	case path != streamPath && c.Accepts(fiber.MIMEApplicationJSON, problemType) == "":
-		return fiber.ErrNotAcceptable
+	if isProbe(path) {
+		return nil
 	}
-	return nil
+	lines := c.Request().Header.PeekAll(fiber.HeaderAccept)
+	if len(lines) == 0 {
+		return nil
+	}
+	accept, err := negotiate.ParseAccept(lines)
+	switch {
+	case err != nil:
+		return errLargeAccept()
+	case path == streamPath && !accept.Allows(eventStreamType):
+		return errNoEventStream()
+	case path == streamPath, accept.Allows(fiber.MIMEApplicationJSON),
+		accept.Allows(problemType) && !accept.Refuses(fiber.MIMEApplicationJSON):
+		return nil
+	}
+	return fiber.ErrNotAcceptable
+}
+
+// errLargeAccept returns the error for an Accept header beyond the limits. RFC 6585,
+// section 5, has a status for a single header that is too large.
+func errLargeAccept() error {
+	return problemError{newProblem(http.StatusRequestHeaderFieldsTooLarge, "headers_too_large", fmt.Sprintf(
+		"The Accept header is too large. Send at most %d media ranges in %d bytes.", negotiate.MaxRanges, negotiate.MaxAccept))}
 }
 
 func send(c *fiber.Ctx, res response) error {

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
 
+	"boxoffice/gateway/internal/negotiate"
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/rpc"
@@ -62,45 +63,24 @@ func presentDeletedEvent(rpc.Nothing) any { return message{"The event has been d
 // of the listed entity tags, or nil if every version matches. Weak tags match no version,
 // and neither do strong tags that are not an event's.
 func (p *params) ifMatch() []int64 {
-	fields := p.Request().Header.PeekAll(fiber.HeaderIfMatch)
-	text := strings.TrimSpace(string(bytes.Join(fields, []byte(","))))
-	if len(fields) == 0 || text == "*" {
+	lines := p.Request().Header.PeekAll(fiber.HeaderIfMatch)
+	if len(lines) == 0 {
 		return nil
 	}
-	versions, isValid := []int64{}, text != ""
-	for list := text; isValid && list != ""; {
-		tag, rest, ok := cutEntityTag(list)
-		rest = strings.TrimLeft(rest, " \t")
-		isValid = ok && (rest == "" || rest[0] == ',')
+	tags, isAny, ok := negotiate.EntityTags(lines)
+	switch {
+	case isAny:
+		return nil
+	case !ok:
+		p.Add(fiber.HeaderIfMatch, "invalid", `must be * or a list of entity tags, for example "3-7"`)
+	}
+	versions := []int64{}
+	for _, tag := range tags {
 		if version, ok := eventapi.ParseETag(tag); ok {
 			versions = append(versions, version)
 		}
-		list = strings.TrimLeft(rest, ", \t")
-	}
-	if !isValid {
-		p.Add(fiber.HeaderIfMatch, "invalid", `must be * or a list of entity tags, for example "3-7"`)
 	}
 	return versions
-}
-
-// cutEntityTag cuts an entity tag off the start of a list (RFC 9110, section 8.8.3). It
-// reports whether there is one.
-func cutEntityTag(list string) (tag, rest string, ok bool) {
-	opaque := strings.TrimPrefix(list, "W/")
-	if opaque == "" || opaque[0] != '"' {
-		return "", list, false
-	}
-	length := strings.IndexByte(opaque[1:], '"')
-	if length < 0 {
-		return "", list, false
-	}
-	for _, b := range []byte(opaque[1 : 1+length]) {
-		if b < 0x21 || b == 0x7f {
-			return "", list, false
-		}
-	}
-	end := len(list) - len(opaque) + length + 2
-	return list[:end], list[end:], true
 }
 
 func bindListEvents(c *call) (eventapi.ListRequest, error) {
@@ -151,14 +131,14 @@ func presentAvailability(s eventapi.Seats) representation {
 	return representation{body: s.Availability, version: s.Version, status: s.Status}
 }
 
-// matchesETag reports whether ifNoneMatch lists etag, which must not contain a comma.
-// It uses the weak comparison that RFC 9110, section 13.1.2, requires.
-func matchesETag(ifNoneMatch, etag string) bool {
-	for listed := range strings.SplitSeq(ifNoneMatch, ",") {
-		listed = strings.TrimSpace(listed)
-		if listed == "*" || strings.TrimPrefix(listed, "W/") == etag {
-			return true
-		}
+// matchesETag reports whether the header If-None-Match of the request lists etag. It uses
+// the weak comparison that RFC 9110, section 13.1.2, requires. A malformed header matches
+// nothing.
+func matchesETag(c *call, etag string) bool {
+	lines := c.Request().Header.PeekAll(fiber.HeaderIfNoneMatch)
+	if len(lines) == 0 {
+		return false
 	}
-	return false
+	tags, isAny, ok := negotiate.EntityTags(lines)
+	return ok && (isAny || slices.ContainsFunc(tags, func(tag string) bool { return strings.TrimPrefix(tag, "W/") == etag }))
 }

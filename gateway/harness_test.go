@@ -239,6 +239,12 @@ func (h *harness) do(method, path, body string, headers ...string) response {
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
+	return h.send(r)
+}
+
+// send sends a request and returns its response.
+func (h *harness) send(r *http.Request) response {
+	h.t.Helper()
 	res, err := h.server.Fiber().Test(r, 10_000)
 	if err != nil {
 		h.t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"boxoffice/shared/apperr"
@@ -80,31 +81,66 @@ func (e queryError) merge(err error) error {
 	return all.Err()
 }
 
-// text returns a query parameter, or "" if it is absent.
-func (p *params) text(name string) string { return strings.Clone(p.Query(name)) }
+// text returns a query parameter, or "" if it is absent or malformed. A parameter that is
+// present restricts the list, so an empty one is malformed.
+func (p *params) text(name string) string {
+	text := strings.Clone(p.Query(name))
+	switch {
+	case text == "" && p.isPresent(name):
+		p.Add(name, "invalid", "must have a value; leave the parameter out to select everything")
+	case !utf8.ValidString(text):
+		p.Add(name, "invalid", "must be percent-encoded UTF-8")
+		return ""
+	}
+	return text
+}
 
-// time parses a query parameter as a time. It returns nil if the parameter is absent
-// or malformed.
+// isPresent reports whether the query has a parameter of this name.
+func (p *params) isPresent(name string) bool { return p.Request().URI().QueryArgs().Has(name) }
+
+// time parses a query parameter as a time, and rounds it up to milliseconds. All times are
+// whole milliseconds, so the bound selects the same as the one that was sent. time returns
+// nil if the parameter is absent or malformed.
 func (p *params) time(name string) *contract.Time {
-	text := p.Query(name)
-	if text == "" {
+	if !p.isPresent(name) {
 		return nil
 	}
-	var at contract.Time
-	if err := at.UnmarshalJSON([]byte(`"` + text + `"`)); err != nil { // the same rules as for a time in a body
-		p.Add(name, "invalid", "must be %s", at.JSONForm())
+	exact, err := contract.ParseTime(queryLiteral(string(p.Request().URI().QueryString()), name))
+	if err != nil {
+		p.Add(name, "invalid", "must be %s", contract.Time{}.JSONForm())
 		return nil
+	}
+	at := contract.At(exact)
+	if later := contract.At(at.Add(time.Millisecond)); at.Before(exact) && later.Year() <= 9999 {
+		at = later
 	}
 	return &at
 }
 
+// queryLiteral returns the first parameter of a query with this name, in which a plus sign
+// stands for itself (RFC 3986, section 3.4). In a form it would stand for a space, which no
+// time contains.
+func queryLiteral(query, name string) string {
+	for pair := range strings.SplitSeq(query, "&") {
+		key, value, _ := strings.Cut(pair, "=")
+		if key, err := url.QueryUnescape(key); err != nil || key != name {
+			continue
+		}
+		if value, err := url.PathUnescape(value); err == nil {
+			return value
+		}
+		break
+	}
+	return ""
+}
+
 // page parses the query parameters limit and cursor.
 func (p *params) page() contract.PageRequest {
-	req := contract.PageRequest{Cursor: p.text("cursor")}
-	text := p.Query("limit")
-	if text == "" {
+	req := contract.PageRequest{Cursor: strings.Clone(p.Query("cursor"))} // empty for the first page
+	if !p.isPresent("limit") {
 		return req
 	}
+	text := p.Query("limit")
 	n, err := strconv.Atoi(text)
 	if err != nil {
 		p.Add("limit", "invalid", "must be an integer from 1 to %d", page.MaxLimit)

@@ -19,14 +19,14 @@ func (s *Server) listen(ctx context.Context, addr string) ([]net.Listener, error
 	if err != nil {
 		return nil, err
 	}
-	listeners := []net.Listener{s.connections.Wrap(first)}
+	listeners := []net.Listener{requestListener{s.connections.Wrap(first)}}
 	if port, needed := loopbackPort(first.Addr()); needed {
 		second, err := config.Listen(ctx, "tcp", net.JoinHostPort(loopback, strconv.Itoa(int(port))))
 		if err != nil {
 			_ = first.Close()
 			return nil, fmt.Errorf("listen for the sidecar: %w", err)
 		}
-		listeners = append(listeners, s.connections.Wrap(second))
+		listeners = append(listeners, requestListener{s.connections.Wrap(second)})
 	}
 	return listeners, nil
 }

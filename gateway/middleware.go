@@ -32,6 +32,10 @@ func (s *Server) middleware(c *fiber.Ctx) error {
 // no middleware for such a request.
 func (s *Server) handleParseError(c *fiber.Ctx, err error) error {
 	began := s.now()
+	if conn, ok := c.Context().Conn().(*requestConn); ok {
+		method, _, _ := conn.requestLine()
+		c.Response().SkipBody = method == fiber.MethodHead
+	}
 	defer func() {
 		s.durations.record(c, noRoute, s.now().Sub(began))
 		s.logRequest(c, noRoute, began, err)

@@ -102,7 +102,7 @@ func fiberProblem(status int) problem {
 	case http.StatusRequestEntityTooLarge:
 		return newProblem(status, "body_too_large", "The request body is too large. Send at most 64 KiB.")
 	case http.StatusUnsupportedMediaType:
-		return newProblem(status, "unsupported_media_type", "The body must be JSON in UTF-8 without compression. Send Content-Type: application/json.")
+		return newProblem(status, "unsupported_media_type", "The body must be JSON without compression. Send Content-Type: application/json and no Content-Encoding.")
 	case http.StatusRequestHeaderFieldsTooLarge:
 		return newProblem(status, "headers_too_large", "The request line and headers are too large. Send at most 16 KiB in total.")
 	}
@@ -117,7 +117,7 @@ func fiberProblem(status int) problem {
 func (s *Server) sendProblem(c *fiber.Ctx, err error) error {
 	s.setHeaders(c)
 	p := problemOf(err)
-	p.Instance = c.Path()
+	p.Instance = askedPath(c)
 	p.TraceID = trace.SpanContextFromContext(c.UserContext()).TraceID().String()
 	body, encodeErr := json.Marshal(p)
 	if encodeErr != nil {
@@ -130,6 +130,10 @@ func (s *Server) sendProblem(c *fiber.Ctx, err error) error {
 		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(max(1, ceilSeconds(p.retryAfter))))
 	case p.Status == http.StatusTooManyRequests, p.Status == http.StatusServiceUnavailable:
 		c.Set(fiber.HeaderRetryAfter, "1")
+	}
+	if p.Status == http.StatusUnsupportedMediaType { // RFC 9110, sections 12.5.1 and 12.5.3
+		c.Set(fiber.HeaderAccept, fiber.MIMEApplicationJSON)
+		c.Set(fiber.HeaderAcceptEncoding, "identity")
 	}
 	if p.location != "" {
 		c.Set(fiber.HeaderLocation, p.location)

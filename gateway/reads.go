@@ -188,7 +188,7 @@ func setMaxAge(c *call, f freshness, age time.Duration) {
 func conditional(c *call, etag string, body any) response {
 	if etag != "" {
 		c.Set(fiber.HeaderETag, etag)
-		if matchesETag(c.Get(fiber.HeaderIfNoneMatch), etag) {
+		if matchesETag(c, etag) {
 			return response{status: http.StatusNotModified}
 		}
 	}

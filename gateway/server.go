@@ -107,6 +107,9 @@ func NewServer(cfg Config, d Deps) *Server {
 		StrictRouting:         true,
 		DisableStartupMessage: true,
 		ErrorHandler:          s.handleParseError,
+
+		// A form is a body of the wrong type, like any other that is not JSON.
+		DisablePreParseMultipartForm: true,
 	})
 	s.fiber.Use(s.trace)
 	s.fiber.Use(s.middleware)
@@ -118,10 +121,12 @@ func NewServer(cfg Config, d Deps) *Server {
 	}
 	serve, serveFact := s.fiber.Handler(), s.factHandler(d.Tracing)
 	s.fiber.Server().Handler = func(c *fasthttp.RequestCtx) {
+		nextRequest(c)
 		if s.isFact(c) {
 			serveFact(c)
 			return
 		}
+		normalizePath(c)
 		replaceUnknownMethod(c) // Fiber responds to an unknown method itself, without calling any handler
 		serve(c)
 	}

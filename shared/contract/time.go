@@ -3,8 +3,7 @@
 package contract
 
 import (
-	"errors"
-	"fmt"
+	"encoding/json"
 	"time"
 )
 
@@ -23,19 +22,18 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	return []byte(`"` + t.UTC().Format(timeLayout) + `"`), nil
 }
 
-// UnmarshalJSON accepts any RFC 3339 time and truncates it to milliseconds. It
-// rejects a time whose year in UTC is not between 0 and 9999, because RFC 3339
-// cannot represent it.
+// UnmarshalJSON accepts the times that ParseTime accepts, and truncates them to
+// milliseconds.
 func (t *Time) UnmarshalJSON(data []byte) error {
-	parsed, err := time.Parse(`"`+time.RFC3339Nano+`"`, string(data))
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return err
+	}
+	parsed, err := ParseTime(text)
 	if err != nil {
-		return fmt.Errorf("must be an RFC 3339 time: %w", err)
+		return err
 	}
-	at := At(parsed)
-	if year := at.Year(); year < 0 || year > 9999 {
-		return errors.New("must be an RFC 3339 time with a year from 0000 to 9999 in UTC")
-	}
-	*t = at
+	*t = At(parsed)
 	return nil
 }
 

@@ -221,8 +221,10 @@ func testList(t *testing.T, s Subject) {
 		{"of a user", booking.Query{UserID: "u1"}, []string{"d", "c", "a"}},
 		{"of a state", booking.Query{State: booking.Confirmed}, []string{"b"}},
 		{"of a user, an event and a state", booking.Query{UserID: "u1", EventID: "e2", State: booking.Expired}, []string{"d"}},
-		{"from", booking.Query{From: day0.Add(2 * time.Minute)}, []string{"d", "c", "b"}},
-		{"to", booking.Query{To: day0.Add(2 * time.Minute)}, []string{"a"}},
+		{"from", booking.Query{From: new(day0.Add(2 * time.Minute))}, []string{"d", "c", "b"}},
+		{"to", booking.Query{To: new(day0.Add(2 * time.Minute))}, []string{"a"}},
+		{"from the zero time", booking.Query{From: new(time.Time{})}, []string{"d", "c", "b", "a"}},
+		{"to the zero time", booking.Query{To: new(time.Time{})}, nil},
 		{"no match", booking.Query{UserID: "unknown"}, nil},
 	} {
 		for _, limit := range []int{100, 2, 1} {

@@ -193,8 +193,8 @@ func matches(q booking.Query, b booking.Booking) bool {
 		(q.UserID == "" || b.UserID == q.UserID) &&
 		(q.EventID == "" || b.EventID == q.EventID) &&
 		(q.State == "" || b.State == q.State) &&
-		(q.From.IsZero() || !b.CreatedAt.Before(q.From)) &&
-		(q.To.IsZero() || b.CreatedAt.Before(q.To))
+		(q.From == nil || !b.CreatedAt.Before(*q.From)) &&
+		(q.To == nil || b.CreatedAt.Before(*q.To))
 }
 
 // DueBookings implements booking.Finder.

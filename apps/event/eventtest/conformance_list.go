@@ -37,12 +37,15 @@ func testList(t *testing.T, s Subject) {
 		{"of a status and an organizer", event.Query{Statuses: []event.Status{event.Draft}, OrganizerID: "o3", Sort: event.ByName}, []string{"d"}},
 		{"of an organizer and a category", event.Query{Statuses: all, OrganizerID: "o1", Category: "zoo", Sort: event.ByStart}, []string{"a"}},
 		{"of a deleted event's status", event.Query{Statuses: []event.Status{event.Deleted}, Sort: event.ByStart}, nil},
-		{"from and to, by name", event.Query{Statuses: all, From: day0.Add(2 * time.Hour), To: day0.Add(3 * time.Hour), Sort: event.ByName}, []string{"c", "d"}},
-		{"from and to, descending", event.Query{Statuses: all, From: day0.Add(time.Hour), To: day0.Add(3 * time.Hour), Sort: event.ByStartDesc}, []string{"d", "c", "b"}},
+		{"from and to, by name", event.Query{Statuses: all, From: new(day0.Add(2 * time.Hour)), To: new(day0.Add(3 * time.Hour)), Sort: event.ByName}, []string{"c", "d"}},
+		{"from and to, descending", event.Query{Statuses: all, From: new(day0.Add(time.Hour)), To: new(day0.Add(3 * time.Hour)), Sort: event.ByStartDesc}, []string{"d", "c", "b"}},
 		{"of a category", event.Query{Statuses: all, Category: "food", Sort: event.ByStart}, []string{"b", "c", "d"}},
 		{"of an organizer", event.Query{Statuses: all, OrganizerID: "o1", Sort: event.ByStart}, []string{"b", "a"}},
-		{"from", event.Query{Statuses: all, From: day0.Add(2 * time.Hour), Sort: event.ByStart}, []string{"c", "d", "a"}},
-		{"to", event.Query{Statuses: all, To: day0.Add(2 * time.Hour), Sort: event.ByStart}, []string{"b"}},
+		{"from", event.Query{Statuses: all, From: new(day0.Add(2 * time.Hour)), Sort: event.ByStart}, []string{"c", "d", "a"}},
+		{"to", event.Query{Statuses: all, To: new(day0.Add(2 * time.Hour)), Sort: event.ByStart}, []string{"b"}},
+		{"from the zero time", event.Query{Statuses: all, From: new(time.Time{}), Sort: event.ByStart}, []string{"b", "c", "d", "a"}},
+		{"to the zero time", event.Query{Statuses: all, To: new(time.Time{}), Sort: event.ByStart}, nil},
+		{"from a time to the zero time, by name", event.Query{Statuses: all, From: new(day0), To: new(time.Time{}), Sort: event.ByName}, nil},
 		{"no match", event.Query{Statuses: all, Category: "none", Sort: event.ByStart}, nil},
 	} {
 		// The result must not depend on the size of the pages.
@@ -61,8 +64,8 @@ func testList(t *testing.T, s Subject) {
 				if len(found) < limit {
 					break
 				}
-				at := q.Sort.At(found[len(found)-1])
-				q.After = &at
+				last := q.Sort.At(found[len(found)-1])
+				q.After = &last
 			}
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("%s, %d at a time: got %v, want %v", tt.name, limit, got, tt.want)

@@ -219,8 +219,8 @@ func matches(q event.Query, e event.Event) bool {
 	return e.Status != event.Deleted && slices.Contains(q.Statuses, e.Status) &&
 		(q.OrganizerID == "" || e.OrganizerID == q.OrganizerID) &&
 		(q.Category == "" || e.Category == q.Category) &&
-		(q.From.IsZero() || !e.StartsAt.Before(q.From)) &&
-		(q.To.IsZero() || e.StartsAt.Before(q.To))
+		(q.From == nil || !e.StartsAt.Before(*q.From)) &&
+		(q.To == nil || e.StartsAt.Before(*q.To))
 }
 
 func compare(sort event.Sort, a, b event.Position) int {

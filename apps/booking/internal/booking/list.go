@@ -12,14 +12,14 @@ import (
 	"boxoffice/shared/validation"
 )
 
-// Query selects bookings. A zero field does not restrict the selection, except Limit,
-// which must be set.
+// Query selects bookings. An empty field does not restrict the selection, except Limit,
+// which must be set. The zero time is a bound like any other.
 type Query struct {
 	UserID   string
 	EventID  string
 	State    State
-	From, To time.Time // range of CreatedAt: From inclusive, To exclusive
-	After    *Position // where the previous page ended
+	From, To *time.Time // range of CreatedAt: From inclusive, To exclusive
+	After    *Position  // where the previous page ended
 	Limit    int
 }
 
@@ -88,10 +88,10 @@ func (s *Service) newQuery(req bookingapi.ListRequest) (q Query, list string, er
 		}
 	}
 	if req.From != nil {
-		q.From = req.From.Time
+		q.From = &req.From.Time
 	}
 	if req.To != nil {
-		q.To = req.To.Time
+		q.To = &req.To.Time
 	}
 	if err := p.Err(); err != nil {
 		return q, "", err

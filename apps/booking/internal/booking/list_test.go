@@ -37,6 +37,22 @@ func TestListPagesThroughAllBookings(t *testing.T) {
 	}
 }
 
+// The zero time is a bound like any other.
+func TestNoBookingIsBeforeTheZeroTime(t *testing.T) {
+	f := newFixture(t)
+	f.book(request(f.NewID(), 1))
+	zero := new(contract.At(time.Time{}))
+	for name, tt := range map[string]struct {
+		req  bookingapi.ListRequest
+		want int64
+	}{"to": {bookingapi.ListRequest{To: zero, Count: true}, 0}, "from": {bookingapi.ListRequest{From: zero, Count: true}, 1}} {
+		page, err := f.ListBookings(t.Context(), tt.req)
+		if err != nil || int64(len(page.Items)) != tt.want || *page.Total != tt.want {
+			t.Errorf("%s: got %+v, %v, want %d bookings", name, page, err, tt.want)
+		}
+	}
+}
+
 func TestTotalIsExactUpToMaxCount(t *testing.T) {
 	f := newFixture(t)
 	for n := range int64(booking.MaxCount + 2) {

@@ -45,9 +45,13 @@ func listFilter(q booking.Query) bson.D {
 			filter = append(filter, bson.E{Key: f.key, Value: f.value})
 		}
 	}
-	created := bson.D{{Key: "$gte", Value: q.From}} // the zero time matches every time
-	if !q.To.IsZero() {
-		created = append(created, bson.E{Key: "$lt", Value: q.To})
+	from := time.Time{} // before every booking
+	if q.From != nil {
+		from = *q.From
+	}
+	created := bson.D{{Key: "$gte", Value: from}}
+	if q.To != nil {
+		created = append(created, bson.E{Key: "$lt", Value: *q.To})
 	}
 	if q.After != nil {
 		created = append(created, bson.E{Key: "$lte", Value: q.After.CreatedAt}) // lets the index scan start at q.After

@@ -32,11 +32,11 @@ func (p *problems) checkDefinition(d Definition, capacity int64) {
 	p.MaxLength("category", d.Category, maxCategory)
 	p.MaxLength("venue", d.Venue, maxVenue)
 	if d.StartsAt.IsZero() {
-		p.Add("startsAt", "required", "is required")
+		p.Add("startsAt", "required", "is required, and must be after 0001-01-01T00:00:00Z")
 	}
 	switch {
 	case d.EndsAt.IsZero():
-		p.Add("endsAt", "required", "is required")
+		p.Add("endsAt", "required", "is required, and must be after 0001-01-01T00:00:00Z")
 	case !d.EndsAt.After(d.StartsAt):
 		p.Add("endsAt", "invalid", "must be after startsAt")
 	}

@@ -34,12 +34,13 @@ func ParseSort(s string) (Sort, error) {
 	return "", fmt.Errorf("unknown order %q", s)
 }
 
-// Query selects a page of events. Empty fields do not restrict it.
+// Query selects a page of events. Empty fields do not restrict it. The zero time is a bound
+// like any other.
 type Query struct {
 	OrganizerID string
 	Category    string
-	Statuses    []Status  // never empty
-	From, To    time.Time // bounds of the start: From is inclusive, To is exclusive
+	Statuses    []Status   // never empty
+	From, To    *time.Time // bounds of the start: From is inclusive, To is exclusive
 	Sort        Sort
 	After       *Position
 	Limit       int
@@ -119,10 +120,10 @@ func (s *Service) newQuery(req eventapi.ListRequest) (q Query, list string, err 
 	}
 	q.Statuses = p.visibleStatuses(req)
 	if req.From != nil {
-		q.From = req.From.Time
+		q.From = &req.From.Time
 	}
 	if req.To != nil {
-		q.To = req.To.Time
+		q.To = &req.To.Time
 	}
 	if err := p.Err(); err != nil {
 		return q, "", err

@@ -60,3 +60,19 @@ func TestListEvents(t *testing.T) {
 		}
 	}
 }
+
+// The zero time is a bound like any other.
+func TestNoEventStartsBeforeTheZeroTime(t *testing.T) {
+	f := newFixture(t)
+	f.createGala(nil)
+	zero := new(contract.At(time.Time{}))
+	for name, tt := range map[string]struct {
+		req  eventapi.ListRequest
+		want int
+	}{"to": {eventapi.ListRequest{To: zero}, 0}, "from": {eventapi.ListRequest{From: zero}, 1}} {
+		page, err := f.ListEvents(t.Context(), tt.req)
+		if err != nil || len(page.Items) != tt.want {
+			t.Errorf("%s: got %+v, %v, want %d events", name, page, err, tt.want)
+		}
+	}
+}

@@ -7,8 +7,9 @@ import (
 )
 
 // timezoneNames are the names in the IANA time zone database of the Go distribution, one
-// on each line. The list is part of the program, because time.LoadLocation also accepts
-// other names that the machine happens to know, such as Local and posix/Europe/Berlin.
+// on each line, without Factory, which means that no zone was chosen. The list is part of
+// the program, because time.LoadLocation also accepts other names that the machine happens
+// to know, such as Local, posixrules and posix/Europe/Berlin.
 //
 //go:embed timezones.txt
 var timezoneNames string

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,8 +43,8 @@ func TestTimezonesAreNamesOfTheDatabase(t *testing.T) {
 			t.Errorf("%s is not a time zone of the database", name)
 		}
 	}
-	if len(names) < 590 {
-		t.Errorf("got %d names, want almost 600: list them with unzip -Z1", len(names))
+	if len(names) < 590 || slices.Contains(names, "Factory") {
+		t.Errorf("got %d names, want almost 600, without Factory: list them with unzip -Z1", len(names))
 	}
 }
 
@@ -51,6 +52,9 @@ func TestTimezoneIsAName(t *testing.T) {
 	for name, want := range map[string]bool{
 		"UTC": true, "Europe/Berlin": true, "America/Argentina/Buenos_Aires": true, "Asia/Kolkata": true,
 		"": false, "Local": false, "localtime": false, "posixrules": false, "posix/Europe/Berlin": false, "right/UTC": false,
+		"Factory": false, "leapseconds": false, "tzdata.zi": false, "zone.tab": false, "Etc/Unknown": false, "UTC ": false, "utc": false, "Z": false,
+		"UTC\n": false, "UTC\x00": false, "Europe/Berlin\nUTC": false, "/Europe/Berlin": false, "EST5EDT,M3.2.0,M11.1.0": false, "US/Pacific-New": false,
+		"Etc/GMT+12": true, "Etc/GMT-14": true, "EST5EDT": true, "America/Coyhaique": true, "Europe/Kyiv": true, "US/Pacific": true, "Etc/GMT-15": false,
 		"europe/berlin": false, "../zoneinfo/UTC": false, "Europe": false, "Mars/Olympus": false, "+01:00": false,
 	} {
 		f := newFixture(t)

@@ -87,8 +87,8 @@ func testListIndexes(t *testing.T, uri string, db *mongo.Database) {
 		for _, sort := range []event.Sort{event.ByStart, event.ByStartDesc, event.ByName, event.ByCreation} {
 			ranges := []event.Query{{}}
 			if sort == event.ByStart || sort == event.ByStartDesc { // another order sorts by one field and filters by another
-				ranges = append(ranges, event.Query{From: start.Add(5 * time.Minute)}, event.Query{To: start.Add(15 * time.Minute)},
-					event.Query{From: start.Add(5 * time.Minute), To: start.Add(15 * time.Minute)})
+				ranges = append(ranges, event.Query{From: new(start.Add(5 * time.Minute))}, event.Query{To: new(start.Add(15 * time.Minute))},
+					event.Query{From: new(start.Add(5 * time.Minute)), To: new(start.Add(15 * time.Minute))})
 			}
 			for _, r := range ranges {
 				q.Sort, q.Limit, q.From, q.To, q.After = sort, 4, r.From, r.To, nil

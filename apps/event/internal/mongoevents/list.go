@@ -97,11 +97,11 @@ func filter(q event.Query) bson.A {
 		}
 		add("status", bson.D{{Key: "$in", Value: statuses}})
 	}
-	if !q.From.IsZero() {
-		add("startsAt", bson.D{{Key: "$gte", Value: q.From}})
+	if q.From != nil {
+		add("startsAt", bson.D{{Key: "$gte", Value: *q.From}})
 	}
-	if !q.To.IsZero() {
-		add("startsAt", bson.D{{Key: "$lt", Value: q.To}})
+	if q.To != nil {
+		add("startsAt", bson.D{{Key: "$lt", Value: *q.To}})
 	}
 	return all
 }
