@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/hex"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -34,28 +35,15 @@ func decodeUnreserved(path []byte) []byte {
 	for i := 0; i < len(path); i++ {
 		b := path[i]
 		if b == '%' && i+2 < len(path) {
-			high, low := hexDigit(path[i+1]), hexDigit(path[i+2])
-			if decoded := high<<4 | low; high >= 0 && low >= 0 && isUnreserved(byte(decoded)) {
-				b = byte(decoded)
+			var decoded [1]byte
+			if _, err := hex.Decode(decoded[:], path[i+1:i+3]); err == nil && isUnreserved(decoded[0]) {
+				b = decoded[0]
 				i += 2
 			}
 		}
 		normal = append(normal, b)
 	}
 	return normal
-}
-
-// hexDigit returns the value of a hexadecimal digit, or -1.
-func hexDigit(b byte) int {
-	switch {
-	case b >= '0' && b <= '9':
-		return int(b - '0')
-	case b >= 'A' && b <= 'F':
-		return int(b-'A') + 10
-	case b >= 'a' && b <= 'f':
-		return int(b-'a') + 10
-	}
-	return -1
 }
 
 // isUnreserved reports whether b is an unreserved character (RFC 3986, section 2.3).

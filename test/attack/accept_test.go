@@ -23,8 +23,8 @@ func from(address string) *http.Client {
 }
 
 // send sends a request with header fields, whose names and values alternate, and returns
-// the response without its body.
-func send(t *testing.T, client *http.Client, method, path, body string, headers ...string) *http.Response {
+// the status of the response.
+func send(t *testing.T, client *http.Client, method, path, body string, headers ...string) int {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, running.Gateway+path, strings.NewReader(body))
 	if err != nil {
@@ -37,8 +37,8 @@ func send(t *testing.T, client *http.Client, method, path, body string, headers 
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = res.Body.Close() })
-	return res
+	_ = res.Body.Close()
+	return res.StatusCode
 }
 
 // A header with thousands of ranges is refused before it is parsed, in one field line or in
@@ -49,21 +49,21 @@ func TestLargeAcceptIsRefused(t *testing.T) {
 	quotes := strings.Repeat(`a/b;c="\",`, 1500)
 	for _, path := range []string{"/api/events", "/api/auth/me", "/.well-known/jwks.json", "/api/events/e1/availability/stream"} {
 		for _, accept := range []string{weights, quotes, strings.Repeat(",", 15_000), strings.Repeat("*/*,", 33)} {
-			if res := send(t, client, "GET", path, "", "Accept", accept); res.StatusCode != 431 {
-				t.Errorf("%s, %.12s...: got %d, want 431", path, accept, res.StatusCode)
+			if got := send(t, client, "GET", path, "", "Accept", accept); got != 431 {
+				t.Errorf("%s, %.12s...: got %d, want 431", path, accept, got)
 			}
 		}
 		lines := []string{}
 		for i := range 300 {
 			lines = append(lines, "Accept", fmt.Sprintf("a/b%d;q=0.5", i))
 		}
-		if res := send(t, client, "GET", path, "", lines...); res.StatusCode != 431 {
-			t.Errorf("%s, 300 lines: got %d, want 431", path, res.StatusCode)
+		if got := send(t, client, "GET", path, "", lines...); got != 431 {
+			t.Errorf("%s, 300 lines: got %d, want 431", path, got)
 		}
 	}
 	for _, path := range []string{"/healthz", "/readyz"} {
-		if res := send(t, client, "GET", path, "", "Accept", weights); res.StatusCode != 200 {
-			t.Errorf("%s: got %d, want 200", path, res.StatusCode)
+		if got := send(t, client, "GET", path, "", "Accept", weights); got != 200 {
+			t.Errorf("%s: got %d, want 200", path, got)
 		}
 	}
 }

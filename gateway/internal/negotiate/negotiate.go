@@ -50,7 +50,8 @@ func ParseAccept(lines [][]byte) (Accept, error) {
 	}
 	var a Accept
 	for _, line := range lines {
-		for element, rest := "", string(line); rest != ""; {
+		for rest := string(line); rest != ""; {
+			var element string
 			element, rest = cut(rest, ',')
 			if element == "" {
 				continue
@@ -76,7 +77,8 @@ func parseRange(element string) mediaRange {
 		return mediaRange{}
 	}
 	hasWeight := false
-	for param := ""; params != ""; {
+	for params != "" {
+		var param string
 		param, params = cut(params, ';')
 		key, value, _ := strings.Cut(param, "=")
 		switch key = strings.TrimSpace(key); {
