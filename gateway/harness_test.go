@@ -45,7 +45,7 @@ type harness struct {
 	booking *fakeBooking
 	redis   *miniredis.Miniredis
 	cache   *sessioncache.Cache
-	log     *bytes.Buffer
+	log     *logBuffer
 	spans   *tracetest.InMemoryExporter
 	started *tracetest.SpanRecorder // also has the spans that have not ended
 	metrics *telemetry.Metrics
@@ -54,6 +54,30 @@ type harness struct {
 
 	invoked     sync.Mutex
 	invocations []http.Header // of the requests to the sidecar
+}
+
+// logBuffer is a log that is written and read concurrently.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func (b *logBuffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text.Reset()
 }
 
 // fakeAuth implements auth's operations. Its fields hold the results to return and
@@ -84,7 +108,7 @@ func newSampledHarness(t *testing.T, samplingRatio float64, change ...func(*main
 		t.Fatal(err)
 	}
 	h := &harness{
-		t: t, log: &bytes.Buffer{}, spans: tracetest.NewInMemoryExporter(), started: tracetest.NewSpanRecorder(),
+		t: t, log: &logBuffer{}, spans: tracetest.NewInMemoryExporter(), started: tracetest.NewSpanRecorder(),
 		now: time.Now(), private: private,
 	}
 	h.auth = &fakeAuth{

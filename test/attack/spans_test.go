@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,33 +94,46 @@ func TestSpansAndLogsContainNothingPersonal(t *testing.T) {
 	}
 }
 
-// secrets returns all texts of the store of secrets that the stack uses.
+// secrets returns all texts in the files of secrets that the stack has created.
 func secrets(t *testing.T) []string {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(running.Data, "secrets.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var store any
-	if err := json.Unmarshal(data, &store); err != nil {
-		t.Fatal(err)
-	}
 	var all []string
-	var collect func(any)
-	collect = func(v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			for _, item := range v {
-				collect(item)
-			}
-		case string:
-			all = append(all, v)
+	for _, name := range []string{"secrets.json", "credentials.json"} {
+		data, err := os.ReadFile(filepath.Join(running.Data, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
 		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var store any
+		if err := json.Unmarshal(data, &store); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, texts(store)...)
 	}
-	collect(store)
-	all = slices.DeleteFunc(all, func(s string) bool { return len(s) < 8 })
-	if len(all) == 0 {
-		t.Fatal("the store of secrets is empty")
+	// A short text, such as a name, would be found by chance.
+	all = slices.DeleteFunc(all, func(s string) bool { return len(s) < 16 })
+	if len(all) < 2 {
+		t.Fatalf("got %d secrets, want several", len(all))
+	}
+	return all
+}
+
+// texts returns all texts in a value that was decoded from JSON.
+func texts(v any) []string {
+	var all []string
+	switch v := v.(type) {
+	case map[string]any:
+		for _, item := range v {
+			all = append(all, texts(item)...)
+		}
+	case []any:
+		for _, item := range v {
+			all = append(all, texts(item)...)
+		}
+	case string:
+		all = append(all, v)
 	}
 	return all
 }
