@@ -25,7 +25,7 @@ func run(m *testing.M) (status int) {
 	defer os.RemoveAll(data)
 	running, err = stack.Start(stack.Options{Data: data, Args: []string{"--replicas", "event=2,gateway=2"}, Env: []string{
 		// Rate limiting stays enabled, with limits that the tests do not reach.
-		"RATE_LIMIT_BROWSE=100000/1m", "RATE_LIMIT_WRITE=100000/1m", "RATE_LIMIT_LOGIN=100000/1m", "RATE_LIMIT_REFUSALS=100000/1m", "RATE_LIMIT_ADDRESS=100000/1m",
+		"RATE_LIMIT_BROWSE=100000/1m", "RATE_LIMIT_WRITE=100000/1m", "RATE_LIMIT_LOGIN=100000/1m", "RATE_LIMIT_REFUSALS=100000/1m", "RATE_LIMIT_ADDRESS=100000/1m", "CONNECTIONS_PER_ADDRESS=100000",
 	}})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -21,7 +21,7 @@ import (
 // often. Rate limiting stays enabled, with limits that the tests do not reach.
 func fastExpiryEnv() []string {
 	return []string{
-		"RATE_LIMIT_BROWSE=100000/1m", "RATE_LIMIT_WRITE=100000/1m", "RATE_LIMIT_LOGIN=100000/1m", "RATE_LIMIT_REFUSALS=100000/1m", "RATE_LIMIT_ADDRESS=100000/1m",
+		"RATE_LIMIT_BROWSE=100000/1m", "RATE_LIMIT_WRITE=100000/1m", "RATE_LIMIT_LOGIN=100000/1m", "RATE_LIMIT_REFUSALS=100000/1m", "RATE_LIMIT_ADDRESS=100000/1m", "CONNECTIONS_PER_ADDRESS=100000",
 		// The customers of a crowd leave bookings pending for as long as a test runs.
 		"MAX_PENDING_PER_USER=10000",
 		"BOOKING_TTL=3s", "HOLD_SETTLE_AFTER=3s", "SWEEP_INTERVAL=1s", "JAEGER=off",
