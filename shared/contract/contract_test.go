@@ -2,9 +2,11 @@ package contract_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
+	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract"
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/strictjson"
@@ -71,5 +73,21 @@ func TestOptionalFieldsRoundTrip(t *testing.T) {
 		if err := strictjson.Decode([]byte(body), &got); err == nil {
 			t.Errorf("%s: got %+v, want an error", body, got)
 		}
+	}
+}
+
+// One error names every invalid field of an update, those of its price as well.
+func TestUpdateNamesEveryInvalidField(t *testing.T) {
+	var got eventapi.Changes
+	err := strictjson.Decode([]byte(`{"name":5,"price":{"amount":"1","tax":2},"startsAt":"soon","owner":"x","venue":null,"capacity":7}`), &got)
+	var fields []string
+	for _, f := range apperr.From(err).Fields {
+		fields = append(fields, f.Field)
+	}
+	if want := []string{"name", "price.amount", "price.tax", "startsAt", "owner"}; !slices.Equal(fields, want) {
+		t.Errorf("got %v, want %v", fields, want)
+	}
+	if got.Venue != contract.Clear[string]() || got.Capacity != contract.Set(int64(7)) {
+		t.Errorf("got %+v, want the valid fields", got)
 	}
 }

@@ -7,7 +7,7 @@
 //   - null, unless the type is [Nullable]
 //   - data after the value
 //
-// Its errors name the invalid field and say what to send instead.
+// Its errors name every invalid field and say what to send instead.
 //
 // [DecodeResponse] is less strict.
 package strictjson
@@ -38,14 +38,20 @@ type Described interface {
 var errNull = errors.New("null")
 
 // Decode decodes data, which must be one JSON value, into the value that v points to.
-// Its error is an *apperr.Error of code Invalid. Unless the body as a whole is wrong,
-// the error's Fields name the first invalid field.
+// Its error is an *apperr.Error of code Invalid. Unless the body as a whole is wrong, the
+// error's Fields name every invalid field, up to 100, and the value has the valid fields.
 func Decode(data []byte, v any) error {
 	err := json.Unmarshal(data, v, json.RejectUnknownMembers(true), json.WithUnmarshalers(refuseNull()))
 	if err == nil {
 		return nil
 	}
-	return invalid(err)
+	first := invalid(err)
+	if len(first.Fields) > 0 {
+		if all := collect(data, v); len(all) > 0 {
+			first.Fields = all
+		}
+	}
+	return first
 }
 
 // DecodeResponse decodes a response from another program. Unlike Decode, it ignores
@@ -73,33 +79,46 @@ func refuseNull() *json.Unmarshalers {
 
 // invalid turns an error of package json into an error for the client.
 func invalid(err error) *apperr.Error {
-	if e, ok := errors.AsType[*json.SemanticError](err); ok {
-		field := apperr.Field{Field: path(e.JSONPointer)}
-		switch {
-		case errors.Is(err, json.ErrUnknownName):
-			field.Code, field.Message = "unknown", "is not a known field; remove it"
-		case errors.Is(err, errNull):
-			field.Code, field.Message = "null", "must not be null"
-		case errors.Is(err, jsontext.ErrDuplicateName):
-			field.Code, field.Message = "duplicate", "must appear only once"
-		default:
-			field.Code, field.Message = "invalid", wrongType(e)
-		}
-		return forField(field).WithCause(err)
-	}
-	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok && errors.Is(err, jsontext.ErrDuplicateName) {
-		return forField(apperr.Field{Field: path(e.JSONPointer), Code: "duplicate", Message: "must appear only once"}).WithCause(err)
+	field, ok := fieldOf(err)
+	switch {
+	case ok && field.Field == "":
+		return apperr.New(apperr.Invalid, "", "The body must be a JSON object.").WithCause(err)
+	case ok:
+		return apperr.InvalidFields(field).WithCause(err)
 	}
 	return apperr.New(apperr.Invalid, "", "The body must be one valid JSON object in UTF-8.").WithCause(err)
 }
 
-// forField returns the error for an invalid field. If f.Field is empty, the error is
-// about the whole body.
-func forField(f apperr.Field) *apperr.Error {
-	if f.Field == "" {
-		return apperr.New(apperr.Invalid, "", "The body must be a JSON object.")
+// fieldOf returns the field that an error of package json is about. ok is false if the
+// error is about the syntax of the document.
+func fieldOf(err error) (field apperr.Field, ok bool) {
+	field.Field = path(pointerOf(err))
+	e, ok := errors.AsType[*json.SemanticError](err)
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		field.Code, field.Message = "duplicate", "must appear only once"
+		return field, true
+	case !ok:
+		return field, false
+	case errors.Is(err, json.ErrUnknownName):
+		field.Code, field.Message = "unknown", "is not a known field; remove it"
+	case errors.Is(err, errNull):
+		field.Code, field.Message = "null", "must not be null"
+	default:
+		field.Code, field.Message = "invalid", wrongType(e)
 	}
-	return apperr.InvalidFields(f)
+	return field, true
+}
+
+// pointerOf returns the place in the document that an error of package json is about.
+func pointerOf(err error) jsontext.Pointer {
+	if e, ok := errors.AsType[*json.SemanticError](err); ok {
+		return e.JSONPointer
+	}
+	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return e.JSONPointer
+	}
+	return ""
 }
 
 // wrongType returns the message for a field whose value has the wrong type. It says

@@ -1,6 +1,8 @@
 package strictjson_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json"
@@ -107,6 +109,53 @@ func TestDecodeNamesTheInvalidField(t *testing.T) {
 		if len(e.Fields) != 1 || e.Fields[0] != want {
 			t.Errorf("%s: got %+v, want %+v", body, e.Fields, want)
 		}
+	}
+}
+
+// One error names unknown fields, wrong types, nulls and repeated names together, in the
+// order of the document and at every depth. The valid fields are decoded.
+func TestDecodeNamesEveryInvalidField(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"name":5,"seats":"2"}`:                                             "name:invalid seats:invalid",
+		`{"a":1,"name":null,"seats":1.5,"b":{"c":1}}`:                        "a:unknown name:null seats:invalid b:unknown",
+		`{"price":{"amount":"1","x":1,"y":2},"tags":[1,"a",null],"z":0}`:     "price.amount:invalid price.x:unknown price.y:unknown tags.0:invalid tags.2:null z:unknown",
+		`{"price":7,"tags":{},"open":7,"seat":"Z","limit":"2","venue":null}`: "price:invalid tags:invalid open:invalid seat:invalid limit:invalid",
+		`{"name":"a","name":"b","name":"c","seats":"2"}`:                     "name:duplicate seats:invalid",
+		`{"price":{"amount":1,"amount":2},"x":1}`:                            "price.amount:duplicate x:unknown",
+		`{"x":{"a":1,"a":2},"seats":"2"}`:                                    "x:unknown seats:invalid",
+		`{"seats":9223372036854775808,"limit":null}`:                         "seats:invalid limit:null",
+		`{"n\u0061me":5,"a.b":1,"a/b":1,"":1}`:                               "name:invalid a.b:unknown a/b:unknown :unknown",
+		`{"tags":"a","price":[],"name":{"deep":[{}]}}`:                       "tags:invalid price:invalid name:invalid",
+	} {
+		var got []string
+		e := apperr.From(strictjson.Decode([]byte(body), &event{}))
+		for _, f := range e.Fields {
+			got = append(got, f.Field+":"+f.Code)
+			if f.Message == "" || strings.Contains(f.Message, "documented") {
+				t.Errorf("%s: got message %q of %s, want one that says what to send", body, f.Message, f.Field)
+			}
+		}
+		if got := strings.Join(got, " "); got != want || e.Code != apperr.Invalid {
+			t.Errorf("%s: got %s %s, want %s", body, e.Code, got, want)
+		}
+	}
+	var got event
+	if err := strictjson.Decode([]byte(`{"name":"Gala","seats":"2","price":{"amount":5,"x":1},"tags":["a"],"limit":3}`), &got); err == nil {
+		t.Error("got no error, want one")
+	}
+	if got.Name != "Gala" || got.Seats != 0 || got.Price.Amount != 5 || len(got.Tags) != 1 || got.Limit == nil || *got.Limit != 3 {
+		t.Errorf("got %+v, want the valid fields", got)
+	}
+}
+
+func TestDecodeNamesAtMost100Fields(t *testing.T) {
+	var body strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&body, `,"f%d":%d`, i, i)
+	}
+	e := apperr.From(strictjson.Decode([]byte("{"+body.String()[1:]+"}"), &event{}))
+	if len(e.Fields) != 100 {
+		t.Errorf("got %d fields, want 100", len(e.Fields))
 	}
 }
 
