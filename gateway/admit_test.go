@@ -169,6 +169,19 @@ func TestAllLimitsCostOneCommand(t *testing.T) {
 	}
 }
 
+// Otherwise malformed requests would be free, although each costs a response and a line of
+// the log.
+func TestUnparsableRequestCountsAgainstItsLimit(t *testing.T) {
+	h := newHarness(t, func(c *main.Config) { c.Write = main.Rate{Requests: 2, Period: time.Minute} })
+	addr := listen(t, h.server)
+	const malformed = "POST /api/auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n"
+	for range 2 {
+		h.wantProblem(sendRaw(t, addr, malformed), 400, "invalid")
+	}
+	h.wantProblem(sendRaw(t, addr, malformed), 429, "rate_limited")
+	h.wantProblem(h.do("POST", "/nowhere", ""), 404, "not_found") // comes from another address
+}
+
 func TestUnacceptableRequestCountsAgainstItsLimit(t *testing.T) {
 	h := newHarness(t, func(c *main.Config) { c.Browse = main.Rate{Requests: 1, Period: time.Minute} })
 	const path = "/.well-known/jwks.json"

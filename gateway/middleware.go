@@ -29,7 +29,7 @@ func (s *Server) middleware(c *fiber.Ctx) error {
 }
 
 // handleParseError responds to a request that fasthttp could not parse. Fiber calls
-// no middleware for such a request.
+// no middleware for such a request. It counts as a write of its address.
 func (s *Server) handleParseError(c *fiber.Ctx, err error) error {
 	began := s.now()
 	if conn, ok := c.Context().Conn().(*requestConn); ok {
@@ -40,6 +40,10 @@ func (s *Server) handleParseError(c *fiber.Ctx, err error) error {
 		s.durations.record(c, noRoute, s.now().Sub(began))
 		s.logRequest(c, noRoute, began, err)
 	}()
+	s.setHeaders(c)
+	if _, refused := s.admit(c, write, credentials{err: tokenMissing()}, s.clientAddress(c)); refused != nil {
+		err = refused
+	}
 	return s.sendProblem(c, err)
 }
 
