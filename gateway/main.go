@@ -62,6 +62,7 @@ func wire(ctx context.Context, a *app.App, cfg Config) error {
 	a.Check("sidecar", a.SidecarProbe())
 	a.Check("auth", keys.Check)
 
+	//nolint:contextcheck // the first value of a counter belongs to no request
 	sessions, err := newSessionCache(a, client, []byte(cfg.SessionCacheKey.Reveal()))
 	if err != nil {
 		return err

@@ -2,9 +2,11 @@ package attack_test
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"boxoffice/shared/apperr"
@@ -126,5 +128,52 @@ func TestGuessesFromManyAddressesTakeTurns(t *testing.T) {
 	})
 	if refused.Load() == 0 {
 		t.Errorf("got %d verified guesses and %d refused ones, want some refused", verified.Load(), refused.Load())
+	}
+}
+
+// Write access to Redis must not make a user an admin, or another user.
+func TestForgedSessionsInRedisAreNotUsed(t *testing.T) {
+	client := redis.NewClient(running.Redis)
+	defer func() { _ = client.Close() }()
+	user, login := running.Register(t)
+	admin, boss := running.Admin(t)
+	me := func() authapi.User {
+		var u authapi.User
+		user.Do(t, "GET", "/api/auth/me", nil).Want(t, 200, &u)
+		return u
+	}
+	ctx, own := t.Context(), "user:"+login.User.ID
+	for range 2 { // the first look-ups let auth fill the cache
+		me()
+		admin.Do(t, "GET", "/api/auth/me", nil).Want(t, 200, nil)
+	}
+	value, err := client.Get(ctx, own).Result()
+	if err != nil || !strings.Contains(value, `"role":"user"`) {
+		t.Fatalf("got %q, %v, want the cached user", value, err)
+	}
+	others, err := client.Get(ctx, "user:"+boss.User.ID).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, forged := range map[string]string{
+		"another role":            strings.Replace(value, `"role":"user"`, `"role":"admin"`, 1),
+		"the value of an admin":   others,
+		"no seal":                 fmt.Sprintf(`v:1:{"id":%q,"email":"e@example.org","name":"Eve","role":"admin","isActive":true,"createdAt":"2026-01-01T00:00:00.000Z"}`, login.User.ID),
+		"a very large version":    "v:99999999999999999999:1:x:{}",
+		"something else entirely": strings.Repeat("x", 1<<20),
+	} {
+		if err := client.Set(ctx, own, forged, 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		user.Do(t, "GET", "/api/bookings", nil).Refused(t, 403, "auth.admin_required")
+		if got := me(); got != login.User {
+			t.Errorf("%s: got %+v, want %+v", name, got, login.User)
+		}
+	}
+	if err := client.Del(ctx, own).Err(); err != nil {
+		t.Error(err)
+	}
+	if keys, err := client.Keys(ctx, "*"+login.User.Email+"*").Result(); err != nil || len(keys) != 0 {
+		t.Errorf("got keys %v, %v, want none with an e-mail address", keys, err)
 	}
 }
