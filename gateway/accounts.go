@@ -35,9 +35,7 @@ func bindRefresh(c *call) (authapi.RefreshRequest, error) {
 		RefreshToken string  `json:"refreshToken"`
 		Email        *string `json:"email"`
 	}](c)
-	if err == nil {
-		err = required("refreshToken", body.RefreshToken)
-	}
+	err = required(err, "refreshToken", body.RefreshToken)
 	return authapi.RefreshRequest{RefreshToken: body.RefreshToken, Email: body.Email}, err
 }
 
@@ -45,9 +43,7 @@ func bindLogOut(c *call) (authapi.LogOutRequest, error) {
 	body, err := decode[struct {
 		RefreshToken string `json:"refreshToken"`
 	}](c)
-	if err == nil {
-		err = required("refreshToken", body.RefreshToken)
-	}
+	err = required(err, "refreshToken", body.RefreshToken)
 	return authapi.LogOutRequest{RefreshToken: body.RefreshToken}, err
 }
 

@@ -25,6 +25,7 @@ type fakeBooking struct {
 	one      bookingapi.Booking
 	replayed bool
 	page     contract.Page[bookingapi.Booking]
+	check    error                     // the result of checking a CreateRequest
 	fail     error                     // if not nil, the result of every operation
 	create   bookingapi.CreateRequest  // the last request
 	get      bookingapi.GetRequest     // the last request
@@ -35,7 +36,8 @@ type fakeBooking struct {
 
 func (f *fakeBooking) serve(log *slog.Logger, tracing *telemetry.Tracing) http.Handler {
 	srv := rpc.NewServer(rpc.ServerConfig{App: bookingapi.App, Token: secret, Log: log, Tracing: tracing})
-	rpc.Handle(srv, bookingapi.CreateBooking, func(_ context.Context, r bookingapi.CreateRequest) (bookingapi.Created, error) {
+	check := func(context.Context, bookingapi.CreateRequest) error { return f.check }
+	rpc.HandleChecked(srv, bookingapi.CreateBooking, check, func(_ context.Context, r bookingapi.CreateRequest) (bookingapi.Created, error) {
 		f.create = r
 		return bookingapi.Created{Booking: f.one, Replayed: f.replayed}, f.fail
 	})

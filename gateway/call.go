@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -23,7 +25,15 @@ type call struct {
 // byAdmin reports whether the caller is an admin.
 func (c *call) byAdmin() bool { return c.caller != nil && c.caller.Role == authapi.RoleAdmin }
 
-// decode parses the body with strictjson.Decode. It returns
+// bodyError lists the fields of a body that could not be decoded. withResponse asks the app
+// which of the others are invalid, so that one response names every invalid field.
+type bodyError []apperr.Field
+
+// Error implements error.
+func (e bodyError) Error() string { return "malformed fields in the body" }
+
+// decode parses the body with strictjson.Decode. If fields are malformed, it returns the
+// others and a bodyError. It returns
 // fiber.ErrUnsupportedMediaType unless the headers declare uncompressed JSON. The
 // parameters of the media type have no meaning: JSON is always in UTF-8 (RFC 8259,
 // sections 8.1 and 11).
@@ -34,7 +44,11 @@ func decode[T any](c *call) (T, error) {
 	if !negotiate.IsMediaType(header.ContentType(), fiber.MIMEApplicationJSON) || !negotiate.IsIdentity(header.PeekAll(fiber.HeaderContentEncoding)) {
 		return body, fiber.ErrUnsupportedMediaType
 	}
-	return body, strictjson.Decode(c.BodyRaw(), &body)
+	err := strictjson.Decode(c.BodyRaw(), &body)
+	if e, ok := errors.AsType[*apperr.Error](err); ok && len(e.Fields) > 0 {
+		return body, bodyError(e.Fields)
+	}
+	return body, err
 }
 
 // device returns the client's address and user agent. The user agent is truncated to
@@ -46,17 +60,13 @@ func (c *call) device() authapi.Device {
 	return authapi.Device{Address: c.address, UserAgent: strings.ToValidUTF8(agent, "")}
 }
 
-// required returns an error that names the fields whose value is empty, or nil if
-// there are none. Its arguments are alternating field names and values.
-func required(pairs ...string) error {
-	var missing []apperr.Field
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if pairs[i+1] == "" {
-			missing = append(missing, apperr.Field{Field: pairs[i], Code: "required", Message: "is required"})
-		}
+// required returns the error of decoding a body, which also names the field if its value is
+// empty. err is the result of decode.
+func required(err error, field, value string) error {
+	malformed, ok := errors.AsType[bodyError](err)
+	isNamed := slices.ContainsFunc(malformed, func(f apperr.Field) bool { return f.Field == field })
+	if err != nil && !ok || value != "" || isNamed {
+		return err
 	}
-	if missing != nil {
-		return apperr.InvalidFields(missing...)
-	}
-	return nil
+	return append(slices.Clone(malformed), apperr.Field{Field: field, Code: "required", Message: "is required"})
 }

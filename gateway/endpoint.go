@@ -135,6 +135,9 @@ func withBody[Req, Res any](s *Server, op rpc.Op[Req, Res], status int, bind fun
 func withResponse[Req, Res any](s *Server, op rpc.Op[Req, Res], bind func(*call) (Req, error), present func(*call, Res) response) endpoint {
 	return func(c *call) (response, error) {
 		req, err := bind(c)
+		if undecoded, ok := errors.AsType[bodyError](err); ok {
+			return response{}, queryError(undecoded).merge(rpc.Check(c.ctx, s.calls, op, req, undecoded))
+		}
 		// If only query parameters are malformed, call op all the same. One problem
 		// document then also lists the fields that the app refuses.
 		malformed, ok := errors.AsType[queryError](err)

@@ -72,7 +72,11 @@ func (e queryError) merge(err error) error {
 	all := validation.Problems(e)
 	if err != nil {
 		for _, f := range apperr.From(err).Fields {
-			reported := slices.ContainsFunc(e, func(own apperr.Field) bool { return own.Field == f.Field })
+			// The app got the zero value of a malformed field, so its problems with the field
+			// or a part of it mean nothing.
+			reported := slices.ContainsFunc(e, func(own apperr.Field) bool {
+				return own.Field == f.Field || strings.HasPrefix(f.Field, own.Field+".")
+			})
 			if !reported && f.Field != "cursor" {
 				all = append(all, f)
 			}

@@ -62,9 +62,24 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Unavailable and Timeout it is unknown whether the operation took place, unless the
 // error's IsOverloaded method returns true: then it did not.
 func Call[Req, Res any](ctx context.Context, c *Client, op Op[Req, Res], req Req) (Res, error) {
+	return call(ctx, c, op, request[Req]{Data: &req})
+}
+
+// Check returns the error of op for a request of which some fields are malformed: they have
+// their zero values in req. The operation is never carried out. The error lists the invalid
+// values of the other fields, if op was served with HandleChecked and there are any, and
+// otherwise the malformed fields. It may also be one that Call returns if no reply arrived.
+func Check[Req, Res any](ctx context.Context, c *Client, op Op[Req, Res], req Req, malformed []apperr.Field) error {
+	_, err := call(ctx, c, op, request[Req]{Data: &req, Malformed: malformed})
+	return err
+}
+
+// call completes and sends a request; see Call.
+func call[Req, Res any](ctx context.Context, c *Client, op Op[Req, Res], r request[Req]) (Res, error) {
 	var none Res
 	messageID := rand.Text()
-	body, err := json.Marshal(request[Req]{MessageID: messageID, Timestamp: contract.At(time.Now()), Data: &req})
+	r.MessageID, r.Timestamp = messageID, contract.At(time.Now())
+	body, err := json.Marshal(r)
 	if err != nil {
 		return none, apperr.Fault(fmt.Errorf("call %s: encode: %w", op.Method, err))
 	}

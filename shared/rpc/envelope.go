@@ -22,6 +22,9 @@ type request[T any] struct {
 	MessageID string        `json:"messageId"`
 	Timestamp contract.Time `json:"timestamp"`
 	Data      *T            `json:"data"` // nil if absent; {} is a valid request
+	// Malformed lists fields of the client's request that the caller could not decode. The
+	// operation is then not carried out; see Check.
+	Malformed []apperr.Field `json:"malformed,omitempty"`
 }
 
 type reply[T any] struct {

@@ -86,6 +86,12 @@ func TokenMatches(token, got string) bool {
 // Like http.ServeMux, Handle panics if it is misused: if op already has a handler or
 // belongs to another app.
 func Handle[Req, Res any](srv *Server, op Op[Req, Res], fn func(context.Context, Req) (Res, error)) {
+	HandleChecked(srv, op, func(context.Context, Req) error { return nil }, fn)
+}
+
+// HandleChecked is like Handle, but also serves Check. check returns the error of fn for a
+// request with invalid values, and has no other effect.
+func HandleChecked[Req, Res any](srv *Server, op Op[Req, Res], check func(context.Context, Req) error, fn func(context.Context, Req) (Res, error)) {
 	if op.App != srv.app {
 		panic(fmt.Sprintf("rpc: %s is an operation of %s, not of %s", op.Method, op.App, srv.app))
 	}
@@ -96,7 +102,7 @@ func Handle[Req, Res any](srv *Server, op Op[Req, Res], fn func(context.Context,
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), op.Timeout)
 		defer cancel()
-		messageID, res, err := serve(ctx, r.Body, fn)
+		messageID, res, err := serve(ctx, r.Body, check, fn)
 		var sent *apperr.Error
 		if err != nil {
 			sent = apperr.From(err)
@@ -110,9 +116,9 @@ func Handle[Req, Res any](srv *Server, op Op[Req, Res], fn func(context.Context,
 	})
 }
 
-// serve decodes a request and calls fn. It converts a panic of fn to an error. messageID
-// is empty if the request has none.
-func serve[Req, Res any](ctx context.Context, body io.Reader, fn func(context.Context, Req) (Res, error)) (messageID string, res Res, err error) {
+// serve decodes a request and calls fn, or check if fields of it are malformed. It converts
+// a panic to an error. messageID is empty if the request has none.
+func serve[Req, Res any](ctx context.Context, body io.Reader, check func(context.Context, Req) error, fn func(context.Context, Req) (Res, error)) (messageID string, res Res, err error) {
 	data, err := io.ReadAll(io.LimitReader(body, maxRequest+1))
 	if err != nil {
 		return "", res, apperr.New(apperr.Invalid, "", "The request could not be read. Send it again.").WithCause(err)
@@ -130,6 +136,12 @@ func serve[Req, Res any](ctx context.Context, body io.Reader, fn func(context.Co
 		}
 	}()
 	messageID = req.MessageID // set before fn is called, so that the reply after a panic has it
+	if len(req.Malformed) > 0 {
+		if err = check(ctx, *req.Data); err == nil {
+			err = apperr.InvalidFields(req.Malformed...)
+		}
+		return messageID, res, err
+	}
 	res, err = fn(ctx, *req.Data)
 	return messageID, res, err
 }

@@ -24,16 +24,20 @@ const unknownUserID = "-"
 // rate_limited if the address is unknown and many others have failed before it, and
 // apperr.Overloaded if the queue for hashing is full.
 func (s *Service) LogIn(ctx context.Context, req authapi.LogInRequest) (authapi.Login, error) {
-	email, password := NormalizeEmail(req.Email), req.Password
-	var problems validation.Problems
-	checkEmail(&problems, email)
-	if password == "" {
-		problems.Add("password", "required", "is required")
-	}
-	if err := problems.Err(); err != nil {
+	if err := s.CheckLogIn(ctx, req); err != nil {
 		return authapi.Login{}, err
 	}
-	return s.logIn(ctx, email, password, req.Device)
+	return s.logIn(ctx, NormalizeEmail(req.Email), req.Password, req.Device)
+}
+
+// CheckLogIn returns the error of LogIn for a request with invalid values.
+func (s *Service) CheckLogIn(_ context.Context, req authapi.LogInRequest) error {
+	var problems validation.Problems
+	checkEmail(&problems, NormalizeEmail(req.Email))
+	if req.Password == "" {
+		problems.Add("password", "required", "is required")
+	}
+	return problems.Err()
 }
 
 // logIn is LogIn for a valid e-mail address in its normalised form.

@@ -48,6 +48,12 @@ func (s *Service) Register(ctx context.Context, req authapi.RegisterRequest) (au
 	return authapi.Login{User: stored.Public(), Tokens: tokens}, nil
 }
 
+// CheckRegister returns the error of Register for a request with invalid values.
+func (s *Service) CheckRegister(_ context.Context, req authapi.RegisterRequest) error {
+	_, err := s.newUser(req)
+	return err
+}
+
 // registerAgain answers a registration of u whose account exists. The id and the e-mail
 // address prove nothing, so the request is a log-in: its password is verified, and a wrong
 // one counts. It returns ErrEmailTaken for a wrong password, as for the registration of an

@@ -1,6 +1,8 @@
 package booking
 
 import (
+	"context"
+
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/idempotency"
 	"boxoffice/shared/validation"
@@ -8,6 +10,16 @@ import (
 
 // maxPaymentReference is the maximum length of a payment reference in code points.
 const maxPaymentReference = 128
+
+// CheckCreateBooking returns the error of CreateBooking for a request with invalid values.
+func (s *Service) CheckCreateBooking(_ context.Context, req bookingapi.CreateRequest) error {
+	return s.validateCreate(req)
+}
+
+// CheckConfirmBooking returns the error of ConfirmBooking for a request with invalid values.
+func (s *Service) CheckConfirmBooking(_ context.Context, req bookingapi.ConfirmRequest) error {
+	return validateConfirm(req)
+}
 
 // validateCreate returns an apperr.Invalid error that lists every invalid field of
 // req.

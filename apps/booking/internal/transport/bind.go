@@ -10,10 +10,10 @@ import (
 
 // Bind registers the handlers of all booking operations on srv.
 func Bind(srv *rpc.Server, svc *booking.Service) {
-	rpc.Handle(srv, bookingapi.CreateBooking, svc.CreateBooking)
+	rpc.HandleChecked(srv, bookingapi.CreateBooking, svc.CheckCreateBooking, svc.CreateBooking)
 	rpc.Handle(srv, bookingapi.GetBooking, svc.GetBooking)
 	rpc.Handle(srv, bookingapi.ListBookings, svc.ListBookings)
-	rpc.Handle(srv, bookingapi.ConfirmBooking, svc.ConfirmBooking)
+	rpc.HandleChecked(srv, bookingapi.ConfirmBooking, svc.CheckConfirmBooking, svc.ConfirmBooking)
 	rpc.Handle(srv, bookingapi.CancelBooking, svc.CancelBooking)
 	rpc.HandleEach(srv, bookingapi.SettleHolds, svc.SettleHolds)
 	rpc.Handle(srv, bookingapi.ReconcileBookings, svc.ReconcileBookings)

@@ -11,8 +11,8 @@ import (
 // Bind serves the event app's operations with svc. The use cases have the types of the
 // contract, so nothing is converted.
 func Bind(srv *rpc.Server, svc *event.Service) {
-	rpc.Handle(srv, eventapi.CreateEvent, svc.CreateEvent)
-	rpc.Handle(srv, eventapi.UpdateEvent, svc.UpdateEvent)
+	rpc.HandleChecked(srv, eventapi.CreateEvent, svc.CheckCreateEvent, svc.CreateEvent)
+	rpc.HandleChecked(srv, eventapi.UpdateEvent, svc.CheckUpdateEvent, svc.UpdateEvent)
 	rpc.Handle(srv, eventapi.CancelEvent, svc.CancelEvent)
 	rpc.Handle(srv, eventapi.DeleteEvent, svc.DeleteEvent)
 	rpc.Handle(srv, eventapi.GetEvent, svc.GetEvent)
