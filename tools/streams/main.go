@@ -19,9 +19,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -98,6 +100,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.Within)
 	defer cancel()
+	if err := checkURL(cfg.URL.Reveal()); err != nil {
+		return err
+	}
 	conn, err := nats.Connect(cfg.URL.Reveal(), nats.Name("boxoffice streams"))
 	if err != nil {
 		return fmt.Errorf("connect to NATS: %w", err)
@@ -116,4 +121,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	}
 	_, err = fmt.Fprintf(stdout, "%d streams are ready\n", 2*len(topics()))
 	return err
+}
+
+// checkURL returns an error if one of the comma-separated URLs is invalid. The error of the
+// NATS client would quote the URL with its password.
+func checkURL(urls string) error {
+	for one := range strings.SplitSeq(urls, ",") {
+		if _, err := url.Parse(strings.TrimSpace(one)); err != nil {
+			return errors.New("NATS_URL is not a valid URL: it must look like nats://user:password@host:4222")
+		}
+	}
+	return nil
 }

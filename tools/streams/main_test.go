@@ -382,3 +382,15 @@ func TestConcurrentRunsAnnounceOnce(t *testing.T) {
 	}
 	f.wantCurrentAnnouncements()
 }
+
+// An error must not contain the password in a URL.
+func TestErrorsDoNotContainThePassword(t *testing.T) {
+	for _, url := range []string{
+		"nats://streams:secret@127.0.0.1:port", "nats://streams:secret%zz@127.0.0.1:1", "nats://127.0.0.1:1,nats://streams:secret@[::1", "nats://streams:secret@127.0.0.1:1",
+	} {
+		err := run(t.Context(), nil, func(name string) string { return map[string]string{"NATS_URL": url}[name] }, t.Output())
+		if err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("got %v, want an error without the password", err)
+		}
+	}
+}

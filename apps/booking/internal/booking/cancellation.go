@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"boxoffice/shared/apperr"
 	"boxoffice/shared/cas"
 	"boxoffice/shared/contract/eventapi"
 )
@@ -47,8 +48,19 @@ func (c Cancellation) isDone() bool { return !c.DoneAt.IsZero() }
 // OnEventCancelled makes sure that the live bookings of a cancelled event are going to be
 // cancelled: it stores a job for RunCancellations, unless the event has an open one. It is
 // idempotent and may run concurrently.
+//
+// A fact is only a hint: anyone who reaches the broker could have written it. The event app,
+// whose record was written before the fact, says whether the event is cancelled. If it does
+// not answer, the error makes the sidecar deliver the fact again.
 func (s *Service) OnEventCancelled(ctx context.Context, fact eventapi.Fact) error {
-	err := cas.Retry(ctx, func(ctx context.Context) error {
+	isCancelled, err := s.isEventCancelled(ctx, fact.Resource.ID)
+	switch {
+	case err != nil:
+		return fmt.Errorf("ask about event %s: %w", fact.Resource.ID, err)
+	case !isCancelled:
+		return nil
+	}
+	err = cas.Retry(ctx, func(ctx context.Context) error {
 		return s.requestCancellation(ctx, fact.Resource.ID)
 	}, ErrStale, ErrExists)
 	if err != nil {
@@ -57,6 +69,22 @@ func (s *Service) OnEventCancelled(ctx context.Context, fact eventapi.Fact) erro
 	s.WakeCancellations()
 	return nil
 }
+
+// isEventCancelled asks the event app. A deleted event is not cancelled any more, and it has
+// no live bookings.
+func (s *Service) isEventCancelled(ctx context.Context, id string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	e, err := s.events.GetEvent(ctx, id)
+	if refusal, ok := errors.AsType[*apperr.Error](err); ok && refusal.Code == apperr.NotFound {
+		return false, nil
+	}
+	return e.Status == eventapi.StatusCancelled, err
+}
+
+// askTimeout limits how long a fact waits for the event app. It is shorter than the
+// sidecar's timeout of a delivery (dapr/resiliency.yaml).
+const askTimeout = 2 * time.Second
 
 // requestCancellation makes one attempt to store a job, or to open one that is done. It
 // returns ErrStale or ErrExists if another process wrote the job meanwhile.

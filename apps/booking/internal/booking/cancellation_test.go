@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"boxoffice/apps/booking/internal/booking"
+	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/shared/contract/eventapi"
 )
@@ -423,5 +424,39 @@ func TestEventCancelledFailsWithTheStore(t *testing.T) {
 	f.wantWorked("job", svc, errDown)
 	if len(f.store.Cancellations()) != 0 {
 		t.Errorf("got jobs %v, want none", f.store.Cancellations())
+	}
+}
+
+// A fact alone cancels nothing: the event app must say that the event is cancelled.
+func TestEventCancelledAsksTheEventApp(t *testing.T) {
+	for name, tt := range map[string]struct {
+		event       eventapi.Event
+		err         error
+		isRedeliver bool // whether the fact is delivered again
+	}{
+		"published":             {event: eventapi.Event{ID: "gala", Status: eventapi.StatusPublished}},
+		"a draft":               {event: eventapi.Event{ID: "gala", Status: eventapi.StatusDraft}},
+		"unknown or deleted":    {err: apperr.New(apperr.NotFound, eventapi.ReasonNotFound, "")},
+		"the app hangs":         {err: apperr.TimedOut(errDown), isRedeliver: true},
+		"the app is down":       {err: apperr.Unreachable(errDown), isRedeliver: true},
+		"the app is overloaded": {err: apperr.Overloaded(time.Second), isRedeliver: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newJobFixture(t)
+			f.event = func(string) (eventapi.Event, error) { return tt.event, tt.err }
+			svc := f.process(nil)
+			err := svc.OnEventCancelled(t.Context(), eventapi.Fact{Resource: eventapi.Event{ID: "gala", Status: eventapi.StatusCancelled}})
+			if (err != nil) != tt.isRedeliver || err != nil && apperr.VerdictOf(err) == apperr.Refused {
+				t.Errorf("got %v, want another delivery: %v", err, tt.isRedeliver)
+			}
+			f.wantWorked("job", svc, nil)
+			if jobs := f.store.Cancellations(); len(jobs) != 0 {
+				t.Errorf("got jobs %v, want none", jobs)
+			}
+			f.event = nil
+			f.eventCancelled(svc, "gala")
+			f.wantWorked("the event app answers", svc, nil)
+			f.wantDone("the event app answers", "gala", true)
+		})
 	}
 }

@@ -39,6 +39,8 @@ type jobFixture struct {
 	paced      int            // bookings that jobs have waited for
 	releaseErr error          // the result of every release
 	publishErr error          // the result of every publish
+	// event is what the event app says about an event; nil says that it is cancelled.
+	event func(id string) (eventapi.Event, error)
 }
 
 func newJobFixture(t *testing.T) *jobFixture {
@@ -107,8 +109,11 @@ func (f *jobFixture) SellSeats(_ context.Context, reqs []eventapi.SellRequest) [
 	return make([]error, len(reqs))
 }
 
-func (f *jobFixture) GetEvent(context.Context, string) (eventapi.Event, error) {
-	return eventapi.Event{}, errDown
+func (f *jobFixture) GetEvent(_ context.Context, id string) (eventapi.Event, error) {
+	if f.event != nil {
+		return f.event(id)
+	}
+	return eventapi.Event{ID: id, Status: eventapi.StatusCancelled}, nil
 }
 
 // PublishFacts fails the test if the seats of a booking have not been released yet: the

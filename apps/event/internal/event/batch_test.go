@@ -286,7 +286,9 @@ func TestEntryOfALostClaimIsGivenBack(t *testing.T) {
 	}
 	b.startFirst("a_1_x")
 	refused := b.enqueue(b.reserving("b_1_x", "u1", 2))
-	other := b.enqueue(func() error { return b.svc.OnBookingConfirmed(t.Context(), b.fact("w_1_x", "w", 1)) })
+	other := b.enqueue(func() error {
+		return eventtest.Sell(t.Context(), b.svc, eventapi.SellRequest{HoldID: "w_1_x", EventID: "gala"})
+	})
 	b.finish()
 	b.wantErr("the other member, whose move makes the batch write", other(), nil)
 	b.wantErr("the member that is refused", refused(), event.ErrSoldOut)

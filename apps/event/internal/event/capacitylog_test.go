@@ -167,7 +167,7 @@ func TestCapacityLogIsCompleteAfterACrash(t *testing.T) {
 		{"sell", "log.insert", func(svc *event.Service, f *fixture) error {
 			f.createGala(nil)
 			f.reserve("a_1_x", "u1", 2)
-			return svc.OnBookingConfirmed(f.t.Context(), f.fact("a_1_x", "u1", 2))
+			return eventtest.Sell(f.t.Context(), svc, eventapi.SellRequest{HoldID: "a_1_x", EventID: "gala"})
 		}, slices.Concat([]string{"sold +0 -2 +2 a"}, reserved)},
 		{"cancel before the hold is written", "holds.move", func(svc *event.Service, f *fixture) error {
 			f.createGala(nil)

@@ -225,5 +225,7 @@
 //
 // The releases of one request are a batch: 32 of them share the two reads and the write of
 // the event, and the update of their holds. A fact about a hold that the same process has just
-// released costs no operation.
+// released costs no operation. Any other fact that moves seats reads the event and the hold.
+// Only if the hold has not moved yet, it also asks the booking app about the hold, and then
+// costs a release or a sale.
 package event

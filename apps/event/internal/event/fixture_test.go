@@ -193,6 +193,38 @@ func (f *fixture) wantOps(what string, want ...string) {
 	f.ops = nil
 }
 
+// OnBookingConfirmed handles a fact of a confirmed booking.
+func (f *fixture) OnBookingConfirmed(ctx context.Context, fact bookingapi.Fact) error {
+	f.confirmed(fact)
+	return f.Service.OnBookingConfirmed(ctx, fact)
+}
+
+// OnBookingCancelled handles a fact of a cancelled booking.
+func (f *fixture) OnBookingCancelled(ctx context.Context, fact bookingapi.Fact) error {
+	f.ended(fact)
+	return f.Service.OnBookingCancelled(ctx, fact)
+}
+
+// OnBookingExpired handles a fact of an expired booking.
+func (f *fixture) OnBookingExpired(ctx context.Context, fact bookingapi.Fact) error {
+	f.ended(fact)
+	return f.Service.OnBookingExpired(ctx, fact)
+}
+
+// confirmed makes the booking app say that the booking of a fact is confirmed.
+func (f *fixture) confirmed(fact bookingapi.Fact) {
+	if s := f.settlements[fact.Resource.HoldID]; !s.Confirmed { // a cancelled booking is not confirmed again
+		f.settlements[fact.Resource.HoldID] = bookingapi.Settlement{Live: true, Confirmed: true}
+	}
+}
+
+// ended makes the booking app say that the booking of a fact is not live.
+func (f *fixture) ended(fact bookingapi.Fact) {
+	s := f.settlements[fact.Resource.HoldID]
+	s.Live = false
+	f.settlements[fact.Resource.HoldID] = s
+}
+
 // fact returns a fact of the booking app about a hold.
 func (f *fixture) fact(holdID, user string, quantity int64) bookingapi.Fact {
 	return bookingapi.Fact{Resource: bookingapi.Resource{

@@ -27,7 +27,9 @@ func TestReserveUsesFewOperations(t *testing.T) {
 	f.release("a_1_x", "u1", 2)
 	f.wantOps("release again", "events.read", "holds.read")
 	f.wantErr("sell", f.OnBookingConfirmed(t.Context(), f.fact("b_1_x", "u1", 8)), nil)
-	f.wantOps("sell", "events.read", "holds.read", "events.seats", "holds.move", "log.insert")
+	f.wantOps("sell", "events.read", "holds.read", "events.read", "holds.read", "events.seats", "holds.move", "log.insert")
+	f.wantErr("sell again", f.OnBookingConfirmed(t.Context(), f.fact("b_1_x", "u1", 8)), nil)
+	f.wantOps("sell again", "events.read", "holds.read")
 	f.wantSeats("in the end", 2, 0, 8)
 	if marks := f.store.Contents().Events["gala"].Seats.Marks; len(marks) != 1 {
 		t.Errorf("got %d marks, want only that of the last move", len(marks))

@@ -109,7 +109,7 @@ func TestReleaseOfAConfirmedBookingCountsAsASale(t *testing.T) {
 		}, true},
 		{"released by the fact", func(f *fixture) {
 			fact := f.fact("a_1_x", "u1", 1)
-			fact.Resource.ConfirmedAt = &fact.Resource.ExpiresAt
+			f.settlements["a_1_x"] = bookingapi.Settlement{Confirmed: true}
 			f.wantErr("fact", f.OnBookingCancelled(t.Context(), fact), nil)
 		}, true},
 		{"released by the sweep", func(f *fixture) {
