@@ -48,6 +48,8 @@ const (
 type eventApp struct {
 	mu    sync.Mutex
 	holds map[string]int64 // quantity by hold id; 0 after the release
+	// isCancelled reports whether the gala is cancelled.
+	isCancelled bool
 }
 
 func (e *eventApp) heldSeats() int64 {
@@ -99,7 +101,13 @@ func (e *eventApp) releaseAll(_ context.Context, reqs []eventapi.ReleaseRequest)
 }
 
 func (e *eventApp) getEvent(context.Context, eventapi.GetRequest) (eventapi.Versioned, error) {
-	return eventapi.Versioned{Event: eventapi.Event{ID: "gala", StartsAt: contract.At(time.Now().Add(time.Hour)), Status: eventapi.StatusPublished}}, nil
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	gala := eventapi.Event{ID: "gala", StartsAt: contract.At(time.Now().Add(time.Hour)), Status: eventapi.StatusPublished}
+	if e.isCancelled {
+		gala.Status = eventapi.StatusCancelled
+	}
+	return eventapi.Versioned{Event: gala}, nil
 }
 
 // startProxy starts a proxy in front of the sidecar and returns its port. The proxy
@@ -353,6 +361,13 @@ func testEventCancelled(t *testing.T, p program) {
 	if p.eventApp.heldSeats() == 0 {
 		t.Fatal("the event has no bookings to cancel")
 	}
+	setCancelled := func(is bool) {
+		p.eventApp.mu.Lock()
+		defer p.eventApp.mu.Unlock()
+		p.eventApp.isCancelled = is
+	}
+	setCancelled(true)
+	defer setCancelled(false)
 	data, err := json.Marshal(eventapi.Fact{MessageID: "f1", Version: 2, Resource: eventapi.Event{ID: "gala", Status: eventapi.StatusCancelled}})
 	if err != nil {
 		t.Fatal(err)

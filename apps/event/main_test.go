@@ -6,9 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +24,7 @@ import (
 	"boxoffice/shared/contract/eventapi"
 	"boxoffice/shared/daprpub"
 	"boxoffice/shared/rpc"
+	"boxoffice/shared/telemetry"
 	"boxoffice/test/kit"
 	"boxoffice/test/servers"
 )
@@ -30,9 +35,60 @@ const (
 	waitTimeout = 20 * time.Second
 )
 
-// program is the running event app with its sidecar and its database.
+// bookingApp is a fake booking app.
+type bookingApp struct {
+	mu       sync.Mutex
+	bookings map[string]bookingapi.Settlement // by hold
+}
+
+func (b *bookingApp) set(holdID string, s bookingapi.Settlement) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bookings[holdID] = s
+}
+
+func (b *bookingApp) settleHolds(_ context.Context, reqs []bookingapi.SettleRequest) ([]rpc.Result[bookingapi.Settlement], error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	results := make([]rpc.Result[bookingapi.Settlement], len(reqs))
+	for i, req := range reqs {
+		results[i].Data = b.bookings[req.HoldID]
+	}
+	return results, nil
+}
+
+// startProxy starts a proxy in front of the sidecar and returns its port. The proxy passes
+// invocations of the booking app to b and everything else to the sidecar.
+func (b *bookingApp) startProxy(t *testing.T, sidecar string) (port string) {
+	t.Helper()
+	srv := rpc.NewServer(rpc.ServerConfig{
+		App: bookingapi.App, Token: appToken, Log: telemetry.NewLog(t.Output(), "booking", "test"), Tracing: noop.NewTracerProvider(),
+	})
+	rpc.HandleEach(srv, bookingapi.SettleHolds, b.settleHolds)
+	target, err := url.Parse(sidecar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", httputil.NewSingleHostReverseProxy(target))
+	mux.HandleFunc("POST /v1.0/invoke/booking/method/{method}", func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("dapr-api-token", appToken)
+		r.URL.Path = "/" + r.PathValue("method")
+		srv.ServeHTTP(w, r)
+	})
+	proxy := httptest.NewServer(mux)
+	t.Cleanup(proxy.Close)
+	address, err := url.Parse(proxy.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address.Port()
+}
+
+// program is the running event app with its sidecar, its database and a fake booking app.
 type program struct {
 	*rpc.Client
+	bookings  *bookingApp
 	sidecar   servers.Sidecar
 	stopRedis func()
 }
@@ -60,6 +116,8 @@ func startProgram(t *testing.T) program {
 		"APP_PORT": strconv.Itoa(port), "DAPR_HTTP_PORT": strconv.Itoa(sidecar.HTTPPort), "DAPR_GRPC_PORT": strconv.Itoa(sidecar.GRPCPort),
 		"METRICS_PORT": strconv.Itoa(kit.FreePort(t)), "DAPR_API_TOKEN": apiToken, "APP_API_TOKEN": appToken, "MONGO_URI": mongo.URI, "MONGO_DATABASE": mongo.Database,
 	}
+	bookings := &bookingApp{bookings: map[string]bookingapi.Settlement{}}
+	env["DAPR_HTTP_PORT"] = bookings.startProxy(t, sidecar.URL())
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, func(name string) string { return env[name] }, t.Output()) }()
@@ -82,8 +140,8 @@ func startProgram(t *testing.T) program {
 		return res.StatusCode/100 == 2
 	})
 	p := program{
-		Client:  rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar.URL(), Token: apiToken, Tracing: noop.NewTracerProvider()}),
-		sidecar: sidecar, stopRedis: redisServer.Close,
+		Client:   rpc.NewClient(rpc.ClientConfig{Sidecar: sidecar.URL(), Token: apiToken, Tracing: noop.NewTracerProvider()}),
+		bookings: bookings, sidecar: sidecar, stopRedis: redisServer.Close,
 	}
 	t.Cleanup(p.Close)
 	return p
@@ -165,6 +223,7 @@ func testBookingFacts(t *testing.T, p program) {
 		}
 	}
 	kit.Eventually(t, waitTimeout, "the seats are held", seats(8, 2, 0))
+	p.bookings.set(hold.HoldID, bookingapi.Settlement{Live: true, Confirmed: true})
 	// The in-memory broker loses facts that are published before the subscription exists.
 	// The test therefore repeats them, which also delivers duplicates.
 	kit.Eventually(t, waitTimeout, "the seats are sold", func() bool {
@@ -173,6 +232,7 @@ func testBookingFacts(t *testing.T, p program) {
 		return seats(8, 0, 2)()
 	})
 	p.publish(t, "booking.unknown", hold)
+	p.bookings.set(hold.HoldID, bookingapi.Settlement{Confirmed: true})
 	p.publish(t, bookingapi.FactCancelled, hold)
 	kit.Eventually(t, waitTimeout, "the seats are back", seats(10, 0, 0))
 }

@@ -7,9 +7,7 @@ import (
 	"io"
 	"maps"
 	"net"
-	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -135,13 +133,7 @@ func newBroker(log logger.Logger, w watchConfig) *broker {
 // runs. It then makes the sidecar exit when the broker is reachable, or, without
 // durable consumers, initializes the component then; in that case Init returns nil.
 func (b *broker) Init(ctx context.Context, md pubsub.Metadata) error {
-	if err := metadata.DecodeMetadata(md.Properties, &b.conf); err != nil {
-		return err
-	}
-	if err := checkURL(b.conf.NatsURL); err != nil {
-		return err
-	}
-	component := jetstream.NewJetStream(quiet{b.log})
+	component := jetstream.NewJetStream(b.log)
 	failed := component.Init(ctx, md)
 	if failed == nil {
 		b.component = component
@@ -151,6 +143,9 @@ func (b *broker) Init(ctx context.Context, md pubsub.Metadata) error {
 		return failed
 	}
 	b.metadata = md
+	if err := metadata.DecodeMetadata(md.Properties, &b.conf); err != nil {
+		return errors.Join(failed, err)
+	}
 	b.watch.spawn(func(ctx context.Context) { b.run(ctx, failed != nil) })
 	switch {
 	case failed == nil:
@@ -162,24 +157,6 @@ func (b *broker) Init(ctx context.Context, md pubsub.Metadata) error {
 	}
 	return failed
 }
-
-// checkURL returns an error if one of the comma-separated URLs is invalid. The component's own
-// error would quote the URL with its password.
-func checkURL(urls string) error {
-	for one := range strings.SplitSeq(urls, ",") {
-		if _, err := url.Parse(strings.TrimSpace(one)); err != nil {
-			return errors.New("natsURL is not a valid URL: it must look like nats://user:password@host:4222")
-		}
-	}
-	return nil
-}
-
-// quiet is a logger without the debug messages of the component, which contain the URL of the
-// broker with its password.
-type quiet struct{ logger.Logger }
-
-func (quiet) Debug(...any)          {}
-func (quiet) Debugf(string, ...any) {}
 
 // durable reports whether the component's consumers are durable.
 func (c brokerConfig) durable() bool { return c.DurableName != "" }
@@ -249,7 +226,7 @@ func (b *broker) Subscribe(ctx context.Context, req pubsub.SubscribeRequest, han
 func (b *broker) replace(ctx context.Context) error {
 	b.replacing.Lock()
 	defer b.replacing.Unlock()
-	next := jetstream.NewJetStream(quiet{b.log})
+	next := jetstream.NewJetStream(b.log)
 	if err := next.Init(ctx, b.metadata); err != nil {
 		return err
 	}
