@@ -50,15 +50,16 @@ func (c Cancellation) isDone() bool { return !c.DoneAt.IsZero() }
 // idempotent and may run concurrently.
 //
 // A fact is only a hint: anyone who reaches the broker could have written it. The event app,
-// whose record was written before the fact, says whether the event is cancelled. If it does
-// not answer, the error makes the sidecar deliver the fact again.
+// whose record was written before the fact, says whether the event is cancelled. If it is
+// unreachable or silent, OnEventCancelled does nothing: the event app repeats the fact until no
+// booking of the event is live.
 func (s *Service) OnEventCancelled(ctx context.Context, fact eventapi.Fact) error {
 	isCancelled, err := s.isEventCancelled(ctx, fact.Resource.ID)
 	switch {
+	case apperr.Unanswered(err), err == nil && !isCancelled:
+		return nil
 	case err != nil:
 		return fmt.Errorf("ask about event %s: %w", fact.Resource.ID, err)
-	case !isCancelled:
-		return nil
 	}
 	err = cas.Retry(ctx, func(ctx context.Context) error {
 		return s.requestCancellation(ctx, fact.Resource.ID)

@@ -437,8 +437,8 @@ func TestEventCancelledAsksTheEventApp(t *testing.T) {
 		"published":             {event: eventapi.Event{ID: "gala", Status: eventapi.StatusPublished}},
 		"a draft":               {event: eventapi.Event{ID: "gala", Status: eventapi.StatusDraft}},
 		"unknown or deleted":    {err: apperr.New(apperr.NotFound, eventapi.ReasonNotFound, "")},
-		"the app hangs":         {err: apperr.TimedOut(errDown), isRedeliver: true},
-		"the app is down":       {err: apperr.Unreachable(errDown), isRedeliver: true},
+		"the app hangs":         {err: apperr.TimedOut(errDown)},
+		"the app is down":       {err: apperr.Unreachable(errDown)},
 		"the app is overloaded": {err: apperr.Overloaded(time.Second), isRedeliver: true},
 	} {
 		t.Run(name, func(t *testing.T) {

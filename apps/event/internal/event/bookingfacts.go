@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"boxoffice/shared/apperr"
 	"boxoffice/shared/contract/bookingapi"
 )
 
@@ -58,8 +59,9 @@ func (s *Service) OnBookingExpired(ctx context.Context, fact bookingapi.Fact) er
 // settleByFact settles the hold that a fact names. A fact is only a hint that the hold may
 // have to move: anyone who reaches the broker could have written it. The booking app, whose
 // record was written before the fact, says what becomes of the hold, and the stored hold says
-// what moves. If the booking app does not answer, the error makes the sidecar deliver the fact
-// again.
+// what moves. If the booking app is unreachable or silent, settleByFact leaves the hold to the
+// obligation in the booking's record: deliveries that wait for an app would hold up the facts
+// behind them and end as dead letters.
 //
 // Usually the booking app has moved the hold already by a direct call. If that call reached
 // this process and released the hold, settleByFact reads nothing. If the hold is in a later
@@ -76,6 +78,8 @@ func (s *Service) settleByFact(ctx context.Context, b bookingapi.Resource, last 
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	switch booking, err := s.settleOne(asking, h.ID); {
+	case apperr.Unanswered(err):
+		return nil
 	case err != nil:
 		return fmt.Errorf("ask about hold %s: %w", h.ID, err)
 	case !booking.Live:

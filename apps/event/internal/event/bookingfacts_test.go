@@ -76,22 +76,32 @@ func TestStaleFactsLeadToTheCurrentState(t *testing.T) {
 	}
 }
 
-// While the booking app does not answer, facts move nothing and are delivered again.
-func TestFactsWaitForTheBookingApp(t *testing.T) {
-	for _, silent := range []error{apperr.TimedOut(errors.New("no reply")), apperr.Unreachable(errors.New("refused"))} {
+// While the booking app does not answer, facts move nothing. If it is unreachable or silent,
+// the obligation in the booking's record is the repeat; any other failure is one of this fact.
+func TestFactsMoveNothingWithoutAnAnswer(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err         error
+		isRedeliver bool // whether the fact is delivered again
+	}{
+		"silent":      {err: apperr.TimedOut(errors.New("no reply"))},
+		"unreachable": {err: apperr.Unreachable(errors.New("refused"))},
+		"overloaded":  {err: apperr.Overloaded(time.Second), isRedeliver: true},
+		"broken":      {err: errors.New("a bug"), isRedeliver: true},
+	} {
 		f := newFixture(t)
 		f.createGala(nil)
 		f.reserve("a_1_x", "u1", 2)
+		want := func(text string, err error) {
+			t.Helper()
+			if (err != nil) != tt.isRedeliver || err != nil && apperr.VerdictOf(err) == apperr.Refused {
+				t.Errorf("%s, %s: got %v, want another delivery: %v", name, text, err, tt.isRedeliver)
+			}
+		}
 		for kind, handle := range handlers(f) {
-			f.settleErr = silent
-			err := handle(f.fact("a_1_x", "u1", 2))
-			if err == nil || apperr.VerdictOf(err) == apperr.Refused {
-				t.Errorf("%s: got %v, want an error after which the fact is delivered again", kind, err)
-			}
-			f.settleErr, f.unsettled = nil, map[string]error{"a_1_x": silent}
-			if err := handle(f.fact("a_1_x", "u1", 2)); err == nil || apperr.VerdictOf(err) == apperr.Refused {
-				t.Errorf("%s: got %v for the hold, want an error after which the fact is delivered again", kind, err)
-			}
+			f.settleErr = tt.err
+			want(kind, handle(f.fact("a_1_x", "u1", 2)))
+			f.settleErr, f.unsettled = nil, map[string]error{"a_1_x": tt.err}
+			want(kind+" for the hold", handle(f.fact("a_1_x", "u1", 2)))
 			f.unsettled = nil
 		}
 		f.wantSeats("nothing moved", 8, 2, 0)
