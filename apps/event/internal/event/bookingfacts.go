@@ -58,8 +58,8 @@ func (s *Service) OnBookingExpired(ctx context.Context, fact bookingapi.Fact) er
 
 // settleByFact settles the hold that a fact names. A fact is only a hint that the hold may
 // have to move: anyone who reaches the broker could have written it. The booking app, whose
-// record was written before the fact, says what becomes of the hold, and the stored hold says
-// what moves. If the booking app is unreachable or silent, settleByFact leaves the hold to the
+// record was written before the fact, says which state the hold should have, and the stored
+// hold says what moves. If the booking app is unreachable or silent, settleByFact leaves the hold to the
 // obligation in the booking's record: deliveries that wait for an app would hold up the facts
 // behind them and end as dead letters.
 //
