@@ -201,7 +201,7 @@ func takesTurns(c *counter) {
 
 func endsTurns(c *counter) {
 	ctx := c.t.Context()
-	c.fail("ann", "bot", auth.ThrottleThreshold)
+	c.fail("ann", "bot", auth.ThrottleThreshold+4) // each withdrawal below forgets a failure
 	for name, end := range map[string]func(auth.Attempt) error{
 		"fail":     func(a auth.Attempt) error { return c.Fail(ctx, a) },
 		"withdraw": func(a auth.Attempt) error { return c.Withdraw(ctx, a) },
