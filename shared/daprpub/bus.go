@@ -53,7 +53,11 @@ func Connect(a *app.App, sidecar client.Client, boxes outbox.Store, topic string
 		case made.IsZero():
 			return apperr.New(apperr.Invalid, "", "The fact must contain the time at which the stream was made.")
 		}
-		return b.Relay.Rewind(ctx, made.Time)
+		err := b.Relay.Rewind(ctx, made.Time)
+		if errors.Is(err, outbox.ErrFuture) {
+			return apperr.New(apperr.Invalid, "", "The time at which the stream was made must not be in the future.")
+		}
+		return err
 	})
 	return b
 }

@@ -157,6 +157,9 @@ var (
 	ErrStale = errors.New("the outbox changed since it was read")
 )
 
+// ErrFuture is returned by Relay.Rewind for a time in the future.
+var ErrFuture = errors.New("the time is in the future")
+
 // Publisher publishes records on the bus. The ctx of a call carries the record's trace.
 type Publisher interface {
 	Publish(ctx context.Context, r Record) error

@@ -428,6 +428,24 @@ func TestRewindAllowsForClockSkew(t *testing.T) {
 	h.wantSweep("after a new record", "1", "1", "2")
 }
 
+// A watermark never decreases. One in the far future would make every record count as lost
+// for ever.
+func TestRewindRefusesATimeInTheFuture(t *testing.T) {
+	h := newHarness(t)
+	h.add("d", "1")
+	h.advance(10 * time.Second)
+	h.wantSweep("before the rewind", "1")
+	h.advance(10 * time.Minute)
+	if err := h.Rewind(t.Context(), h.clock().AddDate(1, 0, 0)); !errors.Is(err, outbox.ErrFuture) {
+		t.Errorf("got %v, want ErrFuture", err)
+	}
+	h.wantSweep("after the refusal", "1")
+	if err := h.Rewind(t.Context(), h.clock().Add(time.Second)); err != nil {
+		t.Errorf("a clock that is a second ahead: got %v, want no error", err)
+	}
+	h.wantSweep("after the rewind", "1", "1")
+}
+
 func TestRecordPublishedWhileTheTopicIsRecreatedCountsAsLost(t *testing.T) {
 	h := newHarness(t)
 	h.add("d", "1")

@@ -261,7 +261,13 @@ func (r *Relay) settle(ctx context.Context, boxes []Box) (stale int, failure err
 // fact that was published before. The sweeps of all processes then publish the lost
 // facts again, except those whose retention has ended. Rewind returns nil once the
 // watermark is stored. It is idempotent.
+//
+// Rewind returns ErrFuture if the time is in the future by more than clocks may differ. The
+// watermark never decreases, so such a time would make all later facts count as lost.
 func (r *Relay) Rewind(ctx context.Context, recreated time.Time) error {
+	if recreated.After(r.now().Add(maxClockSkew)) {
+		return ErrFuture
+	}
 	watermark := recreated.Add(maxClockSkew).UTC().Truncate(time.Millisecond)
 	if err := r.store.RaiseWatermark(ctx, watermark); err != nil {
 		return fmt.Errorf("rewind outboxes: %w", err)
