@@ -5,12 +5,14 @@ package fault_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"boxoffice/shared/contract/authapi"
 	"boxoffice/shared/contract/bookingapi"
 	"boxoffice/test/invariant"
 	"boxoffice/test/kit"
@@ -180,13 +182,33 @@ func awaitInvariantsWithoutFacts(t *testing.T, s *stack.Stack, events []string, 
 	awaitInvariantsOf(t, s, events, ledger, func(*invariant.State) error { return nil })
 }
 
+// awaitAdmin logs in the first admin. A log-in gets 503 while the sidecar of auth considers
+// auth unhealthy, which lasts for a health probe longer than the failure itself.
+func awaitAdmin(t *testing.T, s *stack.Stack) (admin stack.Client) {
+	t.Helper()
+	kit.Eventually(t, stack.WaitTimeout, "the admin can log in", func() error {
+		res, err := s.Guest().Try(t.Context(), "POST", "/api/auth/login", map[string]string{"email": s.AdminEmail, "password": s.AdminPassword})
+		switch {
+		case err != nil:
+			return err
+		case res.StatusCode == http.StatusServiceUnavailable:
+			return fmt.Errorf("got %d %s", res.StatusCode, res.Text)
+		}
+		var l authapi.Login
+		res.Want(t, http.StatusOK, &l)
+		admin = s.As(l.Tokens.AccessToken)
+		return nil
+	})
+	return admin
+}
+
 // awaitInvariantsOf is awaitInvariants for states that were read from the stores and the
 // gateway, and that readStreams completes.
 func awaitInvariantsOf(t *testing.T, s *stack.Stack, events []string, ledger *invariant.Ledger, readStreams func(*invariant.State) error) {
 	t.Helper()
 	dbs, disconnect := openDatabases(t, s)
 	defer disconnect()
-	admin, _ := s.Admin(t)
+	admin := awaitAdmin(t, s)
 	began := time.Now()
 	kit.Eventually(t, stack.WaitTimeout, "the invariants hold", func() error {
 		state, err := invariant.Read(t.Context(), dbs, events)
