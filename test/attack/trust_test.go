@@ -190,8 +190,7 @@ func TestFactsAndTicksCannotBeInvoked(t *testing.T) {
 	}
 }
 
-// topic is a stream into which a test publishes forged facts, as someone who has the password
-// of its app's user.
+// topic is a stream into which a test publishes forged facts with the password of its app.
 type topic struct {
 	broker jetstream.JetStream
 	stream jetstream.Stream
@@ -390,7 +389,7 @@ func TestForgedCancellationOfAnEventChangesNothing(t *testing.T) {
 	}
 }
 
-// Whoever has the token of an app's sidecar can send ticks. They do no harm.
+// The token of an app's sidecar is enough to send ticks. They do no harm.
 func TestManyTicksDoNoHarm(t *testing.T) {
 	eventID := running.CreateEvent(t, 10)
 	user, _ := running.Register(t)
