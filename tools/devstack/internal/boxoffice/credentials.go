@@ -41,7 +41,7 @@ func (s *stack) openCredentials() (credentials, error) {
 	if _, err = forApps.Value(secretSigningKey, secrets.SigningKey); err != nil {
 		return c, err
 	}
-	own, err := secrets.Open(s.layout.credentials())
+	own, err := secrets.Open(s.credentials())
 	if err != nil {
 		return c, err
 	}
