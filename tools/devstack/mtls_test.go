@@ -178,7 +178,7 @@ func TestRealSidecarsCallEachOtherWithMTLS(t *testing.T) {
 		if i.App != "booking" {
 			continue
 		}
-		c := sidecar{url: fmt.Sprintf("http://127.0.0.1:%d", i.DaprHTTPPort), token: tr.secrets(t)["dapr-api-token"]}
+		c := sidecar{url: fmt.Sprintf("http://127.0.0.1:%d", i.DaprHTTPPort), token: tr.secrets(t)["dapr-api-token-booking"]}
 		if status, body := c.post(t, "/v1.0/invoke/gateway/method/hello", "{}"); status != http.StatusForbidden {
 			t.Errorf("a call that the list does not allow: got %d %s, want 403", status, body)
 		}
