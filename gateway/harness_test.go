@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
@@ -30,6 +29,7 @@ import (
 	"boxoffice/shared/sessioncache"
 	"boxoffice/shared/telemetry"
 	"boxoffice/shared/token"
+	"boxoffice/test/kit"
 )
 
 // secret is the API token that the sidecar and the apps share.
@@ -45,7 +45,7 @@ type harness struct {
 	booking *fakeBooking
 	redis   *miniredis.Miniredis
 	cache   *sessioncache.Cache
-	log     *logBuffer
+	log     *kit.Log
 	spans   *tracetest.InMemoryExporter
 	started *tracetest.SpanRecorder // also has the spans that have not ended
 	metrics *telemetry.Metrics
@@ -54,30 +54,6 @@ type harness struct {
 
 	invoked     sync.Mutex
 	invocations []http.Header // of the requests to the sidecar
-}
-
-// logBuffer is a log that is written and read concurrently.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-func (b *logBuffer) Reset() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.text.Reset()
 }
 
 // fakeAuth implements auth's operations. Its fields hold the results to return and
@@ -108,7 +84,7 @@ func newSampledHarness(t *testing.T, samplingRatio float64, change ...func(*main
 		t.Fatal(err)
 	}
 	h := &harness{
-		t: t, log: &logBuffer{}, spans: tracetest.NewInMemoryExporter(), started: tracetest.NewSpanRecorder(),
+		t: t, log: &kit.Log{}, spans: tracetest.NewInMemoryExporter(), started: tracetest.NewSpanRecorder(),
 		now: time.Now(), private: private,
 	}
 	h.auth = &fakeAuth{

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -149,7 +148,7 @@ func TestGatewaySurvivesALackOfFiles(t *testing.T) {
 	addr := listen(t, h.server) // reports an error if the server ends
 	before := dialFrom(t, "127.0.0.20", addr)
 	before.wantServed()
-	giveBack := exhaustFiles(t)
+	giveBack := kit.ExhaustFiles(t)
 	// The client's end of the new connection takes the last file.
 	giveBack(1)
 	during := dialFrom(t, "127.0.0.20", addr)
@@ -158,44 +157,6 @@ func TestGatewaySurvivesALackOfFiles(t *testing.T) {
 	giveBack(1 << 20)
 	during.wantServed()
 	dialFrom(t, "127.0.0.20", addr).wantServed()
-}
-
-// exhaustFiles lowers the limit of open files and opens files until there are no more. It
-// returns a function that closes up to n of them. The limit is raised when the test ends.
-func exhaustFiles(t *testing.T) (giveBack func(n int)) {
-	t.Helper()
-	var old syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
-		t.Fatal(err)
-	}
-	lower := old
-	lower.Cur = min(old.Cur, 512)
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lower); err != nil {
-		t.Fatal(err)
-	}
-	var files []int
-	giveBack = func(n int) {
-		for ; n > 0 && len(files) > 0; n-- {
-			_ = syscall.Close(files[len(files)-1])
-			files = files[:len(files)-1]
-		}
-	}
-	t.Cleanup(func() {
-		giveBack(len(files))
-		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
-			t.Error(err)
-		}
-	})
-	for {
-		fd, err := syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-		if errors.Is(err, syscall.EMFILE) {
-			return giveBack
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, fd)
-	}
 }
 
 // The sidecar reaches the gateway on the loopback address, whatever GATEWAY_HOST is.

@@ -10,7 +10,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -25,26 +24,8 @@ type server struct {
 	t        *testing.T
 	limits   *accept.Limits
 	addr     string
-	log      *logBuffer
+	log      *kit.Log
 	accepted chan net.Conn
-}
-
-// logBuffer is a buffer that is written and read concurrently.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
 
 func start(t *testing.T, cfg accept.Config) *server {
@@ -52,7 +33,7 @@ func start(t *testing.T, cfg accept.Config) *server {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs all addresses of 127.0.0.0/8")
 	}
-	s := &server{t: t, log: &logBuffer{}, accepted: make(chan net.Conn, 100)}
+	s := &server{t: t, log: &kit.Log{}, accepted: make(chan net.Conn, 100)}
 	cfg.Log = slog.New(slog.NewTextHandler(s.log, nil))
 	s.limits = accept.NewLimits(cfg)
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
@@ -272,7 +253,7 @@ func TestOtherErrorsEndTheServer(t *testing.T) {
 // The server goes on as soon as there are file descriptors again.
 func TestRealLackOfFiles(t *testing.T) {
 	s := start(t, accept.Config{MaxTotal: 10, MaxPerAddress: 10})
-	giveBack := exhaustFiles(t)
+	giveBack := kit.ExhaustFiles(t)
 	var client net.Conn
 	kit.Eventually(t, 10*time.Second, "a connection uses the last file", func() error {
 		giveBack(1)
@@ -290,43 +271,5 @@ func TestRealLackOfFiles(t *testing.T) {
 		conn.Close()
 	case <-time.After(10 * time.Second):
 		t.Fatalf("the connection was not accepted:\n%s", s.log)
-	}
-}
-
-// exhaustFiles lowers the limit of open files and opens files until there are no more. It
-// returns a function that closes up to n of them. The limit is raised when the test ends.
-func exhaustFiles(t *testing.T) (giveBack func(n int)) {
-	t.Helper()
-	var old syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
-		t.Fatal(err)
-	}
-	lower := old
-	lower.Cur = min(old.Cur, 512)
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lower); err != nil {
-		t.Fatal(err)
-	}
-	var files []int
-	giveBack = func(n int) {
-		for ; n > 0 && len(files) > 0; n-- {
-			_ = syscall.Close(files[len(files)-1])
-			files = files[:len(files)-1]
-		}
-	}
-	t.Cleanup(func() {
-		giveBack(len(files))
-		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
-			t.Error(err)
-		}
-	})
-	for {
-		fd, err := syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-		if errors.Is(err, syscall.EMFILE) {
-			return giveBack
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, fd)
 	}
 }
