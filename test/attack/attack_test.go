@@ -21,26 +21,11 @@ var spans *collector //nolint:gochecknoglobals // as above
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) (status int) {
-	data, err := os.MkdirTemp("", "boxoffice-attack-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(data)
+	var err error
 	if spans, err = startCollector(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer spans.close()
-	running, err = stack.Start(stack.Options{Data: data, Env: append(spans.env(), "JAEGER=off")})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	status = m.Run()
-	if err := running.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return status
+	return stack.Main(m, &running, stack.Options{Env: append(spans.env(), "JAEGER=off")})
 }

@@ -2,7 +2,6 @@
 package e2e_test
 
 import (
-	"fmt"
 	"os"
 	"testing"
 
@@ -14,29 +13,11 @@ import (
 // service. TestMain sets it before any test runs.
 var running *stack.Stack //nolint:gochecknoglobals // TestMain has no other way to pass it on
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) (status int) {
-	data, err := os.MkdirTemp("", "boxoffice-e2e-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(data)
-	running, err = stack.Start(stack.Options{Data: data, Args: []string{"--replicas", "event=2,gateway=2"}, Env: []string{
+func TestMain(m *testing.M) {
+	os.Exit(stack.Main(m, &running, stack.Options{Args: []string{"--replicas", "event=2,gateway=2"}, Env: []string{
 		// Rate limiting stays enabled, with limits that the tests do not reach.
 		"RATE_LIMIT_BROWSE=100000/1m", "RATE_LIMIT_WRITE=100000/1m", "RATE_LIMIT_LOGIN=100000/1m", "RATE_LIMIT_REFUSALS=100000/1m", "RATE_LIMIT_ADDRESS=100000/1m", "CONNECTIONS_PER_ADDRESS=100000",
-	}})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	status = m.Run()
-	if err := running.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return status
+	}}))
 }
 
 // countStatuses calls send n times concurrently, and returns the number of responses by

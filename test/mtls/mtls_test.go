@@ -24,27 +24,12 @@ var running *stack.Stack //nolint:gochecknoglobals // TestMain has no other way 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) (status int) {
-	data, err := os.MkdirTemp("", "boxoffice-mtls-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(data)
-	running, err = stack.Start(stack.Options{Data: data, Env: []string{
+	status = stack.Main(m, &running, stack.Options{Env: []string{
 		"MTLS=1", "MTLS_CERT_TTL=" + certTTL.String(), "JAEGER=off",
 		"BOOKING_TTL=3s", "HOLD_SETTLE_AFTER=3s", "SWEEP_INTERVAL=1s",
 		"RATE_LIMIT_LOGIN=100000/1m", "RATE_LIMIT_WRITE=100000/1m", "RATE_LIMIT_BROWSE=100000/1m",
 	}})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	status = m.Run()
-	if err := running.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	if status != 0 {
+	if status != 0 && running != nil {
 		fmt.Fprintln(os.Stderr, running.Log())
 	}
 	return status
